@@ -1,0 +1,36 @@
+"""What an environment provides: one noun a file, each with numbered promises and a conformance kit."""
+
+from platform_core.contracts.base import Vendor
+from platform_core.contracts.compute import Compute
+from platform_core.contracts.drift_report import DriftReport
+from platform_core.contracts.engine import Engine
+from platform_core.contracts.event_source import EventSource
+from platform_core.contracts.lake import Lake
+from platform_core.contracts.online_store import OnlineStore
+from platform_core.contracts.registry import Registry
+from platform_core.contracts.serving import Serving
+
+CONTRACTS: dict[str, type[Vendor]] = {
+    "lake": Lake,
+    "online_store": OnlineStore,
+    "event_source": EventSource,
+    "engine": Engine,
+    "registry": Registry,
+    "compute": Compute,
+    "serving": Serving,
+    "drift_report": DriftReport,
+}
+"""Contract by the name under which an environment file binds it."""
+
+__all__ = [
+    "CONTRACTS",
+    "Compute",
+    "DriftReport",
+    "Engine",
+    "EventSource",
+    "Lake",
+    "OnlineStore",
+    "Registry",
+    "Serving",
+    "Vendor",
+]

@@ -1,0 +1,32 @@
+"""Where heavy work runs."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from platform_core.contracts.base import Vendor
+
+if TYPE_CHECKING:
+    from platform_core.specs.model import Requirements
+
+Json = Any
+"""What ``json.dumps`` accepts and ``json.loads`` returns."""
+
+
+class Compute(Vendor):
+    """Where heavy work runs: the same function on a laptop, in a container or in a managed service.
+
+    Promises, each with a test in ``platform_core.testing.compute``:
+      1. ``run`` returns what ``module:function`` returned for ``args``, after a trip through JSON.
+      2. The same key again returns the first result without running again.
+      3. A task that raises becomes ``TaskFailed`` with its message, and the key may be run again.
+      4. A caller that dies does not lose the result: the next call with the key finds it, or runs the task anew.
+      5. Two callers with the same key at once run the task once.
+      6. Requirements that cannot be met raise ``Unsupported`` before anything runs.
+    """
+
+    @abc.abstractmethod
+    def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
+        """Run ``task`` (``"package.module:function"``) with keyword arguments and wait for its result."""

@@ -1,0 +1,73 @@
+"""What runs a team's declarations on tables."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.base import Vendor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs.contract_file import RowContract
+    from platform_core.specs.features import FeatureView
+    from platform_core.specs.labels import Labels
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Rows that keep the contract, typed by it; and rows that do not, as they came, with ``reasons`` (list<string>)."""
+
+    good: pa.Table
+    bad: pa.Table
+
+
+@dataclass(frozen=True)
+class ViewRows:
+    """A view and the rows of its offline table: entity, event_time, created_at, features."""
+
+    view: FeatureView
+    rows: pa.Table
+
+
+class Engine(Vendor):
+    """What runs a team's declarations on tables.
+
+    Promises, each with a test in ``platform_core.testing.engine``:
+      1. ``check_rows`` splits rows: good ∪ bad is everything, each bad row with every reason, good rows typed.
+      2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs;
+         ``created_at`` is never before any raw row of that entity up to that event (own ``_arrived_at`` included).
+         For a view served from the request ``created_at`` equals ``event_time``.
+      3. ``point_in_time`` returns the labels' rows in their order, with each view's features as known at the
+         label's event time: neither its event nor its ``created_at`` lies after it.
+      4. Of several rows with the same entity and event time the one created last, but before the label, counts.
+      5. A row older than the view's ``ttl_days`` at the label's event time is null; exactly as old is not.
+      6. Order of input rows does not matter.
+      7. A null key joins nothing.
+      8. ``compute_labels`` gives entities, ``event_time``, ``label`` (float64), ``known_at`` (UTC, µs) and segments.
+    """
+
+    @abc.abstractmethod
+    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
+        """Split raw text rows by the contract; columns that start with ``_`` are carried along on both sides.
+
+        Raises:
+            ContractBroken: a column is missing or of another type altogether.
+        """
+
+    @abc.abstractmethod
+    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
+        """Run a view over accepted raw rows (contract columns and ``_arrived_at``): columns entity, event_time,
+        created_at, then features in the order in which the function returns them.
+        """
+
+    @abc.abstractmethod
+    def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
+        """Run the labels' function over accepted raw rows."""
+
+    @abc.abstractmethod
+    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        """Join each label's row with the features as they were known at its event time."""

@@ -1,0 +1,53 @@
+"""Where raw rows arrive."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.base import Vendor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file, or a stretch of a stream, that came in one piece.
+
+    ``arrival_id`` names the content: the same content twice has the same id. ``arrived_at`` is when the platform
+    could first know it (UTC).
+    """
+
+    arrival_id: str
+    name: str
+    arrived_at: datetime
+
+
+class EventSource(Vendor):
+    """Where raw rows arrive.
+
+    Promises, each with a test in ``platform_core.testing.event_source``:
+      1. ``arrivals`` lists what came for a source, oldest first, each content once, without those already ``known``.
+      2. ``read`` gives every row as text, in order, with its line; a missing value is null; nothing is dropped,
+         also where a row has too few or too many fields.
+      3. Reading does not consume: the same arrival reads the same again.
+      4. Content that is still being written is not listed.
+      5. A source for which nothing came has no arrivals.
+      6. Content that cannot be read at all raises ``ContractBroken`` and stays where it is.
+    """
+
+    @abc.abstractmethod
+    def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
+        """List arrivals of ``team/source`` whose id is not known, oldest first, at most ``limit``."""
+
+    @abc.abstractmethod
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        """Read rows: each field as string under its header's name, plus ``_line`` (int64, 1-based, header counted).
+
+        Raises:
+            ContractBroken: the content is no table at all.
+        """

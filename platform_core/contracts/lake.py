@@ -1,0 +1,72 @@
+"""Tables that remember every version."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.base import Vendor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TableName = str
+"""``team/stage/name``, made by ``platform_core.names``."""
+
+
+class Lake(Vendor):
+    """Append-only, versioned tables, partitioned by ``_date`` where they have that column.
+
+    Promises, each with a test in ``platform_core.testing.lake``:
+      1. What was appended is read back: same rows, same types, timestamps in UTC µs.
+      2. Every append makes a version; an old version reads the same for ever.
+      3. A transaction that was committed is not committed again: the rows of a repeated append are not added.
+      4. Transactions and rows become visible together or not at all.
+      5. ``since`` and ``until`` (dates, both included) and ``columns`` read only what they name.
+      6. Two writers that append at once both succeed.
+      7. New nullable columns may come with a later append; older rows read null there.
+      8. A table that was never written has version None and reading it raises ``NotFound``.
+    """
+
+    @abc.abstractmethod
+    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+        """Add rows and commit transactions (application id → version) in the same commit.
+
+        If every one of the transactions is already committed at this version or later, nothing is written.
+
+        Returns:
+            The table's version that holds the rows.
+
+        Raises:
+            CommitConflict: another writer won again and again.
+        """
+
+    @abc.abstractmethod
+    def read(
+        self,
+        table: TableName,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        since: date | None = None,
+        until: date | None = None,
+    ) -> pa.Table:
+        """Read rows of one version (the newest when None), in no promised order.
+
+        Raises:
+            NotFound: the table or the version does not exist.
+        """
+
+    @abc.abstractmethod
+    def version(self, table: TableName) -> int | None:
+        """Return the newest version, None when the table was never written."""
+
+    @abc.abstractmethod
+    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
+        """Return the committed version of each application id that has one."""
+
+    @abc.abstractmethod
+    def tables(self) -> Sequence[TableName]:
+        """Return every table's name, sorted."""

@@ -1,0 +1,85 @@
+"""Model versions with their files, aliases and tags."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.base import Vendor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs.examples import Estimator
+
+CHAMPION = "champion"
+CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What goes into the registry as one version: ``package`` is the folder that the server loads."""
+
+    model: str
+    package: Path
+    estimator: Estimator
+    example: pa.Table
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One fitted artefact in the registry; ``version`` counts from 1 as text."""
+
+    model: str
+    version: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    aliases: tuple[str, ...] = ()
+    url: str = ""
+
+
+class Registry(Vendor):
+    """Model versions with their files, aliases and tags.
+
+    Promises, each with a test in ``platform_core.testing.registry``:
+      1. Versions of a model count 1, 2, 3 and never change.
+      2. ``fetch`` gives back the package byte for byte.
+      3. An alias points at one version; setting it again moves it.
+      4. Publishing with the ``key`` tag of an existing version returns that version: a repeated task adds none.
+      5. Tags and metrics come back as they were given; tags may be added later.
+      6. An unknown model, version or alias: ``by_alias`` is None, ``get`` and ``fetch`` raise ``NotFound``.
+    """
+
+    @abc.abstractmethod
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Add a version with signature and input example; idempotent by the tag ``key``."""
+
+    @abc.abstractmethod
+    def get(self, model: str, version: str) -> ModelVersion:
+        """Return one version."""
+
+    @abc.abstractmethod
+    def versions(self, model: str) -> Sequence[ModelVersion]:
+        """Return all versions, oldest first; empty for an unknown model."""
+
+    @abc.abstractmethod
+    def fetch(self, model: str, version: str, folder: Path) -> Path:
+        """Copy the version's package into ``folder`` and return the package's path."""
+
+    @abc.abstractmethod
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        """Point an alias at a version, or remove it (None)."""
+
+    @abc.abstractmethod
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a version."""
+
+    def by_alias(self, model: str, alias: str) -> ModelVersion | None:
+        """Return the version that an alias points at."""
+        return next((v for v in self.versions(model) if alias in v.aliases), None)

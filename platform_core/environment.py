@@ -1,0 +1,163 @@
+"""An environment file binds each contract to a vendor; it is checked when it is bound."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from platform_core.contracts import CONTRACTS, Vendor
+from platform_core.errors import InvalidEnvironment
+from platform_core.located_yaml import Located, load
+
+VENDORS = "loopline.vendors"
+"""Entry point group: ``<contract>.<vendor> = "package.module:Class"``."""
+FILE = "LOOPLINE_ENVIRONMENT"
+HOME = "LOOPLINE_HOME"
+DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an environment file says: vendor class and settings per contract, ledger URL, replay clock's file."""
+
+    name: str
+    path: Path
+    bindings: Mapping[str, Vendor]
+    ledger: str
+    clock: Path | None
+    home: Path
+
+
+def home() -> Path:
+    """Return the folder in which this installation keeps its state (``LOOPLINE_HOME``, else ``.loopline``)."""
+    return Path(os.environ.get(HOME, ".loopline")).absolute()
+
+
+def environment_file() -> Path:
+    """Return the environment file in force (``LOOPLINE_ENVIRONMENT``, else the laptop's)."""
+    return Path(os.environ.get(FILE, DEFAULT_FILE)).absolute()
+
+
+def read(path: Path | None = None) -> Environment:
+    """Read an environment file and bind its vendors.
+
+    Raises:
+        InvalidEnvironment: with ``file:line`` and the vendors that could be named instead.
+    """
+    document = load(path or environment_file())
+    data = _expanded(document.data)
+    _known(document, data, {"name", "bindings", "ledger", "clock"}, ())
+    bindings = data.get("bindings") or {}
+    _known(document, bindings, set(CONTRACTS), ("bindings",))
+    missing = sorted(set(CONTRACTS) - set(bindings))
+    if missing:
+        raise InvalidEnvironment(
+            f"{document.at('bindings')}: no vendor is bound for {', '.join(missing)}",
+            f"add a line such as '{missing[0]}: {{vendor: {_first(missing[0])}}}'",
+        )
+    bound = {contract: _bind(document, contract, settings) for contract, settings in bindings.items()}
+    clock = (data.get("clock") or {}).get("replay")
+    return Environment(
+        name=str(data.get("name", document.path.stem)),
+        path=document.path,
+        bindings=bound,
+        ledger=str(data.get("ledger") or f"sqlite:///{home()}/ledger.db"),
+        clock=Path(clock) if clock else None,
+        home=home(),
+    )
+
+
+def bind(contract: str, settings: Mapping[str, Any], where: str = "binding") -> Vendor:
+    """Make a contract's vendor from ``{"vendor": name, **fields}``; ``where`` goes before error messages."""
+    if contract not in CONTRACTS:
+        raise InvalidEnvironment(f"{where}: no contract {contract!r}", f"use one of {', '.join(CONTRACTS)}")
+    fields = dict(settings)
+    vendor = _vendor_class(contract, str(fields.pop("vendor", "")), where)
+    try:
+        return vendor(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidEnvironment(
+            f"{where}: {contract}.{field}: {first['msg']}", f"fields are {', '.join(vendor.model_fields) or 'none'}"
+        ) from error
+
+
+def vendors(contract: str) -> dict[str, EntryPoint]:
+    """Return the installed vendors of a contract by name."""
+    prefix = f"{contract}."
+    found = entry_points(group=VENDORS)
+    return {point.name.removeprefix(prefix): point for point in found if point.name.startswith(prefix)}
+
+
+def _bind(document: Located, contract: str, settings: Any) -> Vendor:
+    where = document.at("bindings", contract)
+    if not isinstance(settings, dict):
+        raise InvalidEnvironment(f"{where}: {contract} is no mapping", "write {vendor: name, field: value}")
+    return bind(contract, settings, where)
+
+
+def _vendor_class(contract: str, name: str, where: str) -> type[Vendor]:
+    points = vendors(contract)
+    if name not in points:
+        raise InvalidEnvironment(
+            f"{where}: no vendor {name!r} for {contract}",
+            f"installed are {', '.join(sorted(points)) or 'none'}; or install the distribution that brings it",
+        )
+    try:
+        vendor = points[name].load()
+    except Exception as error:
+        raise InvalidEnvironment(
+            f"{where}: vendor {name!r} ({points[name].value}) cannot be loaded: {error}",
+            "install the extra that the vendor needs, or mend its module",
+        ) from error
+    return _checked(vendor, contract, points[name].value, where)
+
+
+def _checked(vendor: Any, contract: str, value: str, where: str) -> type[Vendor]:
+    wanted = CONTRACTS[contract]
+    if not (inspect.isclass(vendor) and issubclass(vendor, wanted)):
+        raise InvalidEnvironment(f"{where}: {value} is no {wanted.__name__}", f"subclass {wanted.__name__}")
+    if inspect.isabstract(vendor):
+        left = ", ".join(sorted(vendor.__abstractmethods__))
+        raise InvalidEnvironment(f"{where}: {value} does not implement {left}", "implement the contract's methods")
+    return vendor
+
+
+def _known(document: Located, data: Any, allowed: set[str], place: tuple[str, ...]) -> None:
+    for key in data if isinstance(data, dict) else ():
+        if key not in allowed:
+            raise InvalidEnvironment(
+                f"{document.at(*place, key)}: unknown key {key!r}", f"use {', '.join(sorted(allowed))}"
+            )
+
+
+def _first(contract: str) -> str:
+    return next(iter(sorted(vendors(contract))), "<name>")
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    return _VARIABLE.sub(_variable, value) if isinstance(value, str) else value
+
+
+def _variable(match: re.Match[str]) -> str:
+    name, default = match.groups()
+    if name == HOME:
+        return str(home())
+    value = os.environ.get(name, default)
+    if value is None:
+        raise InvalidEnvironment(f"environment variable {name} is not set", f"set {name} or write ${{{name}:-default}}")
+    return value

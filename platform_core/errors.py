@@ -1,0 +1,89 @@
+"""Every error of Loopline says what is wrong and what to do.
+
+The tree::
+
+    LooplineError(problem, fix)
+    ├── Permanent              trying again gives the same answer
+    │   ├── InvalidSpec        a team's declaration does not hold together
+    │   ├── InvalidEnvironment an environment file names no vendor, or configures it wrongly
+    │   ├── ContractBroken     data or a file is not what its contract says
+    │   ├── Unsupported        the bound vendor cannot do this
+    │   ├── NotFound           the named thing does not exist
+    │   ├── Refused            a rule of the loop forbids it now (cool-down, freeze, budget, failed gate)
+    │   ├── TaskFailed         a team's function raised; the message is its own
+    │   └── BadRequest         a request to the inference server breaks the protocol
+    └── Transient              worth another try after ``delay_seconds``
+        ├── StoreUnavailable   a server or a file did not answer in time
+        └── CommitConflict     another writer was faster
+"""
+
+from __future__ import annotations
+
+
+class LooplineError(Exception):
+    """Something went wrong; ``problem`` names it and ``fix`` says what to do."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"{problem} → {fix}")
+        self.problem = problem
+        self.fix = fix
+
+    def __reduce__(self) -> tuple[type[LooplineError], tuple[str, str]]:
+        """Survive pickling between processes with both words."""
+        return type(self), (self.problem, self.fix)
+
+
+class Permanent(LooplineError):
+    """Trying again gives the same answer."""
+
+
+class InvalidSpec(Permanent):
+    """A team's declaration does not hold together."""
+
+
+class InvalidEnvironment(Permanent):
+    """An environment file names no known vendor, or configures it wrongly."""
+
+
+class ContractBroken(Permanent):
+    """Data or a file is not what its contract says."""
+
+
+class Unsupported(Permanent):
+    """The bound vendor cannot do this; ``fix`` names what to use instead."""
+
+
+class NotFound(Permanent):
+    """The named thing does not exist."""
+
+
+class Refused(Permanent):
+    """A rule of the loop forbids it now: cool-down, freeze, budget, failed gate."""
+
+
+class TaskFailed(Permanent):
+    """A team's function raised; the message is its own."""
+
+
+class BadRequest(Permanent):
+    """A request to the inference server breaks the protocol."""
+
+    def __init__(self, problem: str, fix: str, status: int = 400) -> None:
+        super().__init__(problem, fix)
+        self.status = status
+
+
+class Transient(LooplineError):
+    """Worth another try after ``delay_seconds``."""
+
+    def __init__(self, problem: str, fix: str, delay_seconds: float = 1.0) -> None:
+        super().__init__(problem, fix)
+        self.delay_seconds = delay_seconds
+
+
+class StoreUnavailable(Transient):
+    """A server or a file did not answer in time."""
+
+
+class CommitConflict(Transient):
+    """Another writer was faster; read again and repeat."""

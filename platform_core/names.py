@@ -1,0 +1,50 @@
+"""Where things are called what: lake tables, online views and the columns that the platform adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_core.specs.features import FeatureView
+
+ARRIVED_AT = "_arrived_at"
+"""Raw rows: when the platform could first know the row (UTC, µs)."""
+ARRIVAL = "_arrival"
+"""Raw rows and dead letters: id of the arrival (sha256 of the file) that brought the row."""
+LINE = "_line"
+"""Raw rows and dead letters: 1-based line in the file, header counted."""
+DATE = "_date"
+"""Partition column of every table: the UTC date (``date32``) of the row's event time."""
+EVENT_TIME = "event_time"
+"""Feature rows, labels, training sets: when it happened (UTC, µs)."""
+CREATED_AT = "created_at"
+"""Feature rows: when the platform knew it (UTC, µs)."""
+KNOWN_AT = "known_at"
+"""Labels: when the label became known (UTC, µs)."""
+LABEL = "label"
+"""Labels and training sets: what is to be predicted."""
+
+
+def raw_table(team: str, source: str) -> str:
+    """Name the table of accepted rows of a source."""
+    return f"{team}/raw/{source}"
+
+
+def dead_letter_table(team: str, source: str) -> str:
+    """Name the table of rows that broke the source's contract."""
+    return f"{team}/dead_letters/{source}"
+
+
+def view_table(team: str, view: FeatureView) -> str:
+    """Name the offline table of a feature view; a new version is a new table."""
+    return f"{team}/features/{view.name}.v{view.version}"
+
+
+def online_view(team: str, view: FeatureView) -> str:
+    """Name a feature view in the online store."""
+    return f"{team}.{view.name}.v{view.version}"
+
+
+def prediction_table(team: str, model: str) -> str:
+    """Name the table into which the prediction log of a model is compacted."""
+    return f"{team}/predictions/{model}"

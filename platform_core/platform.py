@@ -1,0 +1,96 @@
+"""The platform as bound: one vendor per contract, the ledger and the clock."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from platform_core import environment
+from platform_core.clock import Clock, ReplayClock, WallClock
+
+if TYPE_CHECKING:
+    from platform_core.contracts import (
+        Compute,
+        DriftReport,
+        Engine,
+        EventSource,
+        Lake,
+        OnlineStore,
+        Registry,
+        Serving,
+    )
+    from platform_core.environment import Environment
+    from platform_core.loop.ledger import Ledger
+
+
+class Platform:
+    """Everything that a domain function needs; made once a process and passed along."""
+
+    def __init__(self, bound: Environment) -> None:
+        self.environment = bound
+        self.clock: Clock = ReplayClock(bound.clock) if bound.clock else WallClock()
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Platform:
+        """Bind the environment file in force, or the one given."""
+        return cls(environment.read(path))
+
+    @property
+    def home(self) -> Path:
+        """Return the folder in which this installation keeps its state."""
+        return self.environment.home
+
+    @property
+    def lake(self) -> Lake:
+        """Return the bound lake."""
+        return cast("Lake", self.environment.bindings["lake"])
+
+    @property
+    def online_store(self) -> OnlineStore:
+        """Return the bound online store."""
+        return cast("OnlineStore", self.environment.bindings["online_store"])
+
+    @property
+    def event_source(self) -> EventSource:
+        """Return the bound event source."""
+        return cast("EventSource", self.environment.bindings["event_source"])
+
+    @property
+    def engine(self) -> Engine:
+        """Return the bound engine."""
+        return cast("Engine", self.environment.bindings["engine"])
+
+    @property
+    def registry(self) -> Registry:
+        """Return the bound registry."""
+        return cast("Registry", self.environment.bindings["registry"])
+
+    @property
+    def compute(self) -> Compute:
+        """Return the bound compute."""
+        return cast("Compute", self.environment.bindings["compute"])
+
+    @property
+    def serving(self) -> Serving:
+        """Return the bound serving."""
+        return cast("Serving", self.environment.bindings["serving"])
+
+    @property
+    def drift_report(self) -> DriftReport:
+        """Return the bound drift report."""
+        return cast("DriftReport", self.environment.bindings["drift_report"])
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Open the ledger, brought to the newest schema."""
+        from platform_core.loop.ledger import Ledger
+
+        return Ledger.open(self.environment.ledger)
+
+    def close(self) -> None:
+        """Let every vendor and the ledger go."""
+        for vendor in self.environment.bindings.values():
+            vendor.close()
+        if "ledger" in self.__dict__:
+            self.ledger.close()

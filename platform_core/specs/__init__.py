@@ -1,0 +1,50 @@
+"""What a team declares; the only package that a team's package needs."""
+
+from platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
+from platform_core.specs.features import FeatureView, feature_view
+from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
+from platform_core.specs.judges import P99, ErrorRate, Finding, Judge, ScoreShift, Traffic
+from platform_core.specs.labels import Labels, labels
+from platform_core.specs.model import Drift, Model, Requirements, Rollout
+from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
+from platform_core.specs.source import Source
+from platform_core.specs.team import Team
+
+__all__ = [
+    "P99",
+    "AtLeast",
+    "BeatsChampion",
+    "Choice",
+    "Drift",
+    "ErrorRate",
+    "Estimator",
+    "Evidence",
+    "Examples",
+    "FairAcross",
+    "FeatureView",
+    "Finding",
+    "Fit",
+    "Gate",
+    "Judge",
+    "Labels",
+    "Model",
+    "Params",
+    "Pruned",
+    "Range",
+    "Reading",
+    "Report",
+    "Requirements",
+    "Rollout",
+    "ScoreShift",
+    "Search",
+    "Segment",
+    "Source",
+    "Team",
+    "Traffic",
+    "choice",
+    "feature_view",
+    "int_range",
+    "labels",
+    "log_range",
+    "uniform",
+]

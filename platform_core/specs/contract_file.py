@@ -1,0 +1,50 @@
+"""What a source's rows must be: an ODCS file read into columns and rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the accepted rows.
+
+    ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
+    dates and timestamps (strptime). ``timestamp`` columns become UTC µs.
+    """
+
+    name: str
+    physical_name: str
+    type: ColumnType
+    required: bool = False
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on one column, or on a row; ``name`` is the reason that a dead letter carries.
+
+    Kinds and their ``arguments``: ``parsable`` (), ``required`` (), ``minimum`` / ``exclusive_minimum`` /
+    ``maximum`` / ``exclusive_maximum`` (number,), ``pattern`` (regex,), ``one_of`` (values…), ``max_length`` /
+    ``min_length`` (n,), ``unique`` ().
+    """
+
+    name: str
+    column: str
+    kind: str
+    arguments: tuple[str | float | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowContract:
+    """A contract as columns and rules; ``path`` is where it was read from."""
+
+    name: str
+    version: str
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    path: Path

@@ -1,0 +1,57 @@
+"""What a feature is: a function over frames, keyed by entity and event time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+    from platform_core.specs.source import Source
+
+FrameFunction = Callable[["nw.LazyFrame"], "nw.LazyFrame"]
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """Features of one entity over time.
+
+    ``compute`` takes the source's accepted rows (contract columns) and returns one row per entity and event
+    time: the ``entity`` column, the ``time`` column and one column a feature; every other column is a feature.
+
+    ``served`` says where the server finds the newest values: ``"online"`` in the online store by entity, or in
+    the ``"request"`` itself, for what is only known when the caller asks (the order that is being placed).
+    """
+
+    name: str
+    source: Source
+    entity: str
+    time: str
+    compute: FrameFunction
+    ttl_days: float | None = None
+    version: int = 1
+    served: Literal["online", "request"] = "online"
+    owner: str = ""
+    description: str = ""
+
+
+def feature_view(  # noqa: PLR0913 - a declaration names what it declares
+    source: Source,
+    *,
+    entity: str,
+    time: str,
+    ttl_days: float | None = None,
+    version: int = 1,
+    served: Literal["online", "request"] = "online",
+    owner: str = "",
+) -> Callable[[FrameFunction], FeatureView]:
+    """Declare the decorated function as a feature view of its own name."""
+
+    def declare(compute: FrameFunction) -> FeatureView:
+        return FeatureView(
+            compute.__name__, source, entity, time, compute, ttl_days, version, served, owner, compute.__doc__ or ""
+        )
+
+    return declare

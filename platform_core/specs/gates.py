@@ -1,0 +1,112 @@
+"""Conditions that a model version must meet to go on; versioned data, judged on evidence."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Metrics of one group of the evaluation rows."""
+
+    rows: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a candidate: metrics on the evaluation rows, the champion's on the same rows (None when
+    nothing is live), and metrics by segment column and value.
+    """
+
+    metrics: Mapping[str, float]
+    champion: Mapping[str, float] | None = None
+    segments: Mapping[str, Mapping[str, Segment]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a gate found: the value, the bound it was held against, and whether it passes."""
+
+    value: float | None
+    bound: float | None
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Gate(abc.ABC):
+    """A named, versioned condition; subclass it in a team's package for one of your own."""
+
+    metric: str
+
+    @property
+    def name(self) -> str:
+        """Name the gate in verdicts and overrides."""
+        return f"{type(self).__name__}({self.metric})"
+
+    @abc.abstractmethod
+    def judge(self, evidence: Evidence) -> Reading:
+        """Hold the evidence against the bound."""
+
+
+@dataclass(frozen=True)
+class AtLeast(Gate):
+    """The metric reaches the bound."""
+
+    bound: float
+    version: int = 1
+
+    def judge(self, evidence: Evidence) -> Reading:
+        """Compare the metric on the evaluation rows with the bound."""
+        value = evidence.metrics.get(self.metric)
+        if value is None:
+            return Reading(None, self.bound, passed=False, detail=f"no metric {self.metric!r} was measured")
+        return Reading(value, self.bound, passed=value >= self.bound)
+
+
+@dataclass(frozen=True)
+class BeatsChampion(Gate):
+    """The candidate is better than the champion on the same rows, less ``tolerance``."""
+
+    tolerance: float = 0.0
+    version: int = 1
+
+    def judge(self, evidence: Evidence) -> Reading:
+        """Compare both on the same rows; pass when nothing is live yet."""
+        value = evidence.metrics.get(self.metric)
+        if evidence.champion is None:
+            return Reading(value, None, passed=True, detail="no champion yet")
+        bound = evidence.champion[self.metric] - self.tolerance
+        return Reading(value, bound, passed=value is not None and value > bound)
+
+
+@dataclass(frozen=True)
+class FairAcross(Gate):
+    """The metric of every group of ``column`` with ``min_rows`` rows lies within ``within`` of the whole's."""
+
+    column: str
+    within: float = 0.1
+    min_rows: int = 100
+    version: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name the gate with its groups."""
+        return f"FairAcross({self.metric} by {self.column})"
+
+    def judge(self, evidence: Evidence) -> Reading:
+        """Find the group that lies farthest from the whole."""
+        whole = evidence.metrics[self.metric]
+        groups = {
+            value: segment.metrics[self.metric]
+            for value, segment in evidence.segments.get(self.column, {}).items()
+            if segment.rows >= self.min_rows and self.metric in segment.metrics
+        }
+        if not groups:
+            return Reading(None, self.within, passed=False, detail=f"no group of {self.column!r} has enough rows")
+        worst = max(groups, key=lambda value: abs(groups[value] - whole))
+        gap = abs(groups[worst] - whole)
+        return Reading(gap, self.within, passed=gap <= self.within, detail=f"farthest of {len(groups)}: {worst}")

@@ -1,0 +1,69 @@
+"""A model: everything that the platform needs to turn the loop for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from platform_core.specs.search import Search
+
+if TYPE_CHECKING:
+    from platform_core.specs.examples import Fit
+    from platform_core.specs.features import FeatureView
+    from platform_core.specs.gates import Gate
+    from platform_core.specs.judges import Judge
+    from platform_core.specs.labels import Labels
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What heavy work needs: cores, memory in GB, GPUs."""
+
+    cpu: float = 1
+    memory_gb: float = 2
+    gpu: int = 0
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """From a few percent to all: after each step ``bake_minutes`` pass and ``min_requests`` candidate requests
+    are answered before the judges decide. Harm is acted on as soon as ``min_requests`` are there.
+    """
+
+    percents: tuple[int, ...] = (5, 25, 100)
+    bake_minutes: float = 10
+    min_requests: int = 50
+    judges: tuple[Judge, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drift:
+    """When to turn the loop: windows of at least ``min_rows`` predictions; an alarm is the same column in
+    ``alarms`` of the last ``windows``, or ``share`` of all columns at once; at most ``daily_budget`` cycles a
+    day, ``cooldown_hours`` apart.
+    """
+
+    min_rows: int = 500
+    alarms: int = 2
+    windows: int = 3
+    share: float = 0.3
+    cooldown_hours: float = 24
+    daily_budget: int = 3
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is predicted, from what, how it is fitted, what is good enough, and how it goes live."""
+
+    name: str
+    features: tuple[FeatureView, ...]
+    labels: Labels
+    fit: Fit
+    search: Search = field(default_factory=lambda: Search(trials=1))
+    gates: tuple[Gate, ...] = ()
+    rollout: Rollout = field(default_factory=Rollout)
+    drift: Drift = field(default_factory=Drift)
+    compute: Requirements = field(default_factory=Requirements)
+    threshold: float = 0.5
+    owner: str = ""
+    description: str = ""

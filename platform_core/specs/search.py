@@ -1,0 +1,55 @@
+"""The space of parameters in which training looks for the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included; ``log`` spreads them by magnitude."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values."""
+
+    values: tuple[str | float | int | bool, ...]
+
+
+Dimension = Range | Choice
+
+
+def uniform(low: float, high: float) -> Range:
+    """Any number between two."""
+    return Range(low, high)
+
+
+def log_range(low: float, high: float) -> Range:
+    """Any number between two, spread by magnitude."""
+    return Range(low, high, log=True)
+
+
+def int_range(low: int, high: int) -> Range:
+    """Any whole number between two."""
+    return Range(low, high, whole=True)
+
+
+def choice(*values: str | float | bool) -> Choice:
+    """One of these values."""
+    return Choice(values)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How many trials over which space, maximising ``metric`` on the validation rows."""
+
+    trials: int
+    space: Mapping[str, Dimension] = field(default_factory=dict)
+    metric: str = "roc_auc"

@@ -1,0 +1,19 @@
+"""Where raw rows come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """Raw rows under a versioned contract.
+
+    ``contract`` is the path of an ODCS YAML file inside the team's package; ``arrives`` is how often
+    (``"daily"`` or ``"hourly"``) the schedule looks for what is new, beside the sensor.
+    """
+
+    name: str
+    contract: str
+    arrives: str = "daily"
+    description: str = ""

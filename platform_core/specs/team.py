@@ -1,0 +1,78 @@
+"""A team's package: its sources and models, checked as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_core.errors import InvalidSpec, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from platform_core.specs.features import FeatureView
+    from platform_core.specs.model import Model
+    from platform_core.specs.source import Source
+
+
+@dataclass(frozen=True)
+class Team:
+    """One package, one code location.
+
+    ``package`` is the folder of the team's package, against which contract paths are read; give ``__file__``.
+    """
+
+    name: str
+    package: str | Path
+    models: tuple[Model, ...] = field(default=())
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would clash in the lake, the registry or the asset graph."""
+        for kind, names in (("model", [m.name for m in self.models]), ("name", [self.name])):
+            for name in names:
+                if not name.isidentifier() or names.count(name) > 1:
+                    raise InvalidSpec(
+                        f"team {self.name!r}: {kind} {name!r} is repeated or no identifier",
+                        "use letters, digits and underscores, each name once",
+                    )
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the package."""
+        path = Path(self.package)
+        return path.parent if path.suffix == ".py" else path
+
+    @property
+    def views(self) -> tuple[FeatureView, ...]:
+        """Return every feature view of the team's models, once, in order of name."""
+        return tuple(sorted({view.name: view for m in self.models for view in m.features}.values(), key=_name))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Return every source of the team's views and labels, once, in order of name."""
+        return tuple(sorted({source.name: source for source in self._sources()}.values(), key=_name))
+
+    def model(self, name: str) -> Model:
+        """Return a model by name."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise NotFound(f"team {self.name!r} has no model {name!r}", f"use one of {[m.name for m in self.models]}")
+
+    def source(self, name: str) -> Source:
+        """Return a source by name."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise NotFound(f"team {self.name!r} has no source {name!r}", f"use one of {[s.name for s in self.sources]}")
+
+    def _sources(self) -> Iterator[Source]:
+        for model in self.models:
+            yield model.labels.source
+            yield from (view.source for view in model.features)
+
+
+def _name(spec: FeatureView | Source) -> str:
+    return spec.name
