@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -47,8 +47,8 @@ def environment_file() -> Path:
     return Path(os.environ.get(FILE, DEFAULT_FILE)).absolute()
 
 
-def read(path: Path | None = None) -> Environment:
-    """Read an environment file and bind its vendors.
+def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> Environment:
+    """Read an environment file and bind its vendors; the inference server binds ``only`` what it needs.
 
     Raises:
         InvalidEnvironment: with ``file:line`` and the vendors that could be named instead.
@@ -58,13 +58,13 @@ def read(path: Path | None = None) -> Environment:
     _known(document, data, {"name", "bindings", "ledger", "clock"}, ())
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS), ("bindings",))
-    missing = sorted(set(CONTRACTS) - set(bindings))
+    missing = sorted(set(only) - set(bindings))
     if missing:
         raise InvalidEnvironment(
             f"{document.at('bindings')}: no vendor is bound for {', '.join(missing)}",
             f"add a line such as '{missing[0]}: {{vendor: {_first(missing[0])}}}'",
         )
-    bound = {contract: _bind(document, contract, settings) for contract, settings in bindings.items()}
+    bound = {contract: _bind(document, contract, settings) for contract, settings in bindings.items() if contract in only}
     clock = (data.get("clock") or {}).get("replay")
     return Environment(
         name=str(data.get("name", document.path.stem)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from platform_core.specs.features import FeatureView
@@ -23,6 +23,22 @@ KNOWN_AT = "known_at"
 """Labels: when the label became known (UTC, µs)."""
 LABEL = "label"
 """Labels and training sets: what is to be predicted."""
+
+
+class ModelRef(NamedTuple):
+    """A model of a team; ``team/model`` for people, ``team.model`` for the registry, the server and the ledger's log."""
+
+    team: str
+    model: str
+
+    def __str__(self) -> str:
+        """Write it as people do."""
+        return f"{self.team}/{self.model}"
+
+    @property
+    def dotted(self) -> str:
+        """Write it as one name without a slash."""
+        return f"{self.team}.{self.model}"
 
 
 def raw_table(team: str, source: str) -> str:

@@ -1,0 +1,1 @@
+"""How the platform becomes Dagster: a factory a domain."""

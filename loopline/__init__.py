@@ -1,0 +1,1 @@
+"""The application: command line, process supervision, the demo."""

@@ -1,0 +1,1 @@
+"""Feature views become offline tables and online rows."""

@@ -1,0 +1,1 @@
+"""Raw rows land: arrivals become accepted rows or dead letters."""

@@ -1,0 +1,1 @@
+"""The inference server, light enough for its own image."""

@@ -1,0 +1,1 @@
+"""A pinned training set becomes a judged, packaged model."""

@@ -1,0 +1,1 @@
+"""Vendors: one folder each, one file a contract."""
