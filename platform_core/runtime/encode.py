@@ -1,0 +1,99 @@
+"""Columns to the matrix that a model sees; training and the inference server both call this, so they cannot differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from platform_core.errors import ContractBroken
+
+UNKNOWN = -1.0
+"""Code of a category that the vocabulary does not hold."""
+MISSING = float("nan")
+_NUMERIC = "fiub"  # kinds of numpy's numeric types: float, signed, unsigned, truth value
+
+
+class Encoder:
+    """Encodes columns for one model; made once a model version, since a request may hold one row only.
+
+    A column is an Arrow array, a numpy array or a sequence of values, one a row. A column in ``vocabulary`` holds
+    text (str or UTF-8 bytes), every other one numbers or truth values.
+    """
+
+    def __init__(self, features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]) -> None:
+        self.features = tuple(features)
+        self._codes = {name: _codes(categories) for name, categories in vocabulary.items()}
+
+    def matrix(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Encode columns; those beside ``features`` are not looked at.
+
+        Returns:
+            float64 (rows, features) in C order: a missing value is NaN, a category its position in the vocabulary,
+            an unknown one -1.
+
+        Raises:
+            ContractBroken: a feature is missing, has another length than the first, or holds what is no number.
+        """
+        encoded = [self._column(name, _given(columns, name)) for name in self.features]
+        rows = len(encoded[0]) if encoded else 0
+        filled = np.empty((rows, len(encoded)))
+        for position, values in enumerate(encoded):
+            if len(values) != rows:
+                raise ContractBroken(
+                    f"feature {self.features[position]!r} has {len(values)} rows, {self.features[0]!r} has {rows}",
+                    "give every feature one value a row",
+                )
+            filled[:, position] = values
+        return filled
+
+    def _column(self, name: str, values: Any) -> Sequence[float] | NDArray[np.float64]:
+        if name in self._codes:
+            codes = self._codes[name]
+            return [_code(value, codes) for value in _plain(values)]
+        if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:
+            return values.astype(np.float64)
+        try:
+            return [_number(value) for value in _plain(values)]
+        except (TypeError, ValueError) as error:
+            raise ContractBroken(f"feature {name!r}: {error}", "give numbers, truth values or null") from error
+
+
+def matrix(
+    columns: Mapping[str, Any], features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]
+) -> NDArray[np.float64]:
+    """Encode columns once; see ``Encoder``."""
+    return Encoder(features, vocabulary).matrix(columns)
+
+
+def _codes(categories: Sequence[str]) -> dict[str, float]:
+    return {category: float(code) for code, category in enumerate(categories)}
+
+
+def _given(columns: Mapping[str, Any], name: str) -> Any:
+    try:
+        return columns[name]
+    except KeyError:
+        raise ContractBroken(f"feature {name!r} is not given", "give every feature of the model") from None
+
+
+def _plain(values: Any) -> Iterable[Any]:
+    """Take an Arrow array apart without importing Arrow: the server has no need of it."""
+    plain: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
+    return plain
+
+
+def _code(value: Any, codes: Mapping[str, float]) -> float:
+    if value is None:
+        return MISSING
+    return codes.get(value.decode(errors="replace") if isinstance(value, bytes) else str(value), UNKNOWN)
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return MISSING
+    if isinstance(value, str | bytes):  # float("3") would hide that the caller sends text
+        raise TypeError(f"{value!r} is text")
+    return float(value)
