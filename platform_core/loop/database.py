@@ -1,0 +1,148 @@
+"""How the ledger's database is reached: SQLite or PostgreSQL, by URL, brought to the newest schema."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from platform_core.errors import InvalidEnvironment, StoreUnavailable
+
+BUSY_SECONDS = 30
+"""How long a writer waits for another before it gives up."""
+HEAD = "0001"
+"""The newest schema; a test holds it to the migrations."""
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+
+
+def connect(url: str) -> Engine:
+    """Make an engine whose database has the newest schema.
+
+    Raises:
+        InvalidEnvironment: the URL is wrong, or a newer Loopline wrote the ledger. StoreUnavailable: no answer.
+    """
+    engine = _engine(_checked(url))
+    try:
+        if engine.dialect.name == "sqlite":
+            _write_ahead(engine)
+        _bring_to_head(engine)
+    except OperationalError as error:
+        engine.dispose()
+        raise StoreUnavailable(
+            f"the ledger at {engine.url.render_as_string()} cannot be opened: {error.orig}",
+            "start the database, or correct 'ledger' in the environment file",
+        ) from error
+    return engine
+
+
+def writer(engine: Engine) -> Engine:
+    """Return the same engine for transactions that write."""
+    return engine.execution_options(writes=True)
+
+
+def plain(value: Any) -> Any:
+    """Turn details into JSON that every database takes: NaN and infinities become null, numpy numbers Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):  # a numpy scalar
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidEnvironment(
+            f"ledger {url!r} is no database URL", "write sqlite:///path or postgresql://…"
+        ) from error
+    if parsed.get_backend_name() == "postgresql":  # SQLAlchemy 2.1 means another driver by the bare word
+        return parsed if "+" in parsed.drivername else parsed.set(drivername="postgresql+psycopg2")
+    if parsed.get_backend_name() != "sqlite":
+        raise InvalidEnvironment(
+            f"ledger {parsed.render_as_string()} is neither SQLite nor PostgreSQL",
+            "write sqlite:///path or postgresql://…",
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise InvalidEnvironment("ledger in memory would be lost with its process", "name a file: sqlite:///path")
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, pool_pre_ping=True, json_serializer=_dumps)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, json_serializer=_dumps)
+    event.listen(engine, "connect", _take_over_transactions)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _take_over_transactions(connection: Any, _record: Any) -> None:
+    """Keep Python's driver from starting transactions by itself, in a mode that can lose the race to write."""
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock first: a reader that turns writer fails at once instead of waiting."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _write_ahead(engine: Engine) -> None:
+    """Let readers and a writer work side by side; the file remembers it. Switching does not wait, so try again."""
+    for attempt in range(200):
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+        except Exception:
+            if attempt == 199:  # noqa: PLR2004
+                raise
+            time.sleep(0.02)
+        else:
+            return
+        finally:
+            connection.close()
+
+
+def _bring_to_head(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if revision(connection) == HEAD:
+            return
+    from platform_core.loop import migrations  # Alembic costs time and is needed once
+
+    migrations.upgrade(engine)
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the schema's revision; None for a database that holds no ledger."""
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    return connection.scalar(select(_VERSION.c.version_num))

@@ -1,0 +1,153 @@
+"""The append-only record of cycles, deployments and decisions; everything asked about the past is read from it.
+
+Importing this module imports SQLAlchemy: import it inside the function that opens a ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from platform_core.errors import StoreUnavailable
+from platform_core.loop import database, tables
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+
+Json = Any
+"""What ``json.dumps`` accepts and ``json.loads`` returns."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened: a decision, a change, an observation.
+
+    ``at`` is the platform's clock, by which decisions are made and history is asked; ``recorded_at`` is the wall's.
+    ``kind`` is ``noun.verb``, such as ``deployment.changed``. ``details`` carries the figures, as JSON.
+    """
+
+    kind: str
+    at: datetime
+    team: str = ""
+    model: str = ""
+    cycle: str = ""
+    version: str = ""
+    actor: str = "platform"
+    reason: str = ""
+    details: Mapping[str, Json] = field(default_factory=dict)
+    entry_id: int | None = None
+    recorded_at: datetime | None = None
+
+
+class Ledger:
+    """The database of the loop: entries for ever, and the state machines' tables."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Ledger:
+        """Open a ledger by SQLAlchemy URL, brought to the newest schema; several processes may do so at once.
+
+        Raises:
+            InvalidEnvironment: the URL is wrong, or a newer Loopline wrote the ledger. StoreUnavailable: no answer.
+        """
+        return cls(database.connect(url))
+
+    def close(self) -> None:
+        """Let every connection go."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that only reads."""
+        with _answering(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, ref: ModelRef | None = None) -> Iterator[Connection]:
+        """Open a transaction that writes; those of one model happen one after the other."""
+        with _answering(), database.writer(self.engine).begin() as connection:
+            if ref is not None and connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": ref.dotted})
+            yield connection
+
+    def record(self, entry: Entry, once: str | None = None) -> int:
+        """Append an entry and return its id; with the key ``once`` a repeated call returns the first one's id."""
+        with self.writing() as connection:
+            return append(connection, entry, once)
+
+    def entries(  # noqa: PLR0913, PLR0917 - each filter is optional
+        self,
+        ref: ModelRef | None = None,
+        kinds: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Entry]:
+        """Read entries in the order in which they were recorded; ``since`` and ``until`` (included) by ``at``."""
+        order = tables.entries.c.entry_id
+        query = _filtered(ref, kinds, since, until).order_by(order.desc() if newest_first else order).limit(limit)
+        with self.reading() as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
+
+def append(connection: Connection, entry: Entry, once: str | None = None) -> int:
+    """Append an entry inside a transaction of ``Ledger.writing``."""
+    column = tables.entries.c
+    earlier = select(column.entry_id).where(column.unique_key == once)
+    if once is not None and (known := connection.scalar(earlier)) is not None:
+        return int(known)
+    values = {name: getattr(entry, name) for name in _COLUMNS} | {
+        "details": database.plain(entry.details),
+        "recorded_at": datetime.now(UTC),
+        "unique_key": once,
+    }
+    try:
+        with connection.begin_nested():
+            return int(
+                connection.execute(insert(tables.entries).values(values).returning(column.entry_id)).scalar_one()
+            )
+    except IntegrityError:
+        if once is not None and (known := connection.scalar(earlier)) is not None:
+            return int(known)  # another process recorded the same at the same time
+        raise
+
+
+_COLUMNS = ("kind", "at", "team", "model", "cycle", "version", "actor", "reason")
+
+
+def _filtered(
+    ref: ModelRef | None, kinds: Sequence[str] | None, since: datetime | None, until: datetime | None
+) -> Select[Any]:
+    column = tables.entries.c
+    query = select(tables.entries)
+    if ref is not None:
+        query = query.where(column.team == ref.team, column.model == ref.model)
+    if kinds is not None:
+        query = query.where(column.kind.in_(kinds))
+    if since is not None:
+        query = query.where(column.at >= since)
+    return query if until is None else query.where(column.at <= until)
+
+
+def _entry(row: RowMapping) -> Entry:
+    return Entry(**{name: row[name] for name in (*_COLUMNS, "details", "entry_id", "recorded_at")})
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn a database that is locked or gone into an error worth another try."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnavailable(
+            f"the ledger did not answer: {error.orig}", "look at the database; the call may be repeated"
+        ) from error

@@ -1,0 +1,144 @@
+"""The ledger's tables, in SQLAlchemy Core.
+
+``entries`` is append-only and remembers everything; ``cycles``, ``deployments`` and ``rollouts`` hold what is true now.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from platform_core.errors import ContractBroken
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An instant with UTC attached: ``timestamptz`` where the database has it, else ISO text that sorts."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime] | TypeEngine[str]:
+        """Choose the column's type."""
+        return DateTime(timezone=True) if dialect.name == "postgresql" else String(32)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        """Write an instant; one without a zone could mean anything, so it is refused."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ContractBroken(f"time {value} has no zone", "attach one: datetime(..., tzinfo=UTC)")
+        instant = value.astimezone(UTC)
+        return instant if dialect.name == "postgresql" else instant.isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read an instant in UTC."""
+        if value is None:
+            return None
+        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+Identity = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite counts by itself only in a column called INTEGER."""
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+metadata = MetaData()
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("entry_id", Identity, primary_key=True, autoincrement=True),
+    Column("kind", String(64), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Column("team", String(128), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("cycle", String(256), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", Document, nullable=False),
+    Column("unique_key", String(512), unique=True),
+    Index("entries_by_model", "team", "model", "kind", "entry_id"),
+    Index("entries_by_kind", "kind", "entry_id"),
+    Index("entries_by_time", "at"),
+)
+
+cycles = Table(
+    "cycles",
+    metadata,
+    Column("cycle_id", String(256), primary_key=True),
+    Column("key", String(512), nullable=False, unique=True),
+    Column("team", String(128), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime),
+    Column("verdict", Text, nullable=False),
+    Index("cycles_by_model", "team", "model", "opened_at"),
+    # the database itself holds "one open cycle a model", whatever process asks
+    Index(
+        "cycles_one_open",
+        "team",
+        "model",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("team", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("stable", Document),
+    Column("candidate", Document),
+    Column("percent", Integer, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("rollout_id", String(256), primary_key=True),
+    Column("team", String(128), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("cycle", String(256), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("package", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("step_started_at", UtcTime, nullable=False),
+    Column("first_cursor", Text),
+    Column("cursor", Text),
+    Column("state", String(16), nullable=False),
+    Index("rollouts_by_model", "team", "model", "started_at"),
+    Index(
+        "rollouts_one_running",
+        "team",
+        "model",
+        unique=True,
+        sqlite_where=text("state IN ('running', 'held')"),
+        postgresql_where=text("state IN ('running', 'held')"),
+    ),
+)
