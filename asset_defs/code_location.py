@@ -1,0 +1,21 @@
+"""The module that ``workspace.yaml`` names: each attribute is a team's definitions.
+
+``python_module: {module_name: asset_defs.code_location, attribute: retail}`` loads the team ``retail``; a team's
+package needs no Dagster of its own.
+"""
+
+import dagster as dg
+
+from asset_defs.team import team_definitions
+from platform_core import plugins
+
+
+def __getattr__(name: str) -> dg.Definitions:
+    """Build the definitions of the team of that name.
+
+    Raises:
+        InvalidSpec: the team is quarantined, with file, line and reason.
+    """
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return team_definitions(plugins.installed(only=[name]).team(name))

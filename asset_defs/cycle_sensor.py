@@ -1,0 +1,112 @@
+"""The last arrow: drift opens a cycle in the ledger, and an open cycle gets its run.
+
+The sensor only reconciles: whatever the ledger says is open is run, found again after a crash, and closed when its
+run has failed for good. So a cycle may be opened by anyone who writes to the ledger (a person, a schedule, drift).
+"""
+
+import json
+
+import dagster as dg
+
+from asset_defs.dagster_private import CheckOutcome, finished_checks
+from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
+from asset_defs.runs import IN_PROGRESS, statuses
+from platform_core.errors import Refused
+from platform_core.loop import cycles, gates
+from platform_core.loop.cycles import Cycle
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.specs import Model, Team
+
+ATTEMPTS = 3
+"""A run that died is started again; after so many the cycle has failed."""
+
+
+def cycle_sensor(team: Team) -> dg.SensorDefinition:
+    """Build the one sensor that turns the loop for all models of a team."""
+
+    @dg.sensor(
+        name="loopline_cycle_sensor",
+        job_name=CYCLE_JOB,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Drift opens a cycle; open cycles are run",
+    )
+    def loop(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
+        seen, said = _open_for_drift(context, platform, team)
+        requests = [request for model in team.models if (request := _run_for(context, platform, team, model))]
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=json.dumps(seen),
+            skip_reason=None if requests else "; ".join(said) or "no cycle waits for a run",
+        )
+
+    return loop
+
+
+def _open_for_drift(
+    context: dg.SensorEvaluationContext, platform: Platform, team: Team
+) -> tuple[dict[str, int], list[str]]:
+    """Open a cycle for each new alarm; return what was seen, and why an alarm did not open one."""
+    seen: dict[str, int] = json.loads(context.cursor or "{}")
+    checks = {dg.AssetCheckKey(key(team.name, "drift", m.name), "drift"): m for m in team.models}
+    said = []
+    for check, outcome in finished_checks(context.instance, list(checks)).items():
+        model = checks[check]
+        if outcome.record_id <= seen.get(model.name, 0):
+            continue
+        seen[model.name] = outcome.record_id
+        if not outcome.passed:
+            said += _open(platform, team, model, outcome)
+    return seen, said
+
+
+def _open(platform: Platform, team: Team, model: Model, outcome: CheckOutcome) -> list[str]:
+    ref = ModelRef(team.name, model.name)
+    cause = f"drift: {outcome.reason}"
+    try:
+        cycles.open_cycle(
+            platform.ledger, ref, model.drift, cause, f"drift:{ref}:{outcome.record_id}", platform.clock.now()
+        )
+    except Refused as refused:
+        return [str(refused)]
+    return []
+
+
+def _run_for(
+    context: dg.SensorEvaluationContext, platform: Platform, team: Team, model: Model
+) -> dg.RunRequest | None:
+    """Request the run that an open cycle lacks, or close the cycle when it cannot be had."""
+    ref = ModelRef(team.name, model.name)
+    cycle = next((c for c in cycles.open_cycles(platform.ledger) if c.ref == ref), None)
+    if cycle is None:
+        return None
+    runs = statuses(context.instance, {CYCLE_TAG: cycle.cycle_id})
+    if runs and (runs[0] in IN_PROGRESS or dg.DagsterRunStatus.SUCCESS in runs):
+        return None
+    if runs and _ended(platform, cycle, len(runs)):
+        return None
+    return _request(team, model, cycle, attempt=len(runs) + 1)
+
+
+def _request(team: Team, model: Model, cycle: Cycle, attempt: int) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{cycle.cycle_id}:{attempt}",
+        asset_selection=[key(team.name, stage, model.name) for stage in TURN],
+        tags={CYCLE_TAG: cycle.cycle_id, MODEL_TAG: str(cycle.ref), CAUSE_TAG: cycle.cause[:200]},
+    )
+
+
+def _ended(platform: Platform, cycle: Cycle, attempts: int) -> bool:
+    """Close the cycle if its gates refused it, or if its run died too often."""
+    version = gates.version_of_cycle(platform.ledger, cycle.ref, cycle.cycle_id)
+    verdict = gates.verdict_of(platform.ledger, cycle.ref, version) if version else None
+    now = platform.clock.now()
+    if verdict is not None and not verdict.passed:
+        failed = ", ".join(reading.gate for reading in verdict.failed)
+        cycles.close_cycle(platform.ledger, cycle.cycle_id, "rejected", f"gates not passed: {failed}", now)
+        return True
+    if attempts >= ATTEMPTS:
+        cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", f"its run failed {attempts} times", now)
+        return True
+    return False

@@ -1,0 +1,34 @@
+"""A feature view as an asset: its offline table, and the newest rows online."""
+
+import dagster as dg
+
+from asset_defs.keys import key
+from platform_core.features.materialize import materialize
+from platform_core.platform import Platform
+from platform_core.specs import FeatureView, Team
+
+
+def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
+    """Build the asset of a feature view."""
+
+    @dg.asset(
+        key=key(team.name, "features", view.name),
+        deps=[key(team.name, "raw", view.source.name)],
+        group_name=team.name,
+        description=view.description,
+        kinds={"table"},
+        metadata={"entity": view.entity, "version": view.version, "served": view.served, "ttl_days": view.ttl_days},
+    )
+    def features(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+        done = materialize(platform, team, view)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": done.rows,
+                "entities": done.entities,
+                "rows_online": done.online,
+                "table_version": -1 if done.version is None else done.version,
+                "newest_event": done.newest.isoformat() if done.newest else "none",
+            }
+        )
+
+    return features

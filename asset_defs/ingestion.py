@@ -1,0 +1,66 @@
+"""Raw rows as assets: one landing gives accepted rows and dead letters."""
+
+import dagster as dg
+
+from asset_defs.keys import key
+from platform_core.ingestion.landing import Landed, land
+from platform_core.platform import Platform
+from platform_core.specs import Source, Team
+
+DEAD_SHARE = 0.5
+"""A landing with more than this share of dead letters is worth a warning."""
+
+
+def arrivals_spec(team: Team, source: Source) -> dg.AssetSpec:
+    """Describe what arrives from outside, so that lineage begins at the file."""
+    return dg.AssetSpec(
+        key(team.name, "arrivals", source.name),
+        group_name=team.name,
+        description=source.description or f"Files of {source.name}, {source.arrives}",
+        metadata={"contract": source.contract, "arrives": source.arrives},
+    )
+
+
+def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
+    """Build the landing of a source: accepted rows and dead letters."""
+    came = key(team.name, "arrivals", source.name)
+    raw, dead = key(team.name, "raw", source.name), key(team.name, "dead_letters", source.name)
+
+    @dg.multi_asset(
+        name=f"{team.name}__land__{source.name}",
+        specs=[
+            dg.AssetSpec(raw, deps=[came], description=f"Accepted rows of {source.name}", kinds={"table"}),
+            dg.AssetSpec(dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"table"}),
+        ],
+        check_specs=[dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract")],
+        group_name=team.name,
+    )
+    def landing(platform: dg.ResourceParam[Platform]):  # noqa: ANN202 - Dagster reads results, not the annotation
+        landed = land(platform, team, source)
+        yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=[_check(raw, landed)])
+        yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})
+
+    return landing
+
+
+def _metadata(landed: Landed) -> dict[str, dg.MetadataValue | int]:
+    return {
+        "dagster/row_count": landed.rows,
+        "arrivals": landed.arrivals,
+        "refused": len(landed.refused),
+        "dead_letters": landed.dead,
+        "dead_letters_by_reason": dg.MetadataValue.json(dict(landed.reasons)),
+        "table_version": -1 if landed.version is None else landed.version,
+    }
+
+
+def _check(raw: dg.AssetKey, landed: Landed) -> dg.AssetCheckResult:
+    share = landed.dead / max(landed.rows + landed.dead, 1)
+    refused = [f"{r.name}: {r.problem} → {r.fix}" for r in landed.refused]
+    return dg.AssetCheckResult(
+        asset_key=raw,
+        check_name="contract",
+        passed=not refused and share <= DEAD_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"dead_share": share, "refused": dg.MetadataValue.json(refused)},
+    )

@@ -1,0 +1,23 @@
+"""Asset keys, ``[team, stage, name]``, and the tags that runs of the loop carry."""
+
+import dagster as dg
+
+CYCLE_TAG = "loopline/cycle"
+MODEL_TAG = "loopline/model"
+CAUSE_TAG = "loopline/cause"
+SOURCE_TAG = "loopline/source"
+
+CYCLE_JOB = "loopline_cycle"
+INGEST_JOB = "loopline_ingest"
+MONITOR_JOB = "loopline_monitor"
+ROLLOUT_JOB = "loopline_rollout_step"
+
+TURN = ("training_set", "model", "deployment")
+"""The stages that one cycle materializes."""
+WATCH = ("predictions", "drift", "quality")
+"""The stages that a look at live traffic materializes."""
+
+
+def key(team: str, stage: str, name: str) -> dg.AssetKey:
+    """Name an asset; the team's name comes first so that no two code locations define the same key."""
+    return dg.AssetKey([team, stage, name])

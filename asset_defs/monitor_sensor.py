@@ -1,0 +1,39 @@
+"""Enough new predictions make a window: the monitoring assets of that model are materialized."""
+
+import dagster as dg
+
+from asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
+from asset_defs.runs import in_progress
+from platform_core.loop.deployments import deployment
+from platform_core.monitor.predictions import waiting
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.specs import Model, Team
+
+
+def monitor_sensor(team: Team) -> dg.SensorDefinition:
+    """Build the one sensor that watches the live traffic of all models of a team."""
+
+    @dg.sensor(
+        name="loopline_monitor_sensor",
+        job_name=MONITOR_JOB,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Judges a window once enough predictions are there",
+    )
+    def monitor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
+        requests = [r for model in team.models if (r := _request(context.instance, platform, team, model))]
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no full window yet")
+
+    return monitor
+
+
+def _request(instance: dg.DagsterInstance, platform: Platform, team: Team, model: Model) -> dg.RunRequest | None:
+    ref = ModelRef(team.name, model.name)
+    if deployment(platform.ledger, ref) is None or in_progress(instance, MONITOR_JOB, {MODEL_TAG: str(ref)}):
+        return None
+    if waiting(platform, team, model) < model.drift.min_rows:
+        return None
+    return dg.RunRequest(
+        asset_selection=[key(team.name, stage, model.name) for stage in WATCH], tags={MODEL_TAG: str(ref)}
+    )

@@ -1,0 +1,28 @@
+"""The bound platform as a Dagster resource, opened once a process."""
+
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from platform_core.environment import environment_file
+from platform_core.platform import Platform
+
+
+class PlatformResource(dg.ConfigurableResource[Platform]):
+    """Gives assets, checks and sensors the platform; ``environment`` empty means ``LOOPLINE_ENVIRONMENT``."""
+
+    environment: str = ""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Platform:  # noqa: ARG002 - Dagster's signature
+        """Open the platform, or return the one this process has."""
+        return self.open()
+
+    def open(self) -> Platform:
+        """Open the platform, or return the one this process has."""
+        return _opened(Path(self.environment) if self.environment else environment_file())
+
+
+@cache
+def _opened(path: Path) -> Platform:
+    return Platform.open(path)

@@ -1,0 +1,42 @@
+"""Running rollouts are judged at each tick; a run is started only when there is a step to take."""
+
+import dagster as dg
+
+from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
+from asset_defs.runs import in_progress
+from platform_core.loop import rollouts
+from platform_core.loop.rollouts import RolloutRecord
+from platform_core.platform import Platform
+from platform_core.specs import Team
+
+
+def rollout_sensor(team: Team) -> dg.SensorDefinition:
+    """Build the one sensor that drives all rollouts of a team."""
+
+    @dg.sensor(
+        name="loopline_rollout_sensor",
+        job_name=ROLLOUT_JOB,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Takes the next step of a rollout when its bake time is over, or at once when it does harm",
+    )
+    def rollout(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
+        records = [r for r in rollouts.active(platform.ledger) if r.ref.team == team.name]
+        requests = [q for record in records if (q := _request(context.instance, platform, team, record))]
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else f"{len(records)} rollouts bake")
+
+    return rollout
+
+
+def _request(
+    instance: dg.DagsterInstance, platform: Platform, team: Team, record: RolloutRecord
+) -> dg.RunRequest | None:
+    if in_progress(instance, ROLLOUT_JOB, {CYCLE_TAG: record.cycle}):
+        return None
+    decision = rollouts.decide(platform, team.model(record.ref.model), record, platform.clock.now())
+    if decision.action == "wait":
+        return None
+    return dg.RunRequest(
+        run_config={"ops": {"take_step": {"config": {"rollout_id": record.rollout_id}}}},
+        tags={CYCLE_TAG: record.cycle, MODEL_TAG: str(record.ref), CAUSE_TAG: decision.reason[:200]},
+    )

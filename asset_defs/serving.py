@@ -1,0 +1,72 @@
+"""A deployment as an asset: materializing it only starts a rollout; a short job takes each step."""
+
+import dagster as dg
+
+from asset_defs.keys import CYCLE_TAG, ROLLOUT_JOB, key
+from asset_defs.turns import turn_of
+from platform_core import turn
+from platform_core.loop import rollouts
+from platform_core.platform import Platform
+from platform_core.specs import Model, Team
+
+
+def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
+    """Build the asset of a model's endpoint."""
+
+    @dg.asset(
+        key=key(team.name, "deployment", model.name),
+        deps=[key(team.name, "model", model.name)],
+        group_name=team.name,
+        description=f"The endpoint of {model.name}; steps {model.rollout.percents} percent",
+        kinds={"endpoint"},
+    )
+    def deployment(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+        record = turn.deploy(turn_of(context.run, platform, team, model))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(record.version),
+            metadata={
+                "rollout": record.rollout_id,
+                "state": record.state,
+                "version": record.version,
+                "percent": record.percent,
+                "cycle": record.cycle,
+                "endpoint": dg.MetadataValue.url(platform.serving.endpoint(record.ref.dotted)),
+            },
+        )
+
+    return deployment
+
+
+class StepConfig(dg.Config):
+    """Which rollout is to take its next step."""
+
+    rollout_id: str
+
+
+def rollout_job(team: Team) -> dg.JobDefinition:
+    """Build the job that takes one step of one rollout: idempotent, well under a second."""
+
+    @dg.op(name="take_step")
+    def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[Platform]) -> None:
+        record = rollouts.rollout(platform.ledger, config.rollout_id)
+        model = team.model(record.ref.model)
+        decision = rollouts.step(platform, model, config.rollout_id, platform.clock.now())
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=key(team.name, "deployment", model.name),
+                metadata={
+                    "action": decision.action,
+                    "percent": decision.percent,
+                    "reason": decision.reason,
+                    "version": record.version,
+                    "cycle": record.cycle,
+                },
+                tags={CYCLE_TAG: record.cycle},
+            )
+        )
+
+    @dg.job(name=ROLLOUT_JOB, description="Take one step of a rollout: advance, promote or roll back")
+    def step_job() -> None:
+        take_step()
+
+    return step_job

@@ -1,0 +1,66 @@
+"""A team's declarations as Dagster definitions."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from asset_defs import features, ingestion, monitoring, serving, training
+from asset_defs.cycle_sensor import cycle_sensor
+from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
+from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, key
+from asset_defs.monitor_sensor import monitor_sensor
+from asset_defs.platform_resource import PlatformResource
+from asset_defs.rollout_sensor import rollout_sensor
+from platform_core.specs import Model, Team
+
+
+def model_assets(team: Team, model: Model) -> Iterator[dg.AssetsDefinition]:
+    """Yield the assets of a model, from training set to quality."""
+    yield training.training_set_asset(team, model)
+    yield training.model_asset(team, model)
+    yield serving.deployment_asset(team, model)
+    yield monitoring.predictions_asset(team, model)
+    yield monitoring.drift_asset(team, model)
+    yield monitoring.quality_asset(team, model)
+
+
+def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
+    """Yield every asset of a team."""
+    for source in team.sources:
+        yield ingestion.arrivals_spec(team, source)
+        yield ingestion.raw_assets(team, source)
+    for view in team.views:
+        yield features.view_asset(team, view)
+    for model in team.models:
+        yield from model_assets(team, model)
+
+
+def team_jobs(team: Team) -> list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition]:
+    """Build the four jobs that serve all models of a team."""
+    ingested = [k for source in team.sources for k in ingested_keys(team, source)]
+    turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]
+    watch = [key(team.name, stage, m.name) for m in team.models for stage in WATCH]
+    return [
+        dg.define_asset_job(INGEST_JOB, dg.AssetSelection.assets(*ingested), description="Land arrivals, make features"),
+        dg.define_asset_job(CYCLE_JOB, dg.AssetSelection.assets(*turn), description="One turn of the loop"),
+        dg.define_asset_job(MONITOR_JOB, dg.AssetSelection.assets(*watch), description="Look at live traffic"),
+        serving.rollout_job(team),
+    ]
+
+
+def team_definitions(
+    team: Team, platform: PlatformResource | None = None, executor: dg.ExecutorDefinition | None = None
+) -> dg.Definitions:
+    """Build a team's code location; tests give their own platform."""
+    if not team.models:
+        return dg.Definitions()
+    return dg.Definitions(
+        assets=list(team_assets(team)),
+        asset_checks=[training.gates_check(team, model) for model in team.models],
+        jobs=team_jobs(team),
+        sensors=[ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team)],
+        schedules=ingest_schedules(team),
+        resources={"platform": platform or PlatformResource()},
+        # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
+        executor=executor or dg.in_process_executor,
+    )

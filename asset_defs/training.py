@@ -1,0 +1,103 @@
+"""Training set and model as assets, gates as a blocking check between model and deployment."""
+
+from typing import Any
+
+import dagster as dg
+
+from asset_defs.keys import key
+from asset_defs.turns import turn_of
+from platform_core import turn
+from platform_core.loop.gates import Verdict
+from platform_core.platform import Platform
+from platform_core.specs import Model, Team
+
+
+def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
+    """Build the asset of a model's training set: labels joined point in time with features, pinned."""
+
+    @dg.asset(
+        key=key(team.name, "training_set", model.name),
+        deps=[key(team.name, "features", view.name) for view in model.features],
+        group_name=team.name,
+        description=f"{model.labels.name} joined point in time with features, pinned to table versions",
+        kinds={"table"},
+    )
+    def training_set(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+        pinned = turn.pin(turn_of(context.run, platform, team, model))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(pinned.row_hash),
+            metadata={
+                "dagster/row_count": pinned.rows,
+                "positives": pinned.positives,
+                "as_of": pinned.as_of.isoformat(),
+                "tables": dg.MetadataValue.json(dict(pinned.tables)),
+                "spec_hash": pinned.spec_hash,
+                "training_set_id": pinned.training_set_id,
+            },
+        )
+
+    return training_set
+
+
+def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
+    """Build the asset of a model: one registered version a materialization."""
+
+    @dg.asset(
+        key=key(team.name, "model", model.name),
+        deps=[key(team.name, "training_set", model.name)],
+        group_name=team.name,
+        description=model.description or f"{model.name}, fitted by {getattr(model.fit, '__name__', 'fit')}",
+        kinds={"model"},
+        owners=[f"team:{model.owner}"] if model.owner else None,
+    )
+    def fitted_model(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+        fitted = turn.fit(turn_of(context.run, platform, team, model))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(str(fitted["version"])), metadata=_model_metadata(dict(fitted))
+        )
+
+    return fitted_model
+
+
+def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
+    """Build the blocking check that judges the very version which this run has fitted."""
+
+    @dg.asset_check(
+        asset=key(team.name, "model", model.name),
+        name="gates",
+        blocking=True,
+        description="; ".join(gate.name for gate in model.gates) or "no gate",
+    )
+    def gates(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
+        verdict = turn.gate(turn_of(context.run, platform, team, model))
+        return dg.AssetCheckResult(passed=verdict.passed, metadata={"verdict": _table(verdict)})
+
+    return gates
+
+
+def _model_metadata(fitted: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "version": str(fitted["version"]),
+        "metrics": dg.MetadataValue.json(fitted["metrics"]),
+        "champion_metrics": dg.MetadataValue.json(fitted["champion_metrics"]),
+        "params": dg.MetadataValue.json(fitted["params"]),
+        "served_as": fitted["package_kind"],
+        "seconds": fitted["seconds"],
+    }
+
+
+def _table(verdict: Verdict) -> dg.TableMetadataValue:
+    rows = [
+        dg.TableRecord(
+            {
+                "gate": reading.gate,
+                "version": reading.version,
+                "value": "none" if reading.value is None else f"{reading.value:.4f}",
+                "bound": "none" if reading.bound is None else f"{reading.bound:.4f}",
+                "passed": reading.passed,
+                "detail": reading.detail,
+            }
+        )
+        for reading in verdict.readings
+    ]
+    return dg.MetadataValue.table(rows)

@@ -1,0 +1,125 @@
+"""One turn of the loop, step by step; each step is idempotent by its cycle, so a crashed run is simply run again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import NotFound
+from platform_core.loop import gates, rollouts
+from platform_core.loop.ledger import Entry
+from platform_core.names import ModelRef
+from platform_core.specs.gates import Evidence, Segment
+from platform_core.training import training_set
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_core.loop.cycles import Cycle
+    from platform_core.loop.gates import Verdict
+    from platform_core.loop.rollouts import RolloutRecord
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Team
+    from platform_core.training.training_set import TrainingSet
+
+PINNED = "training_set.pinned"
+REGISTERED = "model.registered"
+TRAIN = "platform_core.training.task:train"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A cycle of a model of a team: what every step needs to know."""
+
+    platform: Platform
+    team: Team
+    model: Model
+    cycle: Cycle
+
+    @property
+    def ref(self) -> ModelRef:
+        """Return the model's reference."""
+        return ModelRef(self.team.name, self.model.name)
+
+
+def pin(turn: Turn) -> TrainingSet:
+    """Build the cycle's training set of what is known now, or return the one that it has."""
+    earlier = _recorded(turn, PINNED)
+    if earlier is not None:
+        return training_set.from_json(earlier)
+    pinned = training_set.build(turn.platform, turn.team, turn.model, turn.platform.clock.now())
+    _record(turn, PINNED, training_set.to_json(pinned))
+    return pinned
+
+
+def fit(turn: Turn) -> Mapping[str, Any]:
+    """Train where the environment computes, and register the version; returns what ``training.task.train`` does."""
+    earlier = _recorded(turn, REGISTERED)
+    if earlier is not None:
+        return earlier
+    fitted: dict[str, Any] = turn.platform.compute.run(
+        TRAIN,
+        {
+            "environment": str(turn.platform.environment.path),
+            "team": turn.team.name,
+            "model": turn.model.name,
+            "training_set": _required(turn, PINNED, "training set"),
+            "cycle": turn.cycle.cycle_id,
+            "key": turn.cycle.cycle_id,
+            "drill": turn.cycle.drill or None,
+        },
+        turn.model.compute,
+        turn.cycle.cycle_id,
+    )
+    _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
+    return fitted
+
+
+def gate(turn: Turn) -> Verdict:
+    """Judge the cycle's version by the model's gates and write the verdict down."""
+    fitted = _required(turn, REGISTERED, "registered version")
+    verdict = gates.judge(turn.model, _evidence(fitted))
+    now = turn.platform.clock.now()
+    gates.record_verdict(turn.platform.ledger, turn.ref, turn.cycle.cycle_id, str(fitted["version"]), verdict, now)
+    return verdict
+
+
+def deploy(turn: Turn) -> RolloutRecord:
+    """Start the rollout of the cycle's version; refused unless its own verdict passed or was overridden."""
+    version = str(_required(turn, REGISTERED, "registered version")["version"])
+    now = turn.platform.clock.now()
+    return rollouts.start(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
+
+
+def _evidence(fitted: Mapping[str, Any]) -> Evidence:
+    segments = {
+        column: {value: Segment(**segment) for value, segment in groups.items()}
+        for column, groups in fitted["segments"].items()
+    }
+    return Evidence(fitted["metrics"], fitted["champion_metrics"], segments)
+
+
+def _record(turn: Turn, kind: str, details: Mapping[str, Any], version: str = "") -> None:
+    turn.platform.ledger.record(
+        Entry(
+            kind=kind,
+            at=turn.platform.clock.now(),
+            team=turn.team.name,
+            model=turn.model.name,
+            cycle=turn.cycle.cycle_id,
+            version=version,
+            details=details,
+        )
+    )
+
+
+def _recorded(turn: Turn, kind: str) -> dict[str, Any] | None:
+    found = turn.platform.ledger.entries(ref=turn.ref, kinds=[kind])
+    return next((dict(e.details) for e in reversed(found) if e.cycle == turn.cycle.cycle_id), None)
+
+
+def _required(turn: Turn, kind: str, what: str) -> dict[str, Any]:
+    found = _recorded(turn, kind)
+    if found is None:
+        raise NotFound(f"cycle {turn.cycle.cycle_id} has no {what} yet", "materialize the assets before it in one run")
+    return found
