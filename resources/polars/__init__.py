@@ -1,0 +1,1 @@
+"""Polars: tables in memory on one machine."""
