@@ -121,6 +121,15 @@ def append(connection: Connection, entry: Entry, once: str | None = None) -> int
         raise
 
 
+def newest(connection: Connection, ref: ModelRef, kinds: Sequence[str], version: str | None = None) -> Entry | None:
+    """Return a model's last entry of these kinds (and about a version), inside a transaction."""
+    query = _filtered(ref, kinds, None, None).order_by(tables.entries.c.entry_id.desc()).limit(1)
+    if version is not None:
+        query = query.where(tables.entries.c.version == version)
+    row = connection.execute(query).mappings().one_or_none()
+    return _entry(row) if row else None
+
+
 _COLUMNS = ("kind", "at", "team", "model", "cycle", "version", "actor", "reason")
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -20,9 +21,9 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from platform_core.errors import ContractBroken
@@ -56,7 +57,22 @@ class UtcTime(TypeDecorator[datetime]):
 
 Identity = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite counts by itself only in a column called INTEGER."""
-Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Document(TypeDecorator[Any]):
+    """A JSON value: ``jsonb`` where the database has it, else text; None is SQL's null."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column's type; PostgreSQL's is imported only where it is used."""
+        if dialect.name != "postgresql":
+            return JSON(none_as_null=True)
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return JSONB(none_as_null=True)
+
 
 metadata = MetaData()
 
@@ -84,7 +100,7 @@ cycles = Table(
     "cycles",
     metadata,
     Column("cycle_id", String(256), primary_key=True),
-    Column("key", String(512), nullable=False, unique=True),
+    Column("key", String(512), nullable=False),
     Column("team", String(128), nullable=False),
     Column("model", String(128), nullable=False),
     Column("cause", Text, nullable=False),
@@ -92,6 +108,8 @@ cycles = Table(
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
     Column("verdict", Text, nullable=False),
+    Column("drill", Document),
+    UniqueConstraint("team", "model", "key", name="cycles_once"),
     Index("cycles_by_model", "team", "model", "opened_at"),
     # the database itself holds "one open cycle a model", whatever process asks
     Index(
@@ -110,6 +128,7 @@ deployments = Table(
     Column("team", String(128), primary_key=True),
     Column("model", String(128), primary_key=True),
     Column("generation", Integer, nullable=False),
+    Column("applied", Integer, nullable=False),
     Column("stable", Document),
     Column("candidate", Document),
     Column("percent", Integer, nullable=False),

@@ -62,7 +62,7 @@ def _cycles() -> None:
     op.create_table(
         "cycles",
         sa.Column("cycle_id", sa.String(256), primary_key=True),
-        sa.Column("key", sa.String(512), nullable=False, unique=True),
+        _text("key", 512),
         _text("team", 128),
         _text("model", 128),
         sa.Column("cause", sa.Text, nullable=False),
@@ -70,6 +70,8 @@ def _cycles() -> None:
         sa.Column("opened_at", _time(), nullable=False),
         sa.Column("closed_at", _time()),
         sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("drill", _json()),
+        sa.UniqueConstraint("team", "model", "key", name="cycles_once"),
     )
     op.create_index("cycles_by_model", "cycles", ["team", "model", "opened_at"])
     _unique_while("cycles_one_open", "cycles", "state = 'open'")
@@ -81,6 +83,7 @@ def _deployments() -> None:
         sa.Column("team", sa.String(128), primary_key=True),
         sa.Column("model", sa.String(128), primary_key=True),
         sa.Column("generation", sa.Integer, nullable=False),
+        sa.Column("applied", sa.Integer, nullable=False),
         sa.Column("stable", _json()),
         sa.Column("candidate", _json()),
         sa.Column("percent", sa.Integer, nullable=False),
@@ -115,8 +118,10 @@ def _unique_while(name: str, table: str, condition: str) -> None:
 
 
 _SQLITE = (
-    "CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
-    "CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+    """CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
     # INSERT OR REPLACE deletes without asking the trigger above
     """CREATE TRIGGER entries_no_replace BEFORE INSERT ON entries
         WHEN EXISTS (SELECT 1 FROM entries WHERE entry_id = NEW.entry_id OR unique_key = NEW.unique_key)

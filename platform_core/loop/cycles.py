@@ -1,0 +1,193 @@
+"""Cycles: one turn of the loop each, from its cause to its verdict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
+
+from platform_core.errors import NotFound, Refused
+from platform_core.loop import freezes, tables
+from platform_core.loop.ledger import Entry, append
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from platform_core.loop.ledger import Ledger
+    from platform_core.specs.model import Drift
+
+State = Literal["open", "promoted", "rejected", "rolled_back", "failed"]
+Closed = Literal["promoted", "rejected", "rolled_back", "failed"]
+
+OPENED = "cycle.opened"
+CLOSED = "cycle.closed"
+DAY = timedelta(hours=24)
+_column = tables.cycles.c
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One turn of the loop. ``drill`` multiplies feature columns of the training rows: a mistake on purpose."""
+
+    cycle_id: str
+    ref: ModelRef
+    cause: str
+    state: State
+    opened_at: datetime
+    closed_at: datetime | None
+    verdict: str
+    drill: Mapping[str, float] = field(default_factory=dict)
+
+
+def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why and when
+    ledger: Ledger,
+    ref: ModelRef,
+    rule: Drift,
+    cause: str,
+    key: str,
+    now: datetime,
+    *,
+    force: bool = False,
+    drill: Mapping[str, float] | None = None,
+) -> Cycle:
+    """Open a cycle; the same ``key`` gives the same cycle for ever, so whoever crashed may ask again.
+
+    ``force`` skips cool-down and budget, for a person; never a freeze, nor the cycle that is open.
+
+    Raises:
+        Refused: frozen, a cycle is open, cooling down, or the day's budget is spent.
+    """
+    with ledger.writing(ref) as connection:
+        known = _by_key(connection, ref, key)
+        if known is not None:
+            return known
+        _allow(connection, ref, rule, now, force=force)
+        cycle = Cycle(_name(ref, key, now), ref, cause, "open", now, None, "", dict(drill or {}))
+        connection.execute(insert(tables.cycles).values(_values(cycle, key)))
+        details = {"key": key, "forced": force} | ({"drill": cycle.drill} if cycle.drill else {})
+        append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
+        return cycle
+
+
+def close_cycle(ledger: Ledger, cycle_id: str, state: Closed, verdict: str, now: datetime) -> Cycle:
+    """End a cycle and return it as it stands: the first to close it wins; while its rollout runs, only that may.
+
+    Raises:
+        NotFound: no such cycle.
+    """
+    with ledger.writing(cycle(ledger, cycle_id).ref) as connection:
+        if not _rolling_out(connection, cycle_id):
+            settle(connection, cycle_id, state, verdict, now)
+    return cycle(ledger, cycle_id)
+
+
+def settle(connection: Connection, cycle_id: str, state: Closed, verdict: str, now: datetime) -> None:
+    """End a cycle inside a transaction, if it is open."""
+    values = {"state": state, "verdict": verdict, "closed_at": now}
+    still_open = (_column.cycle_id == cycle_id) & (_column.state == "open")
+    if connection.execute(update(tables.cycles).where(still_open).values(values)).rowcount:
+        row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one()
+        hours = (now - row["opened_at"]).total_seconds() / 3600
+        details = {"state": state, "hours": round(hours, 3)}
+        append(connection, Entry(CLOSED, now, row["team"], row["model"], cycle_id, reason=verdict, details=details))
+
+
+def cycle(ledger: Ledger, cycle_id: str) -> Cycle:
+    """Return a cycle.
+
+    Raises:
+        NotFound: no such cycle.
+    """
+    with ledger.reading() as connection:
+        row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"no cycle {cycle_id!r}", "list them with 'loopline history <model>'")
+    return _cycle(row)
+
+
+def open_cycles(ledger: Ledger) -> list[Cycle]:
+    """Return every open cycle, oldest first."""
+    query = select(tables.cycles).where(_column.state == "open").order_by(_column.opened_at, _column.cycle_id)
+    with ledger.reading() as connection:
+        return [_cycle(row) for row in connection.execute(query).mappings()]
+
+
+def cycles(ledger: Ledger, ref: ModelRef) -> list[Cycle]:
+    """Return every cycle of a model, oldest first."""
+    query = select(tables.cycles).where(_of(ref)).order_by(_column.opened_at, _column.cycle_id)
+    with ledger.reading() as connection:
+        return [_cycle(row) for row in connection.execute(query).mappings()]
+
+
+def _allow(connection: Connection, ref: ModelRef, rule: Drift, now: datetime, *, force: bool) -> None:
+    freezes.refuse_if_frozen(connection, ref)
+    running = connection.scalar(select(_column.cycle_id).where(_of(ref), _column.state == "open"))
+    if running is not None:
+        raise Refused(f"{ref} has an open cycle, {running}", "wait for its verdict, or close it as failed")
+    if not force:
+        _cool(connection, ref, rule, now)
+        _afford(connection, ref, rule, now)
+
+
+def _cool(connection: Connection, ref: ModelRef, rule: Drift, now: datetime) -> None:
+    newest = select(_column.opened_at).where(_of(ref)).order_by(_column.opened_at.desc()).limit(1)
+    last = connection.scalar(newest)
+    until = last + timedelta(hours=rule.cooldown_hours) if last else now
+    if now < until:
+        raise Refused(
+            f"{ref} cools down until {until:%Y-%m-%d %H:%M} UTC: its last cycle opened at {last:%Y-%m-%d %H:%M}",
+            "wait, shorten 'cooldown_hours', or open the cycle by hand",
+        )
+
+
+def _afford(connection: Connection, ref: ModelRef, rule: Drift, now: datetime) -> None:
+    spent = select(func.count()).where(_of(ref), _column.opened_at > now - DAY, _column.opened_at <= now)
+    count = connection.scalar(spent) or 0
+    if count >= rule.daily_budget:
+        raise Refused(
+            f"{ref} has opened {count} cycles in 24 hours, its budget",
+            "wait, raise 'daily_budget', or open the cycle by hand",
+        )
+
+
+def _rolling_out(connection: Connection, cycle_id: str) -> bool:
+    rollout = tables.rollouts.c
+    query = select(rollout.rollout_id).where(rollout.cycle == cycle_id, rollout.state.in_(("running", "held")))
+    return connection.scalar(query) is not None
+
+
+def _by_key(connection: Connection, ref: ModelRef, key: str) -> Cycle | None:
+    query = select(tables.cycles).where(_of(ref), _column.key == key)
+    row = connection.execute(query).mappings().one_or_none()
+    return _cycle(row) if row else None
+
+
+def _of(ref: ModelRef) -> ColumnElement[bool]:
+    return (_column.team == ref.team) & (_column.model == ref.model)
+
+
+def _name(ref: ModelRef, key: str, now: datetime) -> str:
+    digest = hashlib.sha256(f"{ref.dotted}\n{key}".encode()).hexdigest()
+    return f"{ref.dotted}-{now.astimezone(UTC):%Y%m%dT%H%M}-{digest[:8]}"
+
+
+def _values(cycle: Cycle, key: str) -> dict[str, object]:
+    plain = ("cycle_id", "cause", "state", "opened_at", "closed_at", "verdict")
+    own = {name: getattr(cycle, name) for name in plain}
+    return own | {"team": cycle.ref.team, "model": cycle.ref.model, "key": key, "drill": dict(cycle.drill) or None}
+
+
+def _cycle(row: RowMapping) -> Cycle:
+    return Cycle(
+        cycle_id=row["cycle_id"],
+        ref=ModelRef(row["team"], row["model"]),
+        cause=row["cause"],
+        state=row["state"],
+        opened_at=row["opened_at"],
+        closed_at=row["closed_at"],
+        verdict=row["verdict"],
+        drill=row["drill"] or {},
+    )
