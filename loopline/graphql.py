@@ -1,0 +1,158 @@
+"""Dagster's GraphQL, as far as the platform asks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from platform_core.errors import Refused, StoreUnavailable
+
+REPOSITORY = "__repository__"
+FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+LOCATIONS = """
+{workspaceOrError {... on Workspace {locationEntries {name loadStatus locationOrLoadError {
+  __typename ... on PythonError {message cause {message}}}}} ... on PythonError {message}}}"""
+LAUNCH = """
+mutation ($params: ExecutionParams!) {launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message} ... on UnauthorizedError {message}
+  ... on RunConfigValidationInvalid {errors {message}} ... on PipelineNotFoundError {message}
+  ... on InvalidSubsetError {message}}}"""
+STATUS = """
+query ($run: ID!) {runOrError(runId: $run) {__typename ... on Run {status}}}"""
+RUNS = """
+query ($filter: RunsFilter) {runsOrError(filter: $filter) {... on Runs {results {
+  runId jobName status startTime endTime creationTime tags {key value}}}}}"""
+SENSORS = """
+query ($repository: RepositorySelector!) {sensorsOrError(repositorySelector: $repository) {
+  ... on Sensors {results {name sensorState {status}}} ... on PythonError {message}}}"""
+START_SENSOR = """
+mutation ($sensor: SensorSelector!) {startSensor(sensorSelector: $sensor) {__typename ... on PythonError {message}}}"""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A code location as the web server sees it: ``state`` is ``loading``, ``loaded`` or ``broken`` with a reason."""
+
+    name: str
+    state: str
+    reason: str = ""
+
+
+class Dagster:
+    """A running web server's GraphQL endpoint."""
+
+    def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
+        self.url = url
+        self.timeout_seconds = timeout_seconds
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Send a query or mutation and return its data.
+
+        Raises:
+            StoreUnavailable: the web server does not answer. Refused: it does not take the query.
+        """
+        import httpx
+
+        body = {"query": query, "variables": variables}
+        try:
+            response = httpx.post(self.url, json=body, timeout=self.timeout_seconds, trust_env=False)
+            answer: dict[str, Any] = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise StoreUnavailable(
+                f"Dagster at {self.url} does not answer: {error}", "start it with 'loopline up'"
+            ) from error
+        if answer.get("errors"):
+            raise Refused(f"Dagster refuses the query: {answer['errors'][0]['message']}", "see the query's fields")
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def locations(self) -> list[Location]:
+        """List the code locations."""
+        workspace = self.ask(LOCATIONS)["workspaceOrError"]
+        return [_location(entry) for entry in workspace.get("locationEntries", ())]
+
+    def launch(
+        self,
+        location: str,
+        job: str,
+        tags: Mapping[str, str] | None = None,
+        asset_keys: Sequence[Sequence[str]] = (),
+        run_config: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Launch a job of a location, or only some of its assets; returns the run's id.
+
+        Raises:
+            Refused: Dagster does not launch it; the problem is its own message.
+        """
+        selector: dict[str, Any] = {
+            "jobName": job,
+            "repositoryName": REPOSITORY,
+            "repositoryLocationName": location,
+        }
+        if asset_keys:
+            selector["assetSelection"] = [{"path": list(key)} for key in asset_keys]
+        params = {
+            "selector": selector,
+            "mode": "default",
+            "runConfigData": dict(run_config or {}),
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]},
+        }
+        launched = self.ask(LAUNCH, params=params)["launchRun"]
+        if launched["__typename"] != "LaunchRunSuccess":
+            raise Refused(f"Dagster does not launch {location}/{job}: {_message(launched)}", "mend what it names")
+        return str(launched["run"]["runId"])
+
+    def run_status(self, run_id: str) -> str:
+        """Return a run's status: ``QUEUED``, ``STARTED``, ``SUCCESS``, ..., or ``NOT_FOUND``."""
+        return str(self.ask(STATUS, run=run_id)["runOrError"].get("status", "NOT_FOUND"))
+
+    def wait(self, run_id: str, timeout_seconds: float = 600, poll_seconds: float = 0.2) -> str:
+        """Wait for a run's end and return its status.
+
+        Raises:
+            StoreUnavailable: the run has not ended in time.
+        """
+        give_up = time.monotonic() + timeout_seconds
+        while (status := self.run_status(run_id)) not in FINAL:
+            if time.monotonic() > give_up:
+                raise StoreUnavailable(f"run {run_id} is still {status}", "look at it in Dagster's UI")
+            time.sleep(poll_seconds)
+        return status
+
+    def runs(self, tags: Mapping[str, str] | None = None, statuses: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """List runs, newest first: ``runId``, ``jobName``, ``status``, times in seconds, ``tags`` as a mapping."""
+        wanted: dict[str, Any] = {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]}
+        if statuses:
+            wanted["statuses"] = list(statuses)
+        found = self.ask(RUNS, filter=wanted)["runsOrError"].get("results", ())
+        return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
+
+    def sensors(self, location: str) -> dict[str, str]:
+        """Return a location's sensors and their status, ``RUNNING`` or ``STOPPED``."""
+        found = self.ask(SENSORS, repository=_repository(location))["sensorsOrError"].get("results", ())
+        return {sensor["name"]: sensor["sensorState"]["status"] for sensor in found}
+
+    def start_sensor(self, location: str, sensor: str) -> None:
+        """Turn a sensor on."""
+        self.ask(START_SENSOR, sensor={**_repository(location), "sensorName": sensor})
+
+
+def _repository(location: str) -> dict[str, str]:
+    return {"repositoryName": REPOSITORY, "repositoryLocationName": location}
+
+
+def _location(entry: Mapping[str, Any]) -> Location:
+    loaded = entry["locationOrLoadError"]
+    if entry["loadStatus"] != "LOADED" or loaded is None:
+        return Location(entry["name"], "loading")
+    if loaded["__typename"] == "RepositoryLocation":
+        return Location(entry["name"], "loaded")
+    return Location(entry["name"], "broken", _message(loaded))
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    messages = [error.get("message"), *(e.get("message") for e in error.get("errors", ()))]
+    cause = (error.get("cause") or {}).get("message")
+    return " ".join(str(m).strip() for m in (cause or messages[0], *messages[1:]) if m) or error["__typename"]

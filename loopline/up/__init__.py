@@ -1,0 +1,1 @@
+"""Everything on one machine: processes started in order, watched, and ended in order."""

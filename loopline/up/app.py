@@ -1,0 +1,78 @@
+"""What runs: addresses, teams, processes, and the platform as this process sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loopline.up.supervisor import Supervisor
+from platform_core.errors import Refused
+
+if TYPE_CHECKING:
+    from loopline.graphql import Dagster
+    from platform_core.platform import Platform
+
+
+@dataclass
+class App:
+    """Everything on one machine.
+
+    ``endpoint`` is the inference server's base URL, None when the environment serves elsewhere; ``quarantined``
+    gives the reason by team; ``ports`` are ``web``, ``inference`` and one a team; ``seconds`` is how long it took
+    until everything was ready.
+    """
+
+    platform: Platform
+    supervisor: Supervisor
+    teams: tuple[str, ...]
+    ports: Mapping[str, int]
+    ui_url: str | None = None
+    endpoint: str | None = None
+    quarantined: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def home(self) -> Path:
+        """Return the folder of all state."""
+        return self.platform.home
+
+    @property
+    def graphql_url(self) -> str | None:
+        """Return the address of Dagster's GraphQL."""
+        return f"{self.ui_url}/graphql" if self.ui_url else None
+
+    @property
+    def dagster(self) -> Dagster:
+        """Return a client of Dagster's GraphQL.
+
+        Raises:
+            Refused: the web server was not started.
+        """
+        from loopline.graphql import Dagster
+
+        if self.graphql_url is None:
+            raise Refused("Dagster's web server was not started", "leave out --no-web")
+        return Dagster(self.graphql_url)
+
+    def pid(self, program: str) -> int:
+        """Return the process id of ``daemon``, ``web``, ``inference`` or ``code:<team>``."""
+        return self.supervisor.children[program].pid
+
+    def facts(self) -> dict[str, Any]:
+        """Return what other processes may want to know, as JSON."""
+        return {
+            "pid": os.getpid(),
+            "home": str(self.home),
+            "environment": str(self.platform.environment.path),
+            "ui": self.ui_url,
+            "graphql": self.graphql_url,
+            "inference": self.endpoint,
+            "teams": list(self.teams),
+            "quarantined": dict(self.quarantined),
+            "ports": dict(self.ports),
+            "pids": {name: child.pid for name, child in self.supervisor.children.items()},
+            "seconds": round(self.seconds, 1),
+        }

@@ -1,0 +1,76 @@
+"""The folder in which Dagster keeps its instance, and the workspace files that name the teams' code locations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Any
+
+from loopline.up.ports import HOST
+
+MODULE = "asset_defs.code_location"
+TEAMS = "loopline.teams"
+WORK_TAG = "loopline/work"
+"""Runs of the job ``loopline_cycle`` carry it with the value ``training``."""
+STAMP = "initialised-with"
+
+
+def team_names() -> tuple[str, ...]:
+    """Return the installed teams by name; nothing of theirs is loaded."""
+    return tuple(sorted({point.name for point in entry_points(group=TEAMS)}))
+
+
+def prepare(folder: Path) -> bool:
+    """Write ``dagster.yaml`` and say whether the instance was initialised with this version of Dagster before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_yaml(folder / "dagster.yaml", settings())
+    stamp = folder / STAMP
+    return stamp.exists() and stamp.read_text() == version("dagster")
+
+
+def settings() -> dict[str, Any]:
+    """Return the instance's settings for one machine.
+
+    Trainings wait for one another, two cores each, so that a rollout's step, which may take a bad version back, never
+    waits behind them. The queue is read every second, not every five.
+    """
+    trainings = max(1, (os.cpu_count() or 2) // 2)
+    days = {"skipped": 1, "success": 7, "failure": 30, "started": 7}
+    return {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "run_queue": {
+            "max_concurrent_runs": 4,
+            "dequeue_interval_seconds": 1,
+            "tag_concurrency_limits": [{"key": WORK_TAG, "value": "training", "limit": trainings}],
+        },
+        "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "free_slots_after_run_end_seconds": 60},
+        "retention": {"sensor": {"purge_after_days": days}, "schedule": {"purge_after_days": days}},
+        "sensors": {"use_threads": True, "num_workers": 4},
+        "auto_materialize": {"enabled": False},
+        "freshness": {"enabled": False},
+    }
+
+
+def write_grpc_workspace(path: Path, ports: Mapping[str, int]) -> Path:
+    """Write a workspace of running code servers: team and port."""
+    servers = [{"grpc_server": {"host": HOST, "port": port, "location_name": team}} for team, port in ports.items()]
+    return _write_yaml(path, {"load_from": servers})
+
+
+def module_workspace(teams: Sequence[str]) -> dict[str, Any]:
+    """Return a workspace that plain Dagster loads itself: one location a team."""
+    return {
+        "load_from": [
+            {"python_module": {"module_name": MODULE, "attribute": team, "location_name": team}} for team in teams
+        ]
+    }
+
+
+def _write_yaml(path: Path, data: Mapping[str, Any]) -> Path:
+    import yaml
+
+    path.write_text(yaml.safe_dump(dict(data), sort_keys=False))
+    return path

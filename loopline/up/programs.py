@@ -1,0 +1,88 @@
+"""The commands of everything that runs on one machine, and the order in which they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from loopline.up.dagster_home import MODULE
+from loopline.up.ports import HOST
+from loopline.up.program import Program
+from platform_core.environment import home
+
+DAEMON = "daemon"
+WEB = "web"
+INFERENCE = "inference"
+
+
+class Rank(IntEnum):
+    """Who ends first: nothing new is started, then nobody asks, then running work ends, then answers end."""
+
+    DAEMON = 0
+    WEB = 1
+    CODE = 2
+    INFERENCE = 3
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Makes the commands for one home; all children see ``env``."""
+
+    home: Path
+    env: Mapping[str, str]
+
+    def initialiser(self) -> Program:
+        """Make Dagster's databases; it ends by itself, and must run alone when they are new."""
+        return self._program("initialise", Rank.DAEMON, "-m", "loopline.up.instance")
+
+    def code_server(self, team: str, port: int) -> Program:
+        """Serve a team's definitions; a team that does not load is served as its error."""
+        return self._program(
+            code_server_name(team),
+            Rank.CODE,
+            *("-m", "dagster", "api", "grpc", "--host", HOST, "--port", str(port)),
+            *("--module-name", MODULE, "--attribute", team, "--location-name", team),
+            *("--lazy-load-user-code", "--use-python-environment-entry-point"),
+        )
+
+    def web_server(self, workspace: Path, port: int) -> Program:
+        """Serve Dagster's UI and GraphQL."""
+        where = ("--host", HOST, "--port", str(port), "--workspace", str(workspace))
+        return self._program(WEB, Rank.WEB, "-m", "dagster_webserver", *where)
+
+    def daemon(self, workspace: Path) -> Program:
+        """Run sensors, schedules and the queue."""
+        return self._program(DAEMON, Rank.DAEMON, "-m", "dagster._daemon", "run", "--workspace", str(workspace))
+
+    def inference_server(self, environment: Path) -> Program:
+        """Answer for models."""
+        return self._program(
+            INFERENCE, Rank.INFERENCE, "-m", "platform_core.runtime", "--environment", str(environment)
+        )
+
+    def _program(self, name: str, rank: Rank, *arguments: str) -> Program:
+        log = self.home / "logs" / f"{name.replace(':', '-')}.log"
+        return Program(name, (sys.executable, *arguments), log, self.env, rank)
+
+
+def code_server_name(team: str) -> str:
+    """Name a team's code server among the programs."""
+    return f"code:{team}"
+
+
+def child_environment() -> dict[str, str]:
+    """Return the variables that every child sees; home and environment file are in force in this process already."""
+    scripts = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "DAGSTER_HOME": str(home() / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),
+        "GIT_PYTHON_REFRESH": "quiet",
+    }

@@ -1,0 +1,115 @@
+"""``with running() as app``: everything on one machine, ready when the block begins and ended when it is left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Flag
+
+from loopline.up import dagster_home, lock, start
+from loopline.up.app import App
+from loopline.up.ports import free_port
+from loopline.up.program import Event
+from loopline.up.programs import Programs, child_environment
+from loopline.up.supervisor import Supervisor
+from platform_core import environment as environments
+from platform_core.platform import Platform
+
+INFERENCE_PORT = "LOOPLINE_INFERENCE_PORT"
+"""By this variable an environment file takes the inference server's port: ``${LOOPLINE_INFERENCE_PORT:-8080}``."""
+DEFAULT_INFERENCE_PORT = 8080
+
+
+def _silent(event: Event) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: the web server's wanted port, with or without it, whom to tell, and a flag to give up waiting."""
+
+    port: int = 3000
+    web: bool = True
+    timeout_seconds: float = 180.0
+    report: Callable[[Event], None] = _silent
+    stop: Flag = field(default_factory=Flag)
+
+
+@contextmanager
+def running(
+    home: Path | str | None = None,
+    environment: Path | str | None = None,
+    *,
+    web: bool = True,
+    options: Options | None = None,
+) -> Iterator[App]:
+    """Start everything and give it back when it is ready; end it in order when the block is left.
+
+    The report of ``options`` is called from other threads. This process's ``LOOPLINE_HOME`` and
+    ``LOOPLINE_ENVIRONMENT`` are those of the app while it runs.
+
+    Raises:
+        Refused: another supervisor runs in this home. InvalidEnvironment: the file does not bind.
+        StoreUnavailable: something was not ready in time. Stopped: the flag of ``options`` was set.
+    """
+    chosen = options or Options(web=web)
+    folder = Path(home or environments.home()).absolute()
+    file = Path(environment or environments.environment_file()).absolute()
+    with ExitStack() as stack:
+        stack.enter_context(lock.only_one(folder))
+        stack.callback(lock.withdraw, folder)
+        ports = _ports(chosen)
+        stack.enter_context(_variables(folder, file, ports))
+        yield _started(chosen, ports, stack)
+
+
+def _started(options: Options, ports: Mapping[str, int], stack: ExitStack) -> App:
+    begun = time.monotonic()
+    platform = Platform.open()
+    stack.callback(platform.close)
+    supervisor = stack.enter_context(Supervisor(options.report))
+    app = App(platform, supervisor, dagster_home.team_names(), ports)
+    programs = Programs(platform.home, child_environment())
+    start.everything(app, programs, start.Waiting(supervisor, options.stop, options.timeout_seconds))
+    app.seconds = time.monotonic() - begun
+    supervisor.report = _announcing(app, options.report)
+    lock.announce(app.home, app.facts())
+    return app
+
+
+def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        report(event)
+        if event.what == "restarted":
+            lock.announce(app.home, app.facts())
+
+    return tell
+
+
+def _ports(options: Options) -> dict[str, int]:
+    wanted = int(os.environ.get(INFERENCE_PORT, DEFAULT_INFERENCE_PORT))
+    ports = {"inference": free_port(wanted)} | ({"web": free_port(options.port)} if options.web else {})
+    return ports | {team: free_port() for team in dagster_home.team_names()}
+
+
+@contextmanager
+def _variables(home: Path, environment: Path, ports: Mapping[str, int]) -> Iterator[None]:
+    """Set the variables by which this process and its children find home, environment and inference server."""
+    values = {
+        environments.HOME: str(home),
+        environments.FILE: str(environment),
+        INFERENCE_PORT: str(ports["inference"]),
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,151 @@
+"""The steps from nothing to ready: what depends on nothing starts at once, what needs another waits for it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event as Flag
+from urllib.parse import urlsplit
+
+from loopline.up import dagster_home
+from loopline.up.app import App
+from loopline.up.ports import HOST, answers
+from loopline.up.program import Event, last_line, spawn
+from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
+from loopline.up.supervisor import Supervisor
+from platform_core.errors import StoreUnavailable
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Stopped(Exception):  # noqa: N818 - a signal, not an error
+    """Whoever started us wants us to end before all was ready."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Waits for conditions, as long as nobody wants us to stop."""
+
+    supervisor: Supervisor
+    stop: Flag
+    timeout_seconds: float
+
+    def until(self, ready: Callable[[], bool], what: str, log: Path) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            Stopped: the flag was set. StoreUnavailable: it took too long; the fix names the log.
+        """
+        give_up = time.monotonic() + self.timeout_seconds
+        while not ready():
+            if self.stop.wait(0.1):
+                raise Stopped
+            if time.monotonic() > give_up:
+                raise StoreUnavailable(
+                    f"{what} was not ready after {self.timeout_seconds:.0f} s: {last_line(log)}", f"read {log}"
+                )
+
+    def for_program(self, name: str, ready: Callable[[], bool]) -> bool:
+        """Wait until a program is ready; False when it died before that."""
+        child = self.supervisor.children[name]
+        self.until(lambda: ready() or child.deaths > 0, name, child.program.log)
+        return child.deaths == 0
+
+
+def everything(app: App, programs: Programs, waiting: Waiting) -> None:
+    """Bring up instance, ledger, inference server, code servers, daemon and web server."""
+    folder = app.home / "dagster"
+    known = dagster_home.prepare(folder)
+    initialising = spawn(programs.initialiser())
+    try:
+        _ = app.platform.ledger  # its migrations run here, before any child opens it
+        _start_inference_server(app, programs)
+        if not known:  # a code server opens the instance too
+            _initialised(initialising, programs, waiting)
+        servers = _start_code_servers(app, programs, waiting)
+        _initialised(initialising, programs, waiting)
+    finally:
+        initialising.kill()
+        initialising.wait()
+    _start_dagster(app, programs, dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers), waiting)
+    _reapply(app, waiting)
+
+
+def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, waiting: Waiting) -> None:
+    log = programs.initialiser().log
+    waiting.until(lambda: initialising.poll() is not None, "Dagster's instance", log)
+    if initialising.returncode:
+        raise StoreUnavailable(f"Dagster's instance cannot be initialised: {last_line(log)}", f"read {log}")
+
+
+def _start_inference_server(app: App, programs: Programs) -> None:
+    """Start the inference server if the environment's endpoints are on this machine."""
+    url = urlsplit(app.platform.serving.endpoint("any"))
+    if url.hostname in LOOPBACK:
+        app.endpoint = f"{url.scheme}://{url.netloc}"
+        app.supervisor.start(programs.inference_server(app.platform.environment.path))
+
+
+def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:
+    ports = {team: app.ports[team] for team in app.teams}
+    for team, port in ports.items():
+        app.supervisor.start(programs.code_server(team, port))
+    for team, port in ports.items():
+        name = code_server_name(team)
+        if not waiting.for_program(name, partial(answers, port)):
+            _quarantine(app, team, f"its code server died: {app.supervisor.children[name].ending}")
+    return ports
+
+
+def _start_dagster(app: App, programs: Programs, workspace: Path, waiting: Waiting) -> None:
+    if "web" in app.ports:
+        app.supervisor.start(programs.web_server(workspace, app.ports["web"]))
+    app.supervisor.start(programs.daemon(workspace))
+    if "web" in app.ports:
+        app.ui_url = f"http://{HOST}:{app.ports['web']}"
+        waiting.until(lambda: _workspace_loaded(app), "the web server", app.supervisor.children[WEB].program.log)
+
+
+def _workspace_loaded(app: App) -> bool:
+    if not answers(app.ports["web"]):
+        return False
+    try:
+        locations = app.dagster.locations()
+    except StoreUnavailable:
+        return False
+    if any(location.state == "loading" for location in locations) or len(locations) < len(app.teams):
+        return False
+    for broken in (location for location in locations if location.state == "broken"):
+        if broken.name not in app.quarantined:
+            _quarantine(app, broken.name, broken.reason)
+    return True
+
+
+def _quarantine(app: App, team: str, reason: str) -> None:
+    app.quarantined[team] = reason
+    app.supervisor.report(Event(team, "quarantined", reason))
+
+
+def _reapply(app: App, waiting: Waiting) -> None:
+    """Ask for the state that the ledger knows, once the inference server lives."""
+    from platform_core.loop import deployments
+
+    if app.endpoint is not None:
+        log = app.supervisor.children[INFERENCE].program.log
+        waiting.until(lambda: _lives(f"{app.endpoint}/v2/health/live"), "the inference server", log)
+    deployments.reapply(app.platform)
+
+
+def _lives(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as response:
+            return bool(response.status == 200)  # noqa: PLR2004 - HTTP's OK
+    except (urllib.error.URLError, OSError):
+        return False
