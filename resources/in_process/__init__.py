@@ -1,0 +1,1 @@
+"""Vendors that live in the calling process."""

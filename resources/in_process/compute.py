@@ -1,0 +1,28 @@
+"""Heavy work in the calling process: for tests and for looking into a task with a debugger."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+
+from pydantic import PrivateAttr
+
+from platform_core import worker
+from platform_core.contracts.compute import Compute, Json
+from platform_core.specs.model import Requirements
+
+
+class InProcessCompute(Compute):
+    """Runs the task at once in the caller's thread; results are remembered as long as the process lives."""
+
+    _results: dict[str, Json] = PrivateAttr(default_factory=dict)
+    _locks: defaultdict[str, threading.Lock] = PrivateAttr(default_factory=lambda: defaultdict(threading.Lock))
+
+    def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
+        """Run the task, or return what it returned before."""
+        worker.require(requirements)
+        with self._locks[key]:
+            if key not in self._results:
+                self._results[key] = worker.call(task, args)
+            return self._results[key]

@@ -1,0 +1,1 @@
+"""Vendors that start a process of their own."""

@@ -1,0 +1,81 @@
+"""Heavy work in a process of its own on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from platform_core import worker
+from platform_core.contracts.compute import Compute, Json
+from platform_core.specs.model import Requirements
+
+
+class SubprocessCompute(Compute):
+    """Runs each task in its own process, which outlives its caller.
+
+    ``<root>/<key>/`` holds ``job.json``, ``result.json`` or ``error.json``, and ``log.txt``. The worker inherits
+    the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free lock
+    means that nobody runs the key.
+    """
+
+    root: Path
+
+    def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
+        """Start a worker, or wait for the one that already runs the key.
+
+        Raises:
+            TaskFailed: the task raised. Transient: the worker was killed before it had an answer.
+        """
+        worker.require(requirements)
+        folder = self.root.absolute() / worker.file_name(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        began = time.time_ns()
+        with _locked(folder / "lock") as (lock, waited):
+            failed = waited and _failed_since(folder, began)  # while this caller waited: one run for both
+            if (folder / worker.RESULT).exists() or failed:
+                return worker.answer(folder)
+            worker.assign(folder, task, args, lock)
+            process = _start(folder, lock, threads=max(1, int(requirements.cpu)))
+        process.wait()
+        return worker.answer(folder)
+
+
+def _start(folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    with (folder / worker.LOG).open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "platform_core.worker", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | limits,
+            pass_fds=(lock,),
+            start_new_session=True,  # neither Ctrl-C nor the caller's death reaches it
+        )
+
+
+def _failed_since(folder: Path, began_ns: int) -> bool:
+    error = folder / worker.ERROR
+    return error.exists() and error.stat().st_mtime_ns >= began_ns
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[tuple[int, bool]]:
+    """Lock a file: the descriptor, and whether somebody else had it first."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    waited = False
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = True
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock, waited
+    finally:
+        os.close(lock)  # no LOCK_UN: that would free the worker's inherited lock as well

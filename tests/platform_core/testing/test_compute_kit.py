@@ -1,0 +1,114 @@
+"""The compute kit catches what breaks a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import PrivateAttr
+
+from platform_core import worker
+from platform_core.specs.model import Requirements
+from platform_core.testing.compute import ComputeKit
+from platform_core.testing.mutants import assert_catches
+from resources.in_process.compute import InProcessCompute
+
+
+class DirectCompute(InProcessCompute):
+    """Breaks 1: no trip through JSON; a list comes back as a tuple."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Turn lists into tuples."""
+        return _tuples(super().run(task, args, requirements, key))
+
+
+class ForgetfulCompute(InProcessCompute):
+    """Breaks 2: runs every time."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Forget what was."""
+        self._results.clear()
+        return super().run(task, args, requirements, key)
+
+
+class StubbornCompute(InProcessCompute):
+    """Breaks 3: remembers a failure for ever."""
+
+    _failed: dict[str, Exception] = PrivateAttr(default_factory=dict)
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Raise again what was raised before."""
+        if key in self._failed:
+            raise self._failed[key]
+        try:
+            return super().run(task, args, requirements, key)
+        except Exception as error:
+            self._failed[key] = error
+            raise
+
+
+class LosingCompute(InProcessCompute):
+    """Breaks 4: takes a key that was begun for one that is done."""
+
+    folder: Path
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Mark the key before the work instead of after it."""
+        mark = self.folder / f"{key}.begun"
+        if mark.exists():
+            return None
+        mark.touch()
+        return super().run(task, args, requirements, key)
+
+
+class EagerCompute(InProcessCompute):
+    """Breaks 5: looks for a result, but does not wait for one on its way."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Run without a lock."""
+        if key not in self._results:
+            self._results[key] = worker.call(task, args)
+        return self._results[key]
+
+
+class OptimisticCompute(InProcessCompute):
+    """Breaks 6: tries whatever it is asked."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Ignore the requirements."""
+        return super().run(task, args, Requirements(cpu=1, memory_gb=0.1), key)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(
+    ("test", "mutant"),
+    [
+        ("test_1_result_after_a_trip_through_json", DirectCompute),
+        ("test_2_same_key_does_not_run_again", ForgetfulCompute),
+        ("test_3_failure_keeps_its_message_and_may_be_repeated", StubbornCompute),
+        ("test_5_two_callers_run_it_once", EagerCompute),
+        ("test_6_what_cannot_be_met_is_refused_before_it_runs", OptimisticCompute),
+    ],
+)
+def test_mutant_is_caught(test: str, mutant: type[InProcessCompute], tmp_path: Path) -> None:
+    """Each breaks one promise, and that promise's test fails."""
+    assert_catches(ComputeKit, test, compute=mutant(), tmp_path=tmp_path)
+
+
+def test_losing_mutant_is_caught(tmp_path: Path) -> None:
+    """A result that a dead caller never wrote is not taken for one."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    assert_catches(
+        ComputeKit,
+        "test_4_death_of_a_caller_loses_nothing",
+        compute=LosingCompute(folder=marks),
+        tmp_path=tmp_path,
+    )

@@ -1,0 +1,15 @@
+"""The compute that runs in the calling process."""
+
+from __future__ import annotations
+
+import pytest
+
+from platform_core.testing.compute import ComputeKit
+from resources.in_process.compute import InProcessCompute
+
+
+class TestInProcessCompute(ComputeKit):
+    @pytest.fixture
+    def compute(self) -> InProcessCompute:
+        """A fresh one; results live as long as it does."""
+        return InProcessCompute()

@@ -1,0 +1,116 @@
+"""The compute that starts a process for each task."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from platform_core.errors import InvalidSpec, TaskFailed, Transient
+from platform_core.testing.compute import FRAGILE, SLOW, SMALL, ComputeKit, calls
+from resources.subprocess.compute import SubprocessCompute
+
+
+class TestSubprocessCompute(ComputeKit):
+    @pytest.fixture
+    def compute(self, tmp_path: Path) -> SubprocessCompute:
+        """One with its own root."""
+        return SubprocessCompute(root=tmp_path / "compute")
+
+
+@pytest.fixture
+def compute(tmp_path: Path) -> SubprocessCompute:
+    """One with its own root."""
+    return SubprocessCompute(root=tmp_path / "compute")
+
+
+CALLER = """
+import json, sys
+from pathlib import Path
+from platform_core.testing.compute import SLOW, SMALL
+from resources.subprocess.compute import SubprocessCompute
+folder = sys.argv[1]
+result = SubprocessCompute(root=Path(folder, "compute")).run(SLOW, {"folder": folder, "value": 7}, SMALL, "shared")
+print(json.dumps(result))
+"""
+
+
+def _caller(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", CALLER, str(folder)], stdout=subprocess.PIPE)
+
+
+def _until_called(folder: Path) -> None:
+    until = time.monotonic() + 30
+    while calls(folder) == 0:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_killed_caller_leaves_the_worker_at_work(compute: SubprocessCompute, tmp_path: Path) -> None:
+    """A caller is killed (-9) in mid-task: the next caller gets the result of the very same run."""
+    caller = _caller(tmp_path)
+    _until_called(tmp_path)
+    caller.kill()
+    caller.wait()
+    result = compute.run(SLOW, {"folder": str(tmp_path), "value": 7}, SMALL, "shared")
+    assert result == {"value": 7, "before": 0}
+    assert calls(tmp_path) == 1
+
+
+def test_two_processes_with_one_key_run_it_once(tmp_path: Path) -> None:
+    """Two processes ask at once; one run answers both."""
+    answers = [json.loads(caller.communicate()[0]) for caller in (_caller(tmp_path), _caller(tmp_path))]
+    assert answers == [{"value": 7, "before": 0}] * 2
+    assert calls(tmp_path) == 1
+
+
+def test_killed_worker_is_transient_and_runs_anew(compute: SubprocessCompute, tmp_path: Path) -> None:
+    """A worker is killed (-9): the caller may try again, and the key is free."""
+    deadly = "platform_core.testing.compute:killed_once"
+    with pytest.raises(Transient, match="was killed"):
+        compute.run(deadly, {"folder": str(tmp_path)}, SMALL, "k")
+    assert compute.run(deadly, {"folder": str(tmp_path)}, SMALL, "k") == "alive"
+
+
+def test_failure_shows_the_traceback_and_keeps_the_log(compute: SubprocessCompute, tmp_path: Path) -> None:
+    """The error names the line that raised, and the log holds everything."""
+    with pytest.raises(TaskFailed) as caught:
+        compute.run(FRAGILE, {"folder": str(tmp_path)}, SMALL, "k")
+    assert "ValueError: the cup fell" in caught.value.problem
+    assert 'raise ValueError("the cup fell")' in caught.value.fix
+    assert "the cup fell" in (tmp_path / "compute/k/log.txt").read_text()
+
+
+def test_threads_of_the_worker_follow_the_requirements(compute: SubprocessCompute) -> None:
+    """One core asked, one thread for OpenMP."""
+    assert compute.run("os:getenv", {"key": "OMP_NUM_THREADS"}, SMALL, "k") == "1"
+
+
+def test_arguments_that_are_no_json_are_refused(compute: SubprocessCompute) -> None:
+    """A path or NaN among the arguments is named before anything starts."""
+    with pytest.raises(InvalidSpec, match="no JSON"):
+        compute.run("os:getenv", {"key": Path("x")}, SMALL, "k")
+    with pytest.raises(InvalidSpec, match="no JSON"):
+        compute.run("os:getenv", {"key": float("nan")}, SMALL, "k")
+
+
+@pytest.mark.parametrize("task", ["os", "os:no_such_function", "no_such_module:f"])
+def test_unknown_task_is_named(compute: SubprocessCompute, task: str) -> None:
+    """A task that cannot be imported fails with its name."""
+    with pytest.raises(TaskFailed, match=task.partition(":")[0]):
+        compute.run(task, {}, SMALL, "k")
+
+
+def test_a_worker_child_does_not_keep_the_key_locked(compute: SubprocessCompute, tmp_path: Path) -> None:
+    """A process that the task leaves behind does not block the next caller."""
+    left = compute.run("platform_core.testing.compute:leave_a_process", {}, SMALL, "k")
+    began = time.monotonic()
+    assert compute.run("platform_core.testing.compute:leave_a_process", {}, SMALL, "k") == left
+    assert time.monotonic() - began < 5
+    os.kill(left, signal.SIGKILL)
