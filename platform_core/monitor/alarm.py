@@ -1,0 +1,50 @@
+"""When drift is worth a turn of the loop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_core.monitor.window import ColumnVerdict, WindowVerdict
+    from platform_core.specs.model import Drift
+
+AT_ONCE = 2
+"""Columns that must drift together before a single window alarms, however few columns a model has."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Drift worth a turn of the loop: the columns that moved, and the rule that says so."""
+
+    columns: tuple[str, ...]
+    reason: str
+
+
+def alarm(rule: Drift, windows: Sequence[WindowVerdict]) -> Alarm | None:
+    """Hold a version's windows, newest last, against the rule."""
+    if not windows:
+        return None
+    newest = windows[-1]
+    if len(newest.drifted) >= max(AT_ONCE, rule.share * len(newest.columns)):
+        reason = f"{len(newest.drifted)} of {len(newest.columns)} columns drifted at once"
+        return Alarm(newest.drifted, f"{reason}: {_figures(newest, newest.drifted)}")
+    recent = windows[-rule.windows :]
+    times = Counter(name for window in recent for name in window.drifted)
+    again = tuple(sorted(name for name, count in times.items() if count >= rule.alarms))
+    if not again:
+        return None
+    worst = max(recent, key=lambda window: len(set(again) & set(window.drifted)))
+    return Alarm(again, f"drifted in {rule.alarms} of {rule.windows} windows: {_figures(worst, again)}")
+
+
+def _figures(window: WindowVerdict, names: Sequence[str]) -> str:
+    return ", ".join(_figure(name, window.columns[name]) for name in names if name in window.columns)
+
+
+def _figure(name: str, verdict: ColumnVerdict) -> str:
+    if verdict.score >= verdict.threshold:
+        return f"{name} {verdict.score:.2f} (from {verdict.threshold:.2f})"
+    return f"{name} missing in {verdict.missing_share:.0%}"
