@@ -18,14 +18,12 @@ import pyarrow as pa
 
 from platform_core.errors import ContractBroken, NotFound
 from platform_core.monitor.distance import Floats, finite
-from platform_core.monitor.values import is_text, numbers, texts
+from platform_core.monitor.values import SCORE, is_text, numbers, texts
 from platform_core.runtime.manifest import PROFILE
 
 SAMPLE = "reference.arrow"
 """File beside the profile: rows of the training set for people to look at, never to judge by."""
 SAMPLE_ROWS = 5_000
-SCORE = "score"
-"""The model's output, profiled like a feature."""
 QUANTILES = 1_024
 TAIL = 64
 """Edges a side among the outermost order statistics, where a heavy tail keeps its distance."""

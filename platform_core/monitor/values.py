@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 from platform_core.errors import ContractBroken
 from platform_core.monitor.distance import Floats
 
+SCORE = "score"
+"""The model's output, measured like a feature."""
+
 
 def is_text(kind: pa.DataType) -> bool:
     """Say whether a column's values are counted as categories."""
@@ -59,6 +62,21 @@ def as_numbers(values: Sequence[Any] | Floats) -> Floats:
 def as_counts(values: Iterable[Any]) -> Mapping[str, int]:
     """Count served values as text, null left out."""
     return Counter(value if isinstance(value, str) else str(value) for value in values if value is not None)
+
+
+def as_table(rows: pa.Table, like: pa.Schema) -> pa.Table:
+    """Turn rows of the prediction log into columns such as ``like`` has: features and ``score``, text or float64."""
+    served = objects(rows.column("features"))
+    return pa.table({field.name: _column(rows, served, field) for field in like})
+
+
+def _column(rows: pa.Table, served: Sequence[Mapping[str, Any]], field: pa.Field) -> pa.Array | pa.ChunkedArray:
+    if field.name == SCORE:
+        return rows.column(SCORE)
+    values = [row.get(field.name) for row in served]
+    if is_text(field.type):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return pa.array(as_numbers(values), pa.float64(), from_pandas=True)
 
 
 def _number(value: Any) -> float:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from platform_core.monitor.distance import SMALLEST_STD, Floats, finite, js_distance
-from platform_core.monitor.profile import SCORE, CategoryColumn, Column, NumericColumn, Profile
+from platform_core.monitor.profile import CategoryColumn, Column, NumericColumn, Profile
 from platform_core.monitor.threshold import share_threshold, threshold
-from platform_core.monitor.values import as_counts, as_numbers, numbers, objects
+from platform_core.monitor.values import SCORE, as_counts, as_numbers, numbers, objects
 from platform_core.specs.model import Drift
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def columns(profile: Profile, window: pa.Table) -> dict[str, Sequence[Any] | Flo
     served: dict[str, Sequence[Any] | Floats] = {
         name: [row.get(name) for row in rows] for name in profile.columns if name != SCORE
     }
-    return {**served, SCORE: numbers(window.column("score"))}
+    return {**served, SCORE: numbers(window.column(SCORE))}
 
 
 def numeric_score(column: NumericColumn, values: Floats) -> float:

@@ -1,0 +1,69 @@
+"""What a version answered, in order of event time, cut into windows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from platform_core.names import ModelRef, prediction_table
+
+if TYPE_CHECKING:
+    from platform_core.contracts.lake import Lake
+
+COLUMNS = ("event_time", "request_id", "row", "version", "score", "features")
+
+
+class Place(NamedTuple):
+    """Where a row stands in the order: its event time (ISO 8601), and what tells rows of one instant apart."""
+
+    event_time: str
+    request_id: str
+    row: int
+
+
+def answers(lake: Lake, ref: ModelRef, version: str, after: Place | None, until: Place | None = None) -> pa.Table:
+    """Read the answered rows of a version after one place up to another, in order.
+
+    A row that comes in after its place was judged is left out: windows never change.
+    """
+    table = prediction_table(*ref)
+    if lake.version(table) is None:
+        return pa.table({name: [] for name in COLUMNS})
+    rows = lake.read(table, columns=COLUMNS, since=_day(after), until=_day(until))
+    rows = rows.filter(pc.and_(pc.equal(rows.column("version"), version), pc.is_valid(rows.column("score"))))
+    if after is not None:
+        rows = rows.filter(_beyond(rows, after))
+    if until is not None:
+        rows = rows.filter(pc.invert(_beyond(rows, until)))
+    return rows.sort_by([(name, "ascending") for name in Place._fields])
+
+
+def cut(rows: pa.Table, min_rows: int, at_most: int) -> list[pa.Table]:
+    """Cut rows into even windows of at least ``min_rows``, at most ``at_most`` of them; none if there are too few."""
+    windows = min(rows.num_rows // max(min_rows, 1), at_most)
+    ends = np.linspace(0, rows.num_rows, windows + 1).astype(int).tolist() if windows else []
+    return [rows.slice(start, end - start) for start, end in pairwise(ends)]
+
+
+def place(rows: pa.Table) -> Place:
+    """Return the place of the last row."""
+    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    return Place(last["event_time"].isoformat(), last["request_id"], last["row"])
+
+
+def _day(where: Place | None) -> date | None:
+    return datetime.fromisoformat(where.event_time).date() if where else None
+
+
+def _beyond(rows: pa.Table, where: Place) -> pa.ChunkedArray:
+    """Mark the rows that come after a place."""
+    instant = pa.scalar(datetime.fromisoformat(where.event_time), rows.schema.field("event_time").type)
+    times, requests, numbers = (rows.column(name) for name in Place._fields)
+    same_request = pc.and_(pc.equal(requests, where.request_id), pc.greater(numbers, where.row))
+    same_instant = pc.and_(pc.equal(times, instant), pc.or_(pc.greater(requests, where.request_id), same_request))
+    return pc.or_(pc.greater(times, instant), same_instant)

@@ -1,0 +1,147 @@
+"""The drift monitor: windows of what the live version answered, judged, written down, and drawn when they alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_core.loop import packages
+from platform_core.loop.deployments import deployment
+from platform_core.loop.ledger import Entry
+from platform_core.monitor.alarm import Alarm, alarm
+from platform_core.monitor.answers import Place, answers, cut, place
+from platform_core.monitor.profile import Profile
+from platform_core.monitor.values import as_table
+from platform_core.monitor.window import ColumnVerdict, WindowVerdict, judge_window
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from platform_core.contracts.serving import Served
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Team
+
+__all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "judged", "watch"]
+
+WINDOW = "drift.window"
+"""Kind of the ledger entry that a judged window leaves; its details are a ``Window``."""
+AT_MOST = 12
+"""Windows judged in one call: of many waiting rows, larger windows are made."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What one call found: windows judged now, the alarm that stands, and the page that shows it."""
+
+    windows: list[WindowVerdict]
+    alarm: Alarm | None
+    report: Path | None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A judged window of a version: its number from 1, where it begins (excluded) and ends, and its verdict."""
+
+    number: int
+    after: Place | None
+    until: Place
+    verdict: WindowVerdict
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """The live version of a model under the monitor."""
+
+    platform: Platform
+    model: Model
+    ref: ModelRef
+    version: str
+    package: Path
+
+
+def watch(platform: Platform, team: Team, model: Model, *, render: bool = False) -> Watched:
+    """Judge the compacted predictions of the live stable version since its last window.
+
+    ``render`` draws the newest window even without an alarm (seconds). Of several alarms the newest is returned;
+    while nothing new is there, the one that stands.
+
+    Raises:
+        NotFound: the version's package has no profile.
+    """
+    ref = ModelRef(team.name, model.name)
+    live = deployment(platform.ledger, ref)
+    if live is None or live.stable is None:
+        return Watched([], None, None)
+    on = _Watch(platform, model, ref, live.stable.version, _package(platform, ref, live.stable))
+    profile = Profile.load(on.package)
+    past = judged(platform, ref, on.version)
+    new = _judge_waiting(on, profile, past)
+    found = _newest_alarm(on, [*past, *new], len(new))
+    newest = (past + new)[-1:]
+    drawn = _draw(on, profile, newest[0]) if newest and (found or render) else None
+    return Watched([window.verdict for window in new], found, drawn)
+
+
+def judged(platform: Platform, ref: ModelRef, version: str) -> list[Window]:
+    """Return the windows of a version that were judged, oldest first."""
+    entries = platform.ledger.entries(ref, [WINDOW])
+    return [_from_json(entry.details) for entry in entries if entry.version == version]
+
+
+def _package(platform: Platform, ref: ModelRef, served: Served) -> Path:
+    return served.package if served.package.is_dir() else packages.fetched(platform, ref, served.version)
+
+
+def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list[Window]:
+    after = past[-1].until if past else None
+    waiting = answers(on.platform.lake, on.ref, on.version, after)
+    new: list[Window] = []
+    for rows in cut(waiting, on.model.drift.min_rows, AT_MOST):
+        verdict = judge_window(profile, rows, on.model.drift.min_rows)
+        new.append(Window(len(past) + len(new) + 1, after, place(rows), verdict))
+        after = new[-1].until
+        _record(on, new[-1])
+    return new
+
+
+def _newest_alarm(on: _Watch, windows: Sequence[Window], new: int) -> Alarm | None:
+    verdicts = [window.verdict for window in windows]
+    ends = range(len(verdicts), len(verdicts) - max(new, 1), -1)
+    return next((found for end in ends if (found := alarm(on.model.drift, verdicts[:end]))), None)
+
+
+def _draw(on: _Watch, profile: Profile, window: Window) -> Path:
+    page = on.platform.home / "reports" / on.ref.dotted / f"{on.version}-{window.number}.html"
+    if page.exists():
+        return page
+    rows = answers(on.platform.lake, on.ref, on.version, window.after, window.until)
+    title = f"{on.ref} version {on.version}, window {window.number}: drift against the training set"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    return on.platform.drift_report.render(profile.sample, as_table(rows, profile.sample.schema), page, title)
+
+
+def _record(on: _Watch, window: Window) -> None:
+    """Write a window down; of two monitors that judge the same number, the first one counts."""
+    drifted = ", ".join(window.verdict.drifted)
+    entry = Entry(
+        kind=WINDOW,
+        at=on.platform.clock.now(),
+        team=on.ref.team,
+        model=on.ref.model,
+        version=on.version,
+        reason=f"drifted: {drifted}" if drifted else "quiet",
+        details=asdict(window),
+    )
+    on.platform.ledger.record(entry, once=f"{WINDOW}:{on.ref.dotted}:{on.version}:{window.number}")
+
+
+def _from_json(details: Mapping[str, Any]) -> Window:
+    verdict = details["verdict"]
+    columns = {name: ColumnVerdict(**found) for name, found in verdict["columns"].items()}
+    return Window(
+        details["number"],
+        Place(*details["after"]) if details["after"] else None,
+        Place(*details["until"]),
+        WindowVerdict(verdict["rows"], verdict["enough"], columns),
+    )

@@ -1,0 +1,140 @@
+"""From the serving's prediction log to the lake, each answered request exactly once.
+
+A batch is written to a spool file together with the log's next cursor before it is appended with its number as the
+table's transaction. Whoever dies in between leaves a spool file: the next call appends those very rows, and the lake
+drops them if they are already there. The newest file stays, for its cursor.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from platform_core.names import DATE, ModelRef, prediction_table
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Team
+
+APPLICATION = "loopline.predictions"
+"""Transaction of the prediction table that counts batches."""
+IDENTITY = ("request_id", "row")
+"""What names a row of the prediction log."""
+_CURSOR = b"loopline.cursor"
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """Rows moved by one call, the table's version (None: never written), and the newest event among the rows."""
+
+    rows: int
+    version: int | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of the log, and the cursor after them."""
+
+    rows: pa.Table
+    cursor: str
+
+
+def compact(platform: Platform, team: Team, model: Model) -> Compacted:
+    """Move what the log holds beyond the last batch into the lake; several callers at once do no harm."""
+    ref = ModelRef(team.name, model.name)
+    table, folder = prediction_table(*ref), spool(platform, ref)
+    moved: list[pa.Table] = []
+    number = _committed(platform, table) + 1
+    left = _load(folder, number)
+    if left is not None:  # someone died between spool and lake, or is about to append
+        moved.append(_append(platform, table, number, left))
+        number += 1
+    batch = _log_after(platform, ref, folder, number - 1)
+    if batch.rows.num_rows:
+        moved.append(_append(platform, table, number, _keep(folder, number, batch)))
+        _forget(folder, number)
+    rows = sum(part.num_rows for part in moved)
+    newest = max((pc.max(part.column("event_time")).as_py() for part in moved), default=None)
+    return Compacted(rows, platform.lake.version(table), newest)
+
+
+def waiting(platform: Platform, team: Team, model: Model) -> int:
+    """Count the log's rows beyond the last batch."""
+    ref = ModelRef(team.name, model.name)
+    done = _committed(platform, prediction_table(*ref))
+    return len(_log_after(platform, ref, spool(platform, ref), done).rows)
+
+
+def spool(platform: Platform, ref: ModelRef) -> Path:
+    """Return the folder of a model's spool files ``<batch>.arrow``."""
+    return platform.home / "spool" / ref.dotted
+
+
+def _committed(platform: Platform, table: str) -> int:
+    return platform.lake.committed(table, [APPLICATION]).get(APPLICATION, 0)
+
+
+def _append(platform: Platform, table: str, number: int, batch: Batch) -> pa.Table:
+    dates = batch.rows.column("event_time").cast(pa.date32())
+    platform.lake.append(table, batch.rows.append_column(DATE, dates), {APPLICATION: number})
+    return batch.rows
+
+
+def _log_after(platform: Platform, ref: ModelRef, folder: Path, number: int) -> Batch:
+    """Read the log after a batch; where its cursor is lost, from the start, without what the lake already has."""
+    last = _load(folder, number) if number else None
+    rows, cursor = platform.serving.predictions(ref.dotted, after=last.cursor if last else None)
+    if number and last is None and rows.num_rows:
+        known = platform.lake.read(prediction_table(*ref), columns=IDENTITY)
+        rows = _without(rows, known)
+    return Batch(rows, cursor)
+
+
+def _without(rows: pa.Table, known: pa.Table) -> pa.Table:
+    """Leave out rows whose identity is known."""
+    seen = set(zip(*(known.column(name).to_pylist() for name in IDENTITY), strict=True))
+    mine = zip(*(rows.column(name).to_pylist() for name in IDENTITY), strict=True)
+    return rows.filter(pa.array([identity not in seen for identity in mine], pa.bool_()))
+
+
+def _keep(folder: Path, number: int, batch: Batch) -> Batch:
+    """Write a batch's spool file, whole or not at all; if another process was faster, its batch counts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{number}.{os.getpid()}.tmp"
+    rows = batch.rows.replace_schema_metadata({_CURSOR: batch.cursor.encode()})
+    with draft.open("wb") as file:
+        with pa.ipc.new_file(file, rows.schema) as writer:
+            writer.write_table(rows)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, folder / f"{number}.arrow")
+    except FileExistsError:
+        return _load(folder, number) or batch
+    finally:
+        draft.unlink()
+    return batch
+
+
+def _load(folder: Path, number: int) -> Batch | None:
+    try:
+        with pa.OSFile(str(folder / f"{number}.arrow")) as file:
+            rows = pa.ipc.open_file(file).read_all()
+    except FileNotFoundError:
+        return None
+    cursor = rows.schema.metadata[_CURSOR].decode()
+    return Batch(rows.replace_schema_metadata(None), cursor)
+
+
+def _forget(folder: Path, newest: int) -> None:
+    """Remove the spool files before the newest."""
+    for file in folder.glob("*.arrow"):
+        if int(file.stem) < newest:
+            file.unlink(missing_ok=True)
