@@ -24,6 +24,7 @@ Closed = Literal["promoted", "rejected", "rolled_back", "failed"]
 
 OPENED = "cycle.opened"
 CLOSED = "cycle.closed"
+REOPENED = "cycle.reopened"
 DAY = timedelta(hours=24)
 _column = tables.cycles.c
 
@@ -95,6 +96,21 @@ def settle(connection: Connection, cycle_id: str, state: Closed, verdict: str, n
         append(connection, Entry(CLOSED, now, row["team"], row["model"], cycle_id, reason=verdict, details=details))
 
 
+def reopen(connection: Connection, cycle_id: str, reason: str, now: datetime) -> None:
+    """Take up a cycle again inside a transaction, when it was rejected or failed and is now to go on.
+
+    Raises:
+        Refused: another cycle of the model is open.
+    """
+    row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one_or_none()
+    if row is None or row["state"] not in {"rejected", "failed"}:
+        return
+    _refuse_second(connection, ModelRef(row["team"], row["model"]))
+    values = {"state": "open", "verdict": "", "closed_at": None}
+    connection.execute(update(tables.cycles).where(_column.cycle_id == cycle_id).values(values))
+    append(connection, Entry(REOPENED, now, row["team"], row["model"], cycle_id, reason=reason))
+
+
 def cycle(ledger: Ledger, cycle_id: str) -> Cycle:
     """Return a cycle.
 
@@ -124,12 +140,16 @@ def cycles(ledger: Ledger, ref: ModelRef) -> list[Cycle]:
 
 def _allow(connection: Connection, ref: ModelRef, rule: Drift, now: datetime, *, force: bool) -> None:
     freezes.refuse_if_frozen(connection, ref)
-    running = connection.scalar(select(_column.cycle_id).where(_of(ref), _column.state == "open"))
-    if running is not None:
-        raise Refused(f"{ref} has an open cycle, {running}", "wait for its verdict, or close it as failed")
+    _refuse_second(connection, ref)
     if not force:
         _cool(connection, ref, rule, now)
         _afford(connection, ref, rule, now)
+
+
+def _refuse_second(connection: Connection, ref: ModelRef) -> None:
+    running = connection.scalar(select(_column.cycle_id).where(_of(ref), _column.state == "open"))
+    if running is not None:
+        raise Refused(f"{ref} has an open cycle, {running}", "wait for its verdict, or close it as failed")
 
 
 def _cool(connection: Connection, ref: ModelRef, rule: Drift, now: datetime) -> None:

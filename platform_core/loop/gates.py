@@ -128,6 +128,12 @@ def require_passed(ledger: Ledger, ref: ModelRef, version: str) -> Verdict:
     return verdict
 
 
+def version_of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> str | None:
+    """Return the version that a cycle's gates judged last; None while none was judged."""
+    judged = ledger.entries(ref, [JUDGED], newest_first=True)
+    return next((entry.version for entry in judged if entry.cycle == cycle), None)
+
+
 def require(verdict: Verdict | None, ref: ModelRef, version: str) -> Verdict:
     """Return the verdict that there must be.
 

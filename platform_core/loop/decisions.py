@@ -1,0 +1,137 @@
+"""What is to become of a rollout, by its record, the traffic and the model's rule; nothing is changed here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from platform_core.loop import deployments, freezes, traffic
+from platform_core.specs.judges import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from platform_core.contracts.serving import Served
+    from platform_core.loop.rollout_table import RolloutRecord
+    from platform_core.loop.traffic import Compared
+    from platform_core.platform import Platform
+    from platform_core.specs.judges import Judge
+    from platform_core.specs.model import Model
+
+Action = Literal["wait", "advance", "promote", "roll_back"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done, the percent that follows, why, what the judges found, and the log's cursor when they looked."""
+
+    action: Action
+    percent: int
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    cursor: str | None = None
+
+
+def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Decision:
+    """Say what a rollout's next step is, by the log as it stands.
+
+    Harm goes back at once when the candidate has answered ``min_requests``, also where a person holds the rollout or
+    a freeze is on. Without harm it goes on when the bake time is over too; else it waits.
+    """
+    if record.state not in {"running", "held"}:
+        return Decision("wait", record.percent, f"the rollout is {record.state}")
+    live = deployments.deployment(platform.ledger, record.ref)
+    if live is None or live.stable is None or record.step < 0:
+        return _begin(platform, model, record, nothing_live=live is None)
+    compared = _compare(platform, model, record, live.stable)
+    if compared.candidate.requests < model.rollout.min_requests:
+        return _starving(platform, model, record, compared, live.generation, now)
+    return _judge(platform, model, record, compared, now)
+
+
+def _begin(platform: Platform, model: Model, record: RolloutRecord, *, nothing_live: bool) -> Decision:
+    blocked = _blocked(platform, record)
+    if blocked:
+        return Decision("wait", 0, blocked)
+    if nothing_live or not model.rollout.percents:
+        return Decision("promote", 100, "nothing was live" if nothing_live else "its rollout has no steps")
+    first = model.rollout.percents[0]
+    cursor = platform.serving.predictions(record.ref.dotted, record.cursor)[1]
+    return Decision("advance", first, f"first step: {first} percent", figures={"percent": first}, cursor=cursor)
+
+
+def _compare(platform: Platform, model: Model, record: RolloutRecord, stable: Served) -> Compared:
+    step, whole = record.cursor, record.first_cursor
+    pair = (record.version, stable.version)
+    return traffic.compare(platform.serving, record.ref.dotted, pair, (step, whole), model.rollout.min_requests)
+
+
+def _starving(  # noqa: PLR0913, PLR0917 - all that is known of a candidate which hardly answers
+    platform: Platform, model: Model, record: RolloutRecord, compared: Compared, generation: int, now: datetime
+) -> Decision:
+    """Wait for more requests, unless the endpoint could not load the candidate within the bake time."""
+    seen = platform.serving.observe(record.ref.dotted)
+    lags = seen.generation is not None and seen.generation < generation
+    if lags and seen.problem and now >= _baked_at(model, record):
+        finding = Finding("Endpoint", None, 0, harm=True, detail=seen.problem)
+        return _decision("roll_back", 0, f"the candidate does not load: {seen.problem}", (finding,), compared)
+    count, wanted = compared.candidate.requests, model.rollout.min_requests
+    return _decision("wait", record.percent, f"{count} of {wanted} requests answered", (), compared)
+
+
+def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Compared, now: datetime) -> Decision:
+    findings = tuple(_ask(judge, compared) for judge in model.rollout.judges)
+    harm = [f for f in findings if f.harm]
+    if harm:
+        return _decision("roll_back", 0, "; ".join(_say(f) for f in harm), findings, compared)
+    waits = [_blocked(platform, record), *(f.detail for f in findings if f.detail.startswith(_RAISED))]
+    if now < _baked_at(model, record):
+        waits.append(f"bakes until {_baked_at(model, record):%Y-%m-%d %H:%M:%S} UTC")
+    if any(waits):
+        return _decision("wait", record.percent, "; ".join(filter(None, waits)), findings, compared)
+    following = model.rollout.percents[record.step + 1 :]
+    good = f"no harm in {compared.candidate.requests} requests at {record.percent} percent"
+    if following:
+        return _decision("advance", following[0], good, findings, compared)
+    return _decision("promote", 100, good, findings, compared)
+
+
+_RAISED = "raised "
+
+
+def _ask(judge: Judge, compared: Compared) -> Finding:
+    """Ask one judge; one that raises finds no harm, but the rollout does not go on."""
+    try:
+        return judge.find(compared.candidate, compared.stable)
+    except Exception as error:  # noqa: BLE001 - a team's judge may raise anything
+        return Finding(judge.name, None, judge.at_most, harm=False, detail=f"{_RAISED}{type(error).__name__}: {error}")
+
+
+def _blocked(platform: Platform, record: RolloutRecord) -> str:
+    """Say what keeps a rollout from going on, though nothing is wrong with it."""
+    if record.state == "held":
+        return "held by a person"
+    entry = freezes.frozen(platform.ledger, record.ref)
+    return f"frozen by {entry.actor}: {entry.reason}" if entry else ""
+
+
+def _baked_at(model: Model, record: RolloutRecord) -> datetime:
+    return record.step_started_at + timedelta(minutes=model.rollout.bake_minutes)
+
+
+def _say(finding: Finding) -> str:
+    value = "none" if finding.value is None else f"{finding.value:.4g}"
+    return f"{finding.judge} {value} above {finding.bound:.4g} ({finding.detail})"
+
+
+def _decision(action: Action, percent: int, reason: str, findings: tuple[Finding, ...], compared: Compared) -> Decision:
+    figures = {
+        "percent": percent,
+        "findings": [asdict(finding) for finding in findings],
+        "candidate": traffic.figures(compared.candidate),
+        "stable": traffic.figures(compared.stable),
+    }
+    return Decision(action, percent, reason, findings, figures, compared.cursor)

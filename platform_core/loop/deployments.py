@@ -1,0 +1,218 @@
+"""What each endpoint should be: one row a model, a generation a change, every change in the ledger.
+
+A change is written to the database first, then asked of the endpoint, then shown in the registry's aliases. Whoever
+dies in between leaves a row whose ``applied`` lags its ``generation``; the next ``carry_out`` completes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+
+from platform_core.contracts.registry import CANDIDATE, CHAMPION
+from platform_core.contracts.serving import CANARY, DesiredState, Served
+from platform_core.errors import CommitConflict, NotFound, Unsupported
+from platform_core.loop import packages, tables
+from platform_core.loop.freezes import signed
+from platform_core.loop.ledger import Entry, append
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from platform_core.loop.ledger import Ledger
+    from platform_core.platform import Platform
+
+CHANGED = "deployment.changed"
+_column = tables.deployments.c
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The desired state of an endpoint; ``applied`` is the last generation known to have been asked for."""
+
+    ref: ModelRef
+    generation: int
+    stable: Served | None
+    candidate: Served | None
+    percent: int
+    applied: int = 0
+
+
+def deployment(ledger: Ledger, ref: ModelRef) -> Deployment | None:
+    """Return a model's deployment; None before anything went live."""
+    with ledger.reading() as connection:
+        return read(connection, ref)
+
+
+def change(  # noqa: PLR0913 - a change is what, who, why and when
+    platform: Platform,
+    ref: ModelRef,
+    stable: Served | None,
+    candidate: Served | None,
+    percent: int,
+    *,
+    actor: str,
+    reason: str,
+    cycle: str,
+    now: datetime,
+) -> Deployment:
+    """Make a new generation and carry it out; what is so already makes none.
+
+    Raises:
+        Unsupported: a candidate is asked of a vendor that serves one version at a time.
+    """
+    if candidate is not None:
+        require_canary(platform)
+    newest = (candidate or stable or Served("", Path(), "")).version
+    wanted = Deployment(ref, 0, stable, candidate, percent)
+    with platform.ledger.writing(ref) as connection:
+        write(connection, wanted, Entry(CHANGED, now, *ref, cycle, newest, actor, reason))
+    return carry_out(platform, ref)
+
+
+def write(connection: Connection, wanted: Deployment, why: Entry) -> Deployment:
+    """Put a new generation and its ledger entry into a transaction; ``wanted.generation`` is not read."""
+    before = read(connection, wanted.ref)
+    if before is not None and _state(before) == _state(wanted):
+        return before
+    after = replace(wanted, generation=before.generation + 1 if before else 1, applied=before.applied if before else 0)
+    state = _state(after)
+    values = state | {"generation": after.generation, "applied": after.applied, "changed_at": why.at}
+    if before is None:
+        named = {"team": after.ref.team, "model": after.ref.model}
+        connection.execute(insert(tables.deployments).values(named | values))
+    else:
+        connection.execute(update(tables.deployments).where(_of(after.ref)).values(values))
+    append(connection, replace(why, details={**why.details, **state, "generation": after.generation}))
+    return after
+
+
+def carry_out(platform: Platform, ref: ModelRef) -> Deployment:
+    """Ask the endpoint and the registry for what the database says, until nothing newer has come meanwhile.
+
+    Raises:
+        NotFound: nothing was ever deployed. StoreUnavailable: endpoint or registry did not answer; call again.
+    """
+    while True:
+        current = deployment(platform.ledger, ref)
+        if current is None:
+            raise NotFound(f"{ref} has no deployment", "start a rollout first")
+        _ask(platform, current)
+        newest = _of(ref) & (_column.generation == current.generation)
+        with platform.ledger.writing(ref) as connection:
+            done = update(tables.deployments).where(newest).values(applied=current.generation)
+            if connection.execute(done).rowcount:
+                return replace(current, applied=current.generation)
+
+
+def repair(platform: Platform, ref: ModelRef) -> None:
+    """Carry out what a process that died has left undone."""
+    current = deployment(platform.ledger, ref)
+    if current is not None and current.applied < current.generation:
+        carry_out(platform, ref)
+
+
+def reapply(platform: Platform) -> list[Deployment]:
+    """Ask for every deployment's state again, with packages fetched anew where they are gone; for a restart."""
+    with platform.ledger.reading() as connection:
+        rows = connection.execute(select(tables.deployments)).mappings().all()
+    return [carry_out(platform, ModelRef(row["team"], row["model"])) for row in rows]
+
+
+def roll_back(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> Deployment:
+    """Take one step back at once: end the rollout that runs, else return to the stable version before this one.
+
+    Raises:
+        Refused: nobody is named, or no reason given. NotFound: there is nothing to go back to.
+    """
+    from platform_core.loop import rollouts  # which itself changes deployments
+
+    signed(actor, reason, "a rollback")
+    if not rollouts.end(platform, ref, actor, reason, now):
+        _step_back(platform, ref, actor, reason, now)
+    return carry_out(platform, ref)
+
+
+def _step_back(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> None:
+    changes = platform.ledger.entries(ref, [CHANGED])
+    earlier = stable_before(changes)
+    if earlier is None:
+        raise NotFound(f"{ref} has no earlier stable version", "fix forward: train and roll out a new version")
+    package = packages.fetched(platform, ref, earlier.version)
+    wanted = Deployment(ref, 0, replace(earlier, package=package), None, 0)
+    why = Entry(CHANGED, now, *ref, earlier.cycle, earlier.version, actor, reason, {"back": True})
+    with platform.ledger.writing(ref) as connection:
+        current = read(connection, ref)
+        if current is None or current.generation != changes[-1].details["generation"]:
+            raise CommitConflict(f"{ref} was changed at the same time", "look at what is live now, then repeat")
+        write(connection, wanted, why)
+
+
+def stable_before(changes: Iterable[Entry]) -> Served | None:
+    """Return the stable version before the present one, stepping over those that were taken back."""
+    past: list[Served] = []
+    for entry in changes:
+        now = served(entry.details["stable"])
+        if entry.details.get("back") and len(past) > 1:
+            past.pop()
+        elif now is not None and (not past or past[-1].version != now.version):
+            past.append(now)
+    return past[-2] if len(past) > 1 else None
+
+
+def require_canary(platform: Platform) -> None:
+    """Raise ``Unsupported`` unless the bound serving can answer with two versions."""
+    if CANARY not in platform.serving.can:
+        raise Unsupported(
+            f"{type(platform.serving).__name__} serves one version at a time",
+            "set Rollout(percents=()) to replace versions at once, or bind a serving that can 'canary'",
+        )
+
+
+def read(connection: Connection, ref: ModelRef) -> Deployment | None:
+    """Return a model's deployment inside a transaction."""
+    row = connection.execute(select(tables.deployments).where(_of(ref))).mappings().one_or_none()
+    return _deployment(row) if row else None
+
+
+def served(state: Mapping[str, Any] | None) -> Served | None:
+    """Return a served version from its JSON."""
+    return Served(state["version"], Path(state["package"]), state["cycle"]) if state else None
+
+
+def _ask(platform: Platform, current: Deployment) -> None:
+    if current.stable is None:
+        return
+    for version in (current.stable, current.candidate):
+        if version is not None and not version.package.is_dir():
+            packages.fetched(platform, current.ref, version.version)
+    name = current.ref.dotted
+    platform.serving.apply(DesiredState(name, current.generation, current.stable, current.candidate, current.percent))
+    platform.registry.set_alias(name, CHAMPION, current.stable.version)
+    platform.registry.set_alias(name, CANDIDATE, current.candidate.version if current.candidate else None)
+
+
+def _state(wanted: Deployment) -> dict[str, Any]:
+    return {"stable": _json(wanted.stable), "candidate": _json(wanted.candidate), "percent": wanted.percent}
+
+
+def _json(version: Served | None) -> dict[str, str] | None:
+    if version is None:
+        return None
+    return {"version": version.version, "package": str(version.package), "cycle": version.cycle}
+
+
+def _deployment(row: RowMapping) -> Deployment:
+    ref = ModelRef(row["team"], row["model"])
+    stable, candidate = served(row["stable"]), served(row["candidate"])
+    return Deployment(ref, row["generation"], stable, candidate, row["percent"], row["applied"])
+
+
+def _of(ref: ModelRef) -> ColumnElement[bool]:
+    return (_column.team == ref.team) & (_column.model == ref.model)

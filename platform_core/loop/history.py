@@ -1,0 +1,111 @@
+"""What was live at a moment and why, and the whole story of a model: read from the ledger alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_core.errors import NotFound
+from platform_core.loop.deployments import CHANGED, served
+from platform_core.loop.telling import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from platform_core.contracts.serving import Served
+    from platform_core.loop.ledger import Entry, Ledger
+    from platform_core.names import ModelRef
+
+REASONS = (
+    "cycle.opened",
+    "cycle.reopened",
+    "training_set.pinned",
+    "model.registered",
+    "gate.judged",
+    "gate.overridden",
+    "rollout.started",
+    "rollout.advanced",
+    "rollout.held",
+    "rollout.resumed",
+    "rollout.promoted",
+    "rollout.rolled_back",
+    "cycle.closed",
+)
+"""Kinds of entries that explain why a version is live."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An entry with its sentence for people."""
+
+    entry: Entry
+    text: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was live at ``at``.
+
+    ``stable`` has been so ``since``, made by ``cycle``; ``why`` are sentences, oldest first.
+    """
+
+    ref: ModelRef
+    at: datetime
+    generation: int
+    stable: Served
+    candidate: Served | None
+    percent: int
+    cycle: str
+    since: datetime
+    why: list[str]
+
+
+def live_at(ledger: Ledger, ref: ModelRef, at: datetime) -> Account:
+    """Say what was live at a moment of the platform's clock, and why, by what was recorded until then.
+
+    Raises:
+        NotFound: nothing was live yet.
+    """
+    changes = ledger.entries(ref, [CHANGED], until=at)
+    stable = served(changes[-1].details["stable"]) if changes else None
+    if stable is None:
+        raise NotFound(f"nothing of {ref} was live at {at:%Y-%m-%d %H:%M} UTC", "ask for a later moment")
+    now = changes[-1].details
+    candidate = served(now["candidate"])
+    came = _came(changes)
+    return Account(
+        ref=ref,
+        at=at,
+        generation=now["generation"],
+        stable=stable,
+        candidate=candidate,
+        percent=now["percent"],
+        cycle=stable.cycle,
+        since=came.at,
+        why=_why(ledger, ref, at, [v.cycle for v in (stable, candidate) if v], came),
+    )
+
+
+def story(ledger: Ledger, ref: ModelRef, until: datetime | None = None) -> list[Told]:
+    """Tell everything that happened to a model, and the freezes of all, in the order in which it was recorded."""
+    everything = type(ref)("", "")
+    own = [*ledger.entries(ref, until=until), *ledger.entries(everything, until=until)]
+    return [Told(entry, tell(entry)) for entry in sorted(own, key=lambda entry: entry.entry_id or 0)]
+
+
+def _came(changes: Sequence[Entry]) -> Entry:
+    """Return the change by which the last one's stable version became stable."""
+    came = changes[-1]
+    for entry in reversed(changes):
+        if (entry.details["stable"] or {}).get("version") != came.details["stable"]["version"]:
+            break
+        came = entry
+    return came
+
+
+def _why(ledger: Ledger, ref: ModelRef, at: datetime, cycles: Sequence[str], came: Entry) -> list[str]:
+    told = [e for e in ledger.entries(ref, REASONS, until=at) if e.cycle in cycles]
+    if came.details.get("back"):
+        told.append(came)
+    return [tell(entry) for entry in sorted(told, key=lambda entry: entry.entry_id or 0)]

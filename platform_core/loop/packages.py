@@ -1,0 +1,41 @@
+"""Model packages on this installation's disk, where the inference server loads them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+
+
+def fetched(platform: Platform, ref: ModelRef, version: str) -> Path:
+    """Return the package's folder ``<home>/packages/<team.model>/<version>``, fetched from the registry if need be.
+
+    The folder appears whole or not at all, whoever is killed and however many fetch at once.
+
+    Raises:
+        NotFound: the registry has no such version.
+    """
+    target = platform.home / "packages" / ref.dotted / version
+    if target.is_dir():
+        return target
+    draft = target.with_name(f".{version}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        _put(platform.registry.fetch(ref.dotted, version, draft), target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _put(package: Path, target: Path) -> None:
+    try:
+        package.rename(target)
+    except OSError:
+        if not target.is_dir():  # otherwise another process was faster, with the same bytes
+            raise

@@ -1,0 +1,208 @@
+"""Rollouts: from a few percent to all, each step judged, with a way back.
+
+A rollout begins at step -1 with 0 percent and takes ``percents`` in order. Each transition is one transaction that
+holds only if the row is still at the step and in the state from which it was decided: two processes that take the
+same step take it once, and one that is killed leaves a state from which the next tick goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from platform_core.errors import NotFound, Refused
+from platform_core.loop import cycles, deployments, gates, packages, tables
+from platform_core.loop.decisions import Decision, decide
+from platform_core.loop.deployments import Deployment
+from platform_core.loop.freezes import signed
+from platform_core.loop.ledger import Entry, append
+from platform_core.loop.rollout_table import (
+    ACTIVE,
+    PLAIN,
+    RolloutRecord,
+    State,
+    active,
+    by_id,
+    column,
+    due,
+    of,
+    rollout,
+    running,
+)
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from platform_core.loop.ledger import Ledger
+    from platform_core.platform import Platform
+    from platform_core.specs.model import Model
+
+__all__ = [
+    "Decision",
+    "RolloutRecord",
+    "active",
+    "decide",
+    "due",
+    "end",
+    "hold",
+    "resume",
+    "rollout",
+    "running",
+    "start",
+    "step",
+]
+
+
+def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by a model's rule
+    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime
+) -> RolloutRecord:
+    """Start the rollout of a version that passed its gates, and take its first step; repeated, it is the same one.
+
+    While nothing is live the version is promoted at once. While the model is frozen it waits at 0 percent.
+
+    Raises:
+        Refused: its gates did not pass, it is live already, or another rollout runs. NotFound: no such version.
+        Unsupported: the bound serving has no canary.
+    """
+    rollout_id = f"{cycle or ref.dotted}-v{version}"
+    with platform.ledger.reading() as connection:
+        known = by_id(connection, rollout_id)
+    if known is None:
+        gates.require_passed(platform.ledger, ref, version)
+        if model.rollout.percents:
+            deployments.require_canary(platform)
+        package = packages.fetched(platform, ref, version)
+        _insert(
+            platform.ledger, RolloutRecord(rollout_id, ref, cycle, version, package, -1, 0, now, now, None, "running")
+        )
+    step(platform, model, rollout_id, now)
+    return rollout(platform.ledger, rollout_id)
+
+
+def step(platform: Platform, model: Model, rollout_id: str, now: datetime) -> Decision:
+    """Judge a rollout and do what follows: wait, advance, promote or roll back; repeated, it changes nothing twice.
+
+    Raises:
+        NotFound: no such rollout. StoreUnavailable: endpoint, registry or ledger did not answer; call again.
+    """
+    record = rollout(platform.ledger, rollout_id)
+    deployments.repair(platform, record.ref)
+    decision = decide(platform, model, record, now)
+    if decision.action == "wait":
+        return decision
+    taken = _take(platform.ledger, record, decision, now)
+    deployments.carry_out(platform, record.ref)
+    return decision if taken else replace(decision, action="wait", reason="another process took this step")
+
+
+def end(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> bool:
+    """Roll back the rollout that runs, in a person's name; False when none runs. The caller carries it out."""
+    while True:
+        record = running(platform.ledger, ref)
+        if record is None:
+            return False
+        if _take(platform.ledger, record, Decision("roll_back", 0, reason), now, actor):
+            return True
+
+
+def hold(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime) -> RolloutRecord:
+    """Keep a rollout at its percent until a person resumes it; harm still rolls it back.
+
+    Raises:
+        Refused: nobody is named, or no reason given. NotFound: no rollout runs.
+    """
+    return _switch(ledger, ref, "held", Entry("rollout.held", now, *ref, actor=actor, reason=reason))
+
+
+def resume(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime) -> RolloutRecord:
+    """Let a rollout that is held go on.
+
+    Raises:
+        Refused: nobody is named, or no reason given. NotFound: no rollout is held.
+    """
+    return _switch(ledger, ref, "running", Entry("rollout.resumed", now, *ref, actor=actor, reason=reason))
+
+
+def _insert(ledger: Ledger, record: RolloutRecord) -> None:
+    with ledger.writing(record.ref) as connection:
+        if by_id(connection, record.rollout_id) is not None:
+            return
+        _refuse_clash(connection, record)
+        cycles.reopen(connection, record.cycle, f"version {record.version} goes on", record.started_at)
+        last = select(column.cursor).where(of(record.ref)).order_by(column.started_at.desc()).limit(1)
+        plain = {name: getattr(record, name) for name in PLAIN} | {"cursor": connection.scalar(last)}
+        named = {"team": record.ref.team, "model": record.ref.model, "package": str(record.package)}
+        connection.execute(insert(tables.rollouts).values(plain | named))
+        append(connection, _entry(record, "rollout.started", "its gates passed", {}, record.started_at))
+
+
+def _refuse_clash(connection: Connection, record: RolloutRecord) -> None:
+    query = select(column.rollout_id).where(of(record.ref), column.state.in_(ACTIVE))
+    other = connection.scalar(query)
+    if other is not None:
+        raise Refused(f"rollout {other} of {record.ref} runs", "wait for its end, or roll it back")
+    live = deployments.read(connection, record.ref)
+    if live and live.stable and live.stable.version == record.version:
+        raise Refused(f"version {record.version} of {record.ref} is live already", "train a new version")
+
+
+def _take(ledger: Ledger, record: RolloutRecord, decision: Decision, now: datetime, actor: str = "platform") -> bool:
+    """Make a transition, if nobody made one since the record was read; says whether it did."""
+    here = (column.rollout_id == record.rollout_id) & (column.step == record.step) & (column.state == record.state)
+    kind, values = _next(record, decision, now)
+    with ledger.writing(record.ref) as connection:
+        if not connection.execute(update(tables.rollouts).where(here).values(values)).rowcount:
+            return False
+        append(connection, _entry(record, kind, decision.reason, decision.figures, now, actor))
+        why = _entry(record, deployments.CHANGED, decision.reason, {"rollout": record.rollout_id}, now, actor)
+        _deploy(connection, record, decision, why)
+        if decision.action != "advance":
+            cycles.settle(connection, record.cycle, values["state"], decision.reason, now)
+    return True
+
+
+def _next(record: RolloutRecord, decision: Decision, now: datetime) -> tuple[str, dict[str, Any]]:
+    cursor = decision.cursor or record.cursor
+    if decision.action == "advance":
+        first = cursor if record.step < 0 else record.first_cursor
+        moved = {"step": record.step + 1, "percent": decision.percent, "step_started_at": now}
+        return "rollout.advanced", moved | {"cursor": cursor, "first_cursor": first}
+    state = "promoted" if decision.action == "promote" else "rolled_back"
+    return f"rollout.{state}", {"state": state, "percent": decision.percent, "cursor": cursor}
+
+
+def _deploy(connection: Connection, record: RolloutRecord, decision: Decision, why: Entry) -> None:
+    live = deployments.read(connection, record.ref)
+    if decision.action == "promote":
+        wanted = Deployment(record.ref, 0, record.served, None, 0)
+    elif live is None:
+        return  # rolled back before anything was live
+    elif decision.action == "advance":
+        wanted = Deployment(record.ref, 0, live.stable, record.served, decision.percent)
+    else:
+        wanted = Deployment(record.ref, 0, live.stable, None, 0)
+    deployments.write(connection, wanted, why)
+
+
+def _switch(ledger: Ledger, ref: ModelRef, state: State, entry: Entry) -> RolloutRecord:
+    signed(entry.actor, entry.reason, f"a rollout {state}")
+    before = "held" if state == "running" else "running"
+    with ledger.writing(ref) as connection:
+        here = of(ref) & (column.state == before)
+        row = connection.execute(select(tables.rollouts).where(here)).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"no rollout of {ref} is {before}", "look at 'loopline model status'")
+        connection.execute(update(tables.rollouts).where(here).values(state=state))
+        append(connection, replace(entry, cycle=row["cycle"], version=row["version"]))
+    return rollout(ledger, row["rollout_id"])
+
+
+def _entry(  # noqa: PLR0913, PLR0917 - an entry's own fields
+    record: RolloutRecord, kind: str, reason: str, figures: Mapping[str, Any], now: datetime, actor: str = "platform"
+) -> Entry:
+    details = {"rollout": record.rollout_id, "step": record.step, **figures}
+    return Entry(kind, now, *record.ref, record.cycle, record.version, actor, reason, details)

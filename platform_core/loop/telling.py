@@ -1,0 +1,104 @@
+"""Ledger entries as sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from platform_core.loop.gates import GateReading
+
+if TYPE_CHECKING:
+    from platform_core.loop.ledger import Entry
+
+
+def tell(entry: Entry) -> str:
+    """Say an entry in one line, with its time by the platform's clock; a kind of a later release is told plainly."""
+    sentence = _SENTENCES.get(entry.kind, _plainly)(entry)
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} {sentence}"
+
+
+def _plainly(entry: Entry) -> str:
+    version = f" version {entry.version}" if entry.version else ""
+    who = f" by {entry.actor}" if entry.actor != "platform" else ""
+    return f"{entry.kind}{version}{who}" + (f": {entry.reason}" if entry.reason else "")
+
+
+def _opened(entry: Entry) -> str:
+    return f"cycle {entry.cycle} opened: {entry.reason}"
+
+
+def _closed(entry: Entry) -> str:
+    return f"cycle {entry.cycle} {_words(entry.details['state'])} after {entry.details['hours']:.1f} h: {entry.reason}"
+
+
+def _pinned(entry: Entry) -> str:
+    return f"training set pinned: {_counts(entry.details, ('rows', 'positives'))}"
+
+
+def _registered(entry: Entry) -> str:
+    return f"version {entry.version} registered: {_counts(entry.details.get('metrics', {}))}"
+
+
+def _judged(entry: Entry) -> str:
+    readings = "; ".join(str(GateReading(**reading)) for reading in entry.details["readings"])
+    verdict = "passed" if entry.details["passed"] else "did not pass"
+    return f"version {entry.version} {verdict} its gates: {readings or 'it has none'}"
+
+
+def _overridden(entry: Entry) -> str:
+    return f"{entry.actor} overrode {entry.details['gate']} for version {entry.version}: {entry.reason}"
+
+
+def _rollout(entry: Entry) -> str:
+    details = entry.details
+    who = f" by {entry.actor}" if entry.actor != "platform" else ""
+    percent = f" to {details['percent']} percent" if entry.kind == "rollout.advanced" and "percent" in details else ""
+    seen = "; ".join(f"{side}: {_counts(details[side])}" for side in ("candidate", "stable") if details.get(side))
+    done = _words(entry.kind.removeprefix("rollout."))
+    return f"rollout of version {entry.version} {done}{percent}{who}: {entry.reason}" + (f" [{seen}]" if seen else "")
+
+
+def _changed(entry: Entry) -> str:
+    details = entry.details
+    stable, candidate = (details[side] and details[side]["version"] for side in ("stable", "candidate"))
+    live = f"version {stable} answers" + (f", version {candidate} {details['percent']} percent" if candidate else "")
+    back = f"taken back by {entry.actor}: " if details.get("back") else ""
+    return f"{back}{live} (generation {details['generation']}): {entry.reason}"
+
+
+def _frozen(entry: Entry) -> str:
+    what = str((entry.team and f"{entry.team}/{entry.model}") or "everything")
+    return f"{what} {entry.kind.removeprefix('loop.')} by {entry.actor}: {entry.reason}"
+
+
+def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
+    """Write numbers as ``name value``."""
+    chosen = {name: value for name, value in figures.items() if names is None or name in names}
+    return ", ".join(f"{_words(name)} {_number(value)}" for name, value in chosen.items())
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+_SENTENCES: dict[str, Callable[[Entry], str]] = {
+    "cycle.opened": _opened,
+    "cycle.closed": _closed,
+    "training_set.pinned": _pinned,
+    "model.registered": _registered,
+    "gate.judged": _judged,
+    "gate.overridden": _overridden,
+    "rollout.started": _rollout,
+    "rollout.advanced": _rollout,
+    "rollout.held": _rollout,
+    "rollout.resumed": _rollout,
+    "rollout.promoted": _rollout,
+    "rollout.rolled_back": _rollout,
+    "deployment.changed": _changed,
+    "loop.frozen": _frozen,
+    "loop.thawed": _frozen,
+}

@@ -1,0 +1,72 @@
+"""What the judges look at: the prediction log of a step, as traffic of the candidate and of the stable version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_core.specs.judges import Traffic
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.contracts.serving import Serving
+
+FIRST_ERROR = 500
+"""HTTP codes from here on are the server's fault, those between 400 and this the caller's."""
+FIRST_REFUSAL = 400
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Both sides' traffic, and the cursor behind the rows that were read."""
+
+    candidate: Traffic
+    stable: Traffic
+    cursor: str
+
+
+def compare(
+    serving: Serving, model: str, versions: tuple[str, str], cursors: tuple[str | None, str | None], enough: int
+) -> Compared:
+    """Read what two ``versions`` (candidate, stable) answered since two ``cursors`` (the step's, the rollout's).
+
+    Where the stable version answered fewer than ``enough`` requests in the step (at 100 percent it answers none),
+    its traffic of the whole rollout stands in: older by some bake times, but of the same endpoint.
+    """
+    candidate, stable = versions
+    step, whole = cursors
+    rows, cursor = serving.predictions(model, step)
+    reference = of(rows, stable)
+    if reference.requests < enough and whole != step:
+        reference = of(serving.predictions(model, whole)[0], stable)
+    return Compared(of(rows, candidate), reference, cursor)
+
+
+def of(rows: pa.Table, version: str) -> Traffic:
+    """Return one version's traffic; what the caller did wrong counts neither as request nor as error."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    fair = pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR))
+    own = rows.filter(pc.and_(pc.equal(rows["version"], version), fair))
+    answered = own.filter(pc.less(own["status"], FIRST_REFUSAL))
+    scores = answered["score"].drop_null()
+    return Traffic(
+        requests=own.num_rows,
+        errors=own.num_rows - answered.num_rows,
+        latency_ms=np.asarray(own["latency_ms"].drop_null(), dtype=np.float64),
+        scores=np.asarray(scores, dtype=np.float64),
+    )
+
+
+def figures(traffic: Traffic) -> dict[str, Any]:
+    """Return traffic in a few numbers, for the ledger."""
+    import numpy as np
+
+    said: dict[str, Any] = {"requests": traffic.requests, "errors": traffic.errors}
+    if len(traffic.latency_ms):
+        said["p99_ms"] = round(float(np.quantile(traffic.latency_ms, 0.99)), 3)
+    if len(traffic.scores):
+        said["mean_score"] = round(float(traffic.scores.mean()), 4)
+    return said
