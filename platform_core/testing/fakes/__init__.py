@@ -1,0 +1,1 @@
+"""In-memory vendors that pass the kits; for tests, not for service."""
