@@ -13,6 +13,9 @@ from platform_core.contracts.base import Vendor
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MALFORMED = "_malformed"
+"""Rows as read: the raw text of a row with too few or too many fields, else null; such a row keeps no contract."""
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -46,7 +49,11 @@ class EventSource(Vendor):
 
     @abc.abstractmethod
     def read(self, source: str, arrival: Arrival) -> pa.Table:
-        """Read rows: each field as string under its header's name, plus ``_line`` (int64, 1-based, header counted).
+        """Read rows.
+
+        Returns:
+            Each field as string under its header's name, plus ``_line`` (int64, 1-based, header counted) and
+            ``_malformed`` (string). A row with too few or too many fields has nulls under the header's names.
 
         Raises:
             ContractBroken: the content is no table at all.

@@ -40,7 +40,7 @@ class Lake(Vendor):
             The table's version that holds the rows.
 
         Raises:
-            CommitConflict: another writer won again and again.
+            CommitConflict: another writer won again and again, or some but not all of the transactions are committed.
         """
 
     @abc.abstractmethod

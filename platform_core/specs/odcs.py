@@ -1,0 +1,191 @@
+"""Reads an ODCS v3.1 file (Open Data Contract Standard, bitol.io) into columns and rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from platform_core.errors import InvalidSpec
+from platform_core.located_yaml import Located, Place, load
+from platform_core.specs.contract_file import Column, ColumnType, RowContract, Rule
+
+if TYPE_CHECKING:
+    from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
+
+TYPES: tuple[str, ...] = get_args(ColumnType)
+NUMBERS = ("integer", "number")
+OPTIONS = {
+    "minimum": ("minimum", NUMBERS),
+    "maximum": ("maximum", NUMBERS),
+    "exclusiveMinimum": ("exclusive_minimum", NUMBERS),
+    "exclusiveMaximum": ("exclusive_maximum", NUMBERS),
+    "pattern": ("pattern", ("string",)),
+    "minLength": ("min_length", ("string",)),
+    "maxLength": ("max_length", ("string",)),
+    "format": ("format", ("date", "timestamp")),
+}
+"""ODCS option → kind of rule, and the types to which it applies; ``format`` belongs to the column."""
+_NOT_EVERYWHERE = re.compile(r"\(\?(=|!|<=|<!)|\\[1-9]")
+"""Look-around and back-references, which engines with linear-time patterns do not have."""
+
+
+def read_contract(path: Path) -> RowContract:
+    """Read a contract of one table.
+
+    Every column that is not text gets a rule ``<column>.parsable``; ``required``, ``unique``, the options of the
+    type and the library check ``invalidValues`` get a rule each, named ``<column>.<kind>``. Formats of dates are
+    strptime's.
+
+    Raises:
+        InvalidSpec: with ``file:line``; what is not understood is refused, not skipped.
+    """
+    document = load(path)
+    contract = _modelled(document)
+    if not contract.schema_ or len(contract.schema_) != 1 or not contract.schema_[0].properties:
+        raise _invalid(
+            document, ("schema",), "the contract describes no table, or several", "give one, with properties"
+        )
+    table = contract.schema_[0]
+    _no_other_quality(document, table)
+    read = [_Property(document, ("schema", 0, "properties", i), p) for i, p in enumerate(table.properties or ())]
+    columns = tuple(p.column() for p in read)
+    _once(document, [c.name for c in columns], "name")
+    _once(document, [c.physical_name for c in columns], "physicalName")
+    rules = tuple(rule for p in read for rule in p.rules())
+    return RowContract(table.name or path.stem, str(contract.version), columns, rules, path)
+
+
+@dataclass(frozen=True)
+class _Property:
+    """A property of the table, where it stands in the file."""
+
+    document: Located
+    place: Place
+    spec: SchemaProperty
+
+    def column(self) -> Column:
+        """Return the column, its type and format checked."""
+        name, kind = self.spec.name or "", self.spec.logicalType or ""
+        if not name.isidentifier() or name.startswith("_"):
+            raise self.invalid(("name",), f"{name!r} is no column name", "use letters, digits and _, but not _ first")
+        if kind not in TYPES:
+            raise self.invalid(("logicalType",), f"{name}: type {kind!r} is not known", f"use {', '.join(TYPES)}")
+        form = self.options.get("format")
+        if form is not None and "%" not in str(form):
+            raise self.option("format", f"{form!r} is no strptime format", "write it like '%Y-%m-%d %H:%M'")
+        required = bool(self.spec.required)
+        return Column(name, self.spec.physicalName or name, cast("ColumnType", kind), required, form)
+
+    def rules(self) -> Iterator[Rule]:
+        """Return the rules in the order in which reasons are given."""
+        if self.spec.required:
+            yield self.rule("required")
+        if self.spec.logicalType != "string":
+            yield self.rule("parsable")
+        for option, value in self.options.items():
+            kind = self.checked_option(option, value)
+            if kind != "format":
+                yield self.rule(kind, value)
+        for index, check in enumerate(self.spec.quality or ()):
+            yield self.rule("one_of", *self.valid_values(index, check))
+        if self.spec.unique or self.spec.primaryKey:
+            yield self.rule("unique")
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Return the options of the logical type."""
+        return self.spec.logicalTypeOptions or {}
+
+    def rule(self, kind: str, *arguments: str | float) -> Rule:
+        """Make a rule of this column."""
+        return Rule(f"{self.spec.name}.{kind}", self.spec.name or "", kind, arguments)
+
+    def checked_option(self, option: str, value: Any) -> str:
+        """Return the kind of rule that an option stands for."""
+        if option not in OPTIONS:
+            raise self.option(option, "option is not known", f"use {', '.join(OPTIONS)}")
+        kind, types = OPTIONS[option]
+        if self.spec.logicalType not in types:
+            raise self.option(
+                option, f"does not apply to type {self.spec.logicalType}", f"it is for {', '.join(types)}"
+            )
+        if types == NUMBERS and not _number(value):
+            raise self.option(option, f"{value!r} is no number", "write a number")
+        if kind.endswith("_length") and not (_number(value) and value == int(value) >= 0):
+            raise self.option(option, f"{value!r} is no length", "write a whole number")
+        if kind == "pattern":
+            self.check_pattern(str(value))
+        return kind
+
+    def check_pattern(self, pattern: str) -> None:
+        """Refuse a pattern that some engine cannot run."""
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise self.option("pattern", f"{pattern!r} is no regular expression: {error}", "mend it") from error
+        if _NOT_EVERYWHERE.search(pattern):
+            raise self.option("pattern", f"{pattern!r} looks around or back", "write it without (?=, (?!, (?<, \\1")
+
+    def valid_values(self, index: int, check: DataQuality) -> list[Any]:
+        """Return the values that an ``invalidValues`` check admits."""
+        place = ("quality", index)
+        if check.type not in (None, "library") or check.metric != "invalidValues":
+            known = "use 'metric: invalidValues' with 'arguments: {validValues: [...]}' and 'mustBe: 0'"
+            raise self.invalid(place, f"{self.spec.name}: check {check.metric or check.type!r} is not known", known)
+        values = (check.arguments or {}).get("validValues")
+        if not isinstance(values, list) or not values or set(check.arguments or {}) != {"validValues"}:
+            raise self.invalid(
+                place, f"{self.spec.name}: no validValues", "list them under 'arguments: {validValues: }'"
+            )
+        if check.mustBe != 0:
+            raise self.invalid(place, f"{self.spec.name}: only 'mustBe: 0' can be held row by row", "write 'mustBe: 0'")
+        if self.spec.logicalType not in ("string", *NUMBERS):
+            raise self.invalid(place, f"{self.spec.name}: validValues are for text and numbers", "leave the check out")
+        return [str(v) for v in values] if self.spec.logicalType == "string" else values
+
+    def option(self, option: str, problem: str, fix: str) -> InvalidSpec:
+        """Make an error about an option."""
+        return self.invalid(("logicalTypeOptions", option), f"{self.spec.name}: {option}: {problem}", fix)
+
+    def invalid(self, inner: Place, problem: str, fix: str) -> InvalidSpec:
+        """Make an error about something inside the property."""
+        return _invalid(self.document, (*self.place, *inner), problem, fix)
+
+
+def _modelled(document: Located) -> OpenDataContractStandard:
+    from open_data_contract_standard.model import OpenDataContractStandard
+    from pydantic import ValidationError
+
+    if not isinstance(document.data, dict) or not document.data.get("version"):
+        raise _invalid(document, (), "no contract version", "write 'version: 1.0.0' beside 'kind: DataContract'")
+    try:
+        return OpenDataContractStandard(**document.data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = tuple(part for part in first["loc"])
+        problem = f"{'.'.join(map(str, place))}: {first['msg']}"
+        raise _invalid(document, place, problem, "write it as ODCS v3.1 says") from error
+
+
+def _no_other_quality(document: Located, table: SchemaObject) -> None:
+    if table.quality:
+        problem = "checks of the whole table cannot be held row by row"
+        raise _invalid(document, ("schema", 0, "quality"), problem, "put checks on properties")
+
+
+def _once(document: Located, names: list[str], field: str) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            place = ("schema", 0, "properties", index, field)
+            raise _invalid(document, place, f"{field} {name!r} stands twice", "give each property its own")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _invalid(document: Located, place: Place, problem: str, fix: str) -> InvalidSpec:
+    return InvalidSpec(f"{document.at(*place)}: {problem}", fix)

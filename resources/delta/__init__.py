@@ -1,0 +1,1 @@
+"""Delta Lake through delta-rs, on a disk or an object store."""

@@ -1,0 +1,43 @@
+"""The engine on Polars: one machine, all its cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.engine import Checked, Engine, ViewRows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs.contract_file import RowContract
+    from platform_core.specs.features import FeatureView
+    from platform_core.specs.labels import Labels
+
+
+class PolarsEngine(Engine):
+    """Runs declarations by Polars; a team's function gets a Narwhals frame around a lazy one."""
+
+    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
+        """Compile the contract's rules to expressions and split in one pass."""
+        from resources.polars.row_checks import check_rows
+
+        return check_rows(rows, contract)
+
+    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
+        """Run the function, and find out when the platform could first have done so."""
+        from resources.polars.views import compute_view
+
+        return compute_view(view, raw)
+
+    def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
+        """Run the function and bring its columns to the platform's names."""
+        from resources.polars.views import compute_labels
+
+        return compute_labels(labels, raw)
+
+    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        """Join each view by one sorted as-of join."""
+        from resources.polars.point_in_time import point_in_time
+
+        return point_in_time(labels, views)

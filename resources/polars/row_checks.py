@@ -1,0 +1,113 @@
+"""A row contract compiled to Polars expressions: one pass splits the rows and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from platform_core.contracts.engine import Checked
+from platform_core.contracts.event_source import MALFORMED
+from platform_core.errors import ContractBroken, InvalidSpec
+from resources.polars import typed_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs.contract_file import RowContract, Rule
+
+REASONS = "reasons"
+MALFORMED_ROW = "row.malformed"
+RETYPED_SHARE = 0.5
+RETYPED_ROWS = 3
+"""A required column is retyped when at least so many of its values, and at least that share, do not parse."""
+
+
+def check_rows(rows: pa.Table, contract: RowContract) -> Checked:
+    """Split text rows: good ones typed under the contract's names, bad ones as they came with ``reasons``."""
+    frame = pl.DataFrame(rows)
+    _require_columns(frame, contract)
+    typed = frame.lazy().select(typed_columns.typed(column) for column in contract.columns).collect()
+    _refuse_retyped(frame, typed, contract)
+    broken = _broken(frame, typed, contract)
+    bad = broken.select(_any=pl.any_horizontal(pl.lit(value=False), *broken.columns))["_any"]
+    carried = [name for name in frame.columns if name.startswith("_") and name != MALFORMED]
+    good = typed.hstack(frame.select(carried)).filter(~bad)
+    refused = _with_reasons(frame.filter(bad), broken.filter(bad))
+    return Checked(typed_columns.to_arrow(good), typed_columns.to_arrow(refused))
+
+
+def _require_columns(frame: pl.DataFrame, contract: RowContract) -> None:
+    missing = [c.physical_name for c in contract.columns if c.physical_name not in frame.columns]
+    if missing:
+        held = {c.physical_name for c in contract.columns}
+        others = [name for name in frame.columns if name not in held and not name.startswith("_")]
+        raise ContractBroken(
+            f"column {', '.join(map(repr, missing))} of contract {contract.name} {contract.version} is missing; "
+            f"columns that it does not name: {', '.join(map(repr, others)) or 'none'}",
+            "send the column under its name again, or release a contract version without it",
+        )
+
+
+def _refuse_retyped(frame: pl.DataFrame, typed: pl.DataFrame, contract: RowContract) -> None:
+    for column in contract.columns:
+        text, value = frame[column.physical_name], typed[column.name]
+        values, failed = len(text) - text.null_count(), value.null_count() - text.null_count()
+        if column.required and failed >= max(RETYPED_ROWS, RETYPED_SHARE * values):
+            raise ContractBroken(
+                f"column {column.physical_name!r} is no longer {typed_columns.described(column)}: "
+                f"{failed} of {values} values do not parse, such as {text.filter(value.is_null()).drop_nulls()[0]!r}",
+                f"send it as {column.type} again, or release a contract version with its new type or format",
+            )
+
+
+def _broken(frame: pl.DataFrame, typed: pl.DataFrame, contract: RowContract) -> pl.DataFrame:
+    """Return one Boolean column a rule, true where a row breaks it; a missing value breaks ``required`` only."""
+    text_of = {c.name: frame[c.physical_name] for c in contract.columns}
+    wide = typed.hstack([text.alias(_text(name)) for name, text in text_of.items()])
+    rules = [_expression(rule).fill_null(value=False).alias(rule.name) for rule in contract.rules]
+    if MALFORMED not in frame.columns or frame[MALFORMED].null_count() == len(frame):
+        return wide.select(rules)
+    malformed = frame[MALFORMED].is_not_null()
+    others = wide.select(rules).select(
+        pl.all() & ~pl.lit(malformed)
+    )  # its fields stand nowhere, so say nothing of them
+    return others.with_columns(malformed.alias(MALFORMED_ROW))
+
+
+def _with_reasons(rows: pl.DataFrame, broken: pl.DataFrame) -> pl.DataFrame:
+    """Spell each combination of broken rules once: there are few, and building lists row by row is slow."""
+    if rows.is_empty():
+        return rows.with_columns(pl.lit(None, pl.List(pl.String)).alias(REASONS))
+    named = [pl.when(pl.col(name)).then(pl.lit(name)) for name in broken.columns]
+    spelled = broken.unique().with_columns(pl.concat_list(named).list.drop_nulls().alias(REASONS))
+    joined = broken.join(spelled, on=broken.columns, how="left", maintain_order="left")
+    return rows.with_columns(joined[REASONS])
+
+
+def _expression(rule: Rule) -> pl.Expr:
+    """Return an expression that is true where the rule is broken."""
+    if rule.kind not in _KINDS:
+        raise InvalidSpec(f"rule {rule.name!r} is of unknown kind {rule.kind!r}", f"use one of {', '.join(_KINDS)}")
+    return _KINDS[rule.kind](pl.col(rule.column), pl.col(_text(rule.column)), rule.arguments)
+
+
+def _text(column: str) -> str:
+    return f"_text:{column}"
+
+
+Arguments = tuple["str | float | int", ...]
+_KINDS: dict[str, Callable[[pl.Expr, pl.Expr, Arguments], pl.Expr]] = {
+    "required": lambda _, text, __: text.is_null(),
+    "parsable": lambda value, text, _: value.is_null() & text.is_not_null(),
+    "minimum": lambda value, _, bounds: value < bounds[0],
+    "exclusive_minimum": lambda value, _, bounds: value <= bounds[0],
+    "maximum": lambda value, _, bounds: value > bounds[0],
+    "exclusive_maximum": lambda value, _, bounds: value >= bounds[0],
+    "pattern": lambda _, text, patterns: ~text.str.contains(str(patterns[0])),
+    "one_of": lambda value, _, values: ~value.is_in(list(values)),
+    "min_length": lambda _, text, lengths: text.str.len_chars() < lengths[0],
+    "max_length": lambda _, text, lengths: text.str.len_chars() > lengths[0],
+    "unique": lambda value, _, __: value.is_duplicated() & value.is_not_null(),
+}

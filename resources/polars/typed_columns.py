@@ -1,0 +1,72 @@
+"""Text to the contract's types and back to Arrow; what does not parse is null."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs.contract_file import Column
+
+LARGEST_WHOLE = 2**53
+"""Above it a float64 no longer tells neighbouring whole numbers apart."""
+TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+def typed(column: Column) -> pl.Expr:
+    """Read a text column of the file as a column of the contract."""
+    text = pl.col(column.physical_name).cast(pl.String)
+    return _parsed(text, column).alias(column.name)
+
+
+def described(column: Column) -> str:
+    """Say what a value should look like."""
+    return f"{column.type} ({column.format})" if column.format else column.type
+
+
+def _parsed(text: pl.Expr, column: Column) -> pl.Expr:
+    if column.type == "string":
+        return text
+    bare = text.str.strip_chars()
+    if column.type == "integer":
+        return _whole(bare)
+    if column.type == "number":
+        number = bare.cast(pl.Float64, strict=False)
+        return pl.when(number.is_finite()).then(number)
+    if column.type == "boolean":
+        lower = bare.str.to_lowercase()
+        return pl.when(lower.is_in(TRUE)).then(statement=True).when(lower.is_in(FALSE)).then(statement=False)
+    if column.type == "date":
+        return bare.str.strptime(pl.Date, column.format or "%Y-%m-%d", strict=False)
+    return _instant(bare, column.format)
+
+
+def _whole(text: pl.Expr) -> pl.Expr:
+    """Read whole numbers, also those that a spreadsheet wrote as ``13085.0``."""
+    number = text.cast(pl.Float64, strict=False)
+    whole = (number == number.floor()) & (number.abs() <= LARGEST_WHOLE)
+    return pl.coalesce(text.cast(pl.Int64, strict=False), pl.when(whole).then(number).cast(pl.Int64, strict=False))
+
+
+def _instant(text: pl.Expr, form: str | None) -> pl.Expr:
+    """Read instants; without a zone in the text they are UTC. The default is ISO 8601."""
+    if form is not None:
+        if "%z" in form or "%:z" in form or "%#z" in form:
+            return text.str.strptime(pl.Datetime("us", "UTC"), form, strict=False)
+        return text.str.strptime(pl.Datetime("us"), form, strict=False).dt.replace_time_zone("UTC")
+    iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
+    zoned = iso.str.strptime(pl.Datetime("us", "UTC"), "%Y-%m-%dT%H:%M:%S%.f%:z", strict=False)
+    bare = iso.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S%.f", strict=False)
+    return pl.coalesce(zoned, bare.dt.replace_time_zone("UTC"))
+
+
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
+    """Return a table of the platform's types: ``string`` and ``list``, not their large kin."""
+    import pyarrow as pa
+
+    table = frame.to_arrow()
+    plain = {pa.large_string(): pa.string(), pa.large_list(pa.large_string()): pa.list_(pa.string())}
+    return table.cast(pa.schema([(field.name, plain.get(field.type, field.type)) for field in table.schema]))
