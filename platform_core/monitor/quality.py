@@ -72,7 +72,7 @@ def roc_auc(labels: Floats, scores: Floats) -> float | None:
     positives = len(labels) - negatives
     if not positives or not negatives:
         return None
-    values, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 

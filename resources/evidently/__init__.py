@@ -1,0 +1,1 @@
+"""Drift pages drawn by Evidently."""

@@ -1,0 +1,136 @@
+"""Drift pages drawn by Evidently 0.7: one HTML file, scripts and fonts inside it."""
+
+from __future__ import annotations
+
+import html
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_core.contracts.drift_report import DriftReport
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_BODY = "<body>"
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Sampled rows of both sides in the columns that can be compared, and why each other column cannot."""
+
+    reference: pd.DataFrame
+    current: pd.DataFrame
+    categories: list[str]
+    left_out: Mapping[str, str]
+
+
+class EvidentlyDriftReport(DriftReport):
+    """Evidently's data drift preset, held to the distances by which the platform's own monitor judges.
+
+    Left to itself Evidently changes its tests with the number of reference rows, and two pages could not be compared.
+    """
+
+    def render(self, reference: pa.Table, current: pa.Table, page: Path, title: str) -> Path:
+        """Draw a window against the reference; takes seconds, the first import of Evidently some more."""
+        sides = _sides(_sampled(reference, self.max_rows), _sampled(current, self.max_rows))
+        drawn, scores = _drawn(sides)
+        rows = f"reference: {_of(reference, self.max_rows)}, window: {_of(current, self.max_rows)}"
+        head = _head(title, rows, scores, sides.left_out)
+        draft = page.with_name(f".{page.name}.{os.getpid()}.tmp")
+        draft.write_text(drawn.replace(_BODY, _BODY + head, 1), encoding="utf-8")
+        return draft.replace(page)
+
+
+def _sampled(table: pa.Table, max_rows: int) -> pa.Table:
+    import numpy as np
+
+    if table.num_rows <= max_rows:
+        return table
+    return table.take(np.sort(np.random.default_rng(0).choice(table.num_rows, max_rows, replace=False)))
+
+
+def _of(table: pa.Table, max_rows: int) -> str:
+    return f"{min(table.num_rows, max_rows)} of {table.num_rows} rows"
+
+
+def _sides(reference: pa.Table, current: pa.Table) -> _Sides:
+    import pandas as pd
+
+    kept: dict[str, tuple[pd.Series[Any], pd.Series[Any]]] = {}
+    left_out: dict[str, str] = {}
+    for name in dict.fromkeys([*reference.column_names, *current.column_names]):
+        sides = (_values(reference, name, current), _values(current, name, reference))
+        empty = [where for where, side in zip(("the reference", "the window"), sides, strict=True) if side.empty]
+        if empty:
+            left_out[name] = f"no values in {' and '.join(empty)}"
+        else:
+            kept[name] = sides
+    before, after = (pd.DataFrame({name: both[side] for name, both in kept.items()}) for side in (0, 1))
+    return _Sides(before, after, [name for name, both in kept.items() if both[0].dtype == object], left_out)
+
+
+def _values(table: pa.Table, name: str, other: pa.Table) -> pd.Series[Any]:
+    """Return a column as float64 or text, as both sides allow; empty where it is missing or has no value."""
+    import pandas as pd
+
+    if name not in table.column_names:
+        return pd.Series(dtype=float)
+    column = table.column(name).to_pandas()
+    if _is_number(table, name) and (name not in other.column_names or _is_number(other, name)):
+        column = column.astype("float64").replace([float("inf"), float("-inf")], float("nan"))
+    else:
+        column = column.astype(object).where(column.notna(), None).map(lambda value: value and str(value))
+    return column if column.notna().any() else column.iloc[:0]
+
+
+def _is_number(table: pa.Table, name: str) -> bool:
+    from pyarrow import types
+
+    kind = table.schema.field(name).type
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind))
+
+
+def _drawn(sides: _Sides) -> tuple[str, dict[str, float]]:
+    """Return Evidently's page and its score of each column."""
+    if sides.reference.empty:
+        return f"<!DOCTYPE html><html><head><meta charset='utf-8'></head>{_BODY}</body></html>", {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about columns that do not vary, which the page shows as well
+        snapshot = _snapshot(sides)
+        page = snapshot.get_html_str(as_iframe=False)
+    found = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
+    return page, {metric["config"]["column"]: float(metric["value"]) for metric in found}
+
+
+def _snapshot(sides: _Sides) -> Any:
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    numeric = [name for name in sides.reference.columns if name not in sides.categories]
+    definition = DataDefinition(numerical_columns=numeric, categorical_columns=sides.categories)
+    preset = DataDriftPreset(num_method="wasserstein", cat_method="jensenshannon")
+    reference, current = (
+        Dataset.from_pandas(frame, data_definition=definition) for frame in (sides.reference, sides.current)
+    )
+    return Report([preset]).run(current, reference)
+
+
+def _head(title: str, rows: str, scores: Mapping[str, float], left_out: Mapping[str, str]) -> str:
+    """Write what the page shows, of how many rows, and each column's score or why it has none."""
+    lines = [_line(name, f"{score:.4f}", f' data-score="{score!r}"') for name, score in scores.items()]
+    lines += [_line(name, why) for name, why in left_out.items()]
+    return (
+        f'<section style="font-family:sans-serif;margin:1.5em"><h1>{html.escape(title)}</h1><p>{rows}</p>'
+        "<table><tr><th align='left'>column</th><th align='left'>Wasserstein (normed) or Jensen-Shannon</th></tr>"
+        f"{''.join(lines)}</table></section>"
+    )
+
+
+def _line(name: str, value: str, data: str = "") -> str:
+    name = html.escape(name)
+    return f'<tr data-column="{name}"{data}><td>{name}</td><td>{html.escape(value)}</td></tr>'
