@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
-from platform_core.errors import StoreUnavailable
+from platform_core.errors import LooplineError, StoreUnavailable
 from platform_core.loop import database, tables
 
 if TYPE_CHECKING:
@@ -153,10 +153,14 @@ def _entry(row: RowMapping) -> Entry:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Turn a database that is locked or gone into an error worth another try."""
+    """Turn a database that is locked or gone into an error worth another try, and give back errors of our own."""
     try:
         yield
     except OperationalError as error:
         raise StoreUnavailable(
             f"the ledger did not answer: {error.orig}", "look at the database; the call may be repeated"
         ) from error
+    except StatementError as error:
+        if isinstance(error.orig, LooplineError):  # what tables.py refused, wrapped on its way up
+            raise error.orig from None
+        raise

@@ -1,0 +1,92 @@
+"""Servers that tests need as they really are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+
+import psycopg2
+import pytest
+
+OWNER = "loopline"
+
+
+def _postgresql(program: str) -> str:
+    """Find a program of the newest PostgreSQL server; failing is better than a suite that quietly tests less."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3]))
+    path = str(found[-1]) if found else shutil.which(program)
+    if path is None:
+        pytest.fail(f"PostgreSQL's {program} is missing: install the server, for example 'apt-get install postgresql'")
+    return path
+
+
+def _account() -> str | None:
+    """Return the account to run as: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """Run a PostgreSQL server of this session's own, reached through a socket in the folder that is given."""
+    folder, account = Path(mkdtemp(prefix="pg-", dir="/tmp")), _account()
+    if account:
+        shutil.chown(folder, account)
+    options = ["-A", "trust", "-U", OWNER, "-E", "UTF8", "--locale=C", "--no-sync"]
+    data = str(folder / "data")
+    subprocess.run(
+        [_postgresql("initdb"), "-D", data, *options], user=account, cwd="/", check=True, capture_output=True
+    )
+    settings = [f"-cunix_socket_directories={folder}", "-clisten_addresses=", "-cfsync=off", "-cmax_connections=50"]
+    log = (folder / "log").open("wb")
+    server = subprocess.Popen([_postgresql("postgres"), "-D", data, *settings], user=account, cwd="/", stderr=log)
+    try:
+        _wait_for(str(folder), server)
+        yield str(folder)
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.send_signal(3)  # SIGQUIT: at once, whoever is still connected
+            server.wait(10)
+        log.close()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def new_database(postgresql: str) -> Callable[[], str]:
+    """Make an empty PostgreSQL database; each call gives the URL of another one."""
+    numbers = count()
+
+    def make() -> str:
+        name = f"ledger_{next(numbers)}"
+        connection = psycopg2.connect(host=postgresql, user=OWNER, dbname="postgres")
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return f"postgresql://{OWNER}@/{name}?host={postgresql}"
+
+    return make
+
+
+def _wait_for(folder: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        try:
+            psycopg2.connect(host=folder, user=OWNER, dbname="postgres").close()
+        except psycopg2.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"PostgreSQL did not start: {Path(folder, 'log').read_text()[-2000:]}")

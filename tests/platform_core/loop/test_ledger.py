@@ -1,0 +1,189 @@
+"""The ledger keeps what was recorded, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import IntegrityError
+
+from platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
+from platform_core.loop import database, migrations, tables
+from platform_core.loop.ledger import Entry, Ledger
+from platform_core.names import ModelRef
+
+T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+def test_an_entry_comes_back_as_it_was_given(ledger, ref):
+    """Every field survives, and the wall's time is added."""
+    given = Entry("deployment.changed", T0, *ref, "c1", "3", "ada", "because", {"percent": 25, "by": ["x", None, 0.5]})
+    number = ledger.record(given)
+    (entry,) = ledger.entries()
+    assert entry.entry_id == number
+    assert abs(datetime.now(UTC) - entry.recorded_at) < timedelta(minutes=1)
+    assert Entry(**{name: getattr(entry, name) for name in ("kind", "at", "team", "model", "cycle", "version")},
+                 actor=entry.actor, reason=entry.reason, details=entry.details) == given  # fmt: skip
+
+
+def test_times_come_back_in_utc(ledger):
+    """A time given in another zone is the same instant in UTC; one without a zone is refused."""
+    ledger.record(Entry("x.y", datetime(2011, 3, 1, 14, 0, 0, 1, tzinfo=timezone(timedelta(hours=2)))))
+    (entry,) = ledger.entries()
+    assert entry.at == T0 + timedelta(microseconds=1)
+    assert entry.at.utcoffset() == timedelta(0)
+    with pytest.raises(ContractBroken, match="no zone"):
+        ledger.record(Entry("x.y", T0.replace(tzinfo=None)))
+
+
+def test_the_same_key_is_recorded_once(ledger):
+    """A repeated call returns the first entry's id."""
+    first = ledger.record(Entry("x.y", T0), once="k")
+    assert ledger.record(Entry("x.y", T0 + timedelta(hours=1)), once="k") == first
+    assert len(ledger.entries()) == 1
+
+
+@pytest.mark.parametrize("statement", ["UPDATE entries SET reason = 'other'", "DELETE FROM entries"])
+def test_the_database_refuses_to_change_what_was_recorded(ledger, statement):
+    """Not this program's good will but the database keeps entries as they are."""
+    ledger.record(Entry("x.y", T0, reason="first"))
+    with pytest.raises(IntegrityError, match="append-only"), ledger.writing() as connection:
+        connection.exec_driver_sql(statement)
+    assert [entry.reason for entry in ledger.entries()] == ["first"]
+
+
+def test_sqlite_does_not_replace_entries(tmp_path):
+    """INSERT OR REPLACE would delete without asking the trigger on deletion."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.record(Entry("x.y", T0, reason="first"), once="k")
+    with pytest.raises(IntegrityError, match="append-only"), ledger.writing() as connection:
+        connection.exec_driver_sql("INSERT OR REPLACE INTO entries SELECT * FROM entries")
+
+
+def test_postgresql_does_not_truncate_entries(new_database):
+    """TRUNCATE does not ask the trigger on rows."""
+    ledger = Ledger.open(new_database())
+    with pytest.raises(IntegrityError, match="append-only"), ledger.writing() as connection:
+        connection.exec_driver_sql("TRUNCATE entries")
+    ledger.close()
+
+
+def test_entries_are_filtered(ledger, ref):
+    """By model, kind and the platform's time, both bounds included; in the order recorded, or the newest first."""
+    other = ModelRef("retail", "other")
+    for hour, (kind, of) in enumerate([("a.b", ref), ("c.d", ref), ("a.b", other), ("a.b", ref)]):
+        ledger.record(Entry(kind, T0 + timedelta(hours=hour), *of, reason=str(hour)))
+
+    def reasons(**filters):
+        return [entry.reason for entry in ledger.entries(**filters)]
+
+    assert reasons() == ["0", "1", "2", "3"]
+    assert reasons(ref=ref) == ["0", "1", "3"]
+    assert reasons(ref=ref, kinds=["a.b"]) == ["0", "3"]
+    assert reasons(since=T0 + timedelta(hours=1), until=T0 + timedelta(hours=2)) == ["1", "2"]
+    assert reasons(limit=2, newest_first=True) == ["3", "2"]
+
+
+def test_figures_of_every_kind_become_json(ledger):
+    """Numpy's numbers become Python's, and what is no number becomes null, which every database takes."""
+    ledger.record(Entry("x.y", T0, details={"a": np.float64(0.5), "b": float("nan"), "c": (1, {2}), "d": T0}))
+    assert ledger.entries()[0].details == {"a": 0.5, "b": None, "c": [1, [2]], "d": "2011-03-01 12:00:00+00:00"}
+
+
+def test_opening_again_keeps_what_is_there(url):
+    """A second opening finds the schema and the entries."""
+    first = Ledger.open(url)
+    first.record(Entry("x.y", T0))
+    first.close()
+    second = Ledger.open(url)
+    assert len(second.entries()) == 1
+    second.close()
+
+
+def test_migrations_make_what_the_tables_say(ledger):
+    """The newest migration is the head that opening compares with, and leaves no difference to the metadata."""
+    assert ScriptDirectory.from_config(migrations.configuration()).get_current_head() == database.HEAD
+    with ledger.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_a_ledger_of_a_newer_release_is_refused(url):
+    """It is not migrated backwards, nor written by a program that does not know its schema."""
+    ledger = Ledger.open(url)
+    with ledger.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    ledger.close()
+    with pytest.raises(InvalidEnvironment, match="release"):
+        Ledger.open(url)
+
+
+@pytest.mark.parametrize("wrong", ["", "no url", "mysql://host/ledger", "sqlite://", "sqlite:///:memory:"])
+def test_a_wrong_url_is_refused_with_a_fix(wrong):
+    """Only SQLite files and PostgreSQL hold a ledger."""
+    with pytest.raises(InvalidEnvironment, match="sqlite:///path"):
+        Ledger.open(wrong)
+
+
+def test_a_server_that_does_not_answer_is_worth_another_try(tmp_path):
+    """The error is transient, and does not show the password."""
+    with pytest.raises(StoreUnavailable) as caught:
+        Ledger.open(f"postgresql://someone:secret@/ledger?host={tmp_path}")
+    assert "secret" not in str(caught.value)
+
+
+def _open_and_record(url: str, number: int, start: object) -> None:
+    start.wait()  # type: ignore[attr-defined]
+    ledger = Ledger.open(url)
+    for index in range(20):
+        ledger.record(Entry("x.y", T0, reason=f"{number}:{index}"))
+        ledger.record(Entry("x.once", T0), once=f"once:{index}")
+    ledger.close()
+
+
+def test_processes_that_open_and_write_at_once_all_succeed(url):
+    """Daemon, server and command line start together on an empty database and lose nothing."""
+    start = _SPAWN.Barrier(3)
+    processes = [_SPAWN.Process(target=_open_and_record, args=(url, number, start)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    ledger = Ledger.open(url)
+    assert len(ledger.entries(kinds=["x.y"])) == 60
+    assert len(ledger.entries(kinds=["x.once"])) == 20
+    ledger.close()
+
+
+def test_importing_the_platform_does_not_import_sqlalchemy():
+    """Only opening a ledger pays for it; opening one that is up to date does not import Alembic."""
+    code = "import sys, platform_core.platform, platform_core.specs; assert 'sqlalchemy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_opening_a_ledger_that_is_up_to_date_needs_no_alembic(tmp_path):
+    """Migrating costs time and happens once."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    Ledger.open(url).close()
+    code = (
+        "import sys; from platform_core.loop.ledger import Ledger;"
+        f"Ledger.open({url!r}).close(); assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_scripts_are_part_of_the_package():
+    """An installed wheel finds them beside the code, without a configuration file."""
+    folder = Path(migrations.__file__).parent
+    assert folder.joinpath("env.py").is_file()
+    assert list(folder.joinpath("versions").glob("0001_*.py"))
