@@ -1,0 +1,45 @@
+"""The command line; ``--help`` imports click and nothing heavier, a command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import click
+
+from loopline.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "up": ("loopline.cli.up:up", "Start everything on this machine; Ctrl-C ends it."),
+    "demo": ("loopline.cli.demo:demo", "Replay two years of real orders, and tell what happened."),
+    "validate": (
+        "loopline.cli.validate:validate",
+        "Check environment, contracts and specs: file:line, field, message.",
+    ),
+    "model": ("loopline.cli.model:model", "What a model is doing now."),
+    "history": ("loopline.cli.history:history", "What was live at a time, and why."),
+    "rollback": ("loopline.cli.rollback:rollback", "Take a model one step back at once."),
+    "freeze": ("loopline.cli.freeze:freeze", "Stop new cycles and rollouts, of a model or of all."),
+    "thaw": ("loopline.cli.freeze:thaw", "Let the loop turn again."),
+    "gate": ("loopline.cli.gate:gate", "What the gates said; let a version pass one by name."),
+    "drift": ("loopline.cli.drift:drift", "Would it be noticed? Try a shift without changing anything."),
+    "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
+    "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
+    "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),
+    "workspace": ("loopline.cli.workspace:workspace", "The workspace file of the installed teams."),
+}
+
+loopline = LazyGroup("loopline", COMMANDS, "The whole ML loop as one lineage.")
+
+
+def main() -> None:
+    """Run the command line."""
+    loopline.main(prog_name="loopline")
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"loopline {version('loopline')}")
+        context.exit()
+
+
+loopline.params.append(click.Option(["--version"], is_flag=True, expose_value=False, callback=_version))

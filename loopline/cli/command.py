@@ -1,0 +1,119 @@
+"""What all commands share: ``--output``, ``--home``, ``--environment``, ``--debug``, and how an error is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from loopline.cli.output import Answer, show, show_problem
+
+
+@dataclass(frozen=True)
+class Call:
+    """How the command was called."""
+
+    json: bool
+    debug: bool
+    stdout: Any
+
+    def show(self, answer: Answer) -> None:
+        """Write an answer now, while the command goes on."""
+        with contextlib.redirect_stdout(self.stdout):
+            show(answer, json=self.json)
+            sys.stdout.flush()
+
+
+class Command(click.Command):
+    """A command that returns an ``Answer``; everything that its libraries print goes to stderr."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _shared_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command and write what it found."""
+        call = ctx.obj = _call(ctx)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                answer = super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if call.debug:
+                raise
+            _tell(error, call)
+            ctx.exit(1)
+        if isinstance(answer, Answer):
+            call.show(answer)
+            ctx.exit(answer.exit_code)
+
+
+def command(name: str | None = None) -> Callable[[Callable[..., Answer | None]], Command]:
+    """Declare a function as a command."""
+    return click.command(name, cls=Command)
+
+
+class Instant(click.ParamType[datetime]):
+    """A time in ISO 8601; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the time."""
+        try:
+            parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2011-03-01T12:00", param, ctx)
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal's stderr that long work goes on; the function given back changes the words."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        yield status.update
+
+
+def _tell(error: Exception, call: Call) -> None:
+    from platform_core.errors import LooplineError
+
+    kind = type(error).__name__
+    with contextlib.redirect_stdout(call.stdout):
+        if isinstance(error, LooplineError):
+            show_problem(kind, error.problem, error.fix, json=call.json)
+        else:
+            fix = "run it again with --debug for the traceback; this is a defect of Loopline or of a library"
+            show_problem(kind, f"{kind}: {error}", fix, json=call.json)
+
+
+def _call(ctx: click.Context) -> Call:
+    given = ctx.params
+    output, debug = given.pop("output"), given.pop("debug")
+    for name, variable in (("home", "LOOPLINE_HOME"), ("environment", "LOOPLINE_ENVIRONMENT")):
+        value = given.pop(name)
+        if value:
+            os.environ[variable] = os.path.abspath(value)  # noqa: PTH100 - pathlib would be imported for this alone
+    return Call(output == "json", debug, sys.stdout)
+
+
+def _shared_options() -> list[click.Parameter]:
+    return [
+        click.Option(["--output"], type=click.Choice(["text", "json"]), default="text", help="Form of the answer."),
+        click.Option(["--home"], metavar="FOLDER", help="Where all state is kept [LOOPLINE_HOME, else .loopline]."),
+        click.Option(
+            ["--environment"], metavar="FILE", help="Environment file [LOOPLINE_ENVIRONMENT, else the laptop's]."
+        ),
+        click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
+    ]

@@ -1,0 +1,81 @@
+"""``loopline drift simulate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Command, progress
+from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import Answer, table
+from loopline.cli.subject import declared, opened
+
+if TYPE_CHECKING:
+    from loopline.cli.simulation import Move, Simulated
+    from platform_core.names import ModelRef
+
+drift = LazyGroup(
+    "drift",
+    {"simulate": ("loopline.cli.drift:simulate", "Move a column and see whether it would alarm.")},
+    "Would it be noticed? Try a shift without changing anything.",
+)
+
+
+@click.command("simulate", cls=Command)
+@click.argument("model")
+@click.option("--column", required=True, help="A numeric feature.")
+@click.option("--shift", type=float, default=0.0, help="Added to it, in its own units.")
+@click.option("--factor", type=float, default=1.0, help="It is multiplied by this first.")
+@click.option("--rows", type=click.IntRange(min=1), help="Size of the window; the model's smallest when left out.")
+def simulate(model: str, column: str, shift: float, factor: float, rows: int | None) -> Answer:
+    """Move a column of what MODEL's live version was asked, and say whether the monitor would alarm.
+
+    Takes recent predictions, or rows of the training set while there are too few. Nothing is written, and the model
+    is not asked: its scores stay as they were.
+    """
+    from loopline.cli.simulation import Move, simulate
+    from platform_core.names import ModelRef
+
+    if (shift, factor) == (0.0, 1.0):
+        raise click.UsageError("give --shift or --factor")
+    team, declaration = declared(model)
+    ref, move = ModelRef(team.name, declaration.name), Move(column, factor, shift)
+    with opened(only=("lake", "registry")) as platform, progress("judging"):
+        found = simulate(platform, ref, declaration.drift, move, rows)
+    return Answer(_data(ref, move, found), _text(ref, move, found))
+
+
+def _data(ref: ModelRef, move: Move, found: Simulated) -> dict[str, object]:
+    return {
+        "model": ref,
+        "version": found.version,
+        "move": move,
+        "rows": found.after.rows,
+        "rows_from": found.rows_from,
+        "enough": found.after.enough,
+        "drifted": found.after.drifted,
+        "would_alarm": found.lasting is not None,
+        "at_once": found.at_once is not None,
+        "reason": found.lasting.reason if found.lasting else "",
+        "before": found.before.columns,
+        "after": found.after.columns,
+    }
+
+
+def _text(ref: ModelRef, move: Move, found: Simulated) -> str:
+    what = f"{ref} version {found.version}, {found.after.rows} rows of {found.rows_from}, {move.column}"
+    title = f"{what} x {move.factor:g} + {move.shift:g}"
+    if not found.after.enough:
+        return f"{title}\nnot enough rows to judge by: no alarm"
+    header = ("column", "score before", "after", "threshold", "drifted")
+    before, after = found.before.columns, found.after.columns
+    rows = [(n, before[n].score, after[n].score, after[n].threshold, after[n].drifted) for n in after]
+    return f"{title}\n{table(rows, header)}\n{_verdict(found)}"
+
+
+def _verdict(found: Simulated) -> str:
+    if found.lasting is None:
+        return "no alarm, however long it lasts"
+    when = "at once" if found.at_once else "if it lasts"
+    return f"alarm {when}: {found.lasting.reason}"

@@ -1,0 +1,117 @@
+"""What ``model status`` tells, each part read from the ledger; a part that is not there yet is None."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import LooplineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_core.loop.ledger import Entry
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+
+MOVED = 3
+"""So many of the columns that moved most are named."""
+
+
+def live(platform: Platform, ref: ModelRef) -> dict[str, Any]:
+    """Return what answers: versions, percent, generation, and the endpoint with what it says of itself."""
+    from platform_core.loop.deployments import deployment
+
+    found = deployment(platform.ledger, ref)
+    if found is None:
+        return {"stable": None, "candidate": None, "percent": 0, "generation": None, "endpoint": None}
+    return {
+        "stable": found.stable and {"version": found.stable.version, "cycle": found.stable.cycle},
+        "candidate": found.candidate and {"version": found.candidate.version, "cycle": found.candidate.cycle},
+        "percent": found.percent,
+        "generation": found.generation,
+        "endpoint": _endpoint(platform, ref),
+    }
+
+
+def last_cycle(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
+    """Return the newest cycle, open or closed."""
+    from platform_core.loop import cycles
+
+    found = cycles.cycles(platform.ledger, ref)
+    return {**asdict(found[-1]), "ref": str(ref)} if found else None
+
+
+def last_verdict(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
+    """Return the newest verdict of the gates, with the overrides given since."""
+    from platform_core.loop import gates
+
+    judged = _newest(platform, ref, gates.JUDGED)
+    verdict = gates.verdict_of(platform.ledger, ref, judged.version) if judged else None
+    if judged is None or verdict is None:
+        return None
+    readings = [asdict(reading) for reading in verdict.readings]
+    return {"version": judged.version, "cycle": judged.cycle, "passed": verdict.passed, "readings": readings}
+
+
+def running_rollout(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
+    """Return the rollout that runs or is held."""
+    from platform_core.loop import rollouts
+
+    found = rollouts.running(platform.ledger, ref)
+    wanted = ("rollout_id", "version", "cycle", "step", "percent", "state", "started_at", "step_started_at")
+    return {name: getattr(found, name) for name in wanted} if found else None
+
+
+def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
+    """Return the newest drift window: its version, rows, the columns that moved most, and those that drifted."""
+    from platform_core.monitor.drift import WINDOW
+
+    entry = _newest(platform, ref, WINDOW)
+    if entry is None:
+        return None
+    columns: Mapping[str, Any] = entry.details["verdict"]["columns"]
+    ranked = sorted(columns, key=lambda name: _excess(columns[name]), reverse=True)[:MOVED]
+    figures = [f"{name} {columns[name]['score']:.2f} of {columns[name]['threshold']:.2f}" for name in ranked]
+    return {
+        "at": entry.at,
+        "version": entry.version,
+        "number": entry.details["number"],
+        "rows": entry.details["verdict"]["rows"],
+        "drifted": [name for name, verdict in columns.items() if verdict["drifted"]],
+        "columns": columns,
+        "said": f"{entry.reason}; most moved: {', '.join(figures) or 'nothing'}",
+    }
+
+
+def quality(platform: Platform, ref: ModelRef) -> list[dict[str, Any]]:
+    """Return the realised quality of each version, as it was last measured."""
+    from platform_core.monitor.quality import REALISED
+
+    entries = platform.ledger.entries(ref, [REALISED])
+    return list({entry.version: {**entry.details, "version": entry.version} for entry in entries}.values())
+
+
+def freeze(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
+    """Return who froze the model, or everything, and why."""
+    from platform_core.loop import freezes
+
+    entry = freezes.frozen(platform.ledger, ref)
+    return {"by": entry.actor, "reason": entry.reason, "at": entry.at} if entry else None
+
+
+def _newest(platform: Platform, ref: ModelRef, kind: str) -> Entry | None:
+    return next(iter(platform.ledger.entries(ref, [kind], limit=1, newest_first=True)), None)
+
+
+def _endpoint(platform: Platform, ref: ModelRef) -> dict[str, Any]:
+    url = platform.serving.endpoint(ref.dotted)
+    try:
+        observed = platform.serving.observe(ref.dotted)
+    except LooplineError as error:
+        return {"url": url, "ready": False, "generation": None, "problem": error.problem}
+    return {"url": url, "ready": observed.ready, "generation": observed.generation, "problem": observed.problem}
+
+
+def _excess(verdict: Mapping[str, float]) -> float:
+    return verdict["score"] / verdict["threshold"] if verdict["threshold"] else 0.0

@@ -1,0 +1,68 @@
+"""``loopline gate show`` and ``loopline gate override``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import Answer, table
+from loopline.cli.subject import opened, referenced
+
+if TYPE_CHECKING:
+    from platform_core.loop.gates import Verdict
+    from platform_core.names import ModelRef
+
+gate = LazyGroup(
+    "gate",
+    {
+        "show": ("loopline.cli.gate:show", "What the gates said of a version."),
+        "override": ("loopline.cli.gate:override", "Let a version pass a gate that it failed, by name."),
+    },
+    "What the gates said; let a version pass one by name.",
+)
+
+
+@click.command("show", cls=Command)
+@click.argument("model")
+@click.option("--version", help="Of which version; the newest that was judged when left out.")
+def show(model: str, version: str | None) -> Answer:
+    """Show what the gates said of a version of MODEL."""
+    from platform_core.errors import NotFound
+    from platform_core.loop import gates
+
+    with opened(only=()) as platform:
+        ref = referenced(platform, model)
+        if version is None:
+            judged = platform.ledger.entries(ref, [gates.JUDGED], limit=1, newest_first=True)
+            version = judged[0].version if judged else ""
+        verdict = gates.verdict_of(platform.ledger, ref, version)
+    if verdict is None:
+        what = f"version {version} of {ref} was" if version else f"no version of {ref} was"
+        raise NotFound(f"{what} never judged by its gates", "train it: gates judge after each training")
+    return _answer(ref, version, verdict)
+
+
+@click.command("override", cls=Command)
+@click.argument("model")
+@click.option("--version", required=True, help="Which version.")
+@click.option("--gate", "name", required=True, help="Which gate, as 'gate show' names it.")
+@click.option("--by", required=True, metavar="NAME", help="Who answers for it.")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
+def override(model: str, version: str, name: str, by: str, reason: str) -> Answer:
+    """Let a version of MODEL pass one gate that it failed, in a person's name."""
+    from platform_core.loop import gates
+
+    with opened(only=()) as platform:
+        ref = referenced(platform, model)
+        verdict = gates.override(platform.ledger, ref, version, name, by, reason, platform.clock.now())
+    return _answer(ref, version, verdict)
+
+
+def _answer(ref: ModelRef, version: str, verdict: Verdict) -> Answer:
+    header = ("gate", "v", "value", "bound", "passed", "detail", "overridden by")
+    rows = [(r.gate, r.version, r.value, r.bound, r.passed, r.detail, r.overridden_by) for r in verdict.readings]
+    said = f"version {version} of {ref} {'passes' if verdict.passed else 'does not pass'}\n{table(rows, header)}"
+    return Answer({"model": ref, "version": version, "passed": verdict.passed, "readings": verdict.readings}, said)

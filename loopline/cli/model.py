@@ -1,0 +1,121 @@
+"""``loopline model status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loopline.cli.command import Command, progress
+from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import Answer, cell, table
+from loopline.cli.subject import opened, referenced
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+
+model = LazyGroup(
+    "model",
+    {"status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does.")},
+    "What a model is doing now.",
+)
+
+
+@click.command("status", cls=Command)
+@click.argument("name", metavar="[MODEL]", required=False)
+def status(name: str | None) -> Answer:
+    """Say what is live of MODEL, or of every model: versions, cycle, gates, rollout, drift, realised quality."""
+    with opened(only=("serving",)) as platform, progress("reading the ledger"):
+        found = [_status(platform, ref) for ref in _models(platform, name)]
+    said = "\n\n".join(_text(one) for one in found) or "no team is installed, and nothing was ever deployed"
+    return Answer({"models": found}, said)
+
+
+def _models(platform: Platform, name: str | None) -> list[ModelRef]:
+    """Return the model named; else all that are declared or deployed."""
+    from platform_core import plugins
+    from platform_core.loop import deployments
+    from platform_core.names import ModelRef
+
+    if name:
+        return [referenced(platform, name)]
+    declared = {ModelRef(team.name, m.name) for team in plugins.installed().teams for m in team.models}
+    live = {ModelRef(e.team, e.model) for e in platform.ledger.entries(kinds=[deployments.CHANGED])}
+    return sorted(declared | live)
+
+
+def _status(platform: Platform, ref: ModelRef) -> dict[str, Any]:
+    from loopline.cli import findings
+
+    return {
+        "model": ref,
+        **findings.live(platform, ref),
+        "cycle": findings.last_cycle(platform, ref),
+        "gates": findings.last_verdict(platform, ref),
+        "rollout": findings.running_rollout(platform, ref),
+        "drift": findings.last_window(platform, ref),
+        "quality": findings.quality(platform, ref),
+        "frozen": findings.freeze(platform, ref),
+    }
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    stable, candidate = found["stable"], found["candidate"]
+    lines = [
+        ("stable", f"version {stable['version']}, cycle {stable['cycle']}" if stable else "nothing is live"),
+        ("candidate", f"version {candidate['version']} for {found['percent']} %" if candidate else None),
+        ("endpoint", _endpoint(found["endpoint"])),
+        ("cycle", _cycle(found["cycle"])),
+        ("rollout", _rollout(found["rollout"])),
+        ("drift", _drift(found["drift"])),
+        ("frozen", _frozen(found["frozen"])),
+    ]
+    parts = [str(found["model"]), _indented(table([line for line in lines if line[1]]))]
+    return "\n".join([*parts, *_gates(found["gates"]), *_quality(found["quality"])])
+
+
+def _endpoint(endpoint: Mapping[str, Any] | None) -> str | None:
+    if not endpoint:
+        return None
+    state = "ready" if endpoint["ready"] else endpoint["problem"] or "not ready"
+    return f"{endpoint['url']} ({state})"
+
+
+def _cycle(cycle: Mapping[str, Any] | None) -> str | None:
+    return f"{cycle['cycle_id']}: {cycle['state']}; {cycle['verdict'] or cycle['cause']}" if cycle else None
+
+
+def _rollout(rollout: Mapping[str, Any] | None) -> str | None:
+    return f"version {rollout['version']} at {rollout['percent']} %, {rollout['state']}" if rollout else None
+
+
+def _drift(window: Mapping[str, Any] | None) -> str | None:
+    return f"{window['said']} ({cell(window['at'])})" if window else None
+
+
+def _frozen(freeze: Mapping[str, Any] | None) -> str | None:
+    return f"by {freeze['by']}: {freeze['reason']}" if freeze else None
+
+
+def _gates(gates: Mapping[str, Any] | None) -> list[str]:
+    if not gates:
+        return []
+    rows = [
+        (r["gate"], r["value"], r["bound"], r["passed"], r["detail"], r["overridden_by"]) for r in gates["readings"]
+    ]
+    header = ("gate", "value", "bound", "passed", "detail", "overridden by")
+    return [f"  gates of version {gates['version']}", _indented(_indented(table(rows, header)))]
+
+
+def _quality(versions: list[Mapping[str, Any]]) -> list[str]:
+    if not versions:
+        return []
+    columns = ("version", "predictions", "labelled", "auc", "recall", "positives")
+    return ["  realised quality", _indented(_indented(table([[v.get(c) for c in columns] for v in versions], columns)))]
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

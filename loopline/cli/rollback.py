@@ -1,0 +1,25 @@
+"""``loopline rollback``."""
+
+from __future__ import annotations
+
+import click
+
+from loopline.cli.command import Command, progress
+from loopline.cli.output import Answer
+from loopline.cli.subject import opened, person, referenced
+
+
+@click.command("rollback", cls=Command)
+@click.argument("model")
+@click.option("--reason", default="taken back by hand", show_default=True, help="Why; kept in the ledger.")
+@click.option("--by", metavar="NAME", help="Who; you when left out.")
+def rollback(model: str, reason: str, by: str | None) -> Answer:
+    """Take MODEL one step back at once: end its rollout, else return to the version before."""
+    from platform_core.loop import deployments
+
+    with opened() as platform, progress(f"taking {model} back"):
+        ref = referenced(platform, model)
+        now = deployments.roll_back(platform, ref, person(by), reason, platform.clock.now())
+    version = now.stable.version if now.stable else "none"
+    data = {"model": ref, "stable": now.stable, "candidate": now.candidate, "percent": now.percent}
+    return Answer(data | {"generation": now.generation}, f"{ref} is back on version {version}")

@@ -1,0 +1,104 @@
+"""A window of predictions with one column moved, held against the profile of the live version; nothing is written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from platform_core.errors import NotFound, Unsupported
+from platform_core.loop import packages
+from platform_core.loop.deployments import deployment
+from platform_core.monitor.alarm import Alarm, alarm
+from platform_core.monitor.answers import answers
+from platform_core.monitor.profile import NumericColumn, Profile
+from platform_core.monitor.values import SCORE, objects
+from platform_core.monitor.window import WindowVerdict, judge_window
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+    from platform_core.specs.model import Drift
+
+LIVE = "recent predictions"
+SAMPLE = "the training set's sample"
+
+
+@dataclass(frozen=True)
+class Move:
+    """What happens to a numeric column: times ``factor``, plus ``shift`` in its own units."""
+
+    column: str
+    factor: float = 1.0
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Verdicts without and with the move, where the rows came from, and whether and when it would alarm."""
+
+    version: str
+    rows_from: str
+    before: WindowVerdict
+    after: WindowVerdict
+    at_once: Alarm | None
+    lasting: Alarm | None
+
+
+def simulate(platform: Platform, ref: ModelRef, rule: Drift, move: Move, rows: int | None) -> Simulated:
+    """Judge a window of ``rows`` rows (the rule's smallest when None) as it is, and moved.
+
+    Raises:
+        NotFound: nothing is live, or the column is not the model's. Unsupported: the column is a category.
+    """
+    version, profile = _live(platform, ref)
+    _movable(profile, move.column)
+    rows_from, window = _window(platform, ref, version, profile, rows or rule.min_rows)
+    before = judge_window(profile, window, rule.min_rows)
+    after = judge_window(profile, moved(window, move), rule.min_rows)
+    lasting = alarm(rule, [after] * rule.windows)
+    return Simulated(version, rows_from, before, after, alarm(rule, [after]), lasting)
+
+
+def moved(window: pa.Table, move: Move) -> pa.Table:
+    """Return the window with the column moved in its features; a missing value stays missing."""
+    rows = objects(window.column("features"))
+    for row in rows:
+        if isinstance(row.get(move.column), int | float):
+            row[move.column] = row[move.column] * move.factor + move.shift
+    place = window.schema.get_field_index("features")
+    return window.set_column(place, "features", pa.array([json.dumps(row) for row in rows], pa.string()))
+
+
+def _live(platform: Platform, ref: ModelRef) -> tuple[str, Profile]:
+    found = deployment(platform.ledger, ref)
+    if found is None or found.stable is None:
+        raise NotFound(f"nothing of {ref} is live", "train and deploy a version first")
+    live = found.stable
+    package = live.package if live.package.is_dir() else packages.fetched(platform, ref, live.version)
+    return live.version, Profile.load(package)
+
+
+def _movable(profile: Profile, name: str) -> None:
+    numeric = [n for n, column in profile.columns.items() if isinstance(column, NumericColumn) and n != SCORE]
+    if name in numeric:
+        return
+    fix = f"use one of {', '.join(numeric)}"
+    if name in profile.columns and name != SCORE:
+        raise Unsupported(f"column {name!r} is a category: it can be neither shifted nor multiplied", fix)
+    raise NotFound(f"the model has no column {name!r}", fix)
+
+
+def _window(platform: Platform, ref: ModelRef, version: str, profile: Profile, rows: int) -> tuple[str, pa.Table]:
+    """Return the newest answered rows of the version, or rows of its training set while there are not enough."""
+    live = answers(platform.lake, ref, version, None)
+    if live.num_rows >= rows:
+        return LIVE, live.slice(live.num_rows - rows)
+    chosen = np.random.default_rng(0).permutation(profile.sample.num_rows)[:rows]
+    sample = profile.sample.take(np.sort(chosen))
+    features: list[dict[str, Any]] = sample.drop_columns([SCORE]).to_pylist()
+    texts = pa.array([json.dumps(row, default=str) for row in features], pa.string())
+    return SAMPLE, pa.table({"features": texts, SCORE: sample.column(SCORE)})

@@ -1,0 +1,110 @@
+"""What a team's declarations must be to one another; each check yields problems, none imports a vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from loopline.cli import places
+from loopline.cli.problems import Problem, of_error
+from platform_core.errors import LooplineError
+from platform_core.specs import FairAcross
+
+if TYPE_CHECKING:
+    from platform_core.specs import FeatureView, Model, Source, Team
+
+
+def check_team(team: Team) -> Iterator[Problem]:
+    """Check a team: contracts, names, and each model."""
+    for source in team.sources:
+        yield from check_contract(team, source)
+    yield from _one_meaning(team)
+    for model in team.models:
+        for check in (_entities, _segments, _gates, _rollout, _drift, _numbers):
+            yield from check(team, model)
+
+
+def check_contract(team: Team, source: Source) -> Iterator[Problem]:
+    """Check a source's contract file."""
+    from platform_core.specs.odcs import read_contract
+
+    path = team.folder / source.contract
+    try:
+        read_contract(path)
+    except LooplineError as error:
+        yield of_error(error, f"{path}:1", source.name)
+
+
+def _one_meaning(team: Team) -> Iterator[Problem]:
+    """Of two views or sources that share a name, only one would be seen."""
+    views: dict[str, FeatureView] = {}
+    sources: dict[str, Source] = {}
+    for model in team.models:
+        for view in model.features:
+            if views.setdefault(view.name, view) is not view:
+                yield Problem(places.of_function(view.compute), view.name, "two views have this name", "rename one")
+        for source in (model.labels.source, *(view.source for view in model.features)):
+            if sources.setdefault(source.name, source) != source:
+                where = places.of_call(team, "Source", source.name)
+                yield Problem(where, source.name, "two sources have this name", "rename one, or share it")
+
+
+def _entities(team: Team, model: Model) -> Iterator[Problem]:
+    for view in model.features:
+        if view.entity not in model.labels.entities:
+            known = ", ".join(model.labels.entities)
+            message = f"view {view.name!r} is keyed by {view.entity!r}, which the labels do not have"
+            yield Problem(places.of_function(view.compute), f"{model.name}.features", message, f"use one of {known}")
+    if not model.features:
+        yield _problem(team, model, "features", "the model has no feature view", "name at least one")
+
+
+def _segments(team: Team, model: Model) -> Iterator[Problem]:
+    for gate in model.gates:
+        if isinstance(gate, FairAcross) and gate.column not in model.labels.segments:
+            known = ", ".join(model.labels.segments) or "none: name some in @labels(segments=...)"
+            message = f"{gate.name} compares groups of {gate.column!r}, which is no segment of the labels"
+            yield _problem(team, model, "gates", message, f"segments are {known}")
+
+
+def _gates(team: Team, model: Model) -> Iterator[Problem]:
+    names = [gate.name for gate in model.gates]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield _problem(team, model, "gates", f"two gates are called {name}", "an override could mean either: drop one")
+
+
+def _rollout(team: Team, model: Model) -> Iterator[Problem]:
+    percents = model.rollout.percents
+    if any(not 0 < percent <= 100 for percent in percents):  # noqa: PLR2004 - percent
+        yield _problem(team, model, "rollout", f"percents {percents} are not all above 0 and at most 100", "mend them")
+    if any(later <= earlier for earlier, later in pairwise(percents)):
+        yield _problem(team, model, "rollout", f"percents {percents} do not rise", "each step goes to more entities")
+    if percents and not model.rollout.judges:
+        yield _problem(team, model, "rollout", "no judge looks at the steps", "add ErrorRate, P99 or ScoreShift")
+
+
+def _drift(team: Team, model: Model) -> Iterator[Problem]:
+    rule = model.drift
+    if not 0 < rule.alarms <= rule.windows:
+        message = f"{rule.alarms} alarms of {rule.windows} windows can never be, or always are"
+        yield _problem(team, model, "drift", message, "ask for 1 to 'windows' alarms")
+    if not 0 < rule.share <= 1:
+        yield _problem(team, model, "drift", f"share {rule.share} is no share of columns", "write 0.3 for 30 percent")
+
+
+def _numbers(team: Team, model: Model) -> Iterator[Problem]:
+    if not 0 < model.threshold < 1:
+        yield _problem(
+            team, model, "threshold", f"{model.threshold} is no probability", "write a number between 0 and 1"
+        )
+    if model.search.trials < 1:
+        yield _problem(team, model, "search", f"{model.search.trials} trials fit nothing", "ask for at least one")
+    for view in model.features:
+        if view.ttl_days is not None and view.ttl_days <= 0:
+            where = places.of_function(view.compute)
+            yield Problem(where, f"{view.name}.ttl_days", f"{view.ttl_days} days: no row is ever fresh", "raise it")
+
+
+def _problem(team: Team, model: Model, field: str, message: str, fix: str) -> Problem:
+    return Problem(places.of_call(team, "Model", model.name, field), f"{model.name}.{field}", message, fix)

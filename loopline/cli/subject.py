@@ -1,0 +1,100 @@
+"""What commands are about: the platform as bound, and the model that a name means."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Source, Team
+
+
+@contextlib.contextmanager
+def opened(only: Collection[str] | None = None) -> Iterator[Platform]:
+    """Open the platform with all vendors, or only those named, and close it afterwards."""
+    from platform_core import environment
+    from platform_core.platform import Platform
+
+    _find_inference_server()
+    platform = Platform(environment.read() if only is None else environment.read(only=only))
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def declared(name: str) -> tuple[Team, Model]:
+    """Return the team and the declaration of ``model`` or ``team/model``; the team must load.
+
+    Raises:
+        InvalidSpec: the team is quarantined. NotFound: no team declares it.
+    """
+    from platform_core import plugins
+
+    installed = plugins.installed()
+    team_name, _, model = name.rpartition("/")
+    team = installed.team(team_name) if team_name else installed.owner_of(model)
+    return team, team.model(model)
+
+
+def referenced(platform: Platform, name: str) -> ModelRef:
+    """Return the reference of ``model`` or ``team/model``.
+
+    Whoever is on call must reach a model whose team does not load: then the ledger's word is enough.
+    """
+    from platform_core import plugins
+    from platform_core.errors import NotFound
+    from platform_core.names import ModelRef
+
+    model = name.rpartition("/")[2]
+    try:
+        return ModelRef(plugins.installed().owner_of(name).name, model)
+    except NotFound:
+        known = {ModelRef(e.team, e.model) for e in platform.ledger.entries() if e.model}
+        found = [ref for ref in known if name in (ref.model, str(ref))]
+        if len(found) != 1:
+            raise
+        return found[0]
+
+
+def person(by: str | None) -> str:
+    """Return who decides: the name given, else the one that this machine knows."""
+    return by or os.environ.get("LOOPLINE_USER") or getpass.getuser()
+
+
+def _find_inference_server() -> None:
+    """Take over the port that a running supervisor chose, so that endpoints are named as they are."""
+    from loopline.up import lock
+    from platform_core.environment import home
+    from platform_core.errors import NotFound
+
+    with contextlib.suppress(NotFound):
+        port = lock.announced(home())["ports"]["inference"]
+        os.environ.setdefault("LOOPLINE_INFERENCE_PORT", str(port))
+
+
+def source_of(name: str) -> tuple[Team, Source]:
+    """Return the team and the declaration of ``source`` or ``team/source``.
+
+    Raises:
+        NotFound: no team, or more than one, declares it.
+    """
+    from platform_core import plugins
+    from platform_core.errors import NotFound
+
+    team_name, _, source = name.rpartition("/")
+    found = [
+        (team, declared)
+        for team in plugins.installed([team_name] if team_name else None).teams
+        for declared in team.sources
+        if declared.name == source
+    ]
+    if len(found) != 1:
+        problem = "several teams have" if found else "no team has"
+        raise NotFound(f"{problem} a source {source!r}", "write it as team/source; see 'loopline plugin check'")
+    return found[0]

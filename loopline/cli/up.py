@@ -1,0 +1,71 @@
+"""``loopline up``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Call, Command, progress
+from loopline.cli.output import Answer, table
+
+if TYPE_CHECKING:
+    from loopline.up.app import App
+    from loopline.up.program import Event
+
+QUIET = frozenset({"started", "ended"})
+"""What goes as planned is not told."""
+
+
+@click.command("up", cls=Command)
+@click.option("--port", default=3000, show_default=True, help="Dagster's UI; the next free one when it is busy.")
+@click.option("--no-web", is_flag=True, help="Run without Dagster's UI and GraphQL.")
+@click.pass_obj
+def up(call: Call, port: int, no_web: bool) -> None:
+    """Start everything on this machine: inference server, code servers, Dagster's UI and daemon.
+
+    Ctrl-C ends all of it in order; logs are in <home>/logs.
+    """
+    from loopline.up.running import Options, running
+    from loopline.up.start import Stopped
+
+    stop = threading.Event()
+    with _until_told(stop), contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
+        with progress("starting Loopline"):
+            options = Options(port=port, web=not no_web, report=_tell, stop=stop)
+            app = stack.enter_context(running(options=options))
+        call.show(Answer(app.facts(), _welcome(app)))
+        stop.wait()
+        click.echo("ending everything in order", err=True)
+
+
+def _welcome(app: App) -> str:
+    rows = [
+        ("Dagster", app.ui_url or "not started"),
+        ("inference server", app.endpoint or "elsewhere"),
+        ("environment", f"{app.platform.environment.name} ({app.platform.environment.path})"),
+        ("state and logs", app.home),
+        ("teams", ", ".join(team for team in app.teams if team not in app.quarantined) or "none"),
+        *((f"quarantined: {team}", reason) for team, reason in app.quarantined.items()),
+    ]
+    return f"Loopline is up after {app.seconds:.1f} s. Ctrl-C ends it.\n{table(rows)}"
+
+
+def _tell(event: Event) -> None:
+    if event.what not in QUIET:
+        click.echo(str(event), err=True)
+
+
+@contextlib.contextmanager
+def _until_told(stop: threading.Event) -> Iterator[None]:
+    """Set the flag on Ctrl-C and SIGTERM; a second Ctrl-C while things end is ignored, they end in seconds."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

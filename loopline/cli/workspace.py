@@ -1,0 +1,26 @@
+"""``loopline workspace``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.output import Answer
+
+
+@click.command("workspace", cls=Command)
+@click.option("--write", type=click.Path(dir_okay=False), help="Write it to this file.")
+def workspace(write: str | None) -> Answer:
+    """Print the workspace of the installed teams, one code location each, for plain Dagster."""
+    import yaml
+
+    from loopline.up import dagster_home
+
+    data = dagster_home.module_workspace(dagster_home.team_names())
+    text = yaml.safe_dump(data, sort_keys=False)
+    if write:
+        Path(write).write_text(text, encoding="utf-8")
+        return Answer({"file": str(Path(write).absolute()), **data}, f"{write} is written")
+    return Answer(data, text.rstrip())
