@@ -1,0 +1,55 @@
+"""Start the inference server: ``python -m platform_core.runtime --environment FILE [--workers N]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from platform_core.environment import FILE, environment_file
+from platform_core.errors import LooplineError
+
+
+def main() -> int:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m platform_core.runtime", description=__doc__)
+    parser.add_argument("--environment", type=Path, default=environment_file(), help="environment file")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
+    given = parser.parse_args()
+    os.environ[FILE] = str(given.environment.absolute())  # workers read it again
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of libraries fight over the cores that workers use
+    try:
+        return _serve(given.workers)
+    except LooplineError as error:
+        print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
+        return 2
+
+
+def _serve(workers: int) -> int:
+    import uvicorn
+
+    from platform_core.runtime.server import settings
+
+    chosen = settings()  # a mistake is found here, and not by workers that die one after another
+    chosen.store.close()
+    uvicorn.run(
+        "platform_core.runtime.server:create",
+        factory=True,
+        host=chosen.host,
+        port=chosen.port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The inference server as a bare ASGI application: the Open Inference Protocol V2 over REST."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from platform_core.errors import BadRequest, LooplineError, NotFound
+from platform_core.runtime import metadata
+from platform_core.runtime.http import (
+    Disconnected,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    as_json,
+    read_body,
+    refusal,
+    respond,
+)
+from platform_core.runtime.inference import Inference
+from platform_core.runtime.lifespan import Lifespan
+from platform_core.runtime.metrics import Metrics
+from platform_core.runtime.protocol import decode, encode
+
+_LOG = logging.getLogger(__name__)
+_JSON_LENGTH = b"inference-header-content-length"
+
+
+class App:
+    """Answers requests; what starts and ends with the process is the ``lifespan``'s business."""
+
+    def __init__(self, inference: Inference, lifespan: Lifespan, ready: Callable[[], bool]) -> None:
+        self._inference = inference
+        self._lifespan = lifespan
+        self._ready = ready
+        self._metrics = Metrics()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        headers = dict(scope["headers"])
+        try:
+            response = await self._answer(scope, headers, receive)
+        except Disconnected:
+            return
+        except LooplineError as error:
+            response = refusal(error)
+        except Exception:  # noqa: BLE001 - a mistake of ours is an answer too
+            _LOG.exception("a request failed")
+            response = as_json({"error": "the server failed → see its log"}, 500)
+        await respond(response, headers, send)
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
+        match scope["method"], scope["path"].strip("/").split("/"):
+            case "POST", ["v2", "models", model, "infer"]:
+                return self._infer(model, "", await read_body(headers, receive), headers)
+            case "POST", ["v2", "models", model, "versions", version, "infer"]:
+                return self._infer(model, version, await read_body(headers, receive), headers)
+            case "GET", ["v2", "models", model, *rest]:
+                return self._describe(model, rest)
+            case "GET", parts:
+                return self._about(parts)
+        raise NotFound(f"{scope['method']} {scope['path']} is no part of the protocol", "POST /v2/models/<model>/infer")
+
+    def _infer(self, model: str, version: str, body: bytes, headers: dict[bytes, bytes]) -> Response:
+        self._inference.route(
+            model
+        )  # a name that nobody serves is not counted: callers could fill the memory with names
+        with self._metrics.request(model) as watched:
+            request = decode(body, _length(headers))
+            answer = self._inference.infer(model, request, version)
+            watched.version = answer.version
+            head = {
+                "model_name": model,
+                "model_version": answer.version,
+                "id": request.id,
+                "parameters": {"version": answer.version, "cycle": answer.cycle, "role": answer.role},
+            }
+            text, json_length = encode(head, answer.outputs, request.outputs)
+            return Response(text, 200, json_length)
+
+    def _describe(self, model: str, rest: list[str]) -> Response:
+        match rest:
+            case [] | ["versions", _]:
+                route = self._inference.route(model)
+                chosen = route.named(rest[1])[0] if rest else route.stable
+                return as_json(metadata.model(model, route, chosen))
+            case ["ready"]:
+                self._inference.route(model)
+                return as_json({"name": model, "ready": True})
+            case ["versions", version, "ready"]:
+                self._inference.route(model).named(version)
+                return as_json({"name": model, "ready": True})
+        raise NotFound(f"no {'/'.join(rest)!r} of a model", "ask for /ready, /versions/<version>, or post to /infer")
+
+    def _about(self, parts: list[str]) -> Response:
+        match parts:
+            case ["v2"]:
+                return as_json(metadata.server())
+            case ["v2", "health", "live"]:
+                return as_json({"live": True})
+            case ["v2", "health", "ready"]:
+                return as_json({"ready": self._ready()}, 200 if self._ready() else 503)
+            case ["metrics"]:
+                return Response(self._metrics.text(), content_type=(b"content-type", b"text/plain; version=0.0.4"))
+        raise NotFound(f"no /{'/'.join(parts)}", "ask for /v2, /v2/health/ready or /v2/models/<model>")
+
+
+def _length(headers: dict[bytes, bytes]) -> int | None:
+    text = headers.get(_JSON_LENGTH)
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise BadRequest(
+            f"Inference-Header-Content-Length is {text.decode('latin-1')!r}", "send the JSON part's length"
+        )
+    return int(text)

@@ -1,0 +1,129 @@
+"""Answers a request: choose the version, gather, predict, log, and only then let the answer go."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
+from platform_core.runtime.log import Record
+from platform_core.runtime.protocol import InferRequest
+from platform_core.runtime.recipe import Gathered, keys_as_json
+from platform_core.runtime.routes import Role, Route, Version
+
+if TYPE_CHECKING:
+    from platform_core.contracts.online_store import OnlineStore
+
+Log = Callable[[str, Record], None]
+"""Keeps the record of a request to the model named first; when it returns, the record is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What is known of a model: its route once one is loaded, and why the newest state is not served (else "")."""
+
+    route: Route | None = None
+    problem: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The outputs by name, one value a row, and who gave them."""
+
+    version: str
+    cycle: str
+    role: Role
+    outputs: Mapping[str, list[float]]
+
+
+@dataclass(slots=True)
+class Inference:
+    """Every model of a worker; ``models`` entries are replaced as a whole, a request reads its entry once."""
+
+    store: OnlineStore
+    log: Log
+    models: dict[str, ModelState] = field(default_factory=dict)
+
+    def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
+        """Answer a request.
+
+        A request is answered by one version, chosen by the key of its first row, also when it asks for many rows.
+
+        Raises:
+            NotFound: the model or the version is unknown. StoreUnavailable: the model is still loading, or the online
+            store or the log does not answer. BadRequest: tensors are missing or unknown.
+            TaskFailed: the model raised; that is logged as status 500.
+        """
+        started, now_us = time.perf_counter(), time.time_ns() // 1000
+        route = self.route(model)
+        chosen, role = self._choose(route, request, version)
+        event_time_us = now_us if request.event_time_us is None else request.event_time_us
+        gathered = chosen.recipe.gather(request, self.store, event_time_us)
+        scores, problem = _predict(chosen, gathered)
+        self.log(
+            model,
+            Record(
+                request_id=request.id,
+                event_time_us=event_time_us,
+                logged_at_us=now_us,
+                version=chosen.served.version,
+                cycle=chosen.served.cycle,
+                role=role,
+                status=500 if scores is None else 200,
+                latency_ms=(time.perf_counter() - started) * 1e3,
+                scores=scores,
+                keys=keys_as_json(chosen.recipe.entities, request),
+                features=gathered.features,
+                missing=gathered.missing,
+            ),
+        )
+        if scores is None:
+            raise TaskFailed(
+                f"version {chosen.served.version} of {model!r} failed: {problem}", "roll the model back, or mend it"
+            )
+        return Answer(chosen.served.version, chosen.served.cycle, role, _outputs(chosen, scores))
+
+    def route(self, model: str) -> Route:
+        """Return what answers for a model.
+
+        Raises:
+            NotFound: nobody asked for the model. StoreUnavailable: no version of it is loaded yet.
+        """
+        state = self.models.get(model)
+        if state is None:
+            raise NotFound(f"no model {model!r} is served", f"served are {', '.join(sorted(self.models)) or 'none'}")
+        if state.route is None:
+            raise StoreUnavailable(f"model {model!r} is not loaded: {state.problem or 'loading'}", "try again soon")
+        return state.route
+
+    @staticmethod
+    def _choose(route: Route, request: InferRequest, version: str) -> tuple[Version, Role]:
+        if not request.columns.keys() <= route.known:
+            unknown = ", ".join(sorted(request.columns.keys() - route.known))
+            raise BadRequest(f"the model takes no tensor {unknown}", route.stable.recipe.expected())
+        if version:
+            return route.named(version)
+        keys = request.columns.get(route.key)
+        if keys is None:
+            raise BadRequest(f"tensor {route.key!r} is missing", route.stable.recipe.expected())
+        return route.choose(str(keys[0]))
+
+
+def _predict(version: Version, gathered: Gathered) -> tuple[list[float] | None, str]:
+    """Let the model answer; what it raises is its own failure and no reason to fall."""
+    try:
+        scores: list[float] = version.model.predict(gathered.matrix).tolist()
+    except Exception as error:  # noqa: BLE001 - a model may raise anything
+        return None, f"{type(error).__name__}: {error}"
+    if not all(map(math.isfinite, scores)):
+        return None, "a probability is no number"
+    return scores, ""
+
+
+def _outputs(version: Version, scores: list[float]) -> dict[str, list[float]]:
+    threshold = version.model.manifest.threshold
+    return {"probability": scores, "label": [int(score >= threshold) for score in scores]}

@@ -1,0 +1,47 @@
+"""What a server process does from its start to its end, beside answering."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from platform_core.runtime.http import Receive, Send
+from platform_core.runtime.log import PredictionLog
+from platform_core.runtime.states import Worker
+from platform_core.runtime.watcher import Watcher
+
+if TYPE_CHECKING:
+    from platform_core.contracts.online_store import OnlineStore
+
+SYNC_SECONDS = 0.2
+_LOG = logging.getLogger(__name__)
+
+
+class Lifespan:
+    """Watches the desired states and syncs the log; at the end everything is put away."""
+
+    def __init__(self, worker: Worker, watcher: Watcher, log: PredictionLog, store: OnlineStore) -> None:
+        self._worker, self._watcher, self._log, self._store = worker, watcher, log, store
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        """Speak ASGI's lifespan protocol."""
+        await receive()
+        tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._sync())]
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._log.close()
+        self._worker.leave()
+        self._store.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            try:
+                await asyncio.to_thread(self._log.sync)
+            except OSError:
+                _LOG.exception("the prediction log cannot be synced")

@@ -1,0 +1,100 @@
+"""The prediction log as an Arrow table, read on from a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from platform_core.errors import ContractBroken
+from platform_core.runtime import log
+from platform_core.runtime.log import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, str]:
+    """Read what every worker logged after a cursor.
+
+    Returns:
+        One row per entity asked, each worker's in its order (columns: ``schema``); and the next cursor.
+
+    Raises:
+        ContractBroken: the cursor is none.
+    """
+    offsets = _offsets(cursor)
+    records: list[Record] = []
+    for file in sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}")):
+        before = offsets.get(file.name, 0)
+        if file.stat().st_size > before:
+            found, offsets[file.name] = log.read(file, before)
+            records.extend(found)
+    return table(records), msgspec.json.encode(offsets).decode()
+
+
+def schema() -> pa.Schema:
+    """Return the columns of the log, as the serving contract names them."""
+    import pyarrow as pa
+
+    instant, text = pa.timestamp("us", tz="UTC"), pa.string()
+    types = {
+        "request_id": text,
+        "row": pa.int32(),
+        "event_time": instant,
+        "logged_at": instant,
+        "version": text,
+        "cycle": text,
+        "role": text,
+        "status": pa.int32(),
+        "latency_ms": pa.float64(),
+        "score": pa.float64(),
+        "keys": text,
+        "features": text,
+        "missing": pa.list_(text),
+    }
+    return pa.schema(list(types.items()))
+
+
+def table(records: Sequence[Record]) -> pa.Table:
+    """Turn requests into rows."""
+    import pyarrow as pa
+
+    rows = [len(record.keys) for record in records]
+
+    def repeated(name: str) -> list[object]:
+        values = [getattr(record, name) for record in records]
+        return [value for value, n in zip(values, rows, strict=True) for _ in range(n)]
+
+    columns: dict[str, list[object]] = {
+        "request_id": repeated("request_id"),
+        "row": [row for n in rows for row in range(n)],
+        "event_time": repeated("event_time_us"),
+        "logged_at": repeated("logged_at_us"),
+        "version": repeated("version"),
+        "cycle": repeated("cycle"),
+        "role": repeated("role"),
+        "status": repeated("status"),
+        "latency_ms": repeated("latency_ms"),
+        "score": [score for record in records for score in record.scores or _no_scores(record)],
+        "keys": [key for record in records for key in record.keys],
+        "features": [features for record in records for features in record.features],
+        "missing": [views for record in records for views in record.missing],
+    }
+    wanted = schema()
+    return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
+
+
+def _no_scores(record: Record) -> list[None]:
+    return [None] * len(record.keys)
+
+
+def _offsets(cursor: str | None) -> dict[str, int]:
+    if cursor is None:
+        return {}
+    try:
+        return msgspec.json.decode(cursor, type=dict[str, int])
+    except msgspec.MsgspecError as error:
+        raise ContractBroken(f"{cursor!r} is no cursor of a prediction log", "start again with None") from error

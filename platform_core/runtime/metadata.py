@@ -1,0 +1,49 @@
+"""What the server says of itself and of its models."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from platform_core.runtime.protocol import OUTPUTS
+from platform_core.runtime.routes import Route, Version
+from platform_core.runtime.tensors import TEXT
+
+
+def server() -> dict[str, Any]:
+    """Describe the server."""
+    return {"name": "loopline", "version": version("loopline"), "extensions": ["binary_tensor_data"]}
+
+
+def model(name: str, route: Route, chosen: Version) -> dict[str, Any]:
+    """Describe a model by one of its versions; ``parameters`` say what is live, and which cycle made it."""
+    recipe = chosen.recipe
+    requested = [(feature, TEXT if feature in recipe.categories else "FP64") for feature in recipe.requested]
+    inputs = [*((entity, TEXT) for entity in recipe.entities), *requested]
+    return {
+        "name": name,
+        "versions": [found.served.version for found in route.versions],
+        "platform": f"loopline_{chosen.model.manifest.kind}",
+        "inputs": [_tensor(*described) for described in inputs],
+        "outputs": [_tensor(*described) for described in OUTPUTS.items()],
+        "parameters": _live(route),
+    }
+
+
+def _live(route: Route) -> dict[str, Any]:
+    live = {
+        "generation": route.generation,
+        "stable_version": route.stable.served.version,
+        "stable_cycle": route.stable.served.cycle,
+    }
+    if route.candidate is None:
+        return live
+    return live | {
+        "candidate_version": route.candidate.served.version,
+        "candidate_cycle": route.candidate.served.cycle,
+        "candidate_percent": route.split.percent,
+    }
+
+
+def _tensor(name: str, datatype: str) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [-1]}

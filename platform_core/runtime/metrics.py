@@ -1,0 +1,80 @@
+"""Counters of one worker in Prometheus' text format."""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+Labels = tuple[str, str]
+"""Model and version; no version while none was chosen."""
+
+
+class Metrics:
+    """Requests, errors and seconds by model and version."""
+
+    def __init__(self) -> None:
+        self.errors: defaultdict[Labels, int] = defaultdict(int)
+        self.seconds: defaultdict[Labels, float] = defaultdict(float)
+        self.buckets: defaultdict[Labels, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS) + 1))
+
+    def request(self, model: str) -> Watched:
+        """Watch one request; set ``version`` once it is known."""
+        return Watched(self, model)
+
+    def text(self) -> bytes:
+        """Write every counter."""
+        return "\n".join([*self._requests(), *self._errors(), *self._latency(), ""]).encode()
+
+    def _requests(self) -> Iterator[str]:
+        yield "# TYPE loopline_requests_total counter"
+        for labels, counts in self.buckets.items():
+            yield f"loopline_requests_total{{{_written(labels)}}} {sum(counts)}"
+
+    def _errors(self) -> Iterator[str]:
+        yield "# TYPE loopline_errors_total counter"
+        for labels, count in self.errors.items():
+            yield f"loopline_errors_total{{{_written(labels)}}} {count}"
+
+    def _latency(self) -> Iterator[str]:
+        yield "# TYPE loopline_request_seconds histogram"
+        for labels, counts in self.buckets.items():
+            total = 0
+            for bound, count in zip((*_BOUNDS, "+Inf"), counts, strict=True):
+                total += count
+                yield f'loopline_request_seconds_bucket{{{_written(labels)},le="{bound}"}} {total}'
+            yield f"loopline_request_seconds_sum{{{_written(labels)}}} {self.seconds[labels]:.9f}"
+            yield f"loopline_request_seconds_count{{{_written(labels)}}} {total}"
+
+
+class Watched:
+    """One request, from its body to its answer."""
+
+    __slots__ = ("_metrics", "_model", "_started", "version")
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._metrics, self._model = metrics, model
+        self.version = ""
+
+    def __enter__(self) -> Self:
+        """Start the watch."""
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Count it, and whether it failed."""
+        seconds = time.perf_counter() - self._started
+        labels = (self._model, self.version)
+        self._metrics.buckets[labels][bisect.bisect_left(_BOUNDS, seconds)] += 1
+        self._metrics.seconds[labels] += seconds
+        if error is not None:
+            self._metrics.errors[labels] += 1
+
+
+def _written(labels: Labels) -> str:
+    model, version = labels
+    return f'model="{model}",version="{version}"'

@@ -1,0 +1,173 @@
+"""Requests and answers of the Open Inference Protocol V2, as bytes and as values.
+
+A request's tensors have shape [n] or [n, 1]: one value a row, n rows. JSON and Triton's binary tensors may be mixed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import orjson
+
+from platform_core.errors import BadRequest
+from platform_core.runtime import tensors
+from platform_core.runtime.tensors import TEXT, Value
+
+OUTPUTS = {"probability": "FP64", "label": "INT64"}
+"""Outputs of every model: the probability of label 1, and whether it reaches the model's threshold."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class _Body(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
+    outputs: list[_Output] | None = None
+
+
+class InferRequest(msgspec.Struct, frozen=True):
+    """A request as values: ``columns`` by tensor name, each ``rows`` long; ``texts`` names those of BYTES.
+
+    ``outputs`` says which outputs are wanted, in order, and whether each goes out as bytes. ``event_time_us`` is
+    None when the request means now.
+    """
+
+    id: str
+    rows: int
+    columns: Mapping[str, Sequence[Value]]
+    texts: frozenset[str]
+    outputs: Mapping[str, bool]
+    event_time_us: int | None = None
+
+
+_read_body = msgspec.json.Decoder(_Body).decode
+
+
+def decode(body: bytes, json_length: int | None = None) -> InferRequest:
+    """Read a request; ``json_length`` is where the binary tensors begin (header Inference-Header-Content-Length).
+
+    Raises:
+        BadRequest: the request breaks the protocol; the message names the tensor.
+    """
+    if json_length is not None and not 0 <= json_length <= len(body):
+        raise BadRequest(f"the JSON part of {json_length} bytes exceeds the body's {len(body)}", "send its true length")
+    try:
+        asked = _read_body(body if json_length is None else body[:json_length])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"no inference request: {error}", "send the JSON object of the V2 protocol") from error
+    columns = _columns(asked.inputs, memoryview(body)[len(body) if json_length is None else json_length :])
+    parameters = asked.parameters or {}
+    return InferRequest(
+        id=asked.id if asked.id is not None else secrets.token_hex(16),
+        rows=_rows(columns),
+        columns=columns,
+        texts=frozenset([tensor.name for tensor in asked.inputs if tensor.datatype == TEXT]),
+        outputs=_outputs(asked.outputs, binary=parameters.get("binary_data_output") is True),
+        event_time_us=_event_time_us(parameters["event_time"]) if "event_time" in parameters else None,
+    )
+
+
+def encode(
+    head: dict[str, Any], outputs: Mapping[str, Sequence[float]], wanted: Mapping[str, bool]
+) -> tuple[bytes, int | None]:
+    """Write an answer: ``head`` and the wanted outputs.
+
+    Returns:
+        The body, and the length of its JSON part when binary tensors follow (else None).
+    """
+    described: list[dict[str, Any]] = []
+    packed: list[bytes] = []
+    for name, binary in wanted.items():
+        values, datatype = outputs[name], OUTPUTS[name]
+        described.append({"name": name, "shape": [len(values)], "datatype": datatype})
+        if binary:
+            packed.append(tensors.to_bytes(datatype, values))
+            described[-1]["parameters"] = {"binary_data_size": len(packed[-1])}
+        else:
+            described[-1]["data"] = values
+    text = orjson.dumps({**head, "outputs": described})
+    return (b"".join((text, *packed)), len(text)) if packed else (text, None)
+
+
+def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> dict[str, list[Value]]:
+    columns: dict[str, list[Value]] = {}
+    at = 0
+    for tensor in inputs:
+        size = tensor.parameters.get("binary_data_size") if tensor.parameters else None
+        if size is None:
+            values = tensors.from_json(tensor.name, tensor.datatype, _data(tensor))
+        else:
+            values = tensors.from_bytes(tensor.name, tensor.datatype, _slice(tensor.name, binary, at, size))
+            at += size
+        if tensor.shape not in ([len(values)], [len(values), 1]):
+            raise BadRequest(
+                f"tensor {tensor.name!r} has shape {tensor.shape} and {len(values)} values", "use shape [n] or [n, 1]"
+            )
+        if tensor.name in columns:
+            raise BadRequest(f"tensor {tensor.name!r} is sent twice", "send each tensor once")
+        columns[tensor.name] = values
+    if at != len(binary):
+        raise BadRequest(
+            f"{len(binary) - at} bytes belong to no tensor", "give each binary tensor its binary_data_size"
+        )
+    return columns
+
+
+def _data(tensor: _Tensor) -> list[Any]:
+    if tensor.data is None:
+        raise BadRequest(f"tensor {tensor.name!r} has no data", "send 'data', or 'binary_data_size' and bytes")
+    return tensor.data
+
+
+def _slice(name: str, binary: memoryview, at: int, size: Any) -> memoryview:
+    if type(size) is not int or not 0 <= size <= len(binary) - at:
+        raise BadRequest(
+            f"tensor {name!r} wants {size} bytes where {len(binary) - at} are left",
+            "send the bytes after the JSON part, and its length in Inference-Header-Content-Length",
+        )
+    return binary[at : at + size]
+
+
+def _rows(columns: Mapping[str, Sequence[Value]]) -> int:
+    lengths = set(map(len, columns.values()))
+    if len(lengths) != 1 or 0 in lengths:
+        sizes = ", ".join(f"{name}: {len(values)}" for name, values in columns.items()) or "none"
+        raise BadRequest(f"tensors differ in rows or have none ({sizes})", "send as many values in each, at least one")
+    return lengths.pop()
+
+
+def _outputs(asked: Sequence[_Output] | None, *, binary: bool) -> dict[str, bool]:
+    if not asked:
+        return dict.fromkeys(OUTPUTS, binary)
+    for output in asked:
+        if output.name not in OUTPUTS:
+            raise BadRequest(f"no output {output.name!r}", f"ask for {', '.join(OUTPUTS)}")
+    return {output.name: (output.parameters or {}).get("binary_data", binary) is True for output in asked}
+
+
+def _event_time_us(text: Any) -> int:
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(
+            f"parameter event_time: {text!r} is no instant", "use ISO 8601: 2011-03-01T12:00:00Z"
+        ) from error
+    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND

@@ -1,0 +1,102 @@
+"""Which version answers a request: immutable, so that swapping one reference changes everything at once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from platform_core.contracts.serving import DesiredState, Served
+from platform_core.errors import NotFound
+from platform_core.runtime.models import LoadedModel, load_model
+from platform_core.runtime.recipe import Recipe
+
+Role = Literal["stable", "candidate"]
+_BUCKETS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A model version in memory, ready to answer."""
+
+    served: Served
+    model: LoadedModel
+    recipe: Recipe
+
+    @classmethod
+    def load(cls, served: Served) -> Version:
+        """Load and warm a version; see ``load_model`` for what it raises."""
+        model = load_model(served.package)
+        return cls(served, model, Recipe(model.manifest))
+
+
+class Split:
+    """Sends a fixed share of an endpoint's keys to the candidate.
+
+    A key's bucket depends on the model's name and the key alone: the same key always meets the same fate, and the keys
+    of a smaller percent are among those of a larger one.
+    """
+
+    def __init__(self, model: str, percent: int) -> None:
+        self.percent = percent
+        salt = hashlib.blake2b(model.encode(), digest_size=16).digest()
+        self._hash = hashlib.blake2b(digest_size=8, salt=salt)
+
+    def takes(self, key: str) -> bool:
+        """Say whether the key goes to the candidate."""
+        hashed = self._hash.copy()
+        hashed.update(key.encode())
+        return int.from_bytes(hashed.digest(), "big") % _BUCKETS < self.percent * (_BUCKETS // 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers for a model in one generation; ``known`` are the tensors that one of its versions takes."""
+
+    generation: int
+    stable: Version
+    candidate: Version | None
+    split: Split
+    known: frozenset[str]
+
+    @classmethod
+    def build(cls, state: DesiredState, before: Route | None) -> Route:
+        """Load what is not in memory yet; a version that only changes its role is not loaded again."""
+        at_hand = {(v.served.version, v.served.package): v for v in before.versions} if before else {}
+
+        def version(served: Served) -> Version:
+            known = at_hand.get((served.version, served.package))
+            return Version(served, known.model, known.recipe) if known else Version.load(served)
+
+        stable = version(state.stable)
+        candidate = version(state.candidate) if state.candidate else None
+        known = stable.recipe.known | (candidate.recipe.known if candidate else frozenset())
+        return cls(state.generation, stable, candidate, Split(state.model, state.percent), known)
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """Return what is in memory, the stable version first."""
+        return (self.stable, self.candidate) if self.candidate else (self.stable,)
+
+    @property
+    def key(self) -> str:
+        """Name the entity by whose key requests are split: the stable version's first."""
+        return self.stable.recipe.entities[0]
+
+    def choose(self, key: str) -> tuple[Version, Role]:
+        """Choose by the key."""
+        if self.candidate is not None and self.split.takes(key):
+            return self.candidate, "candidate"
+        return self.stable, "stable"
+
+    def named(self, version: str) -> tuple[Version, Role]:
+        """Return the version that a caller names.
+
+        Raises:
+            NotFound: it is neither stable nor candidate.
+        """
+        for found, role in zip(self.versions, ("stable", "candidate"), strict=False):
+            if found.served.version == version:
+                return found, role  # type: ignore[return-value]
+        live = ", ".join(v.served.version for v in self.versions)
+        raise NotFound(f"version {version!r} is not live", f"use one of {live}, or none for the split's choice")

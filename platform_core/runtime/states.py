@@ -1,0 +1,124 @@
+"""Desired and observed states as files: how whoever deploys and the server's workers talk.
+
+::
+
+    <root>/desired/<model>.json             written by ``apply``, read by every worker
+    <root>/observed/<worker>/<model>.json   written by a worker
+    <root>/observed/<worker>/alive          locked by the worker; the kernel lets go when it dies
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from platform_core.contracts.serving import DesiredState, ObservedState
+from platform_core.errors import ContractBroken
+
+_ALIVE = "alive"
+
+
+def desired_folder(root: Path) -> Path:
+    """Return the folder of desired states, made if need be."""
+    folder = root / "desired"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_desired(root: Path, state: DesiredState) -> None:
+    """Ask every worker for a state; one that is older than what is asked already changes nothing."""
+    folder = desired_folder(root)
+    file = folder / f"{state.model}.json"
+    with _locked(folder / ".lock"):
+        if file.exists() and read_desired(file.read_bytes()).generation > state.generation:
+            return
+        _replace(file, msgspec.json.encode(state, enc_hook=str))
+
+
+def read_desired(text: bytes) -> DesiredState:
+    """Read a state from a file's content.
+
+    Raises:
+        ContractBroken: it is none.
+    """
+    try:
+        return msgspec.json.decode(text, type=DesiredState, dec_hook=_path)
+    except msgspec.MsgspecError as error:
+        raise ContractBroken(f"no desired state: {error}", "deploy the model again") from error
+
+
+def observed(root: Path, model: str) -> list[ObservedState]:
+    """Return what each living worker says of a model; what dead ones left is removed."""
+    found = []
+    for folder in sorted((root / "observed").glob("[!.]*")):
+        if not _is_alive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        try:
+            text = folder.joinpath(f"{model}.json").read_bytes()
+            found.append(msgspec.json.decode(text, type=ObservedState))
+        except FileNotFoundError:
+            found.append(ObservedState(None, ready=False, problem="the worker has not seen the model yet"))
+    return found
+
+
+class Worker:
+    """A server process, known by a folder of its own for as long as it lives."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self._folder = root / "observed" / name
+        draft = self._folder.with_name(f".{name}")
+        draft.mkdir(parents=True)
+        self._alive = os.open(draft / _ALIVE, os.O_CREAT | os.O_RDWR, 0o644)
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        draft.rename(self._folder)  # only now can a reader see the folder, and find it locked
+
+    def report(self, model: str, state: ObservedState) -> None:
+        """Say what a model is in this worker."""
+        _replace(self._folder / f"{model}.json", msgspec.json.encode(asdict(state)))
+
+    def leave(self) -> None:
+        """Take the folder away."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._alive)
+
+
+def _is_alive(folder: Path) -> bool:
+    try:
+        file = os.open(folder / _ALIVE, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write so that a reader sees the old content or the new."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    draft.replace(file)
+
+
+def _path(wanted: type, value: Any) -> Any:
+    return wanted(value)

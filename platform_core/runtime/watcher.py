@@ -1,0 +1,101 @@
+"""Brings a worker's models to their desired states while requests go on being answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+import time
+from pathlib import Path
+
+from platform_core.contracts.serving import DesiredState, ObservedState
+from platform_core.errors import LooplineError
+from platform_core.runtime.inference import Inference, ModelState
+from platform_core.runtime.routes import Route
+from platform_core.runtime.states import Worker, desired_folder, read_desired
+
+POLL_SECONDS = 0.05
+RETRY_SECONDS = 5.0
+_SETTLED_NS = 1_000_000_000
+_LOG = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Polls the desired states, loads in a thread, then swaps one reference; ``ready`` once every state was tried."""
+
+    def __init__(self, root: Path, worker: Worker, inference: Inference) -> None:
+        self._folder = desired_folder(root)
+        self._worker = worker
+        self._inference = inference
+        self._seen: dict[str, bytes] = {}
+        self._wanted: dict[str, DesiredState] = {}
+        self._bringing: dict[str, asyncio.Task[None]] = {}
+        self._looked_ns = 0
+        self.ready = False
+
+    async def run(self) -> None:
+        """Watch until cancelled, or until the process that started this worker is gone."""
+        parent = multiprocessing.parent_process()
+        while parent is None or parent.is_alive():
+            try:
+                if self._changed():
+                    await self._look()
+                self.ready = self.ready or not self._bringing
+            except OSError:
+                _LOG.exception("desired states cannot be read; the models stay as they are")
+            await asyncio.sleep(POLL_SECONDS)
+        signal.raise_signal(signal.SIGTERM)
+
+    def _changed(self) -> bool:
+        """Say whether to look into the folder: its time moved, or is so young that it may hide a second change."""
+        before, self._looked_ns = self._looked_ns, self._folder.stat().st_mtime_ns
+        return self._looked_ns != before or time.time_ns() - self._looked_ns < _SETTLED_NS
+
+    async def _look(self) -> None:
+        for model, text in (await asyncio.to_thread(_read, self._folder)).items():
+            if self._seen.get(model) != text:
+                self._seen[model] = text
+                self._want(model, text)
+
+    def _want(self, model: str, text: bytes) -> None:
+        try:
+            state = read_desired(text)
+        except LooplineError as error:
+            self._settle(model, problem=str(error))
+            return
+        if model in self._wanted and state.generation < self._wanted[model].generation:
+            return
+        self._wanted[model] = state
+        self._inference.models.setdefault(model, ModelState())
+        self._start(model)
+
+    def _start(self, model: str) -> None:
+        if model not in self._bringing:
+            self._bringing[model] = asyncio.create_task(self._bring(model))
+
+    async def _bring(self, model: str) -> None:
+        """Load until the model is what is wanted by then; what cannot be loaded is tried again now and then."""
+        done: DesiredState | None = None
+        while done != self._wanted[model]:
+            done = self._wanted[model]
+            try:
+                route = await asyncio.to_thread(Route.build, done, self._inference.models[model].route)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one before goes on
+                self._settle(model, problem=f"generation {done.generation}: {error}")
+            else:
+                self._settle(model, route)
+        del self._bringing[model]
+        if self._inference.models[model].problem:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start, model)
+
+    def _settle(self, model: str, route: Route | None = None, problem: str = "") -> None:
+        """Swap the model's state, and report it."""
+        before = self._inference.models.get(model, ModelState())
+        now = self._inference.models[model] = ModelState(route or before.route, problem)
+        generation = now.route.generation if now.route else None
+        self._worker.report(model, ObservedState(generation, ready=now.route is not None, problem=problem))
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    return {file.stem: file.read_bytes() for file in folder.glob("[!.]*.json")}

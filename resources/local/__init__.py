@@ -1,0 +1,1 @@
+"""Loopline's own inference server on this machine."""

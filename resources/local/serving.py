@@ -1,0 +1,51 @@
+"""Endpoints answered by the inference server on this machine; files carry states in and the prediction log out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from platform_core.contracts.serving import CANARY, DesiredState, ObservedState, Serving
+from platform_core.runtime import states
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class LocalServing(Serving):
+    """The server that ``python -m platform_core.runtime`` starts on the same ``root``.
+
+    ``root`` is the folder of states and logs, on a local disk; ``host`` and ``port`` are where the server listens.
+    """
+
+    can: ClassVar[frozenset[str]] = frozenset({CANARY})
+
+    root: str
+    port: int
+    host: str = "127.0.0.1"
+
+    def apply(self, state: DesiredState) -> None:
+        """Leave the state for the server, which looks every 50 ms."""
+        states.write_desired(Path(self.root), state)
+
+    def observe(self, model: str) -> ObservedState:
+        """Put together what the living workers say: the oldest generation, ready when all are, the first trouble."""
+        workers = states.observed(Path(self.root), model)
+        if not workers:
+            return ObservedState(None, ready=False, problem="no server runs → start it with 'loopline up'")
+        generations = [worker.generation for worker in workers]
+        return ObservedState(
+            generation=None if None in generations else min(g for g in generations if g is not None),
+            ready=all(worker.ready for worker in workers),
+            problem=next((worker.problem for worker in workers if worker.problem), ""),
+        )
+
+    def endpoint(self, model: str) -> str:
+        """Return the model's URL on this machine."""
+        return f"http://{self.host}:{self.port}/v2/models/{model}"
+
+    def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
+        """Read the workers' logs on from the cursor, which holds an offset for each file."""
+        from platform_core.runtime.log_table import read_after
+
+        return read_after(Path(self.root), model, after)
