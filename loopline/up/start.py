@@ -21,7 +21,8 @@ from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
 from platform_core.errors import StoreUnavailable
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+OURS = ("root", "host", "port")
+"""Fields of a serving vendor that say where a server of ours listens."""
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, not an error
@@ -85,9 +86,9 @@ def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, wait
 
 
 def _start_inference_server(app: App, programs: Programs) -> None:
-    """Start the inference server if the environment's endpoints are on this machine."""
-    url = urlsplit(app.platform.serving.endpoint("any"))
-    if url.hostname in LOOPBACK:
+    """Start the inference server if the environment serves by one of ours."""
+    if all(hasattr(app.platform.serving, field) for field in OURS):
+        url = urlsplit(app.platform.serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
 
