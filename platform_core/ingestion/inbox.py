@@ -1,0 +1,63 @@
+"""A source as it is landed: its contract, its tables, and its lines in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_core import names
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+    from platform_core.specs import Source, Team
+    from platform_core.specs.contract_file import RowContract
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """One source of one team under the contract as it is now."""
+
+    platform: Platform
+    team: str
+    source: str
+    contract: RowContract
+
+    @classmethod
+    def of(cls, platform: Platform, team: Team, source: Source) -> Inbox:
+        """Read the source's contract.
+
+        Raises:
+            InvalidSpec: with file and line.
+        """
+        from platform_core.specs.odcs import read_contract
+
+        return cls(platform, team.name, source.name, read_contract(team.folder / source.contract))
+
+    @property
+    def where(self) -> str:
+        """Name the source as the event source does."""
+        return f"{self.team}/{self.source}"
+
+    @property
+    def raw(self) -> str:
+        """Name the table of accepted rows."""
+        return names.raw_table(self.team, self.source)
+
+    @property
+    def dead_letters(self) -> str:
+        """Name the table of rows that broke the contract."""
+        return names.dead_letter_table(self.team, self.source)
+
+    @property
+    def resolved(self) -> str:
+        """Name the table of letters that were replayed since: ``letter_id``, ``resolved_at``, ``_date``."""
+        return f"{self.dead_letters}.resolved"
+
+    def record(self, kind: str, reason: str, details: Mapping[str, Any], once: str | None = None) -> None:
+        """Write a line into the ledger, with the source and the contract's version."""
+        from platform_core.loop.ledger import Entry
+
+        every = {"source": self.where, "contract": self.contract.version, **details}
+        entry = Entry(kind, self.platform.clock.now(), team=self.team, reason=reason, details=every)
+        self.platform.ledger.record(entry, once)

@@ -1,0 +1,67 @@
+"""A dead letter: a row that broke its contract, as it came, with every reason."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.event_source import MALFORMED
+from platform_core.ingestion import raw_rows
+from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, LINE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from platform_core.contracts.event_source import Arrival
+    from platform_core.specs.contract_file import RowContract
+
+
+def schema() -> pa.Schema:
+    """Describe dead letters.
+
+    ``letter_id`` is the sha256 of arrival and line, ``name`` the file's, ``row`` the fields as they came (a JSON
+    object), ``_date`` the UTC date of the arrival.
+    """
+    import pyarrow as pa
+
+    text, instant = pa.string(), pa.timestamp("us", "UTC")
+    came = [(ARRIVAL, text), (LINE, pa.int64()), (ARRIVED_AT, instant)]
+    return pa.schema([("letter_id", text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text), (DATE, pa.date32())])
+
+
+def letters_of(bad: pa.Table, arrival: Arrival) -> pa.Table:
+    """Make dead letters of one arrival's bad rows."""
+    import pyarrow as pa
+
+    ids = [hashlib.sha256(key.encode()).hexdigest() for key in raw_rows.keys(bad).to_pylist()]
+    name = pa.repeat(pa.scalar(arrival.name), len(bad))
+    came = [bad[ARRIVAL], bad[LINE], bad[ARRIVED_AT]]
+    row = pa.array(_as_json(bad), pa.string())
+    columns = [pa.array(ids, pa.string()), bad["reasons"], name, *came, row, raw_rows.dates(bad[ARRIVED_AT])]
+    return pa.Table.from_arrays(columns, schema=schema())
+
+
+def rows_of(letters: pa.Table, contract: RowContract, known_at: datetime) -> pa.Table:
+    """Read letters back into text rows of the contract's fields; ``_arrived_at`` is when they can be used at last."""
+    import orjson
+    import pyarrow as pa
+
+    fields = [orjson.loads(row) for row in letters["row"].to_pylist()]
+    wanted = [*(column.physical_name for column in contract.columns), MALFORMED]
+    texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in wanted}
+    carried = {ARRIVAL: letters[ARRIVAL], LINE: letters[LINE], ARRIVED_AT: raw_rows.instants(known_at, len(letters))}
+    return pa.table({**texts, **carried})
+
+
+def _as_json(bad: pa.Table) -> list[str]:
+    import orjson
+
+    names = [name for name in bad.column_names if name != "reasons" and not name.startswith("_")]
+    fields = zip(*(bad[name].to_pylist() for name in names), strict=True)
+    rows = [dict(zip(names, row, strict=True)) for row in fields]
+    for row, malformed in zip(rows, bad[MALFORMED].to_pylist() if MALFORMED in bad.column_names else (), strict=False):
+        if malformed is not None:
+            row[MALFORMED] = malformed
+    return [orjson.dumps(row).decode() for row in rows]

@@ -1,0 +1,63 @@
+"""What the platform adds to rows: where a row came from, when it could first be known, and the day it belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, LINE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from platform_core.contracts.event_source import Arrival
+    from platform_core.specs.contract_file import RowContract
+
+
+def stamped(rows: pa.Table, arrival: Arrival) -> pa.Table:
+    """Add ``_arrival`` and ``_arrived_at`` to the rows of one arrival."""
+    import pyarrow as pa
+
+    size = len(rows)
+    rows = rows.append_column(ARRIVAL, pa.repeat(pa.scalar(arrival.arrival_id), size))
+    return rows.append_column(ARRIVED_AT, instants(arrival.arrived_at, size))
+
+
+def instants(instant: datetime, size: int) -> pa.Array:
+    """Repeat an instant (UTC, µs)."""
+    import pyarrow as pa
+
+    return pa.repeat(pa.scalar(instant, pa.timestamp("us", "UTC")), size)
+
+
+def dated(rows: pa.Table, contract: RowContract) -> pa.Table:
+    """Add ``_date``: the UTC date of the contract's first timestamp column, else of the arrival."""
+    from pyarrow import compute
+
+    first = next((c.name for c in contract.columns if c.type == "timestamp"), ARRIVED_AT)
+    return rows.append_column(DATE, dates(compute.coalesce(rows[first], rows[ARRIVED_AT])))
+
+
+def dates(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return UTC dates of instants."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    return compute.cast(times, pa.date32())
+
+
+def keys(rows: pa.Table) -> pa.ChunkedArray:
+    """Return ``arrival:line`` of each row, by which raw rows and dead letters are told apart."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    return compute.binary_join_element_wise(rows[ARRIVAL], compute.cast(rows[LINE], pa.string()), ":")
+
+
+def within(rows: pa.Table, wanted: pa.ChunkedArray, *, keep: bool = True) -> pa.Table:
+    """Keep the rows whose key is among ``wanted``, or those whose key is not."""
+    from pyarrow import compute
+
+    among = compute.is_in(keys(rows), value_set=wanted)
+    return rows.filter(among if keep else compute.invert(among))
