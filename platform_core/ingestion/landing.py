@@ -46,7 +46,6 @@ class Landed:
     reasons: Mapping[str, int]
     version: int | None
 
-
     def __add__(self, other: Landed) -> Landed:
         """Add up two batches; the later one knows the version."""
         return Landed(
@@ -76,7 +75,12 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
     for start in range(0, len(waiting), BATCH):
         landed += _land_batch(inbox, waiting[start : start + BATCH])
     if landed.arrivals:
-        counts = {"arrivals": landed.arrivals, "rows": landed.rows, "dead": landed.dead, "reasons": dict(landed.reasons)}
+        counts = {
+            "arrivals": landed.arrivals,
+            "rows": landed.rows,
+            "dead": landed.dead,
+            "reasons": dict(landed.reasons),
+        }
         which = {"first": waiting[0].name, "last": waiting[-1].name, "refused": len(landed.refused)}
         inbox.record(LANDED, f"{landed.arrivals} arrivals of {inbox.source}", {**counts, **which})
     return landed

@@ -28,7 +28,9 @@ def schema() -> pa.Schema:
 
     text, instant = pa.string(), pa.timestamp("us", "UTC")
     came = [(ARRIVAL, text), (LINE, pa.int64()), (ARRIVED_AT, instant)]
-    return pa.schema([("letter_id", text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text), (DATE, pa.date32())])
+    return pa.schema(
+        [("letter_id", text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text), (DATE, pa.date32())]
+    )
 
 
 def letters_of(bad: pa.Table, arrival: Arrival) -> pa.Table:

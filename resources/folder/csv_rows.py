@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LONGEST_ROW = 50
 """Lines that one quoted row may span; an open quote must not swallow the rest of a file."""
 LARGEST_BLOCK = 1 << 30
+Row = tuple[int, "list[str | None]", "str | None"]
+"""Line, fields, and the raw text of a malformed row."""
 
 
 def read_rows(data: bytes, name: str) -> pa.Table:
@@ -54,7 +56,7 @@ def _at_once(data: bytes, header: Sequence[str]) -> pa.Table | None:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    malformed: list[tuple[int, list[str | None], str | None]] = []
+    malformed: list[Row] = []
 
     def keep(row: arrow_csv.InvalidRow) -> str:
         malformed.append((row.number, [None] * len(header), row.text))
@@ -73,22 +75,24 @@ def _at_once(data: bytes, header: Sequence[str]) -> pa.Table | None:
     lines = data.count(b"\n")  # the header's is not counted, the last one is not there
     if lines != len(rows) + len(malformed) or b"\n\n" in data or b"\n\r\n" in data:
         return None
-    return _with_lines(rows, lines, _table(header, malformed))
+    return _with_lines(rows, lines, malformed)
 
 
-def _with_lines(rows: pa.Table, lines: int, malformed: pa.Table) -> pa.Table:
+def _with_lines(rows: pa.Table, lines: int, malformed: Sequence[Row]) -> pa.Table:
     """Number the rows around the malformed ones, and put those in their places."""
     import pyarrow as pa
     from pyarrow import compute
 
     numbers = pa.array(range(2, lines + 2), pa.int64())
-    proper = numbers.filter(compute.invert(compute.is_in(numbers, value_set=malformed[LINE].combine_chunks())))
+    if not malformed:
+        return rows.append_column(LINE, numbers).append_column(MALFORMED, pa.nulls(lines, pa.string()))
+    odd = _table(rows.column_names, malformed)
+    proper = numbers.filter(compute.invert(compute.is_in(numbers, value_set=odd[LINE])))
     rows = rows.append_column(LINE, proper).append_column(MALFORMED, pa.nulls(len(rows), pa.string()))
-    return pa.concat_tables([rows, malformed]).sort_by(LINE) if len(malformed) else rows
+    return pa.concat_tables([rows, odd]).sort_by(LINE)
 
 
-def _one_by_one(text: str, width: int) -> Iterator[tuple[int, list[str | None], str | None]]:
-    """Yield line, fields and raw text of a malformed row."""
+def _one_by_one(text: str, width: int) -> Iterator[Row]:
     lines = text.split("\n")
     at = 1
     while at < len(lines):
@@ -126,7 +130,7 @@ def _fields(record: str) -> list[str] | None:
         return []
 
 
-def _table(header: Sequence[str], rows: Sequence[tuple[int, list[str | None], str | None]]) -> pa.Table:
+def _table(header: Sequence[str], rows: Sequence[Row]) -> pa.Table:
     import pyarrow as pa
 
     columns = {name: pa.array([row[1][i] for row in rows], pa.string()) for i, name in enumerate(header)}
