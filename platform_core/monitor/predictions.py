@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -107,7 +108,7 @@ def _without(rows: pa.Table, known: pa.Table) -> pa.Table:
 def _keep(folder: Path, number: int, batch: Batch) -> Batch:
     """Write a batch's spool file, whole or not at all; if another process was faster, its batch counts."""
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{number}.{os.getpid()}.tmp"
+    draft = folder / f"{number}.{uuid4().hex}.draft"
     rows = batch.rows.replace_schema_metadata({_CURSOR: batch.cursor.encode()})
     with draft.open("wb") as file:
         with pa.ipc.new_file(file, rows.schema) as writer:
@@ -134,7 +135,7 @@ def _load(folder: Path, number: int) -> Batch | None:
 
 
 def _forget(folder: Path, newest: int) -> None:
-    """Remove the spool files before the newest."""
-    for file in folder.glob("*.arrow"):
-        if int(file.stem) < newest:
+    """Remove the spool files before the newest, and drafts of those who died."""
+    for file in folder.iterdir():
+        if int(file.name.partition(".")[0]) < newest:
             file.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""Distances are Evidently's, to the last digits, and chance is told from drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import wasserstein_distance
+
+from platform_core.monitor.distance import js_distance, split_null, wasserstein
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+SHAPES: dict[str, Draw] = {
+    "normal": lambda r, n: r.normal(size=n),
+    "uniform": lambda r, n: r.random(n),
+    "lognormal": lambda r, n: r.lognormal(0, 1, n),
+    "pareto": lambda r, n: r.pareto(2.5, n),
+    "exponential": lambda r, n: r.exponential(5, n),
+    "poisson": lambda r, n: r.poisson(3, n).astype(float),
+    "two_humps": lambda r, n: np.where(r.random(n) < 0.5, r.normal(size=n), r.normal(6, 1, n)),
+    "mostly_zero": lambda r, n: r.exponential(size=n) * (r.random(n) > 0.6),
+    "flags": lambda r, n: (r.random(n) < 0.1).astype(float),
+    "constant": lambda r, n: np.full(n, 7.0),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_wasserstein_is_scipys_in_deviations_of_the_second(name: str, shift: float) -> None:
+    """The distance equals SciPy's divided by the deviation of the reference, floored as Evidently floors it."""
+    random = np.random.default_rng(5)
+    a, b = SHAPES[name](random, 700) + shift, SHAPES[name](random, 1_100)
+    expected = wasserstein_distance(a, b) / max(float(np.std(b)), 1e-3)
+    assert wasserstein(a, b) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("categories", [1, 2, 5, 50, 500])
+@pytest.mark.parametrize("emptied", [0.0, 0.4])
+def test_jensen_shannon_is_scipys(categories: int, emptied: float) -> None:
+    """The distance equals SciPy's, also where a category is empty on one side."""
+    random = np.random.default_rng(categories)
+    p, q = random.integers(1, 100, (2, categories))
+    q[1:] = np.where(random.random(categories - 1) < emptied, 0, q[1:])
+    assert js_distance(p, q) == pytest.approx(jensenshannon(p, q), abs=1e-9)
+
+
+def test_what_is_not_finite_does_not_count() -> None:
+    """Null, NaN and infinity are left out of both sides."""
+    assert wasserstein([1.0, None, np.inf], [1.0, 3.0, np.nan]) == wasserstein([1.0], [1.0, 3.0])
+
+
+def test_an_empty_side_is_no_distance() -> None:
+    """Nothing on one side gives 0, not an error."""
+    assert wasserstein([], [1.0]) == split_null([np.nan], [1.0]) == js_distance([0, 0], [1, 2]) == 0.0
+
+
+@pytest.mark.parametrize("name", ["normal", "lognormal", "flags"])
+def test_a_random_split_exceeds_the_null_rarely(name: str) -> None:
+    """Of 100 pairs of samples from one source about one in a hundred lies above its null; a shifted one always."""
+    random = np.random.default_rng(11)
+    pairs = [(SHAPES[name](random, 150), SHAPES[name](random, 400)) for _ in range(100)]
+    above = sum(wasserstein(a, b) > split_null(a, b, draws=100) for a, b in pairs)
+    assert above <= 5
+    assert all(wasserstein(a + b.std(), b) > split_null(a + b.std(), b, draws=100) for a, b in pairs[:10])
+
+
+def test_the_null_repeats_and_is_bounded_in_work() -> None:
+    """The same seed gives the same figure; large samples count as smaller ones, for a null that is a little higher."""
+    random = np.random.default_rng(2)
+    a, b = random.normal(size=(2, 20_000))
+    assert split_null(a, b, draws=50) == split_null(a, b, draws=50)
+    assert 0.0 < split_null(a, b, draws=50) < 0.08

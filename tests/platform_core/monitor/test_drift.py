@@ -1,0 +1,165 @@
+"""The monitor judges each prediction once, writes windows down, and draws a page when they alarm."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from platform_core.errors import NotFound
+from platform_core.loop.ledger import Entry
+from platform_core.monitor.answers import Place, answers, cut
+from platform_core.monitor.drift import AT_MOST, WINDOW, judged, watch
+from platform_core.monitor.predictions import compact
+from platform_core.monitor.profile import SAMPLE
+
+
+def look(shop, **options):
+    """Compact and watch."""
+    compact(shop.platform, shop.team, shop.model)
+    return watch(shop.platform, shop.team, shop.model, **options)
+
+
+def test_nothing_live_is_nothing_to_watch(shop) -> None:
+    """Without a deployment there are no windows."""
+    assert look(shop).windows == []
+
+
+def test_nothing_answered_is_nothing_to_judge(shop) -> None:
+    """A version that never answered has no windows, and a page cannot be drawn of none."""
+    shop.deploy()
+    watched = look(shop, render=True)
+    assert (watched.windows, watched.alarm, watched.report) == ([], None, None)
+
+
+def test_rows_wait_until_they_fill_a_window(shop) -> None:
+    """499 rows wait; with one more they are judged, once, and the ledger has their scores and thresholds."""
+    shop.deploy()
+    shop.answer(499)
+    assert look(shop).windows == []
+    shop.answer(1)
+    watched = look(shop)
+    assert [window.rows for window in watched.windows] == [500]
+    assert (watched.alarm, watched.report) == (None, None)
+    assert look(shop).windows == []
+    (entry,) = shop.platform.ledger.entries(shop.ref, [WINDOW])
+    assert (entry.version, entry.reason, entry.at) == ("1", "quiet", shop.start + timedelta(days=1))
+    assert set(entry.details["verdict"]["columns"]) == {"amount", "country", "score"}
+    assert entry.details["verdict"]["columns"]["amount"]["threshold"] >= 0.1
+
+
+def test_many_rows_make_several_windows(shop) -> None:
+    """All waiting rows are judged in even windows of at least 500, in order of event time."""
+    shop.deploy()
+    shop.answer(1_700)
+    watched = look(shop)
+    assert [window.rows for window in watched.windows] == [566, 567, 567]
+    windows = judged(shop.platform, shop.ref, "1")
+    assert [window.number for window in windows] == [1, 2, 3]
+    assert [window.until.request_id for window in windows] == ["r000566", "r001133", "r001700"]
+    assert [window.verdict for window in windows] == watched.windows
+
+
+def test_drift_in_two_windows_of_three_alarms_with_a_page(shop) -> None:
+    """One drifted window is noted; the second alarms, names the column, and its page opens without the network."""
+    shop.deploy()
+    shop.answer(500)
+    shop.answer(500, factor=1.6)
+    assert look(shop).alarm is None
+    shop.answer(500, factor=1.6)
+    watched = look(shop)
+    assert watched.alarm is not None
+    assert watched.alarm.columns == ("amount",)
+    assert watched.report == shop.platform.home / "reports" / "shop.returns" / "1-3.html"
+    text = watched.report.read_text()
+    assert "500 of 500 rows" in text
+    assert 'data-column="amount"' in text
+
+
+def test_an_alarm_stands_until_windows_calm_down(shop) -> None:
+    """Asked again without new windows, the alarm and its page are the same; quiet windows end it."""
+    shop.deploy()
+    for _ in range(2):
+        shop.answer(500, factor=1.6)
+        first = look(shop)
+    again = look(shop)
+    assert first.alarm is not None
+    assert (again.windows, again.alarm, again.report) == ([], first.alarm, first.report)
+    for _ in range(2):
+        shop.answer(500)
+        calm = look(shop)
+    assert calm.alarm is None
+
+
+def test_an_alarm_amid_many_windows_is_not_missed(shop) -> None:
+    """Windows judged in one call are each held against the rule, not only the last."""
+    shop.deploy()
+    shop.answer(1_000, factor=1.6)
+    shop.answer(1_000)
+    watched = look(shop)
+    assert [bool(window.drifted) for window in watched.windows] == [True, True, False, False]
+    assert watched.alarm is not None
+
+
+def test_a_page_is_drawn_on_demand(shop) -> None:
+    """Without an alarm the newest window is drawn when asked for, also after it was judged."""
+    shop.deploy()
+    shop.answer(500)
+    assert look(shop).report is None
+    drawn = look(shop, render=True).report
+    assert drawn is not None
+    assert drawn.name == "1-1.html"
+    assert "500 of 500 rows" in drawn.read_text()
+
+
+def test_only_answers_of_the_live_version_count(shop) -> None:
+    """Failed requests and other versions' rows are left out; a new version begins with its own first window."""
+    shop.deploy()
+    shop.answer(500)
+    shop.answer(300, version="2")
+    shop.answer_scores([None] * 400)
+    assert [window.rows for window in look(shop).windows] == [500]
+    shop.deploy("2")
+    shop.answer(200, version="2")
+    assert [window.rows for window in look(shop).windows] == [500]
+    assert [window.number for window in judged(shop.platform, shop.ref, "2")] == [1]
+
+
+def test_of_two_monitors_the_first_counts(shop) -> None:
+    """A window number that is taken in the ledger is not written again."""
+    shop.deploy()
+    shop.answer(500)
+    look(shop)
+    entry = Entry(WINDOW, shop.start, *shop.ref, version="1", details={"number": 1})
+    shop.platform.ledger.record(entry, once=f"{WINDOW}:shop.returns:1:1")
+    assert len(judged(shop.platform, shop.ref, "1")) == 1
+
+
+def test_rows_of_one_instant_are_told_apart(shop) -> None:
+    """A window may end between rows of one instant and of one request: none is read twice or left out."""
+    rows = [
+        shop._row({}, 0.5, "1") | {"event_time": shop.start, "request_id": f"r{n // 2}", "row": n % 2}
+        for n in range(10)
+    ]
+    shop.serving.log(rows)
+    compact(shop.platform, shop.team, shop.model)
+    middle = Place(shop.start.isoformat(), "r2", 0)
+    lake = shop.platform.lake
+    assert answers(lake, shop.ref, "1", None, middle).num_rows == 5
+    assert answers(lake, shop.ref, "1", middle).num_rows == 5
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(0, []), (4, []), (5, [5]), (9, [9]), (11, [5, 6])])
+def test_windows_are_even(shop, rows: int, sizes: list[int]) -> None:
+    """Rows are cut into as many windows as they fill, without a rest."""
+    table = shop.learn(rows)
+    assert [window.num_rows for window in cut(table, 5, AT_MOST)] == sizes
+    assert len(cut(shop.learn(1_000), 5, AT_MOST)) == AT_MOST
+
+
+def test_a_package_without_profile_is_named(shop) -> None:
+    """The monitor says what to do about a version that was trained without a profile."""
+    package = shop.deploy()
+    (package / SAMPLE).unlink()
+    with pytest.raises(NotFound, match="no drift profile"):
+        look(shop)

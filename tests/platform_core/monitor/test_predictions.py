@@ -1,0 +1,141 @@
+"""Each answered request comes into the lake exactly once, whoever dies when."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from shutil import rmtree
+
+import pyarrow as pa
+import pytest
+
+from platform_core.monitor.predictions import compact, spool, waiting
+from platform_core.names import prediction_table
+from resources.delta.lake import DeltaLake
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+class DyingLake(DeltaLake):
+    """Dies at its next append, before or after the commit."""
+
+    after_commit: bool
+
+    def append(self, table, rows, transactions=None):
+        """Commit or not, and die."""
+        if self.after_commit:
+            super().append(table, rows, transactions)
+        raise Killed
+
+
+def identities(shop) -> list[str]:
+    """Return the request ids in the lake, sorted."""
+    return sorted(shop.platform.lake.read(prediction_table(*shop.ref)).column("request_id").to_pylist())
+
+
+def everything(shop) -> list[str]:
+    """Return the request ids that were answered, sorted."""
+    return sorted(f"r{number + 1:06}" for number in range(shop.answered))
+
+
+def test_moves_only_what_is_new(shop) -> None:
+    """Two calls move two stretches of the log; a third finds nothing, and the count of waiting rows agrees."""
+    shop.answer(30)
+    assert waiting(shop.platform, shop.team, shop.model) == 30
+    first = compact(shop.platform, shop.team, shop.model)
+    shop.answer(12)
+    assert waiting(shop.platform, shop.team, shop.model) == 12
+    second = compact(shop.platform, shop.team, shop.model)
+    third = compact(shop.platform, shop.team, shop.model)
+    assert (first.rows, second.rows, third.rows) == (30, 12, 0)
+    assert (first.newest, second.newest, third.newest) == (
+        shop.start + timedelta(seconds=30),
+        shop.start + timedelta(seconds=42),
+        None,
+    )
+    assert second.version == third.version
+    assert identities(shop) == everything(shop)
+    assert waiting(shop.platform, shop.team, shop.model) == 0
+
+
+def test_nothing_logged_makes_no_table(shop) -> None:
+    """An endpoint that never answered leaves no table."""
+    done = compact(shop.platform, shop.team, shop.model)
+    assert (done.rows, done.version, done.newest) == (0, None, None)
+
+
+def test_rows_are_partitioned_by_the_date_of_their_event(shop) -> None:
+    """The lake's rows carry ``_date`` in UTC and all columns of the log."""
+    shop.answer(3)
+    compact(shop.platform, shop.team, shop.model)
+    rows = shop.platform.lake.read(prediction_table(*shop.ref))
+    assert set(rows.column("_date").to_pylist()) == {shop.start.date()}
+    assert {"request_id", "score", "features", "keys", "missing", "latency_ms"} <= set(rows.column_names)
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+@pytest.mark.parametrize("batches_before", [0, 2])
+@pytest.mark.parametrize("late", [0, 7])
+def test_a_kill_around_the_commit_neither_loses_nor_doubles(shop, after_commit, batches_before, late) -> None:
+    """Killed before or after the commit, at the first batch or a later one, with or without new rows meanwhile."""
+    lake = shop.platform.lake
+    for _ in range(batches_before):
+        shop.answer(5)
+        compact(shop.platform, shop.team, shop.model)
+    shop.answer(20)
+    shop.platform.environment.bindings["lake"] = DyingLake(root=lake.root, after_commit=after_commit)
+    with pytest.raises(Killed):
+        compact(shop.platform, shop.team, shop.model)
+    shop.platform.environment.bindings["lake"] = lake
+    if late:
+        shop.answer(late)
+    done = compact(shop.platform, shop.team, shop.model)
+    assert identities(shop) == everything(shop)
+    assert done.rows == (0 if after_commit else 20) + late
+
+
+def test_a_kill_inside_the_spool_leaves_a_draft_that_harms_nobody(shop) -> None:
+    """Half a spool file is never read, and goes with the next batch."""
+    folder = spool(shop.platform, shop.ref)
+    folder.mkdir(parents=True)
+    (folder / "1.0123.draft").write_bytes(b"half a f")
+    for _ in range(2):
+        shop.answer(4)
+        compact(shop.platform, shop.team, shop.model)
+    assert identities(shop) == everything(shop)
+    assert [file.name for file in folder.iterdir()] == ["2.arrow"]
+
+
+def test_a_lost_spool_folder_is_made_good_from_the_lake(shop) -> None:
+    """Without a cursor the log is read from its start, and what the lake has is left out."""
+    shop.answer(10)
+    compact(shop.platform, shop.team, shop.model)
+    rmtree(spool(shop.platform, shop.ref))
+    shop.answer(5)
+    assert compact(shop.platform, shop.team, shop.model).rows == 5
+    assert identities(shop) == everything(shop)
+
+
+def test_several_at_once_move_each_row_once(shop) -> None:
+    """Callers that race for the same rows leave each row once."""
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(5):
+            shop.answer(10)
+            list(pool.map(lambda _: compact(shop.platform, shop.team, shop.model), range(3)))
+    compact(shop.platform, shop.team, shop.model)
+    assert identities(shop) == everything(shop)
+
+
+def test_the_batch_of_the_faster_counts(shop) -> None:
+    """Two callers that read the log at different times append the same batch: the one spooled first."""
+    from platform_core.monitor.predictions import Batch, _keep, _load
+
+    row = pa.table({"request_id": ["r1"], "row": [0]})
+    folder = spool(shop.platform, shop.ref)
+    assert _keep(folder, 1, Batch(row, "1")).cursor == "1"
+    assert _keep(folder, 1, Batch(pa.concat_tables([row, row]), "2")).cursor == "1"
+    loaded = _load(folder, 1)
+    assert loaded is not None
+    assert (loaded.rows, loaded.cursor) == (row, "1")
