@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.base import Vendor
+from platform_core.errors import ContractBroken
+from platform_core.names import EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +25,38 @@ class OnlineRow:
 
     event_time_us: int
     values: tuple[Value, ...]
+
+
+def newest(entity: str, rows: pa.Table) -> dict[Key, OnlineRow]:
+    """Read a view's rows as a store keeps them: the newest of each key; of equal event times the later row.
+
+    Rows with a null key or event time are left out.
+
+    Raises:
+        ContractBroken: a column is missing, ``event_time`` is not UTC, or keys are neither text nor whole numbers.
+    """
+    features = [name for name in rows.column_names if name not in (entity, EVENT_TIME)]
+    _check(entity, rows)
+    keys, times = rows[entity].to_pylist(), rows[EVENT_TIME].cast("int64").to_pylist()
+    values = zip(*(rows[name].to_pylist() for name in features), strict=True) if features else [()] * len(keys)
+    found: dict[Key, OnlineRow] = {}
+    for key, time, row in zip(keys, times, values, strict=True):
+        if key is None or time is None:
+            continue
+        held = found.get(str(key))
+        if held is None or held.event_time_us <= time:
+            found[str(key)] = OnlineRow(time, row)
+    return found
+
+
+def _check(entity: str, rows: pa.Table) -> None:
+    types = {field.name: str(field.type) for field in rows.schema}
+    if types.get(EVENT_TIME) != "timestamp[us, tz=UTC]":
+        problem = f"column {EVENT_TIME!r} is {types.get(EVENT_TIME, 'missing')}"
+        raise ContractBroken(problem, "give timestamps in µs with time zone UTC")
+    if not types.get(entity, "").startswith(("int", "uint", "string", "large_string")):
+        problem = f"key column {entity!r} is {types.get(entity, 'missing')}"
+        raise ContractBroken(problem, "give keys as text or whole numbers: their text must be the same everywhere")
 
 
 class OnlineStore(Vendor):

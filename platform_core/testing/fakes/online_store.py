@@ -1,0 +1,51 @@
+"""An online store in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import PrivateAttr
+
+from platform_core.contracts.online_store import Key, OnlineRow, OnlineStore, newest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_shared: dict[str, dict[tuple[str, Key], OnlineRow]] = {}
+_lock = threading.Lock()
+
+
+class InMemoryOnlineStore(OnlineStore):
+    """Rows in a dictionary; instances of one ``name`` share them within the process, as processes share a file."""
+
+    name: str = ""
+    _own: dict[tuple[str, Key], OnlineRow] = PrivateAttr(default_factory=dict)
+
+    @property
+    def held(self) -> dict[tuple[str, Key], OnlineRow]:
+        """Return the rows by (view, key)."""
+        return _shared.setdefault(self.name, {}) if self.name else self._own
+
+    def read(self, asks: Sequence[tuple[str, Sequence[Key]]]) -> list[list[OnlineRow | None]]:
+        """Look up rows for each (view, keys)."""
+        with _lock:
+            return [[self.held.get((view, key)) for key in keys] for view, keys in asks]
+
+    def write(self, view: str, entity: str, rows: pa.Table) -> int:
+        """Keep the newest row of each entity."""
+        with _lock:
+            won = {
+                (view, key): row
+                for key, row in newest(entity, rows).items()
+                if (view, key) not in self.held or self.held[view, key].event_time_us <= row.event_time_us
+            }
+            self.held.update(won)
+        return len(won)
+
+    def drop(self, view: str) -> None:
+        """Forget a view."""
+        with _lock:
+            for place in [place for place in self.held if place[0] == view]:
+                del self.held[place]

@@ -1,0 +1,126 @@
+"""Holds an online store to its promises.
+
+Subclass ``OnlineStoreKit`` and give two fixtures: ``store``, and ``opened_anew``, a second instance on the same data
+as another process would make it. The store may hold views of other tests.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from platform_core.contracts.online_store import OnlineRow, OnlineStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def view_rows(keys: Sequence[Any], times_us: Sequence[int], **features: Sequence[Any]) -> pa.Table:
+    """Make rows of a view with the entity ``customer_id``; event times are µs since 1970."""
+    import pyarrow as pa
+
+    times = pa.array(times_us, pa.timestamp("us", "UTC"))
+    return pa.table({"customer_id": keys, "event_time": times, **features})
+
+
+def new_view() -> str:
+    """Name a view that no test has used."""
+    return f"kit.{uuid.uuid4().hex}.v1"
+
+
+def events(store: OnlineStore, view: str, keys: Sequence[str]) -> Mapping[str, int | None]:
+    """Read which event each key holds."""
+    found = store.read([(view, keys)])[0]
+    return {key: row.event_time_us if row else None for key, row in zip(keys, found, strict=True)}
+
+
+class OnlineStoreKit:
+    """One test a promise."""
+
+    def test_1_rows_come_in_the_order_asked(self, store: OnlineStore) -> None:
+        """Keys are answered in the order asked, the same key twice if so; unknown keys and views are None."""
+        view = new_view()
+        store.write(view, "customer_id", view_rows([1, 2, 3], [10, 20, 30], spend=[1.0, 2.0, 3.0]))
+        asked = store.read([(view, ["3", "7", "1", "3"]), (new_view(), ["1"]), (view, [])])
+        three, one = OnlineRow(30, (3.0,)), OnlineRow(10, (1.0,))
+        assert asked == [[three, None, one, three], [None], []]
+        assert store.read([]) == []
+
+    def test_2_a_write_is_seen_at_once(self, store: OnlineStore, opened_anew: OnlineStore) -> None:
+        """The next read sees a write: here, and where the store was opened before and after it."""
+        view = new_view()
+        assert events(opened_anew, view, ["1"]) == {"1": None}
+        assert store.write(view, "customer_id", view_rows([1], [10], spend=[1.0])) == 1
+        assert events(store, view, ["1"]) == {"1": 10}
+        assert events(opened_anew, view, ["1"]) == {"1": 10}
+
+    def test_3_an_older_event_never_wins(self, store: OnlineStore) -> None:
+        """Older events are passed over, within one call too; of equal events the later written stays."""
+        view = new_view()
+        store.write(view, "customer_id", view_rows([1, 2], [20, 20], spend=[2.0, 2.0]))
+        held = store.write(
+            view, "customer_id", view_rows([1, 2, 3, 3, 3], [10, 20, 9, 7, 9], spend=[1.0, 9.0, 3.0, 4.0, 5.0])
+        )
+        assert store.read([(view, ["1", "2", "3"])]) == [
+            [OnlineRow(20, (2.0,)), OnlineRow(20, (9.0,)), OnlineRow(9, (5.0,))]
+        ]
+        assert held == 2
+
+    def test_4_values_keep_their_type(self, store: OnlineStore) -> None:
+        """Whole numbers, numbers, text, truth values and nulls come back as they are, in the order of columns."""
+        view = new_view()
+        columns: dict[str, list[Any]] = {
+            "whole": [2**53 + 1],
+            "number": [3.0],
+            "text": ["Ærø"],
+            "truth": [True],
+            "nothing": [None],
+        }
+        store.write(view, "customer_id", view_rows(["a b"], [1], **columns))
+        row = store.read([(view, ["a b"])])[0][0]
+        assert row is not None
+        assert row.values == (2**53 + 1, 3.0, "Ærø", True, None)
+        assert [type(value) for value in row.values] == [int, float, str, bool, type(None)]
+
+    def test_5_several_views_in_one_call(self, store: OnlineStore) -> None:
+        """Each view is answered for its own keys, also when many keys and the same key are asked of several."""
+        one, other = new_view(), new_view()
+        many = list(range(2500))
+        store.write(one, "customer_id", view_rows(many, [1] * 2500, spend=[float(n) for n in many]))
+        store.write(other, "customer_id", view_rows([7], [2], spend=[-1.0]))
+        found = store.read([(one, [str(n) for n in many]), (other, ["7", "8"]), (one, ["7"])])
+        assert [row.values[0] if row else None for row in found[0]] == [float(n) for n in many]
+        assert found[1:] == [[OnlineRow(2, (-1.0,)), None], [OnlineRow(1, (7.0,))]]
+
+    def test_6_writers_at_once_leave_the_newest(self, store: OnlineStore, opened_anew: OnlineStore) -> None:
+        """Two writers that go through the same keys in opposite order leave each key's newest event."""
+        view, keys = new_view(), [str(n) for n in range(20)]
+        together = threading.Barrier(2, timeout=30)
+
+        def write(to: OnlineStore, times: Sequence[int]) -> None:
+            for time in times:
+                together.wait()
+                to.write(view, "customer_id", view_rows(keys, [time] * 20, spend=[float(time)] * 20))
+
+        writers = [
+            threading.Thread(target=write, args=(store, range(0, 40, 2))),
+            threading.Thread(target=write, args=(opened_anew, range(39, 0, -2))),
+        ]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert store.read([(view, keys)]) == [[OnlineRow(39, (39.0,))] * 20]
+
+    def test_7_drop_forgets_one_view(self, store: OnlineStore) -> None:
+        """A dropped view answers None and may be written anew, with older events; another view stays."""
+        one, other = new_view(), new_view()
+        for view in (one, other):
+            store.write(view, "customer_id", view_rows([1], [10], spend=[1.0]))
+        store.drop(one)
+        store.drop(new_view())
+        assert (events(store, one, ["1"]), events(store, other, ["1"])) == ({"1": None}, {"1": 10})
+        store.write(one, "customer_id", view_rows([1], [5], spend=[1.0]))
+        assert events(store, one, ["1"]) == {"1": 5}
