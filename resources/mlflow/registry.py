@@ -1,0 +1,222 @@
+"""Model versions in MLflow: a server by URL, or SQLite and a folder on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_core.contracts.registry import ModelVersion, Publication, Registry
+from platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_SQLITE = "sqlite:///"
+_MODEL, _PACKAGE = "model", "package"
+"""Folders among a run's artifacts: MLflow's own form of the model, and what the inference server loads."""
+
+
+class MlflowRegistry(Registry):
+    """A model is an experiment and a registered model, a version is a run.
+
+    ``tracking_uri`` is a server's URL or ``sqlite:///path``; ``artifacts`` is the root of the files: a path, or a
+    URL that MLflow knows. MLflow's global state is not touched, so several registries may live in one process.
+    """
+
+    tracking_uri: str
+    artifacts: str
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's signature
+        """Keep MLflow off the network and the terminal, which it must hear before it is imported."""
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Log a run with both forms of the model, then make the version: it appears whole or not at all."""
+        name, key = publication.model, publication.tags.get("key")
+        with _translated(name):
+            known = _search(self._client, name, f" AND tags.`key` = '{key}'") if key else []
+            if known:
+                return known[0]
+            run = _log(self._client, _experiment(self._client, name, self._root), publication)
+            source = f"{run.info.artifact_uri}/{_MODEL}"
+            made = self._client.create_model_version(name, source, run.info.run_id, tags=dict(publication.tags))
+            return _version(self._client, made, ())
+
+    def get(self, model: str, version: str) -> ModelVersion:
+        """Return one version."""
+        with _translated(f"{model} version {version}"):
+            found = self._client.get_model_version(model, version)
+            return _version(self._client, found, found.aliases)
+
+    def versions(self, model: str) -> Sequence[ModelVersion]:
+        """Return all versions, oldest first."""
+        with _translated(model):
+            return _search(self._client, model)
+
+    def fetch(self, model: str, version: str, folder: Path) -> Path:
+        """Copy the package's files into ``folder`` itself."""
+        with _translated(f"{model} version {version}"), tempfile.TemporaryDirectory() as scratch:
+            run = self._client.get_model_version(model, version).run_id
+            shutil.copytree(self._client.download_artifacts(run, _PACKAGE, scratch), folder, dirs_exist_ok=True)
+        return folder
+
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        """Point an alias at a version, or remove it."""
+        with _translated(f"{model} version {version}" if version else model):
+            if version is None:
+                self._client.delete_registered_model_alias(model, alias)
+            else:
+                self._client.set_registered_model_alias(model, alias, version)
+
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a version."""
+        with _translated(f"{model} version {version}"):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(model, version, key, value)
+
+    def by_alias(self, model: str, alias: str) -> ModelVersion | None:
+        """Ask MLflow itself, which keeps an index of aliases."""
+        with suppress(NotFound), _translated(alias):
+            found = self._client.get_model_version_by_alias(model, alias)
+            return _version(self._client, found, found.aliases)
+        return None
+
+    @property
+    def _root(self) -> str:
+        return self.artifacts if "://" in self.artifacts else str(Path(self.artifacts).absolute())
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        with _alone(self.tracking_uri):
+            return _connect(self.tracking_uri)
+
+
+def _connect(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    client = MlflowClient(uri, uri)
+    client.search_experiments(max_results=1)  # makes the tables, which must not happen twice at once
+    client.search_registered_models(max_results=1)
+    return client
+
+
+def _search(client: MlflowClient, model: str, condition: str = "") -> list[ModelVersion]:
+    found = client.search_model_versions(f"name = '{model}'{condition}", order_by=["version_number ASC"])
+    aliases = client.get_registered_model(model).aliases if found else {}  # a search leaves them out
+    return [
+        _version(client, each, [a for a, version in aliases.items() if str(version) == str(each.version)])
+        for each in found
+    ]
+
+
+def _version(client: MlflowClient, found: Any, aliases: Sequence[str]) -> ModelVersion:
+    metrics = client.get_run(found.run_id).data.metrics
+    version = str(found.version)
+    url = f"models:/{found.name}/{version}"
+    return ModelVersion(found.name, version, dict(found.tags), dict(metrics), tuple(sorted(aliases)), url)
+
+
+def _experiment(client: MlflowClient, model: str, root: str) -> str:
+    """Return the model's experiment, made with the registered model if need be."""
+    _unless_there(client.create_registered_model, model)
+    _unless_there(client.create_experiment, model, f"{root}/{model}")
+    return str(client.get_experiment_by_name(model).experiment_id)
+
+
+def _unless_there(create: Callable[..., Any], *arguments: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        create(*arguments)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any:
+    from mlflow.entities import Metric, Param, RunTag
+
+    run = client.create_run(experiment, run_name=publication.tags.get("cycle"))
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in publication.metrics.items()],
+        params=[Param(name, value) for name, value in publication.params.items()],
+        tags=[RunTag(name, value) for name, value in publication.tags.items()],
+    )
+    client.log_artifacts(run.info.run_id, str(publication.package), _PACKAGE)
+    with tempfile.TemporaryDirectory() as scratch:
+        client.log_artifacts(run.info.run_id, _save(publication, Path(scratch, _MODEL)), _MODEL)
+    client.set_terminated(run.info.run_id)
+    return run
+
+
+def _save(publication: Publication, folder: Path) -> str:
+    """Write MLflow's own form with signature and input example: LightGBM's as text, anything else pickled."""
+    import mlflow.lightgbm
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    example = publication.example.to_pandas()
+    estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
+    boosted = type(estimator).__module__.startswith("lightgbm")
+    scores = estimator.predict(example.to_numpy()) if boosted else estimator.predict_proba(example.to_numpy())
+    described: dict[str, Any] = {"signature": infer_signature(example, scores), "input_example": example}
+    if boosted:
+        mlflow.lightgbm.save_model(estimator, str(folder), pip_requirements=_needs("lightgbm"), **described)
+    else:
+        form = {"serialization_format": "cloudpickle", "pyfunc_predict_fn": "predict_proba"}
+        mlflow.sklearn.save_model(
+            estimator, str(folder), pip_requirements=_needs("scikit-learn", "cloudpickle"), **form, **described
+        )
+    return str(folder)
+
+
+def _needs(*distributions: str) -> list[str]:
+    """Name what loading takes; MLflow would start a process with the model to find out, for seconds."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas", *distributions)]
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Say in the platform's words what MLflow says in its own."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise NotFound(f"the registry has no {what}: {error}", "see what Registry.versions lists") from error
+        if error.error_code == "BAD_REQUEST":
+            raise ContractBroken(f"MLflow refuses {what}: {error}", "mend the publication") from error
+        raise StoreUnavailable(f"the registry did not answer for {what}: {error}", "see that it runs") from error
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one process at a time make the tables of an SQLite file; a server sees to that itself."""
+    if not uri.startswith(_SQLITE):
+        yield
+        return
+    path = Path(uri.removeprefix(_SQLITE)).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

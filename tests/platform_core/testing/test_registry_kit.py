@@ -1,0 +1,143 @@
+"""The registry kit: the fake passes it, and it catches what breaks a promise."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import PrivateAttr
+
+from platform_core.contracts.registry import ModelVersion, Publication
+from platform_core.testing.fakes.registry import InMemoryRegistry
+from platform_core.testing.mutants import assert_catches
+from platform_core.testing.registry import RegistryKit
+
+
+class TestInMemoryRegistry(RegistryKit):
+    @pytest.fixture
+    def registry(self) -> InMemoryRegistry:
+        """A fresh one."""
+        return InMemoryRegistry()
+
+
+class ZeroBased(InMemoryRegistry):
+    """Breaks 1: counts from 0."""
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Subtract one."""
+        made = super().publish(publication)
+        return replace(made, version=str(int(made.version) - 1))
+
+
+class Overwriting(InMemoryRegistry):
+    """Breaks 1: a later version's tags reach the earlier ones."""
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Tag them all."""
+        made = super().publish(publication)
+        for version in self.versions(publication.model):
+            self.tag(publication.model, version.version, publication.tags)
+        return made
+
+
+class Linking(InMemoryRegistry):
+    """Breaks 2: remembers where the package was, not what it was."""
+
+    _where: dict[str, Path] = PrivateAttr(default_factory=dict)
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Keep the path."""
+        self._where[publication.model] = publication.package
+        return super().publish(publication)
+
+    def fetch(self, model: str, version: str, folder: Path) -> Path:
+        """Return the original."""
+        return self._where[model]
+
+
+class Flat(InMemoryRegistry):
+    """Breaks 2: loses what is in folders of the package."""
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Keep the top level only."""
+        made = super().publish(publication)
+        shutil.rmtree(self._package(made.model, made.version) / "nested")
+        return made
+
+
+class Sticky(InMemoryRegistry):
+    """Breaks 3: an alias stays where it was set first."""
+
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        """Set it once."""
+        if version is None or self.by_alias(model, alias) is None:
+            super().set_alias(model, alias, version)
+
+
+class Exclusive(InMemoryRegistry):
+    """Breaks 3: a model has one alias at a time."""
+
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        """Take every alias away first."""
+        for other in [name for known in self.versions(model) for name in known.aliases]:
+            super().set_alias(model, other, None)
+        super().set_alias(model, alias, version)
+
+
+class Repeating(InMemoryRegistry):
+    """Breaks 4: each publication is a new version."""
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Hide the key while publishing."""
+        made = super().publish(replace(publication, tags={}))
+        self.tag(made.model, made.version, publication.tags)
+        return self.get(made.model, made.version)
+
+
+class Rounding(InMemoryRegistry):
+    """Breaks 5: metrics lose their last digits."""
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Round them."""
+        rounded = {name: round(value, 6) for name, value in publication.metrics.items()}
+        return super().publish(replace(publication, metrics=rounded))
+
+
+class Replacing(InMemoryRegistry):
+    """Breaks 5: a new tag drops the others."""
+
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Replace them all."""
+        position = self._position(model, version)
+        self._versions[model][position] = replace(self._versions[model][position], tags=dict(tags))
+
+
+class Generous(InMemoryRegistry):
+    """Breaks 6: gives the newest version when it does not know the one asked."""
+
+    def _position(self, model: str, version: str) -> int:
+        known = [found.version for found in self.versions(model)]
+        return known.index(version) if version in known else super()._position(model, known[-1] if known else version)
+
+
+@pytest.mark.parametrize(
+    ("test", "mutant"),
+    [
+        ("test_1_versions_count_from_one_and_stay", ZeroBased),
+        ("test_1_versions_count_from_one_and_stay", Overwriting),
+        ("test_2_package_comes_back_byte_for_byte", Linking),
+        ("test_2_package_comes_back_byte_for_byte", Flat),
+        ("test_3_alias_points_at_one_version", Sticky),
+        ("test_3_alias_points_at_one_version", Exclusive),
+        ("test_4_same_key_publishes_once", Repeating),
+        ("test_5_tags_and_metrics_come_back", Rounding),
+        ("test_5_tags_and_metrics_come_back", Replacing),
+        ("test_6_unknown_is_none_or_not_found", Generous),
+    ],
+)
+def test_mutant_is_caught(test: str, mutant: type[InMemoryRegistry], tmp_path: Path) -> None:
+    """Each breaks one promise, and that promise's test fails."""
+    assert_catches(RegistryKit, test, registry=mutant(), tmp_path=tmp_path)

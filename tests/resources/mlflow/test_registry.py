@@ -1,0 +1,78 @@
+"""The registry on MLflow, with SQLite and a folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from platform_core.testing.registry import RegistryKit, new_model, publication
+from resources.mlflow.registry import MlflowRegistry
+
+
+def _registry(folder: Path) -> MlflowRegistry:
+    return MlflowRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "files"))
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
+    """One for all tests: making MLflow's tables takes seconds."""
+    return _registry(tmp_path_factory.mktemp("mlflow"))
+
+
+class TestMlflowRegistry(RegistryKit):
+    """A real MLflow."""
+
+
+def test_boosted_trees_load_in_mlflow_with_signature_and_example(registry: MlflowRegistry, tmp_path: Path) -> None:
+    """What is published is a whole MLflow model: pyfunc predicts the estimator's probabilities."""
+    import lightgbm
+    import mlflow
+    import numpy as np
+    import pyarrow as pa
+
+    x = np.random.default_rng(0).random((200, 2))
+    trees = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1).fit(x, x[:, 0] > 0.5)
+    example = pa.table({"a": x[:5, 0], "b": x[:5, 1]})
+    plain = publication(new_model(), tmp_path, {"cycle": "c-1"})
+    made = registry.publish(type(plain)(plain.model, plain.package, trees, example))
+    run = registry._client.get_model_version(made.model, made.version).source
+    loaded = mlflow.pyfunc.load_model(run)
+    assert loaded.predict(example.to_pandas()) == pytest.approx(trees.predict_proba(x[:5])[:, 1])
+    assert loaded.metadata.signature.inputs.input_names() == ["a", "b"]
+    assert loaded.metadata.load_input_example(run).shape == (5, 2)
+    assert made.url == f"models:/{made.model}/1"
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from platform_core.testing.registry import publication
+from resources.mlflow.registry import MlflowRegistry
+home = Path(sys.argv[1])
+registry = MlflowRegistry(tracking_uri=f"sqlite:///{home}/new/mlflow.db", artifacts=str(home / "new/files"))
+print(registry.publish(publication("t.m", home, {"key": sys.argv[2]})).version)
+"""
+
+
+def test_two_processes_make_the_tables_once_and_quietly(tmp_path: Path) -> None:
+    """Both start on nothing, both publish; nothing is written to the terminal or into the working folder."""
+    command = [sys.executable, "-c", PUBLISH, str(tmp_path)]
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    both = [
+        subprocess.Popen([*command, key], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+        for key in ("k1", "k2")
+    ]
+    answers = [process.communicate() for process in both]
+    assert sorted(out for out, _ in answers) == ["1\n", "2\n"]
+    assert [err for _, err in answers] == ["", ""]
+    assert list(folder.iterdir()) == []
+
+
+def test_module_loads_without_mlflow() -> None:
+    """Binding the registry costs nothing; MLflow comes with the first use."""
+    code = "import sys, resources.mlflow.registry; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
