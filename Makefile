@@ -1,0 +1,56 @@
+# `make demo` and `make test` do all set-up themselves; everything else is for those who work on Loopline.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench habits format constraints clean
+
+help: ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail
+	touch $@
+
+demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story
+	@scripts/system-packages.sh run
+	$(BIN)/loopline demo
+
+up: $(INSTALLED) ## The same, left running to look at
+	@scripts/system-packages.sh run
+	$(BIN)/loopline demo --keep
+
+test: $(INSTALLED) ## Every test, services started by the tests
+	@scripts/system-packages.sh
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon"
+	$(BIN)/python -m pytest -m daemon
+
+check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/deptry .
+
+bench: $(INSTALLED) ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+habits: $(INSTALLED) ## Where we stand beside the sizes in docs/style.md
+	@$(BIN)/python scripts/habits.py
+
+format: $(INSTALLED) ## Rewrite files to the style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+constraints: ## Resolve dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --extra dev --extra postgres pyproject.toml plugins/retail/pyproject.toml -o constraints.txt
+
+clean: ## Forget state and environment
+	rm -rf $(VENV) .loopline

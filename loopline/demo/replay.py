@@ -1,0 +1,75 @@
+"""Replays history: orders are asked about as they come, and each day's file lands the next morning."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from datetime import time as clock_time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from loopline.demo.client import Client
+    from loopline.demo.days import Day, Order
+    from platform_core.clock import ReplayClock
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is to happen on each day: the orders asked about, and the file that lands the morning after."""
+
+    days: Sequence[Day]
+    orders: dict[date, list[Order]]
+    land: Callable[[Day], None]
+
+
+@dataclass
+class Replay:
+    """Moves the data's clock from day to day in a thread; ``days_per_second`` may change at any time."""
+
+    script: Script
+    clock: ReplayClock
+    client: Client
+    days_per_second: float = 4.0
+    may_go_on: Callable[[Day], bool] = field(default=lambda _day: True)
+    stop: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
+    trouble: BaseException | None = None
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop after the present order and wait."""
+        self.stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            for day in self.script.days:
+                if self.stop.is_set():
+                    return
+                self._one_day(day)
+            self.done = True
+        except BaseException as error:  # the story must hear of it, whatever it is
+            self.trouble = error
+            raise
+
+    def _one_day(self, day: Day) -> None:
+        began = time.monotonic()
+        while not self.may_go_on(day) and not self.stop.wait(0.05):
+            pass
+        self.clock.set(datetime.combine(day.date, clock_time(6), UTC))
+        for order in self.script.orders.get(day.date, ()):
+            self.client.ask(order)
+        self.script.land(day)
+        self.clock.set(day.arrives_at)
+        self.stop.wait(max(0.0, 1 / self.days_per_second - (time.monotonic() - began)))

@@ -1,0 +1,144 @@
+"""A whole installation in one process: real vendors, a real inference server, and Dagster's sensors ticked by hand."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import dagster as dg
+import pytest
+
+from asset_defs.platform_resource import PlatformResource
+from asset_defs.team import team_definitions
+from platform_core.clock import ReplayClock
+from platform_core.platform import Platform
+from platform_core.specs import Team
+
+ENVIRONMENT = """
+name: walk
+bindings:
+  lake: {{vendor: delta, root: "{home}/lake"}}
+  online_store: {{vendor: sqlite, path: "{home}/online.db"}}
+  event_source: {{vendor: folder, root: "{home}/landing"}}
+  engine: {{vendor: polars}}
+  registry: {{vendor: mlflow, tracking_uri: "sqlite:///{home}/mlflow.db", artifacts: "{home}/mlflow"}}
+  compute: {{vendor: in_process}}
+  serving: {{vendor: local, root: "{home}/serving", port: {port}}}
+  drift_report: {{vendor: evidently}}
+ledger: "sqlite:///{home}/ledger.db"
+clock: {{replay: "{home}/clock"}}
+"""
+
+
+class Driver:
+    """Dagster's daemon in this process: evaluates a sensor and executes what it requests."""
+
+    def __init__(self, team: Team, environment: Path) -> None:
+        self.platform = Platform.open(environment)
+        self.instance = dg.DagsterInstance.ephemeral()
+        resource = PlatformResource(environment=str(environment))
+        self.definitions = team_definitions(team, resource)
+        self.resource = resource
+        self.cursors: dict[str, str | None] = {}
+        self.keys: set[str] = set()
+
+    def tick(self, name: str) -> tuple[list[dg.ExecuteInProcessResult], str | None]:
+        """Tick a sensor once; return its runs, and why it skipped."""
+        sensor = self.definitions.get_sensor_def(name)
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(name),
+            definitions=self.definitions,
+            resources={"platform": self.resource.open()},
+        )
+        tick = sensor.evaluate_tick(context)
+        self.cursors[name] = tick.cursor or self.cursors.get(name)
+        runs = [self._execute(sensor, request) for request in tick.run_requests or () if self._is_new(request)]
+        return runs, tick.skip_message
+
+    def observations(self, key: dg.AssetKey) -> list[dict[str, object]]:
+        """Return the metadata of every observation of an asset, oldest first."""
+        records = self.instance.fetch_observations(key, limit=100).records
+        return [
+            {name: value.value for name, value in r.asset_observation.metadata.items()} for r in reversed(records)
+        ]
+
+    def _is_new(self, request: dg.RunRequest) -> bool:
+        if request.run_key is None:
+            return True
+        known = request.run_key in self.keys
+        self.keys.add(request.run_key)
+        return not known
+
+    def _execute(self, sensor: dg.SensorDefinition, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        job = self.definitions.get_job_def(request.job_name or sensor.job_name)
+        return job.execute_in_process(
+            instance=self.instance,
+            run_config=request.run_config or {},
+            tags=dict(request.tags),
+            asset_selection=list(request.asset_selection) if request.asset_selection else None,
+            raise_on_error=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An installation's folder, with its environment file in force."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "environment.yaml").write_text(ENVIRONMENT.format(home=folder, port=_free_port()))
+    before = {name: os.environ.get(name) for name in ("LOOPLINE_HOME", "LOOPLINE_ENVIRONMENT")}
+    os.environ |= {"LOOPLINE_HOME": str(folder), "LOOPLINE_ENVIRONMENT": str(folder / "environment.yaml")}
+    yield folder
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[str]:
+    """The inference server as a process of its own; gives its address."""
+    environment = home / "environment.yaml"
+    log = (home / "server.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "platform_core.runtime", "--environment", str(environment)], stdout=log, stderr=log
+    )
+    address = Platform.open(environment).serving.endpoint("x").split("/v2/")[0]
+    _wait_for(f"{address}/v2/health/live")
+    yield address
+    process.terminate()
+    assert process.wait(10) == 0, (home / "server.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def clock(home: Path) -> ReplayClock:
+    """The data's own clock."""
+    return ReplayClock(home / "clock")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(url: str, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            urlopen(url, timeout=1).close()
+            return
+        except (URLError, OSError):
+            assert time.monotonic() < until, f"{url} did not answer in {seconds} s"
+            time.sleep(0.05)
+
+
+def at(day: str) -> datetime:
+    """Read a day as an instant in UTC."""
+    return datetime.fromisoformat(f"{day}T06:00:00+00:00")
