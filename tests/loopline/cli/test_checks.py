@@ -1,0 +1,117 @@
+"""Commands that check declarations: validate, plugin check, workspace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from loopline.cli.spec_checks import check_team
+from platform_core.specs import AtLeast, Drift, FairAcross, Rollout, Team
+
+
+def test_validate_finds_nothing_wrong(world):
+    """Environment, contract and specs of a sound team pass."""
+    said = world.json("validate", "corner")
+    assert said["valid"]
+    assert said["problems"] == []
+    assert said["checked"] == [str(world.environment), "team corner"]
+
+
+def test_validate_names_file_and_line_of_a_wrong_binding(world):
+    """A vendor that is not installed is told with the environment file's line, once."""
+    world.environment.write_text(world.environment.read_text().replace("vendor: delta", "vendor: iceberg"))
+    said = world.json("validate", "corner", code=1)
+    assert [p["where"] for p in said["problems"]] == [f"{world.environment}:4"]
+    assert "iceberg" in said["problems"][0]["message"]
+    text = world.run("validate", "corner").stdout
+    assert f"{world.environment}:4: " in text
+    assert text.count("iceberg") == 1
+
+
+def test_validate_names_file_and_line_of_a_broken_team(world):
+    """A team that does not load is told with file, line and reason."""
+    world.break_team()
+    said = world.json("validate", code=1)
+    broken = next(p for p in said["problems"] if p["field"] == "team corner")
+    assert broken["where"].endswith("broken_corner.py:2")
+    assert broken["message"] == "OSError: no disk"
+
+
+def test_validate_knows_no_other_team(world):
+    """A team that is not installed is a problem."""
+    said = world.json("validate", "nobody", code=1)
+    assert said["problems"][0]["message"] == "no team 'nobody' is installed"
+
+
+@pytest.fixture
+def copy(world, tmp_path) -> Team:
+    """Give the team with a package of its own, whose files the test may spoil."""
+    import shutil
+
+    import corner_shop
+
+    folder = Path(shutil.copytree(Path(corner_shop.__file__).parent, tmp_path / "copy"))
+    return replace(corner_shop.team, package=folder)
+
+
+def test_a_wrong_contract_is_told_with_its_line(copy):
+    """The line of the contract's file comes first, then the source or field."""
+    contract = copy.folder / "contracts/sales.v1.yaml"
+    contract.write_text(contract.read_text().replace("logicalType: number", "logicalType: money", 1))
+    (problem,) = check_team(copy)
+    assert problem.where == f"{contract}:18"
+    assert "money" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"gates": (FairAcross("recall", "region"),)}, "gates", "no segment"),
+        ({"gates": (AtLeast("roc_auc", 0.5), AtLeast("roc_auc", 0.6))}, "gates", "two gates are called"),
+        ({"rollout": Rollout(percents=(50, 20))}, "rollout", "do not rise"),
+        ({"rollout": Rollout(percents=(0, 100))}, "rollout", "not all above 0"),
+        ({"rollout": Rollout(percents=(50, 100))}, "rollout", "no judge"),
+        ({"drift": Drift(alarms=4, windows=3)}, "drift", "4 alarms of 3"),
+        ({"drift": Drift(share=3)}, "drift", "no share"),
+        ({"threshold": 1.5}, "threshold", "no probability"),
+        ({"features": ()}, "features", "no feature view"),
+    ],
+)
+def test_what_does_not_fit_together_is_told_with_its_line(copy, change, field, words):
+    """Each cross check names the model's field, and the line where the team wrote it."""
+    spoilt = replace(copy, models=(replace(copy.models[0], **change),))
+    problems = [p for p in check_team(spoilt) if words in p.message]
+    assert len(problems) == 1
+    assert problems[0].field == f"returns.{field}"
+    file, _, line = problems[0].where.rpartition(":")
+    text = Path(file).read_text().splitlines()[int(line) - 1]
+    assert f"{field}=" in text or "Model(" in text
+    assert problems[0].fix
+
+
+def test_a_view_must_be_keyed_as_the_labels_are(copy):
+    """A view of another entity cannot be joined."""
+    view = replace(copy.models[0].features[0], entity="shop_id")
+    spoilt = replace(copy, models=(replace(copy.models[0], features=(view,)),))
+    (problem,) = check_team(spoilt)
+    assert "shop_id" in problem.message
+
+
+def test_workspace_names_each_team_as_a_location(world, tmp_path):
+    """The workspace has a code location a team, which plain Dagster loads; it may be written to a file."""
+    said = world.json("workspace", "--write", str(tmp_path / "workspace.yaml"))
+    location = {"module_name": "asset_defs.code_location", "attribute": "corner", "location_name": "corner"}
+    assert {"python_module": location} in said["load_from"]
+    assert yaml.safe_load((tmp_path / "workspace.yaml").read_text())["load_from"] == said["load_from"]
+    assert yaml.safe_load(world.run("workspace").stdout)["load_from"] == said["load_from"]
+
+
+def test_the_repository_s_workspace_names_retail():
+    """What plain Dagster finds at the top of the repository is what the command would write for retail."""
+    from loopline.up.dagster_home import module_workspace
+
+    file = Path(__file__).parents[3] / "workspace.yaml"
+    assert yaml.safe_load(file.read_text()) == module_workspace(["retail"])

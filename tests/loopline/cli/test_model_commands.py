@@ -1,0 +1,157 @@
+"""Commands about one model: status, history, rollback, freeze, gates, drill, drift."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_status_of_a_model_that_was_never_trained(world):
+    """Before anything happened every part is there, and empty."""
+    said = world.json("model", "status", "returns")["models"][0]
+    assert said["model"] == "corner/returns"
+    assert said["stable"] is None
+    assert said["quality"] == []
+    assert "nothing is live" in world.run("model", "status", "corner/returns").stdout
+
+
+def test_status_tells_versions_gates_and_rollout(world):
+    """While a candidate takes its first step, status names both versions, the gates' figures and the percent."""
+    world.roll_out("first")
+    world.later(30)
+    world.roll_out("second")
+    said = world.json("model", "status", "returns")["models"][0]
+    assert (said["stable"]["version"], said["candidate"]["version"], said["percent"]) == ("1", "2", 50)
+    assert said["rollout"]["state"] == "running"
+    assert said["gates"]["readings"][0]["value"] == pytest.approx(0.7)
+    assert said["cycle"]["state"] == "open"
+    text = world.run("model", "status", "returns").stdout
+    assert "version 2 for 50 %" in text
+    assert "AtLeast(roc_auc)" in text
+
+
+def test_history_says_what_was_live_and_why(world):
+    """At a time between two deployments the first one was live, with the reasons known then."""
+    world.roll_out("first")
+    world.later(30)
+    world.roll_out("second")
+    account = world.json("history", "returns", "--at", "2011-03-01T13:00")
+    assert account["stable"]["version"] == "1"
+    assert account["candidate"] is None
+    assert any("drift first" in line for line in account["why"])
+    assert not any("drift second" in line for line in account["why"])
+    story = world.run("history", "returns").stdout
+    assert "drift first" in story
+    assert "drift second" in story
+
+
+def test_history_before_anything_was_live(world):
+    """A time before the first deployment is an error with a fix."""
+    world.roll_out("first")
+    said = world.json("history", "returns", "--at", "2010-01-01", code=1)
+    assert said["error"] == "NotFound"
+
+
+def test_a_time_that_is_none_is_refused(world):
+    """--at wants ISO 8601."""
+    result = world.run("history", "returns", "--at", "yesterday")
+    assert result.exit_code == 2
+    assert "2011-03-01T12:00" in result.stderr
+
+
+def test_rollback_takes_a_candidate_back(world):
+    """One word ends the rollout that runs; the ledger names who did it."""
+    world.roll_out("first")
+    world.later(30)
+    world.roll_out("second")
+    said = world.json("rollback", "returns")
+    assert (said["stable"]["version"], said["candidate"], said["percent"]) == ("1", None, 0)
+    entries = world.json("history", "returns")["entries"]
+    assert any(e["entry"]["actor"] == "alice" and e["entry"]["kind"] == "rollout.rolled_back" for e in entries)
+
+
+def test_rollback_works_while_the_team_does_not_load(world):
+    """Whoever is on call takes a model back even when its team's package is broken."""
+    world.roll_out("first")
+    world.later(30)
+    world.roll_out("second")
+    world.break_team()
+    assert world.json("drill", "corner/returns", "--distort", "amount=2", code=1)["error"] == "InvalidSpec"
+    assert world.json("rollback", "corner/returns")["stable"]["version"] == "1"
+    assert world.json("rollback", "elsewhere", code=1)["error"] == "NotFound"
+
+
+def test_freeze_stops_and_thaw_frees(world):
+    """A frozen model opens no cycle; status says who froze it."""
+    world.json("freeze", "returns", "--reason", "stock taking")
+    said = world.json("drill", "returns", "--distort", "amount=100", code=1)
+    assert said["error"] == "Refused"
+    assert "stock taking" in said["problem"]
+    assert world.json("model", "status", "returns")["models"][0]["frozen"]["by"] == "alice"
+    world.json("thaw", "returns")
+    assert world.json("model", "status", "returns")["models"][0]["frozen"] is None
+
+
+def test_freeze_of_everything(world):
+    """Without a model everything is frozen."""
+    said = world.json("freeze", "--reason", "holidays", "--by", "bob")
+    assert said["model"] is None
+    assert world.json("model", "status", "returns")["models"][0]["frozen"]["by"] == "bob"
+
+
+def test_drill_opens_a_cycle_with_the_mistake(world):
+    """A drill is a cycle that multiplies columns of its training rows, and says so in its cause."""
+    said = world.json("drill", "returns", "--distort", "amount=100")
+    assert said["drill"] == {"amount": 100.0}
+    cycle = world.json("model", "status", "returns")["models"][0]["cycle"]
+    assert cycle["cycle_id"] == said["cycle"]
+    assert cycle["drill"] == {"amount": 100.0}
+    assert cycle["cause"] == "drill by alice: amount=100"
+
+
+def test_drill_wants_a_factor(world):
+    """A column without a factor is a wrong call."""
+    assert world.run("drill", "returns", "--distort", "amount").exit_code == 2
+
+
+def test_gate_show_and_override(world):
+    """A failed gate passes in a person's name, and the verdict keeps it."""
+    world.open_cycle("weak", passed=False)
+    assert world.json("gate", "show", "returns")["passed"] is False
+    signed = ("--by", "carol", "--reason", "known season")
+    wrong = world.json("gate", "override", "returns", "--version", "1", "--gate", "Nope", *signed, code=1)
+    assert wrong["error"] == "NotFound"
+    said = world.json("gate", "override", "returns", "--version", "1", "--gate", "AtLeast(roc_auc)", *signed)
+    assert said["passed"] is True
+    assert said["readings"][0]["overridden_by"] == "carol"
+    assert "carol" in world.run("gate", "show", "returns").stdout
+
+
+def test_gate_override_needs_a_name(world):
+    """Nobody overrides a gate without signing."""
+    result = world.run("gate", "override", "returns", "--version", "1", "--gate", "x", "--reason", "y")
+    assert result.exit_code == 2
+    assert "--by" in result.stderr
+
+
+def test_drift_simulate_tells_what_would_alarm(world):
+    """A column in cents alarms, the column as it is does not, and nothing is written."""
+    world.roll_out("first")
+    before = world.json("history", "returns")["entries"]
+    said = world.json("drift", "simulate", "returns", "--column", "amount", "--factor", "100")
+    assert said["would_alarm"]
+    assert said["drifted"] == ["amount"]
+    assert said["rows"] == 300
+    assert not said["before"]["amount"]["drifted"]
+    assert said["after"]["amount"]["score"] > 10
+    quiet = world.json("drift", "simulate", "returns", "--column", "amount", "--shift", "0.01")
+    assert not quiet["would_alarm"]
+    assert world.json("history", "returns")["entries"] == before
+
+
+def test_drift_simulate_refuses_what_cannot_be_moved(world):
+    """A category is not shifted, an unknown column is named, and a move must be given."""
+    world.roll_out("first")
+    simulate = ("drift", "simulate", "returns", "--column")
+    assert world.json(*simulate, "country", "--shift", "1", code=1)["error"] == "Unsupported"
+    assert world.json(*simulate, "weight", "--shift", "1", code=1)["fix"] == "use one of amount"
+    assert world.json(*simulate, "amount", code=2)["error"] == "Usage"

@@ -1,0 +1,101 @@
+"""What commands say: text for people, one JSON object for programs, errors with problem and fix."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from loopline.cli.output import as_json, cell, plain, table
+from platform_core.names import ModelRef
+
+
+def test_plain_makes_json_of_what_the_platform_holds():
+    """Times, paths, references, tuples and what is no number become what JSON can hold."""
+    value = {
+        "at": datetime(2011, 3, 1, tzinfo=UTC),
+        "path": Path("/x"),
+        "model": ModelRef("a", "b"),
+        "many": (1, 2.5, None, True),
+        "nan": float("nan"),
+    }
+    assert json.loads(json.dumps(plain(value))) == {
+        "at": "2011-03-01T00:00:00+00:00",
+        "path": "/x",
+        "model": "a/b",
+        "many": [1, 2.5, None, True],
+        "nan": None,
+    }
+
+
+def test_table_aligns_columns():
+    """Columns stand under their headers, and nothing is written as a dash."""
+    assert table([("a", None), ("long", 0.123456)], ("x", "y")) == "x     y\na     -\nlong  0.1235"
+    assert cell(True) == "yes"
+
+
+@pytest.mark.parametrize("arguments", [["x", "--output", "json"], ["--output=json"]])
+def test_a_wrong_call_that_wants_json_is_known(arguments):
+    """A call that cannot be parsed is still answered in the form it asks for."""
+    assert as_json(arguments)
+    assert not as_json(["--output", "text", "json"])
+
+
+def test_an_error_is_two_lines_on_stderr(world):
+    """A problem and its fix go to stderr, nothing goes to stdout, and the exit code is 1."""
+    result = world.run("history", "nothing")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    problem, fix = result.stderr.splitlines()
+    assert problem == "problem  no team has a model 'nothing'"
+    assert fix.startswith("fix      use one of")
+    assert "corner/returns" in fix
+
+
+def test_an_error_is_one_json_object(world):
+    """With --output json the error is an object with both words."""
+    said = world.json("history", "nothing", code=1)
+    assert said["error"] == "NotFound"
+    assert said["problem"] == "no team has a model 'nothing'"
+    assert "corner/returns" in said["fix"]
+
+
+def test_a_wrong_call_ends_with_2(world):
+    """A missing argument is told in the form asked for."""
+    assert world.run("history").exit_code == 2
+    said = world.json("history", code=2)
+    assert said["error"] == "Usage"
+    assert "MODEL" in said["problem"]
+
+
+def test_a_defect_shows_its_traceback_only_with_debug(world):
+    """An error that is not ours names --debug; with it, the traceback comes."""
+    world.environment.write_text("name: [")  # no YAML
+    assert world.json("model", "status", code=1)["error"] == "InvalidSpec"
+    world.home.parent.joinpath("file").write_text("")
+    broken = ("workspace", "--write", str(world.home.parent / "file" / "below"))
+    result = world.run(*broken)
+    assert result.exit_code == 1
+    assert "NotADirectoryError" in result.stderr
+    assert "--debug" in result.stderr
+    assert isinstance(world.run(*broken, "--debug").exception, NotADirectoryError)
+
+
+def test_home_and_environment_may_be_given(world, tmp_path):
+    """--home and --environment win over the variables."""
+    said = world.json("model", "status", "returns", "--home", str(tmp_path / "other"))
+    assert said["models"][0]["stable"] is None
+    assert (tmp_path / "other" / "ledger.db").exists()
+    assert not (world.home / "ledger.db").exists()
+
+
+def test_every_command_is_listed_and_imports(world):
+    """Every command that the help lists can be imported, and shows its own help."""
+    from loopline.cli import COMMANDS
+
+    assert world.run("--help").exit_code == 0
+    for name in COMMANDS:
+        result = world.run(name, "--help")
+        assert result.exit_code == 0, result.output
