@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,7 +20,6 @@ from platform_core.loop.ledger import Entry, Ledger
 from platform_core.names import ModelRef
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 def test_an_entry_comes_back_as_it_was_given(ledger, ref):
@@ -141,24 +139,31 @@ def test_a_server_that_does_not_answer_is_worth_another_try(tmp_path):
     assert "secret" not in str(caught.value)
 
 
-def _open_and_record(url: str, number: int, start: object) -> None:
-    start.wait()  # type: ignore[attr-defined]
-    ledger = Ledger.open(url)
-    for index in range(20):
-        ledger.record(Entry("x.y", T0, reason=f"{number}:{index}"))
-        ledger.record(Entry("x.once", T0), once=f"once:{index}")
-    ledger.close()
+_WRITER = """
+import sys, pathlib, time
+from datetime import UTC, datetime
+from platform_core.loop.ledger import Entry, Ledger
+url, number, start = sys.argv[1:]
+print("ready", flush=True)
+while not pathlib.Path(start).exists():
+    time.sleep(0.005)
+ledger = Ledger.open(url)
+for index in range(20):
+    ledger.record(Entry("x.y", datetime.now(UTC), reason=f"{number}:{index}"))
+    ledger.record(Entry("x.once", datetime.now(UTC)), once=f"once:{index}")
+ledger.close()
+"""
 
 
-def test_processes_that_open_and_write_at_once_all_succeed(url):
+def test_processes_that_open_and_write_at_once_all_succeed(url, tmp_path):
     """Daemon, server and command line start together on an empty database and lose nothing."""
-    start = _SPAWN.Barrier(3)
-    processes = [_SPAWN.Process(target=_open_and_record, args=(url, number, start)) for number in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
+    start = tmp_path / "start"
+    commands = [[sys.executable, "-c", _WRITER, url, str(number), str(start)] for number in range(3)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    for writer in writers:
+        assert writer.stdout.readline() == b"ready\n"
+    start.touch()
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     ledger = Ledger.open(url)
     assert len(ledger.entries(kinds=["x.y"])) == 60
     assert len(ledger.entries(kinds=["x.once"])) == 20
