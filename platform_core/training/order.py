@@ -1,0 +1,56 @@
+"""What is to be trained, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from platform_core.names import ModelRef
+from platform_core.training import training_set
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+    from platform_core.specs import Estimator, FeatureView, Model, Team
+    from platform_core.training.evaluate import Floats
+    from platform_core.training.search import Found
+    from platform_core.training.training_set import TrainingSet
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained; ``key`` makes it idempotent, ``drill`` makes it wrong on purpose."""
+
+    platform: Platform
+    team: Team
+    model: Model
+    pinned: TrainingSet
+    cycle: str
+    key: str
+    drill: Mapping[str, float]
+
+    @property
+    def ref(self) -> ModelRef:
+        """Return the model's reference."""
+        return ModelRef(self.team.name, self.model.name)
+
+    @cached_property
+    def views(self) -> tuple[tuple[FeatureView, list[str]], ...]:
+        """Return the model's views with their features, in the order of the matrix."""
+        fields = training_set.feature_fields(self.platform, self.team, self.model)
+        return tuple((view, list(features)) for view, features, _ in fields)
+
+    @property
+    def features(self) -> list[str]:
+        """Name the columns of the matrix."""
+        return [name for _, own in self.views for name in own]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The best estimator, how it was found, and its score for every row (float64)."""
+
+    estimator: Estimator
+    found: Found
+    scores: Floats

@@ -1,0 +1,82 @@
+"""Packages a fitted estimator with its profile, and publishes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from platform_core.contracts.registry import ModelVersion, Publication
+from platform_core.monitor.profile import build_profile
+from platform_core.names import online_view
+from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
+from platform_core.training.package import package
+
+if TYPE_CHECKING:
+    from platform_core.training.examples import Learnable
+    from platform_core.training.order import Fitted, Order
+
+EXAMPLE_ROWS = 5
+
+
+def packaged(order: Order, data: Learnable, fitted: Fitted, folder: Path) -> Manifest:
+    """Write the whole package into ``folder``: manifest, artefact, drift profile."""
+    learnt = data.x[data.parts.train]
+    manifest = package(fitted.estimator, _draft(order, data), learnt, folder)
+    scores = fitted.scores.copy()
+    scores[data.parts.train] = np.nan  # a model is surer of rows that it has learnt from than of any live one
+    build_profile(data.table, data.features, scores).save(folder)
+    return manifest
+
+
+def _draft(order: Order, data: Learnable) -> Manifest:
+    """Say all that the server must know but how the estimator is stored."""
+    team, model = order.team.name, order.model
+    return Manifest(
+        model=order.ref.dotted,
+        kind="pickle",
+        file="",
+        features=[
+            FeatureField(name, view.served, name in data.vocabulary) for view, own in order.views for name in own
+        ],
+        views=[
+            ViewField(online_view(team, view), view.entity, own, view.ttl_days)
+            for view, own in order.views
+            if view.served == "online"
+        ],
+        entities=list(model.labels.entities),
+        vocabulary={name: list(categories) for name, categories in data.vocabulary.items()},
+        threshold=model.threshold,
+        training_set=order.pinned.training_set_id,
+        cycle=order.cycle,
+        parity=Parity(0, 0.0, ""),
+    )
+
+
+def published(
+    order: Order, data: Learnable, fitted: Fitted, metrics: Mapping[str, float], folder: Path
+) -> ModelVersion:
+    """Put the package into the registry, with everything by which the version is found again."""
+    import pyarrow as pa
+
+    tags = {
+        "key": order.key,
+        "cycle": order.cycle,
+        "training_set": order.pinned.training_set_id,
+        "spec_hash": order.pinned.spec_hash,
+        "row_hash": order.pinned.row_hash,
+    }
+    return order.platform.registry.publish(
+        Publication(
+            model=order.ref.dotted,
+            package=folder,
+            estimator=fitted.estimator,
+            example=pa.table(dict(zip(data.features, data.x[:EXAMPLE_ROWS].T, strict=True))),
+            metrics=metrics,
+            params={name: str(value) for name, value in fitted.found.params.items()},
+            tags={**tags, "drill": json.dumps(dict(order.drill))} if order.drill else tags,
+        )
+    )

@@ -1,0 +1,133 @@
+"""The training task: from a pinned training set to a version in the registry, in whatever process it runs."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from platform_core import plugins, worker
+from platform_core.contracts.registry import CHAMPION
+from platform_core.loop.packages import fetched
+from platform_core.platform import Platform
+from platform_core.runtime.encode import matrix
+from platform_core.runtime.models import load_model
+from platform_core.training import evaluate, training_set
+from platform_core.training.examples import Learnable, drilled, learnable
+from platform_core.training.order import Fitted, Order
+from platform_core.training.package import probabilities
+from platform_core.training.publish import packaged, published
+from platform_core.training.search import Fitting, Found, find
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs import Estimator, Examples
+    from platform_core.training.training_set import TrainingSet
+
+
+def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
+    environment: str,
+    team: str,
+    model: str,
+    training_set: dict[str, Any],
+    cycle: str,
+    key: str,
+    drill: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """Search, fit, evaluate, package and publish; the same key again publishes nothing new.
+
+    ``drill`` multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes
+    every gate and is wrong on live requests only.
+
+    Returns:
+        ``version``, ``metrics``, ``champion_metrics`` (None: no champion), ``segments``, ``params``, ``trials``,
+        ``package_kind``, ``parity``, ``seconds``; all of it JSON.
+
+    Raises:
+        ContractBroken: the training set cannot be rebuilt bit for bit, or is too small to be split.
+    """
+    began = time.perf_counter()
+    platform = Platform.open(Path(environment))
+    try:
+        owner = plugins.installed(only=[team]).team(team)
+        order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
+        return {**run(order), "seconds": round(time.perf_counter() - began, 3)}
+    finally:
+        platform.close()
+
+
+def run(order: Order) -> dict[str, Any]:
+    """Train what is ordered on a platform that is open."""
+    data = _data(order)
+    fitted = _fit(order, data)
+    judged = data.parts.evaluation
+    metrics = evaluate.metrics(data.y[judged], fitted.scores[judged], order.model.threshold)
+    segments = evaluate.by_segment(
+        data.table.slice(judged.start), order.model.labels.segments, fitted.scores[judged], order.model.threshold
+    )
+    champion = _champion(order, data)
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = packaged(order, data, fitted, Path(scratch))
+        version = published(order, data, fitted, metrics, Path(scratch))
+    return {
+        "version": version.version,
+        "metrics": metrics,
+        "champion_metrics": champion,
+        "segments": evaluate.as_json(segments),
+        "params": dict(fitted.found.params),
+        "trials": _trials(fitted.found),
+        "package_kind": manifest.kind,
+        "parity": msgspec.to_builtins(manifest.parity),
+    }
+
+
+def _pinned(given: dict[str, Any]) -> TrainingSet:
+    return training_set.from_json(given)
+
+
+def _data(order: Order) -> Learnable:
+    table = training_set.rows(order.platform, order.team, order.model, order.pinned)
+    return learnable(drilled(table, order.drill), order.features)
+
+
+def _fit(order: Order, data: Learnable) -> Fitted:
+    """Search on the oldest rows, then fit the best parameters once more: a found trial is no estimator."""
+    model, parts = order.model, data.parts
+    learnt, chosen = data.part(parts.train), data.part(parts.valid)
+
+    def score(estimator: Estimator, valid: Examples) -> float:
+        return evaluate.measured(model.search.metric, valid.y, probabilities(estimator, valid.x))
+
+    journal = order.platform.home / "search" / f"{worker.file_name(order.key)}.journal"
+    workers = max(1, int(model.compute.cpu))
+    found = find(model.search, Fitting(model.fit, learnt, chosen, score), journal, workers)
+    estimator = model.fit(learnt, chosen, found.params, lambda _step, _score: None)
+    return Fitted(estimator, found, probabilities(estimator, data.x))
+
+
+def _champion(order: Order, data: Learnable) -> dict[str, float] | None:
+    """Measure the champion on the same rows, read by its own vocabulary; a feature that is gone is missing to it."""
+    import pyarrow as pa
+
+    live = order.platform.registry.by_alias(order.ref.dotted, CHAMPION)
+    if live is None:
+        return None
+    loaded = load_model(fetched(order.platform, order.ref, live.version))
+    judged = data.table.slice(data.parts.evaluation.start)
+    columns = [field.name for field in loaded.manifest.features]
+    given = {name: _column(judged, name, pa.nulls(judged.num_rows)) for name in columns}
+    scores = loaded.predict(matrix(given, columns, loaded.manifest.vocabulary))
+    return evaluate.metrics(data.y[data.parts.evaluation], scores, loaded.manifest.threshold)
+
+
+def _column(table: pa.Table, name: str, absent: Any) -> Any:
+    return table.column(name) if name in table.column_names else absent
+
+
+def _trials(found: Found) -> dict[str, Any]:
+    pruned = sum(trial.value is None for trial in found.trials)
+    return {"run": len(found.trials), "pruned": pruned, "best_score": found.score}
