@@ -41,6 +41,7 @@ class Lake(Vendor):
 
         Raises:
             CommitConflict: another writer won again and again, or some but not all of the transactions are committed.
+            ContractBroken: a column is of another type than in the table; nothing is written.
         """
 
     @abc.abstractmethod

@@ -1,0 +1,118 @@
+"""A lake in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PrivateAttr
+
+from platform_core.contracts.lake import Lake, TableName
+from platform_core.errors import CommitConflict, ContractBroken, NotFound
+from platform_core.names import DATE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass
+class Kept:
+    """A table: the rows of each append, and the version of each application."""
+
+    appends: list[pa.Table] = field(default_factory=list)
+    committed: dict[str, int] = field(default_factory=dict)
+
+
+_shared: dict[str, dict[TableName, Kept]] = {}
+_lock = threading.RLock()
+
+
+class InMemoryLake(Lake):
+    """Tables as lists of appends; instances of one ``name`` share them within the process, as processes a disk."""
+
+    name: str = ""
+    _own: dict[TableName, Kept] = PrivateAttr(default_factory=dict)
+
+    @property
+    def held(self) -> dict[TableName, Kept]:
+        """Return the tables by name."""
+        return _shared.setdefault(self.name, {}) if self.name else self._own
+
+    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+        """Keep the rows as the next version."""
+        wanted = dict(transactions or {})
+        with _lock:
+            kept = self.held.get(table, Kept())
+            done = [app for app, version in wanted.items() if kept.committed.get(app, -1) >= version]
+            if done and len(done) < len(wanted):
+                raise CommitConflict(f"{table}: {done[0]!r} is committed already", "append only what is not")
+            if not done:
+                self.keep(kept, plain(rows), wanted)
+                self.held[table] = kept
+            return len(kept.appends) - 1
+
+    def keep(self, kept: Kept, rows: pa.Table, transactions: Mapping[str, int]) -> None:
+        """Add rows and transactions to a table."""
+        joined([*kept.appends, rows])
+        kept.appends.append(rows)
+        kept.committed.update(transactions)
+
+    def read(
+        self,
+        table: TableName,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        since: date | None = None,
+        until: date | None = None,
+    ) -> pa.Table:
+        """Join the appends up to a version."""
+        import pyarrow.compute as pc
+
+        with _lock:
+            newest = self.version(table)
+            if newest is None or (version is not None and version > newest):
+                raise NotFound(f"table {table!r} has no version {version}", f"its newest is {newest}")
+            rows = joined(self.held[table].appends[: (newest if version is None else version) + 1])
+        rows = rows if since is None else rows.filter(pc.field(DATE) >= since)
+        rows = rows if until is None else rows.filter(pc.field(DATE) <= until)
+        return rows if columns is None else rows.select(columns)
+
+    def version(self, table: TableName) -> int | None:
+        """Count the appends."""
+        return len(self.held[table].appends) - 1 if table in self.held else None
+
+    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
+        """Look the applications up."""
+        with _lock:
+            known = self.held[table].committed if table in self.held else {}
+            return {app: known[app] for app in applications if app in known}
+
+    def tables(self) -> Sequence[TableName]:
+        """List the names."""
+        return sorted(self.held)
+
+
+def joined(appends: Sequence[pa.Table]) -> pa.Table:
+    """Join appends; a column that one of them lacks is null there."""
+    import pyarrow as pa
+
+    try:
+        return pa.concat_tables(appends, promote_options="default")
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise ContractBroken(str(error), "append columns of the table's own types") from error
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """Bring other spellings of text and time to the plain ones."""
+    import pyarrow as pa
+
+    def of(kind: Any) -> Any:
+        if pa.types.is_timestamp(kind):
+            return pa.timestamp("us", "UTC")
+        return pa.string() if pa.types.is_dictionary(kind) or pa.types.is_large_string(kind) else kind
+
+    return rows.cast(pa.schema([(field.name, of(field.type)) for field in rows.schema]))

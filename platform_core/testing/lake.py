@@ -1,0 +1,162 @@
+"""Holds a lake to its promises.
+
+Subclass ``LakeKit`` and give two fixtures: ``lake``, and ``opened_anew``, a second instance on the same tables as
+another process would make it. The lake may hold tables of other tests.
+"""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from platform_core.contracts.lake import Lake
+from platform_core.errors import CommitConflict, ContractBroken, NotFound
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOON = datetime(2020, 1, 2, 12, tzinfo=UTC)
+
+
+def new_table() -> str:
+    """Name a table that no test has used."""
+    return f"kit/raw/{uuid.uuid4().hex}"
+
+
+def numbered(*numbers: int, day: int = 1, **more: Any) -> pa.Table:
+    """Make rows with ``n`` and the partition column."""
+    import pyarrow as pa
+
+    days = pa.array([date(2020, 1, day)] * len(numbers), pa.date32())
+    return pa.table({"n": pa.array(numbers, pa.int64()), "_date": days, **more})
+
+
+def every_type() -> pa.Table:
+    """Make two rows of all types that the platform keeps, the second all null but for its date."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            "text": pa.array(["ä", None], pa.string()),
+            "whole": pa.array([2**60, None], pa.int64()),
+            "small": pa.array([7, None], pa.int32()),
+            "number": pa.array([0.1, None], pa.float64()),
+            "truth": pa.array([True, None], pa.bool_()),
+            "day": pa.array([date(1960, 2, 29), None], pa.date32()),
+            "instant": pa.array([NOON, None], pa.timestamp("us", "UTC")),
+            "texts": pa.array([["a", "b"], None], pa.list_(pa.string())),
+            "_date": pa.array([date(2020, 1, 2), date(2020, 1, 3)], pa.date32()),
+        }
+    )
+
+
+def numbers(lake: Lake, table: str, **how: Any) -> list[int]:
+    """Read ``n``, sorted."""
+    return sorted(lake.read(table, columns=["n"], **how)["n"].to_pylist())
+
+
+class LakeKit:
+    """One test a promise."""
+
+    def test_1_what_was_appended_is_read_back(self, lake: Lake) -> None:
+        """Rows come back equal and of the same types; other spellings of a type become the plain one."""
+        import pyarrow as pa
+
+        table, rows = new_table(), every_type()
+        lake.append(table, rows)
+        assert lake.read(table).select(rows.column_names).sort_by("_date").equals(rows)
+        odd = {"s": pa.array(["x"]).dictionary_encode(), "l": pa.array(["y"], pa.large_string())}
+        odd["t"] = pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ns"))
+        table = new_table()
+        lake.append(table, pa.table(odd))
+        plain = pa.schema([("s", pa.string()), ("l", pa.string()), ("t", pa.timestamp("us", "UTC"))])
+        assert lake.read(table).schema.equals(plain)
+        assert lake.read(table).to_pylist() == [{"s": "x", "l": "y", "t": NOON}]
+
+    def test_2_an_old_version_reads_the_same_for_ever(self, lake: Lake, opened_anew: Lake) -> None:
+        """Each append makes a version, also one without rows, and none changes what an earlier one shows."""
+        table = new_table()
+        versions = [lake.append(table, numbered(1)), lake.append(table, numbered(2)), lake.append(table, numbered())]
+        versions.append(lake.append(table, numbered(3)))
+        assert len(set(versions)) == 4
+        assert versions == sorted(versions)
+        shown = [numbers(opened_anew, table, version=version) for version in versions]
+        assert shown == [[1], [1, 2], [1, 2], [1, 2, 3]]
+        assert lake.version(table) == opened_anew.version(table) == versions[-1]
+
+    def test_3_a_committed_transaction_is_not_committed_again(self, lake: Lake, opened_anew: Lake) -> None:
+        """A repeated append adds nothing, nor an older one; where only some are committed, none is written."""
+        table = new_table()
+        version = lake.append(table, numbered(1), {"a": 0, "b": 7})
+        assert lake.committed(table, ["a", "b", "c"]) == {"a": 0, "b": 7}
+        assert opened_anew.append(table, numbered(1), {"a": 0, "b": 7}) == version
+        assert lake.append(table, numbered(1), {"b": 6}) == version
+        with pytest.raises(CommitConflict):
+            lake.append(table, numbered(1, 2), {"b": 7, "c": 1})
+        assert numbers(lake, table) == [1]
+        lake.append(table, numbered(2), {"b": 8})
+        assert numbers(lake, table) == [1, 2]
+        assert opened_anew.committed(table, ["b"]) == {"b": 8}
+
+    def test_4_rows_and_transactions_become_visible_together(self, lake: Lake, opened_anew: Lake) -> None:
+        """A refused append leaves neither; whoever reads while others write never sees one without the other."""
+        table = new_table()
+        lake.append(table, numbered(0), {"app": 0})
+        with pytest.raises(ContractBroken):
+            lake.append(table, numbered(1).set_column(0, "n", [["one"]]), {"app": 1})
+        assert (lake.committed(table, ["app"]), numbers(lake, table)) == ({"app": 0}, [0])
+        with ThreadPoolExecutor(1) as writer:
+            writing = writer.submit(lambda: [lake.append(table, numbered(n), {"app": n}) for n in range(1, 8)])
+            while not writing.done():
+                seen = numbers(opened_anew, table)
+                committed = opened_anew.committed(table, ["app"])["app"]
+                assert seen[-1] <= committed <= numbers(opened_anew, table)[-1]
+            writing.result()
+        assert numbers(lake, table) == list(range(8))
+
+    def test_5_reads_only_what_is_named(self, lake: Lake) -> None:
+        """Bounds of dates are included; columns come in the order asked."""
+        table = new_table()
+        for day in (1, 2, 3, 4):
+            lake.append(table, numbered(day, day=day, more=[0.5]))
+        assert numbers(lake, table, since=date(2020, 1, 2), until=date(2020, 1, 3)) == [2, 3]
+        assert numbers(lake, table, since=date(2020, 1, 4)) == [4]
+        assert numbers(lake, table, until=date(2020, 1, 1)) == [1]
+        assert lake.read(table, columns=["more", "n"]).column_names == ["more", "n"]
+
+    def test_6_writers_at_once_both_succeed(self, lake: Lake, opened_anew: Lake) -> None:
+        """Nothing is lost where several append at once, to a table that is not there yet too; repeats add nothing."""
+        for table in (new_table(), new_table(), new_table()):
+            writers = [(lake, 1), (opened_anew, 2), (lake, 3), (opened_anew, 3)]
+            with ThreadPoolExecutor(len(writers)) as pool:
+                appends = [pool.submit(w.append, table, numbered(n), {f"w{n}": 1}) for w, n in writers]
+                versions = [append.result() for append in appends]
+            assert numbers(lake, table) == [1, 2, 3]
+            assert max(versions) == lake.version(table)
+
+    def test_7_new_columns_may_come(self, lake: Lake) -> None:
+        """Older rows read null in a column that came later, and so do later rows in one that went."""
+        import pyarrow as pa
+
+        table = new_table()
+        lake.append(table, numbered(1, old=["x"]))
+        lake.append(table, numbered(2, new=pa.array([0.5], pa.float64())))
+        rows = lake.read(table).sort_by("n").to_pylist()
+        assert [(row["n"], row["old"], row.get("new")) for row in rows] == [(1, "x", None), (2, None, 0.5)]
+
+    def test_8_a_table_never_written_does_not_exist(self, lake: Lake) -> None:
+        """Version None, nothing committed, and reading it, or a version that is not there, says so."""
+        table = new_table()
+        assert lake.version(table) is None
+        assert lake.committed(table, ["a"]) == {}
+        with pytest.raises(NotFound):
+            lake.read(table)
+        assert table not in lake.tables()
+        lake.append(table, numbered(1))
+        assert table in lake.tables()
+        with pytest.raises(NotFound):
+            lake.read(table, version=99)
