@@ -1,22 +1,15 @@
-"""A model declared in ``defs.yaml`` as a Dagster Component.
-
-    type: asset_defs.LooplineModel
-    attributes:
-      name: repeat_orders
-      features: [retail.features:customer_history]
-      ...
-"""
+"""A model declared in ``defs.yaml`` as a Dagster Component: ``type: asset_defs.LooplineModel``."""
 
 from collections.abc import Sequence
 from typing import Self
 
 import dagster as dg
+from platform_core.specs.model_file import ModelFile
 from pydantic import BaseModel
 
 from asset_defs import training
 from asset_defs.team import model_assets
 from platform_core.specs import Team
-from platform_core.specs.model_file import ModelFile
 
 
 class LooplineModel(dg.Component):

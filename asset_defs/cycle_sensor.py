@@ -73,9 +73,7 @@ def _open(platform: Platform, team: Team, model: Model, outcome: CheckOutcome) -
     return []
 
 
-def _run_for(
-    context: dg.SensorEvaluationContext, platform: Platform, team: Team, model: Model
-) -> dg.RunRequest | None:
+def _run_for(context: dg.SensorEvaluationContext, platform: Platform, team: Team, model: Model) -> dg.RunRequest | None:
     """Request the run that an open cycle lacks, or close the cycle when it cannot be had."""
     ref = ModelRef(team.name, model.name)
     cycle = next((c for c in cycles.open_cycles(platform.ledger) if c.ref == ref), None)

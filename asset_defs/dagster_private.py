@@ -17,7 +17,9 @@ class CheckOutcome:
     reason: str
 
 
-def finished_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> dict[dg.AssetCheckKey, CheckOutcome]:
+def finished_checks(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, CheckOutcome]:
     """Read the newest execution of each check in one query, leaving out those that are still planned.
 
     A record keeps one id from PLANNED to its final status, so a reader that has seen the planned one must look again.

@@ -35,9 +35,7 @@ def ingest_sensor(team: Team) -> dg.SensorDefinition:
     return arrivals
 
 
-def _request(
-    instance: dg.DagsterInstance, platform: Platform, team: Team, source: Source
-) -> dg.RunRequest | None:
+def _request(instance: dg.DagsterInstance, platform: Platform, team: Team, source: Source) -> dg.RunRequest | None:
     tags = {SOURCE_TAG: f"{team.name}/{source.name}"}
     if in_progress(instance, INGEST_JOB, tags) or not pending(platform, team, source, limit=1):
         return None

@@ -41,7 +41,9 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | dg.UnresolvedAssetJobDefini
     turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]
     watch = [key(team.name, stage, m.name) for m in team.models for stage in WATCH]
     return [
-        dg.define_asset_job(INGEST_JOB, dg.AssetSelection.assets(*ingested), description="Land arrivals, make features"),
+        dg.define_asset_job(
+            INGEST_JOB, dg.AssetSelection.assets(*ingested), description="Land arrivals, make features"
+        ),
         dg.define_asset_job(CYCLE_JOB, dg.AssetSelection.assets(*turn), description="One turn of the loop"),
         dg.define_asset_job(MONITOR_JOB, dg.AssetSelection.assets(*watch), description="Look at live traffic"),
         serving.rollout_job(team),

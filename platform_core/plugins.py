@@ -77,7 +77,7 @@ def load(point: EntryPoint) -> Team | Quarantined:
     """Load one team, or say where and why it does not load."""
     try:
         team = point.load()
-    except (Exception, SystemExit) as error:  # a team's module may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a team's module may raise anything
         return _quarantine(point, error)
     if not isinstance(team, Team):
         return Quarantined(point.name, point.value, 1, f"{point.value} is a {type(team).__name__}, not a Team")

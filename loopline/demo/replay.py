@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
-    from loopline.demo.client import Client
     from loopline.demo.days import Day, Order
+
+    from loopline.demo.client import Client
     from platform_core.clock import ReplayClock
 
 

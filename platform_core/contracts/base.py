@@ -17,5 +17,5 @@ class Vendor(BaseModel, abc.ABC):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
     can: ClassVar[frozenset[str]] = frozenset()
 
-    def close(self) -> None:  # noqa: B027 - most vendors hold nothing open
+    def close(self) -> None:
         """Let go of connections and files; calling twice is harmless."""

@@ -37,7 +37,8 @@ class Engine(Vendor):
     """What runs a team's declarations on tables.
 
     Promises, each with a test in ``platform_core.testing.engine``:
-      1. ``check_rows`` splits rows: good ∪ bad is everything, each bad row with every reason, good rows typed.
+      1. ``check_rows`` splits rows: good and bad together are everything, each bad row has every reason, good
+         rows are typed.
       2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs;
          ``created_at`` is never before any raw row of that entity up to that event (own ``_arrived_at`` included).
          For a view served from the request ``created_at`` equals ``event_time``.
@@ -60,8 +61,10 @@ class Engine(Vendor):
 
     @abc.abstractmethod
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-        """Run a view over accepted raw rows (contract columns and ``_arrived_at``): columns entity, event_time,
-        created_at, then features in the order in which the function returns them.
+        """Run a view over accepted raw rows (contract columns and ``_arrived_at``).
+
+        Returns:
+            Columns entity, event_time, created_at, then features in the order in which the function returns them.
         """
 
     @abc.abstractmethod

@@ -17,8 +17,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a candidate: metrics on the evaluation rows, the champion's on the same rows (None when
-    nothing is live), and metrics by segment column and value.
+    """What is known of a candidate.
+
+    Metrics on the evaluation rows, the champion's on the same rows (None when nothing is live), and metrics by
+    segment column and value.
     """
 
     metrics: Mapping[str, float]

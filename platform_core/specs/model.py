@@ -26,8 +26,10 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Rollout:
-    """From a few percent to all: after each step ``bake_minutes`` pass and ``min_requests`` candidate requests
-    are answered before the judges decide. Harm is acted on as soon as ``min_requests`` are there.
+    """From a few percent to all.
+
+    After each step ``bake_minutes`` pass and ``min_requests`` candidate requests are answered before the judges
+    decide. Harm is acted on as soon as ``min_requests`` are there.
     """
 
     percents: tuple[int, ...] = (5, 25, 100)
@@ -38,9 +40,10 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Drift:
-    """When to turn the loop: windows of at least ``min_rows`` predictions; an alarm is the same column in
-    ``alarms`` of the last ``windows``, or ``share`` of all columns at once; at most ``daily_budget`` cycles a
-    day, ``cooldown_hours`` apart.
+    """When to turn the loop.
+
+    Windows hold at least ``min_rows`` predictions; an alarm is the same column in ``alarms`` of the last
+    ``windows``, or ``share`` of all columns at once; at most ``daily_budget`` cycles a day, ``cooldown_hours`` apart.
     """
 
     min_rows: int = 500
