@@ -64,7 +64,9 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
             f"{document.at('bindings')}: no vendor is bound for {', '.join(missing)}",
             f"add a line such as '{missing[0]}: {{vendor: {_first(missing[0])}}}'",
         )
-    bound = {contract: _bind(document, contract, settings) for contract, settings in bindings.items() if contract in only}
+    bound = {
+        contract: _bind(document, contract, settings) for contract, settings in bindings.items() if contract in only
+    }
     clock = (data.get("clock") or {}).get("replay")
     return Environment(
         name=str(data.get("name", document.path.stem)),
