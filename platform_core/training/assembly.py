@@ -1,0 +1,134 @@
+"""How a training set's rows come about: labels, joined point in time with each view's offline rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from platform_core.contracts.engine import ViewRows
+from platform_core.errors import InvalidSpec
+from platform_core.names import (
+    ARRIVAL,
+    ARRIVED_AT,
+    CREATED_AT,
+    DATE,
+    EVENT_TIME,
+    KNOWN_AT,
+    LABEL,
+    LINE,
+    raw_table,
+    view_table,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.platform import Platform
+    from platform_core.specs import FeatureView, Model, Team
+    from platform_core.specs.contract_file import RowContract
+
+
+class ViewFeatures(NamedTuple):
+    """A view, the names of its features in order, and their Arrow types."""
+
+    view: FeatureView
+    names: list[str]
+    types: list[pa.DataType]
+
+
+def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFeatures]:
+    """Find out the features of each view, by running it on no rows.
+
+    Raises:
+        InvalidSpec: two features of the model have one name, or one has the name of an entity.
+    """
+    found = [_view_features(platform, team, view) for view in model.features]
+    taken = dict.fromkeys([*model.labels.entities, EVENT_TIME, LABEL, KNOWN_AT], "the labels")
+    for view, names, _ in found:
+        for name in names:
+            if name in taken:
+                raise InvalidSpec(
+                    f"model {model.name!r}: {name!r} is a feature of view {view.name!r} and a column of {taken[name]}",
+                    "give each feature of a model its own name",
+                )
+            taken[name] = f"view {view.name!r}"
+    return found
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Builds a model's rows as they were known at ``as_of``, from the given versions of tables."""
+
+    platform: Platform
+    team: Team
+    model: Model
+    as_of: datetime
+    tables: Mapping[str, int]
+
+    def rows(self) -> pa.Table:
+        """Return one row per known label: entities, event time, features, label, segments; in a fixed order."""
+        entities, fields = list(self.model.labels.entities), feature_fields(self.platform, self.team, self.model)
+        features = [name for _, names, _ in fields for name in names]
+        segments = [name for name in self.model.labels.segments if name not in (*features, *entities)]
+        labels = self.labels().select([*entities, EVENT_TIME, LABEL, *segments])
+        joined = self.platform.engine.point_in_time(labels, [self.view_rows(each) for each in fields])
+        columns = [*entities, EVENT_TIME, *features, LABEL, *segments]
+        first = [EVENT_TIME, *entities]
+        order = [(name, "ascending") for name in first + [name for name in columns if name not in first]]
+        return joined.select(columns).sort_by(order).combine_chunks()
+
+    def labels(self) -> pa.Table:
+        """Compute labels from the raw rows that had arrived, and keep those that were known."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        then = pa.scalar(self.as_of, pa.timestamp("us", "UTC"))
+        raw = self.read(raw_table(self.team.name, self.model.labels.source.name))
+        arrived = raw.filter(compute.less_equal(raw[ARRIVED_AT], then))
+        labels = self.platform.engine.compute_labels(self.model.labels, arrived)
+        known = compute.and_(compute.less_equal(labels[KNOWN_AT], then), compute.less_equal(labels[EVENT_TIME], then))
+        return labels.filter(compute.and_(known, compute.is_valid(labels[LABEL])))
+
+    def view_rows(self, fields: ViewFeatures) -> ViewRows:
+        """Read a view's offline rows."""
+        view, held = fields.view, self.read(view_table(self.team.name, fields.view))
+        missing = sorted(set(fields.names) - set(held.column_names))
+        if missing:
+            raise InvalidSpec(
+                f"feature view {view.name!r} returns {missing}, which its table does not hold",
+                f"give the changed view version={view.version + 1} and materialize it",
+            )
+        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names]))
+
+    def read(self, table: str) -> pa.Table:
+        """Read a table at its pinned version."""
+        return self.platform.lake.read(table, version=self.tables[table])
+
+
+def no_rows(contract: RowContract) -> pa.Table:
+    """Make a raw table without rows, typed by the contract, with the platform's columns."""
+    import pyarrow as pa
+
+    instant = pa.timestamp("us", "UTC")
+    types = {
+        "string": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": instant,
+    }
+    ours = {ARRIVAL: pa.string(), LINE: pa.int64(), ARRIVED_AT: instant, DATE: pa.date32()}
+    columns = {column.name: types[column.type] for column in contract.columns}
+    return pa.schema([*columns.items(), *ours.items()]).empty_table()
+
+
+def _view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
+    from platform_core.specs.odcs import read_contract
+
+    empty = no_rows(read_contract(team.folder / view.source.contract))
+    schema = platform.engine.compute_view(view, empty).schema
+    names = [name for name in schema.names if name not in (view.entity, EVENT_TIME, CREATED_AT)]
+    return ViewFeatures(view, names, [schema.field(name).type for name in names])

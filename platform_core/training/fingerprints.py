@@ -1,0 +1,95 @@
+"""Hashes that say whether two training sets were declared alike, and whether they hold the same rows."""
+
+from __future__ import annotations
+
+import dis
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.specs import Model
+
+PLAIN = (str, int, float, bool, tuple, type(None))
+
+
+def spec_hash(model: Model) -> str:
+    """Hash what decides a training set's rows: names, keys, versions, ttl, and the source of every function used."""
+    labels = model.labels
+    declared = {
+        "labels": [labels.name, labels.source.name, labels.entities, labels.time, labels.label, labels.known_at],
+        "segments": labels.segments,
+        "views": [[v.name, v.version, v.source.name, v.entity, v.time, v.ttl_days, v.served] for v in model.features],
+        "contracts": sorted({s.contract for s in (labels.source, *(v.source for v in model.features))}),
+        "functions": [sorted(set(_sources(f))) for f in (labels.compute, *(v.compute for v in model.features))],
+    }
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def row_hash(rows: pa.Table) -> str:
+    """Hash names, types and values of a table whose columns and rows are in a fixed order.
+
+    The same in every process and however the table is cut into chunks: values are hashed, not memory.
+    """
+    digest = hashlib.sha256(str(len(rows)).encode())
+    for name in rows.column_names:
+        column = rows[name].combine_chunks()
+        digest.update(f"{name}:{column.type}".encode())
+        for part in _bytes(column):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _bytes(column: pa.Array) -> Iterator[bytes]:
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute
+
+    yield np.packbits(np.asarray(column.is_valid())).tobytes()
+    if pa.types.is_string(column.type):
+        texts = column.fill_null("")
+        yield compute.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
+        yield "".join(texts.to_pylist()).encode()
+    elif pa.types.is_floating(column.type):
+        yield column.fill_null(0.0).to_numpy(zero_copy_only=False).astype("<f8").tobytes()
+    else:
+        whole = column.cast(pa.int64()).fill_null(0)
+        yield whole.to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+
+
+def _sources(function: Callable[..., Any], seen: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Give a function's source, and that of its package's functions and plain constants which it names."""
+    if not isinstance(function, FunctionType) or function.__qualname__ in seen:
+        return
+    yield _source(function)
+    package = function.__module__.partition(".")[0]
+    for name in sorted(set(_globals(function.__code__))):
+        value = function.__globals__.get(name)
+        if isinstance(value, PLAIN):
+            yield f"{name} = {value!r}"
+        elif getattr(value, "__module__", "").partition(".")[0] == package:
+            yield from _sources(value, seen | {function.__qualname__})
+
+
+def _globals(code: CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield str(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals(constant)
+
+
+def _source(function: FunctionType) -> str:
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except OSError:  # made at run time: its code says what it does
+        code = function.__code__
+        constants = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+        return f"{function.__qualname__}:{code.co_code.hex()}:{constants!r}"

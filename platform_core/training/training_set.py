@@ -1,0 +1,109 @@
+"""Training sets: pinned, so that the same rows can be had again bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import ContractBroken, NotFound
+from platform_core.names import LABEL, raw_table, view_table
+from platform_core.training.assembly import Assembly, ViewFeatures, feature_fields
+from platform_core.training.fingerprints import row_hash, spec_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Team
+
+__all__ = ["TrainingSet", "ViewFeatures", "build", "feature_fields", "from_json", "rows", "to_json"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
+
+    ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
+    """
+
+    training_set_id: str
+    team: str
+    model: str
+    as_of: datetime
+    tables: Mapping[str, int]
+    spec_hash: str
+    row_hash: str
+    rows: int
+    positives: int
+
+
+def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> TrainingSet:
+    """Pin the newest table versions and describe the rows that they give.
+
+    Raises:
+        NotFound: a table was never written, or no label is known by ``as_of``.
+        InvalidSpec: two features of the model have one name.
+        ContractBroken: ``as_of`` has no time zone.
+    """
+    if as_of.tzinfo is None:
+        raise ContractBroken(f"as_of {as_of} has no time zone", "give it in UTC")
+    as_of = as_of.astimezone(UTC)
+    names = [raw_table(team.name, model.labels.source.name), *(view_table(team.name, v) for v in model.features)]
+    tables = {name: _version(platform, name) for name in names}
+    table = Assembly(platform, team, model, as_of, tables).rows()
+    if not len(table):
+        raise NotFound(
+            f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}",
+            "wait until labels arrive, or choose a later as_of",
+        )
+    positives = sum(label == 1 for label in table[LABEL].to_pylist())
+    hashes = spec_hash(model), row_hash(table)
+    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives))
+
+
+def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
+    """Rebuild the rows from the pinned versions.
+
+    Returns:
+        One row per example, sorted by event time, then entities: entities, event_time, features in the model's
+        order, label, segments. A segment that has the name of a feature is that feature.
+
+    Raises:
+        ContractBroken: the rows are not those of the pinned set.
+    """
+    table = Assembly(platform, team, model, training_set.as_of, training_set.tables).rows()
+    found = row_hash(table)
+    if found != training_set.row_hash:
+        declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
+        raise ContractBroken(
+            f"training set {training_set.training_set_id}: {len(table)} rows hash to {found[:12]}, not "
+            f"{training_set.row_hash[:12]}; the declarations are {declared}",
+            "check the team's package out as it was, or build a new training set",
+        )
+    return table
+
+
+def to_json(training_set: TrainingSet) -> dict[str, Any]:
+    """Turn it into what JSON can hold."""
+    return {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+
+
+def from_json(value: Mapping[str, Any]) -> TrainingSet:
+    """Turn it back."""
+    return TrainingSet(**{**value, "as_of": datetime.fromisoformat(value["as_of"])})
+
+
+def _named(training_set: TrainingSet) -> TrainingSet:
+    """Give it an id that says the model and the moment, and is the same for the same content."""
+    pins = hashlib.sha256(repr(sorted(to_json(training_set).items())).encode()).hexdigest()
+    return replace(training_set, training_set_id=f"{training_set.model}-{training_set.as_of:%Y%m%dT%H%M}-{pins[:12]}")
+
+
+def _version(platform: Platform, table: str) -> int:
+    version = platform.lake.version(table)
+    if version is None:
+        raise NotFound(f"table {table!r} was never written", "land the source and materialize its views first")
+    return version
