@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -59,20 +58,8 @@ Identity = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite counts by itself only in a column called INTEGER."""
 
 
-class Document(TypeDecorator[Any]):
-    """A JSON value: ``jsonb`` where the database has it, else text; None is SQL's null."""
-
-    impl = JSON
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column's type; PostgreSQL's is imported only where it is used."""
-        if dialect.name != "postgresql":
-            return JSON(none_as_null=True)
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        return JSONB(none_as_null=True)
-
+Document = JSON(none_as_null=True)
+"""A JSON value, kept as text also on PostgreSQL: ``jsonb`` would lose the order of its keys."""
 
 metadata = MetaData()
 

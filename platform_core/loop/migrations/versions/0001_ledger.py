@@ -6,7 +6,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0001"
 down_revision = None
@@ -29,10 +28,6 @@ def _time() -> sa.types.TypeEngine[Any]:
     return sa.DateTime(timezone=True) if op.get_bind().dialect.name == "postgresql" else sa.String(32)
 
 
-def _json() -> sa.types.TypeEngine[Any]:
-    return JSONB() if op.get_bind().dialect.name == "postgresql" else sa.JSON()
-
-
 def _text(name: str, size: int) -> sa.Column[str]:
     return sa.Column(name, sa.String(size), nullable=False)
 
@@ -50,7 +45,7 @@ def _entries() -> None:
         _text("version", 64),
         _text("actor", 256),
         sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("details", _json(), nullable=False),
+        sa.Column("details", sa.JSON, nullable=False),
         sa.Column("unique_key", sa.String(512), unique=True),
     )
     op.create_index("entries_by_model", "entries", ["team", "model", "kind", "entry_id"])
@@ -70,7 +65,7 @@ def _cycles() -> None:
         sa.Column("opened_at", _time(), nullable=False),
         sa.Column("closed_at", _time()),
         sa.Column("verdict", sa.Text, nullable=False),
-        sa.Column("drill", _json()),
+        sa.Column("drill", sa.JSON),
         sa.UniqueConstraint("team", "model", "key", name="cycles_once"),
     )
     op.create_index("cycles_by_model", "cycles", ["team", "model", "opened_at"])
@@ -84,8 +79,8 @@ def _deployments() -> None:
         sa.Column("model", sa.String(128), primary_key=True),
         sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("applied", sa.Integer, nullable=False),
-        sa.Column("stable", _json()),
-        sa.Column("candidate", _json()),
+        sa.Column("stable", sa.JSON),
+        sa.Column("candidate", sa.JSON),
         sa.Column("percent", sa.Integer, nullable=False),
         sa.Column("changed_at", _time(), nullable=False),
     )

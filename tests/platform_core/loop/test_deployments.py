@@ -1,0 +1,182 @@
+"""A deployment is written down first, then asked for; what dies in between is made up for."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from platform_core.contracts.serving import DesiredState, Served, Serving
+from platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
+from platform_core.loop import deployments
+from platform_core.loop.deployments import change, deployment, reapply, roll_back, stable_before
+from platform_core.loop.ledger import Entry
+from platform_core.testing.fakes.registry import InMemoryRegistry
+from platform_core.testing.fakes.serving import InMemoryServing
+
+
+class DyingServing(InMemoryServing):
+    """An endpoint that cannot be asked while ``alive`` is false, as if the caller were killed right there."""
+
+    alive: bool = True
+
+    def apply(self, state: DesiredState) -> None:
+        """Take a state, or die."""
+        if not self.alive:
+            raise StoreUnavailable("killed", "start again")
+        super().apply(state)
+
+
+class DyingRegistry(InMemoryRegistry):
+    """A registry whose aliases cannot be set while ``alive`` is false."""
+
+    alive: bool = True
+
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        """Set an alias, or die."""
+        if not self.alive:
+            raise StoreUnavailable("killed", "start again")
+        super().set_alias(model, alias, version)
+
+
+class OneVersion(InMemoryServing):
+    """An endpoint that answers with one version at a time."""
+
+    can = frozenset()
+
+
+@pytest.fixture
+def live(loop, ref):
+    """Make versions 1 to 3 live one after the other; gives them as served."""
+    made = []
+    for name in ("first", "second", "third"):
+        version = loop.publish(name)
+        made.append(Served(version, deployments.packages.fetched(loop.platform, ref, version), f"cycle-{name}"))
+        put(loop, ref, made[-1])
+    return made
+
+
+def put(loop, ref, stable, candidate=None, percent=0):
+    """Change a deployment."""
+    cycle = (candidate or stable).cycle
+    return change(
+        loop.platform, ref, stable, candidate, percent, actor="ada", reason="test", cycle=cycle, now=loop.later(60)
+    )
+
+
+def champion(loop, ref, alias="champion"):
+    """Return the version that an alias points at."""
+    found = loop.platform.registry.by_alias(ref.dotted, alias)
+    return found and found.version
+
+
+def test_a_change_is_a_generation_an_entry_a_state_and_an_alias(loop, ref, live):
+    """Database, endpoint and registry say the same."""
+    made = put(loop, ref, live[2], live[0], 25)
+    assert (made.generation, made.applied, made.percent) == (4, 4, 25)
+    assert deployment(loop.ledger, ref) == made
+    assert loop.serving._states[ref.dotted] == DesiredState(ref.dotted, 4, live[2], live[0], 25)
+    assert (champion(loop, ref), champion(loop, ref, "candidate")) == ("3", "1")
+    entry = loop.ledger.entries(ref, ["deployment.changed"])[-1]
+    assert (entry.actor, entry.reason, entry.version, entry.at) == ("ada", "test", "1", loop.now)
+    assert entry.details["generation"] == 4
+    assert put(loop, ref, live[2]).candidate is None
+    assert champion(loop, ref, "candidate") is None
+
+
+def test_what_is_so_already_makes_no_generation(loop, ref, live):
+    """A repeated change is no change."""
+    put(loop, ref, live[2])
+    assert deployment(loop.ledger, ref).generation == 3
+    assert len(loop.ledger.entries(ref, ["deployment.changed"])) == 3
+
+
+def test_a_candidate_needs_a_serving_that_can_canary(loop, ref, live):
+    """It is refused before anything is written."""
+    loop.platform.environment.bindings["serving"] = OneVersion()
+    with pytest.raises(Unsupported, match="one version at a time"):
+        put(loop, ref, live[2], live[0], 25)
+    assert deployment(loop.ledger, ref).generation == 3
+
+
+@pytest.mark.parametrize(("contract", "vendor"), [("serving", DyingServing), ("registry", DyingRegistry)])
+def test_a_change_that_was_killed_half_way_is_carried_out_later(loop, ref, contract, vendor):
+    """The database knows; repair and reapply bring endpoint and aliases after it."""
+    dying = loop.platform.environment.bindings[contract] = vendor()
+    served = [Served(loop.publish(name), loop.home / "built" / name, "c") for name in ("first", "second")]
+    put(loop, ref, served[0])
+    for mend in (deployments.repair, lambda platform, ref: reapply(platform)):
+        dying.alive = False
+        with pytest.raises(StoreUnavailable):
+            put(loop, ref, served[1])
+        left = deployment(loop.ledger, ref)
+        assert left.generation == left.applied + 1
+        dying.alive = True
+        mend(loop.platform, ref)
+        left = deployment(loop.ledger, ref)
+        assert left.generation == left.applied == loop.serving.observe(ref.dotted).generation
+        assert champion(loop, ref) == "2"
+        put(loop, ref, served[0])
+
+
+def test_a_restart_asks_for_everything_again(loop, ref, live):
+    """An endpoint that forgot, and a package folder that was lost, are made up for."""
+    loop.platform.environment.bindings["serving"] = InMemoryServing()
+    shutil.rmtree(live[2].package)
+    (again,) = reapply(loop.platform)
+    assert again.stable == live[2]
+    assert loop.serving.observe(ref.dotted).generation == 3
+    assert live[2].package.joinpath("manifest.json").is_file()
+
+
+def test_a_rollback_goes_one_version_back_at_each_call(loop, ref, live):
+    """Not to and fro between the last two; at the first version there is nothing left."""
+    for expected, generation in (("2", 4), ("1", 5)):
+        back = roll_back(loop.platform, ref, "bob", "complaints", loop.later(1))
+        assert (back.stable.version, back.generation, back.percent) == (expected, generation, 0)
+        assert champion(loop, ref) == expected
+        assert loop.serving._states[ref.dotted].stable.version == expected
+    with pytest.raises(NotFound, match="no earlier stable version"):
+        roll_back(loop.platform, ref, "bob", "complaints", loop.now)
+    entry = loop.ledger.entries(ref, ["deployment.changed"])[-1]
+    assert (entry.actor, entry.reason, entry.details["back"], entry.cycle) == ("bob", "complaints", True, "cycle-first")
+
+
+def test_a_version_that_was_taken_back_is_not_gone_back_to(loop, ref, live):
+    """1, 2, 3, back to 2, then 4: one step back from 4 is 2."""
+    roll_back(loop.platform, ref, "bob", "complaints", loop.later(1))
+    put(loop, ref, Served(loop.publish("fourth"), loop.home / "built" / "fourth", "c"))
+    assert roll_back(loop.platform, ref, "bob", "again", loop.later(1)).stable == live[1]
+
+
+def test_nothing_goes_back_in_nobodys_name(loop, ref, live):
+    """The ledger must say who and why."""
+    with pytest.raises(Refused, match="no person"):
+        roll_back(loop.platform, ref, "", "complaints", loop.now)
+
+
+def test_before_anything_is_live_there_is_nothing_to_go_back_to(loop, ref):
+    """Neither a deployment nor an earlier one."""
+    assert deployment(loop.ledger, ref) is None
+    with pytest.raises(NotFound):
+        roll_back(loop.platform, ref, "bob", "complaints", loop.now)
+    with pytest.raises(NotFound, match="no deployment"):
+        deployments.carry_out(loop.platform, ref)
+
+
+def test_the_version_before_is_read_from_the_entries_alone(ref, loop):
+    """Changes of candidate and percent are no new stable version."""
+
+    def changed(stable: str, back: bool = False) -> Entry:
+        state = {"version": stable, "package": "/p", "cycle": "c"}
+        return Entry("deployment.changed", loop.now, *ref, details={"stable": state, "back": back})
+
+    assert stable_before([]) is None
+    assert stable_before([changed("1"), changed("1")]) is None
+    assert stable_before([changed("1"), changed("2"), changed("2")]).version == "1"
+    assert stable_before([changed("1"), changed("2"), changed("1", back=True)]) is None
+
+
+def test_serving_is_a_contract_not_a_vendor(loop):
+    """The loop is driven through the contract; the fake is one of its kind."""
+    assert isinstance(loop.platform.serving, Serving)

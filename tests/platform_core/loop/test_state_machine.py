@@ -1,0 +1,235 @@
+"""Whatever happens in whatever order, the loop keeps its word; every action may be the last before a kill."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from platform_core.contracts.registry import Publication
+from platform_core.contracts.serving import DesiredState
+from platform_core.environment import Environment
+from platform_core.errors import NotFound, Refused, StoreUnavailable
+from platform_core.loop import cycles, deployments, freezes, gates, rollouts
+from platform_core.loop.gates import GateReading, Verdict
+from platform_core.loop.history import live_at, story
+from platform_core.loop.ledger import Ledger
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.specs import P99, Drift, Model, Rollout
+from platform_core.testing.fakes.registry import InMemoryRegistry
+from platform_core.testing.fakes.serving import InMemoryServing
+
+REF = ModelRef("retail", "cancellations")
+MODEL = Model(
+    "cancellations", (), None, None,
+    rollout=Rollout(percents=(30, 100), bake_minutes=10, min_requests=5, judges=(P99(50),)),
+    drift=Drift(cooldown_hours=1, daily_budget=3),
+)  # fmt: skip
+READING = GateReading("AtLeast(auc)", 1, 0.7, 0.65, passed=True, detail="")
+
+
+class Mortal(InMemoryServing):
+    """An endpoint that dies when it is asked, as often as it is told to."""
+
+    dies: int = 0
+
+    def apply(self, state: DesiredState) -> None:
+        """Take a state, or die before or after."""
+        if self.dies:
+            self.dies -= 1
+            raise StoreUnavailable("killed", "start again")
+        super().apply(state)
+
+
+class TheLoop(RuleBasedStateMachine):
+    """Sensors, people and kills, in any order."""
+
+    template: Path
+
+    @initialize()
+    def begin(self) -> None:
+        """Start with an empty ledger."""
+        self.home = Path(mkdtemp(prefix="loop-"))
+        shutil.copy(self.template, self.home / "ledger.db")
+        self.serving, self.registry = Mortal(), InMemoryRegistry()
+        bindings = {"serving": self.serving, "registry": self.registry}
+        url = f"sqlite:///{self.home}/ledger.db"
+        self.platform = Platform(Environment("test", self.home, bindings, url, None, self.home))
+        self.now = datetime(2011, 3, 1, tzinfo=UTC)
+        self.keys = self.versions = self.asked = 0
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        if hasattr(self, "home"):
+            self.platform.close()
+            shutil.rmtree(self.home)
+
+    @rule(minutes=st.sampled_from([1, 10, 61, 24 * 60]))
+    def time_passes(self, minutes: int) -> None:
+        """Move the clock."""
+        self.now += timedelta(minutes=minutes)
+
+    @rule(force=st.booleans(), repeat=st.booleans())
+    def cycle_is_opened(self, force: bool, repeat: bool) -> None:
+        """Drift alarms, or a tick is repeated."""
+        self.keys += 0 if repeat else 1
+        self._try(
+            cycles.open_cycle, self.platform.ledger, REF, MODEL.drift, "drift", str(self.keys), self.now, force=force
+        )
+
+    @rule(passed=st.booleans())
+    def version_is_rolled_out(self, passed: bool) -> None:
+        """The open cycle trains a version, its gates judge, and the rollout starts where they let it."""
+        for cycle in cycles.open_cycles(self.platform.ledger):
+            version = self._published(cycle.cycle_id)
+            reading = READING if passed else GateReading("AtLeast(auc)", 1, 0.6, 0.65, passed=False, detail="")
+            if gates.version_of_cycle(self.platform.ledger, REF, cycle.cycle_id) is None:
+                gates.record_verdict(self.platform.ledger, REF, cycle.cycle_id, version, Verdict((reading,)), self.now)
+            self._try(rollouts.start, self.platform, REF, MODEL, version, cycle.cycle_id, self.now)
+
+    @rule(state=st.sampled_from(["rejected", "failed"]))
+    def run_fails(self, state: str) -> None:
+        """The open cycle's run has failed for good."""
+        for cycle in cycles.open_cycles(self.platform.ledger):
+            cycles.close_cycle(self.platform.ledger, cycle.cycle_id, state, "run", self.now)
+
+    @precondition(lambda self: self.platform.serving._states)
+    @rule(slow=st.booleans(), count=st.sampled_from([2, 30]))
+    def requests_come(self, slow: bool, count: int) -> None:
+        """Customers ask; ``slow`` slows every answer down."""
+        scores = dict.fromkeys((v.version for v in self.registry.versions(REF.dotted)), 0.5)
+        for _ in range(count):
+            self.asked += 1
+            self.serving.answer(REF.dotted, str(self.asked), scores, 80.0 if slow else 1.0)
+
+    @rule()
+    def sensor_ticks(self) -> None:
+        """Every rollout takes a step."""
+        for record in rollouts.active(self.platform.ledger):
+            self._try(rollouts.step, self.platform, MODEL, record.rollout_id, self.now)
+
+    @rule(on=st.booleans())
+    def switch_is_turned(self, on: bool) -> None:
+        """A person freezes or thaws."""
+        (freezes.freeze if on else freezes.thaw)(self.platform.ledger, REF, "ada", "why", self.now)
+
+    @rule(on=st.booleans())
+    def rollout_is_held(self, on: bool) -> None:
+        """A person holds or resumes."""
+        self._try(rollouts.hold if on else rollouts.resume, self.platform.ledger, REF, "ada", "why", self.now)
+
+    @rule()
+    def person_rolls_back(self) -> None:
+        """One step back at once."""
+        before = deployments.deployment(self.platform.ledger, REF)
+        ran = rollouts.running(self.platform.ledger, REF)
+        after = self._try(deployments.roll_back, self.platform, REF, "bob", "why", self.now)
+        if after is not None:
+            assert after.candidate is None
+            assert (after.stable.version != before.stable.version) == (ran is None)
+
+    @rule()
+    def killed_at_the_next_apply(self) -> None:
+        """Whatever comes next dies between database and endpoint."""
+        self.serving.dies = 1
+
+    @invariant()
+    def at_most_one_open_cycle_and_one_rollout(self) -> None:
+        """Of a model."""
+        assert len(cycles.open_cycles(self.platform.ledger)) <= 1
+        assert len(rollouts.active(self.platform.ledger)) <= 1
+
+    @invariant()
+    def a_candidate_answers_only_in_a_rollout(self) -> None:
+        """And with exactly that rollout's version and percent."""
+        live = deployments.deployment(self.platform.ledger, REF)
+        record = rollouts.running(self.platform.ledger, REF)
+        if live is None or live.candidate is None:
+            assert record is None or record.step == -1
+        else:
+            assert record is not None
+            assert (live.candidate.version, live.percent) == (record.version, record.percent)
+
+    @invariant()
+    def nothing_went_live_unjudged(self) -> None:
+        """Each version that answers passed its gates."""
+        live = deployments.deployment(self.platform.ledger, REF)
+        for served in (live.stable, live.candidate) if live else ():
+            assert served is None or gates.require_passed(self.platform.ledger, REF, served.version)
+
+    @invariant()
+    def endpoint_and_aliases_follow_the_database(self) -> None:
+        """As soon as a change was carried out to its end."""
+        live = deployments.deployment(self.platform.ledger, REF)
+        if live is not None and live.applied == live.generation:
+            assert self.serving.observe(REF.dotted).generation == live.generation
+            assert self.registry.by_alias(REF.dotted, "champion").version == live.stable.version
+            candidate = self.registry.by_alias(REF.dotted, "candidate")
+            assert (candidate and candidate.version) == (live.candidate and live.candidate.version)
+
+    @invariant()
+    def the_ledger_alone_knows_what_is_live(self) -> None:
+        """And can tell all of it."""
+        live = deployments.deployment(self.platform.ledger, REF)
+        if live is not None:
+            account = live_at(self.platform.ledger, REF, self.now)
+            assert (account.stable, account.candidate, account.percent, account.generation) == (
+                live.stable, live.candidate, live.percent, live.generation,
+            )  # fmt: skip
+            assert account.why
+        assert all(told.text for told in story(self.platform.ledger, REF))
+
+    def _published(self, cycle: str) -> str:
+        known = [v for v in self.registry.versions(REF.dotted) if v.tags.get("key") == cycle]
+        if known:
+            return known[0].version
+        self.versions += 1
+        package = self.home / "built" / str(self.versions)
+        package.mkdir(parents=True)
+        package.joinpath("manifest.json").write_text("{}")
+        return self.registry.publish(Publication(REF.dotted, package, None, None, tags={"key": cycle})).version
+
+    @staticmethod
+    def _try(action, *args, **kwargs):
+        try:
+            return action(*args, **kwargs)
+        except (Refused, NotFound, StoreUnavailable):
+            return None
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate one ledger, of which each example takes a copy."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    ledger = Ledger.open(f"sqlite:///{path}")
+    with ledger.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    ledger.close()
+    return path
+
+
+def test_the_loop_keeps_its_word(template):
+    """Thirty lives of up to forty events each."""
+    TheLoop.template = template
+    lives = settings(
+        max_examples=30,
+        stateful_step_count=40,
+        derandomize=True,  # the same lives at each run, so that a red build is the change's fault
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(TheLoop, settings=lives)

@@ -1,0 +1,68 @@
+"""The prediction log of a step becomes two sides' traffic."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from platform_core.loop.traffic import compare, figures, of
+
+
+def log(*rows: tuple[str, int, float, float | None]) -> pa.Table:
+    """Make a log of (version, status, latency, score)."""
+    names = ("version", "status", "latency_ms", "score")
+    types = (pa.string(), pa.int32(), pa.float64(), pa.float64())
+    return pa.table({name: pa.array([r[i] for r in rows], types[i]) for i, name in enumerate(names)})
+
+
+class Log:
+    """A serving whose cursor is a row number; it counts how many rows were read."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self.read = 0
+
+    def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
+        """Return rows after a cursor."""
+        rows = self.table.slice(int(after or 0))
+        self.read += rows.num_rows
+        return rows, str(self.table.num_rows)
+
+
+def test_errors_are_requests_without_a_score():
+    """They count as requests, and their latency as well."""
+    found = of(log(("1", 200, 2.0, 0.5), ("1", 503, 9.0, None), ("2", 200, 1.0, 0.1)), "1")
+    assert (found.requests, found.errors) == (2, 1)
+    assert found.latency_ms.tolist() == [2.0, 9.0]
+    assert found.scores.tolist() == [0.5]
+
+
+def test_the_callers_own_mistakes_count_neither_way():
+    """A 404 is no error of the version, and no request that would make it enough."""
+    found = of(log(("1", 404, 1.0, None), ("1", 400, 1.0, None), ("1", 200, 1.0, 0.5)), "1")
+    assert (found.requests, found.errors, len(found.latency_ms)) == (1, 0, 1)
+
+
+def test_no_traffic_is_nothing_and_not_an_error():
+    """Of an empty log, and of a version that answered nothing."""
+    for table in (log(), log(("2", 200, 1.0, 0.1))):
+        found = of(table, "1")
+        assert (found.requests, found.errors, len(found.latency_ms), len(found.scores)) == (0, 0, 0, 0)
+        assert figures(found) == {"requests": 0, "errors": 0}
+
+
+def test_figures_are_short():
+    """What the ledger keeps of a step."""
+    found = of(log(*[("1", 200, float(ms), 0.25) for ms in range(1, 101)], ("1", 500, 7.0, None)), "1")
+    assert figures(found) == {"requests": 101, "errors": 1, "p99_ms": pytest.approx(99.0, abs=0.5), "mean_score": 0.25}
+
+
+@pytest.mark.parametrize(("enough", "stable", "read"), [(2, 2, 5), (3, 4, 15)])
+def test_the_whole_rollout_stands_in_where_the_step_has_too_little_stable_traffic(enough, stable, read):
+    """Otherwise only the step's rows are read."""
+    rows = [("2", 200, 1.0, 0.9)] * 3
+    old = [("1", 200, 1.0, 0.5)] * 2 + [("2", 200, 1.0, 0.1)] * 3
+    serving = Log(log(*old, *old, *rows, *[("1", 200, 1.0, 0.5)] * 2))
+    compared = compare(serving, "m", ("2", "1"), ("10", "5"), enough)
+    assert (compared.candidate.requests, compared.stable.requests) == (3, stable)
+    assert (serving.read, compared.cursor) == (read, "15")
