@@ -56,5 +56,5 @@ class EventSource(Vendor):
             ``_malformed`` (string). A row with too few or too many fields has nulls under the header's names.
 
         Raises:
-            ContractBroken: the content is no table at all.
+            ContractBroken: the content is no table at all. NotFound: it is gone, or another by now.
         """

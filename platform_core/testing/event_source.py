@@ -1,0 +1,111 @@
+"""Holds an event source to its promises.
+
+Subclass ``EventSourceKit`` and give two fixtures: ``events``, the source, and ``deliver``, which brings content to it
+as the world outside does. Content is CSV with a header line; a vendor whose content looks otherwise translates it.
+"""
+
+from __future__ import annotations
+
+import abc
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from platform_core.contracts.event_source import Arrival, EventSource
+from platform_core.errors import ContractBroken
+
+MORNING = datetime(2020, 1, 2, 6, tzinfo=UTC)
+ROWS = b'id,name\n1,"a, ""b"""\n2,\n,\n3,x,too many\n4\n5,"two\nlines"\n6,z\n'
+
+
+class Delivery(abc.ABC):
+    """Brings content to a source."""
+
+    @abc.abstractmethod
+    def whole(self, source: str, name: str, content: bytes, arrived_at: datetime) -> None:
+        """Deliver content that is complete."""
+
+    @abc.abstractmethod
+    def unfinished(self, source: str, name: str, content: bytes) -> None:
+        """Begin to deliver content."""
+
+    @abc.abstractmethod
+    def holds(self, source: str, name: str) -> bool:
+        """Say whether the content is still where it was delivered."""
+
+
+def new_source() -> str:
+    """Name a source that no test has used."""
+    return f"kit/{uuid.uuid4().hex}"
+
+
+class EventSourceKit:
+    """One test a promise."""
+
+    def test_1_arrivals_come_oldest_first_each_content_once(self, events: EventSource, deliver: Delivery) -> None:
+        """Known ones are left out, the same content under two names is one, and ``limit`` takes the oldest."""
+        source = new_source()
+        for hours, name in ((2, "b"), (0, "c"), (1, "a")):
+            deliver.whole(source, name, b"id\n" + name.encode(), MORNING + timedelta(hours=hours))
+        deliver.whole(source, "again", b"id\nb", MORNING + timedelta(hours=9))
+        found = events.arrivals(source)
+        assert [a.arrived_at for a in found] == [MORNING + timedelta(hours=h) for h in range(3)]
+        assert _ids(events.arrivals(source, known={found[1].arrival_id})) == [found[0].arrival_id, found[2].arrival_id]
+        assert _ids(events.arrivals(source, known=[found[0].arrival_id], limit=1)) == [found[1].arrival_id]
+        other = new_source()
+        deliver.whole(other, "elsewhere", b"id\nb", MORNING)
+        assert _ids(events.arrivals(other)) == [found[2].arrival_id]
+
+    def test_2_every_row_is_read_as_text_with_its_line(self, events: EventSource, deliver: Delivery) -> None:
+        """Nothing is dropped: rows with too few or too many fields come with their raw text, in their place."""
+        rows = events.read(*_delivered(events, deliver, ROWS)).to_pydict()
+        assert rows["_line"] == [2, 3, 4, 5, 6, 7, 9]
+        assert rows["id"] == ["1", "2", None, None, None, "5", "6"]
+        assert rows["name"] == ['a, "b"', None, None, None, None, "two\nlines", "z"]
+        assert rows["_malformed"] == [None, None, None, "3,x,too many", "4", None, None]
+
+    def test_2_columns_are_text_whatever_they_hold(self, events: EventSource, deliver: Delivery) -> None:
+        """Numbers keep their zeros, and a header alone is a table without rows."""
+        rows = events.read(*_delivered(events, deliver, b"id,n\n007,1.50\n"))
+        assert rows.select(["id", "n"]).to_pylist() == [{"id": "007", "n": "1.50"}]
+        none = events.read(*_delivered(events, deliver, b"id,n\n"))
+        assert (len(none), none.schema) == (0, rows.schema)
+        assert [str(field.type) for field in rows.schema] == ["string", "string", "int64", "string"]
+
+    def test_3_reading_does_not_consume(self, events: EventSource, deliver: Delivery) -> None:
+        """An arrival is listed and read as often as one likes."""
+        source, arrival = _delivered(events, deliver, ROWS)
+        assert events.read(source, arrival).equals(events.read(source, arrival))
+        assert events.arrivals(source) == [arrival]
+
+    def test_4_what_is_being_written_is_not_listed(self, events: EventSource, deliver: Delivery) -> None:
+        """Content is there when it is whole."""
+        source = new_source()
+        deliver.unfinished(source, "a", b"id\n1")
+        assert not events.arrivals(source)
+        deliver.whole(source, "a", b"id\n1\n2\n", MORNING)
+        assert len(events.arrivals(source)) == 1
+
+    def test_5_nothing_came(self, events: EventSource) -> None:
+        """A source that nobody delivered to has no arrivals."""
+        assert list(events.arrivals(new_source())) == []
+
+    def test_6_what_is_no_table_is_refused_and_kept(self, events: EventSource, deliver: Delivery) -> None:
+        """Content that is empty, no text, or names a column twice raises, and stays."""
+        for content in (b"\n", b"id,name\n\xff\xfe,1\n", b"id,id\n1,2\n"):
+            source, arrival = _delivered(events, deliver, content)
+            with pytest.raises(ContractBroken, match="day"):
+                events.read(source, arrival)
+            assert events.arrivals(source) == [arrival]
+            assert deliver.holds(source, "day")
+
+
+def _ids(arrivals: object) -> list[str]:
+    return [arrival.arrival_id for arrival in arrivals]  # type: ignore[attr-defined]
+
+
+def _delivered(events: EventSource, deliver: Delivery, content: bytes) -> tuple[str, Arrival]:
+    source = new_source()
+    deliver.whole(source, "day", content, MORNING)
+    return source, events.arrivals(source)[0]

@@ -1,0 +1,100 @@
+"""An event source in memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import PrivateAttr
+
+from platform_core.contracts.event_source import MALFORMED, Arrival, EventSource
+from platform_core.errors import ContractBroken, NotFound
+from platform_core.names import LINE
+from platform_core.testing.event_source import Delivery
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was delivered."""
+
+    name: str
+    data: bytes
+    arrived_at: datetime
+
+    @property
+    def arrival(self) -> Arrival:
+        """Name it by its content."""
+        return Arrival(hashlib.sha256(self.data).hexdigest(), self.name, self.arrived_at)
+
+
+class InMemoryEventSource(EventSource):
+    """CSV content in a list; ``contents`` is filled by ``InMemoryDelivery``."""
+
+    _held: dict[str, list[Content]] = PrivateAttr(default_factory=dict)
+
+    def contents(self, source: str) -> list[Content]:
+        """Return what was delivered to a source."""
+        return self._held.setdefault(source, [])
+
+    def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
+        """List contents by time."""
+        found: dict[str, Arrival] = {}
+        for content in sorted(self.contents(source), key=lambda c: (c.arrived_at, c.name)):
+            found.setdefault(content.arrival.arrival_id, content.arrival)
+        return [arrival for arrival in found.values() if arrival.arrival_id not in known][:limit]
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        """Read a content."""
+        for content in self.contents(source):
+            if content.arrival == arrival:
+                return read_csv(content)
+        raise NotFound(f"{arrival.name} is gone", "list arrivals again")
+
+
+class InMemoryDelivery(Delivery):
+    """Puts content into an ``InMemoryEventSource``."""
+
+    def __init__(self, events: InMemoryEventSource) -> None:
+        self.events = events
+
+    def whole(self, source: str, name: str, content: bytes, arrived_at: datetime) -> None:
+        """Add to the list."""
+        self.events.contents(source).append(Content(name, content, arrived_at))
+
+    def unfinished(self, source: str, name: str, content: bytes) -> None:
+        """Keep it out of the list."""
+
+    def holds(self, source: str, name: str) -> bool:
+        """Look for the name."""
+        return name in {content.name for content in self.events.contents(source)}
+
+
+def read_csv(content: Content) -> pa.Table:
+    """Read rows by the standard library."""
+    import pyarrow as pa
+
+    try:
+        reader = csv.reader(io.StringIO(content.data.decode(), newline=""))
+    except UnicodeDecodeError as error:
+        raise ContractBroken(f"{content.name} is no text", "write UTF-8") from error
+    header = next(reader, [])
+    if not header or len(set(header)) < len(header):
+        raise ContractBroken(f"{content.name} has no header of distinct names", "write one")
+    columns: dict[str, list[str | int | None]] = {name: [] for name in [*header, LINE, MALFORMED]}
+    line = reader.line_num + 1
+    for row in reader:
+        fits = len(row) == len(header)
+        fields = [field or None for field in row] if fits else [None] * len(header)
+        for name, value in zip(columns, [*fields, line, None if fits else ",".join(row)], strict=True):
+            columns[name].append(value)
+        line = reader.line_num + 1
+    types = {name: pa.int64() if name == LINE else pa.string() for name in columns}
+    return pa.table(columns, schema=pa.schema(types))

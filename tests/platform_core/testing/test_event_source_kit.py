@@ -1,0 +1,153 @@
+"""The event source's kit passes the fake and catches a mutant for each promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from platform_core.contracts.event_source import Arrival
+from platform_core.errors import ContractBroken
+from platform_core.testing.event_source import MORNING, EventSourceKit
+from platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource
+from platform_core.testing.mutants import assert_catches
+
+
+class TestInMemoryEventSource(EventSourceKit):
+    """The fake keeps every promise."""
+
+    @pytest.fixture
+    def events(self) -> InMemoryEventSource:
+        """Make a source."""
+        return InMemoryEventSource()
+
+    @pytest.fixture
+    def deliver(self, events: InMemoryEventSource) -> InMemoryDelivery:
+        """Deliver into it."""
+        return InMemoryDelivery(events)
+
+
+class NewestFirst(InMemoryEventSource):
+    """Breaks promise 1: the newest come first."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        return super().arrivals(source, *args, **how)[::-1]
+
+
+class ContentTwice(InMemoryEventSource):
+    """Breaks promise 1: the same content under another name is another arrival."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        return sorted((c.arrival for c in self.contents(source)), key=lambda a: a.arrived_at)
+
+
+class NamesAreIds(InMemoryEventSource):
+    """Breaks promise 1: an arrival is known by its name."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        return [replace(a, arrival_id=a.name) for a in super().arrivals(source, *args, **how)]
+
+
+class DropsOddRows(InMemoryEventSource):
+    """Breaks promise 2: rows with too many or too few fields are dropped."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        rows = super().read(source, arrival)
+        return rows.filter(pc.is_null(rows["_malformed"]))
+
+
+class CountsRows(InMemoryEventSource):
+    """Breaks promise 2: the line is the number of the row."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        rows = super().read(source, arrival)
+        at = rows.column_names.index("_line")
+        return rows.set_column(at, "_line", pa.array(range(2, len(rows) + 2), pa.int64()))
+
+
+class GuessesTypes(InMemoryEventSource):
+    """Breaks promise 2: numbers are read as numbers."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        rows = super().read(source, arrival)
+        return rows.set_column(0, "id", pc.cast(rows["id"], pa.int64()))
+
+
+class Consumes(InMemoryEventSource):
+    """Breaks promise 3: what was read is gone."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        rows = super().read(source, arrival)
+        self.contents(source).clear()
+        self.contents(source).append(Content("rest", b"id,name\n", MORNING))
+        return rows
+
+
+class EagerDelivery(InMemoryDelivery):
+    """Breaks promise 4: unfinished content is listed."""
+
+    def unfinished(self, source: str, name: str, content: bytes) -> None:
+        self.whole(source, name, content, MORNING)
+
+
+class AlwaysSomething(InMemoryEventSource):
+    """Breaks promise 5: a source has an arrival before anything came."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        return super().arrivals(source, *args, **how) or [Arrival("x", "x", MORNING)]
+
+
+class ReadsAnything(InMemoryEventSource):
+    """Breaks promise 6: what is no table reads as an empty one."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        try:
+            return super().read(source, arrival)
+        except ContractBroken:
+            return pa.table({})
+
+
+class ThrowsAway(InMemoryEventSource):
+    """Breaks promise 6: what is refused is removed."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        try:
+            return super().read(source, arrival)
+        except ContractBroken:
+            self.contents(source).clear()
+            raise
+
+
+ARRIVALS, TEXT = "test_1_arrivals_come_oldest_first_each_content_once", "test_2_every_row_is_read_as_text_with_its_line"
+
+
+@pytest.mark.parametrize(
+    ("mutant", "test"),
+    [
+        (NewestFirst, ARRIVALS),
+        (ContentTwice, ARRIVALS),
+        (NamesAreIds, ARRIVALS),
+        (DropsOddRows, TEXT),
+        (CountsRows, TEXT),
+        (GuessesTypes, "test_2_columns_are_text_whatever_they_hold"),
+        (Consumes, "test_3_reading_does_not_consume"),
+        (ReadsAnything, "test_6_what_is_no_table_is_refused_and_kept"),
+        (ThrowsAway, "test_6_what_is_no_table_is_refused_and_kept"),
+    ],
+)
+def test_the_kit_catches(mutant: type[InMemoryEventSource], test: str) -> None:
+    """A source that breaks one promise fails that promise's test."""
+    events = mutant()
+    assert_catches(EventSourceKit, test, events=events, deliver=InMemoryDelivery(events))
+
+
+def test_the_kit_catches_what_lists_too_early() -> None:
+    """A source that lists unfinished content, or content that never came, fails those promises' tests."""
+    events = InMemoryEventSource()
+    unfinished = "test_4_what_is_being_written_is_not_listed"
+    assert_catches(EventSourceKit, unfinished, events=events, deliver=EagerDelivery(events))
+    assert_catches(EventSourceKit, "test_5_nothing_came", events=AlwaysSomething())
