@@ -87,7 +87,7 @@ class PredictionLog:
         number = current.number + 1 if current else 0
         folder = log_folder(self._root, model)
         folder.mkdir(parents=True, exist_ok=True)
-        segment = self._open[model] = _Segment(folder / f"{self._worker}-{number}{SUFFIX}", number)
+        segment = self._open[model] = _Segment(folder / f"{self._worker}-{number:06}{SUFFIX}", number)
         if current is not None:
             self._full.append(current)
         return segment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,9 +9,9 @@ from platform_core.contracts.serving import DesiredState, Served
 from platform_core.errors import NotFound
 from platform_core.runtime.models import LoadedModel, load_model
 from platform_core.runtime.recipe import Recipe
+from platform_core.runtime.split import Split
 
 Role = Literal["stable", "candidate"]
-_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +27,6 @@ class Version:
         """Load and warm a version; see ``load_model`` for what it raises."""
         model = load_model(served.package)
         return cls(served, model, Recipe(model.manifest))
-
-
-class Split:
-    """Sends a fixed share of an endpoint's keys to the candidate.
-
-    A key's bucket depends on the model's name and the key alone: the same key always meets the same fate, and the keys
-    of a smaller percent are among those of a larger one.
-    """
-
-    def __init__(self, model: str, percent: int) -> None:
-        self.percent = percent
-        salt = hashlib.blake2b(model.encode(), digest_size=16).digest()
-        self._hash = hashlib.blake2b(digest_size=8, salt=salt)
-
-    def takes(self, key: str) -> bool:
-        """Say whether the key goes to the candidate."""
-        hashed = self._hash.copy()
-        hashed.update(key.encode())
-        return int.from_bytes(hashed.digest(), "big") % _BUCKETS < self.percent * (_BUCKETS // 100)
 
 
 @dataclass(frozen=True, slots=True)

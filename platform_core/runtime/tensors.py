@@ -31,7 +31,7 @@ _NUMPY: dict[str, str] = {
     "FP64": "<f8",
 }
 _OF_KIND: dict[str, set[type]] = {"B": {bool}, "I": {int}, "U": {int}, "F": {float, int}}
-_TYPES = {TEXT: {str, NoneType}, **{name: _OF_KIND[name[0]] | {NoneType} for name in _NUMPY}}
+_TYPES: dict[str, set[type]] = {TEXT: {str, NoneType}, **{name: _OF_KIND[name[0]] | {NoneType} for name in _NUMPY}}
 _LIMITS = {
     name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for name, dtype in _NUMPY.items() if "INT" in name
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,28 +10,41 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import PrivateAttr
 
 from platform_core.contracts.serving import CANARY, DesiredState, ObservedState, Served, Serving
+from platform_core.errors import Unsupported
+from platform_core.runtime.split import Split
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class InMemoryServing(Serving):
-    """Keeps desired states and the prediction log in lists; ``answer`` plays a request."""
+    """Keeps states and the prediction log in memory; ``answer`` plays a request.
+
+    Packages are not read, but a folder that holds no manifest counts as one that cannot be loaded.
+    """
 
     can: ClassVar[frozenset[str]] = frozenset({CANARY})
     _states: dict[str, DesiredState] = PrivateAttr(default_factory=dict)
+    _asked: dict[str, int] = PrivateAttr(default_factory=dict)
+    _seen: dict[str, ObservedState] = PrivateAttr(default_factory=dict)
     _log: dict[str, list[dict[str, Any]]] = PrivateAttr(default_factory=dict)
 
     def apply(self, state: DesiredState) -> None:
-        """Take a state, unless a newer one is there."""
-        known = self._states.get(state.model)
-        if known is None or state.generation >= known.generation:
+        """Take a state, unless a newer one is there or a version cannot be loaded."""
+        if state.candidate and CANARY not in self.can:
+            raise Unsupported("this vendor cannot split traffic", "roll out to everybody at once")
+        if state.generation < self._asked.get(state.model, state.generation):
+            return
+        self._asked[state.model] = state.generation
+        problem = _problem(state)
+        if not problem:
             self._states[state.model] = state
+        live = self._states.get(state.model)
+        self._seen[state.model] = ObservedState(live.generation if live else None, live is not None, problem)
 
     def observe(self, model: str) -> ObservedState:
         """Say which generation answers."""
-        state = self._states.get(model)
-        return ObservedState(state.generation if state else None, ready=state is not None)
+        return self._seen.get(model, ObservedState(None, ready=False))
 
     def endpoint(self, model: str) -> str:
         """Return a URL that nobody answers."""
@@ -42,63 +54,47 @@ class InMemoryServing(Serving):
         """Return logged rows; the cursor is how many there were."""
         import pyarrow as pa
 
+        from platform_core.runtime.log_table import schema
+
         rows = self._log.get(model, [])
-        return pa.Table.from_pylist(rows[int(after or 0) :], schema=_schema()), str(len(rows))
+        return pa.Table.from_pylist(rows[int(after or 0) :], schema=schema()), str(len(rows))
 
     def answer(
-        self, model: str, key: str, scores: Mapping[str, float | None], latency_ms: float = 1.0, status: int = 200
+        self,
+        model: str,
+        key: str,
+        scores: Mapping[str, float | None],
+        latency_ms: float = 1.0,
+        features: Mapping[str, float | str | None] | None = None,
     ) -> Served:
         """Answer one entity with its version's score and log it; a version without a score fails with 500."""
         state = self._states[model]
-        chosen = state.stable
-        if state.candidate is not None and _bucket(key) < state.percent:
-            chosen = state.candidate
-        score = scores.get(chosen.version) if status == 200 else None
-        now = datetime.now(UTC)
+        split = state.candidate is not None and Split(model, state.percent).takes(key)
+        chosen = state.candidate if split and state.candidate else state.stable
+        score, now = scores.get(chosen.version), datetime.now(UTC)
         log = self._log.setdefault(model, [])
         log.append(
             {
-                "request_id": str(len(log)),
+                "request_id": f"{model}-{len(log)}",
                 "row": 0,
                 "event_time": now,
                 "logged_at": now,
                 "version": chosen.version,
                 "cycle": chosen.cycle,
-                "role": "stable" if chosen is state.stable else "candidate",
-                "status": status if status != 200 or score is not None else 500,
+                "role": "candidate" if split else "stable",
+                "status": 500 if score is None else 200,
                 "latency_ms": latency_ms,
                 "score": score,
                 "keys": json.dumps({"entity": key}),
-                "features": "{}",
+                "features": json.dumps(features or {}),
                 "missing": [],
             }
         )
         return chosen
 
 
-def _bucket(key: str) -> int:
-    """Place a key among 100 buckets, the same for ever."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % 100
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    instant = pa.timestamp("us", tz="UTC")
-    return pa.schema(
-        {
-            "request_id": pa.string(),
-            "row": pa.int32(),
-            "event_time": instant,
-            "logged_at": instant,
-            "version": pa.string(),
-            "cycle": pa.string(),
-            "role": pa.string(),
-            "status": pa.int32(),
-            "latency_ms": pa.float64(),
-            "score": pa.float64(),
-            "keys": pa.string(),
-            "features": pa.string(),
-            "missing": pa.list_(pa.string()),
-        }
-    )
+def _problem(state: DesiredState) -> str:
+    for served in (state.stable, state.candidate):
+        if served and served.package.is_dir() and not served.package.joinpath("manifest.json").exists():
+            return f"generation {state.generation}: {served.package} holds no package"
+    return ""

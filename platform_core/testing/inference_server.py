@@ -1,0 +1,62 @@
+"""Starts the inference server as a process of its own, for tests that need the real one."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 60.0
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def inference_server(environment: Path, port: int, workers: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the server of an environment file until the block ends; it has looked at every desired state by then.
+
+    The process leads a group of its own, so that a test may kill it with all its workers.
+    """
+    command = [sys.executable, "-m", "platform_core.runtime", "--environment", str(environment)]
+    process = subprocess.Popen([*command, "--workers", str(workers)], start_new_session=True)
+    try:
+        _wait_until_ready(process, port)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        if _is_ready(port):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"the inference server is not ready on port {port} (exit status {process.poll()})")
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,76 @@
+"""Small model packages for tests: written in a millisecond, loaded by the real server."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ENTITY = "customer_id"
+AMOUNT = "amount"
+"""The request feature of ``write_package``'s models."""
+
+
+class Constant:
+    """An estimator that always answers the same, and fails when the first feature is negative."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def predict_proba(self, x: Any) -> NDArray[Any]:
+        """Return (rows, 2) probabilities.
+
+        Raises:
+            ValueError: an amount is negative.
+        """
+        import numpy as np
+
+        if (x[:, 0] < 0).any():
+            raise ValueError("a negative amount")
+        return np.tile([1 - self.probability, self.probability], (len(x), 1))
+
+
+class Column:
+    """An estimator whose probability is a column of the matrix: it shows what the model was given."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def predict_proba(self, x: Any) -> NDArray[Any]:
+        """Return (rows, 2), the column at the right."""
+        import numpy as np
+
+        return np.column_stack([1 - x[:, self.position], x[:, self.position]])
+
+
+def write_package(
+    folder: Path, estimator: Any, views: Sequence[ViewField] = (), *, threshold: float = 0.5, cycle: str = "cycle"
+) -> Path:
+    """Write a package whose model takes ``amount`` from the request and the features of ``views`` online.
+
+    A feature named ``country`` is a category with the vocabulary DE, GB.
+    """
+    folder.mkdir(parents=True)
+    folder.joinpath("model.pkl").write_bytes(pickle.dumps(estimator))
+    online = [FeatureField(name, "online", name == "country") for view in views for name in view.features]
+    entities = dict.fromkeys([ENTITY, *(view.entity for view in views)])
+    Manifest(
+        model="kit.model",
+        kind="pickle",
+        file="model.pkl",
+        features=[FeatureField(AMOUNT, "request"), *online],
+        views=list(views),
+        entities=list(entities),
+        vocabulary={field.name: ["DE", "GB"] for field in online if field.category},
+        threshold=threshold,
+        training_set="training-set",
+        cycle=cycle,
+        parity=Parity(0, 0.0, "a model for tests is served as it is"),
+    ).save(folder)
+    return folder

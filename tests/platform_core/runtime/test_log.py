@@ -1,0 +1,177 @@
+"""The prediction log: nothing whole is lost, nothing torn is read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from platform_core.errors import ContractBroken
+from platform_core.runtime.log import PredictionLog, Record, log_folder, read
+from platform_core.runtime.log_table import read_after, schema
+
+MODEL = "retail.cancellations"
+
+
+def record(request_id="r", rows=1, **changes):
+    """Make a record of some rows."""
+    whole = Record(
+        request_id=request_id,
+        event_time_us=1_000_000,
+        logged_at_us=2_000_000,
+        version="3",
+        cycle="c",
+        role="stable",
+        status=200,
+        latency_ms=0.5,
+        scores=[n / 10 for n in range(rows)],
+        keys=[f'{{"customer_id":{n}}}' for n in range(rows)],
+        features=['{"amount":1.0}'] * rows,
+        missing=[[] for _ in range(rows)],
+    )
+    return msgspec.structs.replace(whole, **changes)
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Give a log with one worker."""
+    opened = PredictionLog(tmp_path, "w")
+    yield opened
+    opened.close()
+
+
+def the_file(tmp_path):
+    """Return the only segment."""
+    (file,) = log_folder(tmp_path, MODEL).iterdir()
+    return file
+
+
+def test_a_record_comes_back_as_rows(tmp_path, log):
+    """One row an entity, in the columns of the serving contract."""
+    log.write(MODEL, record("a", rows=2, missing=[["v"], []]))
+    log.write(MODEL, record("b", status=500, scores=None))
+    table, _ = read_after(tmp_path, MODEL, None)
+    assert table.schema == schema()
+    rows = table.to_pylist()
+    assert [(r["request_id"], r["row"], r["score"], r["status"], r["missing"]) for r in rows] == [
+        ("a", 0, 0.0, 200, ["v"]),
+        ("a", 1, 0.1, 200, []),
+        ("b", 0, None, 500, []),
+    ]
+    assert [json.loads(r["keys"]) for r in rows] == [{"customer_id": 0}, {"customer_id": 1}, {"customer_id": 0}]
+    assert rows[0]["event_time"].isoformat() == "1970-01-01T00:00:01+00:00"
+    assert rows[0]["logged_at"].isoformat() == "1970-01-01T00:00:02+00:00"
+
+
+def test_nothing_logged_is_an_empty_table(tmp_path):
+    """A model that nobody asked has no rows, and a cursor all the same."""
+    table, cursor = read_after(tmp_path, MODEL, None)
+    assert (table.num_rows, table.schema) == (0, schema())
+    assert read_after(tmp_path, MODEL, cursor)[0].num_rows == 0
+
+
+def test_a_log_cut_anywhere_gives_every_whole_record(tmp_path, log):
+    """Three records cut at each byte: those that are whole are read, and the cursor waits before the torn one."""
+    ends = []
+    for n in range(3):
+        log.write(MODEL, record(f"r{n}"))
+        ends.append(the_file(tmp_path).stat().st_size)
+    data = the_file(tmp_path).read_bytes()
+    cut = tmp_path / "cut"
+    for size in range(len(data) + 1):
+        cut.write_bytes(data[:size])
+        whole = [end for end in ends if end <= size]
+        records, offset = read(cut)
+        assert [r.request_id for r in records] == [f"r{n}" for n in range(len(whole))]
+        assert offset == (whole[-1] if whole else 0)
+
+
+def test_a_torn_record_in_the_middle_is_stepped_over(tmp_path, log):
+    """Whatever byte of the second record is wrong, the first and the third are read."""
+    sizes = [0]
+    for n in range(3):
+        log.write(MODEL, record(f"r{n}"))
+        sizes.append(the_file(tmp_path).stat().st_size)
+    data = the_file(tmp_path).read_bytes()
+    torn = tmp_path / "torn"
+    for place in range(sizes[1], sizes[2]):
+        torn.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        records, offset = read(torn)
+        assert [r.request_id for r in records] == ["r0", "r2"]
+        assert offset == len(data)
+
+
+def test_a_record_read_while_it_is_written_is_read_once(tmp_path, log):
+    """The cursor goes on where the last whole record ended."""
+    log.write(MODEL, record("r0"))
+    file = the_file(tmp_path)
+    first = file.read_bytes()
+    table, cursor = read_after(tmp_path, MODEL, None)
+    log.write(MODEL, record("r1"))
+    both = file.read_bytes()
+    file.write_bytes(both[: len(first) + 7])
+    half, cursor = read_after(tmp_path, MODEL, cursor)
+    file.write_bytes(both)
+    rest, cursor = read_after(tmp_path, MODEL, cursor)
+    assert [t["request_id"].to_pylist() for t in (table, half, rest)] == [["r0"], [], ["r1"]]
+
+
+def test_segments_roll(tmp_path):
+    """A full file is followed by the next; all of them are read in order."""
+    log = PredictionLog(tmp_path, "w", segment_bytes=200)
+    for n in range(40):
+        log.write(MODEL, record(f"r{n:02}"))
+        if n == 9:
+            log.sync()
+            log.sync()
+    log.close()
+    assert len(list(log_folder(tmp_path, MODEL).iterdir())) > 9
+    table, _ = read_after(tmp_path, MODEL, None)
+    assert table["request_id"].to_pylist() == [f"r{n:02}" for n in range(40)]
+
+
+def test_workers_and_models_have_files_of_their_own(tmp_path):
+    """One model's log holds every worker's records, and no other model's."""
+    logs = [PredictionLog(tmp_path, name) for name in ("w1", "w2")]
+    for number, log in enumerate(logs):
+        log.write(MODEL, record(f"r{number}"))
+        log.write("other.model", record("other"))
+        log.close()
+    table, _ = read_after(tmp_path, MODEL, None)
+    assert sorted(table["request_id"].to_pylist()) == ["r0", "r1"]
+
+
+def test_a_cursor_that_is_none(tmp_path):
+    """Somebody else's cursor is refused."""
+    with pytest.raises(ContractBroken, match="no cursor"):
+        read_after(tmp_path, MODEL, "17")
+
+
+def test_a_full_disk_leaves_no_torn_record(tmp_path):
+    """A record that does not fit is taken back whole, so that what fits later can be read."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, {str(tmp_path)!r})
+from platform_core.errors import StoreUnavailable
+from platform_core.runtime.log import PredictionLog, Record
+log = PredictionLog(Path({str(tmp_path)!r}), "w")
+def record(name, size):
+    return Record(name, 1, 1, "1", "c", "stable", 200, 0.1, [0.5], ["{{}}"], ["x" * size], [[]])
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+log.write("m", record("fits", 300))
+try:
+    log.write("m", record("not", 3000))
+except StoreUnavailable as error:
+    print("refused")
+log.write("m", record("again", 300))
+log.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "refused"
+    table, _ = read_after(tmp_path, "m", None)
+    assert table["request_id"].to_pylist() == ["fits", "again"]

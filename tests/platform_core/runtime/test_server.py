@@ -1,0 +1,64 @@
+"""The server as a command: what it imports, and what it says when it cannot start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"dagster", "pandas", "polars", "mlflow", "sklearn", "scipy", "lightgbm", "pyarrow", "sqlalchemy", "optuna"}
+
+
+def environment(folder, serving="vendor: local, root: {folder}/serving, port: 18080"):
+    """Write an environment file."""
+    file = folder / "environment.yaml"
+    file.write_text(f"""
+bindings:
+  serving: {{{serving.format(folder=folder)}}}
+  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
+""")
+    return file
+
+
+def run(*arguments):
+    """Run the command."""
+    command = [sys.executable, "-m", "platform_core.runtime", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_worker_imports_nothing_heavy(tmp_path):
+    """Bound and put together in a fresh interpreter, it has none of what training and Dagster need."""
+    code = f"""
+import os, sys
+os.environ["LOOPLINE_ENVIRONMENT"] = {str(environment(tmp_path))!r}
+from platform_core.runtime.server import create
+create()
+print(sorted({HEAVY!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_environment_that_is_none(tmp_path):
+    """A mistake is told in two lines, before any worker starts."""
+    done = run("--environment", str(tmp_path / "nothing.yaml"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 2
+    assert "nothing.yaml" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("serving", "words"),
+    [
+        ("vendor: local, root: {folder}", "port"),
+        ("vendor: local, root: {folder}, port: 18080, colour: red", "colour"),
+        ("vendor: nobody", "no vendor 'nobody'"),
+    ],
+)
+def test_a_binding_that_is_wrong(tmp_path, serving, words):
+    """File and line come with it."""
+    done = run("--environment", str(environment(tmp_path, serving)))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "environment.yaml:3" in done.stderr

@@ -1,0 +1,108 @@
+"""Triton's own HTTP client speaks with the server, in every way it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
+
+from platform_core.contracts.serving import DesiredState, Served
+from platform_core.runtime.states import write_desired
+from platform_core.testing.inference_server import free_port, inference_server
+from platform_core.testing.model_packages import Column, write_package
+
+MODEL = "retail.cancellations"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.InferenceServerClient]:
+    """Connect to a server with one model, whose probability is the amount."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    file = folder / "environment.yaml"
+    file.write_text(f"""
+bindings:
+  serving: {{vendor: local, root: "{folder}/serving", port: {port}}}
+  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
+""")
+    package = write_package(folder / "package", Column(0))
+    write_desired(folder / "serving", DesiredState(MODEL, 1, Served("1", package, "c-1")))
+    with inference_server(file, port):
+        connected = triton.InferenceServerClient(f"127.0.0.1:{port}")
+        yield connected
+        connected.close()
+
+
+def infer(client, values=(0.25, 0.75), binary=True, outputs=None, **more):
+    """Ask for two customers and return probabilities and labels."""
+    inputs = [triton.InferInput("customer_id", [2], "BYTES"), triton.InferInput("amount", [2], "FP64")]
+    inputs[0].set_data_from_numpy(np.array([b"a", "é".encode()], dtype=object), binary_data=binary)
+    inputs[1].set_data_from_numpy(np.array(values), binary_data=binary)
+    answer = client.infer(MODEL, inputs, outputs=outputs, **more)
+    return answer, answer.as_numpy("probability"), answer.as_numpy("label")
+
+
+def test_health(client):
+    """Server and model are live and ready, an unknown model is not."""
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready(MODEL)
+    assert client.is_model_ready(MODEL, "1")
+    assert not client.is_model_ready("nobody")
+    assert not client.is_model_ready(MODEL, "2")
+
+
+def test_metadata(client):
+    """The client can read what the server and the model say of themselves."""
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    assert client.get_model_metadata(MODEL)["parameters"]["stable_cycle"] == "c-1"
+    assert client.get_model_metadata(MODEL, "1")["versions"] == ["1"]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_inference(client, binary):
+    """Tensors as bytes or as JSON; the client's default asks for bytes back."""
+    answer, probability, label = infer(client, binary=binary, request_id="r1")
+    assert (probability.tolist(), probability.dtype) == ([0.25, 0.75], np.float64)
+    assert (label.tolist(), label.dtype) == ([0, 1], np.int64)
+    assert answer.get_response()["id"] == "r1"
+    assert answer.get_response()["parameters"] == {"version": "1", "cycle": "c-1", "role": "stable"}
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_requested_outputs(client, binary):
+    """Each output comes as it was asked for, and only those."""
+    _, probability, label = infer(client, outputs=[triton.InferRequestedOutput("label", binary_data=binary)])
+    assert probability is None
+    assert label.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_packed_requests_and_answers(client, coding):
+    """Both directions."""
+    more = {"request_compression_algorithm": coding, "response_compression_algorithm": coding}
+    assert infer(client, **more)[1].tolist() == [0.25, 0.75]
+
+
+def test_versions_and_parameters(client):
+    """A version may be named; parameters that nobody knows are let through, as the protocol wants it."""
+    parameters = {"event_time": "2011-03-01T12:00:00Z", "tenant": "a", "n": 3}
+    assert infer(client, model_version="1", parameters=parameters, priority=1, timeout=1000)[1].tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda client: infer(client, model_version="9"), "version '9' is not live"),
+        (lambda client: infer(client, parameters={"event_time": "noon"}), "event_time"),
+        (lambda client: infer(client, values=(0.5, 0.5, 0.5)), "unexpected"),
+        (lambda client: client.get_model_metadata("nobody"), "no model 'nobody'"),
+        (lambda client: infer(client, outputs=[triton.InferRequestedOutput("x")]), "no output 'x'"),
+    ],
+)
+def test_errors_reach_the_caller(client, call, words):
+    """The client shows the server's own words."""
+    with pytest.raises(InferenceServerException, match=words):
+        call(client)
