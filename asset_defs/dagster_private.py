@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+
+__all__ = ["AssetJob", "CheckOutcome", "finished_checks"]
 
 FINAL = {"SUCCEEDED", "FAILED"}
 

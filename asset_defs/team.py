@@ -6,6 +6,7 @@ import dagster as dg
 
 from asset_defs import features, ingestion, monitoring, serving, training
 from asset_defs.cycle_sensor import cycle_sensor
+from asset_defs.dagster_private import AssetJob
 from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, key
 from asset_defs.monitor_sensor import monitor_sensor
@@ -35,7 +36,7 @@ def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
         yield from model_assets(team, model)
 
 
-def team_jobs(team: Team) -> list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition]:
+def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
     """Build the four jobs that serve all models of a team."""
     ingested = [k for source in team.sources for k in ingested_keys(team, source)]
     turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]
