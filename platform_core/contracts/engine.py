@@ -39,15 +39,16 @@ class Engine(Vendor):
     Promises, each with a test in ``platform_core.testing.engine``:
       1. ``check_rows`` splits rows: good and bad together are everything, each bad row has every reason, good
          rows are typed.
-      2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs;
-         ``created_at`` is never before any raw row of that entity up to that event (own ``_arrived_at`` included).
+      2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs,
+         features as int64, float64, string or bool. ``created_at`` is never before the event, nor before the
+         arrival of any raw row of that entity up to that event; a row older than all of them is refused.
          For a view served from the request ``created_at`` equals ``event_time``.
       3. ``point_in_time`` returns the labels' rows in their order, with each view's features as known at the
          label's event time: neither its event nor its ``created_at`` lies after it.
       4. Of several rows with the same entity and event time the one created last, but before the label, counts.
       5. A row older than the view's ``ttl_days`` at the label's event time is null; exactly as old is not.
-      6. Order of input rows does not matter.
-      7. A null key joins nothing.
+      6. The order of input rows does not matter: what comes out is the same bit for bit.
+      7. A null key, or a null event time, joins nothing.
       8. ``compute_labels`` gives entities, ``event_time``, ``label`` (float64), ``known_at`` (UTC, µs) and segments.
     """
 
@@ -65,12 +66,21 @@ class Engine(Vendor):
 
         Returns:
             Columns entity, event_time, created_at, then features in the order in which the function returns them.
+
+        Raises:
+            InvalidSpec: a column that the view names is missing. TaskFailed: its function raised.
+            ContractBroken: its rows repeat a key, have times without a zone, or rest on what came after them.
         """
 
     @abc.abstractmethod
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
-        """Run the labels' function over accepted raw rows."""
+        """Run the labels' function over accepted raw rows; raises as ``compute_view``."""
 
     @abc.abstractmethod
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
-        """Join each label's row with the features as they were known at its event time."""
+        """Join each label's row with the features as they were known at its event time.
+
+        Raises:
+            ContractBroken: a time has no zone, or a key has another type than in the labels.
+            InvalidSpec: the labels lack a view's entity, or two columns have one name.
+        """

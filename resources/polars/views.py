@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -86,9 +87,17 @@ def _run(compute: FrameFunction, rows: pl.DataFrame, what: str) -> pl.DataFrame:
     except LooplineError:
         raise
     except Exception as error:
-        code = getattr(compute, "__code__", None)
-        where = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(compute)
-        raise TaskFailed(f"{what} raised {type(error).__name__}: {error}", f"mend the function at {where}") from error
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise TaskFailed(f"{what} raised {said}", f"mend the function at {_place(compute, error)}") from error
+
+
+def _place(compute: FrameFunction, error: Exception) -> str:
+    """Return the function's own line that raised; its first where a lazy frame failed later."""
+    code = getattr(compute, "__code__", None)
+    if code is None:
+        return repr(compute)
+    own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename]
+    return f"{code.co_filename}:{own[-1] if own else code.co_firstlineno}"
 
 
 def _features(view: FeatureView, computed: pl.DataFrame, what: str) -> list[pl.Expr]:
