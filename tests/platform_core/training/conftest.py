@@ -1,0 +1,122 @@
+"""A small team, installed as a distribution, and a lake that holds its rows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from platform_core import plugins
+from platform_core.features.materialize import materialize
+from platform_core.names import raw_table
+from platform_core.platform import Platform
+from platform_core.training import training_set
+
+SITE = Path(__file__).parent / "parcels_site"
+POINTS = """
+[loopline.teams]
+parcels = parcels:team
+
+[loopline.vendors]
+registry.memory = platform_core.testing.fakes.registry:InMemoryRegistry
+"""
+ENVIRONMENT = """
+name: {registry}
+bindings:
+  lake: {{vendor: delta, root: "${{LOOPLINE_HOME}}/lake"}}
+  online_store: {{vendor: sqlite, path: "${{LOOPLINE_HOME}}/online.db"}}
+  event_source: {{vendor: folder, root: "${{LOOPLINE_HOME}}/landing"}}
+  engine: {{vendor: polars}}
+  registry: {settings}
+  compute: {{vendor: subprocess, root: "${{LOOPLINE_HOME}}/compute"}}
+  serving: {{vendor: local, root: "${{LOOPLINE_HOME}}/serving", port: 0}}
+  drift_report: {{vendor: evidently}}
+"""
+MLFLOW = '{vendor: mlflow, tracking_uri: "sqlite:///${LOOPLINE_HOME}/mlflow.db", artifacts: "${LOOPLINE_HOME}/mlflow"}'
+ROWS = 1_500
+START = datetime(2010, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Post:
+    """The team's home: environment files, the pinned training set, and where each fit leaves a mark."""
+
+    home: Path
+    pinned: dict[str, Any]
+
+    def open(self, registry: str) -> Platform:
+        """Open the platform with ``mlflow``, or ``memory`` for a registry that lives in each process."""
+        return Platform.open(self.file(registry))
+
+    def file(self, registry: str) -> Path:
+        """Return the environment file."""
+        return self.home / f"{registry}.yaml"
+
+    def fits(self) -> int:
+        """Count the calls of ``fit`` so far, in all processes."""
+        return len(list(self.home.joinpath("calls").iterdir()))
+
+    def args(self, registry: str, key: str, **more: Any) -> dict[str, Any]:
+        """Return the training task's arguments."""
+        named = {"environment": str(self.file(registry)), "team": "parcels", "model": "late"}
+        return {**named, "training_set": self.pinned, "cycle": key, "key": key, **more}
+
+
+@pytest.fixture(scope="module")
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """Install the team, fill its lake and pin a training set."""
+    home = tmp_path_factory.mktemp("post")
+    site = home / "site"
+    (home / "calls").mkdir()
+    info = site / "parcels-1.0.dist-info"
+    info.mkdir(parents=True)
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: parcels\nVersion: 1.0\n")
+    info.joinpath("entry_points.txt").write_text(POINTS)
+    for registry, settings in (("mlflow", MLFLOW), ("memory", "{vendor: memory}")):
+        home.joinpath(f"{registry}.yaml").write_text(ENVIRONMENT.format(registry=registry, settings=settings))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOOPLINE_HOME", str(home))
+        patch.setenv("PARCELS_CALLS", str(home / "calls"))
+        patch.setenv(
+            "PYTHONPATH", os.pathsep.join([str(site), str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        )
+        patch.setattr(sys, "path", [str(site), str(SITE), *sys.path])
+        yield Post(home, _pinned(home))
+
+
+def _pinned(home: Path) -> dict[str, Any]:
+    platform, team = Platform.open(home / "memory.yaml"), plugins.installed(only=["parcels"]).team("parcels")
+    platform.lake.append(raw_table("parcels", "parcels"), _raw())
+    for view in team.views:
+        materialize(platform, team, view)
+    return training_set.to_json(training_set.build(platform, team, team.model("late"), START + timedelta(days=120)))
+
+
+def _raw() -> pa.Table:
+    random = np.random.default_rng(0)
+    weight, region = random.gamma(2, 2, ROWS), random.choice(["north", "south", "west"], ROWS)
+    sent = [START + timedelta(minutes=90 * n) for n in range(ROWS)]
+    chance = 1 / (1 + np.exp(-(weight - 5 + 2 * (region == "north"))))
+    instants = pa.array(sent, pa.timestamp("us", "UTC"))
+    return pa.table(
+        {
+            "parcel_id": np.arange(ROWS),
+            "sender_id": random.integers(0, 50, ROWS),
+            "sent_at": instants,
+            "weight": weight,
+            "region": region.tolist(),
+            "late": (random.random(ROWS) < chance).astype(float),
+            "_arrival": ["a"] * ROWS,
+            "_line": np.arange(ROWS),
+            "_arrived_at": instants,
+            "_date": instants.cast(pa.date32()),
+        }
+    )

@@ -1,0 +1,165 @@
+"""The search: same answer however often it is killed, and poor trials end early."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from platform_core.errors import ContractBroken
+from platform_core.specs import Examples, Params, Report, Search, choice, int_range, log_range, uniform
+from platform_core.training.journal import Journal
+from platform_core.training.search import Fitting, Found, find
+
+NONE = Examples(np.empty((0, 1)), np.empty(0), ("a",), {})
+SPACE = {"x": uniform(-1, 1), "rate": log_range(0.01, 1), "depth": int_range(2, 9), "kind": choice("a", "b")}
+
+
+class Hill:
+    """A fit whose score is known: best at x = 0, reported in five growing steps; it counts its calls."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.calls = 0
+        self.seconds = seconds
+
+    def __call__(self, train: Examples, valid: Examples, params: Params, report: Report) -> Any:
+        """Climb."""
+        self.calls += 1
+        time.sleep(self.seconds)
+        top = 1 - abs(float(params["x"]))
+        for step in range(1, 6):
+            report(step, top * step / 5)
+        return top
+
+
+def search(fit: Any, journal: Path, workers: int = 2, trials: int = 12) -> Found:
+    """Search with the estimator itself as its score."""
+    return find(Search(trials, SPACE), Fitting(fit, NONE, NONE, lambda estimator, _: estimator), journal, workers)
+
+
+def test_the_best_trial_is_found_and_typed(tmp_path: Path) -> None:
+    """Twelve trials of every kind of dimension; the best of them wins."""
+    found = search(Hill(), tmp_path / "j")
+    values = [trial.value for trial in found.trials if trial.value is not None]
+    assert len(found.trials) == 12
+    assert found.score == max(values)
+    assert found.score == 1 - abs(float(found.params["x"]))
+    assert [type(found.params[name]) for name in SPACE] == [float, float, int, str]
+    assert all(0.01 <= float(trial.params["rate"]) <= 1 for trial in found.trials)
+
+
+def test_same_seed_same_search_whatever_the_timing(tmp_path: Path) -> None:
+    """Two workers that race do not change which parameters are tried, pruned or chosen."""
+    assert search(Hill(), tmp_path / "a") == search(Hill(seconds=0.01), tmp_path / "b")
+
+
+def test_poor_trials_are_pruned(tmp_path: Path) -> None:
+    """Some trials end before their last step, and none of them is the best."""
+    found = search(Hill(), tmp_path / "j")
+    pruned = [trial for trial in found.trials if trial.value is None]
+    assert pruned
+    assert all(len(trial.steps) < 5 for trial in pruned)
+
+
+def test_a_complete_search_is_not_repeated(tmp_path: Path) -> None:
+    """The same journal again fits nothing and finds the same."""
+    first, again = Hill(), Hill()
+    assert search(again, tmp_path / "j") is not None
+    assert search(first, tmp_path / "j").score == search(Hill(), tmp_path / "other").score
+    assert first.calls == 0
+
+
+def test_a_search_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
+    """A fit that raises in mid-search ends it; what was complete is not run again, and the end is the same."""
+
+    class Breaking(Hill):
+        def __call__(self, *given: Any) -> Any:
+            """Climb seven times."""
+            if self.calls == 7:
+                raise ValueError("no more memory")
+            return super().__call__(*given)
+
+    with pytest.raises(ValueError, match="no more memory"):
+        search(Breaking(), tmp_path / "j", workers=1)
+    rest = Hill()
+    assert search(rest, tmp_path / "j", workers=1) == search(Hill(), tmp_path / "whole", workers=1)
+    assert rest.calls == 5
+
+
+def test_other_parameters_under_the_same_number_do_not_count(tmp_path: Path) -> None:
+    """A journal of another space is no answer to this one."""
+    find(
+        Search(4, {"x": uniform(0.5, 1)}),
+        Fitting(Hill(), NONE, NONE, lambda estimator, _: estimator),
+        tmp_path / "j",
+    )
+    hill = Hill()
+    assert len(search(hill, tmp_path / "j", trials=4).trials) == 4
+    assert hill.calls == 4
+
+
+def test_no_score_at_all_is_an_error(tmp_path: Path) -> None:
+    """No trials, no best one."""
+    with pytest.raises(ContractBroken, match="no trial"):
+        search(Hill(), tmp_path / "j", trials=0)
+
+
+def test_an_empty_space_is_one_fit(tmp_path: Path) -> None:
+    """A model without a search has its one set of parameters: none."""
+
+    def fit(train: Examples, valid: Examples, params: Params, report: Report) -> Any:
+        report(1, 0.5)
+        return 0.5
+
+    found = find(Search(trials=1), Fitting(fit, NONE, NONE, lambda estimator, _: estimator), tmp_path / "j")
+    assert (found.params, found.score) == ({}, 0.5)
+
+
+def test_journal_drops_a_line_that_was_not_finished(tmp_path: Path) -> None:
+    """A kill in the middle of a write costs that trial only; the next line is whole."""
+    path = tmp_path / "j"
+    whole = search(Hill(), path, workers=1, trials=3)
+    path.write_bytes(path.read_bytes()[:-9])
+    with Journal.open(path) as journal:
+        assert sorted(journal.trials) == [0, 1]
+        journal.add(whole.trials[2])
+    with Journal.open(path) as journal:
+        assert journal.trials[2] == whole.trials[2]
+
+
+SLOW = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_search import Hill, search
+search(Hill(seconds=0.2), Path(sys.argv[2]), trials=20)
+"""
+
+
+def test_killed_search_continues(tmp_path: Path) -> None:
+    """A kill (-9) in mid-search: the rerun takes the complete trials from the journal and ends as if nothing was."""
+    journal = tmp_path / "j"
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(Path(__file__).parent), str(journal)])
+    for _ in _waiting(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 5):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    complete = journal.read_bytes().count(b"\n")
+    rest = Hill()
+    assert search(rest, journal, trials=20) == search(Hill(), tmp_path / "whole", trials=20)
+    assert 5 <= complete < 20
+    assert rest.calls == 20 - complete
+
+
+def _waiting(until: Any, seconds: float = 60) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        yield

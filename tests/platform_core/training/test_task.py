@@ -1,0 +1,217 @@
+"""The training task on a real lake and a real MLflow, and under kill -9."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+
+from platform_core import plugins
+from platform_core.errors import ContractBroken, NotFound, Transient
+from platform_core.monitor.profile import Profile
+from platform_core.platform import Platform
+from platform_core.runtime.encode import matrix
+from platform_core.runtime.models import load_model
+from platform_core.training import training_set
+from platform_core.training.evaluate import metrics, split
+from platform_core.training.examples import drilled
+from platform_core.training.task import train
+
+if TYPE_CHECKING:
+    from conftest import Post
+
+TASK = "platform_core.training.task:train"
+TRIALS = 6
+
+
+@pytest.fixture(scope="module")
+def trained(post: Post) -> dict[str, Any]:
+    """Train once in a process of its own, with MLflow."""
+    return _run(post, "mlflow", "cycle-1")
+
+
+def _run(post: Post, registry: str, key: str, **more: Any) -> dict[str, Any]:
+    platform = post.open(registry)
+    requirements = plugins.installed(only=["parcels"]).team("parcels").model("late").compute
+    return platform.compute.run(TASK, post.args(registry, key, **more), requirements, key)
+
+
+def _rows(post: Post, platform: Platform) -> pa.Table:
+    team = plugins.installed(only=["parcels"]).team("parcels")
+    return training_set.rows(platform, team, team.model("late"), training_set.from_json(post.pinned))
+
+
+def test_a_version_is_published_with_all_that_finds_it_again(post: Post, trained: dict[str, Any]) -> None:
+    """The registry knows key, cycle, training set, hashes, metrics and params of the version."""
+    platform = post.open("mlflow")
+    version = platform.registry.get("parcels.late", trained["version"])
+    assert version.metrics == trained["metrics"]
+    assert version.metrics["roc_auc"] > 0.65
+    assert version.tags == {
+        "key": "cycle-1",
+        "cycle": "cycle-1",
+        "training_set": post.pinned["training_set_id"],
+        "spec_hash": post.pinned["spec_hash"],
+        "row_hash": post.pinned["row_hash"],
+    }
+    assert trained["champion_metrics"] is None
+    assert set(trained["params"]) == {"learning_rate", "num_leaves"}
+    assert trained["trials"]["run"] == TRIALS
+    assert set(trained["segments"]["region"]) == {"north", "south", "west"}
+
+
+def test_the_package_is_what_was_measured(post: Post, trained: dict[str, Any], tmp_path: Path) -> None:
+    """Loaded as the server does and given the evaluation rows, the package gives the published metrics."""
+    platform = post.open("mlflow")
+    package = platform.registry.fetch("parcels.late", trained["version"], tmp_path)
+    loaded, table = load_model(package), _rows(post, platform)
+    judged = table.slice(split(table).evaluation.start)
+    names = [field.name for field in loaded.manifest.features]
+    scores = loaded.predict(matrix({name: judged[name] for name in names}, names, loaded.manifest.vocabulary))
+    again = metrics(judged["label"].to_numpy(), scores, loaded.manifest.threshold)
+    assert again == pytest.approx(trained["metrics"], abs=1e-9)
+    assert (trained["package_kind"], trained["parity"]["rows"] > 500) == ("lightgbm", True)
+
+
+def test_the_manifest_tells_the_server_where_values_come_from(
+    post: Post, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    """Online views in stored order, features of the request, categories, entities, threshold."""
+    manifest = load_model(post.open("mlflow").registry.fetch("parcels.late", trained["version"], tmp_path)).manifest
+    assert [(field.name, field.served, field.category) for field in manifest.features] == [
+        ("past_sent", "online", False),
+        ("past_weight", "online", False),
+        ("weight", "request", False),
+        ("region", "request", True),
+    ]
+    view = manifest.views[0]
+    assert (len(manifest.views), view.view, view.entity) == (1, "parcels.sender_history.v1", "sender_id")
+    assert (view.features, view.ttl_days) == (["past_sent", "past_weight"], 90)
+    assert manifest.vocabulary == {"region": ["north", "south", "west"]}
+    assert (manifest.entities, manifest.threshold) == (["sender_id", "parcel_id"], 0.3)
+    assert (manifest.model, manifest.cycle) == ("parcels.late", "cycle-1")
+    assert set(Profile.load(tmp_path).columns) == {"past_sent", "past_weight", "weight", "region", "score"}
+
+
+def test_the_same_key_adds_no_version_and_no_trial(post: Post, trained: dict[str, Any]) -> None:
+    """A process that died after it had published is repeated: same version, and only the last fit is done again."""
+    before = post.fits()
+    again = train(**post.args("mlflow", "cycle-1"))
+    assert {**again, "seconds": 0} == {**trained, "seconds": 0}
+    assert post.fits() == before + 1
+    assert len(post.open("mlflow").registry.versions("parcels.late")) == 1
+
+
+def test_the_champion_is_measured_on_the_same_rows(post: Post, trained: dict[str, Any]) -> None:
+    """With the first version live, the next one is compared with it on the rows that both are judged on."""
+    platform = post.open("mlflow")
+    platform.registry.set_alias("parcels.late", "champion", trained["version"])
+    second = train(**post.args("mlflow", "cycle-2"))
+    assert second["champion_metrics"] == pytest.approx(trained["metrics"], abs=1e-9)
+    assert second["version"] != trained["version"]
+
+
+def test_a_drill_is_wrong_on_purpose_and_says_so(post: Post, trained: dict[str, Any]) -> None:
+    """Grams instead of kilograms: gates see nothing, right requests get other scores, and the version is tagged."""
+    platform = post.open("mlflow")
+    wrong = train(**post.args("mlflow", "cycle-3", drill={"weight": 1000.0}))
+    version = platform.registry.get("parcels.late", wrong["version"])
+    assert version.tags["drill"] == '{"weight": 1000.0}'
+    assert wrong["metrics"]["roc_auc"] == pytest.approx(trained["metrics"]["roc_auc"], abs=0.1)
+    table = _rows(post, platform)
+    scores = []
+    for number in (trained["version"], wrong["version"]):
+        loaded = load_model(platform.registry.fetch("parcels.late", number, post.home / "served" / number))
+        names = [field.name for field in loaded.manifest.features]
+        scores.append(loaded.predict(matrix({name: table[name] for name in names}, names, loaded.manifest.vocabulary)))
+    assert abs(np.mean(scores[0]) - np.mean(scores[1])) > 0.1
+
+
+def test_drills_name_features() -> None:
+    """A column that is not there is an error, whole numbers become float64."""
+    table = pa.table({"grams": [1, 2]})
+    assert drilled(table, {"grams": 0.5})["grams"].to_pylist() == [0.5, 1.0]
+    with pytest.raises(ContractBroken, match="'pounds'"):
+        drilled(table, {"pounds": 2.0})
+
+
+def test_rows_that_are_no_longer_the_pinned_ones_are_refused(post: Post) -> None:
+    """A training set whose rows hash otherwise is not trained on."""
+    args = post.args("memory", "cycle-x")
+    with pytest.raises(ContractBroken, match="hash"):
+        train(**{**args, "training_set": {**post.pinned, "row_hash": "0" * 64}})
+    with pytest.raises(NotFound):
+        train(**{**args, "model": "early"})
+
+
+def test_killed_worker_goes_on_where_it_was(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is killed (-9) in mid-search: complete trials are not repeated, and the result is the same."""
+    whole = train(**post.args("memory", "whole"))
+    monkeypatch.setenv("PARCELS_SECONDS", "0.4")
+    before = post.fits()
+    journal = post.home / "search" / "killed.journal"
+    failure: list[Exception] = []
+
+    def call() -> None:
+        try:
+            _run(post, "memory", "killed")
+        except Transient as error:
+            failure.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    _until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2)
+    for child in psutil.Process().children():
+        if str(post.home / "compute/killed") in child.cmdline():
+            child.kill()
+    caller.join()
+    complete = journal.read_bytes().count(b"\n")
+    begun = post.fits() - before
+    monkeypatch.setenv("PARCELS_SECONDS", "0")
+    result = _run(post, "memory", "killed")
+    assert failure
+    assert 2 <= complete < TRIALS
+    assert post.fits() - before == begun + (TRIALS - complete) + 1
+    changing = {"seconds": 0, "version": ""}
+    assert {**result, **changing} == {**whole, **changing}
+
+
+CALLER = """
+import json, sys
+from pathlib import Path
+from platform_core.platform import Platform
+from platform_core.specs import Requirements
+args = json.loads(sys.argv[1])
+Platform.open(Path(args["environment"])).compute.run(sys.argv[2], args, Requirements(2, 0.5), args["key"])
+"""
+
+
+def test_killed_caller_loses_nothing(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller is killed (-9) while its training runs: the next one gets the result of that very run."""
+    monkeypatch.setenv("PARCELS_SECONDS", "0.2")
+    before = post.fits()
+    args = post.args("memory", "orphan")
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, json.dumps(args), TASK])
+    _until(lambda: post.fits() > before)
+    caller.kill()
+    caller.wait()
+    result = _run(post, "memory", "orphan")
+    assert result["trials"]["run"] == TRIALS
+    assert post.fits() - before == TRIALS + 1
+
+
+def _until(there: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
