@@ -183,19 +183,19 @@ def test_a_real_kill_loses_and_doubles_nothing(shop: Any, tmp_path: Path) -> Non
     """A landing is killed (-9) in the middle, on Delta tables and a folder of files; the next one finishes."""
     folder, lake = tmp_path / "landing/shop/orders", DeltaLake(root=str(tmp_path / "lake"))
     folder.mkdir(parents=True)
-    for number in range(40):
+    for number in range(24):
         (folder / f"{number}.csv").write_text(f"Customer,Price,At\n7,{number + 1},\n7,0,\n7,0,\n")
-    for rows in (5, 40):
+    for rows in (4, 24):
         process = subprocess.Popen([sys.executable, "-c", LANDING, str(tmp_path)])
         while process.poll() is None and _rows(lake) < rows:
-            time.sleep(0.01)
-        if rows < 40:
+            time.sleep(0.05)
+        if rows < 24:
             process.kill()
-        assert process.wait() == (-9 if rows < 40 else 0)
+        assert process.wait() == (-9 if rows < 24 else 0)
     shop.on(lake)
-    assert shop.prices() == list(range(1, 41))
-    assert len({letter["letter_id"] for letter in shop.rows("shop/dead_letters/orders")}) == 80
-    assert len(shop.rows("shop/dead_letters/orders")) == 80
+    assert shop.prices() == list(range(1, 25))
+    assert len({letter["letter_id"] for letter in shop.rows("shop/dead_letters/orders")}) == 48
+    assert len(shop.rows("shop/dead_letters/orders")) == 48
 
 
 def _rows(lake: DeltaLake) -> int:
