@@ -67,9 +67,9 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
             return known
         _allow(connection, ref, rule, now, force=force)
         cycle = Cycle(_name(ref, key, now), ref, cause, "open", now, None, "", dict(drill or {}))
-        connection.execute(insert(tables.cycles).values(_values(cycle, key)))
         details = {"key": key, "forced": force} | ({"drill": cycle.drill} if cycle.drill else {})
-        append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
+        entry_id = append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
+        connection.execute(insert(tables.cycles).values(_values(cycle, key) | {"entry_id": entry_id}))
         return cycle
 
 
@@ -126,14 +126,14 @@ def cycle(ledger: Ledger, cycle_id: str) -> Cycle:
 
 def open_cycles(ledger: Ledger) -> list[Cycle]:
     """Return every open cycle, oldest first."""
-    query = select(tables.cycles).where(_column.state == "open").order_by(_column.opened_at, _column.cycle_id)
+    query = select(tables.cycles).where(_column.state == "open").order_by(_column.entry_id)
     with ledger.reading() as connection:
         return [_cycle(row) for row in connection.execute(query).mappings()]
 
 
 def cycles(ledger: Ledger, ref: ModelRef) -> list[Cycle]:
     """Return every cycle of a model, oldest first."""
-    query = select(tables.cycles).where(_of(ref)).order_by(_column.opened_at, _column.cycle_id)
+    query = select(tables.cycles).where(_of(ref)).order_by(_column.entry_id)
     with ledger.reading() as connection:
         return [_cycle(row) for row in connection.execute(query).mappings()]
 

@@ -96,6 +96,7 @@ cycles = Table(
     Column("closed_at", UtcTime),
     Column("verdict", Text, nullable=False),
     Column("drill", Document),
+    Column("entry_id", BigInteger, nullable=False),  # of its opening: the order of cycles, also within one instant
     UniqueConstraint("team", "model", "key", name="cycles_once"),
     Index("cycles_by_model", "team", "model", "opened_at"),
     # the database itself holds "one open cycle a model", whatever process asks

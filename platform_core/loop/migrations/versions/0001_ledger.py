@@ -66,6 +66,7 @@ def _cycles() -> None:
         sa.Column("closed_at", _time()),
         sa.Column("verdict", sa.Text, nullable=False),
         sa.Column("drill", sa.JSON),
+        sa.Column("entry_id", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("team", "model", "key", name="cycles_once"),
     )
     op.create_index("cycles_by_model", "cycles", ["team", "model", "opened_at"])
