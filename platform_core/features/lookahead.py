@@ -30,6 +30,7 @@ def refuse_lookahead(engine: Engine, view: FeatureView, raw: pa.Table, computed:
     middle = times.take(compute.sort_indices(times))[(len(times) - 1) // 2]
     then = computed.filter(compute.less_equal(times, middle))
     again = engine.compute_view(view, raw.filter(compute.less_equal(raw[view.time], middle)))
+    again = again.filter(compute.less_equal(again[EVENT_TIME], middle))  # a bucket may end later
     for rows, others in ((then, again), (again, then)):
         found = news(rows, others, view.entity).rows
         if len(found):

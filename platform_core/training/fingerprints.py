@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import dis
 import hashlib
-import inspect
 import json
-import textwrap
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from platform_core.training.declared import sources
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_core.specs import Model
 
-PLAIN = (str, int, float, bool, tuple, type(None))
-
 
 def spec_hash(model: Model) -> str:
-    """Hash what decides a training set's rows: names, keys, versions, ttl, and the source of every function used."""
+    """Hash what decides a training set's rows: names, keys, versions, ttl, and the text of the functions."""
     labels = model.labels
     declared = {
         "labels": [labels.name, labels.source.name, labels.entities, labels.time, labels.label, labels.known_at],
         "segments": labels.segments,
         "views": [[v.name, v.version, v.source.name, v.entity, v.time, v.ttl_days, v.served] for v in model.features],
         "contracts": sorted({s.contract for s in (labels.source, *(v.source for v in model.features))}),
-        "functions": [sorted(set(_sources(f))) for f in (labels.compute, *(v.compute for v in model.features))],
+        "functions": [sources(f) for f in (labels.compute, *(v.compute for v in model.features))],
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
@@ -61,35 +57,3 @@ def _bytes(column: pa.Array) -> Iterator[bytes]:
     else:
         whole = column.cast(pa.int64()).fill_null(0)
         yield whole.to_numpy(zero_copy_only=False).astype("<i8").tobytes()
-
-
-def _sources(function: Callable[..., Any], seen: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Give a function's source, and that of its package's functions and plain constants which it names."""
-    if not isinstance(function, FunctionType) or function.__qualname__ in seen:
-        return
-    yield _source(function)
-    package = function.__module__.partition(".")[0]
-    for name in sorted(set(_globals(function.__code__))):
-        value = function.__globals__.get(name)
-        if isinstance(value, PLAIN):
-            yield f"{name} = {value!r}"
-        elif getattr(value, "__module__", "").partition(".")[0] == package:
-            yield from _sources(value, seen | {function.__qualname__})
-
-
-def _globals(code: CodeType) -> Iterator[str]:
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _globals(constant)
-
-
-def _source(function: FunctionType) -> str:
-    try:
-        return textwrap.dedent(inspect.getsource(function))
-    except OSError:  # made at run time: its code says what it does
-        code = function.__code__
-        constants = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
-        return f"{function.__qualname__}:{code.co_code.hex()}:{constants!r}"
