@@ -1,0 +1,288 @@
+"""Training sets hold what was known, and the same rows can be had again bit for bit; on real vendors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+import pytest
+
+from platform_core.clock import ReplayClock
+from platform_core.environment import Environment
+from platform_core.errors import ContractBroken, InvalidSpec, NotFound
+from platform_core.features.materialize import materialize
+from platform_core.names import raw_table
+from platform_core.platform import Platform
+from platform_core.specs import Model, Team
+from platform_core.testing.engine import at, large_order, raw_orders, spending
+from platform_core.training import training_set
+from platform_core.training.fingerprints import row_hash, spec_hash
+from resources.delta.lake import DeltaLake
+from resources.polars.engine import PolarsEngine
+from resources.sqlite.online_store import SqliteOnlineStore
+
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {name: customer, logicalType: integer}
+      - {name: ordered_at, logicalType: timestamp}
+      - {name: amount, logicalType: number}
+      - {name: article, logicalType: string}
+"""
+LIMIT = 2
+
+
+def size(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Say per order how large it is, and whether that is beyond the limit."""
+    return orders.select("customer", "ordered_at", size="amount", beyond=beyond(nw.col("amount")))
+
+
+def beyond(amount: nw.Expr) -> nw.Expr:
+    """Compare with the limit."""
+    return amount > LIMIT
+
+
+order = replace(spending, name="order", served="request", compute=size, ttl_days=None)
+LARGE = Model("large", (spending, order), large_order, fit=lambda *_: None)  # type: ignore[arg-type,return-value]
+
+
+@dataclass
+class Shop:
+    """A team whose raw rows land when the test says so."""
+
+    platform: Platform
+    team: Team
+
+    def land(self, hour: float, *rows: tuple[int | None, float, float, float, str]) -> None:
+        """Add raw rows of (customer, hour, arrival's hour, amount, article) and materialize at an hour."""
+        assert isinstance(self.platform.clock, ReplayClock)
+        self.platform.clock.set(at(hour))
+        self.platform.lake.append(raw_table("shop", "orders"), raw_orders(*rows))
+        for view in self.team.views:
+            materialize(self.platform, self.team, view)
+
+    def build(self, hour: float, model: Model = LARGE) -> training_set.TrainingSet:
+        """Build a training set of what was known at an hour."""
+        return training_set.build(self.platform, self.team, model, at(hour))
+
+    def rows(self, pinned: training_set.TrainingSet, model: Model = LARGE) -> pa.Table:
+        """Rebuild it."""
+        return training_set.rows(self.platform, self.team, model, pinned)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """Open a shop with a contract and no orders."""
+    (tmp_path / "orders.yaml").write_text(CONTRACT)
+    bindings = {
+        "lake": DeltaLake(root=str(tmp_path / "lake")),
+        "engine": PolarsEngine(),
+        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
+    }
+    bound = Environment(
+        "test", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path
+    )
+    return Shop(Platform(bound), Team("shop", tmp_path, (LARGE,)))
+
+
+def test_rows_hold_what_was_known(shop: Shop) -> None:
+    """One row per known label, in order of time: keys, features as known at the event, label, segments."""
+    shop.land(6, (1, 0, 1, 3.0, "a"), (1, 4, 5, 1.0, "b"), (2, 2, 3, 7.0, "c"))
+    pinned = shop.build(6)
+    table = shop.rows(pinned)
+    features = {
+        "orders": [None, None, 1],
+        "spend": [None, None, 3.0],
+        "size": [3.0, 7.0, 1.0],
+        "beyond": [True, True, False],
+    }
+    assert table.drop_columns("event_time").to_pydict() == {
+        "customer": [1, 2, 1],
+        **_articles(features),
+        "label": [1.0, 1.0, 0.0],
+    }
+    assert table["event_time"].to_pylist() == [at(0), at(2), at(4)]
+    assert (pinned.rows, pinned.positives) == (3, 2)
+    assert pinned.tables == {"shop/raw/orders": 0, "shop/features/spending.v1": 0, "shop/features/order.v1": 0}
+    assert pinned.training_set_id.startswith("large-20200101T0600-")
+
+
+def _articles(features: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Put the feature in front that is a segment, too: it is the feature's value that stays."""
+    return {"article": [None, None, "a"], **features}
+
+
+def test_a_segment_of_its_own_follows_the_label(shop: Shop) -> None:
+    """A segment that is no feature comes from the labels, as the last column."""
+    shop.land(6, (1, 0, 1, 3.0, "a"), (1, 4, 5, 1.0, "b"))
+    model = replace(LARGE, features=(order,))
+    table = shop.rows(shop.build(6, model), model)
+    assert table.column_names == ["customer", "event_time", "size", "beyond", "label", "article"]
+    assert table["article"].to_pylist() == ["a", "b"]
+
+
+def test_labels_count_once_known(shop: Shop) -> None:
+    """A label is known two hours after its order here; until then its row is not learnt from."""
+    shop.land(9, (1, 0, 1, 3.0, "a"), (2, 2, 3, 7.0, "c"))
+    assert [shop.build(hour).rows for hour in (2, 3.9, 4, 9)] == [1, 1, 2, 2]
+
+
+def test_raw_rows_count_once_arrived(shop: Shop) -> None:
+    """What had not arrived by ``as_of`` makes no label, though it is in the pinned version."""
+    shop.land(50, (1, 0, 1, 3.0, "a"), (2, 2, 40, 7.0, "c"))
+    assert [shop.build(hour).rows for hour in (39, 40)] == [1, 2]
+
+
+def test_the_same_rows_for_ever(shop: Shop) -> None:
+    """New raw rows, corrections and features leave a pinned set as it is; what is built anew then differs."""
+    shop.land(6, (1, 0, 1, 3.0, "a"), (1, 4, 5, 1.0, "b"), (2, 2, 3, 7.0, "c"))
+    pinned = shop.build(6)
+    before = shop.rows(pinned)
+    assert shop.build(6) == pinned
+    shop.land(7, (1, 0.5, 1, 50.0, "a"), (3, 1, 2, 7.0, "c"))
+    assert shop.rows(training_set.from_json(json.loads(json.dumps(training_set.to_json(pinned))))).equals(before)
+    again = shop.build(7)
+    assert again.row_hash != pinned.row_hash
+    assert again.training_set_id != pinned.training_set_id
+    assert again.spec_hash == pinned.spec_hash
+
+
+def test_rows_that_are_no_longer_the_same_are_refused(shop: Shop) -> None:
+    """A changed label function gives other rows under the same pins; the error says that declarations changed."""
+    shop.land(6, (1, 0, 1, 3.0, "a"), (1, 4, 5, 1.0, "b"))
+    pinned = shop.build(6)
+    inverse = replace(
+        large_order,
+        compute=lambda rows: large_order.compute(rows).with_columns(large=~nw.col("large")),
+    )
+    with pytest.raises(ContractBroken, match=r"2 rows hash to .*other ones now"):
+        shop.rows(pinned, replace(LARGE, labels=inverse))
+    with pytest.raises(ContractBroken, match="declarations are the same"):
+        shop.rows(replace(pinned, row_hash="0" * 64))
+
+
+def test_nothing_to_learn_from_is_said(shop: Shop) -> None:
+    """No table, no known label, or a moment without zone: each has its own fix."""
+    with pytest.raises(NotFound, match=r"shop/raw/orders.*land"):
+        shop.build(6)
+    shop.land(6, (1, 0, 1, 3.0, "a"))
+    with pytest.raises(NotFound, match="no label of shop/large is known by 2020-01-01T01:00"):
+        shop.build(1)
+    with pytest.raises(ContractBroken, match="time zone"):
+        training_set.build(shop.platform, shop.team, LARGE, at(6).replace(tzinfo=None))
+
+
+def test_features_are_known_without_rows(shop: Shop) -> None:
+    """Names and types of features come from running the views on an empty table of the contract's columns."""
+    found = training_set.feature_fields(shop.platform, shop.team, LARGE)
+    assert [(view.name, names, [str(kind) for kind in types]) for view, names, types in found] == [
+        ("spending", ["article", "orders", "spend"], ["string", "int64", "double"]),
+        ("order", ["size", "beyond"], ["double", "bool"]),
+    ]
+
+
+def test_features_of_one_name_clash(shop: Shop) -> None:
+    """Two views of a model may not both have a feature ``spend``, nor may a feature be called as the labels' column."""
+    twin = replace(spending, name="twin")
+    with pytest.raises(InvalidSpec, match=r"'article' is a feature of view 'twin' and a column of view 'spending'"):
+        training_set.feature_fields(shop.platform, shop.team, replace(LARGE, features=(spending, twin)))
+    called = replace(order, compute=lambda rows: size(rows).rename({"size": "article"}))
+    entity = replace(
+        LARGE, features=(called,), labels=replace(large_order, entities=("customer", "article"), segments=())
+    )
+    with pytest.raises(InvalidSpec, match="'article' is a feature of view 'order' and a column of the labels"):
+        training_set.feature_fields(shop.platform, shop.team, entity)
+
+
+def test_a_view_that_gained_a_feature_is_not_trained_on(shop: Shop) -> None:
+    """Offline rows that lack a feature of the view's present function are no training rows."""
+    shop.land(6, (1, 0, 1, 3.0, "a"))
+    wider = replace(order, compute=lambda rows: size(rows).with_columns(more=nw.lit(1)))
+    with pytest.raises(InvalidSpec, match=r"\['more'\].*version=2"):
+        shop.build(6, replace(LARGE, features=(spending, wider)))
+
+
+TEXT = """
+FACTOR = 3
+
+def helper(value):
+    return value * 2
+
+def feature(rows):
+    return rows.with_columns(x=helper(FACTOR))
+"""
+ANOTHER_PROCESS = """
+import sys, pyarrow as pa
+from platform_core.training.fingerprints import row_hash
+table = pa.ipc.open_file(sys.argv[1]).read_all()
+cut = [table.slice(0, 1), table.slice(1, 1), table.slice(2)]
+print(row_hash(table), row_hash(pa.concat_tables(cut)))
+"""
+
+
+def test_the_hash_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """Values are hashed: how memory is cut, and what lies under a null, does not matter."""
+    table = pa.table(
+        {
+            "text": ["a", None, "ö", ""],
+            "number": [1.5, None, float("nan"), -2.0],
+            "whole": pa.array([1, None, 3, 4], pa.int64()),
+            "truth": [True, None, False, True],
+            "at": pa.array([at(0), None, at(1), at(2)], pa.timestamp("us", "UTC")),
+        }
+    )
+    with pa.ipc.new_file(str(tmp_path / "rows.arrow"), table.schema) as file:
+        file.write_table(table)
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tmp_path / "rows.arrow")]
+    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert set(other) == {row_hash(table)}
+    for name, value in (("text", "b"), ("number", 0.0), ("whole", 0), ("truth", False)):
+        changed = table.set_column(
+            table.column_names.index(name), name, pa.array([value, *table[name].to_pylist()[1:]], table[name].type)
+        )
+        assert row_hash(changed) != row_hash(table), name
+    assert row_hash(table.rename_columns(["words", *table.column_names[1:]])) != row_hash(table)
+    assert row_hash(pa.table({"a": ["ab", "c"]})) != row_hash(pa.table({"a": ["a", "bc"]}))
+
+
+def test_the_spec_hash_sees_what_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, limits, functions, and constants and helpers which they name; not how the model is fitted."""
+    hashes = {spec_hash(LARGE)}
+    for other in (
+        replace(LARGE, features=(spending,)),
+        replace(LARGE, features=(replace(spending, ttl_days=2), order)),
+        replace(LARGE, features=(replace(spending, version=2), order)),
+        replace(LARGE, labels=replace(large_order, segments=())),
+        replace(LARGE, features=(spending, replace(order, compute=lambda rows: size(rows.drop_nulls())))),
+    ):
+        hashes.add(spec_hash(other))
+    assert len(hashes) == 6
+    assert spec_hash(replace(LARGE, threshold=0.9, fit=lambda *_: 1)) == spec_hash(LARGE)  # type: ignore[arg-type,return-value]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    texts = [
+        TEXT,
+        TEXT.replace("3", "4"),
+        TEXT.replace("* 2", "* 5"),
+        TEXT.replace("FACTOR)", "FACTOR + 1)"),
+        TEXT + "\nOTHER = 1\n",
+    ]
+    found = []
+    for number, text in enumerate(texts):
+        (tmp_path / f"small_team_{number}.py").write_text(text)
+        found.append(
+            spec_hash(replace(LARGE, features=(replace(order, compute=__import__(f"small_team_{number}").feature),)))
+        )
+    assert len(set(found[:4])) == 4
+    assert found[4] == found[0]
