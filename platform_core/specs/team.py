@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,17 @@ class Team:
                         f"team {self.name!r}: {kind} {name!r} is repeated or no identifier",
                         "use letters, digits and underscores, each name once",
                     )
+
+    def with_files(self, *paths: str) -> Team:
+        """Return the team with the models of YAML files as well; paths are relative to the package.
+
+        Raises:
+            InvalidSpec: with every problem of the first broken file, each as ``file:line: field: message``.
+        """
+        from platform_core.specs.model_file import read_model_file
+
+        more = tuple(read_model_file(self.folder / path) for path in paths)
+        return replace(self, models=(*self.models, *more))
 
     @property
     def folder(self) -> Path:

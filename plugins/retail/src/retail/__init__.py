@@ -3,4 +3,4 @@
 from platform_core.specs import Team
 from retail.models import cancellations
 
-team = Team("retail", __file__, models=(cancellations,), owner="retail")
+team = Team("retail", __file__, models=(cancellations,), owner="retail").with_files("defs/repeat_orders/defs.yaml")

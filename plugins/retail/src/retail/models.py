@@ -8,7 +8,7 @@ from retail.fit import boosted_trees
 from retail.labels import cancelled_within_30_days
 
 SPACE = {
-    "learning_rate": specs.log_range(0.02, 0.1),
+    "learning_rate": specs.log_range(0.03, 0.15),
     "num_leaves": specs.int_range(7, 31),
     "min_child_samples": specs.int_range(20, 100),
     "reg_lambda": specs.log_range(0.1, 20),
@@ -29,7 +29,7 @@ cancellations = specs.Model(
         percents=(20, 50, 100),
         bake_minutes=3 * 24 * 60,  # some 75 orders a day
         min_requests=100,
-        judges=(specs.ErrorRate(0.01), specs.P99(250), specs.ScoreShift(0.65)),
+        judges=(specs.ErrorRate(0.01), specs.P99(250), specs.ScoreShift(0.5)),
     ),
     drift=specs.Drift(min_rows=1000, share=0.4, cooldown_hours=31 * 24, daily_budget=1),  # labels take 31 days to come
     compute=specs.Requirements(cpu=2, memory_gb=2),
