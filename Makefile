@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail
 	touch $@
 
 demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story
