@@ -6,6 +6,7 @@ Each appears whole or not at all, so whoever looks into the folder never reads h
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -136,7 +137,8 @@ def main(folder: Path) -> None:
     """Run the folder's job and leave its answer."""
     job = msgspec.json.decode(folder.joinpath(JOB).read_bytes(), type=Job)
     if job.lock is not None:
-        os.set_inheritable(job.lock, False)  # a process of the task's own must not keep the key locked
+        with contextlib.suppress(OSError):  # a job that is run again by hand has no such descriptor
+            os.set_inheritable(job.lock, False)  # a process of the task's own must not keep the key locked
     outcome = attempt(job.task, job.args)
     if isinstance(outcome, Failure):
         sys.stderr.write(f"{outcome.problem}\n{outcome.trace}\n")
