@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 What = Literal["started", "died", "restarted", "gave up", "ended", "ready", "quarantined"]
 
 
@@ -89,4 +91,5 @@ def last_line(log: Path, width: int = 300) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    return next((line.strip()[:width] for line in reversed(lines) if line.strip()), "")
+    bare = (_COLOUR.sub("", line).strip() for line in reversed(lines))
+    return next((line[:width] for line in bare if line), "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from loopline.up.dagster_home import MODULE
 from loopline.up.ports import HOST
 from loopline.up.program import Program
+from loopline.up.sweep import MARK
 from platform_core.environment import home
 
 DAEMON = "daemon"
@@ -74,11 +75,12 @@ def code_server_name(team: str) -> str:
     return f"code:{team}"
 
 
-def child_environment() -> dict[str, str]:
+def child_environment(mark: str) -> dict[str, str]:
     """Return the variables that every child sees; home and environment file are in force in this process already."""
     scripts = str(Path(sys.executable).parent)
     return {
         **os.environ,
+        MARK: mark,
         "DAGSTER_HOME": str(home() / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),

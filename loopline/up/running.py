@@ -16,6 +16,7 @@ from loopline.up.ports import free_port
 from loopline.up.program import Event
 from loopline.up.programs import Programs, child_environment
 from loopline.up.supervisor import Supervisor
+from loopline.up.sweep import end_marked, new_mark
 from platform_core import environment as environments
 from platform_core.platform import Platform
 
@@ -71,9 +72,11 @@ def _started(options: Options, ports: Mapping[str, int], stack: ExitStack) -> Ap
     begun = time.monotonic()
     platform = Platform.open()
     stack.callback(platform.close)
+    mark = new_mark()
+    stack.callback(end_marked, mark)
     supervisor = stack.enter_context(Supervisor(options.report))
     app = App(platform, supervisor, dagster_home.team_names(), ports)
-    programs = Programs(platform.home, child_environment())
+    programs = Programs(platform.home, child_environment(mark))
     start.everything(app, programs, start.Waiting(supervisor, options.stop, options.timeout_seconds))
     app.seconds = time.monotonic() - begun
     supervisor.report = _announcing(app, options.report)

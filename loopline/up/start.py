@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 import urllib.error
@@ -23,6 +24,9 @@ from platform_core.errors import StoreUnavailable
 
 OURS = ("root", "host", "port")
 """Fields of a serving vendor that say where a server of ours listens."""
+
+
+_OWN_ERROR = re.compile(r"^platform_core\.errors\.\w+: ")
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, not an error
@@ -129,8 +133,9 @@ def _workspace_loaded(app: App) -> bool:
 
 
 def _quarantine(app: App, team: str, reason: str) -> None:
-    app.quarantined[team] = reason
-    app.supervisor.report(Event(team, "quarantined", reason))
+    said = _OWN_ERROR.sub("", reason)
+    app.quarantined[team] = said
+    app.supervisor.report(Event(team, "quarantined", said))
 
 
 def _reapply(app: App, waiting: Waiting) -> None:

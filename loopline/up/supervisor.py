@@ -86,7 +86,7 @@ class Supervisor:
         alive = [child for child in children if child.running]
         for child in alive:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGTERM)
+                os.killpg(child.pid, signal.SIGTERM)  # its run workers hear it at once, not when it gives up on them
         give_up = time.monotonic() + grace_seconds
         for child in alive:
             try:

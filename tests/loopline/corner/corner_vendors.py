@@ -23,7 +23,7 @@ class KeptRegistry(InMemoryRegistry):
 
     _versions: dict = kept("versions")
     _aliases: dict = kept("aliases")
-    _folder: Any = PrivateAttr(default_factory=lambda: STATE["folder"])
+    _folder: Any = PrivateAttr(default_factory=lambda: STATE.get("folder"))
 
     def close(self) -> None:
         """Keep the packages."""

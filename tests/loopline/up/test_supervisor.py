@@ -14,6 +14,7 @@ import pytest
 
 from loopline.up.program import Event, Program
 from loopline.up.supervisor import Patience, Supervisor
+from loopline.up.sweep import MARK, end_marked, new_mark
 
 SLEEP = "import time; time.sleep(600)"
 QUICK = Patience(first_seconds=0.05, tries=3)
@@ -134,3 +135,18 @@ def _gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_what_left_its_group_is_found_by_its_mark(tmp_path, events, monkeypatch):
+    """A worker in a session of its own outlives its parent, and ends when everything that carries the mark does."""
+    mark = new_mark()
+    monkeypatch.setenv(MARK, mark)
+    start = f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
+    with Supervisor(events.append, Patience(tries=1)) as supervisor:
+        child = supervisor.start(program(tmp_path, "parent", f"import subprocess, sys; print({start}.pid, flush=True)"))
+        wait_for(lambda: child.gave_up)
+        worker = int(child.program.log.read_text())
+    assert not _gone(worker)
+    monkeypatch.delenv(MARK)
+    assert end_marked(mark) == 1
+    wait_for(lambda: _gone(worker))

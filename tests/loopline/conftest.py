@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from platform_core.monitor.profile import build_profile
 from platform_core.names import ModelRef
 from platform_core.platform import Platform
 
-CORNER = Path(__file__).parents[1] / "corner"
+CORNER = Path(__file__).parent / "corner"
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 REF = ModelRef("corner", "returns")
 ENTRY_POINTS = """
@@ -52,7 +53,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Give a function that installs a distribution of entry points and modules."""
+    """Give a function that installs a distribution of entry points and modules, for this process and its children."""
 
     def put(name: str, points: str, **modules: str) -> None:
         site = tmp_path / f"site-{name}"
@@ -63,6 +64,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         for module, text in modules.items():
             site.joinpath(f"{module}.py").write_text(text)
         monkeypatch.syspath_prepend(str(site))
+        monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
 
     return put
 
@@ -71,6 +73,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> World:
     """Install team and vendors, and bind them in a fresh home."""
     monkeypatch.syspath_prepend(str(CORNER))
+    monkeypatch.setenv("PYTHONPATH", str(CORNER), prepend=os.pathsep)
     install("corner", ENTRY_POINTS)
     state = importlib.import_module("corner_vendors").STATE
     state.clear()
