@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -126,20 +127,17 @@ def log_folder(root: Path, model: str) -> Path:
     return root / "log" / model
 
 
-def read(file: Path, offset: int = 0) -> tuple[list[Record], int]:
+def read(file: Path, offset: int = 0, most: int = 1000) -> Iterator[tuple[list[Record], int]]:
     """Read the whole frames after an offset, stepping over torn ones.
 
-    Returns:
-        Records, and the offset behind the last one: what is still being written is read the next time.
+    Yields:
+        At most so many records, and the offset behind the last: what is still being written is read the next time.
     """
     with file.open("rb") as stream:
         stream.seek(offset)
-        data = stream.read()
-    records: list[Record] = []
-    end = 0
-    for payload, end in _frames(data):  # noqa: B007 - the last end is the answer
-        records.append(_decode(payload))
-    return records, offset + end
+        frames = _frames(stream.read())
+    while batch := list(islice(frames, most)):
+        yield [_decode(payload) for payload, _ in batch], offset + batch[-1][1]
 
 
 def _frames(data: bytes) -> Iterator[tuple[memoryview, int]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,14 +27,18 @@ def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, st
     Raises:
         ContractBroken: the cursor is none.
     """
+    import pyarrow as pa
+
     offsets = _offsets(cursor)
-    records: list[Record] = []
+    tables = [table([])]
     for file in sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}")):
         before = offsets.get(file.name, 0)
         if file.stat().st_size > before:
-            found, offsets[file.name] = log.read(file, before)
-            records.extend(found)
-    return table(records), msgspec.json.encode(offsets).decode()
+            # by and by, because Python's garbage collector would walk over all records again and again
+            for records, after in log.read(file, before):
+                tables.append(table(records))
+                offsets[file.name] = after
+    return pa.concat_tables(tables).combine_chunks(), msgspec.json.encode(offsets).decode()
 
 
 def schema() -> pa.Schema:
@@ -64,13 +70,15 @@ def table(records: Sequence[Record]) -> pa.Table:
 
     rows = [len(record.keys) for record in records]
 
-    def repeated(name: str) -> list[object]:
-        values = [getattr(record, name) for record in records]
-        return [value for value, n in zip(values, rows, strict=True) for _ in range(n)]
+    def repeated(name: str) -> list[Any]:
+        return list(chain.from_iterable(map(repeat, map(attrgetter(name), records), rows)))
 
-    columns: dict[str, list[object]] = {
+    def each(name: str) -> list[Any]:
+        return list(chain.from_iterable(map(attrgetter(name), records)))
+
+    columns = {
         "request_id": repeated("request_id"),
-        "row": [row for n in rows for row in range(n)],
+        "row": list(chain.from_iterable(map(range, rows))),
         "event_time": repeated("event_time_us"),
         "logged_at": repeated("logged_at_us"),
         "version": repeated("version"),
@@ -78,17 +86,17 @@ def table(records: Sequence[Record]) -> pa.Table:
         "role": repeated("role"),
         "status": repeated("status"),
         "latency_ms": repeated("latency_ms"),
-        "score": [score for record in records for score in record.scores or _no_scores(record)],
-        "keys": [key for record in records for key in record.keys],
-        "features": [features for record in records for features in record.features],
-        "missing": [views for record in records for views in record.missing],
+        "score": list(chain.from_iterable(map(_scores, records))),
+        "keys": each("keys"),
+        "features": each("features"),
+        "missing": each("missing"),
     }
     wanted = schema()
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
 
 
-def _no_scores(record: Record) -> list[None]:
-    return [None] * len(record.keys)
+def _scores(record: Record) -> Sequence[float | None]:
+    return record.scores or [None] * len(record.keys)
 
 
 def _offsets(cursor: str | None) -> dict[str, int]:

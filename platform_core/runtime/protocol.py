@@ -117,7 +117,7 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> dict[str, list[Va
         else:
             values = tensors.from_bytes(tensor.name, tensor.datatype, _slice(tensor.name, binary, at, size))
             at += size
-        if tensor.shape not in ([len(values)], [len(values), 1]):
+        if tensor.shape != [len(values)] and tensor.shape != [len(values), 1]:
             raise BadRequest(
                 f"tensor {tensor.name!r} has shape {tensor.shape} and {len(values)} values", "use shape [n] or [n, 1]"
             )

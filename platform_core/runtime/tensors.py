@@ -47,7 +47,8 @@ def from_json(name: str, datatype: str, data: list[Any]) -> list[Value]:
     if data and type(data[0]) is list:
         data = _flat(name, data)
     found = set(map(type, data))
-    if not found <= _types(name, datatype):
+    if datatype not in _TYPES or not found <= _TYPES[datatype]:
+        _types(name, datatype)
         raise BadRequest(f"tensor {name!r} holds values that are no {datatype}", f"send {datatype} values or null")
     if int in found:
         return _in_range(name, datatype, data) if datatype in _LIMITS else _floats(name, data)
