@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from platform_core.features.changes import last_of_each, news
-from platform_core.testing.engine import at
+from platform_core.testing.engine_tables import at
 
 
 def table(feature: Any, created: float = 0) -> pa.Table:

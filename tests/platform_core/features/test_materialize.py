@@ -19,7 +19,7 @@ from platform_core.features.materialize import Materialized, materialize, refill
 from platform_core.names import online_view, raw_table, view_table
 from platform_core.platform import Platform
 from platform_core.specs import FeatureView, Model, Team
-from platform_core.testing.engine import asked, at, large_order, raw_orders, spending
+from platform_core.testing.engine_tables import asked, at, large_order, raw_orders, spending
 from resources.delta.lake import DeltaLake
 from resources.polars.engine import PolarsEngine
 from resources.sqlite.online_store import SqliteOnlineStore

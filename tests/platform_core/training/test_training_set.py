@@ -20,7 +20,7 @@ from platform_core.features.materialize import materialize
 from platform_core.names import raw_table
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
-from platform_core.testing.engine import at, large_order, raw_orders, spending
+from platform_core.testing.engine_tables import at, large_order, raw_orders, spending
 from platform_core.training import training_set
 from platform_core.training.fingerprints import row_hash, spec_hash
 from resources.delta.lake import DeltaLake

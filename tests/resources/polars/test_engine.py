@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_core.contracts.engine import ViewRows
-from platform_core.testing.engine import EngineKit, asked, joined, offline_rows, spending
+from platform_core.testing.engine import EngineKit
+from platform_core.testing.engine_tables import asked, joined, offline_rows, spending
 from resources.polars.engine import PolarsEngine
 
 Row = tuple[int | None, int, int, float]
