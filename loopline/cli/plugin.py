@@ -32,16 +32,15 @@ def check(team: str | None) -> Answer:
     A team that does not load is named with file, line and reason. Ends with 1 when anything is wrong.
     """
     from loopline.cli.problems import answer
-    from loopline.cli.spec_checks import check_team
-    from loopline.cli.validate import quarantined, unknown
+    from loopline.cli.validate import quarantined, sound, unknown
     from platform_core import plugins
 
     with progress("checking teams"), opened(only=("engine",)) as platform:
         installed = plugins.installed([team] if team else None)
-        problems = [*unknown([team] if team else [], installed), *quarantined(installed)]
+        problems = list(unknown([team] if team else [], installed))
+        problems += [problem for broken in installed.quarantined for problem in quarantined(broken)]
         for loaded in installed.teams:
-            found = list(check_team(loaded))
-            problems += found or _views(platform, loaded)
+            problems += list(sound(loaded)) or _views(platform, loaded)
     names = [f"team {one.name}" for one in installed.teams] + [
         f"team {broken.team}" for broken in installed.quarantined
     ]
@@ -56,24 +55,16 @@ def _views(platform: Platform, team: Team) -> Iterator[Problem]:
 
 def _view_problems(platform: Platform, team: Team, model: Model) -> Iterator[Problem]:
     """Run the model's views on empty tables of their contracts; a team's function may raise anything."""
-    from platform_core.training.training_set import feature_fields
-
     from loopline.cli import places
     from loopline.cli.problems import Problem, of_error
     from platform_core.errors import LooplineError
+    from platform_core.training.training_set import feature_fields
 
     where = places.of_call(team, "Model", model.name, "features")
     try:
-        fields = feature_fields(platform, team, model)
+        feature_fields(platform, team, model)
     except LooplineError as error:
         yield of_error(error, where, f"{model.name}.features")
     except Exception as error:  # noqa: BLE001 - a team's own
         message = f"a view fails on an empty table: {type(error).__name__}: {error}"
         yield Problem(where, f"{model.name}.features", message, "run the view on an empty frame and mend it")
-    else:
-        names = [name for _, features, _ in fields for name in features]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            message = f"two views give a feature {name!r}"
-            yield Problem(
-                where, f"{model.name}.features", message, "rename one: columns of the model must be told apart"
-            )

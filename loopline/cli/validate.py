@@ -12,7 +12,7 @@ from loopline.cli.output import Answer
 
 if TYPE_CHECKING:
     from loopline.cli.problems import Problem
-    from platform_core.plugins import Installed
+    from platform_core.plugins import Installed, Quarantined
     from platform_core.specs import Team
 
 
@@ -31,8 +31,8 @@ def validate(teams: tuple[str, ...]) -> Answer:
         problems = list(_environment())
         installed = plugins.installed(teams or None)
         problems += unknown(teams, installed)
-        problems += quarantined(installed)
-        problems += [problem for team in installed.teams for problem in _team(team)]
+        problems += [problem for team in installed.teams for problem in sound(team)]
+        problems += [problem for broken in installed.quarantined for problem in quarantined(broken)]
     names = [str(environment_file()), *(f"team {team.name}" for team in installed.teams)]
     return answer([*names, *(f"team {q.team}" for q in installed.quarantined)], problems)
 
@@ -59,16 +59,22 @@ def unknown(teams: Sequence[str], installed: Installed) -> Iterator[Problem]:
         yield Problem("command line:1", "team", f"no team {name!r} is installed", fix)
 
 
-def quarantined(installed: Installed) -> Iterator[Problem]:
-    """Yield a problem for each team that does not load."""
-    from loopline.cli.problems import Problem
-
-    for broken in installed.quarantined:
-        fix = "mend the line; the other teams run meanwhile"
-        yield Problem(f"{broken.file}:{broken.line}", f"team {broken.team}", broken.reason, fix)
-
-
-def _team(team: Team) -> Iterator[Problem]:
+def sound(team: Team) -> Iterator[Problem]:
+    """Yield what is wrong with a team that loads."""
     from loopline.cli.spec_checks import check_team
+    from loopline.cli.yaml_models import check_yaml
 
     yield from check_team(team)
+    yield from check_yaml(team.name)
+
+
+def quarantined(broken: Quarantined) -> Iterator[Problem]:
+    """Yield why a team does not load; what its YAML models say themselves is not told twice."""
+    from loopline.cli.problems import Problem
+    from loopline.cli.yaml_models import check_yaml
+
+    told = list(check_yaml(broken.team))
+    yield from told
+    if not any(problem.where in broken.reason for problem in told):
+        fix = "mend the line; the other teams run meanwhile"
+        yield Problem(f"{broken.file}:{broken.line}", f"team {broken.team}", broken.reason, fix)

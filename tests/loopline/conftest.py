@@ -156,5 +156,5 @@ class World:
 def forget_modules() -> None:
     """Let each test import what it installed, not what another did."""
     yield
-    for name in [name for name in sys.modules if name.startswith(("broken_", "corner_"))]:
+    for name in [name for name in sys.modules if name.startswith(("broken_", "corner_", "paper_"))]:
         sys.modules.pop(name)

@@ -115,3 +115,67 @@ def test_the_repository_s_workspace_names_retail():
 
     file = Path(__file__).parents[3] / "workspace.yaml"
     assert yaml.safe_load(file.read_text()) == module_workspace(["retail"])
+
+
+YAML_MODEL = """
+type: asset_defs.LooplineModel
+attributes:
+  name: returns_too
+  features: ["corner_shop:customer_sales"]
+  labels: corner_shop:returned
+  fit: corner_shop:fit
+  search: {trials: many}
+  treshold: 0.6
+"""
+
+
+@pytest.fixture
+def yaml_team(install, tmp_path):
+    """Install a team with a package of its own, whose model is in YAML and wrong in two lines."""
+    install("paper", "[loopline.teams]\npaper = paper_team:team\n")
+    package = tmp_path / "site-paper/paper_team"
+    package.joinpath("defs").mkdir(parents=True)
+    package.joinpath("defs/defs.yaml").write_text(YAML_MODEL)
+    package.joinpath("__init__.py").write_text(
+        "from platform_core.specs import Team\n\nteam = Team('paper', __file__).with_files('defs/defs.yaml')\n"
+    )
+    return package
+
+
+@pytest.mark.parametrize("command", [("validate", "paper"), ("plugin", "check", "paper")])
+def test_a_yaml_model_is_told_line_by_line_and_once(world, yaml_team, command):
+    """The team does not load because of its YAML model: each mistake is told with its line, the quarantine is not."""
+    said = world.json(*command, code=1)
+    file = yaml_team / "defs/defs.yaml"
+    found = [(p["where"], p["field"]) for p in said["problems"]]
+    assert found == [(f"{file}:8", "search.trials"), (f"{file}:9", "treshold")]
+
+
+def test_plugin_check_runs_views_on_empty_tables(world):
+    """A sound team passes: its contract gives the columns, its views run on no rows."""
+    said = world.json("plugin", "check", "corner")
+    assert said["valid"]
+    assert said["models"] == {"corner": ["returns"]}
+
+
+def test_plugin_check_finds_a_view_that_reads_what_is_not_there(world, monkeypatch):
+    """A view over a column that the contract does not have fails on the empty table, and is told."""
+    import corner_shop
+
+    def reads_weight(lines):
+        return lines.select("customer_id", "sold_at", "weight")
+
+    view = replace(corner_shop.customer_sales, compute=reads_weight)
+    model = replace(corner_shop.returns, features=(view,))
+    monkeypatch.setattr(corner_shop, "team", replace(corner_shop.team, models=(model,)))
+    (problem,) = world.json("plugin", "check", "corner", code=1)["problems"]
+    assert problem["field"] == "returns.features"
+    assert "weight" in problem["message"]
+
+
+def test_plugin_check_names_a_quarantined_team(world):
+    """A team that does not load is named with file, line and reason, and is no traceback."""
+    world.break_team()
+    said = world.json("plugin", "check", code=1)
+    assert said["quarantined"][0]["reason"] == "OSError: no disk"
+    assert said["problems"][0]["where"].endswith("broken_corner.py:2")
