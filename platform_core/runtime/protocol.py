@@ -21,6 +21,8 @@ OUTPUTS = {"probability": "FP64", "label": "INT64"}
 """Outputs of every model: the probability of label 1, and whether it reaches the model's threshold."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LATEST_US = 2**63 // 1000
+"""The last instant that libraries which count nanoseconds can read: in the year 2262."""
 
 
 class _Tensor(msgspec.Struct):
@@ -166,8 +168,9 @@ def _outputs(asked: Sequence[_Output] | None, *, binary: bool) -> dict[str, bool
 def _event_time_us(text: Any) -> int:
     try:
         instant = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as error:
-        raise BadRequest(
-            f"parameter event_time: {text!r} is no instant", "use ISO 8601: 2011-03-01T12:00:00Z"
-        ) from error
-    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    except (TypeError, ValueError):
+        instant = _EPOCH - _MICROSECOND
+    since = ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    if not 0 <= since < _LATEST_US:
+        raise BadRequest(f"parameter event_time: {text!r} is no instant", "use ISO 8601, such as 2011-03-01T12:00:00Z")
+    return since

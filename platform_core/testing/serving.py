@@ -26,7 +26,7 @@ from platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write
 
 PATIENCE_SECONDS = 20.0
 SETTLED_SECONDS = 0.5
-KEYS = 400
+KEYS = 250
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class ServingKit:
         for generation, percent in enumerate((0, 20, 20, 60, 100)):
             come_to(serving, DesiredState(model, generation, stable, candidate, percent))
             now = taken()
-            assert abs(len(now) / KEYS - percent / 100) < 0.1  # four standard deviations of 400 keys
+            assert abs(len(now) / KEYS - percent / 100) < 0.12  # four standard deviations of so many keys
             assert before <= now
             assert generation != 2 or before == now
             before = now

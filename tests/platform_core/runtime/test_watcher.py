@@ -1,0 +1,166 @@
+"""From a desired state on disk to the version that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from platform_core.contracts.serving import DesiredState, Served
+from platform_core.runtime import watcher as module
+from platform_core.runtime.inference import Inference
+from platform_core.runtime.states import Worker, desired_folder, observed, write_desired
+from platform_core.runtime.watcher import Watcher
+from platform_core.testing.model_packages import Constant, write_package
+
+MODEL = "retail.cancellations"
+
+
+class Watched:
+    """A watcher at work; ``until`` waits for something to become true."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.inference = Inference(store=None, log=None)
+        self.watcher = Watcher(root, Worker(root, "w"), self.inference)
+
+    def run(self, story):
+        """Tell a story while the watcher runs."""
+
+        async def both():
+            task = asyncio.create_task(self.watcher.run())
+            try:
+                await story(self)
+            finally:
+                task.cancel()
+
+        asyncio.run(both())
+
+    async def until(self, met):
+        """Wait, and fail after 10 s."""
+        end = time.monotonic() + 10
+        while not met():
+            assert time.monotonic() < end, observed(self.root, MODEL)
+            await asyncio.sleep(0.01)
+
+    def ask_for(self, generation, package, candidate=None, percent=0, model=MODEL):
+        """Write a desired state."""
+        second = Served("2", candidate, "c2") if candidate else None
+        write_desired(self.root, DesiredState(model, generation, Served("1", package, "c1"), second, percent))
+
+    def generation(self, model=MODEL):
+        """Return the generation that answers."""
+        state = self.inference.models.get(model)
+        return state.route.generation if state and state.route else None
+
+    def problem(self):
+        """Return what was reported."""
+        return observed(self.root, MODEL)[0].problem
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """Give a watcher."""
+    return Watched(tmp_path / "serving")
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Give a package."""
+    return write_package(tmp_path / "package", Constant(0.1))
+
+
+def test_ready_after_the_first_look(watched, package):
+    """The server is ready when every state was tried, also those that cannot be loaded."""
+    watched.ask_for(1, package)
+    watched.ask_for(1, package / "nothing", model="other.model")
+    assert not watched.watcher.ready
+
+    async def story(w):
+        await w.until(lambda: w.watcher.ready)
+        assert w.generation() == 1
+        assert w.inference.models["other.model"].route is None
+
+    watched.run(story)
+
+
+def test_changes_in_quick_succession_end_at_the_last(watched, package):
+    """However fast they come: file systems tell times in steps of some milliseconds."""
+
+    async def story(w):
+        for last in range(10, 200, 10):
+            for generation in range(last - 9, last + 1):
+                w.ask_for(generation, package)
+            await w.until(lambda last=last: w.generation() == last)
+
+    watched.run(story)
+
+
+def test_a_package_that_comes_late_is_loaded(watched, package, monkeypatch):
+    """What cannot be loaded is tried again, without being asked for again."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    away = package.rename(package.with_name("away"))
+    watched.ask_for(1, package)
+
+    async def story(w):
+        await w.until(lambda: "holds no manifest.json" in w.problem())
+        away.rename(package)
+        await w.until(lambda: w.generation() == 1)
+        assert w.problem() == ""
+
+    watched.run(story)
+
+
+def test_a_torn_state_leaves_what_is_there(watched, package):
+    """It is told, and the next good state is taken."""
+    watched.ask_for(1, package)
+
+    async def story(w):
+        await w.until(lambda: w.generation() == 1)
+        file = desired_folder(w.root) / f"{MODEL}.json"
+        file.write_text("{")
+        await w.until(lambda: "no desired state" in w.problem())
+        assert w.generation() == 1
+        file.unlink()
+        w.ask_for(2, package)
+        await w.until(lambda: w.generation() == 2)
+
+    watched.run(story)
+
+
+def test_promotion_loads_nothing_again(watched, package, tmp_path):
+    """The candidate's model in memory becomes the stable version's."""
+    candidate = write_package(tmp_path / "candidate", Constant(0.2))
+    watched.ask_for(1, package, candidate, 25)
+
+    async def story(w):
+        await w.until(lambda: w.generation() == 1)
+        before = w.inference.models[MODEL].route.candidate.model
+        write_desired(w.root, DesiredState(MODEL, 2, Served("2", candidate, "c2")))
+        await w.until(lambda: w.generation() == 2)
+        assert w.inference.models[MODEL].route.stable.model is before
+        assert w.inference.models[MODEL].route.candidate is None
+
+    watched.run(story)
+
+
+def test_a_slow_model_holds_up_no_other(watched, package, tmp_path):
+    """While one package cannot be read to its end another model changes; then the slow one comes to its newest state."""
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    os.mkfifo(slow / "manifest.json")  # reading waits for a writer
+    watched.ask_for(1, slow)
+
+    async def story(w):
+        await w.until(lambda: MODEL in w.inference.models)
+        watched.ask_for(1, package, model="other.model")
+        await w.until(lambda: w.generation("other.model") == 1)
+        assert w.generation() is None
+        w.ask_for(2, package)
+        await asyncio.to_thread(slow.joinpath("manifest.json").write_text, "{}")
+        await w.until(lambda: w.generation() == 2)
+
+    watched.run(story)
