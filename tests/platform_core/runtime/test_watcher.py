@@ -148,7 +148,7 @@ def test_promotion_loads_nothing_again(watched, package, tmp_path):
 
 
 def test_a_slow_model_holds_up_no_other(watched, package, tmp_path):
-    """While one package cannot be read to its end another model changes; then the slow one comes to its newest state."""
+    """While one package cannot be read to its end another model changes; then the slow one has its newest state."""
     slow = tmp_path / "slow"
     slow.mkdir()
     os.mkfifo(slow / "manifest.json")  # reading waits for a writer
