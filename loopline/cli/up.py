@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -35,8 +36,8 @@ def up(call: Call, port: int, no_web: bool) -> None:
 
     stop = threading.Event()
     with _until_told(stop), contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
-        with progress("starting Loopline"):
-            options = Options(port=port, web=not no_web, report=_tell, stop=stop)
+        with progress("starting Loopline") as update:
+            options = Options(port=port, web=not no_web, report=partial(_tell, update), stop=stop)
             app = stack.enter_context(running(options=options))
         call.show(Answer(app.facts(), _welcome(app)))
         stop.wait()
@@ -55,7 +56,8 @@ def _welcome(app: App) -> str:
     return f"Loopline is up after {app.seconds:.1f} s. Ctrl-C ends it.\n{table(rows)}"
 
 
-def _tell(event: Event) -> None:
+def _tell(update: Callable[[str], None], event: Event) -> None:
+    update(str(event))
     if event.what not in QUIET:
         click.echo(str(event), err=True)
 

@@ -41,22 +41,26 @@ class Waiting:
     stop: Flag
     timeout_seconds: float
 
-    def until(self, ready: Callable[[], bool], what: str, log: Path) -> None:
+    def until(self, ready: Callable[[], bool], what: str, log: Path, lost: Callable[[], bool] = bool) -> None:
         """Wait until a condition holds.
 
         Raises:
-            Stopped: the flag was set. StoreUnavailable: it took too long; the fix names the log.
+            Stopped: the flag was set. StoreUnavailable: it is lost or took too long; the fix names the log.
         """
         give_up = time.monotonic() + self.timeout_seconds
         while not ready():
             if self.stop.wait(0.1):
                 raise Stopped
-            if time.monotonic() > give_up:
-                raise StoreUnavailable(
-                    f"{what} was not ready after {self.timeout_seconds:.0f} s: {last_line(log)}", f"read {log}"
-                )
+            if lost() or time.monotonic() > give_up:
+                why = "cannot run" if lost() else f"was not ready after {self.timeout_seconds:.0f} s"
+                raise StoreUnavailable(f"{what} {why}: {last_line(log)}", f"read {log}")
 
-    def for_program(self, name: str, ready: Callable[[], bool]) -> bool:
+    def for_program(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until a program is ready; one that dies is started again, until the supervisor gives it up."""
+        child = self.supervisor.children[name]
+        self.until(ready, name, child.program.log, lambda: child.gave_up)
+
+    def survives(self, name: str, ready: Callable[[], bool]) -> bool:
         """Wait until a program is ready; False when it died before that."""
         child = self.supervisor.children[name]
         self.until(lambda: ready() or child.deaths > 0, name, child.program.log)
@@ -103,7 +107,7 @@ def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[
         app.supervisor.start(programs.code_server(team, port))
     for team, port in ports.items():
         name = code_server_name(team)
-        if not waiting.for_program(name, partial(answers, port)):
+        if not waiting.survives(name, partial(answers, port)):
             _quarantine(app, team, f"its code server died: {app.supervisor.children[name].ending}")
     return ports
 
@@ -114,7 +118,7 @@ def _start_dagster(app: App, programs: Programs, workspace: Path, waiting: Waiti
     app.supervisor.start(programs.daemon(workspace))
     if "web" in app.ports:
         app.ui_url = f"http://{HOST}:{app.ports['web']}"
-        waiting.until(lambda: _workspace_loaded(app), "the web server", app.supervisor.children[WEB].program.log)
+        waiting.for_program(WEB, partial(_workspace_loaded, app))
 
 
 def _workspace_loaded(app: App) -> bool:
@@ -143,8 +147,7 @@ def _reapply(app: App, waiting: Waiting) -> None:
     from platform_core.loop import deployments
 
     if app.endpoint is not None:
-        log = app.supervisor.children[INFERENCE].program.log
-        waiting.until(lambda: _lives(f"{app.endpoint}/v2/health/live"), "the inference server", log)
+        waiting.for_program(INFERENCE, partial(_lives, f"{app.endpoint}/v2/health/live"))
     deployments.reapply(app.platform)
 
 
