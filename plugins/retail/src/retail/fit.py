@@ -20,7 +20,6 @@ def boosted_trees(train: Examples, valid: Examples, params: Params, report: Repo
             report(env.iteration + 1, {name: value for _, name, value, _ in env.evaluation_result_list}["auc"])
 
     trees = lightgbm.LGBMClassifier(n_estimators=400, metric=METRICS, subsample=0.8, subsample_freq=1, **SAME, **params)
-    valid_set = (valid.x, valid.y)
     stop = lightgbm.early_stopping(40, first_metric_only=True, verbose=False)
-    trees.fit(train.x, train.y, eval_set=[valid_set], categorical_feature=train.categorical, callbacks=[stop, tell])
-    return trees
+    seen = {"eval_X": valid.x, "eval_y": valid.y, "callbacks": [stop, tell]}
+    return trees.fit(train.x, train.y, categorical_feature=train.categorical, **seen)

@@ -1,0 +1,190 @@
+"""A model in YAML is the model that Python would have declared, and a broken one says where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from platform_core.errors import InvalidSpec
+from platform_core.specs import (
+    P99,
+    AtLeast,
+    BeatsChampion,
+    Choice,
+    Drift,
+    ErrorRate,
+    Evidence,
+    FairAcross,
+    Gate,
+    Model,
+    Range,
+    Reading,
+    Requirements,
+    Rollout,
+    ScoreShift,
+    Search,
+    Team,
+)
+from platform_core.specs.model_file import ModelFile, problems, read_model_file
+
+GOOD = """\
+type: asset_defs.LooplineModel
+attributes:
+  name: again
+  features: ["retail.features:customer_history"]
+  labels: retail.labels:ordered_again_within_30_days
+  fit: retail.fit:boosted_trees
+  search:
+    trials: 3
+    space:
+      learning_rate: {low: 0.01, high: 0.1, log: true}
+      leaves: {values: [7, 15]}
+  gates:
+    - {type: at_least, metric: roc_auc, bound: 0.6}
+    - {type: beats_champion, metric: roc_auc, tolerance: 0.01}
+    - {type: fair_across, metric: recall, column: country, within: 0.2}
+  rollout:
+    percents: [10, 100]
+    judges:
+      - {type: error_rate, at_most: 0.01}
+      - {type: p99, at_most: 50}
+      - {type: score_shift, at_most: 0.5}
+  drift: {min_rows: 700}
+  compute: {cpu: 2}
+"""
+BARE = {"name": "m", "features": ["retail.features:order_shape"], "labels": "retail.labels:cancelled_within_30_days"}
+
+
+@dataclass(frozen=True)
+class NoLuck(Gate):
+    """A gate of a team's own."""
+
+    luck: int = 0
+
+    def judge(self, evidence: Evidence) -> Reading:
+        """Never pass by luck."""
+        return Reading(evidence.metrics.get(self.metric), self.luck, passed=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Write the good file."""
+    path = tmp_path / "defs.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def changed(file: Path, old: str, new: str) -> list[tuple[int, str]]:
+    """Break the file in one place; return line and field of what is found."""
+    assert GOOD.count(old) == 1
+    file.write_text(GOOD.replace(old, new))
+    return [(problem.line, problem.field) for problem in problems(file)]
+
+
+def test_is_the_model_that_python_would_declare(file: Path) -> None:
+    """Every field of the file arrives as a spec, with the specs' own defaults for the rest."""
+    from retail.features import customer_history
+    from retail.fit import boosted_trees
+    from retail.labels import ordered_again_within_30_days
+
+    assert read_model_file(file) == Model(
+        "again",
+        features=(customer_history,),
+        labels=ordered_again_within_30_days,
+        fit=boosted_trees,
+        search=Search(3, {"learning_rate": Range(0.01, 0.1, log=True), "leaves": Choice((7, 15))}),
+        gates=(
+            AtLeast("roc_auc", 0.6),
+            BeatsChampion("roc_auc", 0.01),
+            FairAcross("recall", column="country", within=0.2),
+        ),
+        rollout=Rollout((10, 100), judges=(ErrorRate(0.01), P99(50), ScoreShift(0.5))),
+        drift=Drift(min_rows=700),
+        compute=Requirements(cpu=2),
+    )
+    assert problems(file) == []
+
+
+def test_a_plain_mapping_needs_no_component_around_it(file: Path) -> None:
+    """The attributes alone are a model's file, and what is left out has the defaults of ``specs.Model``."""
+    file.write_text(yaml.safe_dump({**BARE, "fit": "retail.fit:boosted_trees"}))
+    model = read_model_file(file)
+    assert model == Model("m", model.features, model.labels, model.fit)
+
+
+def test_a_gate_of_the_team_is_named_by_its_class(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own fields are checked as those of the platform's gates are."""
+    monkeypatch.setattr("retail.labels.NoLuck", NoLuck, raising=False)
+    gate = "{type: at_least, metric: roc_auc, bound: 0.6}"
+    file.write_text(GOOD.replace(gate, "{type: 'retail.labels:NoLuck', metric: roc_auc, luck: 7}"))
+    assert read_model_file(file).gates[0] == NoLuck("roc_auc", 7)
+    assert changed(file, gate, "{type: 'retail.labels:NoLuck', metric: roc_auc, luck: much}") == [(13, "gates.0.luck")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field"),
+    [
+        ("  name: again\n", "", 2, "name"),
+        ("name: again", "name: 2nd try", 3, "name"),
+        ('["retail.features:customer_history"]', "[]", 4, "features"),
+        ("retail.features:customer_history", "retail.features:customers", 4, "features.0"),
+        ("retail.features:customer_history", "retail.fit:boosted_trees", 4, "features.0"),
+        ("labels: retail.labels:ordered", "labels: retail.lables:ordered", 5, "labels"),
+        ("fit: retail.fit:boosted_trees", "fit: retail.fit:SAME", 6, "fit"),
+        ("fit: retail.fit:boosted_trees", "fit: boosted_trees", 6, "fit"),
+        ("trials: 3", "trials: some", 8, "search.trials"),
+        ("high: 0.1, ", "", 10, "search.space.learning_rate.high"),
+        ("values: [7, 15]", "values: 7", 11, "search.space.leaves.values"),
+        ("type: at_least", "type: at_leest", 13, "gates.0"),
+        ("type: at_least", "type: 'retail.fit:boosted_trees'", 13, "gates.0"),
+        (", bound: 0.6", "", 13, "gates.0.bound"),
+        ("tolerance: 0.01", "tolerance: 0.01, sloth: 3", 14, "gates.1.sloth"),
+        ("percents: [10, 100]", "percents: [10, all]", 17, "rollout.percents.1"),
+        ("{type: p99, at_most: 50}", "p99", 20, "rollout.judges.1"),
+        ("min_rows: 700", "min_row: 700", 22, "drift.min_row"),
+        ("compute: {cpu: 2}", "computer: {cpu: 2}", 23, "computer"),
+    ],
+)
+def test_a_mistake_is_told_once_with_its_line_and_field(file: Path, old: str, new: str, line: int, field: str) -> None:
+    """Whatever is broken, one problem comes of it."""
+    assert changed(file, old, new) == [(line, field)]
+
+
+def test_all_mistakes_are_told_at_once(file: Path) -> None:
+    """The error of the reader names each, in order of lines, as ``file:line: field: message``."""
+    file.write_text(GOOD.replace("trials: 3", "trials: x").replace("bound: 0.6", "bound: x"))
+    with pytest.raises(InvalidSpec) as caught:
+        read_model_file(file)
+    first, second = caught.value.problem.split("; ")
+    assert first.startswith(f"{file}:8: search.trials: ")
+    assert second.startswith(f"{file}:13: gates.0.bound: ")
+
+
+@pytest.mark.parametrize(("text", "line"), [("a: [", 1), ("name: x\nb: ]", 2), ("3", 1), ("attributes: 3", 1)])
+def test_what_is_no_mapping_is_a_problem_too(file: Path, text: str, line: int) -> None:
+    """Text that is no YAML, or YAML that is no model, has one problem in its line."""
+    file.write_text(text)
+    assert [problem.line for problem in problems(file)] == [line]
+
+
+def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
+    """The problem names the path."""
+    [problem] = problems(tmp_path / "none.yaml")
+    assert problem.file == str(tmp_path / "none.yaml")
+
+
+def test_dagster_can_describe_the_attributes() -> None:
+    """The component's schema is made of the same class."""
+    schema = ModelFile.model_json_schema()
+    assert set(schema["required"]) == {"name", "features", "labels", "fit"}
+
+
+def test_a_team_takes_models_from_files(file: Path) -> None:
+    """They stand beside those of Python; a name that is taken is refused."""
+    team = Team("shop", file.parent).with_files(file.name)
+    assert [model.name for model in team.models] == ["again"]
+    with pytest.raises(InvalidSpec, match="again"):
+        team.with_files(file.name)
