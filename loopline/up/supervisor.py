@@ -6,16 +6,15 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
 from typing import Self
 
-from loopline.up import watchdog
+from loopline.up.guard import Guard
 from loopline.up.program import Child, Event, Program, spawn
 
 POLL_SECONDS = 0.1
@@ -34,25 +33,27 @@ class Patience:
     healthy_seconds: float = 60.0
     tries: int = 6
 
+    def mourn(self, child: Child, now: float) -> None:
+        """Count a death, and say when the program is started again, or that it is given up."""
+        child.deaths = child.deaths + 1 if now - child.born < self.healthy_seconds else 1
+        child.gave_up = child.deaths >= self.tries
+        pause = min(self.longest_seconds, self.first_seconds * 2 ** (child.deaths - 1))
+        child.restart_at = now + pause
+
 
 class Supervisor:
-    """Keeps programs running until it is left; use it as a context manager."""
+    """Keeps programs running until it is left; use it as a context manager. ``report`` is called from its thread."""
 
     def __init__(self, report: Callable[[Event], None], patience: Patience | None = None) -> None:
         self.report = report
         self.patience = patience or Patience()
         self.children: dict[str, Child] = {}
-        self._groups: set[int] = set()
-        self._lock = threading.RLock()
         self._ending = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
-        self._watchdog: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         """Start watching."""
-        self._watchdog = subprocess.Popen(  # noqa: S603 - our own script
-            (sys.executable, "-I", "-S", watchdog.__file__), stdin=subprocess.PIPE, text=True, start_new_session=True
-        )
+        self._guard = Guard()
         self._watcher.start()
         return self
 
@@ -64,9 +65,9 @@ class Supervisor:
 
     def start(self, program: Program) -> Child:
         """Start a program."""
-        with self._lock:
-            child = self.children[program.name] = Child(program, spawn(program))
-            self._guard(child.pid)
+        child = Child(program, spawn(program))
+        self._guard.add(child.pid)
+        self.children[program.name] = child  # the watcher sees it from here on
         self.report(Event(program.name, "started", f"pid {child.pid}"))
         return child
 
@@ -76,70 +77,53 @@ class Supervisor:
             return
         self._ending.set()
         self._watcher.join()
-        ranked = sorted(self.children.values(), key=lambda child: child.program.rank)
-        for _, children in groupby(ranked, key=lambda child: child.program.rank):
-            self._end(list(children), grace_seconds)
-        watchdog.end(self._groups, grace_seconds)  # what programs left behind, such as run workers
-        self._release()
-
-    def _end(self, children: Iterable[Child], grace_seconds: float) -> None:
-        alive = [child for child in children if child.running]
-        for child in alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGTERM)  # its run workers hear it at once, not when it gives up on them
-        give_up = time.monotonic() + grace_seconds
-        for child in alive:
-            try:
-                child.process.wait(max(0.0, give_up - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.process.wait()
-            self.report(Event(child.program.name, "ended"))
-
-    def _guard(self, group: int) -> None:
-        self._groups.add(group)
-        if self._watchdog and self._watchdog.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._watchdog.stdin.write(f"+{group}\n")
-                self._watchdog.stdin.flush()
-
-    def _release(self) -> None:
-        if self._watchdog and self._watchdog.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._watchdog.stdin.write("".join(f"-{group}\n" for group in self._groups))
-                self._watchdog.stdin.close()
-            self._watchdog.wait()
+        ranked = sorted(self.children.values(), key=_rank)
+        for _, children in groupby(ranked, key=_rank):
+            for child in _end(list(children), grace_seconds):
+                self.report(Event(child.program.name, "ended"))
+        self._guard.end(grace_seconds)
 
     def _watch(self) -> None:
         while not self._ending.wait(POLL_SECONDS):
             for child in list(self.children.values()):
-                self._look_at(child)
+                if not child.running and not child.gave_up:
+                    self._answer(child, time.monotonic())
 
-    def _look_at(self, child: Child) -> None:
-        if child.running or child.gave_up:
-            return
+    def _answer(self, child: Child, now: float) -> None:
+        """Answer a death: report it, or start the program again when its pause is over."""
+        name = child.program.name
         if child.restart_at is None:
-            self._mourn(child)
-        elif time.monotonic() >= child.restart_at:
-            self._restart(child)
-
-    def _mourn(self, child: Child) -> None:
-        soon = time.monotonic() - child.born < self.patience.healthy_seconds
-        child.deaths = child.deaths + 1 if soon else 1
-        if not watchdog.alive(child.pid):
-            self._groups.discard(child.pid)  # its number may come to mean somebody else
-        self.report(Event(child.program.name, "died", child.ending))
-        if child.deaths >= self.patience.tries:
-            child.gave_up = True
-            self.report(Event(child.program.name, "gave up", f"{child.deaths} deaths in a row"))
-            return
-        pause = min(self.patience.longest_seconds, self.patience.first_seconds * 2 ** (child.deaths - 1))
-        child.restart_at = time.monotonic() + pause
-
-    def _restart(self, child: Child) -> None:
-        with self._lock:
+            self._guard.forget(child.pid)
+            self.patience.mourn(child, now)
+            self.report(Event(name, "died", child.ending))
+            if child.gave_up:
+                self.report(Event(name, "gave up", f"{child.deaths} deaths in a row"))
+        elif now >= child.restart_at:
             child.process = spawn(child.program)
-            child.born, child.restart_at = time.monotonic(), None
-            self._guard(child.pid)
-        self.report(Event(child.program.name, "restarted", f"pid {child.pid}"))
+            self._guard.add(child.pid)
+            child.born, child.restart_at = now, None
+            self.report(Event(name, "restarted", f"pid {child.pid}"))
+
+
+def _rank(child: Child) -> int:
+    return child.program.rank
+
+
+def _end(children: Sequence[Child], grace_seconds: float) -> list[Child]:
+    """End programs of one rank at once and return those that ran."""
+    running = [child for child in children if child.running]
+    for child in running:
+        _signal(child, signal.SIGTERM)  # to the group: run workers hear it at once
+    give_up = time.monotonic() + grace_seconds
+    for child in running:
+        try:
+            child.process.wait(max(0.0, give_up - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _signal(child, signal.SIGKILL)
+            child.process.wait()
+    return running
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)

@@ -125,7 +125,7 @@ attributes:
   labels: corner_shop:returned
   fit: corner_shop:fit
   search: {trials: many}
-  treshold: 0.6
+  cutoff: 0.6
 """
 
 
@@ -148,7 +148,7 @@ def test_a_yaml_model_is_told_line_by_line_and_once(world, yaml_team, command):
     said = world.json(*command, code=1)
     file = yaml_team / "defs/defs.yaml"
     found = [(p["where"], p["field"]) for p in said["problems"]]
-    assert found == [(f"{file}:8", "search.trials"), (f"{file}:9", "treshold")]
+    assert found == [(f"{file}:8", "search.trials"), (f"{file}:9", "cutoff")]
 
 
 def test_plugin_check_runs_views_on_empty_tables(world):
