@@ -1,0 +1,175 @@
+"""How the story ended: figures from the ledger, and whether every part of it held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loopline.demo.stage import REF
+from platform_core.ingestion.landing import LANDED
+from platform_core.loop import cycles
+from platform_core.loop.cycles import OPENED
+from platform_core.monitor.drift import WINDOW
+from platform_core.monitor.quality import realised
+from platform_core.turn import REGISTERED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loopline.demo.client import Tally
+    from loopline.demo.stage import Stage
+    from loopline.demo.teller import Teller
+    from platform_core.loop.cycles import Cycle
+    from platform_core.loop.ledger import Entry
+
+STARTED, ADVANCED, BACK = "rollout.started", "rollout.advanced", "rollout.rolled_back"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether the story held, its figures for programs, and its last page for people."""
+
+    held: bool
+    facts: dict[str, Any]
+    text: str
+
+
+def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
+    """Read the outcome from the ledger, the lake and the client's count."""
+    turned = _first(cycles.cycles(stage.platform.ledger, REF), "drift", "promoted")
+    drill = _first(cycles.cycles(stage.platform.ledger, REF), "drill", "rolled_back")
+    facts: dict[str, Any] = {
+        **_landed(teller.entries),
+        "requests_served": tally.answered,
+        "requests_failed": tally.failed,
+        "cycles": _cycles(stage),
+        "drift": _drift(teller, turned) if turned else None,
+        "drill": _drill(teller, drill) if drill else None,
+        "realised": _realised(stage),
+    }
+    broken = _broken(facts, tally, trouble)
+    return Outcome(not broken, facts | {"held": not broken, "broken": broken}, _page(facts, broken))
+
+
+def _landed(entries: Sequence[Entry]) -> dict[str, Any]:
+    landed = [e.details for e in entries if e.kind == LANDED]
+    reasons: dict[str, int] = {}
+    for details in landed:
+        for reason, count in details.get("reasons", {}).items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return {
+        "files": sum(d["arrivals"] for d in landed),
+        "rows": sum(d["rows"] for d in landed),
+        "dead_letters": sum(d["dead"] for d in landed),
+        "dead_letters_by_reason": reasons,
+    }
+
+
+def _cycles(stage: Stage) -> list[dict[str, str]]:
+    return [
+        {"cycle": c.cycle_id, "cause": c.cause, "state": c.state, "verdict": c.verdict}
+        for c in cycles.cycles(stage.platform.ledger, REF)
+    ]
+
+
+def _drift(teller: Teller, cycle: Cycle) -> dict[str, Any]:
+    """Follow a cycle from the window that alarmed to the candidate's first traffic; seconds are the wall's."""
+    opened, registered = _entry(teller, OPENED, cycle), _entry(teller, REGISTERED, cycle)
+    windows = [e for e in teller.entries if e.kind == WINDOW and (e.entry_id or 0) < (opened.entry_id or 0)]
+    canary = _entry(teller, ADVANCED, cycle)
+    fitted = registered.details
+    return {
+        "at": opened.at.isoformat(),
+        "cause": cycle.cause,
+        "seconds_to_canary": _seconds(windows[-1] if windows else opened, canary),
+        "seconds_to_promotion": _seconds(windows[-1] if windows else opened, _entry(teller, "rollout.promoted", cycle)),
+        "auc_old": (fitted["champion_metrics"] or {}).get("roc_auc"),
+        "auc_new": fitted["metrics"]["roc_auc"],
+    }
+
+
+def _drill(teller: Teller, cycle: Cycle) -> dict[str, Any]:
+    """Follow the drill's candidate from its first traffic until it was taken back."""
+    canary, back = _entry(teller, ADVANCED, cycle), _entry(teller, BACK, cycle)
+    return {
+        "verdict": cycle.verdict,
+        "seconds_to_rollback": _seconds(canary, back),
+        "hours_to_rollback": round((back.at - canary.at).total_seconds() / 3600, 1),
+        "requests_to_candidate": back.details.get("candidate", {}).get("requests"),
+        "auc_at_gate": _entry(teller, REGISTERED, cycle).details["metrics"]["roc_auc"],
+    }
+
+
+def _realised(stage: Stage) -> list[dict[str, Any]]:
+    found = realised(stage.platform, stage.team, stage.model)
+    return [{"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "auc": q.auc} for q in found]
+
+
+def _broken(facts: dict[str, Any], tally: Tally, trouble: str) -> list[str]:
+    """Name each part of the story that did not hold."""
+    parts = {
+        trouble: not trouble,
+        "no row landed": facts["rows"] > 0,
+        "no dead letter": facts["dead_letters"] > 0,
+        "no drift cycle was promoted": facts["drift"] is not None,
+        "the drill's candidate was not taken back": facts["drill"] is not None,
+        "no request was answered": tally.answered > 0,
+        f"{tally.failed} requests failed, the last with {tally.trouble}": tally.failed == 0,
+    }
+    return [part for part, held in parts.items() if not held]
+
+
+def _page(facts: dict[str, Any], broken: list[str]) -> str:
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["dead_letters_by_reason"].items())
+    lines = [
+        "",
+        f"  {facts['rows']:,} order lines of {facts['files']} files landed; {facts['dead_letters']:,} dead letters",
+        f"    ({reasons})",
+        *_drift_lines(facts["drift"]),
+        *_drill_lines(facts["drill"]),
+        *(
+            f"  version {q['version']}: {q['predictions']:,} predictions, {q['labelled']:,} labels came, realised AUC "
+            + ("unknown" if q["auc"] is None else f"{q['auc']:.3f}")
+            for q in facts["realised"]
+        ),
+        f"  {facts['requests_served']:,} requests served, {facts['requests_failed']} failed",
+        "",
+        "  The story did not hold: " + "; ".join(broken) if broken else "  The story held.",
+    ]
+    return "\n".join(lines)
+
+
+def _drift_lines(drift: dict[str, Any] | None) -> list[str]:
+    if drift is None:
+        return []
+    return [
+        f"  drift at {drift['at'][:10]}: {drift['cause']}",
+        f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later;"
+        f" AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}",
+    ]
+
+
+def _drill_lines(drill: dict[str, Any] | None) -> list[str]:
+    if drill is None:
+        return []
+    return [
+        f"  bad candidate (AUC {drill['auc_at_gate']:.3f} at its gates) taken back: {drill['verdict']}",
+        f"    {drill['seconds_to_rollback']:.1f} s after its first request, which is {drill['hours_to_rollback']:.0f} h"
+        f" on the data's clock; it answered {drill['requests_to_candidate']} requests",
+    ]
+
+
+def _first(found: Sequence[Cycle], cause: str, state: str) -> Cycle | None:
+    return next((c for c in found if c.cause.startswith(cause) and c.state == state), None)
+
+
+def _entry(teller: Teller, kind: str, cycle: Cycle) -> Entry:
+    entry = teller.found(kind, cycle.cycle_id)
+    assert entry is not None, f"the ledger has no {kind} of {cycle.cycle_id}"
+    return entry
+
+
+def _seconds(first: Entry, last: Entry) -> float:
+    assert first.recorded_at is not None
+    assert last.recorded_at is not None
+    return round((last.recorded_at - first.recorded_at).total_seconds(), 1)

@@ -1,0 +1,98 @@
+"""What stands on the stage: a fresh home, the platform, the team, and the files of two years."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from loopline.demo import days as history
+from loopline.demo.replay import Script
+from platform_core import plugins
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from loopline.demo.days import Day
+    from platform_core.clock import ReplayClock
+    from platform_core.specs import Model, Source, Team
+
+ENVIRONMENT = Path(__file__).with_name("environment.yaml")
+REF = ModelRef("retail", "cancellations")
+MARK = ".loopline-demo"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The platform on the data's own clock, and the team whose orders are replayed."""
+
+    platform: Platform
+    team: Team
+    days: Sequence[Day]
+
+    @property
+    def model(self) -> Model:
+        """Return the model of the story."""
+        return self.team.model(REF.model)
+
+    @property
+    def source(self) -> Source:
+        """Return the source whose files are replayed."""
+        return self.model.labels.source
+
+    @property
+    def clock(self) -> ReplayClock:
+        """Return the clock that the replay moves."""
+        return cast("ReplayClock", self.platform.clock)
+
+    def land(self, day: Day) -> None:
+        """Drop a day's file, whole at once, with the time at which it arrived."""
+        folder = self.platform.home / "landing" / REF.team / self.source.name
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{day.name}"
+        draft.write_bytes(day.content)
+        os.utime(draft, (day.arrives_at.timestamp(), day.arrives_at.timestamp()))
+        draft.rename(folder / day.name)
+
+    def script(self, first: date, last: date | None) -> Script:
+        """Return what happens from one day to another."""
+        chosen = [day for day in self.days if day.date >= first and (last is None or day.date <= last)]
+        return Script(chosen, history.orders(self.platform, self.team, chosen), self.land)
+
+
+def fresh_home(parent: Path) -> Path:
+    """Make the demo's own folder anew; a folder that is not the demo's is left alone.
+
+    Raises:
+        FileExistsError: something else stands there.
+    """
+    home = parent / "demo"
+    if home.exists() and not (home / MARK).exists():
+        raise FileExistsError(f"{home} is not the demo's: move it, or set LOOPLINE_HOME")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home / MARK).touch()
+    return home
+
+
+def open_stage(home: Path) -> Stage:
+    """Bind the platform in a home and read the team's two years."""
+    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(ENVIRONMENT)}
+    team = plugins.installed(only=[REF.team]).team(REF.team)
+    return Stage(Platform.open(ENVIRONMENT), team, list(history.days(team.folder / "data" / "online_retail.csv.xz")))
+
+
+def history_lands(stage: Stage, until: date) -> int:
+    """Drop the files of all days before ``until`` and set the clock to its morning; returns how many."""
+    known = [day for day in stage.days if day.date < until]
+    for day in known:
+        stage.land(day)
+    stage.clock.set(datetime.combine(until, clock_time(6), UTC))
+    return len(known)

@@ -1,0 +1,186 @@
+"""The demo: two years of a gift wholesaler's orders go through the whole loop, and the ledger tells what happened."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from loopline.demo import outcome
+from loopline.demo.client import Client
+from loopline.demo.replay import Replay
+from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
+from loopline.demo.teller import Teller
+from loopline.up.running import running
+from platform_core import environment as environments
+from platform_core.errors import LooplineError, StoreUnavailable
+from platform_core.ingestion.landing import pending
+from platform_core.loop import cycles
+from platform_core.loop.cycles import Cycle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loopline.up.app import App
+
+GO_LIVE = date(2010, 7, 1)
+DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
+"""The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
+LAG_DAYS = 31
+"""The replay waits when more files than this have not landed, so that features online stay fresh."""
+CALM_DAYS = 21
+"""Days of the data's clock between a promotion and the drill."""
+
+
+@dataclass
+class Show:
+    """A running story."""
+
+    stage: Stage
+    app: App
+    teller: Teller
+    replay: Replay
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
+        """Tell the ledger until something holds.
+
+        Raises:
+            StoreUnavailable: it did not hold in time, or the replay ended or broke before.
+        """
+        give_up = time.monotonic() + seconds
+        while not holds():
+            self.teller.listen()
+            if self.replay.trouble:
+                raise self.replay.trouble
+            if time.monotonic() > give_up or self.replay.done:
+                why = "the data ended" if self.replay.done else f"{seconds:.0f} s passed"
+                raise StoreUnavailable(f"{why} before {what}", f"read {self.app.home}/logs")
+            time.sleep(0.2)
+        self.teller.listen()
+
+
+def main(days: int | None = None, *, keep: bool = False, output: str = "text") -> int:
+    """Run the story; 0 when it held, 1 when it did not."""
+    say = _to_stderr if output == "json" else _to_stdout
+    home = fresh_home(environments.home())
+    say("Loopline: two years of a gift wholesaler's orders, on the data's own clock.")
+    stage = open_stage(home)
+    teller = Teller(stage.platform.ledger, say)
+    landed = history_lands(stage, GO_LIVE)
+    teller.say(f"{landed} daily files from {stage.days[0].date} to {GO_LIVE} lie in the landing folder")
+    last = GO_LIVE + timedelta(days=days) if days else None
+    script = stage.script(GO_LIVE, last)
+    with running(home=home, environment=stage.platform.environment.path) as app:
+        teller.say(f"everything runs: Dagster {app.ui_url}, inference server {app.endpoint}")
+        client = Client(stage.platform.serving.endpoint(REF.dotted))
+        replay = Replay(script, stage.clock, client)
+        show = Show(stage, app, teller, replay)
+        replay.may_go_on = lambda _day: len(pending(stage.platform, stage.team, stage.source)) <= LAG_DAYS
+        told = _told(show)
+        say(json.dumps(told.facts) if output == "json" else "")
+        _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
+        if keep:
+            _stay(app, say)
+    return 0 if told.held else 1
+
+
+def _told(show: Show) -> outcome.Outcome:
+    trouble = ""
+    try:
+        _first_model(show)
+        show.replay.start()
+        promoted = _drift_to_promotion(show)
+        _drill(show, promoted)
+        _to_the_end(show)
+    except LooplineError as error:
+        trouble = str(error)
+    finally:
+        show.replay.end()
+        show.replay.client.close()
+        show.teller.listen()
+    return outcome.of(show.stage, show.teller, show.replay.client.tally, trouble)
+
+
+def _first_model(show: Show) -> None:
+    """History lands, and the first model goes live on what was known at the start."""
+    stage = show.stage
+    show.until("history had landed", lambda: _landed(stage), 120)
+    _open(show, "first training", "first")
+    show.until("the first model was live", lambda: show.teller.found("rollout.promoted") is not None, 120)
+    show.until("the endpoint was ready", lambda: stage.platform.serving.observe(REF.dotted).ready, 30)
+
+
+def _drift_to_promotion(show: Show) -> Cycle:
+    """Orders are asked about until drift has turned the loop once and the candidate is promoted."""
+
+    def turned() -> bool:
+        return any(c.state == "promoted" and c.cause.startswith("drift") for c in _cycles(show))
+
+    show.until("a drift cycle was promoted", turned, 240)
+    return next(c for c in _cycles(show) if c.state == "promoted" and c.cause.startswith("drift"))
+
+
+def _drill(show: Show, promoted: Cycle) -> None:
+    """A candidate with a mistake in its units passes its gates; the judge takes it back."""
+    assert promoted.closed_at is not None
+    calm = promoted.closed_at + timedelta(days=CALM_DAYS)
+    show.until("the calm was over", lambda: show.stage.clock.now() >= calm and _none_open(show), 120)
+    drill = _open(show, "drill: money in pence instead of pounds", "drill", DRILL)
+    show.until("the drill was over", lambda: _state(show, drill) != "open", 180)
+
+
+def _to_the_end(show: Show) -> None:
+    """The rest of the data, as fast as files land."""
+    show.replay.days_per_second = 30
+    while not show.replay.done and show.replay.trouble is None:
+        show.teller.listen()
+        time.sleep(0.2)
+
+
+def _open(show: Show, cause: str, key: str, drill: dict[str, float] | None = None) -> Cycle:
+    stage = show.stage
+    now = stage.clock.now()
+    return cycles.open_cycle(
+        stage.platform.ledger, REF, stage.model.drift, cause, f"demo:{key}", now, force=True, drill=drill
+    )
+
+
+def _landed(stage: Stage) -> bool:
+    """Say whether everything that lies in the folder has landed and is a feature."""
+    view = next(view for view in stage.team.views if view.served == "online")
+    from platform_core.names import view_table
+
+    written = stage.platform.lake.version(view_table(stage.team.name, view)) is not None
+    return written and not pending(stage.platform, stage.team, stage.source)
+
+
+def _cycles(show: Show) -> list[Cycle]:
+    return cycles.cycles(show.stage.platform.ledger, REF)
+
+
+def _state(show: Show, cycle: Cycle) -> str:
+    return cycles.cycle(show.stage.platform.ledger, cycle.cycle_id).state
+
+
+def _none_open(show: Show) -> bool:
+    return all(cycle.state != "open" for cycle in _cycles(show))
+
+
+def _stay(app: App, say: Callable[[str], None]) -> None:
+    say(f"Still running: Dagster {app.ui_url}, inference server {app.endpoint}. Ctrl-C ends it.")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        say("Ending.")
+
+
+def _to_stdout(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a story is told as it happens
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - standard output is for the JSON object

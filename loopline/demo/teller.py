@@ -1,0 +1,44 @@
+"""Tells the ledger's entries as they appear, each with the seconds since the story began."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from platform_core.loop.telling import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platform_core.loop.ledger import Entry, Ledger
+
+QUIET = {"deployment.changed", "drift.window", "quality.realised", "arrival.landed"}
+"""Kinds that come too often for a story; their figures stand in its end."""
+
+
+@dataclass
+class Teller:
+    """Prints what is new in the ledger, and keeps all of it."""
+
+    ledger: Ledger
+    write: Callable[[str], None]
+    began: float = field(default_factory=time.monotonic)
+    entries: list[Entry] = field(default_factory=list)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence of the teller's own."""
+        self.write(f"{time.monotonic() - self.began:6.1f} s  {sentence}")
+
+    def listen(self) -> list[Entry]:
+        """Tell what came since the last call, and return it."""
+        new = self.ledger.entries()[len(self.entries) :]
+        self.entries += new
+        for entry in new:
+            if entry.kind not in QUIET:
+                self.say(tell(entry))
+        return new
+
+    def found(self, kind: str, cycle: str | None = None) -> Entry | None:
+        """Return the first entry of a kind, of a cycle if one is given."""
+        return next((e for e in self.entries if e.kind == kind and cycle in (None, e.cycle)), None)
