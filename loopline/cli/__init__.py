@@ -14,6 +14,7 @@ COMMANDS = {
         "Check environment, contracts and specs: file:line, field, message.",
     ),
     "model": ("loopline.cli.model:model", "What a model is doing now."),
+    "cycle": ("loopline.cli.cycle:cycle", "Turns of the loop: open one, list them."),
     "history": ("loopline.cli.history:history", "What was live at a time, and why."),
     "rollback": ("loopline.cli.rollback:rollback", "Take a model one step back at once."),
     "freeze": ("loopline.cli.freeze:freeze", "Stop new cycles and rollouts, of a model or of all."),

@@ -1,0 +1,95 @@
+"""Cycles that a person opens, and what is said of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from platform_core.loop import cycles, rollouts
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+
+REF = ModelRef("corner", "returns")
+
+
+def test_a_cycle_is_opened_with_name_and_reason(world):
+    """Who and why stand in the cycle's cause, and no cool-down keeps a person from opening the next one."""
+    said = world.json("cycle", "start", "returns", "--reason", "new season")
+    assert (said["cause"], said["state"]) == ("started by alice: new season", "open")
+    listed = world.json("cycle", "list", "corner/returns")["cycles"]
+    assert [(one["cycle_id"], one["state"]) for one in listed] == [(said["cycle"], "open")]
+    platform = Platform.open()
+    cycles.close_cycle(platform.ledger, said["cycle"], "failed", "no rows", world.now)
+    platform.close()
+    assert world.json("cycle", "start", "returns", "--reason", "rows came", "--by", "bob")["state"] == "open"
+    text = world.run("cycle", "list", "returns").stdout
+    assert "no rows" in text
+    assert "started by bob: rows came" in text
+
+
+def test_a_cycle_that_is_open_or_a_freeze_forbids_it(world):
+    """One cycle a model at a time, and none while a person has frozen it."""
+    world.run("cycle", "start", "returns", "--reason", "new season")
+    assert world.json("cycle", "start", "returns", "--reason", "again", code=1)["error"] == "Refused"
+    world.run("freeze", "returns", "--reason", "stocktaking")
+    said = world.json("cycle", "start", "returns", "--reason", "again", code=1)
+    assert "stocktaking" in said["problem"]
+
+
+def test_a_model_without_cycles_says_so(world):
+    """An empty list is a sentence for people and an empty list for programs."""
+    assert "no cycle yet" in world.run("cycle", "list", "returns").stdout
+    assert world.json("cycle", "list", "returns")["cycles"] == []
+
+
+def test_a_model_that_nobody_declares_has_no_cycle(world):
+    """A wrong name is answered with the right ones."""
+    assert "corner/returns" in world.json("cycle", "start", "refunds", "--reason", "typo", code=1)["fix"]
+
+
+def _meanwhile(close) -> threading.Thread:
+    """Let something happen to the cycle that a command has just opened and waits for."""
+
+    def run() -> None:
+        platform = Platform.open()
+        while not (opened := cycles.open_cycles(platform.ledger)):
+            time.sleep(0.05)
+        close(platform, opened[0])
+        platform.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_waiting_ends_with_the_verdict(world):
+    """A cycle that is rejected ends the wait with exit code 1 and its verdict."""
+    world.later(0)
+    thread = _meanwhile(
+        lambda platform, one: cycles.close_cycle(platform.ledger, one.cycle_id, "rejected", "too weak", world.now)
+    )
+    said = world.json("cycle", "start", "returns", "--reason", "try", "--wait", "--timeout-seconds", "20", code=1)
+    thread.join()
+    assert (said["state"], said["verdict"]) == ("rejected", "too weak")
+
+
+def test_waiting_ends_when_the_rollout_bakes(world):
+    """Once the candidate answers its first percent the rest is a matter of bake time: exit code 0."""
+    from corner_shop import returns  # the fixture has just installed it
+
+    world.roll_out("first")
+    version, done = world.open_cycle("second")
+    platform = Platform.open()
+    cycles.close_cycle(platform.ledger, done, "failed", "its run failed", world.now)
+    thread = _meanwhile(lambda mine, one: rollouts.start(mine, REF, returns, version, one.cycle_id, world.now))
+    said = world.json("cycle", "start", "returns", "--reason", "try", "--wait", "--timeout-seconds", "20")
+    thread.join()
+    platform.close()
+    assert (said["state"], said["percent"]) == ("baking", 50)
+
+
+def test_waiting_gives_up(world):
+    """Where nothing runs the wait ends after its time, and says what to look at."""
+    said = world.json("cycle", "start", "returns", "--reason", "try", "--wait", "--timeout-seconds", "0", code=1)
+    assert said["error"] == "StoreUnavailable"
+    assert "loopline up" in said["fix"]
