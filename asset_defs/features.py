@@ -16,7 +16,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
         deps=[key(team.name, "raw", view.source.name)],
         group_name=team.name,
         description=view.description,
-        kinds={"table"},
+        kinds={"features"},
         metadata={"entity": view.entity, "version": view.version, "served": view.served, "ttl_days": view.ttl_days},
     )
     def features(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:

@@ -17,6 +17,7 @@ def arrivals_spec(team: Team, source: Source) -> dg.AssetSpec:
         key(team.name, "arrivals", source.name),
         group_name=team.name,
         description=source.description or f"Files of {source.name}, {source.arrives}",
+        kinds={"arrivals"},
         metadata={"contract": source.contract, "arrives": source.arrives},
     )
 
@@ -29,8 +30,8 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{team.name}__land__{source.name}",
         specs=[
-            dg.AssetSpec(raw, deps=[came], description=f"Accepted rows of {source.name}", kinds={"table"}),
-            dg.AssetSpec(dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"table"}),
+            dg.AssetSpec(raw, deps=[came], description=f"Accepted rows of {source.name}", kinds={"raw"}),
+            dg.AssetSpec(dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"dead_letters"}),
         ],
         check_specs=[dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract")],
         group_name=team.name,

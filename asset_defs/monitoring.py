@@ -20,7 +20,7 @@ def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         deps=[key(team.name, "deployment", model.name)],
         group_name=team.name,
         description="Each answered request: features as served, output, version, cycle, latency",
-        kinds={"table"},
+        kinds={"predictions"},
     )
     def predictions(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
         done = compact(platform, team, model)
@@ -41,7 +41,7 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         group_name=team.name,
         description="Windows of the prediction log against the profile kept with the model version",
         check_specs=[dg.AssetCheckSpec("drift", asset=own, description="No alarm in the newest windows")],
-        kinds={"report"},
+        kinds={"drift"},
     )
     def drift(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
         watched = watch(platform, team, model)
@@ -68,7 +68,7 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         deps=[key(team.name, "predictions", model.name), key(team.name, "raw", model.labels.source.name)],
         group_name=team.name,
         description="Realised metrics by model version, as far as labels have come",
-        kinds={"report"},
+        kinds={"quality"},
     )
     def quality(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
         versions = realised(platform, team, model)

@@ -20,7 +20,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         deps=[key(team.name, "features", view.name) for view in model.features],
         group_name=team.name,
         description=f"{model.labels.name} joined point in time with features, pinned to table versions",
-        kinds={"table"},
+        kinds={"training_set"},
     )
     def training_set(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
         pinned = turn.pin(turn_of(context.run, platform, team, model))
