@@ -31,7 +31,9 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         name=f"{team.name}__land__{source.name}",
         specs=[
             dg.AssetSpec(raw, deps=[came], description=f"Accepted rows of {source.name}", kinds={"raw"}),
-            dg.AssetSpec(dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"dead_letters"}),
+            dg.AssetSpec(
+                dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"dead_letters"}
+            ),
         ],
         check_specs=[dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract")],
         group_name=team.name,
