@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +91,14 @@ def load(point: EntryPoint) -> Team | Quarantined:
 def _quarantine(point: EntryPoint, error: BaseException) -> Quarantined:
     if isinstance(error, SyntaxError) and error.filename:
         return Quarantined(point.name, error.filename, error.lineno or 1, f"SyntaxError: {error.msg}")
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if f"{Path('/')}{point.module.split('.', maxsplit=1)[0]}" in f.filename]
-    frame = (own or frames)[-1]
-    return Quarantined(point.name, frame.filename, frame.lineno or 1, f"{type(error).__name__}: {error}")
+    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(_place(point))]
+    file, line = (own[-1].filename, own[-1].lineno or 1) if own else (point.value, 1)
+    return Quarantined(point.name, file, line, f"{type(error).__name__}: {error}")
+
+
+def _place(point: EntryPoint) -> str:
+    """Return the team's file, or the folder of its package: the frames to blame lie there, not in what it calls."""
+    found = importlib.util.find_spec(point.module.split(".", maxsplit=1)[0])
+    if found is None or found.origin is None:
+        return point.value
+    return f"{Path(found.origin).parent}{os.sep}" if found.submodule_search_locations else found.origin

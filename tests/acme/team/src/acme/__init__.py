@@ -10,6 +10,7 @@ import narwhals as nw
 
 from platform_core.specs import (
     AtLeast,
+    ErrorRate,
     Estimator,
     Evidence,
     Examples,
@@ -18,6 +19,7 @@ from platform_core.specs import (
     Params,
     Reading,
     Report,
+    Rollout,
     Search,
     Source,
     Team,
@@ -84,6 +86,7 @@ stops = Model(
     fit=fit,
     search=Search(trials=2, space={"strength": log_range(0.1, 10)}),
     gates=(AtLeast("roc_auc", 0.6), Calibrated("brier")),
+    rollout=Rollout(percents=(50, 100), bake_minutes=5, min_requests=20, judges=(ErrorRate(0.01),)),
 )
 
 team = Team("acme", Path(__file__), models=(stops,))

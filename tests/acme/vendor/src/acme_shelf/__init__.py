@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.online_store import Key, OnlineRow, OnlineStore
+from platform_core.contracts.online_store import Key, OnlineRow, OnlineStore, newest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Shelf = dict[str, list]
+"""By key: event time (µs since 1970), and the values."""
 
 
 class ShelfOnlineStore(OnlineStore):
@@ -24,24 +25,19 @@ class ShelfOnlineStore(OnlineStore):
 
     def read(self, asks: Sequence[tuple[str, Sequence[Key]]]) -> list[list[OnlineRow | None]]:
         """Read every view's file once."""
-        return [[_row(self._shelf(view).get(key)) for key in keys] for view, keys in asks]
+        shelves = {view: self._shelf(view) for view, _ in asks}
+        return [[_row(shelves[view].get(key)) for key in keys] for view, keys in asks]
 
     def write(self, view: str, entity: str, rows: pa.Table) -> int:
         """Put newer rows on the shelf."""
-        import pyarrow as pa
-
-        times = rows["event_time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-        columns = [name for name in rows.column_names if name not in (entity, "event_time")]
         with self._locked(view) as shelf:
-            newest: dict[str, list] = {}
-            for key, time, values in zip(
-                rows[entity].to_pylist(), times, rows.select(columns).to_pylist(), strict=True
-            ):
-                held = newest.get(str(key)) or shelf.get(str(key))
-                if key is not None and (held is None or held[0] <= time):
-                    newest[str(key)] = [time, [values[name] for name in columns]]
-            shelf.update(newest)
-        return len(newest)
+            won = {
+                key: [row.event_time_us, list(row.values)]
+                for key, row in newest(entity, rows).items()
+                if key not in shelf or shelf[key][0] <= row.event_time_us
+            }
+            shelf.update(won)
+        return len(won)
 
     def drop(self, view: str) -> None:
         """Clear one shelf."""
