@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Self
 
 import dagster as dg
-from platform_core.specs.model_file import ModelFile
 from pydantic import BaseModel
 
 from asset_defs import training
 from asset_defs.team import model_assets
 from platform_core.specs import Team
+from platform_core.specs.model_file import ModelFile
 
 
 class LooplineModel(dg.Component):

@@ -10,7 +10,7 @@ import dagster as dg
 
 from asset_defs.dagster_private import CheckOutcome, finished_checks
 from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
-from asset_defs.runs import IN_PROGRESS, statuses
+from asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
 from platform_core.errors import Refused
 from platform_core.loop import cycles, gates
 from platform_core.loop.cycles import Cycle
@@ -28,7 +28,7 @@ def cycle_sensor(team: Team) -> dg.SensorDefinition:
     @dg.sensor(
         name="loopline_cycle_sensor",
         job_name=CYCLE_JOB,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Drift opens a cycle; open cycles are run",
     )

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
-from asset_defs.runs import in_progress
+from asset_defs.runs import LOOK_SECONDS, in_progress
 from platform_core.ingestion.landing import pending
 from platform_core.platform import Platform
 from platform_core.specs import Source, Team
@@ -24,7 +24,7 @@ def ingest_sensor(team: Team) -> dg.SensorDefinition:
     @dg.sensor(
         name="loopline_ingest_sensor",
         job_name=INGEST_JOB,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Lands arrivals that are not in the lake yet",
     )

@@ -6,6 +6,8 @@ CYCLE_TAG = "loopline/cycle"
 MODEL_TAG = "loopline/model"
 CAUSE_TAG = "loopline/cause"
 SOURCE_TAG = "loopline/source"
+WORK_TAG = "loopline/work"
+"""Trainings carry it, so that a queue may limit them while rollout steps go through."""
 
 CYCLE_JOB = "loopline_cycle"
 INGEST_JOB = "loopline_ingest"

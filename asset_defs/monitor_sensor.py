@@ -3,7 +3,7 @@
 import dagster as dg
 
 from asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
-from asset_defs.runs import in_progress
+from asset_defs.runs import LOOK_SECONDS, in_progress
 from platform_core.loop.deployments import deployment
 from platform_core.monitor.predictions import waiting
 from platform_core.names import ModelRef
@@ -17,7 +17,7 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
     @dg.sensor(
         name="loopline_monitor_sensor",
         job_name=MONITOR_JOB,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Judges a window once enough predictions are there",
     )

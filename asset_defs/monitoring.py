@@ -1,11 +1,13 @@
 """Live traffic as assets: the prediction log, drift with its report, and quality when labels arrive."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from asset_defs.keys import key
-from platform_core.monitor.drift import Watched, watch
+from platform_core.monitor.drift import Watched, last_report, report, watch
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import realised
 from platform_core.platform import Platform
@@ -43,19 +45,11 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("drift", asset=own, description="No alarm in the newest windows")],
         kinds={"drift"},
     )
-    def drift(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def drift(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         watched = watch(platform, team, model)
-        return dg.MaterializeResult(
-            metadata=_drift_metadata(watched),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="drift",
-                    passed=watched.alarm is None,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"reason": watched.alarm.reason if watched.alarm else "quiet"},
-                )
-            ],
-        )
+        yield _drift_check(watched)  # at once: the page takes seconds, for which no cycle need wait
+        page = _page(platform, team, model, watched)
+        yield dg.MaterializeResult(metadata=_drift_metadata(watched, page))
 
     return drift
 
@@ -84,12 +78,29 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     return quality
 
 
-def _drift_metadata(watched: Watched) -> dict[str, Any]:
+def _drift_check(watched: Watched) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="drift",
+        passed=watched.alarm is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"reason": watched.alarm.reason if watched.alarm else "quiet"},
+    )
+
+
+def _page(platform: Platform, team: Team, model: Model, watched: Watched) -> Path | None:
+    """Draw an alarm that is new; one whose columns had alarmed before has its page."""
+    drawn = last_report(platform, team, model)
+    if watched.alarm is None or (watched.known and drawn):
+        return drawn
+    return report(platform, team, model)
+
+
+def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {"windows": len(watched.windows)}
     if watched.windows:
         columns = watched.windows[-1].columns
         metadata["scores"] = dg.MetadataValue.json({name: round(c.score, 4) for name, c in columns.items()})
         metadata["thresholds"] = dg.MetadataValue.json({name: round(c.threshold, 4) for name, c in columns.items()})
-    if watched.report:
-        metadata["report"] = dg.MetadataValue.url(watched.report.as_uri())
+    if page:
+        metadata["report"] = dg.MetadataValue.url(page.as_uri())
     return metadata

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
-from asset_defs.runs import in_progress
+from asset_defs.runs import LOOK_SECONDS, in_progress
 from platform_core.loop import rollouts
 from platform_core.loop.rollouts import RolloutRecord
 from platform_core.platform import Platform
@@ -16,7 +16,7 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
     @dg.sensor(
         name="loopline_rollout_sensor",
         job_name=ROLLOUT_JOB,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Takes the next step of a rollout when its bake time is over, or at once when it does harm",
     )

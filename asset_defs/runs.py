@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+LOOK_SECONDS = 3
+"""Less than the daemon's round of 5 s: with as much, its jitter would let sensors miss every other round."""
+
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

@@ -8,7 +8,7 @@ from asset_defs import features, ingestion, monitoring, serving, training
 from asset_defs.cycle_sensor import cycle_sensor
 from asset_defs.dagster_private import AssetJob
 from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
-from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, key
+from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
 from asset_defs.monitor_sensor import monitor_sensor
 from asset_defs.platform_resource import PlatformResource
 from asset_defs.rollout_sensor import rollout_sensor
@@ -45,7 +45,9 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
         dg.define_asset_job(
             INGEST_JOB, dg.AssetSelection.assets(*ingested), description="Land arrivals, make features"
         ),
-        dg.define_asset_job(CYCLE_JOB, dg.AssetSelection.assets(*turn), description="One turn of the loop"),
+        dg.define_asset_job(
+            CYCLE_JOB, dg.AssetSelection.assets(*turn), description="One turn of the loop", tags={WORK_TAG: "training"}
+        ),
         dg.define_asset_job(MONITOR_JOB, dg.AssetSelection.assets(*watch), description="Look at live traffic"),
         serving.rollout_job(team),
     ]

@@ -27,7 +27,7 @@ class Tally:
 
 
 class Client:
-    """Sends one request an order and counts what comes back; a broken connection is opened again once."""
+    """Sends one request an order and counts what comes back; nothing is tried twice."""
 
     def __init__(self, endpoint: str) -> None:
         parts = urlsplit(endpoint)
@@ -40,7 +40,7 @@ class Client:
         try:
             status, body = self._post(request_body(order))
         except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
+            self.connection.close()  # the next request opens it again
             status, body = 0, repr(error).encode()
         if status == http.client.OK:
             self.tally.answered += 1

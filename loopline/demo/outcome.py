@@ -144,8 +144,10 @@ def _drift_lines(drift: dict[str, Any] | None) -> list[str]:
         return []
     return [
         f"  drift at {drift['at'][:10]}: {drift['cause']}",
-        f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later;"
-        f" AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}",
+        (
+            f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later;"
+            f" AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}"
+        ),
     ]
 
 
@@ -154,8 +156,10 @@ def _drill_lines(drill: dict[str, Any] | None) -> list[str]:
         return []
     return [
         f"  bad candidate (AUC {drill['auc_at_gate']:.3f} at its gates) taken back: {drill['verdict']}",
-        f"    {drill['seconds_to_rollback']:.1f} s after its first request, which is {drill['hours_to_rollback']:.0f} h"
-        f" on the data's clock; it answered {drill['requests_to_candidate']} requests",
+        (
+            f"    {drill['seconds_to_rollback']:.1f} s after its first request, which is {drill['hours_to_rollback']:.0f} h"
+            f" on the data's clock; it answered {drill['requests_to_candidate']} requests"
+        ),
     ]
 
 

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
-    from loopline.demo.days import Day, Order
-
     from loopline.demo.client import Client
+    from loopline.demo.days import Day, Order
     from platform_core.clock import ReplayClock
 
 
@@ -30,13 +29,16 @@ class Script:
 
 @dataclass
 class Replay:
-    """Moves the data's clock from day to day in a thread; ``days_per_second`` may change at any time."""
+    """Moves the data's clock from day to day in a thread; ``days_per_second`` may change at any time.
+
+    It waits before a day while ``free`` is not set.
+    """
 
     script: Script
     clock: ReplayClock
     client: Client
     days_per_second: float = 4.0
-    may_go_on: Callable[[Day], bool] = field(default=lambda _day: True)
+    free: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     done: bool = False
     trouble: BaseException | None = None
@@ -66,7 +68,7 @@ class Replay:
 
     def _one_day(self, day: Day) -> None:
         began = time.monotonic()
-        while not self.may_go_on(day) and not self.stop.wait(0.05):
+        while not self.free.wait(0.1) and not self.stop.is_set():
             pass
         self.clock.set(datetime.combine(day.date, clock_time(6), UTC))
         for order in self.script.orders.get(day.date, ()):

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 GO_LIVE = date(2010, 7, 1)
 DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
 """The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
-LAG_DAYS = 31
+LAG_DAYS = 24
 """The replay waits when more files than this have not landed, so that features online stay fresh."""
+LOOK_SECONDS = 0.5
+"""How often the ledger and the landing folder are looked at: each look costs what the loop could use."""
 CALM_DAYS = 21
 """Days of the data's clock between a promotion and the drill."""
 
@@ -45,6 +47,14 @@ class Show:
     teller: Teller
     replay: Replay
 
+    def look(self) -> None:
+        """Tell what is new, and let the replay go on unless landing lags behind it."""
+        stage = self.stage
+        self.teller.listen()
+        lag = len(pending(stage.platform, stage.team, stage.source))
+        (self.replay.free.set if lag <= LAG_DAYS else self.replay.free.clear)()
+        time.sleep(LOOK_SECONDS)
+
     def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
         """Tell the ledger until something holds.
 
@@ -53,13 +63,12 @@ class Show:
         """
         give_up = time.monotonic() + seconds
         while not holds():
-            self.teller.listen()
+            self.look()
             if self.replay.trouble:
                 raise self.replay.trouble
             if time.monotonic() > give_up or self.replay.done:
                 why = "the data ended" if self.replay.done else f"{seconds:.0f} s passed"
                 raise StoreUnavailable(f"{why} before {what}", f"read {self.app.home}/logs")
-            time.sleep(0.2)
         self.teller.listen()
 
 
@@ -79,7 +88,6 @@ def main(days: int | None = None, *, keep: bool = False, output: str = "text") -
         client = Client(stage.platform.serving.endpoint(REF.dotted))
         replay = Replay(script, stage.clock, client)
         show = Show(stage, app, teller, replay)
-        replay.may_go_on = lambda _day: len(pending(stage.platform, stage.team, stage.source)) <= LAG_DAYS
         told = _told(show)
         say(json.dumps(told.facts) if output == "json" else "")
         _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
@@ -137,8 +145,7 @@ def _to_the_end(show: Show) -> None:
     """The rest of the data, as fast as files land."""
     show.replay.days_per_second = 30
     while not show.replay.done and show.replay.trouble is None:
-        show.teller.listen()
-        time.sleep(0.2)
+        show.look()
 
 
 def _open(show: Show, cause: str, key: str, drill: dict[str, float] | None = None) -> Cycle:

@@ -194,8 +194,22 @@ def _ask(platform: Platform, current: Deployment) -> None:
             packages.fetched(platform, current.ref, version.version)
     name = current.ref.dotted
     platform.serving.apply(DesiredState(name, current.generation, current.stable, current.candidate, current.percent))
-    platform.registry.set_alias(name, CHAMPION, current.stable.version)
-    platform.registry.set_alias(name, CANDIDATE, current.candidate.version if current.candidate else None)
+    before = _aliases_applied(platform.ledger, current)
+    for alias, version in _aliases(_state(current)).items():
+        if before.get(alias, "") != version:  # a registry's client may take seconds to load
+            platform.registry.set_alias(name, alias, version)
+
+
+def _aliases(state: Mapping[str, Any]) -> dict[str, str | None]:
+    sides = {CHAMPION: state["stable"], CANDIDATE: state["candidate"]}
+    return {alias: side["version"] if side else None for alias, side in sides.items()}
+
+
+def _aliases_applied(ledger: Ledger, current: Deployment) -> dict[str, str | None]:
+    """Return the aliases of the generation that was carried out last; none before the first."""
+    changes = ledger.entries(current.ref, [CHANGED])
+    applied = (e.details for e in changes if e.details["generation"] == current.applied)
+    return next((_aliases(details) for details in applied), {})
 
 
 def _state(wanted: Deployment) -> dict[str, Any]:

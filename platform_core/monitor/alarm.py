@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from platform_core.monitor.window import ColumnVerdict, WindowVerdict
     from platform_core.specs.model import Drift
 
+NAMED = 6
+"""Columns whose figures a reason gives; an alarm's ``columns`` has them all."""
 AT_ONCE = 2
 """Columns that must drift together before a single window alarms, however few columns a model has."""
 
@@ -41,7 +43,11 @@ def alarm(rule: Drift, windows: Sequence[WindowVerdict]) -> Alarm | None:
 
 
 def _figures(window: WindowVerdict, names: Sequence[str]) -> str:
-    return ", ".join(_figure(name, window.columns[name]) for name in names if name in window.columns)
+    """Name the columns that moved in this window, the farthest beyond their threshold first."""
+    moved = {name: window.columns[name] for name in names if name in window.drifted}
+    first = sorted(moved, key=lambda name: moved[name].threshold - moved[name].score)
+    more = [f"and {len(first) - NAMED} more"] if len(first) > NAMED else []
+    return ", ".join([_figure(name, moved[name]) for name in first[:NAMED]] + more)
 
 
 def _figure(name: str, verdict: ColumnVerdict) -> str:

@@ -1,4 +1,4 @@
-"""The drift monitor: windows of what the live version answered, judged, written down, and drawn when they alarm."""
+"""The drift monitor: windows of what the live version answered, judged and written down; a page shows one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.specs import Model, Team
 
-__all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "judged", "watch"]
+__all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "judged", "last_report", "report", "watch"]
 
 WINDOW = "drift.window"
 """Kind of the ledger entry that a judged window leaves; its details are a ``Window``."""
@@ -32,11 +32,14 @@ AT_MOST = 12
 
 @dataclass(frozen=True)
 class Watched:
-    """What one call found: windows judged now, the alarm that stands, and the page that shows it."""
+    """What one call found: windows judged now, and the alarm that stands.
+
+    ``known``: the same columns had alarmed before these windows.
+    """
 
     windows: list[WindowVerdict]
     alarm: Alarm | None
-    report: Path | None
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,33 +63,51 @@ class _Watch:
     package: Path
 
 
-def watch(platform: Platform, team: Team, model: Model, *, render: bool = False) -> Watched:
+def watch(platform: Platform, team: Team, model: Model) -> Watched:
     """Judge the compacted predictions of the live stable version since its last window.
 
-    ``render`` draws the newest window even without an alarm (seconds). Of several alarms the newest is returned;
-    while nothing new is there, the one that stands.
+    Of several alarms the newest is returned; while nothing new is there, the one that stands.
 
     Raises:
         NotFound: the version's package has no profile.
     """
-    ref = ModelRef(team.name, model.name)
-    live = deployment(platform.ledger, ref)
-    if live is None or live.stable is None:
-        return Watched([], None, None)
-    on = _Watch(platform, model, ref, live.stable.version, _package(platform, ref, live.stable))
-    profile = Profile.load(on.package)
-    past = judged(platform, ref, on.version)
-    new = _judge_waiting(on, profile, past)
-    found = _newest_alarm(on, [*past, *new], len(new))
-    newest = (past + new)[-1:]
-    drawn = _draw(on, profile, newest[0]) if newest and (found or render) else None
-    return Watched([window.verdict for window in new], found, drawn)
+    on = _live(platform, team, model)
+    if on is None:
+        return Watched([], None)
+    past = judged(platform, on.ref, on.version)
+    new = _judge_waiting(on, Profile.load(on.package), past)
+    before, found = _newest_alarm(on, past, 1), _newest_alarm(on, [*past, *new], len(new))
+    known = bool(before and found and set(found.columns) <= set(before.columns))
+    return Watched([window.verdict for window in new], found, known)
+
+
+def report(platform: Platform, team: Team, model: Model) -> Path | None:
+    """Draw the newest judged window of the live version (seconds), once; None while none was judged."""
+    on = _live(platform, team, model)
+    windows = judged(platform, on.ref, on.version) if on else []
+    return _draw(on, Profile.load(on.package), windows[-1]) if on and windows else None
+
+
+def last_report(platform: Platform, team: Team, model: Model) -> Path | None:
+    """Return the newest page that was drawn of the live version."""
+    on = _live(platform, team, model)
+    windows = judged(platform, on.ref, on.version) if on else []
+    pages = (_page(on, window) for window in reversed(windows) if on)
+    return next((page for page in pages if page.exists()), None)
 
 
 def judged(platform: Platform, ref: ModelRef, version: str) -> list[Window]:
     """Return the windows of a version that were judged, oldest first."""
     entries = platform.ledger.entries(ref, [WINDOW])
     return [_from_json(entry.details) for entry in entries if entry.version == version]
+
+
+def _live(platform: Platform, team: Team, model: Model) -> _Watch | None:
+    ref = ModelRef(team.name, model.name)
+    live = deployment(platform.ledger, ref)
+    if live is None or live.stable is None:
+        return None
+    return _Watch(platform, model, ref, live.stable.version, _package(platform, ref, live.stable))
 
 
 def _package(platform: Platform, ref: ModelRef, served: Served) -> Path:
@@ -111,8 +132,12 @@ def _newest_alarm(on: _Watch, windows: Sequence[Window], new: int) -> Alarm | No
     return next((found for end in ends if (found := alarm(on.model.drift, verdicts[:end]))), None)
 
 
+def _page(on: _Watch, window: Window) -> Path:
+    return on.platform.home / "reports" / on.ref.dotted / f"{on.version}-{window.number}.html"
+
+
 def _draw(on: _Watch, profile: Profile, window: Window) -> Path:
-    page = on.platform.home / "reports" / on.ref.dotted / f"{on.version}-{window.number}.html"
+    page = _page(on, window)
     if page.exists():
         return page
     rows = answers(on.platform.lake, on.ref, on.version, window.after, window.until)

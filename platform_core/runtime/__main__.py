@@ -46,6 +46,7 @@ def _serve(workers: int) -> int:
         log_level="warning",
         server_header=False,
         date_header=False,
+        timeout_keep_alive=75,  # clients keep connections; one that is closed under a request fails it
         timeout_graceful_shutdown=10,
     )
     return 0

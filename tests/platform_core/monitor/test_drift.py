@@ -9,15 +9,20 @@ import pytest
 from platform_core.errors import NotFound
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.answers import Place, answers, cut
-from platform_core.monitor.drift import AT_MOST, WINDOW, judged, watch
+from platform_core.monitor.drift import AT_MOST, WINDOW, judged, last_report, report, watch
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.profile import SAMPLE
 
 
-def look(shop, **options):
+def look(shop):
     """Compact and watch."""
     compact(shop.platform, shop.team, shop.model)
-    return watch(shop.platform, shop.team, shop.model, **options)
+    return watch(shop.platform, shop.team, shop.model)
+
+
+def page(shop):
+    """Draw the newest window."""
+    return report(shop.platform, shop.team, shop.model)
 
 
 def test_nothing_live_is_nothing_to_watch(shop) -> None:
@@ -28,8 +33,8 @@ def test_nothing_live_is_nothing_to_watch(shop) -> None:
 def test_nothing_answered_is_nothing_to_judge(shop) -> None:
     """A version that never answered has no windows, and a page cannot be drawn of none."""
     shop.deploy()
-    watched = look(shop, render=True)
-    assert (watched.windows, watched.alarm, watched.report) == ([], None, None)
+    watched = look(shop)
+    assert (watched.windows, watched.alarm, page(shop)) == ([], None, None)
 
 
 def test_rows_wait_until_they_fill_a_window(shop) -> None:
@@ -40,7 +45,7 @@ def test_rows_wait_until_they_fill_a_window(shop) -> None:
     shop.answer(1)
     watched = look(shop)
     assert [window.rows for window in watched.windows] == [500]
-    assert (watched.alarm, watched.report) == (None, None)
+    assert watched.alarm is None
     assert look(shop).windows == []
     (entry,) = shop.platform.ledger.entries(shop.ref, [WINDOW])
     assert (entry.version, entry.reason, entry.at) == ("1", "quiet", shop.start + timedelta(days=1))
@@ -70,21 +75,24 @@ def test_drift_in_two_windows_of_three_alarms_with_a_page(shop) -> None:
     watched = look(shop)
     assert watched.alarm is not None
     assert watched.alarm.columns == ("amount",)
-    assert watched.report == shop.platform.home / "reports" / "shop.returns" / "1-3.html"
-    text = watched.report.read_text()
+    assert last_report(shop.platform, shop.team, shop.model) is None
+    drawn = page(shop)
+    assert drawn == shop.platform.home / "reports" / "shop.returns" / "1-3.html"
+    assert drawn == last_report(shop.platform, shop.team, shop.model)
+    text = drawn.read_text()
     assert "500 of 500 rows" in text
     assert 'data-column="amount"' in text
 
 
 def test_an_alarm_stands_until_windows_calm_down(shop) -> None:
-    """Asked again without new windows, the alarm and its page are the same; quiet windows end it."""
+    """Asked again without new windows, the alarm is the same and known; quiet windows end it."""
     shop.deploy()
     for _ in range(2):
         shop.answer(500, factor=1.6)
         first = look(shop)
     again = look(shop)
     assert first.alarm is not None
-    assert (again.windows, again.alarm, again.report) == ([], first.alarm, first.report)
+    assert (again.windows, again.alarm, first.known, again.known) == ([], first.alarm, False, True)
     for _ in range(2):
         shop.answer(500)
         calm = look(shop)
@@ -105,8 +113,8 @@ def test_a_page_is_drawn_on_demand(shop) -> None:
     """Without an alarm the newest window is drawn when asked for, also after it was judged."""
     shop.deploy()
     shop.answer(500)
-    assert look(shop).report is None
-    drawn = look(shop, render=True).report
+    assert look(shop).alarm is None
+    drawn = page(shop)
     assert drawn is not None
     assert drawn.name == "1-1.html"
     assert "500 of 500 rows" in drawn.read_text()
