@@ -1,0 +1,78 @@
+"""What fresh interpreters import: the kernel little and fast, the graph no library of a vendor.
+
+import-linter holds the arrows between our own packages (``make check``); this holds what it cannot see: what an
+import really pulls in.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("lightgbm", "matplotlib", "onnxruntime", "optuna", "pandas", "polars", "scipy", "skl2onnx", "sklearn")
+VENDORS = ("azure", "boto3", "botocore", "deltalake", "evidently", "google.cloud", "kafka", "kserve", "mlflow", "redis")
+KERNEL = ("specs", "contracts", "environment", "plugins", "platform", "clock", "names", "errors")
+KERNEL_SECONDS = 0.3
+MEASURE = """
+import json, sys, time
+before = time.process_time()
+{code}
+seconds = time.process_time() - before
+print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules)}}))
+"""
+LOAD_ALL = """
+from asset_defs import code_location
+from platform_core import plugins
+found = plugins.installed()
+assert not found.quarantined, found.quarantined
+assert found.teams
+for team in found.teams:
+    getattr(code_location, team.name).get_repository_def()
+"""
+COMPONENT = """
+from asset_defs import LooplineModel
+LooplineModel.get_model_cls()
+"""
+
+
+def fresh(code: str) -> dict:
+    """Run code in a fresh interpreter; gives the modules that are loaded then, and the seconds of CPU it took."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE.format(code=code)], text=True, capture_output=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def loaded(modules: list[str], names: tuple[str, ...]) -> list[str]:
+    """Return which of the names are loaded, themselves or by a part of theirs."""
+    return [name for name in names if any(m == name or m.startswith(f"{name}.") for m in modules)]
+
+
+def test_the_kernel_is_light():
+    """The kernel's own modules come with pydantic and yaml and nothing else, in well under a second."""
+    code = "\n".join(f"import platform_core.{name}" for name in KERNEL)
+    runs = [fresh(code) for _ in range(3)]
+    added = set(runs[0]["modules"]) - set(fresh("pass")["modules"])
+    outside = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
+    known = {"platform_core", "pydantic", "pydantic_core", "annotated_types", "typing_inspection", "typing_extensions"}
+    assert {name for name in outside if not name.startswith("_")} - known - {"yaml", "cython_runtime"} == set()
+    assert min(run["seconds"] for run in runs) <= KERNEL_SECONDS
+
+
+def test_a_declaration_needs_the_standard_library_only():
+    """What a team imports to declare itself costs no third party's import."""
+    modules = fresh("import platform_core.specs")["modules"]
+    assert loaded(modules, ("pydantic", "yaml", "numpy", "narwhals", "pyarrow", "sqlalchemy", "dagster")) == []
+
+
+@pytest.mark.parametrize("code", [LOAD_ALL, COMPONENT], ids=["every team", "the component"])
+def test_the_graph_imports_no_vendor(code: str):
+    """Dagster loads all definitions of all teams without a library of a vendor, or one that takes long to import."""
+    modules = fresh(code)["modules"]
+    assert "dagster" in modules
+    assert loaded(modules, VENDORS + HEAVY) == []
+    assert loaded(modules, ("resources", "loopline")) == []
