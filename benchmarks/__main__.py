@@ -1,0 +1,48 @@
+"""``python -m benchmarks`` measures everything and writes ``docs/benchmarks.md``.
+
+Named benchmarks alone (``load``, ``canary``, ``imports``), or ``--quick`` ones, are printed and not written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import imports, page
+from benchmarks.canary import compare as canary
+from benchmarks.load import compare as load
+from benchmarks.page import Section
+from benchmarks.turns import ROOT
+
+ALL: dict[str, Callable[[bool], Section]] = {
+    "load": load.compare,
+    "canary": canary.compare,
+    "imports": imports.compare,
+}
+
+
+def main() -> int:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(ALL)}; none means all")
+    parser.add_argument("--quick", action="store_true", help="fewer times and sizes, to see that it runs")
+    asked = parser.parse_args()
+    sections = [_measured(name, asked.quick) for name in asked.names or ALL]
+    if not asked.names and not asked.quick:
+        ROOT.joinpath("docs", "benchmarks.md").write_text(page.write(sections))
+    print(page.machine())
+    return 0
+
+
+def _measured(name: str, quick: bool) -> Section:
+    began = time.monotonic()
+    print(f"{name}: measuring", file=sys.stderr)
+    section = ALL[name](quick)
+    print(f"{section}\n({time.monotonic() - began:.0f} s)\n", flush=True)
+    return section
+
+
+if __name__ == "__main__":
+    sys.exit(main())

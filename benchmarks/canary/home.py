@@ -1,0 +1,81 @@
+"""A home in which a first version is live, the same for both sides: data landed, features made, a model served."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.canary.shop import orders, team, visit, visits
+from platform_core.features.materialize import materialize
+from platform_core.ingestion.landing import land
+from platform_core.loop import cycles
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.turn import Turn, deploy, fit, gate, pin
+
+REF = ModelRef(team.name, orders.name)
+ROWS = 4_000
+LAPTOP = Path(__file__).parents[2] / "deploy" / "environments" / "laptop.yaml"
+PORT = "LOOPLINE_INFERENCE_PORT"
+DAGSTER = {"ours": "dagster", "bare": "dagster-bare"}
+_FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def enter(home: Path, side: str, port: int) -> None:
+    """Put this process and its children into a home, with the team installed.
+
+    Sides share lake and registry; each has its server's state, and its instance of Dagster, for itself.
+    """
+    site = home / "site"
+    info = site / "shop-1.0.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    info.joinpath("entry_points.txt").write_text("[loopline.teams]\nshop = benchmarks.canary.shop:team\n")
+    environment = home / f"{side}.yaml"
+    environment.write_text(LAPTOP.read_text().replace("/serving", f"/serving-{side}"))
+    places = [str(Path(__file__).parents[2]), str(site)]
+    sys.path[:0] = places
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(places),
+        "LOOPLINE_HOME": str(home),
+        "LOOPLINE_ENVIRONMENT": str(environment),
+        PORT: str(port),
+        "DAGSTER_HOME": str(home / DAGSTER[side]),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
+
+
+def prepare(home: Path) -> None:
+    """Land the rows and put the first version live."""
+    _write_visits(home / "landing" / team.name / visits.name / "visits.csv")
+    platform = Platform.open()
+    try:
+        land(platform, team, visits)
+        materialize(platform, team, visit)
+        now = platform.clock.now()
+        cycle = cycles.open_cycle(platform.ledger, REF, orders.drift, "first version", "first", now, force=True)
+        turn = Turn(platform, team, orders, cycle)
+        pin(turn)
+        fit(turn)
+        gate(turn)
+        assert deploy(turn).state == "promoted"
+    finally:
+        platform.close()
+
+
+def _write_visits(path: Path) -> None:
+    """Write two months of visits whose pages and minutes say something of what follows."""
+    random = np.random.default_rng(7)
+    pages, minutes = random.poisson(6, ROWS), random.gamma(2, 3, ROWS).round(2)
+    bought = random.random(ROWS) < 1 / (1 + np.exp(4 - 0.4 * pages - 0.15 * minutes))
+    seen = [_FIRST + timedelta(minutes=20 * number) for number in range(ROWS)]
+    lines = [
+        f"{number % 500},{seen[number]:%Y-%m-%d %H:%M:%S},{pages[number]},{minutes[number]},{int(bought[number])}"
+        for number in range(ROWS)
+    ]
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(["Visitor,Seen,Pages,Minutes,Bought", *lines]) + "\n")

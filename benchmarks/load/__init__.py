@@ -1,0 +1,1 @@
+"""How long a code location of many models takes to load."""

@@ -1,0 +1,56 @@
+"""Runs measured work in processes of its own, the sides in turns, so that what else the machine does hits both."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = Path(sys.executable).parent
+T = TypeVar("T")
+
+
+def in_turns(sides: Mapping[str, Callable[[], T]], times: int) -> dict[str, list[T]]:
+    """Call each side so many times: A B, B A, A B and so on."""
+    taken: dict[str, list[T]] = {name: [] for name in sides}
+    for number in range(times):
+        names = list(sides) if number % 2 == 0 else list(reversed(sides))
+        for name in names:
+            taken[name].append(sides[name]())
+    return taken
+
+
+def wall_seconds(command: Sequence[str]) -> float:
+    """Run a command to its end and return the seconds that it took, the process's start included."""
+    began = perf_counter()
+    _run(command)
+    return perf_counter() - began
+
+
+def json_lines(module: str, *arguments: object) -> list[dict[str, float]]:
+    """Run a module of ours and return what it printed, a JSON object a line."""
+    done = _run([sys.executable, "-m", module, *map(str, arguments)])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def medians(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each figure."""
+    return {name: median(sample[name] for sample in samples) for name in samples[0]}
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+    return done
+
+
+def _environment() -> dict[str, Any]:
+    return os.environ | {"PYTHONWARNINGS": "ignore", "DAGSTER_DISABLE_TELEMETRY": "yes", "PYTHONPATH": str(ROOT)}
