@@ -4,6 +4,7 @@ import dagster as dg
 
 from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
 from asset_defs.runs import LOOK_SECONDS, in_progress
+from platform_core.errors import LooplineError
 from platform_core.loop import rollouts
 from platform_core.loop.rollouts import RolloutRecord
 from platform_core.platform import Platform
@@ -22,8 +23,14 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
     )
     def rollout(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         records = [r for r in rollouts.active(platform.ledger) if r.ref.team == team.name]
-        requests = [q for record in records if (q := _request(context.instance, platform, team, record))]
-        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else f"{len(records)} rollouts bake")
+        said, requests = [f"{len(records)} rollouts bake"], []
+        for record in records:
+            try:
+                requests.append(_request(context.instance, platform, team, record))
+            except LooplineError as error:  # one model's trouble is not another's
+                said.append(str(error))
+        wanted = [request for request in requests if request]
+        return dg.SensorResult(run_requests=wanted, skip_reason=None if wanted else "; ".join(said))
 
     return rollout
 

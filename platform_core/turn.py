@@ -76,12 +76,12 @@ def fit(turn: Turn) -> Mapping[str, Any]:
 
 
 def gate(turn: Turn) -> Verdict:
-    """Judge the cycle's version by the model's gates and write the verdict down."""
+    """Judge the cycle's version by the model's gates and write the verdict down; overrides given before count."""
     fitted = _required(turn, REGISTERED, "registered version")
+    version, now = str(fitted["version"]), turn.platform.clock.now()
     verdict = gates.judge(turn.model, _evidence(fitted))
-    now = turn.platform.clock.now()
-    gates.record_verdict(turn.platform.ledger, turn.ref, turn.cycle.cycle_id, str(fitted["version"]), verdict, now)
-    return verdict
+    gates.record_verdict(turn.platform.ledger, turn.ref, turn.cycle.cycle_id, version, verdict, now)
+    return gates.verdict_of(turn.platform.ledger, turn.ref, version) or verdict
 
 
 def deploy(turn: Turn) -> RolloutRecord:

@@ -1,0 +1,148 @@
+"""The sensor that turns the loop: an alarm opens one cycle, and an open cycle gets its run until it has a verdict."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
+from platform_core.loop import cycles, freezes, gates
+from platform_core.names import ModelRef
+
+ONE = ModelRef("tiny", "one")
+FAILURE, STARTED, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
+
+
+def names(driver) -> list[str]:
+    """List the cycles of the model."""
+    return [cycle.cycle_id for cycle in cycles.cycles(driver.platform.ledger, ONE)]
+
+
+def test_an_alarm_opens_a_cycle_and_requests_its_run(driver):
+    """The run has the cycle's id as key and tag, the alarm as cause, and only that model's three assets."""
+    driver.check_drift("one", alarm="3 of 9 columns drifted at once")
+    ((request,), _) = driver.tick("cycle")
+    (cycle,) = names(driver)
+    assert request.run_key == f"{cycle}:1"
+    assert [key.to_user_string() for key in request.asset_selection] == [
+        "tiny/training_set/one",
+        "tiny/model/one",
+        "tiny/deployment/one",
+    ]
+    wanted = {CYCLE_TAG: cycle, MODEL_TAG: "tiny/one", CAUSE_TAG: "drift: 3 of 9 columns drifted at once"}
+    assert wanted.items() <= request.tags.items()
+
+
+def test_one_alarm_is_one_cycle_however_often_it_is_read(driver):
+    """The same record read again, even by a sensor that has lost its cursor, opens nothing: not even when all is over."""
+    driver.check_drift("one", alarm="moved")
+    driver.tick("cycle")
+    driver.tick("cycle")
+    driver.cursors.clear()
+    driver.tick("cycle")
+    assert len(names(driver)) == 1
+    cycles.close_cycle(driver.platform.ledger, names(driver)[0], "promoted", "good", driver.later(100))
+    driver.cursors.clear()
+    requests, said = driver.tick("cycle")
+    assert (len(names(driver)), requests, said) == (1, [], "no cycle waits for a run")
+
+
+def test_a_quiet_check_opens_nothing(driver):
+    """A check that passed is no alarm; without any check there is nothing to do either."""
+    assert driver.tick("cycle") == ([], "no cycle waits for a run")
+    driver.check_drift("one")
+    assert driver.tick("cycle") == ([], "no cycle waits for a run")
+    assert names(driver) == []
+
+
+def test_two_models_turn_beside_each_other(driver):
+    """One tick reads the checks of all models and requests a run for each that needs one."""
+    driver.check_drift("one", alarm="moved")
+    driver.check_drift("two", alarm="moved too")
+    requests, _ = driver.tick("cycle")
+    assert [request.tags[MODEL_TAG] for request in requests] == ["tiny/one", "tiny/two"]
+
+
+def test_why_an_alarm_is_refused_is_told(driver):
+    """Frozen, cooling down: the reason is the tick's message, told once, and a later alarm is heard again."""
+    now = driver.platform.clock.now()
+    freezes.freeze(driver.platform.ledger, ONE, "alice", "stocktaking", now)
+    driver.check_drift("one", alarm="moved")
+    requests, said = driver.tick("cycle")
+    assert requests == []
+    assert "frozen" in said
+    assert "alice" in said
+    assert driver.tick("cycle") == ([], "no cycle waits for a run")
+
+    freezes.thaw(driver.platform.ledger, ONE, "alice", "counted", now)
+    driver.check_drift("one", alarm="moved on")
+    assert len(driver.tick("cycle")[0]) == 1
+    cycles.close_cycle(driver.platform.ledger, names(driver)[0], "promoted", "good", driver.later(1))
+    driver.check_drift("one", alarm="moved on")
+    assert "cools down" in driver.tick("cycle")[1]
+    driver.later(24)
+    driver.check_drift("one", alarm="moved on")
+    assert len(driver.tick("cycle")[0]) == 1
+
+
+def test_a_run_that_never_came_is_requested_again(driver):
+    """Until there is a run the same key is requested, so that Dagster starts it once, whoever was killed."""
+    cycle = driver.open_cycle("one", "by hand")
+    keys = [driver.tick("cycle")[0][0].run_key for _ in range(3)]
+    assert keys == [f"{cycle}:1"] * 3
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, STARTED, SUCCESS])
+def test_a_run_that_is_under_way_or_done_is_enough(driver, status):
+    """While it runs, and after it has started the rollout, no other is requested and the cycle stays open."""
+    cycle = driver.open_cycle("one", "by hand")
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, status)
+    assert driver.tick("cycle")[0] == []
+    assert driver.state(cycle)[0] == "open"
+
+
+def test_a_run_that_died_is_tried_twice_more(driver):
+    """Attempts two and three have keys of their own; after the third the cycle has failed, and says so."""
+    cycle = driver.open_cycle("one", "by hand")
+    for attempt in (2, 3):
+        driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, FAILURE)
+        assert [r.run_key for r in driver.tick("cycle")[0]] == [f"{cycle}:{attempt}"]
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, FAILURE)
+    assert driver.tick("cycle")[0] == []
+    assert driver.state(cycle) == ("failed", "its run failed 3 times")
+    assert driver.tick("cycle") == ([], "no cycle waits for a run")
+
+
+def test_failed_gates_reject_at_once(driver):
+    """A run that its gates ended is not tried again: the same rows would give the same verdict."""
+    cycle = driver.open_cycle("one", "by hand")
+    driver.judged("one", cycle, passed=False)
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, FAILURE)
+    assert driver.tick("cycle")[0] == []
+    assert driver.state(cycle) == ("rejected", "gates not passed: AtLeast(roc_auc)")
+
+
+def test_a_run_that_died_after_its_gates_passed_is_tried_again(driver):
+    """Its version is there: the next attempt finds it and goes on to the deployment."""
+    cycle = driver.open_cycle("one", "by hand")
+    driver.judged("one", cycle)
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, FAILURE)
+    assert [r.run_key for r in driver.tick("cycle")[0]] == [f"{cycle}:2"]
+
+
+def test_an_override_lets_the_cycle_go_on(driver):
+    """A person overrides the failed gate and runs the cycle again: its check passes now, and the version goes live."""
+    cycle = driver.open_cycle("one", "by hand")
+    version = driver.trained("one", cycle, roc_auc=0.55)
+    turn = {"tags": {CYCLE_TAG: cycle}, "asset_selection": driver.tick("cycle")[0][0].asset_selection}
+    assert not driver.execute(CYCLE_JOB, **turn).success
+    driver.tick("cycle")
+    assert driver.state(cycle)[0] == "rejected"
+    now = driver.platform.clock.now()
+    gates.override(driver.platform.ledger, ONE, version, "AtLeast(roc_auc)", "alice", "a holiday", now)
+    again = driver.execute(CYCLE_JOB, **turn)
+    assert again.success
+    (check,) = again.get_asset_check_evaluations()
+    assert check.passed
+    assert driver.state(cycle)[0] == "promoted"
+    assert driver.tick("cycle") == ([], "no cycle waits for a run")

@@ -1,0 +1,145 @@
+"""Sensors that start rollout steps, landings and looks at live traffic: a run only where there is something to do."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
+from platform_core.ingestion import landing
+from platform_core.loop import rollouts
+from platform_core.names import ModelRef
+
+ONE = ModelRef("tiny", "one")
+STARTED, SUCCESS = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
+
+
+def roll_out(driver, model: str, name: str) -> rollouts.RolloutRecord:
+    """Start the rollout of a new version; the first of a model goes live at once."""
+    ref, now = ModelRef(driver.team.name, model), driver.platform.clock.now()
+    cycle = driver.open_cycle(model, name)
+    version = driver.judged(model, cycle)
+    return rollouts.start(driver.platform, ref, driver.team.model(model), version, cycle, now)
+
+
+def ask(driver, model: str, count: int, **scores: float | None) -> None:
+    """Send requests; versions are answered with 0.5, or as told (``v2=None``: they fail)."""
+    name = ModelRef(driver.team.name, model).dotted
+    every = {v.version: 0.5 for v in driver.platform.registry.versions(name)}
+    told = {version.removeprefix("v"): score for version, score in scores.items()}
+    for number in range(count):
+        driver.platform.serving.answer(name, f"customer {number}", every | told)
+
+
+@pytest.fixture
+def rollout(driver) -> rollouts.RolloutRecord:
+    """Give a rollout at its first step, of a second version."""
+    assert roll_out(driver, "one", "first").state == "promoted"
+    return roll_out(driver, "one", "second")
+
+
+def test_a_rollout_that_waits_gets_no_run(driver, rollout):
+    """Too few requests, then not baked long enough: the sensor itself sees that, and no run is started."""
+    assert rollout.percent == 50
+    assert driver.tick("rollout") == ([], "1 rollouts bake")
+    ask(driver, "one", 40)
+    assert driver.tick("rollout") == ([], "1 rollouts bake")
+    driver.later(1)
+    assert len(driver.tick("rollout")[0]) == 1
+
+
+def test_a_step_is_one_run_at_a_time(driver, rollout):
+    """The run names its rollout and cycle; while it is under way no second one is requested."""
+    ask(driver, "one", 40)
+    driver.later(1)
+    ((request,), _) = driver.tick("rollout")
+    assert request.run_config == {"ops": {"take_step": {"config": {"rollout_id": rollout.rollout_id}}}}
+    assert {CYCLE_TAG: rollout.cycle, MODEL_TAG: "tiny/one"}.items() <= request.tags.items()
+    driver.run(ROLLOUT_JOB, request.tags, STARTED)
+    assert driver.tick("rollout")[0] == []
+
+
+def test_the_step_job_takes_the_step_and_is_seen_on_the_deployment(driver, rollout):
+    """Each step leaves an observation on the deployment; the last closes the cycle as promoted."""
+    seen = []
+    for _ in range(2):
+        ask(driver, "one", 40)
+        driver.later(1)
+        ((request,), _) = driver.tick("rollout")
+        done = driver.execute(ROLLOUT_JOB, run_config=request.run_config, tags=dict(request.tags))
+        assert done.success
+        (observed,) = driver.instance.fetch_observations(key("tiny", "deployment", "one"), limit=1).records
+        seen.append({name: value.value for name, value in observed.asset_observation.metadata.items()})
+    assert [(step["action"], step["percent"]) for step in seen] == [("advance", 100), ("promote", 100)]
+    assert driver.state(rollout.cycle)[0] == "promoted"
+    assert driver.tick("rollout") == ([], "0 rollouts bake")
+
+
+def test_harm_is_acted_on_before_the_bake_time_is_over(driver, rollout):
+    """Enough failed answers of the candidate request a step at once."""
+    ask(driver, "one", 40, v2=None)
+    ((request,), _) = driver.tick("rollout")
+    driver.execute(ROLLOUT_JOB, run_config=request.run_config, tags=dict(request.tags))
+    assert rollouts.rollout(driver.platform.ledger, rollout.rollout_id).state == "rolled_back"
+
+
+def test_a_rollout_that_cannot_be_judged_stops_no_other(driver, rollout):
+    """A model that its team has dropped is told in the tick's message, and the rollouts of the others go on."""
+    roll_out(driver, "two", "first of two")
+    roll_out(driver, "two", "second of two")
+    for model in ("one", "two"):
+        ask(driver, model, 40)
+    driver.later(1)
+    both = driver.tick("rollout")[0]
+    assert [request.tags[MODEL_TAG] for request in both] == ["tiny/one", "tiny/two"]
+    without = driver.without("one")
+    requests, _ = without.tick("rollout")
+    assert [request.tags[MODEL_TAG] for request in requests] == ["tiny/two"]
+    without.run(ROLLOUT_JOB, requests[0].tags, STARTED)
+    assert "has no model 'one'" in without.tick("rollout")[1]
+
+
+def test_files_are_landed_by_one_run_at_a_time(driver):
+    """A file requests a run of everything made of its source; a second file waits for that run's end."""
+    assert driver.tick("ingest") == ([], "nothing new has arrived")
+    driver.deliver("1.csv", "Who,At\n1,2011-02-01\n")
+    ((request,), _) = driver.tick("ingest")
+    assert request.tags[SOURCE_TAG] == "tiny/events"
+    stages = ["raw/events", "dead_letters/events", "features/seen"]
+    assert [asset.to_user_string() for asset in request.asset_selection] == [f"tiny/{stage}" for stage in stages]
+
+    driver.run(INGEST_JOB, request.tags, STARTED)
+    driver.deliver("2.csv", "Who,At\n2,2011-02-02\n")
+    assert driver.tick("ingest") == ([], "nothing new has arrived")
+
+
+def test_a_file_that_has_landed_is_not_landed_again(driver):
+    """What is in the lake requests nothing, and the next file does."""
+    driver.deliver("1.csv", "Who,At\n1,2011-02-01\n")
+    source = driver.team.source("events")
+    assert landing.land(driver.platform, driver.team, source).rows == 1
+    assert driver.tick("ingest") == ([], "nothing new has arrived")
+    driver.deliver("2.csv", "Who,At\n2,2011-02-02\n")
+    ((request,), _) = driver.tick("ingest")
+    driver.run(INGEST_JOB, request.tags, SUCCESS)
+    assert len(driver.tick("ingest")[0]) == 1
+
+
+def test_a_schedule_lands_what_the_sensor_may_have_missed(driver):
+    """A source that arrives daily has a daily schedule on the same job."""
+    (schedule,) = driver.definitions.get_repository_def().schedule_defs
+    assert (schedule.job_name, schedule.cron_schedule) == (INGEST_JOB, "15 3 * * *")
+
+
+def test_a_full_window_is_looked_at_once(driver):
+    """Nothing is watched before a model is live, nor before a window is full; then by one run at a time."""
+    assert driver.tick("monitor") == ([], "no full window yet")
+    roll_out(driver, "one", "first")
+    ask(driver, "one", 19)
+    assert driver.tick("monitor") == ([], "no full window yet")
+    ask(driver, "one", 1)
+    ((request,), _) = driver.tick("monitor")
+    stages = ("predictions", "drift", "quality")
+    assert [asset.to_user_string() for asset in request.asset_selection] == [f"tiny/{stage}/one" for stage in stages]
+    driver.run(MONITOR_JOB, request.tags, STARTED)
+    assert driver.tick("monitor")[0] == []
