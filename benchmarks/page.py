@@ -30,8 +30,8 @@ class Promise:
 
     @property
     def kept(self) -> bool:
-        """Say whether the figure, as it is shown, is within the bound."""
-        return round(self.value, 2) <= self.bound
+        """Say whether the figure is within the bound."""
+        return self.value <= self.bound
 
     def __str__(self) -> str:
         """Write it as one line."""

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-TEAM = "bench"
-RUNNING = dg.DefaultSensorStatus.RUNNING
+from benchmarks.load import bare_loop
+from benchmarks.load.bare_loop import TEAM, asset_key
+
 PERCENTS = (5, 25, 100)
 
 
@@ -27,16 +28,9 @@ def definitions(models: int) -> dg.Definitions:
     return dg.Definitions(
         assets=[asset for number in numbers for asset in _assets(number)],
         asset_checks=[_gates(number) for number in numbers],
-        jobs=_jobs(numbers),
-        sensors=_sensors(),
-        schedules=[
-            dg.ScheduleDefinition(
-                name="loopline_ingest_daily",
-                job_name="loopline_ingest",
-                cron_schedule="15 3 * * *",
-                default_status=dg.DefaultScheduleStatus.RUNNING,
-            )
-        ],
+        jobs=bare_loop.jobs(numbers),
+        sensors=bare_loop.sensors(),
+        schedules=[bare_loop.schedule()],
         resources={"platform": Platform()},
         executor=dg.in_process_executor,
     )
@@ -44,7 +38,7 @@ def definitions(models: int) -> dg.Definitions:
 
 def _assets(number: int) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
     yield dg.AssetSpec(
-        _key("arrivals", f"source_{number}"),
+        asset_key("arrivals", f"source_{number}"),
         group_name=TEAM,
         description=f"Files of source_{number}, daily",
         kinds={"arrivals"},
@@ -58,7 +52,7 @@ def _assets(number: int) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
 
 def _landing(number: int) -> dg.AssetsDefinition:
     source = f"source_{number}"
-    came, raw, dead = (_key(stage, source) for stage in ("arrivals", "raw", "dead_letters"))
+    came, raw, dead = (asset_key(stage, source) for stage in ("arrivals", "raw", "dead_letters"))
 
     @dg.multi_asset(
         name=f"{TEAM}__land__{source}",
@@ -80,8 +74,8 @@ def _landing(number: int) -> dg.AssetsDefinition:
 
 def _view(number: int) -> dg.AssetsDefinition:
     @dg.asset(
-        key=_key("features", f"view_{number}"),
-        deps=[_key("raw", f"source_{number}")],
+        key=asset_key("features", f"view_{number}"),
+        deps=[asset_key("raw", f"source_{number}")],
         group_name=TEAM,
         description="Give the rows as they are.",
         kinds={"features"},
@@ -97,8 +91,8 @@ def _turn(number: int) -> Iterator[dg.AssetsDefinition]:
     name = f"model_{number}"
 
     @dg.asset(
-        key=_key("training_set", name),
-        deps=[_key("features", f"view_{number}")],
+        key=asset_key("training_set", name),
+        deps=[asset_key("features", f"view_{number}")],
         group_name=TEAM,
         description="_rows joined point in time with features, pinned to table versions",
         kinds={"training_set"},
@@ -107,8 +101,8 @@ def _turn(number: int) -> Iterator[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     @dg.asset(
-        key=_key("model", name),
-        deps=[_key("training_set", name)],
+        key=asset_key("model", name),
+        deps=[asset_key("training_set", name)],
         group_name=TEAM,
         description=f"{name}, fitted by _fit",
         kinds={"model"},
@@ -117,8 +111,8 @@ def _turn(number: int) -> Iterator[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     @dg.asset(
-        key=_key("deployment", name),
-        deps=[_key("model", name)],
+        key=asset_key("deployment", name),
+        deps=[asset_key("model", name)],
         group_name=TEAM,
         description=f"The endpoint of {name}; steps {PERCENTS} percent",
         kinds={"endpoint"},
@@ -130,7 +124,7 @@ def _turn(number: int) -> Iterator[dg.AssetsDefinition]:
 
 
 def _gates(number: int) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=_key("model", f"model_{number}"), name="gates", blocking=True, description="no gate")
+    @dg.asset_check(asset=asset_key("model", f"model_{number}"), name="gates", blocking=True, description="no gate")
     def gates(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[None]) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=True)
 
@@ -139,11 +133,11 @@ def _gates(number: int) -> dg.AssetChecksDefinition:
 
 def _watch(number: int) -> Iterator[dg.AssetsDefinition]:
     name = f"model_{number}"
-    log, judged = _key("predictions", name), _key("drift", name)
+    log, judged = asset_key("predictions", name), asset_key("drift", name)
 
     @dg.asset(
         key=log,
-        deps=[_key("deployment", name)],
+        deps=[asset_key("deployment", name)],
         group_name=TEAM,
         description="Each answered request: features as served, output, version, cycle, latency",
         kinds={"predictions"},
@@ -164,8 +158,8 @@ def _watch(number: int) -> Iterator[dg.AssetsDefinition]:
         yield dg.MaterializeResult()
 
     @dg.asset(
-        key=_key("quality", name),
-        deps=[log, _key("raw", f"source_{number}")],
+        key=asset_key("quality", name),
+        deps=[log, asset_key("raw", f"source_{number}")],
         group_name=TEAM,
         description="Realised metrics by model version, as far as labels have come",
         kinds={"quality"},
@@ -174,61 +168,3 @@ def _watch(number: int) -> Iterator[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     yield from (predictions, drift, quality)
-
-
-def _jobs(numbers: range):
-    ingested = [_key(stage, f"source_{n}") for n in numbers for stage in ("raw", "dead_letters")]
-    ingested += [_key("features", f"view_{n}") for n in numbers]
-    turn = [_key(stage, f"model_{n}") for n in numbers for stage in ("training_set", "model", "deployment")]
-    watch = [_key(stage, f"model_{n}") for n in numbers for stage in ("predictions", "drift", "quality")]
-    return [
-        dg.define_asset_job("loopline_ingest", ingested, description="Land arrivals, make features"),
-        dg.define_asset_job(
-            "loopline_cycle", turn, description="One turn of the loop", tags={"loopline/work": "training"}
-        ),
-        dg.define_asset_job("loopline_monitor", watch, description="Look at live traffic"),
-        _rollout_job(),
-    ]
-
-
-class StepConfig(dg.Config):
-    """Which rollout is to take its next step."""
-
-    rollout_id: str
-
-
-def _rollout_job() -> dg.JobDefinition:
-    @dg.op
-    def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[None]) -> None:
-        pass
-
-    @dg.job(name="loopline_rollout_step", description="Take one step of a rollout: advance, promote or roll back")
-    def step_job() -> None:
-        take_step()
-
-    return step_job
-
-
-def _sensors() -> list[dg.SensorDefinition]:
-    return [
-        _sensor("loopline_ingest_sensor", "loopline_ingest", "Lands arrivals that are not in the lake yet"),
-        _sensor("loopline_cycle_sensor", "loopline_cycle", "Drift opens a cycle; open cycles are run"),
-        _sensor("loopline_monitor_sensor", "loopline_monitor", "Judges a window once enough predictions are there"),
-        _sensor(
-            "loopline_rollout_sensor",
-            "loopline_rollout_step",
-            "Takes the next step of a rollout when its bake time is over, or at once when it does harm",
-        ),
-    ]
-
-
-def _sensor(name: str, job: str, description: str) -> dg.SensorDefinition:
-    @dg.sensor(name=name, job_name=job, minimum_interval_seconds=3, default_status=RUNNING, description=description)
-    def look(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[None]) -> dg.SkipReason:
-        return dg.SkipReason("nothing to do")
-
-    return look
-
-
-def _key(stage: str, name: str) -> dg.AssetKey:
-    return dg.AssetKey([TEAM, stage, name])

@@ -1,0 +1,79 @@
+"""Jobs, sensors and the schedule of the bare graph."""
+
+# ruff: noqa: ARG001 - what the bodies are given matters, not what they do
+
+import dagster as dg
+
+TEAM = "bench"
+RUNNING = dg.DefaultSensorStatus.RUNNING
+
+
+def asset_key(stage: str, name: str) -> dg.AssetKey:
+    """Name an asset."""
+    return dg.AssetKey([TEAM, stage, name])
+
+
+def jobs(numbers: range):
+    """Build the four jobs that serve all models."""
+    ingested = [asset_key(stage, f"source_{n}") for n in numbers for stage in ("raw", "dead_letters")]
+    ingested += [asset_key("features", f"view_{n}") for n in numbers]
+    turn = [asset_key(stage, f"model_{n}") for n in numbers for stage in ("training_set", "model", "deployment")]
+    watch = [asset_key(stage, f"model_{n}") for n in numbers for stage in ("predictions", "drift", "quality")]
+    return [
+        dg.define_asset_job("loopline_ingest", ingested, description="Land arrivals, make features"),
+        dg.define_asset_job(
+            "loopline_cycle", turn, description="One turn of the loop", tags={"loopline/work": "training"}
+        ),
+        dg.define_asset_job("loopline_monitor", watch, description="Look at live traffic"),
+        _rollout_job(),
+    ]
+
+
+class StepConfig(dg.Config):
+    """Which rollout is to take its next step."""
+
+    rollout_id: str
+
+
+def _rollout_job() -> dg.JobDefinition:
+    @dg.op
+    def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[None]) -> None:
+        pass
+
+    @dg.job(name="loopline_rollout_step", description="Take one step of a rollout: advance, promote or roll back")
+    def step_job() -> None:
+        take_step()
+
+    return step_job
+
+
+def sensors() -> list[dg.SensorDefinition]:
+    """Build the four sensors that serve all models."""
+    return [
+        _sensor("loopline_ingest_sensor", "loopline_ingest", "Lands arrivals that are not in the lake yet"),
+        _sensor("loopline_cycle_sensor", "loopline_cycle", "Drift opens a cycle; open cycles are run"),
+        _sensor("loopline_monitor_sensor", "loopline_monitor", "Judges a window once enough predictions are there"),
+        _sensor(
+            "loopline_rollout_sensor",
+            "loopline_rollout_step",
+            "Takes the next step of a rollout when its bake time is over, or at once when it does harm",
+        ),
+    ]
+
+
+def _sensor(name: str, job: str, description: str) -> dg.SensorDefinition:
+    @dg.sensor(name=name, job_name=job, minimum_interval_seconds=3, default_status=RUNNING, description=description)
+    def look(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[None]) -> dg.SkipReason:
+        return dg.SkipReason("nothing to do")
+
+    return look
+
+
+def schedule() -> dg.ScheduleDefinition:
+    """Build the schedule beside the sensor."""
+    return dg.ScheduleDefinition(
+        name="loopline_ingest_daily",
+        job_name="loopline_ingest",
+        cron_schedule="15 3 * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
