@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from asset_defs import training
+from asset_defs.platform_resource import BOUND
 from asset_defs.team import model_assets
 from platform_core.specs import Team
 from platform_core.specs.model_file import ModelFile
@@ -33,7 +34,11 @@ class LooplineModel(dg.Component):
         """Build the model's assets and gates under the name of the package that holds the file."""
         model = self.model_file.to_model()
         team = Team(context.defs_module_name.split(".", maxsplit=1)[0], context.path, models=(model,))
-        return dg.Definitions(assets=list(model_assets(team, model)), asset_checks=[training.gates_check(team, model)])
+        return dg.Definitions(
+            assets=list(model_assets(team, model)),
+            asset_checks=[training.gates_check(team, model)],
+            resources={"platform": BOUND},
+        )
 
 
 __all__: Sequence[str] = ["LooplineModel"]

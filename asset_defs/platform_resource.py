@@ -23,6 +23,10 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
         return _opened(Path(self.environment) if self.environment else environment_file())
 
 
+BOUND = PlatformResource()
+"""What the environment binds; one object, for Dagster merges definitions only if they share it."""
+
+
 @cache
 def _opened(path: Path) -> Platform:
     return Platform.open(path)

@@ -10,7 +10,7 @@ from asset_defs.dagster_private import AssetJob
 from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
 from asset_defs.monitor_sensor import monitor_sensor
-from asset_defs.platform_resource import PlatformResource
+from asset_defs.platform_resource import BOUND, PlatformResource
 from asset_defs.rollout_sensor import rollout_sensor
 from platform_core.specs import Model, Team
 
@@ -65,7 +65,7 @@ def team_definitions(
         jobs=team_jobs(team),
         sensors=[ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team)],
         schedules=ingest_schedules(team),
-        resources={"platform": platform or PlatformResource()},
+        resources={"platform": platform or BOUND},
         # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
         executor=executor or dg.in_process_executor,
     )

@@ -34,7 +34,7 @@ def test_an_alarm_opens_a_cycle_and_requests_its_run(driver):
 
 
 def test_one_alarm_is_one_cycle_however_often_it_is_read(driver):
-    """The same record read again, even by a sensor that has lost its cursor, opens nothing: not even when all is over."""
+    """The same record read again, even by a sensor that has lost its cursor, opens nothing, even when all is over."""
     driver.check_drift("one", alarm="moved")
     driver.tick("cycle")
     driver.tick("cycle")
