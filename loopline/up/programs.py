@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from loopline.up.dagster_home import MODULE
 from loopline.up.ports import HOST
 from loopline.up.program import Program
 from loopline.up.sweep import MARK
@@ -45,8 +44,7 @@ class Programs:
         return self._program(
             code_server_name(team),
             Rank.CODE,
-            *("-m", "dagster", "api", "grpc", "--host", HOST, "--port", str(port)),
-            *("--module-name", MODULE, "--attribute", team, "--location-name", team),
+            *("-m", "asset_defs.code_server", team, "--host", HOST, "--port", str(port)),
             *("--lazy-load-user-code", "--use-python-environment-entry-point"),
         )
 

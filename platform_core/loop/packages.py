@@ -33,6 +33,20 @@ def fetched(platform: Platform, ref: ModelRef, version: str) -> Path:
     return target
 
 
+def keep(platform: Platform, ref: ModelRef, version: str, package: Path) -> None:
+    """Put a copy of a package that was just published where ``fetched`` looks, so that nobody need fetch it."""
+    target = platform.home / "packages" / ref.dotted / version
+    if target.is_dir():
+        return
+    draft = target.with_name(f".{version}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(package, draft)
+    try:
+        _put(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def _put(package: Path, target: Path) -> None:
     try:
         package.rename(target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from platform_core.contracts.registry import ModelVersion, Publication
+from platform_core.loop.packages import keep
 from platform_core.monitor.profile import build_profile
 from platform_core.names import online_view
 from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
@@ -69,7 +70,9 @@ def published(
         "spec_hash": order.pinned.spec_hash,
         "row_hash": order.pinned.row_hash,
     }
-    return order.platform.registry.publish(
+    registry = order.platform.registry
+    repeated = any(version.tags.get("key") == order.key for version in registry.versions(order.ref.dotted))
+    version = registry.publish(
         Publication(
             model=order.ref.dotted,
             package=folder,
@@ -80,3 +83,6 @@ def published(
             tags={**tags, "drill": json.dumps(dict(order.drill))} if order.drill else tags,
         )
     )
+    if not repeated:  # else the registry holds the bytes of the first time
+        keep(order.platform, order.ref, version.version, folder)
+    return version
