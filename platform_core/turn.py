@@ -48,8 +48,7 @@ def pin(turn: Turn) -> TrainingSet:
     if earlier is not None:
         return training_set.from_json(earlier)
     pinned = training_set.build(turn.platform, turn.team, turn.model, turn.platform.clock.now())
-    _record(turn, PINNED, training_set.to_json(pinned))
-    return pinned
+    return training_set.from_json(_record(turn, PINNED, training_set.to_json(pinned)))
 
 
 def fit(turn: Turn) -> Mapping[str, Any]:
@@ -71,8 +70,7 @@ def fit(turn: Turn) -> Mapping[str, Any]:
         turn.model.compute,
         turn.cycle.cycle_id,
     )
-    _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
-    return fitted
+    return _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
 
 
 def gate(turn: Turn) -> Verdict:
@@ -99,18 +97,12 @@ def _evidence(fitted: Mapping[str, Any]) -> Evidence:
     return Evidence(fitted["metrics"], fitted["champion_metrics"], segments)
 
 
-def _record(turn: Turn, kind: str, details: Mapping[str, Any], version: str = "") -> None:
-    turn.platform.ledger.record(
-        Entry(
-            kind=kind,
-            at=turn.platform.clock.now(),
-            team=turn.team.name,
-            model=turn.model.name,
-            cycle=turn.cycle.cycle_id,
-            version=version,
-            details=details,
-        )
-    )
+def _record(turn: Turn, kind: str, details: Mapping[str, Any], version: str = "") -> dict[str, Any]:
+    """Write a step down and return what counts: of two runs of a cycle at once, what the first one wrote."""
+    now = turn.platform.clock.now()
+    entry = Entry(kind, now, *turn.ref, turn.cycle.cycle_id, version, details=details)
+    turn.platform.ledger.record(entry, once=f"{kind}:{turn.cycle.cycle_id}")
+    return _required(turn, kind, kind)
 
 
 def _recorded(turn: Turn, kind: str) -> dict[str, Any] | None:

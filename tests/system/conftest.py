@@ -1,0 +1,75 @@
+"""A team installed as a distribution, its file landed, and everything running under the real daemon."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopline.up.app import App
+from loopline.up.running import running
+
+SITE = Path(__file__).parent / "mill_site"
+ENVIRONMENT = """
+name: system
+bindings:
+  lake: {vendor: delta, root: "${LOOPLINE_HOME}/lake"}
+  online_store: {vendor: sqlite, path: "${LOOPLINE_HOME}/online.db"}
+  event_source: {vendor: folder, root: "${LOOPLINE_HOME}/landing"}
+  engine: {vendor: polars}
+  registry: {vendor: mlflow, tracking_uri: "sqlite:///${LOOPLINE_HOME}/mlflow.db", artifacts: "${LOOPLINE_HOME}/mlflow"}
+  compute: {vendor: subprocess, root: "${LOOPLINE_HOME}/compute"}
+  serving: {vendor: local, root: "${LOOPLINE_HOME}/serving", port: "${LOOPLINE_INFERENCE_PORT:-8080}"}
+  drift_report: {vendor: evidently}
+"""
+START = datetime(2024, 5, 1, tzinfo=UTC)
+WHEELS, LOADS = 8, 480
+
+
+def wait(ready: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Wait until something is there, and return it."""
+    give_up = time.monotonic() + seconds
+    while not (found := ready()):
+        assert time.monotonic() < give_up, f"{what} did not come in {seconds:.0f} s"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """Run everything on this machine for the team, with its file in the landing folder."""
+    home, site = tmp_path_factory.mktemp("system"), tmp_path_factory.mktemp("site")
+    info = site / "mill-1.0.dist-info"
+    info.mkdir(parents=True)
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: mill\nVersion: 1.0\n")
+    info.joinpath("entry_points.txt").write_text("[loopline.teams]\nmill = mill:team\n")
+    home.joinpath("environment.yaml").write_text(ENVIRONMENT)
+    _deliver(home / "landing" / "mill" / "loads")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(SITE)]))
+        patch.setattr(sys, "path", [str(site), str(SITE), *sys.path])
+        with running(home, home / "environment.yaml", web=False) as started:
+            yield started
+
+
+def _deliver(folder: Path) -> None:
+    """Write a file of loads: heavy ones jam more often."""
+    chance = random.Random(5)
+    lines = ["Wheel,Ground,Weight,Jammed"]
+    for number in range(LOADS):
+        weight = chance.gauss(100, 20)
+        stuck = int(chance.random() < (0.85 if weight > 100 else 0.1))
+        moment = START + timedelta(minutes=10 * number)
+        lines.append(f"{number % WHEELS},{moment:%Y-%m-%d %H:%M},{weight:.2f},{stuck}")
+    folder.mkdir(parents=True)
+    draft = folder / ".loads.csv"
+    draft.write_text("\n".join(lines) + "\n")
+    os.utime(draft, (START.timestamp(), START.timestamp()))
+    draft.rename(folder / "loads.csv")
