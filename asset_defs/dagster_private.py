@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from dagster._core.launcher import DefaultRunLauncher
 from dagster._grpc.server import DagsterApiServer
 
-__all__ = ["AssetJob", "CheckOutcome", "finished_checks", "fork_run_workers"]
+__all__ = ["AssetJob", "CheckOutcome", "Process", "finished_checks", "fork_run_workers", "process_of"]
 
 FINAL = {"SUCCEEDED", "FAILED"}
 
@@ -22,6 +23,14 @@ class CheckOutcome:
     record_id: int
     passed: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of this machine that executes a run, and when it said so (seconds since 1970)."""
+
+    pid: int
+    said_at: float
 
 
 def finished_checks(
@@ -39,6 +48,17 @@ def finished_checks(
             reason = evaluation.metadata.get("reason")
             outcomes[key] = CheckOutcome(record.id, evaluation.passed, str(reason.value) if reason else "")
     return outcomes
+
+
+def process_of(instance: dg.DagsterInstance, run_id: str) -> Process | None:
+    """Return the process in which a run was started; None before that, and where runs are launched elsewhere."""
+    if not isinstance(instance.run_launcher, DefaultRunLauncher):
+        return None
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        pid = entry.get_dagster_event().engine_event_data.metadata.get("pid")
+        if pid is not None:
+            return Process(int(str(pid.value)), entry.timestamp)
+    return None
 
 
 def fork_run_workers(preload: Sequence[str]) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from asset_defs.dagster_private import Process, process_of
+
 LOOK_SECONDS = 3
 """Less than the daemon's round of 5 s: with as much, its jitter would let sensors miss every other round."""
-
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -14,14 +15,46 @@ IN_PROGRESS = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+CLOCK_SECONDS = 60.0
+"""How far a machine's clock may have been put right since a process said when it began."""
+GONE = "the process of this run is gone, and so is the code server that would have noticed"
 
 
 def in_progress(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> bool:
     """Say whether a run of the job with these tags has not ended."""
     filters = dg.RunsFilter(job_name=job, tags=dict(tags), statuses=IN_PROGRESS)
-    return bool(instance.get_run_ids(filters=filters, limit=1))
+    return any(_status(instance, run) in IN_PROGRESS for run in instance.get_runs(filters=filters, limit=1))
 
 
 def statuses(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> list[dg.DagsterRunStatus]:
     """Return the status of every run with these tags, newest first."""
-    return [run.status for run in instance.get_runs(filters=dg.RunsFilter(tags=dict(tags)))]
+    return [_status(instance, run) for run in instance.get_runs(filters=dg.RunsFilter(tags=dict(tags)))]
+
+
+def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    """Return a run's status, after ending it if it is said to run and nobody runs it.
+
+    A code server tells Dagster of the death of its runs' processes; one that dies itself, or was started anew
+    meanwhile, tells of none, and the run would be waited for for ever.
+    """
+    if run.status != dg.DagsterRunStatus.STARTED:
+        return run.status
+    process = process_of(instance, run.run_id)
+    if process is None or _lives(process):
+        return run.status
+    now = instance.get_run_by_id(run.run_id)  # it may have ended well between the two looks
+    if now is not None and now.status == dg.DagsterRunStatus.STARTED:
+        instance.report_run_failed(now, GONE)
+        return dg.DagsterRunStatus.FAILURE
+    return now.status if now else dg.DagsterRunStatus.FAILURE
+
+
+def _lives(process: Process) -> bool:
+    """Say whether the process is there, and not another one that has got its number since."""
+    import psutil
+
+    try:
+        found = psutil.Process(process.pid)
+        return bool(found.status() != psutil.STATUS_ZOMBIE and found.create_time() <= process.said_at + CLOCK_SECONDS)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,6 +1,9 @@
 """What we use of Dagster that it does not promise to keep: when an upgrade fails, this test says which part it was."""
 
 import ast
+import inspect
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import dagster as dg
 import pytest
 
 import asset_defs
-from asset_defs.dagster_private import AssetJob, CheckOutcome, finished_checks
+from asset_defs.dagster_private import AssetJob, CheckOutcome, DagsterApiServer, finished_checks, process_of
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -82,13 +85,38 @@ def test_checks_reported_from_outside_count_too(instance):
     assert not finished_checks(instance, [CHECK])[CHECK].passed
 
 
+def test_a_run_names_its_process():
+    """The first engine event with a process id is of the process in which the run began; before that there is none."""
+    job = watched([], passed=True)
+    with dg.DagsterInstance.local_temp() as instance:
+        assert process_of(instance, instance.create_run_for_job(job).run_id) is None
+        before = time.time()
+        run = job.execute_in_process(instance=instance)
+        process = process_of(instance, run.run_id)
+    assert process.pid == os.getpid()
+    assert before <= process.said_at <= time.time()
+
+
+def test_a_run_that_is_launched_elsewhere_names_none(instance):
+    """Where another launcher than this machine's starts runs, a process id means nothing here."""
+    run = watched([], passed=True).execute_in_process(instance=instance)
+    assert process_of(instance, run.run_id) is None
+
+
 def test_an_asset_job_is_of_the_private_type():
     """``define_asset_job`` still returns the type under which ``team_jobs`` names it."""
     assert isinstance(dg.define_asset_job("any", [ASSET]), AssetJob)
 
 
+def test_a_code_server_starts_runs_by_the_context_that_we_replace():
+    """The server keeps one multiprocessing context and makes each run's process by it; see ``fork_run_workers``."""
+    source = inspect.getsource(DagsterApiServer)
+    assert source.count("self._mp_ctx = multiprocessing.get_context(") == 1
+    assert "self._mp_ctx.Process(" in source
+
+
 def test_no_other_module_uses_what_is_private():
-    """``dagster._...`` is imported in one module only."""
+    """``dagster._...`` is imported in one module, and in the one that is Dagster's own command under another name."""
     folder = Path(asset_defs.__file__).parent
     found = {
         file.name
@@ -96,4 +124,4 @@ def test_no_other_module_uses_what_is_private():
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dagster.")
     }
-    assert found == {"dagster_private.py"}
+    assert found == {"dagster_private.py", "code_server.py"}

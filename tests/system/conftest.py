@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import random
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,15 +29,6 @@ bindings:
 """
 START = datetime(2024, 5, 1, tzinfo=UTC)
 WHEELS, LOADS = 8, 480
-
-
-def wait(ready: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """Wait until something is there, and return it."""
-    give_up = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < give_up, f"{what} did not come in {seconds:.0f} s"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,18 @@ def test_a_killed_training_is_run_again(app):
     ends_well(app, cycle)
 
 
+def test_a_killed_code_server_loses_no_cycle(app):
+    """The code server and the run that it watches die at once: nobody tells Dagster, so the sensor finds out itself."""
+    before = fits(app)
+    app.home.joinpath("slow").touch()
+    cycle = open_cycle(app, "third")
+    training(app, before)
+    os.killpg(app.pid("code:mill"), signal.SIGKILL)
+    app.home.joinpath("slow").unlink()
+    ends_well(app, cycle)
+    assert fits(app) == before + 2
+
+
 class Stream:
     """Asks as fast as one client can, and keeps what was answered."""
 

@@ -11,6 +11,7 @@ import narwhals as nw
 
 from platform_core.specs import (
     AtLeast,
+    Drift,
     Estimator,
     Examples,
     Model,
@@ -68,6 +69,7 @@ jams = Model(
     search=Search(trials=1),
     gates=(AtLeast("roc_auc", 0.6),),
     rollout=Rollout(percents=()),
+    drift=Drift(min_rows=1_000_000),  # what the tests ask is not to be judged
     compute=Requirements(cpu=1, memory_gb=0.5),
 )
 team = Team("mill", __file__, models=(jams,))

@@ -1,0 +1,88 @@
+"""Whether a run is under way: one that is said to run but that nobody runs is ended, so that another may be started."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.events import EngineEventData
+
+from asset_defs.keys import CYCLE_JOB, CYCLE_TAG
+from asset_defs.runs import GONE, in_progress, statuses
+
+STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
+TAGS = {CYCLE_TAG: "some cycle"}
+
+
+@pytest.fixture
+def driver(driver):
+    """Drive a team on an instance that launches runs on this machine."""
+    with dg.DagsterInstance.local_temp() as instance:
+        yield replace(driver, instance=instance)
+
+
+@pytest.fixture
+def process():
+    """Give a process that waits until it is ended."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as started:
+        yield started
+        started.kill()
+
+
+def started_by(driver, pid: int, cycle: str = "some cycle") -> str:
+    """Let a run have been started by a process, which has said so as Dagster's workers do."""
+    run_id = driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, STARTED)
+    said = EngineEventData({"pid": dg.MetadataValue.text(str(pid))})
+    driver.instance.report_engine_event("began", driver.instance.get_run_by_id(run_id), said)
+    return run_id
+
+
+def test_a_run_whose_process_lives_is_under_way(driver, process):
+    """Nothing is done to it."""
+    run_id = started_by(driver, process.pid)
+    assert statuses(driver.instance, TAGS) == [STARTED]
+    assert in_progress(driver.instance, CYCLE_JOB, TAGS)
+    assert driver.instance.get_run_by_id(run_id).status == STARTED
+
+
+@pytest.mark.parametrize("reaped", [True, False], ids=["gone", "a zombie"])
+def test_a_run_whose_process_is_gone_has_failed(driver, process, reaped):
+    """It is ended with the reason, whether or not anybody has taken note of the process's death."""
+    run_id = started_by(driver, process.pid)
+    process.kill()
+    if reaped:
+        process.wait()
+    else:
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+    assert not in_progress(driver.instance, CYCLE_JOB, TAGS)
+    assert statuses(driver.instance, TAGS) == [FAILURE]
+    failed = driver.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert [entry.message for entry in failed] == [GONE]
+
+
+def test_a_number_that_another_process_has_got_is_not_the_run(driver, process, monkeypatch):
+    """The machine gives numbers again: a process that is younger than the run's beginning is another one."""
+    monkeypatch.setattr("asset_defs.runs.CLOCK_SECONDS", -3600.0)
+    started_by(driver, process.pid)
+    assert statuses(driver.instance, TAGS) == [FAILURE]
+
+
+def test_a_run_that_names_no_process_is_left_alone(driver):
+    """It may be on its way to one, or be executed elsewhere."""
+    driver.run(CYCLE_JOB, TAGS, STARTED)
+    assert in_progress(driver.instance, CYCLE_JOB, TAGS)
+    assert statuses(driver.instance, TAGS) == [STARTED]
+
+
+def test_a_cycle_whose_run_is_lost_gets_another(driver, process):
+    """The sensor finds the lost run and requests the next attempt at the same look."""
+    cycle = driver.open_cycle("one", "by hand")
+    started_by(driver, process.pid, cycle)
+    assert driver.tick("cycle")[0] == []
+    process.kill()
+    process.wait()
+    assert [request.run_key for request in driver.tick("cycle")[0]] == [f"{cycle}:2"]
