@@ -74,7 +74,7 @@ def fork_run_workers(preload: Sequence[str]) -> None:
     def begin_warm(self: DagsterApiServer, *args: Any, **kwargs: Any) -> None:
         begin(self, *args, **kwargs)
         assert hasattr(self, "_mp_ctx"), "dagster names the code server's multiprocessing context otherwise now"
-        self._mp_ctx = context
+        self._mp_ctx = context  # type: ignore[assignment]
         forkserver.ensure_running()
 
     DagsterApiServer.__init__ = begin_warm  # type: ignore[method-assign]

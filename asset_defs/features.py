@@ -19,7 +19,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
         kinds={"features"},
         metadata={"entity": view.entity, "version": view.version, "served": view.served, "ttl_days": view.ttl_days},
     )
-    def features(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def features(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         done = materialize(platform, team, view)
         return dg.MaterializeResult(
             metadata={

@@ -1,5 +1,7 @@
 """Raw rows as assets: one landing gives accepted rows and dead letters."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from asset_defs.keys import key
@@ -38,7 +40,7 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract")],
         group_name=team.name,
     )
-    def landing(platform: dg.ResourceParam[Platform]):  # noqa: ANN202 - Dagster reads results, not the annotation
+    def landing(platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult[None]]:
         landed = land(platform, team, source)
         yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=[_check(raw, landed)])
         yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})

@@ -20,7 +20,9 @@ def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description=f"The endpoint of {model.name}; steps {model.rollout.percents} percent",
         kinds={"endpoint"},
     )
-    def deployment(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def deployment(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
         record = turn.deploy(turn_of(context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),

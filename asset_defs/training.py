@@ -22,7 +22,9 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description=f"{model.labels.name} joined point in time with features, pinned to table versions",
         kinds={"training_set"},
     )
-    def training_set(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def training_set(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
         pinned = turn.pin(turn_of(context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(pinned.row_hash),
@@ -50,7 +52,9 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         kinds={"model"},
         owners=[f"team:{model.owner}"] if model.owner else None,
     )
-    def fitted_model(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def fitted_model(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
         fitted = turn.fit(turn_of(context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(str(fitted["version"])), metadata=_model_metadata(dict(fitted))

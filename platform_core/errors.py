@@ -33,7 +33,7 @@ class LooplineError(Exception):
         return type(self), (self.problem, self.fix)
 
 
-class Permanent(LooplineError):
+class Permanent(LooplineError):  # noqa: N818 - the name is what a caller decides by
     """Trying again gives the same answer."""
 
 
@@ -73,7 +73,7 @@ class BadRequest(Permanent):
         self.status = status
 
 
-class Transient(LooplineError):
+class Transient(LooplineError):  # noqa: N818 - the name is what a caller decides by
     """Worth another try after ``delay_seconds``."""
 
     def __init__(self, problem: str, fix: str, delay_seconds: float = 1.0) -> None:

@@ -26,7 +26,7 @@ LABEL = "label"
 
 
 class ModelRef(NamedTuple):
-    """A model of a team; ``team/model`` for people, ``team.model`` for the registry, the server and the ledger's log."""
+    """A model of a team; ``team/model`` for people, ``team.model`` for registry, server and the ledger's log."""
 
     team: str
     model: str

@@ -195,9 +195,9 @@ def _ask(platform: Platform, current: Deployment) -> None:
     name = current.ref.dotted
     platform.serving.apply(DesiredState(name, current.generation, current.stable, current.candidate, current.percent))
     before = _aliases_applied(platform.ledger, current)
-    for alias, version in _aliases(_state(current)).items():
-        if before.get(alias, "") != version:  # a registry's client may take seconds to load
-            platform.registry.set_alias(name, alias, version)
+    for alias, wanted in _aliases(_state(current)).items():
+        if before.get(alias, "") != wanted:  # a registry's client may take seconds to load
+            platform.registry.set_alias(name, alias, wanted)
 
 
 def _aliases(state: Mapping[str, Any]) -> dict[str, str | None]:

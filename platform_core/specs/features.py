@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import narwhals as nw
 
     from platform_core.specs.source import Source
 
-FrameFunction = Callable[["nw.LazyFrame"], "nw.LazyFrame"]
+FrameFunction = Callable[["nw.LazyFrame[Any]"], "nw.LazyFrame[Any]"]
 
 
 @dataclass(frozen=True)
