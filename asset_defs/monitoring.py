@@ -24,7 +24,7 @@ def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description="Each answered request: features as served, output, version, cycle, latency",
         kinds={"predictions"},
     )
-    def predictions(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def predictions(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         done = compact(platform, team, model)
         return dg.MaterializeResult(
             metadata={"rows": done.rows, "table_version": -1 if done.version is None else done.version}
@@ -45,7 +45,7 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("drift", asset=own, description="No alarm in the newest windows")],
         kinds={"drift"},
     )
-    def drift(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    def drift(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         watched = watch(platform, team, model)
         yield _drift_check(watched)  # at once: the page takes seconds, for which no cycle need wait
         page = _page(platform, team, model, watched)
@@ -64,7 +64,7 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description="Realised metrics by model version, as far as labels have come",
         kinds={"quality"},
     )
-    def quality(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def quality(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         versions = realised(platform, team, model)
         return dg.MaterializeResult(
             metadata={
@@ -88,11 +88,10 @@ def _drift_check(watched: Watched) -> dg.AssetCheckResult:
 
 
 def _page(platform: Platform, team: Team, model: Model, watched: Watched) -> Path | None:
-    """Draw an alarm that is new; one whose columns had alarmed before has its page."""
-    drawn = last_report(platform, team, model)
-    if watched.alarm is None or (watched.known and drawn):
-        return drawn
-    return report(platform, team, model)
+    """Draw an alarm, but not again while its page shows one of the windows that the rule looks at."""
+    if watched.alarm is None:
+        return last_report(platform, team, model)
+    return last_report(platform, team, model, within=model.drift.windows) or report(platform, team, model)
 
 
 def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:

@@ -32,14 +32,10 @@ AT_MOST = 12
 
 @dataclass(frozen=True)
 class Watched:
-    """What one call found: windows judged now, and the alarm that stands.
-
-    ``known``: the same columns had alarmed before these windows.
-    """
+    """What one call found: windows judged now, and the alarm that stands."""
 
     windows: list[WindowVerdict]
     alarm: Alarm | None
-    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +72,7 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
         return Watched([], None)
     past = judged(platform, on.ref, on.version)
     new = _judge_waiting(on, Profile.load(on.package), past)
-    before, found = _newest_alarm(on, past, 1), _newest_alarm(on, [*past, *new], len(new))
-    known = bool(before and found and set(found.columns) <= set(before.columns))
-    return Watched([window.verdict for window in new], found, known)
+    return Watched([window.verdict for window in new], _newest_alarm(on, [*past, *new], len(new)))
 
 
 def report(platform: Platform, team: Team, model: Model) -> Path | None:
@@ -88,11 +82,11 @@ def report(platform: Platform, team: Team, model: Model) -> Path | None:
     return _draw(on, Profile.load(on.package), windows[-1]) if on and windows else None
 
 
-def last_report(platform: Platform, team: Team, model: Model) -> Path | None:
-    """Return the newest page that was drawn of the live version."""
+def last_report(platform: Platform, team: Team, model: Model, within: int | None = None) -> Path | None:
+    """Return the newest page that was drawn of the live version, of its last ``within`` windows if given."""
     on = _live(platform, team, model)
     windows = judged(platform, on.ref, on.version) if on else []
-    pages = (_page(on, window) for window in reversed(windows) if on)
+    pages = (_page(on, window) for window in reversed(windows[-(within or len(windows)) :]) if on)
     return next((page for page in pages if page.exists()), None)
 
 

@@ -1,0 +1,233 @@
+"""The whole story in process, in order: from daily files to a bad candidate that is taken back.
+
+Half of the wholesaler's customers, on the data's own clock, through every real part but Dagster's daemon.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from asset_defs.keys import key
+from loopline.demo import days as history
+from loopline.demo.client import Client
+from loopline.demo.days import Day
+from platform_core import plugins
+from platform_core.clock import ReplayClock
+from platform_core.loop import cycles, deployments
+from platform_core.loop import history as told
+from platform_core.loop.cycles import Cycle
+from platform_core.monitor.quality import realised
+from platform_core.names import ModelRef, dead_letter_table, prediction_table, raw_table
+from platform_core.specs import AtLeast, Model, Team
+from platform_core.training import training_set
+from platform_core.turn import PINNED
+
+REF = ModelRef("retail", "cancellations")
+LIVE, SHIFTED, END = date(2010, 7, 1), date(2010, 10, 1), date(2010, 12, 18)
+DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
+
+
+@dataclass
+class Shop:
+    """The wholesaler's application: drops files, and asks about each order as it is placed."""
+
+    driver: object
+    team: Team
+    clock: ReplayClock
+    home: Path
+    days: list[Day]
+    client: Client
+
+    @property
+    def platform(self):
+        return self.driver.platform
+
+    @property
+    def model(self) -> Model:
+        return self.team.model(REF.model)
+
+    def land(self, chosen: list[Day]) -> None:
+        """Drop daily files with the time at which they arrived."""
+        folder = self.home / "landing" / "retail" / "orders"
+        folder.mkdir(parents=True, exist_ok=True)
+        for day in chosen:
+            (folder / day.name).write_bytes(day.content)
+            os.utime(folder / day.name, (day.arrives_at.timestamp(),) * 2)
+
+    def trade(self, first: date, last: date) -> None:
+        """Ask about every order from one day to another, landing files every three weeks."""
+        chosen = [day for day in self.days if first <= day.date < last]
+        orders = history.orders(self.platform, self.team, chosen)
+        for start in range(0, len(chosen), 18):
+            weeks = chosen[start : start + 18]
+            for order in (order for day in weeks for order in orders[day.date]):
+                self.client.ask(order)
+            self.land(weeks)
+            self.clock.set(weeks[-1].arrives_at)
+            self.driver.tick("loopline_ingest_sensor")
+
+    def open(self, cause: str, drill: dict[str, float] | None = None) -> Cycle:
+        """Open a cycle in the ledger, as a person would."""
+        rule, now = self.model.drift, self.clock.now()
+        return cycles.open_cycle(self.platform.ledger, REF, rule, cause, cause, now, force=True, drill=drill)
+
+    def told(self) -> str:
+        """Return the model's story so far."""
+        return "\n".join(line.text for line in told.story(self.platform.ledger, REF))
+
+    def state(self, cycle: Cycle) -> str:
+        """Return how a cycle stands."""
+        return cycles.cycle(self.platform.ledger, cycle.cycle_id).state
+
+
+@pytest.fixture(scope="module")
+def shop(home: Path, server: str, clock: ReplayClock, drive) -> Iterator[Shop]:
+    """The installation with half of the customers; gate, window and steps of a rollout ask for less than with all."""
+    team = plugins.installed(only=["retail"]).team("retail")
+    small = replace(
+        team.model(REF.model),
+        gates=(AtLeast("roc_auc", 0.6),),
+        rollout=replace(team.model(REF.model).rollout, percents=(50, 100), min_requests=60),
+        drift=replace(team.model(REF.model).drift, min_rows=500),
+    )
+    team = replace(team, models=(small,))
+    days = [_half(day) for day in history.days(team.folder / "data" / "online_retail.csv.xz") if day.date < END]
+    clock.set(datetime(2010, 7, 1, 6, tzinfo=UTC))
+    driver = drive(team, home / "environment.yaml")
+    client = Client(driver.platform.serving.endpoint(REF.dotted))
+    yield Shop(driver, team, clock, home, days, client)
+    client.close()
+    driver.platform.close()
+
+
+def _half(day: Day) -> Day:
+    """Keep the lines of every second customer, and of none."""
+    header, *rows = csv.reader(StringIO(day.content.decode()))
+    kept = [row for row in rows if not row[6] or int(float(row[6])) % 2 == 0]
+    text = StringIO()
+    csv.writer(text).writerows([header, *kept])
+    return Day(day.date, text.getvalue().encode(), len(kept))
+
+
+def test_1_daily_files_become_rows_and_dead_letters(shop: Shop) -> None:
+    """The sensor lands what is new, once; rows that break the contract are kept with their reason."""
+    known = [day for day in shop.days if day.date < LIVE]
+    shop.land(known)
+    (run,), _ = shop.driver.tick("loopline_ingest_sensor")
+    assert run.success
+    raw = shop.platform.lake.read(raw_table("retail", "orders"))
+    dead = shop.platform.lake.read(dead_letter_table("retail", "orders"))
+    assert raw.num_rows + dead.num_rows == sum(day.lines for day in known)
+    assert {reason for reasons in dead["reasons"].to_pylist() for reason in reasons} == {
+        "customer_id.required",
+        "price.exclusive_minimum",
+    }
+    (landed,) = run.asset_materializations_for_node("retail__land__orders")[:1]
+    assert landed.metadata["dead_letters"].value == dead.num_rows
+    assert shop.driver.tick("loopline_ingest_sensor") == ([], "nothing new has arrived")
+
+
+def test_2_the_first_model_goes_live(shop: Shop) -> None:
+    """A cycle in the ledger gets its run: training set, gates, deployment; nothing was live, so it is live at once."""
+    first = shop.open("first training")
+    (run,), _ = shop.driver.tick("loopline_cycle_sensor")
+    assert run.success
+    assert shop.state(first) == "promoted"
+    live = deployments.deployment(shop.platform.ledger, REF)
+    assert (live.stable.version, live.percent) == ("1", 0)
+
+
+def test_3_the_training_set_is_rebuilt_bit_for_bit(shop: Shop) -> None:
+    """What the pin names gives the same rows again, also after more has landed."""
+    (entry,) = shop.platform.ledger.entries(REF, [PINNED])
+    pinned = training_set.from_json(entry.details)
+    assert training_set.rows(shop.platform, shop.team, shop.model, pinned).num_rows == pinned.rows
+
+
+def test_4_orders_are_answered_and_logged(shop: Shop) -> None:
+    """Every answered request is in the prediction log with the version and the cycle that made it."""
+    shop.trade(LIVE, SHIFTED)
+    assert shop.client.tally.failed == 0, shop.client.tally.trouble
+    rows, _ = shop.platform.serving.predictions(REF.dotted)
+    assert rows.num_rows == shop.client.tally.answered > 1_000
+    assert set(rows["version"].to_pylist()) == {"1"}
+
+
+def test_5_drift_opens_a_cycle(shop: Shop) -> None:
+    """Windows of the log leave the profile; the check warns, and the sensor turns that into one cycle with its run."""
+    (run,), _ = shop.driver.tick("loopline_monitor_sensor")
+    assert run.success
+    assert shop.platform.lake.read(prediction_table("retail", REF.model)).num_rows == shop.client.tally.answered
+    (check,) = run.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    (report,) = run.asset_materializations_for_node("retail__drift__cancellations")
+    assert Path(report.metadata["report"].value.removeprefix("file://")).stat().st_size > 100_000
+    (turned,), _ = shop.driver.tick("loopline_cycle_sensor")
+    assert turned.success, shop.told()
+    assert [c.state for c in cycles.cycles(shop.platform.ledger, REF)] == ["promoted", "open"]
+
+
+def test_6_the_candidate_bakes_and_is_promoted(shop: Shop) -> None:
+    """Half of the customers, always the same, are answered by the candidate; judged, it gets all, and is promoted."""
+    shop.trade(SHIFTED, SHIFTED + timedelta(days=10))
+    (step,), _ = shop.driver.tick("loopline_rollout_sensor")
+    assert step.success
+    shop.trade(SHIFTED + timedelta(days=10), SHIFTED + timedelta(days=20))
+    shop.driver.tick("loopline_rollout_sensor")
+    cycle = cycles.cycles(shop.platform.ledger, REF)[-1]
+    assert (cycle.state, deployments.deployment(shop.platform.ledger, REF).stable.version) == ("promoted", "2")
+    actions = [o["action"] for o in shop.driver.observations(key("retail", "deployment", REF.model))]
+    assert actions == ["advance", "promote"]
+    rows, _ = shop.platform.serving.predictions(REF.dotted)
+    sides: dict[str, set[str]] = {}
+    for keys, role in zip(rows["keys"].to_pylist(), rows["role"].to_pylist(), strict=True):
+        sides.setdefault(role, set()).add(keys)
+    assert len(sides["candidate"]) > 60
+
+
+def test_7_a_bad_candidate_is_taken_back(shop: Shop) -> None:
+    """Trained on pence and served pounds it passes its gates; the judge sees the scores move, and takes it back."""
+    drill = shop.open("drill: pence", DRILL)
+    (run,), _ = shop.driver.tick("loopline_cycle_sensor")
+    assert run.success
+    shop.trade(SHIFTED + timedelta(days=20), SHIFTED + timedelta(days=35))
+    (step,), _ = shop.driver.tick("loopline_rollout_sensor")
+    assert step.success
+    assert shop.state(drill) == "rolled_back"
+    assert "ScoreShift" in cycles.cycle(shop.platform.ledger, drill.cycle_id).verdict
+    live = deployments.deployment(shop.platform.ledger, REF)
+    assert (live.stable.version, live.candidate, live.percent) == ("2", None, 0)
+
+
+def test_8_labels_come_and_tell_the_quality_of_each_version(shop: Shop) -> None:
+    """A month later the labels are there; the realised AUC of every version is better than a coin's."""
+    shop.trade(SHIFTED + timedelta(days=35), END)
+    stages = [key("retail", stage, REF.model) for stage in ("predictions", "quality")]
+    assert shop.driver.run("loopline_monitor", stages).success
+    found = {q.version: q for q in realised(shop.platform, shop.team, shop.model)}
+    assert set(found) == {"1", "2", "3"}
+    assert found["1"].labelled == found["1"].predictions
+    assert found["1"].auc > 0.55
+    assert shop.client.tally.failed == 0
+
+
+def test_9_the_ledger_tells_what_was_live_and_why(shop: Shop) -> None:
+    """Any moment can be asked for: the version, the cycle that made it, its gates, its rollout."""
+    account = told.live_at(shop.platform.ledger, REF, datetime(2010, 11, 20, tzinfo=UTC))
+    assert account.stable.version == "2"
+    assert any("drift" in line for line in account.why)
+    assert any("gates" in line for line in account.why)
+    earlier = told.live_at(shop.platform.ledger, REF, datetime(2010, 7, 2, tzinfo=UTC))
+    assert earlier.stable.version == "1"
+    back = deployments.roll_back(shop.platform, REF, "Ada", "the walk ends", shop.clock.now())
+    assert back.stable.version == "1"
