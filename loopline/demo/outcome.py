@@ -145,8 +145,8 @@ def _drift_lines(drift: dict[str, Any] | None) -> list[str]:
     return [
         f"  drift at {drift['at'][:10]}: {drift['cause']}",
         (
-            f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later;"
-            f" AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}"
+            f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later"
+            f"; AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}"
         ),
     ]
 
@@ -157,8 +157,9 @@ def _drill_lines(drill: dict[str, Any] | None) -> list[str]:
     return [
         f"  bad candidate (AUC {drill['auc_at_gate']:.3f} at its gates) taken back: {drill['verdict']}",
         (
-            f"    {drill['seconds_to_rollback']:.1f} s after its first request, which is {drill['hours_to_rollback']:.0f} h"
-            f" on the data's clock; it answered {drill['requests_to_candidate']} requests"
+            f"    {drill['seconds_to_rollback']:.1f} s after its first request, which is"
+            f" {drill['hours_to_rollback']:.0f} h on the data's clock;"
+            f" it answered {drill['requests_to_candidate']} requests"
         ),
     ]
 
