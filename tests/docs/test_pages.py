@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.joinpath("docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://)(?P<file>[^)#]*)(#(?P<anchor>[^)]+))?\)")
 FENCE = re.compile(r"^```\w+\n# (?P<path>[\w./-]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"^(?:    |\$ )(loopline [^#>|&;\n]+)|`(loopline [^`]+)`", re.MULTILINE)
+COMMAND = re.compile(r"^(?:    |\$ )(loopline [a-z-][^#>|&;\n]+)|`(loopline [a-z-][^`]+)`", re.MULTILINE)
 EXECUTED = "tutorials"
 """Pages below this folder make the files that they show."""
 
