@@ -37,12 +37,18 @@ class Replay:
     script: Script
     clock: ReplayClock
     client: Client
-    days_per_second: float = 4.0
+    days_per_second: float = 5.0
     free: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     done: bool = False
+    played: int = 0
     trouble: BaseException | None = None
     _thread: threading.Thread | None = None
+
+    @property
+    def days_left(self) -> int:
+        """Return how many days are still to come."""
+        return len(self.script.days) - self.played
 
     def start(self) -> None:
         """Begin in the background."""
@@ -61,6 +67,7 @@ class Replay:
                 if self.stop.is_set():
                     return
                 self._one_day(day)
+                self.played += 1
             self.done = True
         except BaseException as error:  # the story must hear of it, whatever it is
             self.trouble = error

@@ -19,7 +19,7 @@ from loopline.up.running import running
 from platform_core import environment as environments
 from platform_core.errors import LooplineError, StoreUnavailable
 from platform_core.ingestion.landing import pending
-from platform_core.loop import cycles
+from platform_core.loop import cycles, gates, rollouts
 from platform_core.loop.cycles import Cycle
 
 if TYPE_CHECKING:
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 GO_LIVE = date(2010, 7, 1)
 DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
 """The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
-LAG_DAYS = 24
+LAG_DAYS = 31
 """The replay waits when more files than this have not landed, so that features online stay fresh."""
 LOOK_SECONDS = 0.5
 """How often the ledger and the landing folder are looked at: each look costs what the loop could use."""
+SLOW_DAYS, SLOW_PACE = 200, 1.5
+"""With fewer days left than this and the story not over, a slow machine gets time: days a second."""
 CALM_DAYS = 21
 """Days of the data's clock between a promotion and the drill."""
 
@@ -46,13 +48,17 @@ class Show:
     app: App
     teller: Teller
     replay: Replay
+    lag_days: int = LAG_DAYS
+    over: bool = False
 
     def look(self) -> None:
         """Tell what is new, and let the replay go on unless landing lags behind it."""
         stage = self.stage
         self.teller.listen()
         lag = len(pending(stage.platform, stage.team, stage.source))
-        (self.replay.free.set if lag <= LAG_DAYS else self.replay.free.clear)()
+        (self.replay.free.set if lag <= self.lag_days else self.replay.free.clear)()
+        if not self.over and self.replay.days_left < SLOW_DAYS:
+            self.replay.days_per_second = SLOW_PACE
         time.sleep(LOOK_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
@@ -139,11 +145,27 @@ def _drill(show: Show, promoted: Cycle) -> None:
     show.until("the calm was over", lambda: show.stage.clock.now() >= calm and _none_open(show), 120)
     drill = _open(show, "drill: money in pence instead of pounds", "drill", DRILL)
     show.until("the drill was over", lambda: _state(show, drill) != "open", 180)
+    if _state(show, drill) == "rejected":
+        _override(show, drill)
+        show.until("the drill was over", lambda: _state(show, drill) != "open", 180)
+
+
+def _override(show: Show, drill: Cycle) -> None:
+    """A gate has seen the mistake: a person lets the candidate go on, for the judge is to be shown too."""
+    platform, now = show.stage.platform, show.stage.clock.now()
+    version = gates.version_of_cycle(platform.ledger, REF, drill.cycle_id)
+    verdict = gates.verdict_of(platform.ledger, REF, version) if version else None
+    assert version is not None
+    assert verdict is not None
+    for reading in verdict.failed:
+        gates.override(platform.ledger, REF, version, reading.gate, "the demo", "a drill: the judge's turn", now)
+    rollouts.start(platform, REF, show.stage.model, version, drill.cycle_id, now)
 
 
 def _to_the_end(show: Show) -> None:
     """The rest of the data, as fast as files land."""
     show.replay.days_per_second = 30
+    show.lag_days, show.over = 2 * LAG_DAYS, True
     while not show.replay.done and show.replay.trouble is None:
         show.look()
 
