@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import time
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.demo import outcome
 from loopline.demo.client import Client
 from loopline.demo.replay import Replay
+from loopline.demo.show import LAG_DAYS, Show
 from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
 from loopline.up.running import running
 from platform_core import environment as environments
-from platform_core.errors import LooplineError, StoreUnavailable
+from platform_core.errors import LooplineError
 from platform_core.ingestion.landing import pending
 from platform_core.loop import cycles, gates, rollouts
 from platform_core.loop.cycles import Cycle
+from platform_core.names import view_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,52 +30,8 @@ if TYPE_CHECKING:
 GO_LIVE = date(2010, 7, 1)
 DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
 """The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
-LAG_DAYS = 31
-"""The replay waits when more files than this have not landed, so that features online stay fresh."""
-LOOK_SECONDS = 0.5
-"""How often the ledger and the landing folder are looked at: each look costs what the loop could use."""
-SLOW_DAYS, SLOW_PACE = 200, 1.5
-"""With fewer days left than this and the story not over, a slow machine gets time: days a second."""
 CALM_DAYS = 21
 """Days of the data's clock between a promotion and the drill."""
-
-
-@dataclass
-class Show:
-    """A running story."""
-
-    stage: Stage
-    app: App
-    teller: Teller
-    replay: Replay
-    lag_days: int = LAG_DAYS
-    over: bool = False
-
-    def look(self) -> None:
-        """Tell what is new, and let the replay go on unless landing lags behind it."""
-        stage = self.stage
-        self.teller.listen()
-        lag = len(pending(stage.platform, stage.team, stage.source))
-        (self.replay.free.set if lag <= self.lag_days else self.replay.free.clear)()
-        if not self.over and self.replay.days_left < SLOW_DAYS:
-            self.replay.days_per_second = SLOW_PACE
-        time.sleep(LOOK_SECONDS)
-
-    def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
-        """Tell the ledger until something holds.
-
-        Raises:
-            StoreUnavailable: it did not hold in time, or the replay ended or broke before.
-        """
-        give_up = time.monotonic() + seconds
-        while not holds():
-            self.look()
-            if self.replay.trouble:
-                raise self.replay.trouble
-            if time.monotonic() > give_up or self.replay.done:
-                why = "the data ended" if self.replay.done else f"{seconds:.0f} s passed"
-                raise StoreUnavailable(f"{why} before {what}", f"read {self.app.home}/logs")
-        self.teller.listen()
 
 
 def main(days: int | None = None, *, keep: bool = False, output: str = "text") -> int:
@@ -95,7 +51,6 @@ def main(days: int | None = None, *, keep: bool = False, output: str = "text") -
         replay = Replay(script, stage.clock, client)
         show = Show(stage, app, teller, replay)
         told = _told(show)
-        say(json.dumps(told.facts) if output == "json" else "")
         _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
         if keep:
             _stay(app, say)
@@ -122,10 +77,10 @@ def _told(show: Show) -> outcome.Outcome:
 def _first_model(show: Show) -> None:
     """History lands, and the first model goes live on what was known at the start."""
     stage = show.stage
-    show.until("history had landed", lambda: _landed(stage), 120)
+    show.until("history had landed", lambda: _landed(stage), 300)
     _open(show, "first training", "first")
-    show.until("the first model was live", lambda: show.teller.found("rollout.promoted") is not None, 120)
-    show.until("the endpoint was ready", lambda: stage.platform.serving.observe(REF.dotted).ready, 30)
+    show.until("the first model was live", lambda: show.teller.found("rollout.promoted") is not None, 300)
+    show.until("the endpoint was ready", lambda: stage.platform.serving.observe(REF.dotted).ready, 60)
 
 
 def _drift_to_promotion(show: Show) -> Cycle:
@@ -134,7 +89,7 @@ def _drift_to_promotion(show: Show) -> Cycle:
     def turned() -> bool:
         return any(c.state == "promoted" and c.cause.startswith("drift") for c in _cycles(show))
 
-    show.until("a drift cycle was promoted", turned, 240)
+    show.until("a drift cycle was promoted", turned, 600)
     return next(c for c in _cycles(show) if c.state == "promoted" and c.cause.startswith("drift"))
 
 
@@ -142,12 +97,12 @@ def _drill(show: Show, promoted: Cycle) -> None:
     """A candidate with a mistake in its units passes its gates; the judge takes it back."""
     assert promoted.closed_at is not None
     calm = promoted.closed_at + timedelta(days=CALM_DAYS)
-    show.until("the calm was over", lambda: show.stage.clock.now() >= calm and _none_open(show), 120)
+    show.until("the calm was over", lambda: show.stage.clock.now() >= calm and _none_open(show), 300)
     drill = _open(show, "drill: money in pence instead of pounds", "drill", DRILL)
-    show.until("the drill was over", lambda: _state(show, drill) != "open", 180)
+    show.until("the drill was over", lambda: _state(show, drill) != "open", 400)
     if _state(show, drill) == "rejected":
         _override(show, drill)
-        show.until("the drill was over", lambda: _state(show, drill) != "open", 180)
+        show.until("the drill was over", lambda: _state(show, drill) != "open", 400)
 
 
 def _override(show: Show, drill: Cycle) -> None:
@@ -181,8 +136,6 @@ def _open(show: Show, cause: str, key: str, drill: dict[str, float] | None = Non
 def _landed(stage: Stage) -> bool:
     """Say whether everything that lies in the folder has landed and is a feature."""
     view = next(view for view in stage.team.views if view.served == "online")
-    from platform_core.names import view_table
-
     written = stage.platform.lake.version(view_table(stage.team.name, view)) is not None
     return written and not pending(stage.platform, stage.team, stage.source)
 

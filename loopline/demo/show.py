@@ -1,0 +1,63 @@
+"""A running story: the ledger is told as it grows, and the replay goes on as fast as landing follows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_core.errors import StoreUnavailable
+from platform_core.ingestion.landing import pending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loopline.demo.replay import Replay
+    from loopline.demo.stage import Stage
+    from loopline.demo.teller import Teller
+    from loopline.up.app import App
+
+LAG_DAYS = 31
+"""The replay waits when more files than this have not landed, so that features online stay fresh."""
+LOOK_SECONDS = 0.5
+"""How often the ledger and the landing folder are looked at: each look costs what the loop could use."""
+SLOW_DAYS, SLOW_PACE = 200, 1.5
+"""With fewer days left than this and the story not over, a slow machine gets time: days a second."""
+
+
+@dataclass
+class Show:
+    """A running story."""
+
+    stage: Stage
+    app: App
+    teller: Teller
+    replay: Replay
+    lag_days: int = LAG_DAYS
+    over: bool = False
+
+    def look(self) -> None:
+        """Tell what is new, and let the replay go on unless landing lags behind it."""
+        stage = self.stage
+        self.teller.listen()
+        lag = len(pending(stage.platform, stage.team, stage.source))
+        (self.replay.free.set if lag <= self.lag_days else self.replay.free.clear)()
+        if not self.over and self.replay.days_left < SLOW_DAYS:
+            self.replay.days_per_second = SLOW_PACE
+        time.sleep(LOOK_SECONDS)
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
+        """Tell the ledger until something holds.
+
+        Raises:
+            StoreUnavailable: it did not hold in time, or the replay ended or broke before.
+        """
+        give_up = time.monotonic() + seconds
+        while not holds():
+            self.look()
+            if self.replay.trouble:
+                raise self.replay.trouble
+            if time.monotonic() > give_up or self.replay.done:
+                why = "the data ended" if self.replay.done else f"{seconds:.0f} s passed"
+                raise StoreUnavailable(f"{why} before {what}", f"read {self.app.home}/logs")
+        self.teller.listen()
