@@ -9,7 +9,7 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, table
-from loopline.cli.subject import opened, referenced
+from loopline.cli.subject import declared, opened, referenced
 
 if TYPE_CHECKING:
     from platform_core.loop.gates import Verdict
@@ -51,14 +51,29 @@ def show(model: str, version: str | None) -> Answer:
 @click.option("--gate", "name", required=True, help="Which gate, as 'gate show' names it.")
 @click.option("--by", required=True, metavar="NAME", help="Who answers for it.")
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
-def override(model: str, version: str, name: str, by: str, reason: str) -> Answer:
+@click.option("--deploy", is_flag=True, help="Start its rollout, if it passes all its gates by that.")
+def override(model: str, version: str, name: str, by: str, reason: str, *, deploy: bool) -> Answer:  # noqa: PLR0913
     """Let a version of MODEL pass one gate that it failed, in a person's name."""
     from platform_core.loop import gates
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
         verdict = gates.override(platform.ledger, ref, version, name, by, reason, platform.clock.now())
+    if deploy and verdict.passed:
+        _start_rollout(model, version)
     return _answer(ref, version, verdict)
+
+
+def _start_rollout(model: str, version: str) -> None:
+    from platform_core.loop import gates, rollouts
+    from platform_core.names import ModelRef
+
+    team, spec = declared(model)
+    ref = ModelRef(team.name, spec.name)
+    with opened() as platform:
+        judged = platform.ledger.entries(ref, [gates.JUDGED], newest_first=True)
+        cycle = next(entry.cycle for entry in judged if entry.version == version)
+        rollouts.start(platform, ref, spec, version, cycle, platform.clock.now())
 
 
 def _answer(ref: ModelRef, version: str, verdict: Verdict) -> Answer:

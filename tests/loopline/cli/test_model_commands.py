@@ -126,6 +126,15 @@ def test_gate_show_and_override(world):
     assert "carol" in world.run("gate", "show", "returns").stdout
 
 
+def test_an_overridden_version_goes_live(world):
+    """With --deploy the rollout starts once every gate has passed; the cycle that was rejected is promoted."""
+    world.open_cycle("weak", passed=False)
+    named = ("--version", "1", "--gate", "AtLeast(roc_auc)", "--by", "carol", "--reason", "known season")
+    world.json("gate", "override", "returns", *named, "--deploy")
+    status = world.json("model", "status", "returns")["models"][0]
+    assert (status["stable"]["version"], status["cycle"]["state"]) == ("1", "promoted")
+
+
 def test_gate_override_needs_a_name(world):
     """Nobody overrides a gate without signing."""
     result = world.run("gate", "override", "returns", "--version", "1", "--gate", "x", "--reason", "y")
