@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from asset_defs.keys import key
-from platform_core.monitor.drift import Watched, last_report, report, watch
+from platform_core.monitor.drift import Watched, last_report, watch
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import realised
+from platform_core.monitor.task import drawn
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
 
@@ -45,10 +46,12 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("drift", asset=own, description="No alarm in the newest windows")],
         kinds={"drift"},
     )
-    def drift(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    def drift(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         watched = watch(platform, team, model)
         yield _drift_check(watched)  # at once: the page takes seconds, for which no cycle need wait
-        page = _page(platform, team, model, watched)
+        page = _page(platform, team, model, watched, context.run_id)
         yield dg.MaterializeResult(metadata=_drift_metadata(watched, page))
 
     return drift
@@ -87,11 +90,12 @@ def _drift_check(watched: Watched) -> dg.AssetCheckResult:
     )
 
 
-def _page(platform: Platform, team: Team, model: Model, watched: Watched) -> Path | None:
+def _page(platform: Platform, team: Team, model: Model, watched: Watched, run_id: str) -> Path | None:
     """Draw an alarm, but not again while its page shows one of the windows that the rule looks at."""
     if watched.alarm is None:
         return last_report(platform, team, model)
-    return last_report(platform, team, model, within=model.drift.windows) or report(platform, team, model)
+    recent = last_report(platform, team, model, within=model.drift.windows)
+    return recent or drawn(platform, team, model, key=f"drift-page-{run_id}")
 
 
 def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:

@@ -34,14 +34,14 @@ class Replay:
     It waits before a day while ``free`` is not set.
     """
 
-    script: Script
     clock: ReplayClock
     client: Client
-    days_per_second: float = 5.0
+    script: Script = field(default_factory=lambda: Script([], {}, lambda _day: None))
+    days_per_second: float = 7.0
     free: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     done: bool = False
-    played: int = 0
+    played: int = 0  # days of the script
     trouble: BaseException | None = None
     _thread: threading.Thread | None = None
 
@@ -50,8 +50,9 @@ class Replay:
         """Return how many days are still to come."""
         return len(self.script.days) - self.played
 
-    def start(self) -> None:
+    def start(self, script: Script) -> None:
         """Begin in the background."""
+        self.script = script
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         self._thread.start()
 

@@ -42,7 +42,7 @@ class Show:
         self.teller.listen()
         lag = len(pending(stage.platform, stage.team, stage.source))
         (self.replay.free.set if lag <= self.lag_days else self.replay.free.clear)()
-        if not self.over and self.replay.days_left < SLOW_DAYS:
+        if not self.over and 0 < self.replay.days_left < SLOW_DAYS:
             self.replay.days_per_second = SLOW_PACE
         time.sleep(LOOK_SECONDS)
 

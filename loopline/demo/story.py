@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.demo import outcome
 from loopline.demo.client import Client
-from loopline.demo.replay import Replay
+from loopline.demo.replay import Replay, Script
 from loopline.demo.show import LAG_DAYS, Show
 from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
@@ -44,24 +44,21 @@ def main(days: int | None = None, *, keep: bool = False, output: str = "text") -
     landed = history_lands(stage, GO_LIVE)
     teller.say(f"{landed} daily files from {stage.days[0].date} to {GO_LIVE} lie in the landing folder")
     last = GO_LIVE + timedelta(days=days) if days else None
-    script = stage.script(GO_LIVE, last)
     with running(home=home, environment=stage.platform.environment.path) as app:
         teller.say(f"everything runs: Dagster {app.ui_url}, inference server {app.endpoint}")
         client = Client(stage.platform.serving.endpoint(REF.dotted))
-        replay = Replay(script, stage.clock, client)
-        show = Show(stage, app, teller, replay)
-        told = _told(show)
+        show = Show(stage, app, teller, Replay(stage.clock, client))
+        told = _told(show, last)
         _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
         if keep:
             _stay(app, say)
     return 0 if told.held else 1
 
 
-def _told(show: Show) -> outcome.Outcome:
+def _told(show: Show, last: date | None) -> outcome.Outcome:
     trouble = ""
     try:
-        _first_model(show)
-        show.replay.start()
+        show.replay.start(_first_model(show, last))
         promoted = _drift_to_promotion(show)
         _drill(show, promoted)
         _to_the_end(show)
@@ -74,13 +71,15 @@ def _told(show: Show) -> outcome.Outcome:
     return outcome.of(show.stage, show.teller, show.replay.client.tally, trouble)
 
 
-def _first_model(show: Show) -> None:
-    """History lands, and the first model goes live on what was known at the start."""
+def _first_model(show: Show, last: date | None) -> Script:
+    """History lands, and the first model goes live on what was known at the start; returns what is to follow."""
     stage = show.stage
     show.until("history had landed", lambda: _landed(stage), 300)
     _open(show, "first training", "first")
+    script = stage.script(GO_LIVE, last)  # read while the model trains
     show.until("the first model was live", lambda: show.teller.found("rollout.promoted") is not None, 300)
     show.until("the endpoint was ready", lambda: stage.platform.serving.observe(REF.dotted).ready, 60)
+    return script
 
 
 def _drift_to_promotion(show: Show) -> Cycle:
@@ -120,7 +119,7 @@ def _override(show: Show, drill: Cycle) -> None:
 def _to_the_end(show: Show) -> None:
     """The rest of the data, as fast as files land."""
     show.replay.days_per_second = 30
-    show.lag_days, show.over = 2 * LAG_DAYS, True
+    show.lag_days, show.over = 3 * LAG_DAYS, True
     while not show.replay.done and show.replay.trouble is None:
         show.look()
 

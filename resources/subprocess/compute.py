@@ -21,10 +21,11 @@ class SubprocessCompute(Compute):
 
     ``<root>/<key>/`` holds ``job.json``, ``result.json`` or ``error.json``, and ``log.txt``. The worker inherits
     the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free lock
-    means that nobody runs the key.
+    means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
     """
 
     root: Path
+    niceness: int = 5
 
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
         """Start a worker, or wait for the one that already runs the key.
@@ -42,6 +43,7 @@ class SubprocessCompute(Compute):
                 return worker.answer(folder)
             worker.assign(folder, task, args, lock)
             process = _start(folder, lock, threads=max(1, int(requirements.cpu)))
+            os.setpriority(os.PRIO_PROCESS, process.pid, self.niceness)
         process.wait()
         return worker.answer(folder)
 

@@ -1,0 +1,34 @@
+"""Draws a drift page where the environment computes: the libraries that draw take seconds to load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_core import plugins
+from platform_core.monitor.drift import report
+from platform_core.platform import Platform
+from platform_core.specs.model import Requirements
+
+if TYPE_CHECKING:
+    from platform_core.specs import Model, Team
+
+DRAW = "platform_core.monitor.task:draw"
+
+
+def drawn(platform: Platform, team: Team, model: Model, key: str) -> Path | None:
+    """Have the newest judged window of the live version drawn; ``key`` names the window."""
+    args = {"environment": str(platform.environment.path), "team": team.name, "model": model.name}
+    page = platform.compute.run(DRAW, args, Requirements(), key)
+    return Path(page) if page else None
+
+
+def draw(environment: str, team: str, model: str) -> str | None:
+    """Draw it, and return the page's path; None while no window was judged."""
+    platform = Platform.open(Path(environment))
+    try:
+        owner = plugins.installed(only=[team]).team(team)
+        page = report(platform, owner, owner.model(model))
+    finally:
+        platform.close()
+    return str(page) if page else None
