@@ -32,7 +32,7 @@ bindings:
   registry: {{vendor: mlflow, tracking_uri: "sqlite:///{home}/mlflow.db", artifacts: "{home}/mlflow"}}
   compute: {{vendor: in_process}}
   serving: {{vendor: local, root: "{home}/serving", port: {port}}}
-  drift_report: {{vendor: evidently}}
+  drift_report: {{vendor: evidently, max_rows: 500}}
 ledger: "sqlite:///{home}/ledger.db"
 clock: {{replay: "{home}/clock"}}
 """

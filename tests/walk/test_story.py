@@ -1,16 +1,14 @@
 """The whole story in process, in order: from daily files to a bad candidate that is taken back.
 
-Half of the wholesaler's customers, on the data's own clock, through every real part but Dagster's daemon.
+A third of the wholesaler's customers, on the data's own clock, through every real part but Dagster's daemon.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 
 import dagster as dg
@@ -32,7 +30,7 @@ from platform_core.training import training_set
 from platform_core.turn import PINNED
 
 REF = ModelRef("retail", "cancellations")
-LIVE, SHIFTED, END = date(2010, 7, 1), date(2010, 10, 1), date(2010, 12, 18)
+LIVE, SHIFTED, END = date(2010, 7, 1), date(2010, 9, 20), date(2010, 11, 30)
 DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
 
 
@@ -64,11 +62,11 @@ class Shop:
             os.utime(folder / day.name, (day.arrives_at.timestamp(),) * 2)
 
     def trade(self, first: date, last: date) -> None:
-        """Ask about every order from one day to another, landing files every three weeks."""
+        """Ask about every order from one day to another, landing files every five weeks."""
         chosen = [day for day in self.days if first <= day.date < last]
         orders = history.orders(self.platform, self.team, chosen)
-        for start in range(0, len(chosen), 18):
-            weeks = chosen[start : start + 18]
+        for start in range(0, len(chosen), 30):
+            weeks = chosen[start : start + 30]
             for order in (order for day in weeks for order in orders[day.date]):
                 self.client.ask(order)
             self.land(weeks)
@@ -91,16 +89,16 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(home: Path, server: str, clock: ReplayClock, drive) -> Iterator[Shop]:
-    """The installation with half of the customers; gate, window and steps of a rollout ask for less than with all."""
+    """The installation with a third of the customers; gate, window and steps of a rollout ask for less than with all."""
     team = plugins.installed(only=["retail"]).team("retail")
     small = replace(
         team.model(REF.model),
-        gates=(AtLeast("roc_auc", 0.6),),
-        rollout=replace(team.model(REF.model).rollout, percents=(50, 100), min_requests=60),
-        drift=replace(team.model(REF.model).drift, min_rows=500),
+        gates=(AtLeast("roc_auc", 0.55),),
+        rollout=replace(team.model(REF.model).rollout, percents=(50, 100), min_requests=40),
+        drift=replace(team.model(REF.model).drift, min_rows=250),
     )
     team = replace(team, models=(small,))
-    days = [_half(day) for day in history.days(team.folder / "data" / "online_retail.csv.xz") if day.date < END]
+    days = [_third(day) for day in history.days(team.folder / "data" / "online_retail.csv.xz") if day.date < END]
     clock.set(datetime(2010, 7, 1, 6, tzinfo=UTC))
     driver = drive(team, home / "environment.yaml")
     client = Client(driver.platform.serving.endpoint(REF.dotted))
@@ -109,13 +107,12 @@ def shop(home: Path, server: str, clock: ReplayClock, drive) -> Iterator[Shop]:
     driver.platform.close()
 
 
-def _half(day: Day) -> Day:
-    """Keep the lines of every second customer, and of none."""
-    header, *rows = csv.reader(StringIO(day.content.decode()))
-    kept = [row for row in rows if not row[6] or int(float(row[6])) % 2 == 0]
-    text = StringIO()
-    csv.writer(text).writerows([header, *kept])
-    return Day(day.date, text.getvalue().encode(), len(kept))
+def _third(day: Day) -> Day:
+    """Keep the lines of every third customer, and of none."""
+    header, *lines = day.content.splitlines(keepends=True)
+    customers = (line.rsplit(b",", 2)[1] for line in lines)
+    kept = [line for line, who in zip(lines, customers, strict=True) if not who or int(who[:-2]) % 3 == 0]
+    return Day(day.date, b"".join([header, *kept]), len(kept))
 
 
 def test_1_daily_files_become_rows_and_dead_letters(shop: Shop) -> None:
@@ -158,7 +155,7 @@ def test_4_orders_are_answered_and_logged(shop: Shop) -> None:
     shop.trade(LIVE, SHIFTED)
     assert shop.client.tally.failed == 0, shop.client.tally.trouble
     rows, _ = shop.platform.serving.predictions(REF.dotted)
-    assert rows.num_rows == shop.client.tally.answered > 1_000
+    assert rows.num_rows == shop.client.tally.answered > 700
     assert set(rows["version"].to_pylist()) == {"1"}
 
 
@@ -192,7 +189,7 @@ def test_6_the_candidate_bakes_and_is_promoted(shop: Shop) -> None:
     sides: dict[str, set[str]] = {}
     for keys, role in zip(rows["keys"].to_pylist(), rows["role"].to_pylist(), strict=True):
         sides.setdefault(role, set()).add(keys)
-    assert len(sides["candidate"]) > 60
+    assert len(sides["candidate"]) > 40
 
 
 def test_7_a_bad_candidate_is_taken_back(shop: Shop) -> None:
@@ -223,7 +220,7 @@ def test_8_labels_come_and_tell_the_quality_of_each_version(shop: Shop) -> None:
 
 def test_9_the_ledger_tells_what_was_live_and_why(shop: Shop) -> None:
     """Any moment can be asked for: the version, the cycle that made it, its gates, its rollout."""
-    account = told.live_at(shop.platform.ledger, REF, datetime(2010, 11, 20, tzinfo=UTC))
+    account = told.live_at(shop.platform.ledger, REF, datetime(2010, 11, 5, tzinfo=UTC))
     assert account.stable.version == "2"
     assert any("drift" in line for line in account.why)
     assert any("gates" in line for line in account.why)
