@@ -21,7 +21,7 @@ LAG_DAYS = 31
 """The replay waits when more files than this have not landed, so that features online stay fresh."""
 LOOK_SECONDS = 0.5
 """How often the ledger and the landing folder are looked at: each look costs what the loop could use."""
-SLOW_DAYS, SLOW_PACE = 200, 1.5
+SLOW_DAYS, SLOW_PACE = 120, 1.5
 """With fewer days left than this and the story not over, a slow machine gets time: days a second."""
 
 

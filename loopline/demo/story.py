@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GO_LIVE = date(2010, 7, 1)
 DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
 """The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
-CALM_DAYS = 21
+CALM_DAYS = 7
 """Days of the data's clock between a promotion and the drill."""
 
 
