@@ -10,6 +10,7 @@ from platform_core.ingestion.landing import LANDED
 from platform_core.loop import cycles
 from platform_core.loop.cycles import OPENED
 from platform_core.monitor.drift import WINDOW
+from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import realised
 from platform_core.turn import REGISTERED
 
@@ -101,6 +102,7 @@ def _drill(teller: Teller, cycle: Cycle) -> dict[str, Any]:
 
 
 def _realised(stage: Stage) -> list[dict[str, Any]]:
+    compact(stage.platform, stage.team, stage.model)
     found = realised(stage.platform, stage.team, stage.model)
     return [{"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "auc": q.auc} for q in found]
 
