@@ -24,8 +24,8 @@ def compare(quick: bool = False) -> Section:
         for models, (ours, bare) in found.items()
     ]
     *_, before, most = found
-    growth = _a_model(found, most, 0) / _a_model(found, before, 0)
-    promises.append(Promise(f"linear: a model at {most:,} models, beside {before:,}", growth, 1.3))
+    growth, bare = (_a_model(found, most, side) / _a_model(found, before, side) for side in (0, 1))
+    promises.append(Promise(f"linear: a model at {most:,} models, beside {before:,} (bare: {bare:.2f})", growth, 1.3))
     return Section("Loading a code location", HOW, HEADER, rows, promises)
 
 
