@@ -119,7 +119,7 @@ def _override(show: Show, drill: Cycle) -> None:
 def _to_the_end(show: Show) -> None:
     """The rest of the data, as fast as files land."""
     show.replay.days_per_second = 30
-    show.lag_days, show.over = 3 * LAG_DAYS, True
+    show.lag_days, show.over = 6 * LAG_DAYS, True
     while not (show.replay.done and _landed(show.stage)) and show.replay.trouble is None:
         show.look()
 
