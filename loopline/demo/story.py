@@ -16,7 +16,7 @@ from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stag
 from loopline.demo.teller import Teller
 from loopline.up.running import running
 from platform_core import environment as environments
-from platform_core.errors import LooplineError
+from platform_core.errors import LooplineError, Refused
 from platform_core.ingestion.landing import pending
 from platform_core.loop import cycles, gates, rollouts
 from platform_core.loop.cycles import Cycle
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 GO_LIVE = date(2010, 7, 1)
 DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
 """The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
-CALM_DAYS = 7
-"""Days of the data's clock between a promotion and the drill."""
 
 
 def main(days: int | None = None, *, keep: bool = False, output: str = "text") -> int:
@@ -59,8 +57,8 @@ def _told(show: Show, last: date | None) -> outcome.Outcome:
     trouble = ""
     try:
         show.replay.start(_first_model(show, last))
-        promoted = _drift_to_promotion(show)
-        _drill(show, promoted)
+        _drift_to_promotion(show)
+        _drill(show)
         _to_the_end(show)
     except LooplineError as error:
         trouble = str(error)
@@ -82,26 +80,32 @@ def _first_model(show: Show, last: date | None) -> Script:
     return script
 
 
-def _drift_to_promotion(show: Show) -> Cycle:
+def _drift_to_promotion(show: Show) -> None:
     """Orders are asked about until drift has turned the loop once and the candidate is promoted."""
 
     def turned() -> bool:
         return any(c.state == "promoted" and c.cause.startswith("drift") for c in _cycles(show))
 
     show.until("a drift cycle was promoted", turned, 600)
-    return next(c for c in _cycles(show) if c.state == "promoted" and c.cause.startswith("drift"))
 
 
-def _drill(show: Show, promoted: Cycle) -> None:
+def _drill(show: Show) -> None:
     """A candidate with a mistake in its units passes its gates; the judge takes it back."""
-    assert promoted.closed_at is not None
-    calm = promoted.closed_at + timedelta(days=CALM_DAYS)
-    show.until("the calm was over", lambda: show.stage.clock.now() >= calm and _none_open(show), 300)
-    drill = _open(show, "drill: money in pence instead of pounds", "drill", DRILL)
+    show.until("the drill could begin", lambda: _begun(show) is not None, 600)
+    drill = _begun(show)
+    assert drill is not None
     show.until("the drill was over", lambda: _state(show, drill) != "open", 400)
     if _state(show, drill) == "rejected":
         _override(show, drill)
         show.until("the drill was over", lambda: _state(show, drill) != "open", 400)
+
+
+def _begun(show: Show) -> Cycle | None:
+    """Open the drill's cycle, or return it; None while another cycle of the model is open."""
+    try:
+        return _open(show, "drill: money in pence instead of pounds", "drill", DRILL)
+    except Refused:
+        return None
 
 
 def _override(show: Show, drill: Cycle) -> None:
@@ -145,10 +149,6 @@ def _cycles(show: Show) -> list[Cycle]:
 
 def _state(show: Show, cycle: Cycle) -> str:
     return cycles.cycle(show.stage.platform.ledger, cycle.cycle_id).state
-
-
-def _none_open(show: Show) -> bool:
-    return all(cycle.state != "open" for cycle in _cycles(show))
 
 
 def _stay(app: App, say: Callable[[str], None]) -> None:
