@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 from datetime import date, timedelta
@@ -152,11 +153,12 @@ def _state(show: Show, cycle: Cycle) -> str:
 
 
 def _stay(app: App, say: Callable[[str], None]) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     say(f"Still running: Dagster {app.ui_url}, inference server {app.endpoint}. Ctrl-C ends it.")
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        say("Ending.")
+    stop.wait()
+    say("Ending.")
 
 
 def _to_stdout(line: str) -> None:
