@@ -10,7 +10,7 @@ HOW = """What a code server does before it can answer: define, resolve, and seri
 time of its one thread, each time in a fresh process, imports not counted. A model has a source and a view of its own:
 9 assets, 1 external asset, 3 checks; 4 jobs, 4 sensors and 1 schedule serve all models. The bare side
 (`benchmarks/load/bare.py`) is the same graph written with Dagster's decorators alone; a test
-compares them."""
+compares them. Each side collects garbage as its code server does: ours seldom, bare Dagster's as Python does."""
 HEADER = ("models", "assets", "checks", "ours", "bare", "ratio", "ours a model", "bare a model", "memory ours / bare")
 
 
