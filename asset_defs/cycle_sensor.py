@@ -34,7 +34,9 @@ def cycle_sensor(team: Team) -> dg.SensorDefinition:
     )
     def loop(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         seen, said = _open_for_drift(context, platform, team)
-        requests = [request for model in team.models if (request := _run_for(context, platform, team, model))]
+        names = {model.name for model in team.models}
+        waiting = [c for c in cycles.open_cycles(platform.ledger) if c.ref.team == team.name and c.ref.model in names]
+        requests = [request for cycle in waiting if (request := _run_for(context, platform, cycle))]
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps(seen),
@@ -73,24 +75,20 @@ def _open(platform: Platform, team: Team, model: Model, outcome: CheckOutcome) -
     return []
 
 
-def _run_for(context: dg.SensorEvaluationContext, platform: Platform, team: Team, model: Model) -> dg.RunRequest | None:
+def _run_for(context: dg.SensorEvaluationContext, platform: Platform, cycle: Cycle) -> dg.RunRequest | None:
     """Request the run that an open cycle lacks, or close the cycle when it cannot be had."""
-    ref = ModelRef(team.name, model.name)
-    cycle = next((c for c in cycles.open_cycles(platform.ledger) if c.ref == ref), None)
-    if cycle is None:
-        return None
     runs = statuses(context.instance, {CYCLE_TAG: cycle.cycle_id})
     if runs and (runs[0] in IN_PROGRESS or dg.DagsterRunStatus.SUCCESS in runs):
         return None
     if runs and _ended(platform, cycle, len(runs)):
         return None
-    return _request(team, model, cycle, attempt=len(runs) + 1)
+    return _request(cycle, attempt=len(runs) + 1)
 
 
-def _request(team: Team, model: Model, cycle: Cycle, attempt: int) -> dg.RunRequest:
+def _request(cycle: Cycle, attempt: int) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{cycle.cycle_id}:{attempt}",
-        asset_selection=[key(team.name, stage, model.name) for stage in TURN],
+        asset_selection=[key(cycle.ref.team, stage, cycle.ref.model) for stage in TURN],
         tags={CYCLE_TAG: cycle.cycle_id, MODEL_TAG: str(cycle.ref), CAUSE_TAG: cycle.cause[:200]},
     )
 

@@ -27,8 +27,6 @@ query ($filter: RunsFilter) {runsOrError(filter: $filter) {... on Runs {results 
 SENSORS = """
 query ($repository: RepositorySelector!) {sensorsOrError(repositorySelector: $repository) {
   ... on Sensors {results {name sensorState {status}}} ... on PythonError {message}}}"""
-START_SENSOR = """
-mutation ($sensor: SensorSelector!) {startSensor(sensorSelector: $sensor) {__typename ... on PythonError {message}}}"""
 
 
 @dataclass(frozen=True)
@@ -133,10 +131,6 @@ class Dagster:
         """Return a location's sensors and their status, ``RUNNING`` or ``STOPPED``."""
         found = self.ask(SENSORS, repository=_repository(location))["sensorsOrError"].get("results", ())
         return {sensor["name"]: sensor["sensorState"]["status"] for sensor in found}
-
-    def start_sensor(self, location: str, sensor: str) -> None:
-        """Turn a sensor on."""
-        self.ask(START_SENSOR, sensor={**_repository(location), "sensorName": sensor})
 
 
 def _repository(location: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from loopline.demo.days import Order
@@ -73,8 +72,3 @@ def _tensor(name: str, value: object) -> Tensor:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat()
-
-
-def features_of(row: Mapping[str, object]) -> dict[str, object]:
-    """Leave out what is missing: the server takes an absent value as NaN."""
-    return {name: value for name, value in row.items() if value is not None}

@@ -37,13 +37,13 @@ class Outcome:
 
 def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
     """Read the outcome from the ledger, the lake and the client's count."""
-    turned = _first(cycles.cycles(stage.platform.ledger, REF), "drift", "promoted")
-    drill = _first(cycles.cycles(stage.platform.ledger, REF), "drill", "rolled_back")
+    all_cycles = cycles.cycles(stage.platform.ledger, REF)
+    turned, drill = _first(all_cycles, "drift", "promoted"), _first(all_cycles, "drill", "rolled_back")
     facts: dict[str, Any] = {
         **_landed(teller.entries),
         "requests_served": tally.answered,
         "requests_failed": tally.failed,
-        "cycles": _cycles(stage),
+        "cycles": _told(all_cycles),
         "drift": _drift(teller, turned) if turned else None,
         "drill": _drill(teller, drill) if drill else None,
         "realised": _realised(stage),
@@ -66,11 +66,8 @@ def _landed(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def _cycles(stage: Stage) -> list[dict[str, str]]:
-    return [
-        {"cycle": c.cycle_id, "cause": c.cause, "state": c.state, "verdict": c.verdict}
-        for c in cycles.cycles(stage.platform.ledger, REF)
-    ]
+def _told(found: Sequence[Cycle]) -> list[dict[str, str]]:
+    return [{"cycle": c.cycle_id, "cause": c.cause, "state": c.state, "verdict": c.verdict} for c in found]
 
 
 def _drift(teller: Teller, cycle: Cycle) -> dict[str, Any]:

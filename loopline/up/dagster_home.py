@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from loopline.up.ports import HOST
+from platform_core.plugins import TEAMS
 
 MODULE = "asset_defs.code_location"
-TEAMS = "loopline.teams"
 WORK_TAG = "loopline/work"
 """Runs of the job ``loopline_cycle`` carry it with the value ``training``."""
 STAMP = "initialised-with"

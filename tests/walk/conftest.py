@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import dagster as dg
 import pytest
@@ -21,6 +15,7 @@ from asset_defs.team import team_definitions
 from platform_core.clock import ReplayClock
 from platform_core.platform import Platform
 from platform_core.specs import Team
+from platform_core.testing.inference_server import free_port, inference_server
 
 ENVIRONMENT = """
 name: walk
@@ -96,7 +91,7 @@ class Driver:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An installation's folder, with its environment file in force."""
     folder = tmp_path_factory.mktemp("home")
-    (folder / "environment.yaml").write_text(ENVIRONMENT.format(home=folder, port=_free_port()))
+    (folder / "environment.yaml").write_text(ENVIRONMENT.format(home=folder, port=free_port()))
     before = {name: os.environ.get(name) for name in ("LOOPLINE_HOME", "LOOPLINE_ENVIRONMENT")}
     os.environ |= {"LOOPLINE_HOME": str(folder), "LOOPLINE_ENVIRONMENT": str(folder / "environment.yaml")}
     yield folder
@@ -105,18 +100,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def server(home: Path) -> Iterator[str]:
-    """The inference server as a process of its own; gives its address."""
+def server(home: Path) -> Iterator[None]:
+    """The inference server as a process of its own."""
     environment = home / "environment.yaml"
-    log = (home / "server.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "platform_core.runtime", "--environment", str(environment)], stdout=log, stderr=log
-    )
-    address = Platform.open(environment).serving.endpoint("x").split("/v2/")[0]
-    _wait_for(f"{address}/v2/health/live")
-    yield address
-    process.terminate()
-    assert process.wait(10) in {0, -signal.SIGTERM}, (home / "server.log").read_text()
+    with inference_server(environment, Platform.open(environment).serving.port) as process:
+        yield
+    assert process.returncode in {0, -signal.SIGTERM}
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +118,3 @@ def clock(home: Path) -> ReplayClock:
 def drive() -> type[Driver]:
     """Dagster's daemon in this process."""
     return Driver
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_for(url: str, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not _answers(url):
-        assert time.monotonic() < until, f"{url} did not answer in {seconds} s"
-        time.sleep(0.05)
-
-
-def _answers(url: str) -> bool:
-    try:
-        urlopen(url, timeout=1).close()
-    except (URLError, OSError):
-        return False
-    return True

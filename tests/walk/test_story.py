@@ -88,7 +88,7 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(home: Path, server: str, clock: ReplayClock, drive) -> Iterator[Shop]:
+def shop(home: Path, server: None, clock: ReplayClock, drive) -> Iterator[Shop]:
     """The installation with a third of the customers; gate, window and rollout ask for less than with all."""
     team = plugins.installed(only=["retail"]).team("retail")
     small = replace(
