@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from platform_core.contracts import CONTRACTS, Vendor
+from platform_core.contracts import CONTRACTS, OPTIONAL, Vendor
 from platform_core.errors import InvalidEnvironment
 from platform_core.located_yaml import Located, load
 
@@ -58,7 +58,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
     _known(document, data, {"name", "bindings", "ledger", "clock"}, ())
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS), ("bindings",))
-    missing = sorted(set(only) - set(bindings))
+    missing = sorted(set(only) - set(bindings) - OPTIONAL)
     if missing:
         raise InvalidEnvironment(
             f"{document.at('bindings')}: no vendor is bound for {', '.join(missing)}",

@@ -19,6 +19,8 @@ EVENT_TIME = "event_time"
 """Feature rows, labels, training sets: when it happened (UTC, µs)."""
 CREATED_AT = "created_at"
 """Feature rows: when the platform knew it (UTC, µs)."""
+BEGUN_AT = "_begun_at"
+"""Feature rows: when the platform began to write them online, on its clock (UTC, µs); ``created_at`` is when it had."""
 KNOWN_AT = "known_at"
 """Labels: when the label became known (UTC, µs)."""
 LABEL = "label"
@@ -49,6 +51,11 @@ def raw_table(team: str, source: str) -> str:
 def dead_letter_table(team: str, source: str) -> str:
     """Name the table of rows that broke the source's contract."""
     return f"{team}/dead_letters/{source}"
+
+
+def view_name(view: FeatureView) -> str:
+    """Name a feature view among assets and in commands: from its second version on with the version."""
+    return view.name if view.version == 1 else f"{view.name}_v{view.version}"
 
 
 def view_table(team: str, view: FeatureView) -> str:

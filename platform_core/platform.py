@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from platform_core import environment
 from platform_core.clock import Clock, ReplayClock, WallClock
+from platform_core.errors import InvalidEnvironment
 
 if TYPE_CHECKING:
     from platform_core.contracts import (
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         DriftReport,
         Engine,
         EventSource,
+        EventStream,
         Lake,
         OnlineStore,
         Registry,
@@ -55,6 +57,21 @@ class Platform:
     def event_source(self) -> EventSource:
         """Return the bound event source."""
         return cast("EventSource", self.environment.bindings["event_source"])
+
+    @property
+    def event_stream(self) -> EventStream:
+        """Return the bound event stream.
+
+        Raises:
+            InvalidEnvironment: the environment binds none.
+        """
+        if "event_stream" not in self.environment.bindings:
+            raise InvalidEnvironment(
+                f"{self.environment.path}: no vendor is bound for event_stream, which a source that arrives as a stream "
+                "needs",
+                "add a line such as 'event_stream: {vendor: folder, root: ...}'",
+            )
+        return cast("EventStream", self.environment.bindings["event_stream"])
 
     @property
     def engine(self) -> Engine:

@@ -5,6 +5,7 @@ from platform_core.contracts.compute import Compute
 from platform_core.contracts.drift_report import DriftReport
 from platform_core.contracts.engine import Engine
 from platform_core.contracts.event_source import EventSource
+from platform_core.contracts.event_stream import EventStream
 from platform_core.contracts.lake import Lake
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.contracts.registry import Registry
@@ -19,15 +20,20 @@ CONTRACTS: dict[str, type[Vendor]] = {
     "compute": Compute,
     "serving": Serving,
     "drift_report": DriftReport,
+    "event_stream": EventStream,
 }
 """Contract by the name under which an environment file binds it."""
+OPTIONAL = frozenset({"event_stream"})
+"""What an environment may leave unbound, as long as no team needs it."""
 
 __all__ = [
     "CONTRACTS",
+    "OPTIONAL",
     "Compute",
     "DriftReport",
     "Engine",
     "EventSource",
+    "EventStream",
     "Lake",
     "OnlineStore",
     "Registry",

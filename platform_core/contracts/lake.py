@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.base import Vendor
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
 TableName = str
 """``team/stage/name``, made by ``platform_core.names``."""
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """Files of the newest version before and after merging, files deleted, and the kept versions (sorted)."""
+
+    files_before: int
+    files_after: int
+    files_deleted: int
+    kept: tuple[int, ...]
 
 
 class Lake(Vendor):
@@ -28,19 +39,31 @@ class Lake(Vendor):
       6. Two writers that append at once both succeed.
       7. New nullable columns may come with a later append; older rows read null there.
       8. A table that was never written has version None and reading it raises ``NotFound``.
+      9. A writer that says what it builds on (``after``) writes nothing once another writer has gone on from there.
+      10. ``among`` reads only the rows whose value in a column is among those given.
+      11. ``tidy`` changes no row of the newest version nor of a kept one, and lets older versions go.
     """
 
     @abc.abstractmethod
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+    def append(
+        self,
+        table: TableName,
+        rows: pa.Table,
+        transactions: Mapping[str, int] | None = None,
+        after: Mapping[str, int] | None = None,
+    ) -> int:
         """Add rows and commit transactions (application id → version) in the same commit.
 
-        If every one of the transactions is already committed at this version or later, nothing is written.
+        If every one of the transactions is already committed at this version or later, nothing is written. With
+        ``after`` (the committed versions on which the writer builds, an application without one left out) the
+        transactions of the table must stand exactly there, else the writer is stale.
 
         Returns:
             The table's version that holds the rows.
 
         Raises:
-            CommitConflict: another writer won again and again, or some but not all of the transactions are committed.
+            CommitConflict: another writer won again and again, some but not all of the transactions are committed,
+            or the writer is stale.
             ContractBroken: a column is of another type than in the table; nothing is written.
         """
 
@@ -53,8 +76,11 @@ class Lake(Vendor):
         columns: Sequence[str] | None = None,
         since: date | None = None,
         until: date | None = None,
+        among: Mapping[str, pa.Array] | None = None,
     ) -> pa.Table:
         """Read rows of one version (the newest when None), in no promised order.
+
+        ``among`` keeps the rows whose value in each named column is one of those given (column → values).
 
         Raises:
             NotFound: the table or the version does not exist.
@@ -67,6 +93,14 @@ class Lake(Vendor):
     @abc.abstractmethod
     def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
         """Return the committed version of each application id that has one."""
+
+    @abc.abstractmethod
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        """Merge small files of each day, and let go of versions older than ``older_than`` that are not in ``keep``.
+
+        Raises:
+            NotFound: the table, or a version to keep, does not exist. CommitConflict: another writer won again and again.
+        """
 
     @abc.abstractmethod
     def tables(self) -> Sequence[TableName]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from platform_core.contracts.base import Vendor
 from platform_core.errors import ContractBroken
@@ -25,6 +26,13 @@ class OnlineRow:
 
     event_time_us: int
     values: tuple[Value, ...]
+
+
+class Keep(NamedTuple):
+    """How long rows are kept: until ``ttl_days`` after their event; ``now`` is the platform's clock (UTC)."""
+
+    ttl_days: float
+    now: datetime
 
 
 def newest(entity: str, rows: pa.Table) -> dict[Key, OnlineRow]:
@@ -70,6 +78,8 @@ class OnlineStore(Vendor):
       5. Several views are answered in one call, each for its own keys.
       6. Concurrent writers of the same keys leave the newest event.
       7. ``drop`` removes one view and leaves the others.
+      8. With ``keep`` a row that is too old is not kept, and a kept row is gone once it is.
+      9. ``fetch`` answers as ``read`` does, many at once included.
     """
 
     @abc.abstractmethod
@@ -80,9 +90,13 @@ class OnlineStore(Vendor):
             StoreUnavailable: the store did not answer in time.
         """
 
+    async def fetch(self, asks: Sequence[tuple[str, Sequence[Key]]]) -> list[list[OnlineRow | None]]:
+        """Fetch rows as ``read`` does, without blocking the event loop where the vendor can; asks may share a trip."""
+        return self.read(asks)
+
     @abc.abstractmethod
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
-        """Keep the newest row of each entity.
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Keep the newest row of each entity; with ``keep`` no longer than that.
 
         ``rows`` has the ``entity`` column, ``event_time`` (UTC, µs) and one column a feature; the feature columns
         in their order are the values.

@@ -35,6 +35,7 @@ class FeatureView:
     served: Literal["online", "request"] = "online"
     owner: str = ""
     description: str = ""
+    lookback_days: float | None = None
 
 
 def feature_view(  # noqa: PLR0913 - a declaration names what it declares
@@ -46,12 +47,23 @@ def feature_view(  # noqa: PLR0913 - a declaration names what it declares
     version: int = 1,
     served: Literal["online", "request"] = "online",
     owner: str = "",
+    lookback_days: float | None = None,
 ) -> Callable[[FrameFunction], FeatureView]:
     """Declare the decorated function as a feature view of its own name."""
 
     def declare(compute: FrameFunction) -> FeatureView:
         return FeatureView(
-            compute.__name__, source, entity, time, compute, ttl_days, version, served, owner, compute.__doc__ or ""
+            compute.__name__,
+            source,
+            entity,
+            time,
+            compute,
+            ttl_days,
+            version,
+            served,
+            owner,
+            compute.__doc__ or "",
+            lookback_days,
         )
 
     return declare

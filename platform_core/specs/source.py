@@ -10,7 +10,8 @@ class Source:
     """Raw rows under a versioned contract.
 
     ``contract`` is the path of an ODCS YAML file inside the team's package; ``arrives`` is how often
-    (``"daily"`` or ``"hourly"``) the schedule looks for what is new, beside the sensor.
+    (``"daily"`` or ``"hourly"``) the schedule looks for what is new, beside the sensor; ``"stream"`` means that rows
+    come as JSON objects over the bound event stream ``team/source``.
     """
 
     name: str

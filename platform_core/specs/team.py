@@ -57,8 +57,9 @@ class Team:
 
     @property
     def views(self) -> tuple[FeatureView, ...]:
-        """Return every feature view of the team's models, once, in order of name."""
-        return tuple(sorted({view.name: view for m in self.models for view in m.features}.values(), key=_name))
+        """Return every feature view of the team's models, each version once, in order of name and version."""
+        found = {(view.name, view.version): view for m in self.models for view in m.features}
+        return tuple(view for _, view in sorted(found.items()))
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -85,5 +86,5 @@ class Team:
             yield from (view.source for view in model.features)
 
 
-def _name(spec: FeatureView | Source) -> str:
+def _name(spec: Source) -> str:
     return spec.name
