@@ -1,0 +1,24 @@
+"""The feature service as an application: registry and serving routes, one shape of error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+
+from loopline.features_api import errors, registry_routes
+from loopline.features_api.service import Service
+from platform_core.platform import Platform
+from platform_core.specs import Team
+
+FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": errors.Failure} for status in (400, 404, 409, 503)}
+
+
+def create_app(platform: Platform, teams: Sequence[Team]) -> FastAPI:
+    """Build the application; the caller opens the platform and closes it."""
+    app = FastAPI(title="Loopline features", version="1", responses=FAILURES)
+    app.state.service = Service(platform, tuple(teams))
+    app.include_router(registry_routes.router)
+    errors.install(app)
+    return app

@@ -1,0 +1,69 @@
+"""How a route says that something is wrong: always ``{"error": {"problem": ..., "fix": ...}}``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from platform_core.errors import BadRequest, CommitConflict, LooplineError, NotFound, Refused, Transient
+
+UNAVAILABLE = 503
+
+
+class Problem(BaseModel):
+    """What is wrong, and what to do."""
+
+    problem: str
+    fix: str
+
+
+class Failure(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: Problem
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the application be answered in the one shape."""
+
+    @app.exception_handler(LooplineError)
+    def ours(_: Request, error: LooplineError) -> JSONResponse:
+        delay = {"retry-after": str(math.ceil(error.delay_seconds))} if isinstance(error, Transient) else {}
+        return _answer(status_of(error), error.problem, error.fix, delay)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(ascii(part).strip("'") for part in first["loc"])
+        return _answer(400, f"{place}: {first['msg']}", "see /docs for what the route takes")
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> JSONResponse:
+        fix = "see /docs for the routes and what they take"
+        return _answer(error.status_code, f"{request.method} {request.url.path}: {error.detail}", fix, error.headers)
+
+    @app.exception_handler(Exception)
+    def defect(_: Request, error: Exception) -> JSONResponse:
+        return _answer(500, f"{type(error).__name__}: {error}", "this is a defect of the service: report it")
+
+
+def status_of(error: LooplineError) -> int:
+    """Return the HTTP status of an error: 404 unknown, 409 forbidden now, 503 try again, else 400."""
+    if isinstance(error, BadRequest):
+        return error.status
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, Refused | CommitConflict):
+        return 409
+    return UNAVAILABLE if isinstance(error, Transient) else 400
+
+
+def _answer(status: int, problem: str, fix: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    body = Failure(error=Problem(problem=problem, fix=fix))
+    return JSONResponse(body.model_dump(), status, dict(headers or {}))
