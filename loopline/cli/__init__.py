@@ -23,6 +23,7 @@ COMMANDS = {
     "drift": ("loopline.cli.drift:drift", "Would it be noticed? Try a shift without changing anything."),
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
+    "features": ("loopline.cli.features:features", "Feature views: fill the online store again."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),
     "workspace": ("loopline.cli.workspace:workspace", "The workspace file of the installed teams."),
 }

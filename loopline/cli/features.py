@@ -1,0 +1,61 @@
+"""``loopline features``: what concerns feature views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Command, progress
+from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import Answer
+from loopline.cli.subject import opened
+
+if TYPE_CHECKING:
+    from platform_core.specs import FeatureView, Team
+
+features = LazyGroup(
+    "features",
+    {
+        "refill": ("loopline.cli.features:refill", "Write a view's newest rows online again, for a store that is new."),
+    },
+    "Feature views.",
+)
+
+
+@click.command("refill", cls=Command)
+@click.argument("view")
+def refill(view: str) -> Answer:
+    """Write the newest row of every entity of VIEW online again, written `view` or `team/view`."""
+    from platform_core.features import materialize
+
+    team, found = view_of(view)
+    with opened(only=("lake", "online_store")) as platform, progress(f"refilling {view}"):
+        keys = materialize.refill(platform, team, found)
+    name = _name(team, found)
+    return Answer({"view": name, "keys": keys}, f"{name}: {keys} keys written online")
+
+
+def view_of(name: str) -> tuple[Team, FeatureView]:
+    """Return the team and the declaration of ``view`` or ``team/view``; from version 2 on ``view_v2``.
+
+    Raises:
+        NotFound: no team, or more than one, declares it.
+    """
+    from platform_core import plugins
+    from platform_core.errors import NotFound
+    from platform_core.names import view_name
+
+    team_name, _, wanted = name.rpartition("/")
+    teams = plugins.installed([team_name] if team_name else None).teams
+    found = [(team, view) for team in teams for view in team.views if view_name(view) == wanted]
+    if len(found) != 1:
+        problem = "several teams have" if found else "no team has"
+        raise NotFound(f"{problem} a feature view {wanted!r}", "write it as team/view; see 'loopline plugin check'")
+    return found[0]
+
+
+def _name(team: Team, view: FeatureView) -> str:
+    from platform_core.names import view_name
+
+    return f"{team.name}/{view_name(view)}"
