@@ -1,6 +1,7 @@
 """The ledger's tables, in SQLAlchemy Core.
 
-``entries`` is append-only and remembers everything; ``cycles``, ``deployments`` and ``rollouts`` hold what is true now.
+``entries`` is append-only and remembers everything; ``cycles``, ``deployments``, ``rollouts`` and the feature
+registry's ``feature_views``, ``feature_sources`` and ``feature_readers`` hold what is true now.
 """
 
 from __future__ import annotations
@@ -148,4 +149,47 @@ rollouts = Table(
         sqlite_where=text("state IN ('running', 'held')"),
         postgresql_where=text("state IN ('running', 'held')"),
     ),
+)
+
+feature_views = Table(
+    "feature_views",
+    metadata,
+    Column("team", String(128), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("entity", String(128), nullable=False),
+    Column("source", String(128), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("meaning", String(64), nullable=False),
+    Column("definition", Document, nullable=False),
+    Column("registered_at", UtcTime, nullable=False),
+    Column("registered_by", String(256), nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+
+feature_sources = Table(
+    "feature_sources",
+    metadata,
+    Column("team", String(128), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("contract_version", Text, nullable=False),
+    Column("arrives", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+
+feature_readers = Table(
+    "feature_readers",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(256), primary_key=True),
+    Column("team", String(128), primary_key=True),
+    Column("view", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("contact", String(256), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Index("feature_readers_by_view", "team", "view", "version"),
 )
