@@ -26,15 +26,17 @@ class PolarsEngine(Engine):
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from resources.polars.views import compute_view
+        from platform_core.features.definitions import compute_view
+        from resources.polars.frames import PolarsFrames
 
-        return compute_view(view, raw)
+        return compute_view(PolarsFrames(), view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from resources.polars.views import compute_labels
+        from platform_core.features.definitions import compute_labels
+        from resources.polars.frames import PolarsFrames
 
-        return compute_labels(labels, raw)
+        return compute_labels(PolarsFrames(), labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one sorted as-of join."""

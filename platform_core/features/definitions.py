@@ -1,0 +1,170 @@
+"""A team's functions over raw rows, said once for every engine: tables with the platform's columns come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import ContractBroken, InvalidSpec
+from platform_core.features.frames import Frames, blaming, demand, instant, plain, run, settled
+from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, KNOWN_AT, LABEL, LINE
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import pyarrow as pa
+
+    from platform_core.specs.features import FeatureView
+    from platform_core.specs.labels import Labels
+
+NOTHING_YET = datetime(1, 1, 1, tzinfo=UTC)
+"""Before any raw row arrived."""
+_COMPUTED = "_computed"
+
+
+def compute_view(frames: Frames, view: FeatureView, raw: pa.Table) -> pa.Table:
+    """Run a view over accepted raw rows.
+
+    Returns:
+        One row per entity and event time, sorted by both: entity, event_time, created_at, features.
+
+    Raises:
+        InvalidSpec: the view names a column that the raw rows, or its own, do not have.
+        ContractBroken: its rows repeat, have no UTC time, or rest on rows that come after them.
+        TaskFailed: its function raised.
+    """
+    what = f"feature view {view.name!r}"
+    rows = _ordered(frames, raw, (view.entity, view.time), what)
+    computed, schema = run(view.compute, rows, what)
+    names = _feature_names(view, schema, what)
+    keys = [plain(schema, view.entity, what), instant(schema, view.time, EVENT_TIME, what)]
+    keyed = computed.select(*keys, *[plain(schema, name, what) for name in names])
+    keyed = keyed.drop_nulls([view.entity, EVENT_TIME])
+    created = _with_arrivals(view, keyed, rows, what) if view.served == "online" else _known_then(keyed)
+    with blaming(view.compute, what):
+        table = frames.collect(
+            created.select(view.entity, EVENT_TIME, CREATED_AT, *names).sort(EVENT_TIME, view.entity)
+        )
+    table = settled(table, what)
+    _refuse_repeated(view, table, what)
+    return _created(view, table, what)
+
+
+def compute_labels(frames: Frames, labels: Labels, raw: pa.Table) -> pa.Table:
+    """Run the labels' function over accepted raw rows.
+
+    Returns:
+        One row per example, sorted by event time: entities, event_time, label (float64), known_at, segments.
+
+    Raises:
+        InvalidSpec, ContractBroken, TaskFailed: as for views.
+    """
+    import narwhals as nw
+
+    what = f"labels {labels.name!r}"
+    first = [name for name in labels.entities if name in raw.column_names]
+    computed, schema = run(labels.compute, _ordered(frames, raw, first, what), what)
+    demand(list(schema), (*labels.entities, labels.time, labels.label, labels.known_at, *labels.segments), what)
+    table = computed.select(
+        *[plain(schema, name, what) for name in labels.entities],
+        instant(schema, labels.time, EVENT_TIME, what),
+        nw.col(labels.label).cast(nw.Float64).alias(LABEL),
+        instant(schema, labels.known_at, KNOWN_AT, what),
+        *[plain(schema, name, what) for name in labels.segments],
+    )
+    with blaming(labels.compute, what):
+        found = frames.collect(table.sort(EVENT_TIME, *labels.entities, KNOWN_AT, LABEL, *labels.segments))
+    return _zero_or_one(settled(found, what), what)
+
+
+def _ordered(frames: Frames, raw: pa.Table, keys: Sequence[str], what: str) -> nw.LazyFrame[Any]:
+    demand(raw.column_names, (*keys, ARRIVED_AT), f"raw rows of {what}")
+    return frames.ordered(raw, [name for name in (*keys, LINE) if name in raw.column_names])
+
+
+def _feature_names(view: FeatureView, schema: nw.Schema, what: str) -> list[str]:
+    demand(list(schema), (view.entity, view.time), what)
+    names = [name for name in schema if name not in (view.entity, view.time)]
+    taken = [name for name in names if name.startswith("_") or name in (EVENT_TIME, CREATED_AT, KNOWN_AT, LABEL)]
+    if taken or not names:
+        raise InvalidSpec(f"{what} has no feature, or features named as the platform's: {taken}", "name them otherwise")
+    return names
+
+
+def _known_then(keyed: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    import narwhals as nw
+
+    return keyed.with_columns(nw.col(EVENT_TIME).alias(CREATED_AT))
+
+
+def _with_arrivals(view: FeatureView, keyed: nw.LazyFrame[Any], raw: nw.LazyFrame[Any], what: str) -> nw.LazyFrame[Any]:
+    """Add when the last raw row arrived on which each row may rest: any of its entity up to its event time.
+
+    Arrivals and computed rows stand in one frame, at one moment the arrivals first; so a running maximum is enough
+    and no engine needs an as-of join.
+    """
+    import narwhals as nw
+
+    schema = raw.collect_schema()
+    moment = [plain(schema, view.entity, what), instant(schema, view.time, EVENT_TIME, what)]
+    arrivals = (
+        raw.select(*moment, instant(schema, ARRIVED_AT, CREATED_AT, what))
+        .drop_nulls([view.entity, EVENT_TIME])
+        .group_by(view.entity, EVENT_TIME)
+        .agg(nw.col(CREATED_AT).max())
+    )
+    both = nw.concat(
+        [
+            arrivals.with_columns(nw.lit(0).alias(_COMPUTED)),
+            keyed.with_columns(nw.lit(NOTHING_YET).alias(CREATED_AT), nw.lit(1).alias(_COMPUTED)),
+        ],
+        how="diagonal",
+    )
+    so_far = nw.col(CREATED_AT).cum_max().over(view.entity, order_by=[EVENT_TIME, _COMPUTED])
+    return both.with_columns(so_far).filter(nw.col(_COMPUTED) == 1)
+
+
+def _refuse_repeated(view: FeatureView, table: pa.Table, what: str) -> None:
+    """Look at neighbours: the rows are sorted by both keys."""
+    import numpy as np
+    from pyarrow import compute
+
+    keys = [table[name].combine_chunks() for name in (view.entity, EVENT_TIME)]
+    same = [np.asarray(compute.equal(key[1:], key[:-1])) for key in keys]
+    again = np.concatenate([[False], same[0] & same[1], [False]])
+    repeated = np.flatnonzero(again[1:] | again[:-1])
+    if len(repeated):
+        one, at = (key[repeated[0]].as_py() for key in keys)
+        raise ContractBroken(
+            f"{what} returns {len(repeated)} rows that share their {view.entity!r} and {view.time!r}, "
+            f"such as {one!r} at {at}",
+            f"group by {view.entity!r} and {view.time!r}",
+        )
+
+
+def _created(view: FeatureView, table: pa.Table, what: str) -> pa.Table:
+    """Let ``created_at`` be the later of event and last arrival, and refuse rows before every arrival."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    arrived = table[CREATED_AT]
+    early = compute.index(arrived, pa.scalar(NOTHING_YET, arrived.type)).as_py()
+    if early >= 0:
+        raise ContractBroken(
+            f"{what}: the row of {table[view.entity][early].as_py()!r} at {table[EVENT_TIME][early].as_py()} is older "
+            f"than every raw row of that {view.entity!r}, so it rests on what came later",
+            "give each row the time of the newest raw row it rests on; a bucket is known at its end, not at its start",
+        )
+    created = compute.if_else(compute.less(table[EVENT_TIME], arrived), arrived, table[EVENT_TIME])
+    return table.set_column(table.column_names.index(CREATED_AT), CREATED_AT, created)
+
+
+def _zero_or_one(table: pa.Table, what: str) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    labels = table[LABEL]
+    odd = labels.filter(compute.invert(compute.is_in(labels, pa.array([0.0, 1.0, None]))))
+    if len(odd):
+        raise ContractBroken(f"{what}: label {odd[0]} in {len(odd)} rows", "return 0 or 1")
+    return table
