@@ -14,12 +14,14 @@ from benchmarks import imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.load import compare as load
 from benchmarks.page import Section
+from benchmarks.point_in_time import compare as point_in_time
 from benchmarks.turns import ROOT
 
 ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
     "imports": imports.compare,
+    "point_in_time": point_in_time.compare,
 }
 
 

@@ -34,9 +34,9 @@ def wall_seconds(command: Sequence[str]) -> float:
     return perf_counter() - began
 
 
-def json_lines(module: str, *arguments: object) -> list[dict[str, float]]:
-    """Run a module of ours and return what it printed, a JSON object a line."""
-    done = _run([sys.executable, "-m", module, *map(str, arguments)])
+def json_lines(module: str, *arguments: object, python: str = sys.executable) -> list[dict[str, Any]]:
+    """Run a module of ours, by a peer's Python too, and return what it printed, a JSON object a line."""
+    done = _run([python, "-m", module, *map(str, arguments)])
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
