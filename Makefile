@@ -5,16 +5,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench habits format constraints clean
+.PHONY: help demo up test check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml sdk/python/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail -e sdk/python
 	touch $@
 
 demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story
@@ -27,6 +27,8 @@ up: $(INSTALLED) ## The same, left running to look at
 
 test: $(INSTALLED) ## Every test, services started by the tests
 	@scripts/system-packages.sh
+	@scripts/kafka.sh
+	@scripts/peer.sh feast
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon"
 	$(BIN)/python -m pytest -m daemon
 
@@ -38,7 +40,12 @@ check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/codespell
 	$(BIN)/deptry .
 
-bench: $(INSTALLED) ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
+peers: $(INSTALLED) ## The environments of the projects that we are compared with
+	@scripts/peer.sh feast
+
+bench: peers ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
+	@scripts/system-packages.sh
+	@scripts/kafka.sh
 	$(BIN)/python -m benchmarks
 
 habits: $(INSTALLED) ## Where we stand beside the sizes in docs/style.md
@@ -50,7 +57,7 @@ format: $(INSTALLED) ## Rewrite files to the style
 
 constraints: ## Resolve dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra dev --extra postgres pyproject.toml plugins/retail/pyproject.toml -o constraints.txt
+		--no-emit-find-links --extra dev --extra postgres pyproject.toml plugins/retail/pyproject.toml sdk/python/pyproject.toml -o constraints.txt
 
 clean: ## Forget state and environment
 	rm -rf $(VENV) .loopline

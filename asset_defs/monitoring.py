@@ -1,12 +1,14 @@
 """Live traffic as assets: the prediction log, drift with its report, and quality when labels arrive."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from asset_defs.keys import key
+from platform_core.monitor import skew
 from platform_core.monitor.drift import Watched, last_report, watch
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import realised
@@ -16,19 +18,22 @@ from platform_core.specs import Model, Team
 
 
 def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
-    """Build the asset of the prediction log, compacted into the lake."""
+    """Build the asset of the prediction log, compacted into the lake; its check asks every answer again offline."""
+    own = key(team.name, "predictions", model.name)
 
     @dg.asset(
-        key=key(team.name, "predictions", model.name),
+        key=own,
         deps=[key(team.name, "deployment", model.name)],
         group_name=team.name,
         description="Each answered request: features as served, output, version, cycle, latency",
+        check_specs=[dg.AssetCheckSpec("skew", asset=own, description="What was served is what training would see")],
         kinds={"predictions"},
     )
     def predictions(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         done = compact(platform, team, model)
         return dg.MaterializeResult(
-            metadata={"rows": done.rows, "table_version": -1 if done.version is None else done.version}
+            metadata={"rows": done.rows, "table_version": -1 if done.version is None else done.version},
+            check_results=[_skew_check(skew.check(platform, team, model))],
         )
 
     return predictions
@@ -79,6 +84,24 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         )
 
     return quality
+
+
+def _skew_check(found: list[skew.Skew]) -> dg.AssetCheckResult:
+    """Say how many rows were compared and differ; a version that differs goes no further in its rollout."""
+    columns = [field.name for field in fields(skew.Difference)]
+    differing = [{n: str(getattr(one, n)) for n in columns} for each in found for one in each.examples]
+    return dg.AssetCheckResult(
+        check_name="skew",
+        passed=all(each.passed for each in found),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "rows": sum(each.rows for each in found),
+            "differing": sum(each.differing for each in found),
+            "reason": "; ".join(f"version {each.version}: {each.reason}" for each in found)
+            or "nothing new was answered",
+            "examples": dg.MetadataValue.json(differing),
+        },
+    )
 
 
 def _drift_check(watched: Watched) -> dg.AssetCheckResult:

@@ -6,6 +6,8 @@ from asset_defs.keys import CYCLE_TAG, ROLLOUT_JOB, key
 from asset_defs.turns import turn_of
 from platform_core import turn
 from platform_core.loop import rollouts
+from platform_core.monitor import skew
+from platform_core.monitor.predictions import compact
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
 
@@ -52,6 +54,8 @@ def rollout_job(team: Team) -> dg.JobDefinition:
     def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[Platform]) -> None:
         record = rollouts.rollout(platform.ledger, config.rollout_id)
         model = team.model(record.ref.model)
+        compact(platform, team, model)
+        skew.check(platform, team, model)  # what it finds keeps the step from going on
         decision = rollouts.step(platform, model, config.rollout_id, platform.clock.now())
         context.log_event(
             dg.AssetObservation(

@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
-# Installs what is no Python package: PostgreSQL's server for the tests, and OpenMP's run time for LightGBM.
+# Installs what is no Python package: OpenMP's run time for LightGBM; and for the tests the servers of PostgreSQL and
+# Redis, and Java with Maven, which Kafka, Spark and the Java SDK need.
 # Debian and Ubuntu as root (or with sudo); elsewhere it says what to install.
 set -euo pipefail
 
 missing=()
-ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing+=(postgresql)
 ldconfig -p 2>/dev/null | grep -q 'libgomp.so.1' || missing+=(libgomp1)
-[ "${1:-}" = run ] && missing=("${missing[@]/postgresql/}")
-missing=(${missing[@]+"${missing[@]}"})
-packages=$(echo "${missing[*]-}" | xargs)
-[ -n "$packages" ] || exit 0
+if [ "${1:-}" != run ]; then
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing+=(postgresql)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v javac >/dev/null || missing+=(default-jdk-headless)
+    command -v mvn >/dev/null || missing+=(maven)
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "please install: $packages (the tests start their own PostgreSQL server; LightGBM needs OpenMP)" >&2
+    echo "please install: ${missing[*]} (the tests start their own servers; LightGBM needs OpenMP)" >&2
     exit 1
 fi
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
-# shellcheck disable=SC2086 # a list of words is meant
-$sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
+$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

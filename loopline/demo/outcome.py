@@ -9,6 +9,8 @@ from loopline.demo.stage import REF
 from platform_core.ingestion.landing import LANDED
 from platform_core.loop import cycles
 from platform_core.loop.cycles import OPENED
+from platform_core.loop.skews import CHECKED
+from platform_core.monitor import skew
 from platform_core.monitor.drift import WINDOW
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import realised
@@ -47,6 +49,7 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
         "drift": _drift(teller, turned) if turned else None,
         "drill": _drill(teller, drill) if drill else None,
         "realised": _realised(stage),
+        "skew": _skew(stage),
     }
     broken = _broken(facts, tally, trouble)
     return Outcome(not broken, facts | {"held": not broken, "broken": broken}, _page(facts, broken))
@@ -104,6 +107,14 @@ def _realised(stage: Stage) -> list[dict[str, Any]]:
     return [{"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "auc": q.auc} for q in found]
 
 
+def _skew(stage: Stage) -> dict[str, Any]:
+    """Compare what is left to compare, and add up every check."""
+    skew.check(stage.platform, stage.team, stage.model)
+    checks = [entry.details for entry in stage.platform.ledger.entries(REF, [CHECKED])]
+    rows, differing = (sum(check[name] for check in checks) for name in ("rows", "differing"))
+    return {"rows": rows, "differing": differing, "examples": [e for check in checks for e in check["examples"]][:3]}
+
+
 def _broken(facts: dict[str, Any], tally: Tally, trouble: str) -> list[str]:
     """Name each part of the story that did not hold."""
     parts = {
@@ -113,6 +124,7 @@ def _broken(facts: dict[str, Any], tally: Tally, trouble: str) -> list[str]:
         "no drift cycle was promoted": facts["drift"] is not None,
         "the drill's candidate was not taken back": facts["drill"] is not None,
         "no request was answered": tally.answered > 0,
+        f"{facts['skew']['differing']} rows were served otherwise than training sees": not facts["skew"]["differing"],
         f"{tally.failed} requests failed, the last with {tally.trouble}": tally.failed == 0,
     }
     return [part for part, held in parts.items() if not held]
@@ -130,6 +142,10 @@ def _page(facts: dict[str, Any], broken: list[str]) -> str:
             f"  version {q['version']}: {q['predictions']:,} predictions, {q['labelled']:,} labels came, realised AUC "
             + ("unknown" if q["auc"] is None else f"{q['auc']:.3f}")
             for q in facts["realised"]
+        ),
+        (
+            f"  {facts['skew']['rows']:,} answers asked again by the offline path, feature by feature: "
+            f"{facts['skew']['differing']} differ"
         ),
         f"  {facts['requests_served']:,} requests served, {facts['requests_failed']} failed",
         "",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.loop import deployments, freezes, traffic
+from platform_core.loop import deployments, freezes, skews, traffic
 from platform_core.specs.judges import Finding
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ def _blocked(platform: Platform, record: RolloutRecord) -> str:
     if record.state == "held":
         return "held by a person"
     entry = freezes.frozen(platform.ledger, record.ref)
-    return f"frozen by {entry.actor}: {entry.reason}" if entry else ""
+    if entry:
+        return f"frozen by {entry.actor}: {entry.reason}"
+    return skews.standing(platform.ledger, record.ref, record.version)
 
 
 def _baked_at(model: Model, record: RolloutRecord) -> datetime:

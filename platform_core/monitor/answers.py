@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,15 +27,22 @@ class Place(NamedTuple):
     row: int
 
 
-def answers(lake: Lake, ref: ModelRef, version: str, after: Place | None, until: Place | None = None) -> pa.Table:
-    """Read the answered rows of a version after one place up to another, in order.
+def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between two places
+    lake: Lake,
+    ref: ModelRef,
+    version: str,
+    after: Place | None,
+    until: Place | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> pa.Table:
+    """Read the answered rows of a version after one place up to another, in order; ``columns`` hold ``COLUMNS``.
 
     A row that comes in after its place was judged is left out: windows never change.
     """
     table = prediction_table(*ref)
     if lake.version(table) is None:
-        return pa.table({name: [] for name in COLUMNS})
-    rows = lake.read(table, columns=COLUMNS, since=_day(after), until=_day(until))
+        return pa.table({name: [] for name in columns})
+    rows = lake.read(table, columns=columns, since=_day(after), until=_day(until))
     rows = rows.filter(pc.and_(pc.equal(rows.column("version"), version), pc.is_valid(rows.column("score"))))
     if after is not None:
         rows = rows.filter(_beyond(rows, after))

@@ -5,7 +5,7 @@ from platform_core.specs.features import FeatureView, feature_view
 from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
 from platform_core.specs.judges import P99, ErrorRate, Finding, Judge, ScoreShift, Traffic
 from platform_core.specs.labels import Labels, labels
-from platform_core.specs.model import Drift, Model, Requirements, Rollout
+from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
 from platform_core.specs.source import Source
 from platform_core.specs.team import Team
@@ -38,6 +38,7 @@ __all__ = [
     "ScoreShift",
     "Search",
     "Segment",
+    "Skew",
     "Source",
     "Team",
     "Traffic",

@@ -55,6 +55,18 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Skew:
+    """How far what was served may differ from what training would have seen.
+
+    Two numbers are alike up to the ``relative`` difference. A version goes no further when more than ``at_most``
+    (a share of the rows, 0..1) differ.
+    """
+
+    relative: float = 1e-6
+    at_most: float = 0.001
+
+
+@dataclass(frozen=True)
 class Model:
     """What is predicted, from what, how it is fitted, what is good enough, and how it goes live."""
 
@@ -66,6 +78,7 @@ class Model:
     gates: tuple[Gate, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
     drift: Drift = field(default_factory=Drift)
+    skew: Skew = field(default_factory=Skew)
     compute: Requirements = field(default_factory=Requirements)
     threshold: float = 0.5
     owner: str = ""

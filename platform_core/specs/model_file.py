@@ -25,7 +25,7 @@ from platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
 from platform_core.specs.import_path import imported
 from platform_core.specs.judges import P99, ErrorRate, Judge, ScoreShift
 from platform_core.specs.labels import Labels
-from platform_core.specs.model import Drift, Model, Requirements, Rollout
+from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.search import Choice, Range, Search
 from platform_core.specs.typed_entry import typed_entry
 from platform_core.specs.yaml_problems import Problem, of_validation
@@ -84,6 +84,7 @@ class ModelFile(_Strict):
     gates: tuple[GateEntry, ...] = Model.gates
     rollout: RolloutFile = RolloutFile()
     drift: Drift = Drift()
+    skew: Skew = Skew()
     compute: Requirements = Requirements()
     threshold: float = Model.threshold
     owner: str = Model.owner

@@ -9,8 +9,9 @@ import pytest
 
 from platform_core.contracts.serving import ObservedState
 from platform_core.errors import NotFound, Refused, Unsupported
-from platform_core.loop import cycles, deployments, freezes, gates, rollouts
+from platform_core.loop import cycles, deployments, freezes, gates, rollouts, skews
 from platform_core.loop.gates import GateReading, Verdict
+from platform_core.loop.ledger import Entry
 from platform_core.specs import P99, ErrorRate, Finding, Judge, Rollout, Traffic
 from platform_core.testing.fakes.serving import InMemoryServing
 
@@ -270,6 +271,19 @@ def test_a_freeze_stops_forward_steps(loop, ref, canary):
     assert loop.step(canary).reason == "frozen by ada: audit"
     freezes.thaw(loop.ledger, ref, "ada", "over", loop.now)
     assert loop.step(canary).percent == 50
+
+
+def test_a_version_served_otherwise_than_trained_goes_no_further(loop, ref, canary):
+    """A skew check that failed blocks promotion until a later one passes; another version's check says nothing."""
+    loop.ask(150)
+    loop.later(10)
+    for version, passed in (("1", False), ("2", False)):
+        details = {"passed": passed}
+        loop.ledger.record(Entry(skews.CHECKED, loop.now, *ref, version=version, reason="3 rows", details=details))
+    decision = loop.step(canary)
+    assert (decision.action, decision.reason) == ("wait", "skew: 3 rows")
+    loop.ledger.record(Entry(skews.CHECKED, loop.now, *ref, version="2", reason="0 rows", details={"passed": True}))
+    assert loop.step(canary).action == "advance"
 
 
 def test_a_rollout_that_starts_in_a_freeze_waits_at_zero_percent(loop, ref):

@@ -1,0 +1,241 @@
+"""Training-serving skew, proven row by row: logged answers are asked again offline and compared feature by feature."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from platform_core.errors import NotFound
+from platform_core.loop import packages, skews
+from platform_core.loop.deployments import CHANGED, served
+from platform_core.loop.ledger import Entry
+from platform_core.monitor.answers import COLUMNS, Place, answers, place
+from platform_core.monitor.offline_replay import SERVED_BEGUN, SERVED_EVENT, Asked, OfflineView, Readings
+from platform_core.monitor.skew_cause import MEANING, Answered, Cause, Expected, alike, differs, histories, likely_cause
+from platform_core.monitor.values import objects
+from platform_core.names import DATE, EVENT_TIME, ModelRef, online_view, view_table
+from platform_core.runtime import manifest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from platform_core.contracts.serving import Served
+    from platform_core.platform import Platform
+    from platform_core.specs import FeatureView, Model, Team
+
+LOGGED = (*COLUMNS, "keys", "logged_at", "missing", "stale")
+EXAMPLES = 20
+"""Differences that are kept with a check."""
+CHANGES = 10
+"""Deployments looked back to: of a version that was replaced, the last answers are still to be compared."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One feature of one answered row that training would have seen otherwise."""
+
+    view: str
+    feature: str
+    request_id: str
+    row: int
+    entity: str
+    served: Any
+    offline: Any
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Skew:
+    """What a check found of a version: rows compared, rows that differ, causes by view, examples, and the verdict.
+
+    ``until`` is the place of the last row compared; the next check goes on behind it.
+    """
+
+    version: str
+    rows: int
+    differing: int
+    causes: Mapping[str, int]
+    examples: Sequence[Difference]
+    passed: bool
+    until: Place
+
+    @property
+    def reason(self) -> str:
+        """Say it in a sentence."""
+        if not self.differing:
+            return f"0 of {self.rows} rows differ"
+        said = ", ".join(f"{view_cause} {count}" for view_cause, count in self.causes.items())
+        one = self.examples[0]
+        return (
+            f"{self.differing} of {self.rows} rows differ ({said}); {one.feature} of {one.entity} was served as "
+            f"{one.served!r} and is {one.offline!r} offline: {MEANING[one.cause]}"
+        )
+
+
+def check(platform: Platform, team: Team, model: Model) -> list[Skew]:
+    """Compare the compacted predictions of the versions served lately since their last check; write down what is found.
+
+    Raises:
+        NotFound: the team no longer declares a view that a version reads, or the view has no offline table.
+    """
+    ref = ModelRef(team.name, model.name)
+    found = [s for served in _served_lately(platform, ref) if (s := _check_version(platform, team, model, served))]
+    for skew in found:
+        _record(platform, ref, skew)
+    return found
+
+
+def _served_lately(platform: Platform, ref: ModelRef) -> list[Served]:
+    """Return the versions of the newest deployments, those that answer now first."""
+    changes = platform.ledger.entries(ref, [CHANGED], newest_first=True, limit=CHANGES)
+    sides = (served(entry.details[side]) for entry in changes for side in ("stable", "candidate"))
+    return list({side.version: side for side in sides if side}.values())
+
+
+def _check_version(platform: Platform, team: Team, model: Model, one: Served) -> Skew | None:
+    ref = ModelRef(team.name, model.name)
+    past = skews.checks(platform.ledger, ref, one.version)
+    after = Place(*past[-1].details["until"]) if past else None
+    rows = answers(platform.lake, ref, one.version, after, columns=LOGGED)
+    if not len(rows):
+        return None
+    return compare(platform, team, model, one.version, rows, list(_reads(platform, team, ref, one)))
+
+
+def compare(  # noqa: PLR0913, PLR0917 - rows of a version of a model are compared view by view
+    platform: Platform, team: Team, model: Model, version: str, rows: pa.Table, views: Sequence[Read]
+) -> Skew:
+    """Compare answered rows (columns ``LOGGED``) with the offline rows of the views from which they were served."""
+    served, keys = objects(rows.column("features")), objects(rows.column("keys"))
+    marked: NDArray[np.bool_] = np.zeros(len(rows), dtype=np.bool_)
+    causes: Counter[str] = Counter()
+    examples: list[Difference] = []
+    for read in views:
+        compared = _ViewCheck(read, online_view(team.name, read.view), rows, served, keys, model.skew.relative)
+        for index, difference in compared.differences(platform, team):
+            examples.append(difference)
+            marked[index] = True
+            causes[f"{read.view.name}: {difference.cause}"] += 1
+    differing = int(marked.sum())
+    passed = differing <= model.skew.at_most * len(rows)
+    return Skew(version, len(rows), differing, dict(causes.most_common()), examples[:EXAMPLES], passed, place(rows))
+
+
+class Read(NamedTuple):
+    """A view that a version reads online, and its features in stored order."""
+
+    view: FeatureView
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _ViewCheck:
+    """One view of the answered rows beside its offline rows."""
+
+    read: Read
+    online_name: str
+    rows: pa.Table
+    served: Sequence[Mapping[str, Any]]
+    keys: Sequence[Mapping[str, Any]]
+    relative: float
+
+    def differences(self, platform: Platform, team: Team) -> Iterator[tuple[int, Difference]]:
+        """Yield each row that differs, with its first differing feature."""
+        held = _held(platform, team, self.view, [row.get(self.view.entity) for row in self.keys])
+        asked = self._asked(held.schema.field(self.view.entity).type)
+        readings = OfflineView(*self.read, held).replay(platform.engine, asked)
+        wrong = np.flatnonzero(self._wrong(readings))
+        if len(wrong):
+            yield from self._explained(wrong, held, asked, readings)
+
+    @property
+    def view(self) -> FeatureView:
+        return self.read.view
+
+    def _asked(self, kind: pa.DataType) -> Asked:
+        keys = [_as_key(row.get(self.view.entity), kind) for row in self.keys]
+        times = (self.rows.column(name).cast(pa.int64()).to_numpy() for name in (EVENT_TIME, "logged_at"))
+        return Asked(pa.array(keys, kind), *times)
+
+    def _wrong(self, readings: Readings) -> NDArray[np.bool_]:
+        """Mark the rows that are neither what was there for certain nor what may have been there already."""
+        bad = [np.zeros(len(self.rows), dtype=np.bool_) for _ in readings]
+        for name in self.read.features:
+            values = [row.get(name) for row in self.served]
+            for wrong, reading in zip(bad, readings, strict=True):
+                np.logical_or(wrong, differs(values, reading[name], self.relative), out=wrong)
+        return bad[0] & bad[1]
+
+    def _explained(
+        self, wrong: NDArray[np.int64], held: pa.Table, asked: Asked, readings: Readings
+    ) -> Iterator[tuple[int, Difference]]:
+        features = self.read.features
+        expected = readings.certain.take(pa.array(wrong)).to_pylist()
+        entities = asked.keys.take(pa.array(wrong)).to_pylist()
+        known = histories(held, self.view.entity, features, sorted({key for key in entities if key is not None}))
+        for index, key, offline in zip(wrong.tolist(), entities, expected, strict=True):
+            answered = self._answered(index, asked)
+            should = Expected(tuple(offline[n] for n in features), offline[SERVED_EVENT], offline[SERVED_BEGUN])
+            cause = likely_cause(answered, should, known.get(key, ()), self.relative)
+            yield index, self._difference(index, answered, should, cause)
+
+    def _answered(self, index: int, asked: Asked) -> Answered:
+        missing, stale = (self.rows.column(name)[index].as_py() or () for name in ("missing", "stale"))
+        values = tuple(self.served[index].get(name) for name in self.read.features)
+        times = int(asked.event_us[index]), int(asked.answered_us[index])
+        return Answered(values, self.online_name in missing, self.online_name in stale, *times)
+
+    def _difference(self, index: int, answered: Answered, should: Expected, cause: Cause) -> Difference:
+        pairs = zip(self.read.features, answered.values, should.values, strict=True)
+        name, was, is_ = next(pair for pair in pairs if not alike(pair[1:2], pair[2:], self.relative))
+        request, row = self.rows.column("request_id")[index].as_py(), self.rows.column("row")[index].as_py()
+        entity = str(self.keys[index].get(self.view.entity))
+        return Difference(self.view.name, name, request, row, f"{self.view.entity} {entity}", was, is_, cause)
+
+
+def _reads(platform: Platform, team: Team, ref: ModelRef, served: Served) -> Iterator[Read]:
+    """Yield the views of the team that a version reads online."""
+    package = served.package if served.package.is_dir() else packages.fetched(platform, ref, served.version)
+    declared = {online_view(team.name, view): view for view in team.views}
+    for field in manifest.load(package).views:
+        if field.view not in declared:
+            raise NotFound(
+                f"version {served.version} of {ref} reads {field.view!r}, which the team no longer declares",
+                "declare that version of the view until no live model reads it",
+            )
+        yield Read(declared[field.view], tuple(field.features))
+
+
+def _held(platform: Platform, team: Team, view: FeatureView, keys: Sequence[Any]) -> pa.Table:
+    """Read the offline rows of the entities that were asked about."""
+    table = view_table(team.name, view)
+    kind = platform.lake.read(table, columns=[view.entity]).schema.field(view.entity).type
+    wanted = sorted({key for raw in keys if (key := _as_key(raw, kind)) is not None})
+    return platform.lake.read(table, among={view.entity: pa.array(wanted, kind)}).drop_columns([DATE])
+
+
+def _as_key(raw: Any, kind: pa.DataType) -> Any:
+    """Turn a logged key into the type of the offline table's; what is none of that type is asked as null."""
+    if raw is None or not pa.types.is_integer(kind):
+        return None if raw is None else str(raw)
+    try:
+        return int(raw)
+    except ValueError:
+        return None
+
+
+def _record(platform: Platform, ref: ModelRef, skew: Skew) -> None:
+    entry = Entry(
+        skews.CHECKED,
+        platform.clock.now(),
+        *ref,
+        version=skew.version,
+        reason=skew.reason,
+        details={**asdict(skew), "until": list(skew.until)},
+    )
+    platform.ledger.record(entry, once=f"{skews.CHECKED}:{ref.dotted}:{skew.version}:{':'.join(map(str, skew.until))}")
