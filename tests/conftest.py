@@ -6,7 +6,9 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -17,6 +19,8 @@ import psycopg2
 import pytest
 
 OWNER = "loopline"
+sys.path.append(str(Path(__file__).parent / "kafka"))
+pytest_plugins = ["kafka_broker"]
 
 
 def _postgresql(program: str) -> str:
@@ -90,3 +94,57 @@ def _wait_for(folder: str, server: subprocess.Popen[bytes]) -> None:
         else:
             return
     pytest.fail(f"PostgreSQL did not start: {Path(folder, 'log').read_text()[-2000:]}")
+
+
+class RedisServer:
+    """A real Redis server on a port of its own, which keeps nothing on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self, *more: str) -> None:
+        """Start it, with settings such as ``--requirepass`` and their values, and wait until it answers."""
+        found = shutil.which("redis-server")
+        if found is None:
+            pytest.fail("redis-server is missing: install it, for example 'apt-get install redis-server'")
+        settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        self.process = subprocess.Popen([found, *settings, *more], stdout=subprocess.DEVNULL)
+        _wait_for_port(self.port, self.process)
+
+    def kill(self) -> None:
+        """Kill it, as a machine that loses its power would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis server for this session; tests share it, so each takes a prefix of its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """Run a Redis server for one test, which may kill it and start it again."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(500):
+        if server.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"the server on port {port} did not start")

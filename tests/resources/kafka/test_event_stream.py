@@ -1,0 +1,3 @@
+def test_x(kafka):
+    """X."""
+    assert kafka
