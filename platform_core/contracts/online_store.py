@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from platform_core.contracts.base import Vendor
 from platform_core.errors import ContractBroken
@@ -20,8 +21,7 @@ Key = str
 Value = float | int | str | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineRow:
+class OnlineRow(msgspec.Struct, frozen=True, gc=False):
     """Values of one entity in the order in which the view's columns were written."""
 
     event_time_us: int

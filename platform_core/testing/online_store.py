@@ -6,12 +6,15 @@ as another process would make it. The store may hold views of other tests.
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.online_store import OnlineRow, OnlineStore
+from platform_core.contracts.online_store import Keep, OnlineRow, OnlineStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,9 +103,9 @@ class OnlineStoreKit:
         together = threading.Barrier(2, timeout=30)
 
         def write(to: OnlineStore, times: Sequence[int]) -> None:
-            for time in times:
+            for event in times:
                 together.wait()
-                to.write(view, "customer_id", view_rows(keys, [time] * 20, spend=[float(time)] * 20))
+                to.write(view, "customer_id", view_rows(keys, [event] * 20, spend=[float(event)] * 20))
 
         writers = [
             threading.Thread(target=write, args=(store, range(0, 40, 2))),
@@ -124,3 +127,51 @@ class OnlineStoreKit:
         assert (events(store, one, ["1"]), events(store, other, ["1"])) == ({"1": None}, {"1": 10})
         store.write(one, "customer_id", view_rows([1], [5], spend=[1.0]))
         assert events(store, one, ["1"]) == {"1": 5}
+
+    def test_8_with_keep_rows_go_when_they_are_too_old(self, store: OnlineStore) -> None:
+        """What is too old is not kept and counts for nothing; what was kept goes, by the next write at the latest."""
+        view, begun = new_view(), datetime.now(UTC)
+        life = timedelta(seconds=0.5)
+        keep = Keep(life / timedelta(days=1), begun)
+        ages_us = (0, -500_000, 499_000, 501_000, 10**9)
+        times = [_micros(begun) - age for age in ages_us]
+        held = store.write(view, "customer_id", view_rows([1, 2, 3, 4, 5], times, spend=[1.0] * 5), keep)
+        kept = {key for key, event in events(store, view, ["1", "2", "4", "5"]).items() if event is not None}
+        assert (held, kept) == (3, {"1", "2"})
+        time.sleep(0.6)
+        later = begun + timedelta(seconds=0.6)
+        store.write(view, "customer_id", view_rows([6], [_micros(later)], spend=[1.0]), keep._replace(now=later))
+        left = {key for key, event in events(store, view, list("12346")).items() if event is not None}
+        assert left == {"2", "6"}
+
+    def test_8_a_newer_event_is_kept_longer(self, store: OnlineStore) -> None:
+        """A row written again lives as long as its own event allows; without ``keep`` it stays."""
+        view, begun = new_view(), datetime.now(UTC)
+        keep = Keep(timedelta(seconds=0.5) / timedelta(days=1), begun)
+        for age_us in (100_000, -300_000):
+            store.write(view, "customer_id", view_rows([1, 2], [_micros(begun) - age_us] * 2, spend=[1.0] * 2), keep)
+        store.write(view, "customer_id", view_rows([2], [_micros(begun) + 300_000], spend=[2.0]))
+        time.sleep(0.55)
+        assert None not in events(store, view, ["1", "2"]).values()
+
+    def test_9_fetch_answers_as_read_does(self, store: OnlineStore) -> None:
+        """Many at once get each their own rows, in their order; one that is given up harms nobody."""
+        one, other, keys = new_view(), new_view(), [str(n) for n in range(40)]
+        store.write(one, "customer_id", view_rows(keys, list(range(40)), spend=[float(n) for n in range(40)]))
+        store.write(other, "customer_id", view_rows(keys[::2], list(range(20)), spend=[-1.0] * 20))
+        asks = [[(one, [key, "unknown"]), (other, [key])] for key in keys]
+
+        async def fetch_all() -> list[list[list[OnlineRow | None]]]:
+            fetches = [asyncio.ensure_future(store.fetch(ask)) for ask in [*asks, *asks, []]]
+            await asyncio.sleep(0)
+            fetches.pop(0).cancel()
+            return await asyncio.gather(*fetches)
+
+        for _ in range(2):  # a second event loop gets answers too
+            wanted = [store.read(ask) for ask in [*asks[1:], *asks, []]]
+            assert asyncio.run(fetch_all()) == wanted
+        assert wanted[0] == [[OnlineRow(1, (1.0,)), None], [None]]
+
+
+def _micros(instant: datetime) -> int:
+    return round(instant.timestamp() * 1e6)

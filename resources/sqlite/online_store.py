@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic import PrivateAttr
 
-from platform_core.contracts.online_store import Key, OnlineRow, OnlineStore, newest
+from platform_core.contracts.online_packing import pack_values, unpack_values
+from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
 from platform_core.errors import ContractBroken, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -31,11 +32,17 @@ insert into features values (?, ?, ?, ?) on conflict (view, key) do update
 set event_time_us = excluded.event_time_us, packed = excluded.packed
 where excluded.event_time_us >= features.event_time_us
 """
-MOST_KEYS = 1000
-"""Keys of one view in one part of a SELECT; SQLite takes 32,766 parameters."""
-MOST_PARTS = 30
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(tuple).decode
+PART = """
+select {}, asked.key, event_time_us, packed from json_each(?) asked
+cross join features on features.view = ? and features.key = asked.value
+"""
+"""The rows of one ask; its keys come as a JSON array, which costs half of what a parameter a key does."""
+MOST_ASKS = 200
+"""Asks in one SELECT; SQLite puts 500 together."""
+SWEEPS = 100
+"""How often rows that became too old are removed while a row lives; looking for them walks over the view."""
+DAY_US = 86_400_000_000
+_keys = msgspec.json.Encoder().encode
 
 
 class SqliteOnlineStore(OnlineStore):
@@ -50,24 +57,36 @@ class SqliteOnlineStore(OnlineStore):
     _locks: dict[str, threading.Lock] = PrivateAttr(
         default_factory=lambda: {"read": threading.Lock(), "write": threading.Lock()}
     )
+    _swept_us: dict[str, int] = PrivateAttr(default_factory=dict)
 
     def read(self, asks: Sequence[tuple[str, Sequence[Key]]]) -> list[list[OnlineRow | None]]:
         """Fetch rows for each (view, keys) in one SELECT."""
-        found: dict[tuple[str, Key], OnlineRow] = {}
-        for parts in _parts(asks):
-            parameters = [text for view, keys in parts for text in (view, *keys)]
+        if len(asks) > MOST_ASKS:
+            return self.read(asks[:MOST_ASKS]) + self.read(asks[MOST_ASKS:])
+        found: list[list[OnlineRow | None]] = [[None] * len(keys) for _, keys in asks]
+        parameters = [text for view, keys in asks for text in (_keys(keys).decode(), view)]
+        if parameters:
             with self._connection("read") as connection:
-                rows = connection.execute(_select(tuple(len(keys) for _, keys in parts)), parameters).fetchall()
-            found.update(((view, key), OnlineRow(time, _unpack(packed))) for view, key, time, packed in rows)
-        return [[found.get((view, key)) for key in keys] for view, keys in asks]
+                rows = connection.execute(_select(len(asks)), parameters).fetchall()
+            for ask, place, time, packed in rows:
+                found[ask][place] = OnlineRow(time, unpack_values(packed))
+        return found
 
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
-        """Keep the newest row of each entity, all in one transaction."""
-        packed = [(view, key, row.event_time_us, _pack(row.values)) for key, row in newest(entity, rows).items()]
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Keep the newest row of each entity, all in one transaction; rows that became too old go now and then."""
+        oldest_us = _oldest_us(keep) if keep else None
+        packed = [
+            (view, key, row.event_time_us, pack_values(row.values))
+            for key, row in newest(entity, rows).items()
+            if oldest_us is None or row.event_time_us >= oldest_us
+        ]
         with self._connection("write") as connection, _transaction(connection):
             before = connection.total_changes
             connection.executemany(KEEP_NEWEST, packed)
-            return connection.total_changes - before
+            held = connection.total_changes - before
+            if keep and oldest_us is not None:
+                self._sweep(connection, view, oldest_us, keep)
+            return held
 
     def drop(self, view: str) -> None:
         """Forget a view."""
@@ -78,6 +97,13 @@ class SqliteOnlineStore(OnlineStore):
         """Close the file."""
         while self._open:
             self._open.popitem()[1].close()
+
+    def _sweep(self, connection: sqlite3.Connection, view: str, oldest_us: int, keep: Keep) -> None:
+        """Remove a view's rows that are too old, when the last time is long enough ago."""
+        swept_us = self._swept_us.get(view)
+        if swept_us is None or oldest_us - swept_us >= keep.ttl_days * DAY_US / SWEEPS:
+            connection.execute("delete from features where view = ? and event_time_us < ?", (view, oldest_us))
+            self._swept_us[view] = oldest_us
 
     @contextmanager
     def _connection(self, purpose: str) -> Iterator[sqlite3.Connection]:
@@ -116,13 +142,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("commit")
 
 
-def _parts(asks: Sequence[tuple[str, Sequence[Key]]]) -> Iterator[list[tuple[str, Sequence[Key]]]]:
-    """Cut asks into what one SELECT can take: usually all of them."""
-    parts = [(view, keys[i : i + MOST_KEYS]) for view, keys in asks for i in range(0, len(keys), MOST_KEYS)]
-    return (parts[i : i + MOST_PARTS] for i in range(0, len(parts), MOST_PARTS))
+def _oldest_us(keep: Keep) -> int:
+    """Return the event time of a row that is exactly as old as it may be."""
+    return int(keep.now.timestamp() * 1e6) - int(keep.ttl_days * DAY_US)
 
 
-@lru_cache(maxsize=256)
-def _select(counts: tuple[int, ...]) -> str:
-    part = "select view, key, event_time_us, packed from features where view = ? and key in ({})"
-    return " union all ".join(part.format(",".join("?" * count)) for count in counts)
+@lru_cache(maxsize=MOST_ASKS)
+def _select(asks: int) -> str:
+    return " union all ".join(PART.format(ask) for ask in range(asks))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.online_store import Key, OnlineRow, OnlineStore, newest
+from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _shared: dict[str, dict[tuple[str, Key], OnlineRow]] = {}
 _lock = threading.Lock()
+DAY_US = 86_400_000_000
 
 
 class InMemoryOnlineStore(OnlineStore):
@@ -33,15 +34,20 @@ class InMemoryOnlineStore(OnlineStore):
         with _lock:
             return [[self.held.get((view, key)) for key in keys] for view, keys in asks]
 
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
-        """Keep the newest row of each entity."""
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Keep the newest row of each entity; what has become too old by now goes."""
+        oldest_us = None if keep is None else keep.now.timestamp() * 1e6 - keep.ttl_days * DAY_US
         with _lock:
             won = {
                 (view, key): row
                 for key, row in newest(entity, rows).items()
+                if oldest_us is None or row.event_time_us >= oldest_us
                 if (view, key) not in self.held or self.held[view, key].event_time_us <= row.event_time_us
             }
             self.held.update(won)
+            old = [place for place, row in self.held.items() if oldest_us and row.event_time_us < oldest_us]
+            for place in [place for place in old if place[0] == view]:
+                del self.held[place]
         return len(won)
 
     def drop(self, view: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import PrivateAttr
 
-from platform_core.contracts.online_store import Key, OnlineRow, newest
+from platform_core.contracts.online_store import Keep, Key, OnlineRow, newest
 from platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from platform_core.testing.mutants import assert_catches
 from platform_core.testing.online_store import OnlineStoreKit, new_view
@@ -58,19 +60,19 @@ class KeepsToItself(InMemoryOnlineStore):
 class LastWriteWins(InMemoryOnlineStore):
     """Breaks promise 3: what is written last stays, however old."""
 
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the wrong row."""
         self.drop(view)
-        return super().write(view, entity, rows)
+        return super().write(view, entity, rows, keep)
 
 
 class FirstOfEqualsWins(InMemoryOnlineStore):
     """Breaks promise 3: a correction of the same event is passed over."""
 
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the wrong row."""
         before = dict(self.held)
-        won = super().write(view, entity, rows)
+        won = super().write(view, entity, rows, keep)
         self.held.update({k: r for k, r in before.items() if self.held[k].event_time_us == r.event_time_us})
         return won
 
@@ -111,7 +113,7 @@ class CutsLongAsks(InMemoryOnlineStore):
 class RemembersItsOwnWritesOnly(InMemoryOnlineStore):
     """Breaks promise 6: each writer decides by what it wrote itself."""
 
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the wrong row."""
         for key, row in newest(entity, rows).items():
             own = self._own.setdefault((view, key), row)
@@ -135,6 +137,62 @@ class NeverDrops(InMemoryOnlineStore):
         """Forget nothing."""
 
 
+class KeepsForEver(InMemoryOnlineStore):
+    """Breaks promise 8: nothing is ever too old."""
+
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Keep what is too old."""
+        return super().write(view, entity, rows)
+
+
+class LetsOldRowsLie(InMemoryOnlineStore):
+    """Breaks promise 8: a row that became too old stays."""
+
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Keep what became too old."""
+        before = dict(self.held)
+        won = super().write(view, entity, rows, keep)
+        self.held.update({place: row for place, row in before.items() if place not in self.held})
+        return won
+
+
+class KeepsTheFirstExpiry(InMemoryOnlineStore):
+    """Breaks promise 8: a row written again goes half a second after the first event of its key."""
+
+    _first: dict[tuple[str, Key], OnlineRow] = PrivateAttr(default_factory=dict)
+
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Remember the first event."""
+        for key, row in newest(entity, rows).items():
+            self._first.setdefault((view, key), row)
+        return super().write(view, entity, rows, keep)
+
+    def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
+        """Answer wrongly."""
+        oldest_us = time.time() * 1e6 - 500_000
+        gone = {place for place, row in self._first.items() if row.event_time_us < oldest_us}
+        return super().read([(view, ["" if (view, key) in gone else key for key in keys]) for view, keys in asks])
+
+
+class FetchesTheFirstAskOnly(InMemoryOnlineStore):
+    """Breaks promise 9: ``fetch`` answers one view."""
+
+    async def fetch(self, asks: Asks) -> list[list[OnlineRow | None]]:
+        """Answer wrongly."""
+        return self.read(asks[:1])
+
+
+class MixesAsksUp(InMemoryOnlineStore):
+    """Breaks promise 9: of those who ask at once, each is given what the one before asked."""
+
+    _before: list[list[OnlineRow | None]] = PrivateAttr(default_factory=list)
+
+    async def fetch(self, asks: Asks) -> list[list[OnlineRow | None]]:
+        """Answer wrongly."""
+        found, self._before = self._before, self.read(asks)
+        return found
+
+
 @pytest.mark.parametrize(
     ("mutant", "promise"),
     [
@@ -149,6 +207,11 @@ class NeverDrops(InMemoryOnlineStore):
         (RemembersItsOwnWritesOnly, "test_6_writers_at_once_leave_the_newest"),
         (DropsEverything, "test_7_drop_forgets_one_view"),
         (NeverDrops, "test_7_drop_forgets_one_view"),
+        (KeepsForEver, "test_8_with_keep_rows_go_when_they_are_too_old"),
+        (LetsOldRowsLie, "test_8_with_keep_rows_go_when_they_are_too_old"),
+        (KeepsTheFirstExpiry, "test_8_a_newer_event_is_kept_longer"),
+        (FetchesTheFirstAskOnly, "test_9_fetch_answers_as_read_does"),
+        (MixesAsksUp, "test_9_fetch_answers_as_read_does"),
     ],
 )
 def test_kit_catches(mutant: Callable[..., InMemoryOnlineStore], promise: str) -> None:

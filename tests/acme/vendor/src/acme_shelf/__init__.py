@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.online_store import Key, OnlineRow, OnlineStore, newest
+from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+DAY_US = 86_400_000_000
 Shelf = dict[str, list]
 """By key: event time (µs since 1970), and the values."""
 
@@ -28,15 +29,19 @@ class ShelfOnlineStore(OnlineStore):
         shelves = {view: self._shelf(view) for view, _ in asks}
         return [[_row(shelves[view].get(key)) for key in keys] for view, keys in asks]
 
-    def write(self, view: str, entity: str, rows: pa.Table) -> int:
-        """Put newer rows on the shelf."""
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Put newer rows on the shelf, and take away what is too old."""
+        oldest = keep.now.timestamp() * 1e6 - keep.ttl_days * DAY_US if keep else float("-inf")
         with self._locked(view) as shelf:
             won = {
                 key: [row.event_time_us, list(row.values)]
                 for key, row in newest(entity, rows).items()
+                if row.event_time_us >= oldest
                 if key not in shelf or shelf[key][0] <= row.event_time_us
             }
             shelf.update(won)
+            for key in [key for key, row in shelf.items() if row[0] < oldest]:
+                del shelf[key]
         return len(won)
 
     def drop(self, view: str) -> None:
