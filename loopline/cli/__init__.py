@@ -24,6 +24,7 @@ COMMANDS = {
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
     "features": ("loopline.cli.features:features", "Feature views: fill the online store again."),
+    "contract": ("loopline.cli.contract:contract", "What a source's rows must be, and what a change of that breaks."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),
     "workspace": ("loopline.cli.workspace:workspace", "The workspace file of the installed teams."),
 }
