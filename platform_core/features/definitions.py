@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,8 @@ def compute_view(frames: Frames, view: FeatureView, raw: pa.Table) -> pa.Table:
         TaskFailed: its function raised.
     """
     what = f"feature view {view.name!r}"
-    rows = _ordered(frames, raw, (view.entity, view.time), what)
+    demand(raw.column_names, (view.entity, view.time, ARRIVED_AT), f"raw rows of {what}")
+    rows = frames.ordered(raw, _first(raw, view.time, view.entity), view.entity)
     computed, schema = run(view.compute, rows, what)
     names = _feature_names(view, schema, what)
     keys = [plain(schema, view.entity, what), instant(schema, view.time, EVENT_TIME, what)]
@@ -62,8 +62,9 @@ def compute_labels(frames: Frames, labels: Labels, raw: pa.Table) -> pa.Table:
     import narwhals as nw
 
     what = f"labels {labels.name!r}"
-    first = [name for name in labels.entities if name in raw.column_names]
-    computed, schema = run(labels.compute, _ordered(frames, raw, first, what), what)
+    demand(raw.column_names, (ARRIVED_AT,), f"raw rows of {what}")
+    together = next((name for name in labels.entities if name in raw.column_names), None)
+    computed, schema = run(labels.compute, frames.ordered(raw, _first(raw, labels.time), together), what)
     demand(list(schema), (*labels.entities, labels.time, labels.label, labels.known_at, *labels.segments), what)
     table = computed.select(
         *[plain(schema, name, what) for name in labels.entities],
@@ -77,9 +78,8 @@ def compute_labels(frames: Frames, labels: Labels, raw: pa.Table) -> pa.Table:
     return _zero_or_one(settled(found, what), what)
 
 
-def _ordered(frames: Frames, raw: pa.Table, keys: Sequence[str], what: str) -> nw.LazyFrame[Any]:
-    demand(raw.column_names, (*keys, ARRIVED_AT), f"raw rows of {what}")
-    return frames.ordered(raw, [name for name in (*keys, LINE) if name in raw.column_names])
+def _first(raw: pa.Table, *keys: str) -> list[str]:
+    return [name for name in (*keys, LINE) if name in raw.column_names]
 
 
 def _feature_names(view: FeatureView, schema: nw.Schema, what: str) -> list[str]:

@@ -21,10 +21,10 @@ PLAIN = "return whole numbers, numbers, text or truth values"
 class Frames(Protocol):
     """What an engine brings to run declarations: its way in from Arrow, and its way out."""
 
-    def ordered(self, rows: pa.Table, by: Sequence[str]) -> nw.LazyFrame[Any]:
+    def ordered(self, rows: pa.Table, by: Sequence[str], together: str | None) -> nw.LazyFrame[Any]:
         """Take rows in, sorted by all columns, ``by`` first: whatever adds floats up adds them in one order.
 
-        The first of ``by`` is an entity: an engine that spreads rows over machines keeps each one's together.
+        An engine that spreads rows over machines keeps those with one value of ``together`` on one.
         """
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:

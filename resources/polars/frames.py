@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class PolarsFrames:
     """Frames in memory."""
 
-    def ordered(self, rows: pa.Table, by: Sequence[str]) -> nw.LazyFrame[Any]:
+    def ordered(self, rows: pa.Table, by: Sequence[str], together: str | None) -> nw.LazyFrame[Any]:  # noqa: ARG002
         """Sort at once: many expressions will read the rows."""
         frame = pl.DataFrame(pl.from_arrow(rows))
         return nw.from_native(frame.sort([*by, *[name for name in frame.columns if name not in by]]).lazy())
