@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
     from loopline.cli.contract_texts import Pair
     from platform_core.contracts.engine import Engine
+    from platform_core.features.impact import Impact
     from platform_core.specs import Team
 
 RULE = "what breaks consumers or producers needs a new major version (the first number of 'version')"
-HEADER = ("column", "change", "class", "reaches")
+HEADER, REACHED = ("column", "change", "class"), ("column", "reaches", "of models", "how")
 
 contract = LazyGroup(
     "contract",
     {"diff": ("loopline.cli.contract:diff", "What a change breaks, for whom, and which views and models it reaches.")},
     "What a source's rows must be.",
 )
+WIDTH = 70
+"""Letters of a reason on a terminal; JSON has all of them."""
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -113,12 +116,12 @@ def _text(found: Mapping[str, Any]) -> str:
     head = f"{name}  {found['file']}  {found['old'] or 'nothing'} → {found['new']}"
     if not found["changes"]:
         return f"{head}\n{'no change' if found['old'] else 'new'}"
-    rows = [(c["column"], c["what"], ", ".join(c["classes"]), _reaches(c)) for c in found["changes"]]
-    verdict = [] if found["allowed"] else [f"refused: {RULE}"]
-    return "\n".join([head, table(rows, HEADER), *verdict])
+    rows = [(c["column"], c["what"], ", ".join(c["classes"])) for c in found["changes"]]
+    reached = [(c["column"], *_reached(one)) for c in found["changes"] for one in c["reaches"]]
+    tables = [table(rows, HEADER), *([table(reached, REACHED)] if reached else ())]
+    return "\n\n".join([f"{head}\n{tables[0]}", *tables[1:], *([] if found["allowed"] else [f"refused: {RULE}"])])
 
 
-def _reaches(change: Mapping[str, Any]) -> str:
-    return "; ".join(
-        f"{one.kind} {one.name} (models {', '.join(one.models)}): {one.effect}" for one in change["reaches"]
-    )
+def _reached(one: Impact) -> tuple[str, str, str]:
+    how = one.effect if len(one.effect) <= WIDTH else f"{one.effect[: WIDTH - 3]}..."
+    return f"{one.kind} {one.name}", ", ".join(one.models), how

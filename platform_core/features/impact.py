@@ -71,7 +71,7 @@ def _reached(
 def _effect(engine: Engine, reader: Reader, base: RowContract, made: _Made) -> str:
     if made.change.kind in MEETS:
         read = made.change.column in columns_read(engine, reader, base)
-        return f"reads it, and may meet what it never met: {made.change.what}" if read else ""
+        return "reads it, and may meet what it never met" if read else ""
     before, after = made.before(base), made.after(base)
     if before.columns == after.columns:  # such as another name in the file
         return ""
