@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from loopline.features_api import errors, registry_routes
+from loopline.features_api import errors, registry_routes, serving_routes
 from loopline.features_api.service import Service
 from platform_core.platform import Platform
 from platform_core.specs import Team
@@ -20,5 +20,6 @@ def create_app(platform: Platform, teams: Sequence[Team]) -> FastAPI:
     app = FastAPI(title="Loopline features", version="1", responses=FAILURES)
     app.state.service = Service(platform, tuple(teams))
     app.include_router(registry_routes.router)
+    app.include_router(serving_routes.router)
     errors.install(app)
     return app

@@ -44,7 +44,7 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
     Raises:
         InvalidSpec: two features of the model have one name, or one has the name of an entity.
     """
-    found = [_view_features(platform, team, view) for view in model.features]
+    found = [view_features(platform, team, view) for view in model.features]
     taken = dict.fromkeys([*model.labels.entities, EVENT_TIME, LABEL, KNOWN_AT], "the labels")
     for view, names, _ in found:
         for name in names:
@@ -125,7 +125,8 @@ def no_rows(contract: RowContract) -> pa.Table:
     return pa.schema([*columns.items(), *ours.items()]).empty_table()
 
 
-def _view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
+def view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
+    """Find out the features of a view, by running it on no rows."""
     from platform_core.specs.odcs import read_contract
 
     empty = no_rows(read_contract(team.folder / view.source.contract))

@@ -1,0 +1,53 @@
+"""What the serving routes work with: the features of each team by name, and training sets made to order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from platform_core.errors import BadRequest
+from platform_core.features import offline
+from platform_core.features.selection import FeatureNames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from loopline.features_api.service import Service
+    from loopline.features_api.serving_requests import TrainingRequest
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows of a training set; ``training_set_id`` names a model's, rows of the caller's own have none."""
+
+    rows: pa.Table
+    training_set_id: str | None = None
+
+
+class Serving:
+    """Made once an application, so that each view's features are found out once."""
+
+    def __init__(self, service: Service) -> None:
+        self.platform = service.platform
+        self.team = service.team
+        self.names = cache(self._names)
+
+    def make(self, asked: TrainingRequest, rows: pa.Table | None) -> Made:
+        """Make the training set of a model, or for the given rows.
+
+        Raises:
+            BadRequest: not exactly one of both is asked; and what ``platform_core.features.offline`` raises.
+        """
+        names, team = self.names(asked.team), self.team(asked.team)
+        if asked.model is not None and rows is None and asked.features is None:
+            as_of = asked.as_of or self.platform.clock.now()
+            pinned, found = offline.training_rows(self.platform, team, team.model(asked.model), as_of)
+            return Made(found, pinned.training_set_id)
+        if asked.model is not None or rows is None:
+            raise BadRequest("either features and rows or a model must be sent", "send one of both")
+        views = names.ask(asked.features)
+        return Made(offline.historical(self.platform, team, views, rows, asked.as_of))
+
+    def _names(self, team: str) -> FeatureNames:
+        return FeatureNames(self.platform, self.team(team))

@@ -1,0 +1,73 @@
+"""How the serving routes appear in OpenAPI: their bodies are read by hand, so FastAPI cannot know them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loopline.features_api.training_tables import ARROW, NDJSON
+
+_NAMES = {
+    "team": {"type": "string", "examples": ["retail"]},
+    "features": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "`view:feature`, `view` for all of it, `view@2` for its second version",
+        "examples": [["customer_history:past_spend", "customer_history:past_orders"]],
+    },
+    "model": {"type": "string", "description": "in place of features: those of a model"},
+}
+_TIME = {"type": "string", "format": "date-time"}
+_KEY = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+
+
+def _columns(item: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    column = {"type": "array", "items": item}
+    return {"type": "object", "additionalProperties": column, "examples": [example]}
+
+
+def _object(required: list[str], **fields: Any) -> dict[str, Any]:
+    return {"schema": {"type": "object", "required": required, "properties": {**_NAMES, **fields}}}
+
+
+_STATES = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "array", "items": {"enum": ["present", "missing", "stale"]}},
+        "event_time": {"type": "array", "items": {"anyOf": [_TIME, {"type": "null"}]}},
+    },
+}
+_ANSWER = {
+    "type": "object",
+    "properties": {
+        "at": _TIME,
+        "entities": _columns(_KEY, {"customer_id": [12346]}),
+        "features": _columns({}, {"customer_history:past_spend": [77183.6]}),
+        "views": {"type": "object", "additionalProperties": _STATES},
+    },
+}
+ONLINE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": _object(
+                ["team", "entities"], entities=_columns(_KEY, {"customer_id": [12346]}), at=_TIME
+            )
+        },
+    },
+    "responses": {"200": {"description": "Values and states", "content": {"application/json": {"schema": _ANSWER}}}},
+}
+TRAINING: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": _object(["team"], rows=_columns({}, {"customer_id": [12346]}), as_of=_TIME),
+            ARROW: {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+    "parameters": [
+        {"name": name, "in": "query", "schema": schema, "description": "with an Arrow body"}
+        for name, schema in {**_NAMES, "as_of": _TIME}.items()
+    ],
+    "responses": {"200": {"description": "Rows", "content": {kind: {} for kind in (ARROW, NDJSON)}}},
+}
+"""With an Arrow body the other fields are query parameters."""

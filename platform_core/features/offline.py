@@ -1,0 +1,112 @@
+"""Features as they were known in the past: for rows of the caller's own, or for a model's training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.engine import ViewRows
+from platform_core.errors import BadRequest
+from platform_core.names import CREATED_AT, EVENT_TIME, view_table
+from platform_core.training import training_set
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.features.selection import AskedView
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Team
+    from platform_core.training.training_set import TrainingSet
+
+
+def historical(
+    platform: Platform, team: Team, asked: Sequence[AskedView], rows: pa.Table, as_of: datetime | None = None
+) -> pa.Table:
+    """Join rows point in time with features: each row gets what was known when its event happened.
+
+    ``rows`` has the views' entities, ``event_time`` (UTC) and whatever else the caller wants back. With ``as_of``
+    nothing counts that became known later, as if the question had been asked then.
+
+    Returns:
+        The caller's rows and columns in their order, then each feature under ``view:feature``.
+
+    Raises:
+        BadRequest: a column is missing, has another type or the name of a feature; a time has no zone.
+        NotFound: a view was never materialized.
+    """
+    rows = _typed_time(rows)
+    taken = sorted({name for each in asked for name in each.features} & set(rows.column_names))
+    if taken:
+        raise BadRequest(f"the rows have columns {taken} already", "leave them out: they are what is asked")
+    views: list[ViewRows] = []
+    for each in asked:
+        held = platform.lake.read(view_table(team.name, each.view))
+        rows = _typed_key(rows, each, held)
+        views.append(_view_rows(each, held if as_of is None else _known(held, as_of), len(views)))
+    joined = platform.engine.point_in_time(rows, views)
+    return joined.rename_columns([*rows.column_names, *(name for each in asked for name in each.features)])
+
+
+def training_rows(platform: Platform, team: Team, model: Model, as_of: datetime) -> tuple[TrainingSet, pa.Table]:
+    """Build a model's training set as of an instant; returns what pins it, and its rows.
+
+    Raises:
+        NotFound: a table was never written, or no label is known by ``as_of``. BadRequest: it has no time zone.
+    """
+    _demand_zone(as_of)
+    pinned = training_set.build(platform, team, model, as_of)
+    return pinned, training_set.rows(platform, team, model, pinned)
+
+
+def _view_rows(asked: AskedView, held: pa.Table, number: int) -> ViewRows:
+    """Take the columns that are asked, under names that no caller's column has."""
+    names = [name.partition(":")[2] for name in asked.features]
+    chosen = held.select([asked.view.entity, EVENT_TIME, CREATED_AT, *names])
+    ours = [f"__{number}_{name}" for name in names]
+    return ViewRows(asked.view, chosen.rename_columns([*chosen.column_names[:3], *ours]))
+
+
+def _known(held: pa.Table, as_of: datetime) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    _demand_zone(as_of)
+    return held.filter(compute.less_equal(held[CREATED_AT], pa.scalar(as_of, pa.timestamp("us", "UTC"))))
+
+
+def _typed_time(rows: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    kind = rows.schema.field(EVENT_TIME).type if EVENT_TIME in rows.column_names else None
+    if kind is None or not pa.types.is_timestamp(kind) or kind.tz != "UTC":
+        raise BadRequest(
+            f"column {EVENT_TIME!r} is {kind or 'missing'}, no instant in UTC", "give a timestamp with time zone UTC"
+        )
+    return _cast(rows, EVENT_TIME, pa.timestamp("us", "UTC"))
+
+
+def _typed_key(rows: pa.Table, asked: AskedView, held: pa.Table) -> pa.Table:
+    entity = asked.view.entity
+    if entity not in rows.column_names:
+        raise BadRequest(
+            f"entity {entity!r} of feature view {asked.name!r} is missing", f"give the rows a column {entity!r}"
+        )
+    return _cast(rows, entity, held.schema.field(entity).type)
+
+
+def _cast(rows: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    """Give a column the type that the join wants, if that changes no value."""
+    import pyarrow as pa
+
+    place = rows.column_names.index(name)
+    try:
+        return rows.set_column(place, name, rows[name].cast(kind))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        problem = f"column {name!r} is {rows[name].type} and does not become {kind}: {error}"
+        raise BadRequest(problem, f"give {kind}") from error
+
+
+def _demand_zone(as_of: datetime) -> None:
+    if as_of.tzinfo is None:
+        raise BadRequest(f"as_of {as_of.isoformat()} has no time zone", "send it in UTC, such as 2026-01-31T12:00:00Z")

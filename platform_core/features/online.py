@@ -1,0 +1,139 @@
+"""The newest features of entities, as an application gets them: in process, over HTTP, and through each SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from platform_core.errors import BadRequest
+from platform_core.features.selection import AskedView
+
+if TYPE_CHECKING:
+    from platform_core.contracts.online_store import OnlineRow, Value
+    from platform_core.platform import Platform
+
+EntityKey = int | str
+Entities = Mapping[str, Sequence[EntityKey]]
+"""Keys by entity; position i of every entity is row i."""
+Status = Literal["present", "missing", "stale"]
+MOST_ROWS = 10_000
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive adds up faster, and ``Z`` is put behind
+_KEY_TYPES = frozenset({int, str})
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ViewStates:
+    """What is behind a view's values: a status and an event time (ISO 8601 UTC with µs; None: missing) per row."""
+
+    status: list[Status]
+    event_time: list[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineFeatures:
+    """An answer: values per feature (``view:feature``), states per view, both with one entry a row.
+
+    ``at`` is the instant against which the TTL was held. Values of a missing or stale row are None.
+    """
+
+    at: str
+    entities: Entities
+    features: dict[str, list[Value]]
+    views: dict[str, ViewStates]
+
+    def encode(self) -> bytes:
+        """Write it as JSON in the one form that every server and SDK writes; see ``sdk/README.md``."""
+        return orjson.dumps(self)
+
+
+def read_online(
+    platform: Platform, asked: Sequence[AskedView], entities: Entities, at: datetime | None = None
+) -> OnlineFeatures:
+    """Read the newest values of all views in one round trip.
+
+    ``at`` is the instant against which the TTL is held (the platform's clock when None); the online store has the
+    newest values only, so for those of an earlier instant ask ``historical``.
+
+    Raises:
+        BadRequest: a view's entity is missing or holds no keys, a view is not served online, ``at`` has no zone.
+        StoreUnavailable: the online store did not answer.
+    """
+    asks, instant = _asks(asked, entities), _instant(platform, at)
+    return _answer(asked, entities, instant, platform.online_store.read(asks) if asks else [])
+
+
+async def fetch_online(
+    platform: Platform, asked: Sequence[AskedView], entities: Entities, at: datetime | None = None
+) -> OnlineFeatures:
+    """Read as ``read_online`` does, without blocking the event loop where the online store can."""
+    asks, instant = _asks(asked, entities), _instant(platform, at)
+    return _answer(asked, entities, instant, await platform.online_store.fetch(asks) if asks else [])
+
+
+def as_text(instant_us: int) -> str:
+    """Write µs since 1970 as ISO 8601 UTC, always with six digits."""
+    return f"{(_EPOCH + timedelta(microseconds=instant_us)).isoformat(timespec='microseconds')}Z"
+
+
+def _asks(asked: Sequence[AskedView], entities: Entities) -> list[tuple[str, list[str]]]:
+    keys = _keys(entities)
+    for each in asked:
+        if each.view.served != "online":
+            raise BadRequest(
+                f"feature view {each.name!r} is not served online: the request to a model brings it",
+                "ask for views that are served online",
+            )
+        if each.view.entity not in keys:
+            raise BadRequest(
+                f"entity {each.view.entity!r} of feature view {each.name!r} is missing",
+                f"send entities with a list of keys under {each.view.entity!r}",
+            )
+    return [(each.stored, keys[each.view.entity]) for each in asked]
+
+
+def _keys(entities: Entities) -> dict[str, list[str]]:
+    """Turn keys to text, as the store has them."""
+    for entity, keys in entities.items():
+        if not _KEY_TYPES.issuperset(map(type, keys)):
+            raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
+    lengths = {entity: len(keys) for entity, keys in entities.items()}
+    if len(set(lengths.values())) > 1:
+        raise BadRequest(f"entities differ in length: {lengths}", "send one key a row under every entity")
+    if any(length > MOST_ROWS for length in lengths.values()):
+        raise BadRequest(f"more than {MOST_ROWS} rows are asked", "ask for fewer at once, or for a training set")
+    return {entity: [str(key) for key in keys] for entity, keys in entities.items()}
+
+
+def _instant(platform: Platform, at: datetime | None) -> int:
+    instant = platform.clock.now() if at is None else at
+    if instant.tzinfo is None:
+        raise BadRequest(f"time {instant.isoformat()} has no time zone", "send it in UTC, such as 2026-01-31T12:00:00Z")
+    return (instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _answer(
+    asked: Sequence[AskedView], entities: Entities, at_us: int, found: Sequence[Sequence[OnlineRow | None]]
+) -> OnlineFeatures:
+    features: dict[str, list[Value]] = {}
+    views: dict[str, ViewStates] = {}
+    for each, rows in zip(asked, found, strict=True):
+        states = [_status(each, row, at_us) for row in rows]
+        times = [as_text(row.event_time_us) if row and states[i] != "missing" else None for i, row in enumerate(rows)]
+        views[each.name] = ViewStates(states, times)
+        values = [row.values if row and states[i] == "present" else None for i, row in enumerate(rows)]
+        for name, position in zip(each.features, each.positions, strict=True):
+            features[name] = [None if row is None else row[position] for row in values]
+    return OnlineFeatures(as_text(at_us), entities, features, views)
+
+
+def _status(asked: AskedView, row: OnlineRow | None, at_us: int) -> Status:
+    """Judge a row as the inference server does: a row of another width is of another definition, and does not count."""
+    if row is None or len(row.values) != asked.width:
+        return "missing"
+    ttl_days = asked.view.ttl_days
+    return "stale" if ttl_days is not None and at_us - row.event_time_us > ttl_days * _DAY_US else "present"

@@ -1,0 +1,100 @@
+"""Features for code that waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+import httpx
+
+from loopline_client import wire
+from loopline_client.errors import Unavailable
+from loopline_client.online import Key, OnlineFeatures
+from loopline_client.training import ARROW, NDJSON, TrainingSet
+
+if TYPE_CHECKING:
+    from loopline_client.wire import Post, Rows
+
+
+class Features:
+    """The features of a team, from the service at ``url``; connections stay open until ``close``.
+
+    A request waits ``timeout_seconds`` for an answer; when the service cannot answer now, it is sent again up to
+    ``retries`` times, after as long as the service asks for.
+    """
+
+    def __init__(self, url: str, team: str, *, timeout_seconds: float = 5.0, retries: int = 2) -> None:
+        self.team = team
+        self.retries = retries
+        self._http = httpx.Client(base_url=url, timeout=timeout_seconds)
+
+    def get_online(
+        self,
+        features: Sequence[str] | None = None,
+        entities: Mapping[str, Sequence[Key]] | None = None,
+        at: datetime | None = None,
+        *,
+        model: str | None = None,
+    ) -> OnlineFeatures:
+        """Get the newest values of features (``"view:feature"``, ``"view"``), or of those of a ``model``.
+
+        ``entities`` has a list of keys for each entity, one a row. ``at`` is the instant against which a view's
+        TTL is held; the service's clock when None.
+
+        Raises:
+            FeatureError: with ``problem`` and ``fix``.
+        """
+        return OnlineFeatures(self._sent(wire.online(self.team, features, model, entities or {}, at)).content)
+
+    def get_training_set(
+        self,
+        features: Sequence[str] | None = None,
+        rows: Rows | None = None,
+        as_of: datetime | None = None,
+        *,
+        model: str | None = None,
+        kind: Literal["arrow", "ndjson"] = "arrow",
+    ) -> TrainingSet:
+        """Get features as they were known when each row happened, or a ``model``'s training set.
+
+        ``rows`` has the views' entities and ``event_time`` (UTC): dictionaries, columns or an Arrow table. With
+        ``as_of`` nothing counts that became known later.
+
+        Raises:
+            FeatureError: with ``problem`` and ``fix``.
+        """
+        accept = ARROW if kind == "arrow" else NDJSON
+        return wire.training_set(self._sent(wire.training(self.team, features, model, rows, as_of, accept)))
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+    def _sent(self, post: Post) -> httpx.Response:
+        attempt = 0
+        while True:
+            try:
+                return self._once(post)
+            except Unavailable as failure:
+                time.sleep(wire.delay_seconds(failure, attempt, self.retries))
+                attempt += 1
+
+    def _once(self, post: Post) -> httpx.Response:
+        try:
+            response = self._http.post(post.path, content=post.content, headers=post.headers, params=post.params)
+        except httpx.TransportError as cause:
+            raise wire.unreachable(str(self._http.base_url), cause) from cause
+        if not response.is_success:
+            raise wire.error(response)
+        return response
