@@ -15,6 +15,8 @@ offline_store: {{type: duckdb}}
 online_store: {online}
 """
 SQLITE = "{{type: sqlite, path: {folder}/online.db}}"
+KINDS = {"int64": "int64", "double": "float64", "string": "string", "bool": "bool"}
+"""Kinds of features by the name of their Arrow type."""
 
 
 class View(NamedTuple):
