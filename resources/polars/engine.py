@@ -40,6 +40,7 @@ class PolarsEngine(Engine):
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one sorted as-of join."""
-        from resources.polars.point_in_time import point_in_time
+        from platform_core.features.point_in_time import point_in_time
+        from resources.polars.point_in_time import places
 
-        return point_in_time(labels, views)
+        return point_in_time(labels, views, places)
