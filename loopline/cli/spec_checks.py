@@ -38,16 +38,17 @@ def check_contract(team: Team, source: Source) -> Iterator[Problem]:
 
 def _one_meaning(team: Team) -> Iterator[Problem]:
     """Of two views or sources that share a name, only one would be seen."""
-    views: dict[str, FeatureView] = {}
+    views: dict[tuple[str, int], FeatureView] = {}
     sources: dict[str, Source] = {}
-    for model in team.models:
-        for view in model.features:
-            if views.setdefault(view.name, view) is not view:
-                yield Problem(places.of_function(view.compute), view.name, "two views have this name", "rename one")
-        for source in (model.labels.source, *(view.source for view in model.features)):
-            if sources.setdefault(source.name, source) != source:
-                where = places.of_call(team, "Source", source.name)
-                yield Problem(where, source.name, "two sources have this name", "rename one, or share it")
+    declared = (*team.features, *(view for model in team.models for view in model.features))
+    for view in declared:
+        if views.setdefault((view.name, view.version), view) is not view:
+            where, fix = places.of_function(view.compute), "rename one, or give it a version of its own"
+            yield Problem(where, view.name, f"two views have this name and version {view.version}", fix)
+    for source in (*(model.labels.source for model in team.models), *(view.source for view in declared)):
+        if sources.setdefault(source.name, source) != source:
+            where = places.of_call(team, "Source", source.name)
+            yield Problem(where, source.name, "two sources have this name", "rename one, or share it")
 
 
 def _entities(team: Team, model: Model) -> Iterator[Problem]:

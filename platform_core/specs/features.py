@@ -48,12 +48,13 @@ def feature_view(  # noqa: PLR0913 - a declaration names what it declares
     served: Literal["online", "request"] = "online",
     owner: str = "",
     lookback_days: float | None = None,
+    name: str = "",
 ) -> Callable[[FrameFunction], FeatureView]:
-    """Declare the decorated function as a feature view of its own name."""
+    """Declare the decorated function as a feature view of its own name, or of the one given."""
 
     def declare(compute: FrameFunction) -> FeatureView:
         return FeatureView(
-            compute.__name__,
+            name or compute.__name__,
             source,
             entity,
             time,

@@ -21,12 +21,15 @@ class Team:
     """One package, one code location.
 
     ``package`` is the folder of the team's package, against which contract paths are read; give ``__file__``.
+    ``features`` are views beside those of the models: an older version that a live model still reads, or what only
+    applications read.
     """
 
     name: str
     package: str | Path
     models: tuple[Model, ...] = field(default=())
     owner: str = ""
+    features: tuple[FeatureView, ...] = field(default=())
 
     def __post_init__(self) -> None:
         """Refuse what would clash in the lake, the registry or the asset graph."""
@@ -57,8 +60,9 @@ class Team:
 
     @property
     def views(self) -> tuple[FeatureView, ...]:
-        """Return every feature view of the team's models, each version once, in order of name and version."""
-        found = {(view.name, view.version): view for m in self.models for view in m.features}
+        """Return every feature view of the team and its models, each version once, in order of name and version."""
+        declared = (*self.features, *(view for m in self.models for view in m.features))
+        found = {(view.name, view.version): view for view in declared}
         return tuple(view for _, view in sorted(found.items()))
 
     @property
@@ -84,6 +88,7 @@ class Team:
         for model in self.models:
             yield model.labels.source
             yield from (view.source for view in model.features)
+        yield from (view.source for view in self.features)
 
 
 def _name(spec: Source) -> str:

@@ -1,0 +1,100 @@
+"""What a team's declarations would change in the registry, and what of that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from platform_core.errors import Refused
+from platform_core.features.meaning import differences
+from platform_core.features.readers import HOLDS, Reader
+from platform_core.features.view_ref import ViewRef
+from platform_core.features.view_table import ViewRecord
+
+
+class Change(NamedTuple):
+    """A view whose meaning changed under the same version: the record to be, and what changed in a few words."""
+
+    record: ViewRecord
+    what: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Views to be added or taken up again, changed in meaning, told anew (owner, description), and retired."""
+
+    added: tuple[ViewRecord, ...]
+    changed: tuple[Change, ...]
+    told: tuple[ViewRecord, ...]
+    retired: tuple[ViewRecord, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Say whether nothing is to be done."""
+        return not (self.added or self.changed or self.told or self.retired)
+
+
+def plan(held: Mapping[ViewRef, ViewRecord], declared: Mapping[ViewRef, ViewRecord]) -> Plan:
+    """Compare what the registry holds of a team with what its package declares now."""
+    added, changed, told = [], [], []
+    for ref, record in declared.items():
+        before = held.get(ref)
+        if before is None:
+            added.append(record)
+            continue
+        kept = replace(record, registered_at=before.registered_at, registered_by=before.registered_by)
+        what = differences(before.meaning, record.meaning)
+        if what:
+            changed.append(Change(kept, what))
+        elif before.state == "retired":
+            added.append(kept)
+        elif _told(before) != _told(record):
+            told.append(kept)
+    gone = [before for ref, before in held.items() if ref not in declared and before.state == "active"]
+    return Plan(tuple(added), tuple(changed), tuple(told), tuple(gone))
+
+
+def refuse(wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]) -> None:
+    """Refuse a plan that changes or drops what a live model or an application reads.
+
+    Raises:
+        Refused: names each view, who reads it, and what changed; the fix names the version to give it.
+    """
+    said = [*_refused_changes(wanted, readers, known), *_refused_drops(wanted, readers)]
+    if said:
+        problems, fixes = zip(*said, strict=True)
+        raise Refused("; ".join(problems), "; ".join(dict.fromkeys(fixes)))
+
+
+def holders(ref: ViewRef, readers: Sequence[Reader]) -> str:
+    """Name the readers that keep a view from being changed or dropped; empty when it is free."""
+    return ", ".join(str(reader) for reader in readers if reader.view == ref and reader.kind in HOLDS)
+
+
+def _refused_changes(
+    wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]
+) -> Iterator[tuple[str, str]]:
+    for record, what in wanted.changed:
+        ref = record.ref
+        if by := holders(ref, readers):
+            newest = max(other.version for other in known if (other.team, other.view) == (ref.team, ref.view))
+            problem = f"feature view {ref} is read by {by} and would mean something else: {', '.join(what)}"
+            yield problem, f"declare the change as version={newest + 1} of {ref.view!r}; {_keep(ref)}"
+
+
+def _refused_drops(wanted: Plan, readers: Sequence[Reader]) -> Iterator[tuple[str, str]]:
+    for record in wanted.retired:
+        if by := holders(record.ref, readers):
+            yield f"feature view {record.ref} is read by {by} and is no longer declared", _keep(record.ref)
+
+
+def _keep(ref: ViewRef) -> str:
+    return (
+        f"keep version {ref.version} of {ref.view!r} declared as it was, in a model's features or in "
+        f"Team(features=...), until nothing reads it ('loopline features show {ref.team}/{ref.view}' tells who does)"
+    )
+
+
+def _told(record: ViewRecord) -> tuple[str, str, str]:
+    return record.owner, record.description, record.meaning.hash

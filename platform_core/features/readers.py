@@ -1,0 +1,129 @@
+"""Who reads which version of a view: live versions of models, models by declaration, applications by their own word."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection, RowMapping, select
+
+from platform_core.errors import NotFound
+from platform_core.features.view_ref import ViewRef
+from platform_core.loop import tables
+from platform_core.loop.deployments import served
+from platform_core.loop.rollout_table import ACTIVE
+from platform_core.names import ModelRef
+from platform_core.turn import PINNED, REGISTERED
+
+Kind = Literal["live", "model", "application"]
+HOLDS: tuple[Kind, ...] = ("live", "application")
+"""Readers that keep a view from being changed or dropped; a model by declaration alone serves nobody."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads a version of a view: a ``live`` version of a model, a ``model`` as declared, an ``application``.
+
+    ``version`` is the live model's, ``role`` its place: stable, candidate or rollout; ``since`` is None for a live one.
+    """
+
+    view: ViewRef
+    kind: Kind
+    name: str
+    version: str = ""
+    role: str = ""
+    contact: str = ""
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        """Say it as part of a sentence."""
+        if self.kind == "live":
+            return f"{self.name} version {self.version} ({self.role})"
+        return f"application {self.name}" if self.kind == "application" else f"model {self.name}"
+
+
+@dataclass(frozen=True)
+class Live:
+    """A model version that answers requests, or is on its way to."""
+
+    ref: ModelRef
+    version: str
+    role: str
+    package: Path
+
+
+def readers(connection: Connection, team: str | None = None) -> list[Reader]:
+    """Return who reads views, of one team or of all, in a fixed order; inside a transaction."""
+    query = select(tables.feature_readers)
+    if team is not None:
+        query = query.where(tables.feature_readers.c.team == team)
+    kept = [_kept(row) for row in connection.execute(query).mappings()]
+    return sorted({*kept, *_live_readers(connection, team)}, key=_order)
+
+
+def live(connection: Connection, team: str | None = None) -> Iterator[Live]:
+    """Yield the model versions that are live, inside a transaction."""
+    place, rollouts = tables.deployments, tables.rollouts
+    deployed, moving = select(place), select(rollouts).where(rollouts.c.state.in_(ACTIVE))
+    if team is not None:
+        deployed, moving = deployed.where(place.c.team == team), moving.where(rollouts.c.team == team)
+    seen = set()
+    for row in connection.execute(deployed).mappings():
+        for role in ("stable", "candidate"):
+            version = served(row[role])
+            if version is not None:
+                seen.add((row["team"], row["model"], version.version))
+                yield Live(ModelRef(row["team"], row["model"]), version.version, role, version.package)
+    for row in connection.execute(moving).mappings():
+        if (row["team"], row["model"], row["version"]) not in seen:
+            yield Live(ModelRef(row["team"], row["model"]), row["version"], "rollout", Path(row["package"]))
+
+
+def views_of(connection: Connection, version: Live) -> tuple[ViewRef, ...]:
+    """Return the views that a model version reads: its training set's, by the ledger; else its package's."""
+    pinned = pinned_tables(connection, version.ref, version.version)
+    found = [ViewRef.of_table(table) for table in pinned] or [ViewRef.of_online(name) for name in _packed(version)]
+    return tuple(ref for ref in found if ref is not None)
+
+
+def pinned_tables(connection: Connection, ref: ModelRef, version: str) -> tuple[str, ...]:
+    """Return the tables of a version's training set; nothing for a version that no cycle made."""
+    fitted, pinned = tables.entries.alias(), tables.entries.alias()
+    query = (
+        select(pinned.c.details)
+        .join(fitted, (fitted.c.team == pinned.c.team) & (fitted.c.model == pinned.c.model))
+        .where(fitted.c.cycle == pinned.c.cycle, fitted.c.kind == REGISTERED, pinned.c.kind == PINNED)
+        .where(fitted.c.team == ref.team, fitted.c.model == ref.model, fitted.c.version == version)
+    )
+    details = connection.scalars(query).first()
+    return tuple(details["tables"]) if details else ()
+
+
+def _live_readers(connection: Connection, team: str | None) -> Iterator[Reader]:
+    for version in live(connection, team):
+        for view in views_of(connection, version):
+            yield Reader(view, "live", str(version.ref), version.version, version.role)
+
+
+def _packed(version: Live) -> list[str]:
+    """Read a package's manifest, as far as it is one."""
+    import msgspec
+
+    from platform_core.runtime import manifest
+
+    with contextlib.suppress(NotFound, msgspec.MsgspecError, OSError):
+        return [view.view for view in manifest.load(version.package).views]
+    return []
+
+
+def _kept(row: RowMapping) -> Reader:
+    view = ViewRef(row["team"], row["view"], row["version"])
+    return Reader(view, row["kind"], row["name"], contact=row["contact"], since=row["since"])
+
+
+def _order(reader: Reader) -> tuple[ViewRef, str, str, str]:
+    return reader.view, reader.kind, reader.name, reader.version

@@ -1,0 +1,156 @@
+"""The feature registry: which views there are, in which versions, what they mean, and who reads them.
+
+What a live model version or an announced application reads keeps its meaning and stays declared: a new version runs
+beside the old one until nothing reads it. Nothing is forgotten: every meaning that a version ever had is in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection
+
+from platform_core.errors import Refused
+from platform_core.features import announcements, locks, view_table
+from platform_core.features.declaration import Declaration, declaration, ref_of
+from platform_core.features.plan import Plan, holders, plan, refuse
+from platform_core.features.readers import Reader, live, readers
+from platform_core.features.view_table import ViewRecord, entry, write_view
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from platform_core.features.view_ref import ViewRef
+    from platform_core.platform import Platform
+    from platform_core.specs import Team
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a registration added (or took up again), changed in meaning, and retired."""
+
+    added: tuple[ViewRef, ...] = ()
+    changed: tuple[ViewRef, ...] = ()
+    retired: tuple[ViewRef, ...] = ()
+
+
+class FeatureRegistry:
+    """The registry in the ledger's database; several processes may use it at once."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def register(self, team: Team, by: str = "platform", *, pretend: bool = False) -> Registration:
+        """Take over what a team declares, all of it or nothing; repeated, it changes nothing.
+
+        With ``pretend`` nothing is written: it says what would be, and refuses what would be refused.
+
+        Raises:
+            Refused: a live model or an application reads what would change its meaning or is no longer declared.
+            InvalidSpec, TaskFailed: a view does not run.
+        """
+        declared = declaration(self.platform, team, by)
+        with self.platform.ledger.reading() as connection:
+            wanted = _wanted(connection, declared)
+            if pretend and wanted is not None:
+                _refuse(connection, wanted, declared)
+        if pretend or wanted is None:
+            return _done(wanted)
+        with self.platform.ledger.writing(locks.of_team(team.name)) as connection:
+            _keep_still(connection, team)
+            wanted = _wanted(connection, declared)  # another process may have been faster
+            if wanted is not None:
+                _refuse(connection, wanted, declared)
+                _write(connection, wanted, declared, by, self.platform.clock.now())
+        return _done(wanted)
+
+    def retire(self, ref: ViewRef, by: str, reason: str, teams: Collection[Team] = ()) -> ViewRecord:
+        """Retire a version that nothing reads and none of the teams declares; a retired one stays as it is.
+
+        Raises:
+            NotFound: no such version. Refused: it is read, or declared.
+        """
+        with self.platform.ledger.writing(locks.of_team(ref.team)) as connection:
+            record = announcements.known(connection, ref)
+            if by_whom := holders(ref, readers(connection, ref.team)):
+                raise Refused(f"feature view {ref} is read by {by_whom}", "move its readers to another version first")
+            if any(ref_of(team, view) == ref for team in teams for view in team.views):
+                fix = "take it out of the team's package: what is no longer declared retires by itself"
+                raise Refused(f"feature view {ref} is declared by team {ref.team!r}", fix)
+            if record.state == "active":
+                record = replace(record, state="retired", changed_at=self.platform.clock.now())
+                write_view(connection, record, entry(view_table.RETIRED, record, by, reason), new=False)
+        return record
+
+    def announce(self, application: str, views: Sequence[ViewRef], contact: str) -> list[Reader]:
+        """Write down that an application reads these versions; as ``announcements.announce``."""
+        return announcements.announce(self.platform, application, views, contact)
+
+    def withdraw(self, application: str, view: ViewRef | None = None) -> int:
+        """Forget that an application reads a version, or anything; as ``announcements.withdraw``."""
+        return announcements.withdraw(self.platform, application, view)
+
+
+_registered: WeakKeyDictionary[Platform, list[Team]] = WeakKeyDictionary()
+
+
+def registered(platform: Platform, team: Team) -> None:
+    """Register a team once a process, before anything of it is written.
+
+    Raises:
+        Refused, InvalidSpec, TaskFailed: as ``FeatureRegistry.register``.
+    """
+    known = _registered.setdefault(platform, [])
+    if not any(team is each for each in known):
+        FeatureRegistry(platform).register(team)
+        known.append(team)
+
+
+def _wanted(connection: Connection, declared: Declaration) -> Plan | None:
+    """Compare what is declared with what is held; None when nothing is to be written."""
+    wanted = plan(view_table.read_views(connection, declared.team), declared.views)
+    same = view_table.read_sources(connection, declared.team) == declared.sources
+    same = same and view_table.read_models(connection, declared.team) == declared.models
+    return None if wanted.empty and same else wanted
+
+
+def _refuse(connection: Connection, wanted: Plan, declared: Declaration) -> None:
+    if wanted.changed or wanted.retired:
+        known = {**view_table.read_views(connection, declared.team), **declared.views}
+        refuse(wanted, readers(connection, declared.team), known)
+
+
+def _keep_still(connection: Connection, team: Team) -> None:
+    """Let no model of the team go live while it is decided whether something live reads its views."""
+    deployed = {version.ref for version in live(connection, team.name)}
+    locks.hold(connection, deployed | {ModelRef(team.name, model.name) for model in team.models})
+
+
+def _write(connection: Connection, wanted: Plan, declared: Declaration, by: str, now: datetime) -> None:
+    held = view_table.read_views(connection, declared.team)
+    for record in wanted.added:
+        again = "declared again" if record.ref in held else "declared"
+        write_view(connection, record, entry(view_table.REGISTERED, record, by, again), new=record.ref not in held)
+    for record, what in wanted.changed:
+        write_view(connection, record, entry(view_table.CHANGED, record, by, "; ".join(what)), new=False)
+    for record in wanted.told:
+        write_view(connection, record, entry(view_table.REGISTERED, record, by, "told anew"), new=False)
+    for record in wanted.retired:
+        gone = replace(record, state="retired", changed_at=now)
+        write_view(connection, gone, entry(view_table.RETIRED, gone, by, "no longer declared"), new=False)
+    view_table.replace_sources(connection, declared.team, declared.sources, now)
+    view_table.replace_models(connection, declared.team, declared.models, now)
+
+
+def _done(wanted: Plan | None) -> Registration:
+    if wanted is None:
+        return Registration()
+    return Registration(
+        tuple(record.ref for record in wanted.added),
+        tuple(change.record.ref for change in wanted.changed),
+        tuple(record.ref for record in wanted.retired),
+    )
