@@ -42,6 +42,7 @@ class Lake(Vendor):
       9. A writer that says what it builds on (``after``) writes nothing once another writer has gone on from there.
       10. ``among`` reads only the rows whose value in a column is among those given.
       11. ``tidy`` changes no row of the newest version nor of a kept one, and lets older versions go.
+      12. ``newer_than`` reads only the rows that were appended after a version, whatever was tidied since.
     """
 
     @abc.abstractmethod
@@ -68,7 +69,7 @@ class Lake(Vendor):
         """
 
     @abc.abstractmethod
-    def read(
+    def read(  # noqa: PLR0913 - each names what is left out
         self,
         table: TableName,
         *,
@@ -77,13 +78,15 @@ class Lake(Vendor):
         since: date | None = None,
         until: date | None = None,
         among: Mapping[str, pa.Array] | None = None,
+        newer_than: int | None = None,
     ) -> pa.Table:
         """Read rows of one version (the newest when None), in no promised order.
 
-        ``among`` keeps the rows whose value in each named column is one of those given (column → values).
+        ``among`` keeps the rows whose value in each named column is one of those given (column → values); a null
+        is never kept. ``newer_than`` keeps the rows that were appended after that version, at the cost of those.
 
         Raises:
-            NotFound: the table or the version does not exist.
+            NotFound: the table or the version does not exist, or what came after ``newer_than`` is not known any more.
         """
 
     @abc.abstractmethod
@@ -99,7 +102,8 @@ class Lake(Vendor):
         """Merge small files of each day, and let go of versions older than ``older_than`` that are not in ``keep``.
 
         Raises:
-            NotFound: the table, or a version to keep, does not exist. CommitConflict: another writer won again and again.
+            NotFound: the table, or a version to keep, does not exist.
+            CommitConflict: another writer won again and again.
         """
 
     @abc.abstractmethod

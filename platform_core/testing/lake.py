@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,3 +160,103 @@ class LakeKit:
         assert table in lake.tables()
         with pytest.raises(NotFound):
             lake.read(table, version=99)
+
+    def test_9_a_stale_writer_writes_nothing(self, lake: Lake, opened_anew: Lake) -> None:
+        """Who builds on what another has gone on from is refused, also where the table was not there yet."""
+        table = new_table()
+        lake.append(table, numbered(1), {"a": 1}, after={})
+        for stale in ({}, {"a": 0}, {"a": 2}):
+            with pytest.raises(CommitConflict):
+                opened_anew.append(table, numbered(2), {"a": 5}, after=stale)
+        with pytest.raises(CommitConflict):
+            lake.append(table, numbered(1), {"a": 1}, after={})
+        opened_anew.append(table, numbered(2), {"a": 5}, after={"a": 1, "other": 7})
+        lake.append(table, numbered(3), {"b": 1}, after={"a": 1})
+        assert numbers(lake, table) == [1, 2, 3]
+        assert lake.committed(table, ["a", "b"]) == {"a": 5, "b": 1}
+
+    def test_9_of_writers_at_once_one_goes_on(self, lake: Lake, opened_anew: Lake) -> None:
+        """Where several build on the same, exactly one is let through, and its rows and transaction are there."""
+        for start, table in enumerate((new_table(), new_table(), new_table())):
+            base = {"a": start} if start else {}
+            if base:
+                lake.append(table, numbered(), base)
+            with ThreadPoolExecutor(4) as pool:
+                appends = [
+                    pool.submit(writer.append, table, numbered(n), {"a": 10 + n}, base)
+                    for n, writer in enumerate([lake, opened_anew, lake, opened_anew])
+                ]
+            won = [n for n, append in enumerate(appends) if append.exception() is None]
+            assert all(isinstance(a.exception(), CommitConflict | None) for a in appends)
+            assert len(won) == 1
+            assert numbers(opened_anew, table) == won
+            assert opened_anew.committed(table, ["a"]) == {"a": 10 + won[0]}
+
+    def test_10_among_reads_only_what_is_given(self, lake: Lake) -> None:
+        """Values of several columns narrow each other; nulls and unknown values bring nothing."""
+        import pyarrow as pa
+
+        table = new_table()
+        lake.append(table, numbered(1, 2, 3, 4, text=pa.array(["x", None, "y", "y"])))
+        lake.append(table, numbered(3, day=2, text=["x"]))
+        some = pa.array([2, 3, 3, 9, None], pa.int64())
+        assert numbers(lake, table, among={"n": some}) == [2, 3, 3]
+        assert numbers(lake, table, among={"text": pa.array(["y", "z", None])}) == [3, 4]
+        assert numbers(lake, table, among={"n": some, "text": pa.array(["x"])}) == [3]
+        assert numbers(lake, table, among={"n": some}, until=date(2020, 1, 1)) == [2, 3]
+        assert numbers(lake, table, among={"n": some.slice(0, 0)}) == []
+        assert numbers(lake, table, among={"n": some}, version=0) == [2, 3]
+
+    def test_11_tidy_keeps_rows_and_lets_versions_go(self, lake: Lake, opened_anew: Lake) -> None:
+        """The newest and the kept version read as before, others are gone, and transactions stay committed."""
+        table = new_table()
+        versions = [lake.append(table, numbered(n, day=1 + n % 2), {"a": n}) for n in range(6)]
+        young = lake.tidy(table, [], timedelta(days=1))
+        assert [numbers(opened_anew, table, version=version) for version in versions] == [
+            list(range(n + 1)) for n in range(6)
+        ]
+        tidied = lake.tidy(table, [versions[1], versions[3]], timedelta(0))
+        assert young.files_before == 6
+        assert young.files_after <= 2
+        assert tidied.files_deleted > 0
+        assert tidied.kept[:2] == (versions[1], versions[3])
+        assert tidied.kept[2] >= versions[-1]
+        for version, shown in ((versions[1], 2), (versions[3], 4), (tidied.kept[2], 6), (None, 6)):
+            assert numbers(opened_anew, table, version=version) == list(range(shown))
+        for version in (versions[0], versions[2], versions[4]):
+            with pytest.raises(NotFound):
+                opened_anew.read(table, version=version)
+        assert opened_anew.committed(table, ["a"]) == {"a": 5}
+        opened_anew.append(table, numbered(9), {"a": 5})
+        opened_anew.append(table, numbered(6), {"a": 6}, after={"a": 5})
+        assert numbers(lake, table) == [0, 1, 2, 3, 4, 5, 6]
+
+    def test_11_tidy_needs_what_it_is_to_keep(self, lake: Lake) -> None:
+        """A table that was never written cannot be tidied, nor a version kept that does not exist; again is no harm."""
+        table = new_table()
+        with pytest.raises(NotFound):
+            lake.tidy(table, [], timedelta(0))
+        lake.append(table, numbered(1, more=["x"]))
+        lake.append(table, numbered(2))
+        with pytest.raises(NotFound):
+            lake.tidy(table, [99], timedelta(0))
+        for _ in range(3):
+            lake.tidy(table, [], timedelta(0))
+            assert sorted(lake.read(table)["more"].to_pylist(), key=str) == [None, "x"]
+
+    def test_12_newer_than_reads_only_what_was_appended_since(self, lake: Lake, opened_anew: Lake) -> None:
+        """Rows that a version does not hold come back, of other days and new columns too; merging adds none."""
+        table = new_table()
+        versions = [lake.append(table, numbered(n, day=1 + n % 2)) for n in range(3)]
+        versions.append(lake.append(table, numbered(3, 4, new=["x", "y"])))
+        lake.append(table, numbered())
+        newest = lake.append(table, numbered(5))
+        for _ in range(2):
+            assert numbers(opened_anew, table, newer_than=versions[0]) == [1, 2, 3, 4, 5]
+            assert numbers(opened_anew, table, newer_than=versions[0], version=versions[3]) == [1, 2, 3, 4]
+            assert numbers(opened_anew, table, newer_than=versions[2], until=date(2020, 1, 1)) == [3, 4, 5]
+            newer = opened_anew.read(table, newer_than=versions[2], columns=["new", "n"])
+            assert newer.sort_by("n").to_pylist() == [{"new": a, "n": n} for a, n in (("x", 3), ("y", 4), (None, 5))]
+            assert newer.schema == opened_anew.read(table, columns=["new", "n"]).schema
+            assert numbers(opened_anew, table, newer_than=newest) == []
+            lake.tidy(table, [], timedelta(days=1))

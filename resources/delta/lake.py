@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
-import time
-from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.lake import Lake, TableName
-from platform_core.errors import CommitConflict, ContractBroken, NotFound, StoreUnavailable
-from platform_core.names import DATE
+from platform_core.contracts.lake import Lake, TableName, Tidied
+from platform_core.errors import NotFound
+from resources.delta.commits import Append, insist
+from resources.delta.reading import Wanted, newer_rows, rows_of
+from resources.delta.types import canonical
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,23 +34,20 @@ class DeltaLake(Lake):
     attempts: int = 10
     _seen: dict[TableName, tuple[int, dict[str, int | None]]] = PrivateAttr(default_factory=dict)
 
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+    def append(
+        self,
+        table: TableName,
+        rows: pa.Table,
+        transactions: Mapping[str, int] | None = None,
+        after: Mapping[str, int] | None = None,
+    ) -> int:
         """Add rows; a commit that lost is tried again on what the winner left."""
-        from deltalake.exceptions import DeltaError
+        append = Append(table, canonical(rows), dict(transactions or {}), after)
+        return int(
+            insist(table, self.attempts, lambda: append.once(self.find(table), self.uri(table), self.storage_options))
+        )
 
-        rows, wanted = _canonical(rows), dict(transactions or {})
-        for attempt in range(self.attempts):
-            try:
-                return _append_once(self, table, rows, wanted)
-            except (DeltaError, OSError) as error:
-                if not _lost_a_race(error):
-                    raise StoreUnavailable(
-                        f"{table}: {error}", f"look at space and permissions of {self._root}"
-                    ) from error
-            time.sleep(random.uniform(0.5, 1) * min(1.0, 0.02 * 2**attempt))  # noqa: S311 - spreads writers, no secret
-        raise CommitConflict(f"{table}: {self.attempts} commits lost to other writers", "append again in a while")
-
-    def read(
+    def read(  # noqa: PLR0913 - each names what is left out
         self,
         table: TableName,
         *,
@@ -58,14 +55,13 @@ class DeltaLake(Lake):
         columns: Sequence[str] | None = None,
         since: date | None = None,
         until: date | None = None,
+        among: Mapping[str, pa.Array] | None = None,
+        newer_than: int | None = None,
     ) -> pa.Table:
         """Read by Polars, which prunes partitions and is some ten times faster here than a dataset of Arrow."""
-        import polars as pl
-
-        frame = pl.scan_delta(self._open(table, version))
-        frame = frame if since is None else frame.filter(pl.col(DATE) >= since)
-        frame = frame if until is None else frame.filter(pl.col(DATE) <= until)
-        return _canonical((frame.select(columns) if columns is not None else frame).collect().to_arrow())
+        found, wanted = self.open(table, version), Wanted(columns, since, until, among or {})
+        rows = rows_of(found, wanted) if newer_than is None else newer_rows(found, wanted, newer_than)
+        return canonical(rows)
 
     def version(self, table: TableName) -> int | None:
         """Look at the log only."""
@@ -83,6 +79,15 @@ class DeltaLake(Lake):
         known |= {app: found.transaction_version(app) for app in applications if app not in known}
         self._seen[table] = (found.version(), known)
         return {app: at for app in applications if (at := known[app]) is not None}
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        """Compact each day's files, then vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
+        from resources.delta.tidying import tidy
+
+        self.open(table)
+        for version in keep:
+            self.open(table, version)
+        return tidy(self, table, keep, older_than)
 
     def tables(self) -> Sequence[TableName]:
         """List folders that hold a Delta log."""
@@ -116,7 +121,8 @@ class DeltaLake(Lake):
         except TableNotFoundError:
             return None
 
-    def _open(self, table: TableName, version: int | None) -> DeltaTable:
+    def open(self, table: TableName, version: int | None = None) -> DeltaTable:
+        """Open a table at a version, the newest when None; raises ``NotFound``."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
@@ -128,83 +134,5 @@ class DeltaLake(Lake):
         try:
             return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
         except DeltaError as error:
-            newest = f"its newest is {found.version()}; older ones may be vacuumed"
+            newest = f"its newest is {found.version()}; older ones may have been let go by tidying"
             raise NotFound(f"table {table!r} has no version {version}", newest) from error
-
-
-def _append_once(lake: DeltaLake, table: TableName, rows: pa.Table, wanted: Mapping[str, int]) -> int:
-    from deltalake import CommitProperties, Transaction, write_deltalake
-
-    found = lake.find(table)
-    if found is not None:
-        _same_types(table, found, rows)
-        if _all_committed(table, found, wanted):
-            return int(found.version())
-    # The very object that was looked at is written to, so that delta-rs holds what was committed in between
-    # against these transactions. It cannot for a table's first commit, which therefore may not be repeated.
-    write_deltalake(
-        found if found is not None else lake.uri(table),
-        rows,
-        mode="append" if found is not None else "error",
-        schema_mode="merge",
-        partition_by=[DATE] if DATE in rows.column_names else None,
-        storage_options=lake.storage_options,
-        commit_properties=CommitProperties(
-            max_commit_retries=None if found is not None else 0,
-            app_transactions=[Transaction(app, at) for app, at in wanted.items()],
-        ),
-    )
-    return int(found.version()) if found is not None else 0
-
-
-def _all_committed(table: TableName, found: DeltaTable, wanted: Mapping[str, int]) -> bool:
-    held = {app: found.transaction_version(app) for app in wanted}
-    done = [app for app, at in held.items() if at is not None and at >= wanted[app]]
-    if done and len(done) < len(wanted):  # their rows cannot be told from the others', so nothing may be written
-        raise CommitConflict(
-            f"{table}: {len(done)} of {len(wanted)} transactions are committed already, such as {done[0]!r}",
-            "ask for what is committed, and append only what is not",
-        )
-    return bool(done)
-
-
-def _lost_a_race(error: Exception) -> bool:
-    from deltalake.exceptions import CommitFailedError
-
-    words = ("already exists", "concurrent", "conflict", "commit failed")
-    return isinstance(error, CommitFailedError) or any(word in str(error).lower() for word in words)
-
-
-def _same_types(table: TableName, found: DeltaTable, rows: pa.Table) -> None:
-    import pyarrow as pa
-
-    held: Any = {field.name: field.type for field in pa.schema(found.schema().to_arrow())}
-    for field in rows.schema:
-        was = _plain(held.get(field.name, field.type))
-        if was != field.type:
-            raise ContractBroken(
-                f"{table}: column {field.name!r} is {was} in the table and {field.type} in the rows",
-                "cast the column, or write a table of a new name",
-            )
-
-
-def _canonical(rows: pa.Table) -> pa.Table:
-    """Cast to the types that a table keeps, every column nullable, so that what is read equals what was written."""
-    import pyarrow as pa
-
-    return rows.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in rows.schema]))
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-    from pyarrow import types
-
-    if types.is_timestamp(kind):  # without a zone it is UTC by the platform's rule
-        return pa.timestamp("us", "UTC")
-    if types.is_large_string(kind) or types.is_string_view(kind):
-        return pa.string()
-    if types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if types.is_list(kind) or types.is_large_list(kind):
-        return pa.list_(_plain(kind.value_type))
-    return kind

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.lake import Lake, TableName
+from platform_core.contracts.lake import Lake, TableName, Tidied
 from platform_core.errors import CommitConflict, ContractBroken, NotFound
 from platform_core.names import DATE
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Kept:
-    """A table: the rows of each append, and the version of each application."""
+    """A table: the rows of each append, the version of each application, and the versions that were let go."""
 
     appends: list[pa.Table] = field(default_factory=list)
     committed: dict[str, int] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
 
 
 _shared: dict[str, dict[TableName, Kept]] = {}
@@ -41,11 +42,19 @@ class InMemoryLake(Lake):
         """Return the tables by name."""
         return _shared.setdefault(self.name, {}) if self.name else self._own
 
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+    def append(
+        self,
+        table: TableName,
+        rows: pa.Table,
+        transactions: Mapping[str, int] | None = None,
+        after: Mapping[str, int] | None = None,
+    ) -> int:
         """Keep the rows as the next version."""
         wanted = dict(transactions or {})
         with _lock:
             kept = self.held.get(table, Kept())
+            if after is not None and any(kept.committed.get(app) != after.get(app) for app in wanted):
+                raise CommitConflict(f"{table}: the writer builds on {dict(after)}", "begin from what is committed")
             done = [app for app, version in wanted.items() if kept.committed.get(app, -1) >= version]
             if done and len(done) < len(wanted):
                 raise CommitConflict(f"{table}: {done[0]!r} is committed already", "append only what is not")
@@ -60,7 +69,7 @@ class InMemoryLake(Lake):
         kept.appends.append(rows)
         kept.committed.update(transactions)
 
-    def read(
+    def read(  # noqa: PLR0913 - each names what is left out
         self,
         table: TableName,
         *,
@@ -68,15 +77,19 @@ class InMemoryLake(Lake):
         columns: Sequence[str] | None = None,
         since: date | None = None,
         until: date | None = None,
+        among: Mapping[str, pa.Array] | None = None,
+        newer_than: int | None = None,
     ) -> pa.Table:
         """Join the appends up to a version."""
         import pyarrow.compute as pc
 
         with _lock:
-            newest = self.version(table)
-            if newest is None or (version is not None and version > newest):
-                raise NotFound(f"table {table!r} has no version {version}", f"its newest is {newest}")
-            rows = joined(self.held[table].appends[: (newest if version is None else version) + 1])
+            last = self.existing(table, version)
+            rows = joined(self.held[table].appends[: last + 1])
+            if newer_than is not None:
+                rows = rows.slice(sum(map(len, self.held[table].appends[: newer_than + 1])))
+        for column, values in (among or {}).items():
+            rows = rows.filter(pc.is_in(rows[column], values.cast(rows[column].type), skip_nulls=True))
         rows = rows if since is None else rows.filter(pc.field(DATE) >= since)
         rows = rows if until is None else rows.filter(pc.field(DATE) <= until)
         return rows if columns is None else rows.select(columns)
@@ -90,6 +103,22 @@ class InMemoryLake(Lake):
         with _lock:
             known = self.held[table].committed if table in self.held else {}
             return {app: known[app] for app in applications if app in known}
+
+    def existing(self, table: TableName, version: int | None) -> int:
+        """Return the version, the newest when None."""
+        newest = self.version(table)
+        if newest is None or (version is not None and (version > newest or version in self.held[table].gone)):
+            raise NotFound(f"table {table!r} has no version {version}", f"its newest is {newest}")
+        return newest if version is None else version
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        """Let older versions go; an append is taken for a file, and its age is not known, so that it is old."""
+        with _lock:
+            newest = self.existing(table, None)
+            kept = {self.existing(table, version) for version in [*keep, newest]}
+            if not older_than:
+                self.held[table].gone = set(range(newest)) - kept
+            return Tidied(newest + 1, 1, newest + 1 - len(kept), tuple(sorted(kept)))
 
     def tables(self) -> Sequence[TableName]:
         """List the names."""

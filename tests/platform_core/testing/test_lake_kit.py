@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from platform_core.contracts.lake import TableName
+from platform_core.contracts.lake import TableName, Tidied
+from platform_core.errors import CommitConflict
 from platform_core.testing.fakes.lake import InMemoryLake, Kept
 from platform_core.testing.lake import LakeKit
 from platform_core.testing.mutants import assert_catches
+
+Transactions = Mapping[str, int] | None
 
 
 class TestInMemoryLake(LakeKit):
@@ -47,14 +54,18 @@ class ShowsTheNewest(InMemoryLake):
 class SkipsEmptyAppends(InMemoryLake):
     """Breaks promise 2: an append without rows makes no version."""
 
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
-        return super().append(table, rows, transactions) if len(rows) else self.version(table) or 0
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
+        return super().append(table, rows, transactions, after) if len(rows) else self.version(table) or 0
 
 
 class Repeats(InMemoryLake):
     """Breaks promise 3: a transaction may be committed again."""
 
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
         kept = self.held.setdefault(table, Kept())
         self.keep(kept, rows, transactions or {})
         return len(kept.appends) - 1
@@ -63,11 +74,13 @@ class Repeats(InMemoryLake):
 class DropsRowsWithTheCommitted(InMemoryLake):
     """Breaks promise 3: one committed transaction of several is taken for all, and new rows are lost."""
 
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
         known = self.committed(table, list(transactions or {}))
         if any(known.get(app, -1) >= version for app, version in (transactions or {}).items()):
             return self.version(table) or 0
-        return super().append(table, rows, transactions)
+        return super().append(table, rows, transactions, after)
 
 
 class TransactionsFirst(InMemoryLake):
@@ -89,10 +102,12 @@ class LeavesTheLastDayOut(InMemoryLake):
 class LastWriterWins(InMemoryLake):
     """Breaks promise 6: two who append to a table that is not there yet each make it."""
 
-    def append(self, table: TableName, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
         if (self.version(table) or 0) < 2:
             self.held.pop(table, None)
-        return super().append(table, rows, transactions)
+        return super().append(table, rows, transactions, after)
 
 
 class OldColumnsOnly(InMemoryLake):
@@ -110,6 +125,98 @@ class EmptyForUnknown(InMemoryLake):
         return super().read(table, **how) if self.version(table) is not None else pa.table({})
 
 
+class NeverStale(InMemoryLake):
+    """Breaks promise 9: does not look at what a writer builds on."""
+
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
+        return super().append(table, rows, transactions)
+
+
+class LooksBeforeItLocks(InMemoryLake):
+    """Breaks promise 9: what a writer builds on may change between the look and the commit."""
+
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
+        known = self.committed(table, list(transactions or {}))
+        if after is not None and any(known.get(app) != after.get(app) for app in transactions or {}):
+            raise CommitConflict("stale", "begin again")
+        time.sleep(0.01)
+        kept = self.held.setdefault(table, Kept())
+        self.keep(kept, rows, transactions or {})
+        return len(kept.appends) - 1
+
+
+class NullsAreAmong(InMemoryLake):
+    """Breaks promise 10: a null value is found by a null."""
+
+    def read(self, table: TableName, *, among: Any = None, **how: Any) -> pa.Table:
+        rows = super().read(table, **how | ({"columns": None} if among else {}))
+        for column, values in (among or {}).items():
+            rows = rows.filter(pc.is_in(rows[column], values.cast(rows[column].type)))
+        return rows.select(how["columns"]) if how.get("columns") else rows
+
+
+class AmongTheFirstOnly(InMemoryLake):
+    """Breaks promise 10: only the first column narrows."""
+
+    def read(self, table: TableName, *, among: Any = None, **how: Any) -> pa.Table:
+        return super().read(table, among=dict(list((among or {}).items())[:1]), **how)
+
+
+class TidiesTheKept(InMemoryLake):
+    """Breaks promise 11: lets go of a version that was to be kept."""
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        return replace(super().tidy(table, list(keep)[:1], older_than), kept=(*keep, self.version(table) or 0))
+
+
+class TidiesTheYoung(InMemoryLake):
+    """Breaks promise 11: age does not matter."""
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        return super().tidy(table, keep, timedelta(0))
+
+
+class TidiesNothing(InMemoryLake):
+    """Breaks promise 11: lets nothing go."""
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        return super().tidy(table, keep, older_than or timedelta(days=1))
+
+
+class ForgetsTransactions(InMemoryLake):
+    """Breaks promise 11: tidying loses what was committed."""
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        tidied = super().tidy(table, keep, older_than)
+        self.held[table].committed.clear()
+        return tidied
+
+
+class KeepsWhatIsNotThere(InMemoryLake):
+    """Breaks promise 11: a version to keep need not exist."""
+
+    def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
+        return super().tidy(table, [version for version in keep if version <= (self.version(table) or 0)], older_than)
+
+
+class NewerOrAsOld(InMemoryLake):
+    """Breaks promise 12: what the version itself added is taken for newer."""
+
+    def read(self, table: TableName, *, newer_than: int | None = None, **how: Any) -> pa.Table:
+        return super().read(table, newer_than=newer_than and newer_than - 1, **how)
+
+
+class NewerButNotYetThen(InMemoryLake):
+    """Breaks promise 12: shows what was added after the version that is read."""
+
+    def read(self, table: TableName, *, newer_than: int | None = None, **how: Any) -> pa.Table:
+        return super().read(table, newer_than=newer_than, **how | ({"version": None} if newer_than is not None else {}))
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -123,6 +230,17 @@ class EmptyForUnknown(InMemoryLake):
         (LastWriterWins, "test_6_writers_at_once_both_succeed"),
         (OldColumnsOnly, "test_7_new_columns_may_come"),
         (EmptyForUnknown, "test_8_a_table_never_written_does_not_exist"),
+        (NeverStale, "test_9_a_stale_writer_writes_nothing"),
+        (LooksBeforeItLocks, "test_9_of_writers_at_once_one_goes_on"),
+        (NullsAreAmong, "test_10_among_reads_only_what_is_given"),
+        (AmongTheFirstOnly, "test_10_among_reads_only_what_is_given"),
+        (TidiesTheKept, "test_11_tidy_keeps_rows_and_lets_versions_go"),
+        (TidiesTheYoung, "test_11_tidy_keeps_rows_and_lets_versions_go"),
+        (TidiesNothing, "test_11_tidy_keeps_rows_and_lets_versions_go"),
+        (ForgetsTransactions, "test_11_tidy_keeps_rows_and_lets_versions_go"),
+        (KeepsWhatIsNotThere, "test_11_tidy_needs_what_it_is_to_keep"),
+        (NewerOrAsOld, "test_12_newer_than_reads_only_what_was_appended_since"),
+        (NewerButNotYetThen, "test_12_newer_than_reads_only_what_was_appended_since"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str) -> None:

@@ -1,0 +1,116 @@
+"""One try to commit rows with their transactions, and what a try that failed means."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import CommitConflict, StoreUnavailable
+from platform_core.names import DATE
+from resources.delta.types import refuse_other_types
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable, PostCommitHookProperties
+
+
+@dataclass(frozen=True)
+class Append:
+    """Rows for a table, with their transactions and, where the writer says so, those on which it builds."""
+
+    table: str
+    rows: pa.Table
+    transactions: Mapping[str, int]
+    after: Mapping[str, int] | None
+
+    def once(self, found: DeltaTable | None, uri: str, storage_options: Mapping[str, str]) -> int:
+        """Commit on what ``found`` shows, and return the version that holds the rows.
+
+        The very object that was looked at is written to, so that delta-rs holds what was committed in between
+        against these transactions. It cannot for a table's first commit, which therefore may not be repeated.
+        """
+        from deltalake import CommitProperties, Transaction, write_deltalake
+
+        if self._is_done(found):
+            return int(found.version()) if found is not None else 0
+        write_deltalake(
+            found if found is not None else uri,
+            self.rows,
+            mode="append" if found is not None else "error",
+            schema_mode="merge",
+            partition_by=[DATE] if DATE in self.rows.column_names else None,
+            configuration=None if found is not None else OURS,
+            storage_options=dict(storage_options),
+            post_commithook_properties=logs_stay(),
+            commit_properties=CommitProperties(
+                max_commit_retries=None if found is not None else 0,
+                app_transactions=[Transaction(app, at) for app, at in self.transactions.items()],
+            ),
+        )
+        return int(found.version()) if found is not None else 0
+
+    def _is_done(self, found: DeltaTable | None) -> bool:
+        if found is not None:
+            refuse_other_types(self.table, found, self.rows)
+        at = {app: found.transaction_version(app) if found is not None else None for app in self.transactions}
+        held = {app: version for app, version in at.items() if version is not None}
+        self._refuse_stale(held)
+        done = [app for app, version in held.items() if version >= self.transactions[app]]
+        if done and len(done) < len(self.transactions):  # their rows cannot be told apart, so none may be written
+            raise CommitConflict(
+                f"{self.table}: {len(done)} of {len(self.transactions)} transactions are committed already, "
+                f"such as {done[0]!r}",
+                "ask for what is committed, and append only what is not",
+            )
+        return bool(done)
+
+    def _refuse_stale(self, held: Mapping[str, int]) -> None:
+        if self.after is None:
+            return
+        for app in self.transactions:
+            stands, builds_on = held.get(app), self.after.get(app)
+            if stands != builds_on:
+                raise CommitConflict(
+                    f"{self.table}: {app!r} stands at {stands}, and the writer builds on {builds_on}",
+                    "another writer has gone on from there: ask for what is committed, and begin from that",
+                )
+
+
+OURS = {"delta.enableExpiredLogCleanup": "false", "delta.enableChangeDataFeed": "true"}
+"""A table's properties: a pinned version needs its log for ever, and what was added after a version is asked for."""
+
+
+def logs_stay() -> PostCommitHookProperties:
+    """Leave old log entries to ``tidy``: delta-rs would delete what a pinned version needs after thirty days."""
+    from deltalake import PostCommitHookProperties
+
+    return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+def insist(what: str, attempts: int, commit: Callable[[], Any]) -> Any:
+    """Try a commit until it wins.
+
+    Raises:
+        CommitConflict: another writer won each time. StoreUnavailable: the store failed.
+    """
+    from deltalake.exceptions import DeltaError
+
+    for attempt in range(attempts):
+        try:
+            return commit()
+        except (DeltaError, OSError) as error:
+            if not lost_a_race(error):
+                raise StoreUnavailable(f"{what}: {error}", "look at space and permissions of the lake") from error
+        time.sleep(random.uniform(0.5, 1) * min(1.0, 0.02 * 2**attempt))  # noqa: S311 - spreads writers, no secret
+    raise CommitConflict(f"{what}: {attempts} commits lost to other writers", "try again in a while")
+
+
+def lost_a_race(error: Exception) -> bool:
+    """Tell a commit that another writer beat from a store that failed."""
+    from deltalake.exceptions import CommitFailedError
+
+    words = ("already exists", "concurrent", "conflict", "commit failed")
+    return isinstance(error, CommitFailedError) or any(word in str(error).lower() for word in words)

@@ -1,0 +1,75 @@
+"""Rows of a Delta table: all of a version, or only those that were added after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from platform_core.errors import NotFound
+from platform_core.names import DATE
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+_OF_THE_FEED = ("_change_type", "_commit_version", "_commit_timestamp")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which columns and rows are read; bounds are included, nulls are never among given values."""
+
+    columns: Sequence[str] | None
+    since: date | None
+    until: date | None
+    among: Mapping[str, pa.Array]
+
+    def of(self, frame: pl.LazyFrame) -> pa.Table:
+        """Read them from a frame."""
+        import polars as pl
+
+        frame = frame if self.since is None else frame.filter(pl.col(DATE) >= self.since)
+        frame = frame if self.until is None else frame.filter(pl.col(DATE) <= self.until)
+        for column, values in self.among.items():
+            frame = frame.filter(pl.col(column).is_in(pl.Series(values.unique()).drop_nulls().implode()))
+        return (frame.select(self.columns) if self.columns is not None else frame).collect().to_arrow()
+
+
+def rows_of(found: DeltaTable, wanted: Wanted) -> pa.Table:
+    """Read rows of the version at which the table is open.
+
+    Raises:
+        NotFound: its files were let go.
+    """
+    import polars as pl
+
+    try:
+        return wanted.of(pl.scan_delta(found))
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"version {found.version()} of {found.table_uri} is gone: {error}", "read a version that tidying keeps"
+        ) from error
+
+
+def newer_rows(found: DeltaTable, wanted: Wanted, version: int) -> pa.Table:
+    """Read rows that commits after ``version`` added; merging files adds none.
+
+    Raises:
+        NotFound: the log or the files of those commits were let go.
+    """
+    import polars as pl
+    from deltalake.exceptions import DeltaError
+
+    if version >= found.version():
+        return rows_of(found, wanted).slice(0, 0)
+    try:
+        feed = found.load_cdf(starting_version=version + 1, ending_version=found.version())
+        frame = pl.DataFrame(feed).lazy()
+    except (DeltaError, OSError) as error:
+        raise NotFound(
+            f"{found.table_uri} cannot tell what was added after version {version}: {error}", "read it whole"
+        ) from error
+    return wanted.of(frame.drop(_OF_THE_FEED))
