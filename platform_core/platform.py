@@ -6,8 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from platform_core import environment
-from platform_core.clock import Clock, ReplayClock, WallClock
+from platform_core import clock, environment
 from platform_core.errors import InvalidEnvironment
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Platform:
 
     def __init__(self, bound: Environment) -> None:
         self.environment = bound
-        self.clock: Clock = ReplayClock(bound.clock) if bound.clock else WallClock()
+        self.clock = clock.chosen(bound.clock)
 
     @classmethod
     def open(cls, path: Path | None = None) -> Platform:

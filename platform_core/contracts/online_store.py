@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Key = str
 """An entity's key as text: ``str(int)`` for whole numbers."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Value = float | int | str | bool | None
 
 
@@ -33,6 +34,11 @@ class Keep(NamedTuple):
 
     ttl_days: float
     now: datetime
+
+    @property
+    def oldest_us(self) -> int:
+        """Return the event time of a row that is exactly as old as it may be; one before it is too old."""
+        return (self.now - timedelta(days=self.ttl_days) - _EPOCH) // timedelta(microseconds=1)
 
 
 def newest(entity: str, rows: pa.Table) -> dict[Key, OnlineRow]:

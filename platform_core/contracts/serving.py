@@ -81,5 +81,9 @@ class Serving(Vendor):
             Rows and the next cursor. One row per entity asked: ``request_id``, ``row`` (int32), ``event_time`` and
             ``logged_at`` (UTC, µs), ``version``, ``cycle``, ``role`` (``stable`` or ``candidate``), ``status`` (HTTP
             code), ``latency_ms`` (float64), ``score`` (float64, null when failed), ``keys`` and ``features``
-            (JSON objects as text), ``missing`` (list of online views that had no or only expired values).
+            (JSON objects as text), ``missing`` (list of online views without a row of the entity, or with one of
+            another width), ``stale`` (list of those whose row was older than their TTL), ``asked_at`` (UTC, µs).
+
+            ``logged_at`` and ``asked_at`` are the platform's time: what was looked up online was looked up between
+            ``asked_at`` and ``logged_at``. ``stale`` and ``asked_at`` are null in logs of before they were kept.
         """

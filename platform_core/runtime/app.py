@@ -56,22 +56,22 @@ class App:
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
         match scope["method"], scope["path"].strip("/").split("/"):
             case "POST", ["v2", "models", model, "infer"]:
-                return self._infer(model, "", await read_body(headers, receive), headers)
+                return await self._infer(model, "", await read_body(headers, receive), headers)
             case "POST", ["v2", "models", model, "versions", version, "infer"]:
-                return self._infer(model, version, await read_body(headers, receive), headers)
+                return await self._infer(model, version, await read_body(headers, receive), headers)
             case "GET", ["v2", "models", model, *rest]:
                 return self._describe(model, rest)
             case "GET", parts:
                 return self._about(parts)
         raise NotFound(f"{scope['method']} {scope['path']} is no part of the protocol", "POST /v2/models/<model>/infer")
 
-    def _infer(self, model: str, version: str, body: bytes, headers: dict[bytes, bytes]) -> Response:
+    async def _infer(self, model: str, version: str, body: bytes, headers: dict[bytes, bytes]) -> Response:
         self._inference.route(
             model
         )  # a name that nobody serves is not counted: callers could fill the memory with names
         with self._metrics.request(model) as watched:
             request = decode(body, _length(headers))
-            answer = self._inference.infer(model, request, version)
+            answer = await self._inference.infer(model, request, version)
             watched.version = answer.version
             head = {
                 "model_name": model,
@@ -105,7 +105,8 @@ class App:
             case ["v2", "health", "ready"]:
                 return as_json({"ready": self._ready()}, 200 if self._ready() else 503)
             case ["metrics"]:
-                return Response(self._metrics.text(), content_type=(b"content-type", b"text/plain; version=0.0.4"))
+                text = "\n".join([*self._metrics.lines(), *self._inference.freshness.lines(), ""])
+                return Response(text.encode(), content_type=(b"content-type", b"text/plain; version=0.0.4"))
         raise NotFound(f"no /{'/'.join(parts)}", "ask for /v2, /v2/health/ready or /v2/models/<model>")
 
 

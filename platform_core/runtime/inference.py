@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from platform_core.clock import Clock, WallClock
 from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
+from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
 from platform_core.runtime.protocol import InferRequest
 from platform_core.runtime.recipe import Gathered, keys_as_json
@@ -42,13 +44,18 @@ class Answer(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Inference:
-    """Every model of a worker; ``models`` entries are replaced as a whole, a request reads its entry once."""
+    """Every model of a worker; ``models`` entries are replaced as a whole, a request reads its entry once.
+
+    While a request waits for the online store others go on; it keeps the version that it began with.
+    """
 
     store: OnlineStore
     log: Log
+    clock: Clock = field(default_factory=WallClock)
     models: dict[str, ModelState] = field(default_factory=dict)
+    freshness: Freshness = field(default_factory=Freshness)
 
-    def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
+    async def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
         """Answer a request.
 
         A request is answered by one version, chosen by the key of its first row, also when it asks for many rows.
@@ -58,18 +65,19 @@ class Inference:
             store or the log does not answer. BadRequest: tensors are missing or unknown.
             TaskFailed: the model raised; that is logged as status 500.
         """
-        started, now_us = time.perf_counter(), time.time_ns() // 1000
-        route = self.route(model)
-        chosen, role = self._choose(route, request, version)
-        event_time_us = now_us if request.event_time_us is None else request.event_time_us
-        gathered = chosen.recipe.gather(request, self.store, event_time_us)
+        started, asked_at_us = time.perf_counter(), self.clock.now_us()
+        chosen, role = self._choose(self.route(model), request, version)
+        found = await chosen.recipe.look_up(request, self.store)
+        event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
+        gathered = chosen.recipe.gather(request, found, event_time_us)
+        self.freshness.count(model, gathered.uses)
         scores, problem = _predict(chosen, gathered)
         self.log(
             model,
             Record(
                 request_id=request.id,
                 event_time_us=event_time_us,
-                logged_at_us=now_us,
+                logged_at_us=self.clock.now_us(),
                 version=chosen.served.version,
                 cycle=chosen.served.cycle,
                 role=role,
@@ -79,6 +87,8 @@ class Inference:
                 keys=keys_as_json(chosen.recipe.entities, request),
                 features=gathered.features,
                 missing=gathered.missing,
+                stale=gathered.stale,
+                asked_at_us=asked_at_us,
             ),
         )
         if scores is None:

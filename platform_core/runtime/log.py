@@ -24,7 +24,11 @@ _HEADER = struct.Struct("<4sII")
 
 
 class Record(msgspec.Struct, array_like=True, gc=False):
-    """A request and what was answered. ``scores`` is None when it failed; the lists have one entry a row."""
+    """A request and what was answered. ``scores`` is None when it failed; the lists have one entry a row.
+
+    Times are the platform's: the online store was asked after ``asked_at_us`` and had answered by ``logged_at_us``.
+    ``stale`` and ``asked_at_us`` are None in frames of before they were kept; a new field comes last and has a default.
+    """
 
     request_id: str
     event_time_us: int
@@ -38,6 +42,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     keys: list[str]
     features: list[str]
     missing: list[list[str]]
+    stale: list[list[str]] | None = None
+    asked_at_us: int | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -60,6 +60,8 @@ def schema() -> pa.Schema:
         "keys": text,
         "features": text,
         "missing": pa.list_(text),
+        "stale": pa.list_(text),
+        "asked_at": instant,
     }
     return pa.schema(list(types.items()))
 
@@ -90,9 +92,15 @@ def table(records: Sequence[Record]) -> pa.Table:
         "keys": each("keys"),
         "features": each("features"),
         "missing": each("missing"),
+        "stale": list(chain.from_iterable(map(_stale, records))),
+        "asked_at": repeated("asked_at_us"),
     }
     wanted = schema()
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
+
+
+def _stale(record: Record) -> Sequence[list[str] | None]:
+    return record.stale or [None] * len(record.keys)
 
 
 def _scores(record: Record) -> Sequence[float | None]:

@@ -26,9 +26,11 @@ class Metrics:
         """Watch one request; set ``version`` once it is known."""
         return Watched(self, model)
 
-    def text(self) -> bytes:
+    def lines(self) -> Iterator[str]:
         """Write every counter."""
-        return "\n".join([*self._requests(), *self._errors(), *self._latency(), ""]).encode()
+        yield from self._requests()
+        yield from self._errors()
+        yield from self._latency()
 
     def _requests(self) -> Iterator[str]:
         yield "# TYPE loopline_requests_total counter"

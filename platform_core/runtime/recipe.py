@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
+from platform_core.runtime.freshness import ViewUse
 from platform_core.runtime.manifest import Manifest, ViewField
 from platform_core.runtime.protocol import InferRequest
 from platform_core.runtime.tensors import Value
@@ -23,12 +24,24 @@ _DAY_US = 86_400_000_000
 _KEY_TYPES = frozenset({int, str})
 
 
+class Found(NamedTuple):
+    """What the online store holds of a view: a row or None for each row of the request."""
+
+    view: ViewField
+    rows: Sequence[OnlineRow | None]
+
+
 class Gathered(msgspec.Struct, frozen=True):
-    """What a version sees of a request: the matrix, and per row the features as JSON and the views without values."""
+    """What a version sees of a request: the matrix, and per row the features as JSON and the views without values.
+
+    Views are ``missing`` that have no row of their width, ``stale`` those whose row is older than the TTL.
+    """
 
     matrix: NDArray[np.float64]
     features: list[str]
     missing: list[list[str]]
+    stale: list[list[str]]
+    uses: list[ViewUse]
 
 
 class Recipe:
@@ -50,35 +63,41 @@ class Recipe:
         self._encoder = Encoder(self._names, manifest.vocabulary)
         self._check_manifest(manifest)
 
-    def gather(self, request: InferRequest, store: OnlineStore, event_time_us: int) -> Gathered:
-        """Look up what the request does not bring, and encode.
+    async def look_up(self, request: InferRequest, store: OnlineStore) -> list[Found]:
+        """Ask the store once, for the views of which the request does not bring every feature.
 
         Raises:
             BadRequest: a tensor is missing, or text where a number belongs.
             StoreUnavailable: the online store did not answer.
         """
         self._check(request)
-        values: dict[str, Sequence[Value]] = {}
-        missing: list[list[str]] = [[] for _ in range(request.rows)]
-        for view, rows in self._look_up(request, store):
-            fresh = [row if _fresh(row, view, event_time_us) else None for row in rows]
-            for row, names in zip(fresh, missing, strict=True):
-                if row is None:
-                    names.append(view.view)
-            for position, feature in enumerate(view.features):
-                values[feature] = [row.values[position] if row else None for row in fresh]
-        columns = {name: request.columns.get(name) or values[name] for name in self._names}
-        served = [orjson.dumps(dict(zip(self._names, row, strict=True))).decode() for row in _across(columns)]
-        return Gathered(self._encoder.matrix(columns), served, missing)
-
-    def _look_up(self, request: InferRequest, store: OnlineStore) -> list[tuple[ViewField, Sequence[OnlineRow | None]]]:
-        """Ask the store once, for the views of which the request does not bring every feature."""
         asked = [view for view, features in self._views if not features <= request.columns.keys()]
         if not asked:
             return []
         keys = {entity: [str(key) for key in request.columns[entity]] for entity in {view.entity for view in asked}}
-        rows = store.read([(view.view, keys[view.entity]) for view in asked])
-        return list(zip(asked, rows, strict=True))
+        rows = await store.fetch([(view.view, keys[view.entity]) for view in asked])
+        return list(map(Found, asked, rows))
+
+    def gather(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
+        """Put what was looked up beside what the request brings, and encode; rows too old at its event time fall out.
+
+        Raises:
+            ContractBroken: as ``Encoder.matrix``.
+        """
+        values: dict[str, Sequence[Value]] = {}
+        missing: list[list[str]] = [[] for _ in range(request.rows)]
+        stale: list[list[str]] = [[] for _ in range(request.rows)]
+        uses = []
+        for view, rows in found:
+            fresh, use = _fresh(view, rows, event_time_us)
+            uses.append(use)
+            if use.missing or use.stale:
+                _note(view, rows, fresh, missing, stale)
+            for position, feature in enumerate(view.features):
+                values[feature] = [row.values[position] if row else None for row in fresh]
+        columns = {name: request.columns.get(name) or values[name] for name in self._names}
+        served = [orjson.dumps(dict(zip(self._names, row, strict=True))).decode() for row in _across(columns)]
+        return Gathered(self._encoder.matrix(columns), served, missing, stale, uses)
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
@@ -123,8 +142,32 @@ def _across(columns: Mapping[str, Sequence[Value]]) -> zip[tuple[Value, ...]]:
     return zip(*columns.values(), strict=True)
 
 
-def _fresh(row: OnlineRow | None, view: ViewField, event_time_us: int) -> bool:
-    """Say whether a row counts: it is there, has the view's width, and is no older than the TTL (exactly as old is)."""
-    if row is None or len(row.values) != len(view.features):
-        return False
-    return view.ttl_days is None or event_time_us - row.event_time_us <= view.ttl_days * _DAY_US
+def _fresh(
+    view: ViewField, rows: Sequence[OnlineRow | None], event_time_us: int
+) -> tuple[Sequence[OnlineRow | None], ViewUse]:
+    """Return the rows that count: of the view's width and no older than the TTL (exactly as old is), else None."""
+    width = len(view.features)
+    ages = [event_time_us - row.event_time_us for row in rows if row is not None and len(row.values) == width]
+    if len(ages) < len(rows):
+        rows = [row if row is not None and len(row.values) == width else None for row in rows]
+    missing = len(rows) - len(ages)
+    limit_us = None if view.ttl_days is None else view.ttl_days * _DAY_US
+    if limit_us is None or not ages or max(ages) <= limit_us:
+        return rows, ViewUse(view.view, ages, missing, 0)
+    oldest_us = event_time_us - limit_us
+    fresh = [row if row is not None and row.event_time_us >= oldest_us else None for row in rows]
+    return fresh, ViewUse(view.view, ages, missing, fresh.count(None) - missing)
+
+
+def _note(
+    view: ViewField,
+    rows: Sequence[OnlineRow | None],
+    fresh: Sequence[OnlineRow | None],
+    missing: Sequence[list[str]],
+    stale: Sequence[list[str]],
+) -> None:
+    """Write the view's name where its row does not count."""
+    for place, row in enumerate(rows):
+        if fresh[place] is None:
+            is_there = row is not None and len(row.values) == len(view.features)
+            (stale if is_there else missing)[place].append(view.view)

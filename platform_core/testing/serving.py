@@ -173,7 +173,9 @@ class ServingKit:
             amount, answer = given[key]
             assert (row["request_id"], row["version"], row["role"]) == (answer.request_id, answer.version, answer.role)
             assert (row["score"], row["status"], row["cycle"]) == (answer.score, 200, f"cycle-{answer.version}")
-            assert (json.loads(row["features"]), row["missing"], row["row"]) == ({AMOUNT: amount}, [], 0)
+            assert (json.loads(row["features"]), row["row"]) == ({AMOUNT: amount}, 0)
+            assert (row["missing"], row["stale"]) == ([], [])
+            assert row["asked_at"] <= row["logged_at"]
             assert row["latency_ms"] >= 0
 
     def test_6_a_cursor_gives_only_what_came_later(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from resources.redis.pipeline import Pipeline
 
 Command = Sequence[str | bytes | int]
-DAY_US = 86_400_000_000
 BATCH_KEYS = 250
 """Keys written by one call of the script, which holds the server for about a millisecond."""
 BATCHES_UNDERWAY = 4
@@ -161,19 +160,11 @@ def _rows(asks: Sequence[tuple[str, Sequence[Key]]], packed: Iterable[bytes | No
 
 def _batches(head: str, rows: dict[Key, OnlineRow], keep: Keep | None) -> Iterator[Command]:
     """Yield the script's arguments: how many keys, the keys, their values, and with ``keep`` their milliseconds."""
-    if keep is not None:
-        left = {key: _left_ms(row, keep) for key, row in rows.items()}
-        rows = {key: row for key, row in rows.items() if left[key] > 0}
-    ordered = iter(rows.items())
+    oldest_us = None if keep is None else keep.oldest_us
+    ordered = ((key, row) for key, row in rows.items() if oldest_us is None or row.event_time_us >= oldest_us)
     while batch := list(islice(ordered, BATCH_KEYS)):
-        expiry = [left[key] for key, _ in batch] if keep is not None else ()
+        expiry = () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 for _, row in batch]
         yield (len(batch), *(head + key for key, _ in batch), *(pack(row) for _, row in batch), *expiry)
-
-
-def _left_ms(row: OnlineRow, keep: Keep) -> int:
-    """Return how long a row is still kept, not positive when it is too old; exactly as old as the TTL is not."""
-    ends_us = row.event_time_us + int(keep.ttl_days * DAY_US)
-    return (ends_us - int(keep.now.timestamp() * 1e6)) // 1000 + 1
 
 
 def _run(connection: Any, script: Command, batches: Iterable[Command]) -> tuple[int, list[Command]]:

@@ -74,7 +74,7 @@ class SqliteOnlineStore(OnlineStore):
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the newest row of each entity, all in one transaction; rows that became too old go now and then."""
-        oldest_us = _oldest_us(keep) if keep else None
+        oldest_us = keep.oldest_us if keep else None
         packed = [
             (view, key, row.event_time_us, pack_values(row.values))
             for key, row in newest(entity, rows).items()
@@ -84,8 +84,8 @@ class SqliteOnlineStore(OnlineStore):
             before = connection.total_changes
             connection.executemany(KEEP_NEWEST, packed)
             held = connection.total_changes - before
-            if keep and oldest_us is not None:
-                self._sweep(connection, view, oldest_us, keep)
+            if keep:
+                self._sweep(connection, view, keep)
             return held
 
     def drop(self, view: str) -> None:
@@ -98,9 +98,9 @@ class SqliteOnlineStore(OnlineStore):
         while self._open:
             self._open.popitem()[1].close()
 
-    def _sweep(self, connection: sqlite3.Connection, view: str, oldest_us: int, keep: Keep) -> None:
+    def _sweep(self, connection: sqlite3.Connection, view: str, keep: Keep) -> None:
         """Remove a view's rows that are too old, when the last time is long enough ago."""
-        swept_us = self._swept_us.get(view)
+        swept_us, oldest_us = self._swept_us.get(view), keep.oldest_us
         if swept_us is None or oldest_us - swept_us >= keep.ttl_days * DAY_US / SWEEPS:
             connection.execute("delete from features where view = ? and event_time_us < ?", (view, oldest_us))
             self._swept_us[view] = oldest_us
@@ -140,11 +140,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("rollback")
         raise
     connection.execute("commit")
-
-
-def _oldest_us(keep: Keep) -> int:
-    """Return the event time of a row that is exactly as old as it may be."""
-    return int(keep.now.timestamp() * 1e6) - int(keep.ttl_days * DAY_US)
 
 
 @lru_cache(maxsize=MOST_ASKS)

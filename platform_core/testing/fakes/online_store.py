@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _shared: dict[str, dict[tuple[str, Key], OnlineRow]] = {}
 _lock = threading.Lock()
-DAY_US = 86_400_000_000
 
 
 class InMemoryOnlineStore(OnlineStore):
@@ -36,7 +35,7 @@ class InMemoryOnlineStore(OnlineStore):
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the newest row of each entity; what has become too old by now goes."""
-        oldest_us = None if keep is None else keep.now.timestamp() * 1e6 - keep.ttl_days * DAY_US
+        oldest_us = None if keep is None else keep.oldest_us
         with _lock:
             won = {
                 (view, key): row

@@ -88,6 +88,8 @@ class InMemoryServing(Serving):
                 "keys": json.dumps({"entity": key}),
                 "features": json.dumps(features or {}),
                 "missing": [],
+                "stale": [],
+                "asked_at": now,
             }
         )
         return chosen

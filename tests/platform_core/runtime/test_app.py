@@ -91,13 +91,13 @@ def test_a_category_is_its_place_in_the_vocabulary(server):
 
 
 @pytest.mark.parametrize(("age_us", "fresh"), [(90 * DAY_US, True), (90 * DAY_US + 1, False), (-DAY_US, True)])
-def test_a_row_older_than_the_ttl_is_missing(server, age_us, fresh):
+def test_a_row_older_than_the_ttl_is_stale(server, age_us, fresh):
     """Exactly as old as the TTL still counts; the age is taken against the request's event time."""
     server.serve(views=[HISTORY])
     server.know("7", 3.0, "GB", event_time_us=NOON_US - age_us)
     server.infer(ONE, parameters={"event_time": NOON})
     ((_, record),) = server.logged
-    assert record.missing == [[] if fresh else [HISTORY.view]]
+    assert (record.missing, record.stale) == ([[]], [[] if fresh else [HISTORY.view]])
     assert json.loads(record.features[0])["orders"] == (3.0 if fresh else None)
 
 

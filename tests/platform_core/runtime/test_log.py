@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+import zlib
 
 import msgspec
 import pytest
@@ -32,6 +34,8 @@ def record(request_id="r", rows=1, **changes):
         keys=[f'{{"customer_id":{n}}}' for n in range(rows)],
         features=['{"amount":1.0}'] * rows,
         missing=[[] for _ in range(rows)],
+        stale=[[] for _ in range(rows)],
+        asked_at_us=1_999_000,
     )
     return msgspec.structs.replace(whole, **changes)
 
@@ -60,19 +64,36 @@ def the_file(tmp_path):
 
 def test_a_record_comes_back_as_rows(tmp_path, log):
     """One row an entity, in the columns of the serving contract."""
-    log.write(MODEL, record("a", rows=2, missing=[["v"], []]))
+    log.write(MODEL, record("a", rows=2, missing=[["v"], []], stale=[[], ["w"]]))
     log.write(MODEL, record("b", status=500, scores=None))
     table, _ = read_after(tmp_path, MODEL, None)
     assert table.schema == schema()
     rows = table.to_pylist()
-    assert [(r["request_id"], r["row"], r["score"], r["status"], r["missing"]) for r in rows] == [
-        ("a", 0, 0.0, 200, ["v"]),
-        ("a", 1, 0.1, 200, []),
-        ("b", 0, None, 500, []),
+    assert [(r["request_id"], r["row"], r["score"], r["status"], r["missing"], r["stale"]) for r in rows] == [
+        ("a", 0, 0.0, 200, ["v"], []),
+        ("a", 1, 0.1, 200, [], ["w"]),
+        ("b", 0, None, 500, [], []),
     ]
     assert [json.loads(r["keys"]) for r in rows] == [{"customer_id": 0}, {"customer_id": 1}, {"customer_id": 0}]
     assert rows[0]["event_time"].isoformat() == "1970-01-01T00:00:01+00:00"
     assert rows[0]["logged_at"].isoformat() == "1970-01-01T00:00:02+00:00"
+    assert rows[0]["asked_at"].isoformat() == "1970-01-01T00:00:01.999000+00:00"
+
+
+def test_frames_of_before_a_field_was_kept_are_read(tmp_path):
+    """A log written by an earlier version has fewer fields; they are null in each of its rows."""
+    old = list(msgspec.structs.astuple(record("a", rows=2)))[:12]
+    payload = msgspec.msgpack.encode(old)
+    folder = log_folder(tmp_path, MODEL)
+    folder.mkdir(parents=True)
+    frame = struct.pack("<4sII", b"LPF1", len(payload), zlib.crc32(payload)) + payload
+    folder.joinpath("w-000000.frames").write_bytes(frame)
+    table, _ = read_after(tmp_path, MODEL, None)
+    assert table.schema == schema()
+    assert [(r["row"], r["missing"], r["stale"], r["asked_at"]) for r in table.to_pylist()] == [
+        (0, [], None, None),
+        (1, [], None, None),
+    ]
 
 
 def test_nothing_logged_is_an_empty_table(tmp_path):

@@ -14,7 +14,6 @@ from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineSto
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DAY_US = 86_400_000_000
 Shelf = dict[str, list]
 """By key: event time (µs since 1970), and the values."""
 
@@ -31,7 +30,7 @@ class ShelfOnlineStore(OnlineStore):
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Put newer rows on the shelf, and take away what is too old."""
-        oldest = keep.now.timestamp() * 1e6 - keep.ttl_days * DAY_US if keep else float("-inf")
+        oldest = keep.oldest_us if keep else float("-inf")
         with self._locked(view) as shelf:
             won = {
                 key: [row.event_time_us, list(row.values)]

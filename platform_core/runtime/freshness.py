@@ -1,0 +1,73 @@
+"""How fresh the online rows are that requests are answered with, in Prometheus' text format."""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+_BOUNDS = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000, 7_776_000, 31_536_000)
+"""From a second to a year: streams and monthly batches alike."""
+_BOUNDS_US = tuple(bound * 1_000_000 for bound in _BOUNDS)
+Labels = tuple[str, str]
+"""Model and online view."""
+
+
+class ViewUse(msgspec.Struct, frozen=True, gc=False):
+    """A view in one request: the ages of the rows that were there (µs), and how many were missing or too old."""
+
+    view: str
+    ages_us: list[int]
+    missing: int
+    stale: int
+
+
+@dataclass(slots=True)
+class _Count:
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
+    age_us: int = 0
+    missing: int = 0
+    stale: int = 0
+
+
+class Freshness:
+    """Ages of rows, and rows that were missing or stale, by model and view."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[Labels, _Count] = defaultdict(_Count)
+
+    def count(self, model: str, uses: Sequence[ViewUse]) -> None:
+        """Count the rows of one request; an age is counted against the request's event time, as the TTL is."""
+        for use in uses:
+            count = self._counts[model, use.view]
+            for age in use.ages_us:
+                count.buckets[bisect.bisect_left(_BOUNDS_US, age)] += 1
+            count.age_us += sum(use.ages_us)
+            count.missing += use.missing
+            count.stale += use.stale
+
+    def lines(self) -> Iterator[str]:
+        """Write every counter."""
+        yield from self._ages()
+        for name in ("missing", "stale"):
+            yield f"# TYPE loopline_features_{name}_total counter"
+            for labels, count in self._counts.items():
+                yield f"loopline_features_{name}_total{{{_written(labels)}}} {getattr(count, name)}"
+
+    def _ages(self) -> Iterator[str]:
+        yield "# TYPE loopline_feature_age_seconds histogram"
+        for labels, count in self._counts.items():
+            total = 0
+            for bound, rows in zip((*_BOUNDS, "+Inf"), count.buckets, strict=True):
+                total += rows
+                yield f'loopline_feature_age_seconds_bucket{{{_written(labels)},le="{bound}"}} {total}'
+            yield f"loopline_feature_age_seconds_sum{{{_written(labels)}}} {count.age_us / 1e6:.6f}"
+            yield f"loopline_feature_age_seconds_count{{{_written(labels)}}} {total}"
+
+
+def _written(labels: Labels) -> str:
+    model, view = labels
+    return f'model="{model}",view="{view}"'
