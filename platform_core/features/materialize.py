@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from platform_core.errors import InvalidSpec
 from platform_core.features.changes import News, feature_names, last_of_each, news
 from platform_core.features.lookahead import refuse_lookahead
+from platform_core.features.registration import registered
 from platform_core.names import CREATED_AT, DATE, EVENT_TIME, online_view, raw_table, view_table
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def materialize(platform: Platform, team: Team, view: FeatureView) -> Materializ
     now on, because before now nobody could have been served them. Run again on the same raw rows it adds nothing.
 
     Raises:
+        Refused: the team would change or drop a view that something live reads; nothing is written.
         InvalidSpec: the view's columns are not those of its table, or the function names unknown ones.
         ContractBroken, TaskFailed: as ``Engine.compute_view``; or the view looks ahead.
     """
@@ -47,6 +49,7 @@ def materialize(platform: Platform, team: Team, view: FeatureView) -> Materializ
     version = platform.lake.version(table)
     if raw_version is None or _done(platform, table, view) >= raw_version:
         return Materialized(view.name, 0, 0, 0, version, None)
+    registered(platform, team)
     raw = platform.lake.read(raw_table(team.name, view.source.name), version=raw_version)
     computed = platform.engine.compute_view(view, raw)
     if version is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
@@ -93,21 +92,6 @@ class FeatureRegistry:
     def withdraw(self, application: str, view: ViewRef | None = None) -> int:
         """Forget that an application reads a version, or anything; as ``announcements.withdraw``."""
         return announcements.withdraw(self.platform, application, view)
-
-
-_registered: WeakKeyDictionary[Platform, list[Team]] = WeakKeyDictionary()
-
-
-def registered(platform: Platform, team: Team) -> None:
-    """Register a team once a process, before anything of it is written.
-
-    Raises:
-        Refused, InvalidSpec, TaskFailed: as ``FeatureRegistry.register``.
-    """
-    known = _registered.setdefault(platform, [])
-    if not any(team is each for each in known):
-        FeatureRegistry(platform).register(team)
-        known.append(team)
 
 
 def _wanted(connection: Connection, declared: Declaration) -> Plan | None:

@@ -10,6 +10,8 @@ from platform_core.contracts.engine import Engine, ViewRows
 from platform_core.specs import Source, feature_view, labels
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import narwhals as nw
     import pyarrow as pa
 
@@ -39,6 +41,14 @@ def large_order(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     import narwhals as nw
 
     return orders.with_columns(large=nw.col("amount") > 2, later=nw.col("ordered_at").dt.offset_by("2h"))
+
+
+def put_contract(path: Path, **columns: str) -> None:
+    """Write a contract of columns and their ODCS types; without any, that of the orders here."""
+    wanted = columns or {"customer": "integer", "ordered_at": "timestamp", "amount": "number", "article": "string"}
+    properties = "\n".join(f"      - {{name: {name}, logicalType: {kind}}}" for name, kind in wanted.items())
+    head = f"apiVersion: v3.1.0\nkind: DataContract\nid: {path.stem}\nversion: 1.0.0\nstatus: active\n"
+    path.write_text(f"{head}schema:\n  - name: {path.stem}\n    properties:\n{properties}\n")
 
 
 def raw_orders(*rows: tuple[int | None, float, float, float, str]) -> pa.Table:

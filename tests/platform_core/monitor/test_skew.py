@@ -33,7 +33,7 @@ from platform_core.runtime.log import Record
 from platform_core.runtime.manifest import ViewField
 from platform_core.runtime.routes import Route
 from platform_core.specs import Model, Skew, Team, feature_view
-from platform_core.testing.engine_tables import ORDERS, at, large_order, raw_orders
+from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
 from platform_core.testing.fakes.registry import InMemoryRegistry
 from platform_core.testing.fakes.serving import InMemoryServing
 from platform_core.testing.model_packages import Constant, write_package
@@ -173,6 +173,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     platform = Platform(
         Environment("t", tmp_path / "t.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path)
     )
+    put_contract(tmp_path / "orders.yaml")
     model = Model("large_orders", (history,), large_order, fit=None, skew=Skew(at_most=0.0))  # type: ignore[arg-type]
     shop = Shop(platform, Team("shop", tmp_path, (model,)), serving)
     shop.deploy(tmp_path / "package")
