@@ -19,8 +19,8 @@ from platform_core.environment import Environment
 from platform_core.features.materialize import materialize
 from platform_core.names import EVENT_TIME, online_view, raw_table
 from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Model, Source, Team
-from platform_core.testing.engine_tables import large_order
+from platform_core.specs import FeatureView, Model, Team
+from platform_core.testing.engine_tables import ORDERS, large_order, put_contract
 from resources.delta.lake import DeltaLake
 from resources.polars.engine import PolarsEngine
 from resources.redis.online_store import RedisOnlineStore
@@ -62,7 +62,7 @@ def test_an_old_window_again_goes_back_on_feasts_sqlite(feast_sqlite, feast_redi
 
 
 def test_a_correction_never_gets_into_feasts_redis(feast_sqlite, feast_redis, store: OnlineStore) -> None:
-    """A corrected row has the event time of before, which Feast's Redis skips: history says 55, it serves 5 for good."""
+    """A corrected row has the same event time, which Feast's Redis skips: history says 55, it serves 5 for good."""
     assert [feast_redis["corrected"], feast_redis["corrected, history"]] == [5.0, 55.0]
     assert [feast_sqlite["corrected"], feast_sqlite["corrected, history"]] == [55.0, 55.0]
     assert [_put(store, 5, 5.0), _put(store, 5, 55.0)] == [5.0, 55.0]
@@ -86,7 +86,8 @@ def test_feast_serves_what_is_too_old(feast_sqlite, feast_redis, store: OnlineSt
 @pytest.fixture
 def late_shop(tmp_path: Path) -> Callable[..., float | None]:
     """Materializes at an hour, after a raw row (key, event, arrival, number) has come; gives key 2 online."""
-    source = Source("rows", "")
+    put_contract(tmp_path / "rows.yaml", key="integer", happened_at="timestamp", number="number")
+    source = Source("rows", "rows.yaml")
     view = FeatureView("view", source, "key", "happened_at", _as_they_are, ttl_days=20)
     team = Team("shop", tmp_path, (Model("large", (view,), large_order, fit=lambda *_: None),))  # type: ignore[arg-type,return-value]
     bindings = {
@@ -98,7 +99,7 @@ def late_shop(tmp_path: Path) -> Callable[..., float | None]:
     platform = Platform(Environment("test", tmp_path / "e.yaml", bindings, ledger, clock.path, tmp_path))
 
     def turn(hour: float, row: tuple[int, float, float, float] = (1, 0, 0, 1.0)) -> float | None:
-        platform.lake.append(raw_table("shop", "rows"), _raw(*row))
+        platform.lake.append(raw_table("shop", ORDERS.name), _raw(*row))
         clock.set(at(hour))
         materialize(platform, team, view)
         found = platform.online_store.read([(online_view("shop", view), ["2"])])[0][0]
@@ -108,12 +109,12 @@ def late_shop(tmp_path: Path) -> Callable[..., float | None]:
 
 
 def _as_they_are(rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    return rows.select("key", "happened_at", "number")
+    return rows.select("customer", "ordered_at", "amount")
 
 
 def _raw(key: int, hour: float, arrived: float, number: float) -> pa.Table:
-    times = {"happened_at": _times(at(hour)), "_arrived_at": _times(at(arrived))}
-    return pa.table({"key": [key], **times, "number": [number]})
+    times = {"ordered_at": _times(at(hour)), "_arrived_at": _times(at(arrived))}
+    return pa.table({"customer": [key], **times, "amount": [number]})
 
 
 def _put(store: OnlineStore, hour: float, number: float, keep: Keep | None = None) -> float | None:
