@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import imports, page
+from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.load import compare as load
 from benchmarks.page import Section
@@ -21,6 +21,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
     "imports": imports.compare,
+    "contract_checks": contract_checks.compare,
     "point_in_time": point_in_time.compare,
 }
 

@@ -57,7 +57,8 @@ class Engine(Vendor):
         """Split raw text rows by the contract; columns that start with ``_`` are carried along on both sides.
 
         Raises:
-            ContractBroken: a column is missing or of another type altogether.
+            ContractBroken: a required column is missing, or an optional one beside a column that the contract does not
+            name (it may have been renamed); or one is of another type altogether.
         """
 
     @abc.abstractmethod

@@ -141,6 +141,17 @@ class RowChecksKit:
         with pytest.raises(ContractBroken, match=r"'Customer ID'.* is missing.*'customer'"):
             engine.check_rows(text_rows(customer=["1"]), contract([Column("customer_id", "Customer ID", "integer")]))
 
+    def test_1_an_optional_column_may_be_absent(self, engine: Engine) -> None:
+        """A new one must not refuse the files of yesterday; a required one, or one that may be renamed, is missed."""
+        columns = [Column("n", "N", "integer", required=True), Column("more", "More", "number")]
+        checked = engine.check_rows(text_rows(N=["1"]), contract(columns, rule("more", "minimum", 1)))
+        assert checked.good.to_pydict() == {"n": [1], "more": [None], "_line": [2]}
+        assert str(checked.good.schema.field("more").type) == "double"
+        bad = engine.check_rows(text_rows(N=["x"]), contract(columns, rule("n", "parsable"))).bad
+        assert bad["reasons"].to_pylist() == [["n.parsable"]]
+        with pytest.raises(ContractBroken, match="'N'"):
+            engine.check_rows(text_rows(More=["1"]), contract(columns))
+
     def test_1_a_retyped_column_breaks_the_contract(self, engine: Engine) -> None:
         """Where half of a required column no longer parses, and more than a few values, it is not the rows' fault."""
         held = contract([Column("n", "N", "integer", required=True)], rule("n", "parsable"))

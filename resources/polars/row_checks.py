@@ -26,9 +26,8 @@ RETYPED_ROWS = 3
 
 def check_rows(rows: pa.Table, contract: RowContract) -> Checked:
     """Split text rows: good ones typed under the contract's names, bad ones as they came with ``reasons``."""
-    frame = pl.DataFrame(rows)
-    _require_columns(frame, contract)
-    typed = frame.lazy().select(typed_columns.typed(column) for column in contract.columns).collect()
+    frame = _with_optional(pl.DataFrame(rows), contract)
+    typed = pl.DataFrame([typed_columns.typed(column, frame[column.physical_name]) for column in contract.columns])
     _refuse_retyped(frame, typed, contract)
     broken = _broken(frame, typed, contract)
     bad = broken.select(_any=pl.any_horizontal(pl.lit(value=False), *broken.columns))["_any"]
@@ -38,16 +37,19 @@ def check_rows(rows: pa.Table, contract: RowContract) -> Checked:
     return Checked(typed_columns.to_arrow(good), typed_columns.to_arrow(refused))
 
 
-def _require_columns(frame: pl.DataFrame, contract: RowContract) -> None:
-    missing = [c.physical_name for c in contract.columns if c.physical_name not in frame.columns]
-    if missing:
-        held = {c.physical_name for c in contract.columns}
-        others = [name for name in frame.columns if name not in held and not name.startswith("_")]
+def _with_optional(frame: pl.DataFrame, contract: RowContract) -> pl.DataFrame:
+    """Add optional columns that did not come as nulls, unless something came that may be one of them, renamed."""
+    missing = [column for column in contract.columns if column.physical_name not in frame.columns]
+    held = {column.physical_name for column in contract.columns}
+    others = [name for name in frame.columns if name not in held and not name.startswith("_")]
+    if any(column.required for column in missing) or (missing and others):
+        names = ", ".join(repr(column.physical_name) for column in missing)
         raise ContractBroken(
-            f"column {', '.join(map(repr, missing))} of contract {contract.name} {contract.version} is missing; "
+            f"column {names} of contract {contract.name} {contract.version} is missing; "
             f"columns that it does not name: {', '.join(map(repr, others)) or 'none'}",
             "send the column under its name again, or release a contract version without it",
         )
+    return frame.with_columns(pl.lit(None, pl.String).alias(column.physical_name) for column in missing)
 
 
 def _refuse_retyped(frame: pl.DataFrame, typed: pl.DataFrame, contract: RowContract) -> None:

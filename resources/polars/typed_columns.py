@@ -13,13 +13,23 @@ if TYPE_CHECKING:
 
 LARGEST_WHOLE = 2**53
 """Above it a float64 no longer tells neighbouring whole numbers apart."""
+PLAIN_INSTANT = "%Y-%m-%dT%H:%M:%S"
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
-def typed(column: Column) -> pl.Expr:
-    """Read a text column of the file as a column of the contract."""
-    text = pl.col(column.physical_name).cast(pl.String)
-    return _parsed(text, column).alias(column.name)
+def typed(column: Column, text: pl.Series) -> pl.Series:
+    """Read a text column of the file as a column of the contract.
+
+    Nearly all values are written the plain way, so that is tried first; what it does not read is read with care.
+    """
+    text = text.cast(pl.String)
+    if column.type == "string":
+        return text.alias(column.name)
+    values = _run(text, _plainly(pl.col("text"), column))
+    missed = (values.is_null() & text.is_not_null()).arg_true()
+    if len(missed):
+        values = values.scatter(missed, _run(text.gather(missed), _carefully(pl.col("text").str.strip_chars(), column)))
+    return values.alias(column.name)
 
 
 def described(column: Column) -> str:
@@ -27,21 +37,33 @@ def described(column: Column) -> str:
     return f"{column.type} ({column.format})" if column.format else column.type
 
 
-def _parsed(text: pl.Expr, column: Column) -> pl.Expr:
-    if column.type == "string":
-        return text
-    bare = text.str.strip_chars()
+def _run(text: pl.Series, read: pl.Expr) -> pl.Series:
+    return text.alias("text").to_frame().select(values=read)["values"]
+
+
+def _plainly(text: pl.Expr, column: Column) -> pl.Expr:
+    """Read values that are written as a program writes them; others are null, and so may be some of those."""
     if column.type == "integer":
-        return _whole(bare)
+        return text.cast(pl.Int64, strict=False)
+    if column.type == "timestamp" and column.format is None:
+        solid = text.str.replace(" ", "?", literal=True)  # strptime would take a blank for a nought
+        instant = solid.str.strptime(pl.Datetime("us"), PLAIN_INSTANT, strict=False, cache=False)
+        return instant.dt.replace_time_zone("UTC")
+    return _carefully(text, column)
+
+
+def _carefully(text: pl.Expr, column: Column) -> pl.Expr:
+    if column.type == "integer":
+        return _whole(text)
     if column.type == "number":
-        number = bare.cast(pl.Float64, strict=False)
+        number = text.cast(pl.Float64, strict=False)
         return pl.when(number.is_finite()).then(number)
     if column.type == "boolean":
-        lower = bare.str.to_lowercase()
+        lower = text.str.to_lowercase()
         return pl.when(lower.is_in(TRUE)).then(statement=True).when(lower.is_in(FALSE)).then(statement=False)
     if column.type == "date":
-        return bare.str.strptime(pl.Date, column.format or "%Y-%m-%d", strict=False)
-    return _instant(bare, column.format)
+        return text.str.strptime(pl.Date, column.format or "%Y-%m-%d", strict=False)
+    return _instant(text, column.format)
 
 
 def _whole(text: pl.Expr) -> pl.Expr:

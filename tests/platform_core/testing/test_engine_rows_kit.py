@@ -88,6 +88,15 @@ class FillsMissingColumns(PolarsEngine):
         return super().check_rows(rows, contract)
 
 
+class MissesEveryColumn(PolarsEngine):
+    """An optional column that did not come is missed too."""
+
+    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
+        if not {column.physical_name for column in contract.columns} <= set(rows.column_names):
+            raise ContractBroken("a column is missing", "send it")
+        return super().check_rows(rows, contract)
+
+
 class BlamesTheRows(PolarsEngine):
     """A retyped column makes every row a bad one."""
 
@@ -116,6 +125,7 @@ class WantsRows(PolarsEngine):
         (Rounds, "test_1_what_does_not_parse_is_not_guessed"),
         (LooksPastMalformed, "test_1_a_malformed_row_is_bad_for_that_reason"),
         (FillsMissingColumns, "test_1_a_missing_column_breaks_the_contract"),
+        (MissesEveryColumn, "test_1_an_optional_column_may_be_absent"),
         (BlamesTheRows, "test_1_a_retyped_column_breaks_the_contract"),
         (WantsRows, "test_1_no_rows_are_no_trouble"),
     ],

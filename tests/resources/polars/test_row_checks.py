@@ -46,6 +46,24 @@ def test_instants_with_and_without_a_zone(engine: PolarsEngine, text: str, form:
     assert [at.isoformat() for at in good["at"].to_pylist()] == [iso]
 
 
+def test_a_blank_is_no_nought(engine: PolarsEngine) -> None:
+    """What is read fast is what is read with care: strptime alone would take these for instants."""
+    texts = ["2020-01-02T 3:04:05", "2020-01- 2T03:04:05", "2020- 1-02 03:04:05"]
+    checked = engine.check_rows(
+        text_rows(at=texts), contract([Column("at", "at", "timestamp")], rule("at", "parsable"))
+    )
+    assert checked.bad["at"].to_pylist() == texts
+
+
+def test_odd_spellings_stand_among_plain_ones(engine: PolarsEngine) -> None:
+    """A few values that need care change nothing of the others, nor their order."""
+    columns = [Column("n", "n", "integer"), Column("at", "at", "timestamp")]
+    rows = text_rows(n=["1", " 2 ", "3.0", None, "5"], at=["2020-01-01T00:00:00", None, *["2020-01-01 00:00:00.5"] * 3])
+    good = engine.check_rows(rows, contract(columns)).good
+    assert good["n"].to_pylist() == [1, 2, 3, None, 5]
+    assert [at and at.microsecond for at in good["at"].to_pylist()] == [0, None, 500_000, 500_000, 500_000]
+
+
 def test_many_rows_are_split_fast(engine: PolarsEngine) -> None:
     """300,000 rows under eight rules take less than a second of processor time, on a quiet machine a third."""
     columns = [Column(name, name, "integer", required=True) for name in "ab"] + [Column("t", "t", "string")]
