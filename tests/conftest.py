@@ -120,6 +120,14 @@ class RedisServer:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """Let it hang: it keeps its connections and answers nobody."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        self.process.send_signal(signal.SIGCONT)
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:

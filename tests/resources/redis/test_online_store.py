@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import random
+import subprocess
+import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 
-from platform_core.testing.online_store import OnlineStoreKit
+from platform_core.contracts.online_packing import pack
+from platform_core.contracts.online_store import Keep, OnlineRow
+from platform_core.errors import ContractBroken, StoreUnavailable
+from platform_core.testing.online_store import OnlineStoreKit, events, view_rows
 from resources.redis.online_store import RedisOnlineStore
+
+WRITER = """
+import random, sys
+from platform_core.testing.online_store import view_rows
+from resources.redis.online_store import RedisOnlineStore
+url, prefix, seed = sys.argv[1:]
+store = RedisOnlineStore(url=url, prefix=prefix)
+every = [(key, time) for key in range(50) for time in range(40)]
+random.Random(int(seed)).shuffle(every)
+for at in range(0, len(every), 20):
+    part = every[at : at + 20]
+    keys, times = [key for key, _ in part], [time for _, time in part]
+    store.write("v", "customer_id", view_rows(keys, times, spend=[float(time) for time in times]))
+"""
 
 
 @pytest.fixture
 def prefix() -> str:
-    """Name a part of the server that no other test has."""
+    """Name a part of the server that no other test has, with signs that mean something to Redis' patterns."""
     return f"test-{uuid.uuid4().hex}[*]:"
 
 
@@ -35,5 +60,167 @@ def opened_anew(redis_server: Any, prefix: str) -> Iterator[RedisOnlineStore]:
     store.close()
 
 
+@pytest.fixture
+def raw(redis_server: Any) -> Iterator[redis.Redis]:
+    """Look at the server itself."""
+    client = redis.Redis.from_url(redis_server.url)
+    yield client
+    client.close()
+
+
 class TestRedisOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
+
+
+def test_a_row_is_one_value_in_the_shared_encoding(store: RedisOnlineStore, raw: redis.Redis) -> None:
+    """What lies on the server is what every other reader of the encoding expects, under a name it can build."""
+    store.write("team.v.v1", "customer_id", view_rows([7], [-5], spend=[1.5], country=["Ærø"]))
+    assert raw.get(f"{store.prefix}team.v.v1:7") == pack(OnlineRow(-5, (1.5, "Ærø")))
+
+
+def test_writers_that_shuffle_the_same_events_leave_the_newest(store: RedisOnlineStore) -> None:
+    """Two processes write two thousand events of fifty keys in different orders; every key ends with its newest."""
+    command = [sys.executable, "-c", WRITER, store.url, store.prefix]
+    writers = [subprocess.Popen([*command, str(seed)]) for seed in (1, 2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    keys = [str(key) for key in range(50)]
+    assert store.read([("v", keys)]) == [[OnlineRow(39, (39.0,))] * 50]
+
+
+def test_times_before_1970_and_far_ahead_are_in_order(store: RedisOnlineStore) -> None:
+    """Whatever two event times are written in whatever order, the later one stays."""
+    times = [-(2**62), -(2**32) - 1, -(2**32), -1, 0, 1, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**62]
+    pairs = [(first, second) for first in times for second in times]
+    keys = list(range(len(pairs)))
+    for side in (0, 1):
+        store.write("v", "customer_id", view_rows(keys, [pair[side] for pair in pairs], side=[side] * len(pairs)))
+    rows = store.read([("v", [str(key) for key in keys])])[0]
+    wanted = [OnlineRow(max(pair), (int(pair[1] >= pair[0]),)) for pair in pairs]
+    assert rows == wanted
+
+
+def test_a_server_that_forgot_the_script_is_given_it_again(store: RedisOnlineStore, raw: redis.Redis) -> None:
+    """After SCRIPT FLUSH a write of many batches works, and counts its keys once."""
+    many = list(range(2000))
+    rows = view_rows(many, [1] * 2000, spend=[1.0] * 2000)
+    assert store.write("v", "customer_id", rows) == 2000
+    raw.script_flush()
+    assert store.write("v", "customer_id", rows) == 2000
+    assert events(store, "v", ["0", "1999"]) == {"0": 1, "1999": 1}
+
+
+def test_expiry_is_counted_from_the_event_on_the_platforms_clock(store: RedisOnlineStore, raw: redis.Redis) -> None:
+    """Data of 2011 replayed today lives as long as it would have then; writing a row again changes nothing."""
+    then = datetime(2011, 3, 1, tzinfo=UTC)
+    event_us = int((then - timedelta(hours=1)).timestamp()) * 1_000_000
+    for _ in range(2):
+        store.write("v", "customer_id", view_rows([1], [event_us], spend=[1.0]), Keep(0.5, then))
+        assert raw.pttl(f"{store.prefix}v:1") == pytest.approx(11 * 3_600_000, abs=2000)
+    later = Keep(0.5, then + timedelta(hours=10))
+    store.write("v", "customer_id", view_rows([1], [event_us], spend=[1.0]), later)
+    assert raw.pttl(f"{store.prefix}v:1") == pytest.approx(3_600_000, abs=2000)
+    store.write("v", "customer_id", view_rows([1], [event_us], spend=[1.0]))
+    assert raw.pttl(f"{store.prefix}v:1") == -1
+
+
+def test_drop_takes_every_key_of_a_view(store: RedisOnlineStore, raw: redis.Redis) -> None:
+    """Thousands of keys go, and a view whose name begins the same stays."""
+    many = list(range(5000))
+    store.write("v", "customer_id", view_rows(many, [1] * 5000, spend=[1.0] * 5000))
+    store.write("v2", "customer_id", view_rows([1], [1], spend=[1.0]))
+    store.drop("v")
+    left = [key for key in raw.scan_iter(count=5000) if key.startswith(store.prefix.encode())]
+    assert left == [f"{store.prefix}v2:1".encode()]
+
+
+def test_a_forked_process_has_connections_of_its_own(store: RedisOnlineStore) -> None:
+    """Parent and child read at the same time through one store and never get each other's answers."""
+    store.write("v", "customer_id", view_rows([1, 2], [1, 2], spend=[1.0, 2.0]))
+    assert events(store, "v", ["1"]) == {"1": 1}
+    child = multiprocessing.get_context("fork").Process(target=_reads_right, args=(store, "2", 2))
+    child.start()
+    _reads_right(store, "1", 1)
+    child.join(30)
+    assert child.exitcode == 0
+
+
+def test_one_instance_serves_many_threads(store: RedisOnlineStore) -> None:
+    """Threads that read and write through one store get their own answers."""
+    store.write("v", "customer_id", view_rows(list(range(8)), list(range(8)), spend=[1.0] * 8))
+    failed: list[BaseException] = []
+
+    def work(key: int) -> None:
+        try:
+            for time_us in range(100):
+                assert store.write(f"of-{key}", "customer_id", view_rows([key], [time_us], spend=[1.0])) == 1
+                _reads_right(store, str(key), key, times=2)
+        except BaseException as error:  # noqa: BLE001 - shown by the assertion below
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(key,)) for key in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_a_server_that_was_killed_is_used_again(own_redis_server: Any) -> None:
+    """While it is away callers are told what to do; when it is back, reading and writing work without a new store."""
+    store = RedisOnlineStore(url=own_redis_server.url)
+    rows = view_rows([1], [1], spend=[1.0])
+    assert store.write("v", "customer_id", rows) == 1
+    own_redis_server.kill()
+    for attempt in (lambda: store.read([("v", ["1"])]), lambda: store.write("v", "customer_id", rows)):
+        with pytest.raises(StoreUnavailable) as caught:
+            attempt()
+        assert str(own_redis_server.port) in caught.value.problem
+        assert "runs and is reached" in caught.value.fix
+    own_redis_server.start()
+    assert events(store, "v", ["1"]) == {"1": None}
+    assert store.write("v", "customer_id", rows) == 1
+    assert events(store, "v", ["1"]) == {"1": 1}
+    store.close()
+
+
+def test_a_server_that_hangs_is_waited_for_so_long(own_redis_server: Any) -> None:
+    """A stopped server costs the time-out and no more; its late answer is nobody else's."""
+    store = RedisOnlineStore(url=own_redis_server.url, timeout_seconds=0.2)
+    store.write("v", "customer_id", view_rows([1, 2], [1, 2], spend=[1.0, 2.0]))
+    own_redis_server.stop()
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        store.read([("v", ["1"])])
+    assert 0.15 < time.monotonic() - begun < 2
+    own_redis_server.go_on()
+    assert events(store, "v", ["2"]) == {"2": 2}
+    store.close()
+
+
+def test_a_password_is_needed_and_kept_to_itself(own_redis_server: Any) -> None:
+    """The right one opens the store; a wrong one is an error that does not repeat it."""
+    own_redis_server.kill()
+    own_redis_server.start("--requirepass", "open-sesame")
+    url = own_redis_server.url.replace("://", "://default:{}@").replace("/0", "/3")
+    store = RedisOnlineStore(url=url.format("open-sesame"))
+    assert store.write("v", "customer_id", view_rows([1], [1], spend=[1.0])) == 1
+    store.close()
+    with pytest.raises(StoreUnavailable) as caught:
+        RedisOnlineStore(url=url.format("mellon")).read([("v", ["1"])])
+    assert "mellon" not in str(caught.value)
+
+
+def test_what_another_program_wrote_is_named(store: RedisOnlineStore, raw: redis.Redis) -> None:
+    """Bytes that are no row are a broken contract, and a fix comes with it."""
+    raw.set(f"{store.prefix}v:1", b"hello")
+    with pytest.raises(ContractBroken, match="refill"):
+        store.read([("v", ["1"])])
+
+
+def _reads_right(store: RedisOnlineStore, key: str, event: int, times: int = 500) -> None:
+    for _ in range(times):
+        row = store.read([("v", [key])])[0][0]
+        assert row is not None
+        assert row.event_time_us == event
+        if random.random() < 0.01:
+            time.sleep(0)
