@@ -1,0 +1,98 @@
+package dev.loopline.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Answers are read by type; what cannot be read says why. */
+class AnswersTest {
+    private static OnlineFeatures everyType() {
+        return Vectors.of("online.json").stream()
+                .filter(vector -> vector.name().startsWith("every type"))
+                .map(vector -> new OnlineFeatures(vector.response()))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /** Each type has its accessor, and whole numbers beyond 2^53 keep their last digit. */
+    @Test
+    void valuesComeTyped() {
+        OnlineFeatures answer = everyType();
+        assertEquals(7, answer.rows());
+        assertEquals(12.5, answer.getDouble("history:spend", 0));
+        assertEquals(3L, answer.getLong("history:orders", 0));
+        assertEquals("rød vase", answer.getText("history:article", 0));
+        assertEquals(true, answer.getBoolean("history:member", 0));
+        assertEquals(9007199254740993L, answer.getLong("history:orders", 4));
+        assertEquals(-0.0, answer.getDouble("history:spend", 5));
+        assertEquals(List.of("history:spend", "history:orders", "history:article", "history:member"), answer.features());
+    }
+
+    /** A stale row has no values, but still its event time. */
+    @Test
+    void statesComeTyped() {
+        OnlineFeatures answer = everyType();
+        assertEquals(Instant.parse("2026-03-01T12:00:00Z"), answer.at());
+        assertEquals(Status.PRESENT, answer.status("history", 0));
+        assertEquals(Status.STALE, answer.status("history", 1));
+        assertNull(answer.getDouble("history:spend", 1));
+        assertEquals(Instant.parse("2026-02-22T11:59:59.999999Z"), answer.eventTime("history", 1));
+    }
+
+    /** Asked for another type, or for what is not there, the error names it and says what to do. */
+    @Test
+    void mistakesAreNamed() {
+        OnlineFeatures answer = everyType();
+        LooplineException fraction =
+                assertThrows(LooplineException.class, () -> answer.getLong("history:spend", 0));
+        assertEquals("history:spend is 12.5, no whole number", fraction.problem());
+        assertEquals("read it as a double", fraction.fix());
+        LooplineException text = assertThrows(LooplineException.class, () -> answer.getDouble("history:article", 0));
+        assertTrue(text.problem().contains("rød vase"));
+        LooplineException unknown = assertThrows(LooplineException.class, () -> answer.getText("history:colour", 0));
+        assertTrue(unknown.fix().contains("history:member"));
+    }
+
+    /** Rows of a training set are read by type as well. */
+    @Test
+    void trainingRowsComeTyped() {
+        String line = "{\"customer_id\":7,\"event_time\":\"2026-03-01T12:00:00.000000Z\",\"history:spend\":null,\"label\":1.0}";
+        TrainingSet set = new TrainingSet((line + "\n").getBytes(StandardCharsets.UTF_8), "large-1");
+        TrainingSet.Row row = set.rows().get(0);
+        assertEquals(7L, row.getLong("customer_id"));
+        assertEquals(Instant.parse("2026-03-01T12:00:00Z"), row.getInstant("event_time"));
+        assertNull(row.getDouble("history:spend"));
+        assertEquals(1.0, row.getDouble("label"));
+        assertEquals("large-1", set.trainingSetId().orElseThrow());
+    }
+
+    /** Spaces, escapes and nesting are read; they are written in the one form. */
+    @Test
+    void jsonIsReadInAnyForm() {
+        byte[] loose = " { \"a\" : [ 1 , -2.50e+3, true , null ] , \"\\u00e9\\/\" : { } } ".getBytes(StandardCharsets.UTF_8);
+        assertEquals("{\"a\":[1,-2.50e+3,true,null],\"é/\":{}}", new String(JsonWriter.write(JsonReader.read(loose)), StandardCharsets.UTF_8));
+    }
+
+    /** What is no JSON is told, never half read. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "{", "[1,", "\"a", "{\"a\" 1}", "[1] 2", "nul", "oops", "{\"a\":}"})
+    void brokenJsonIsRefused(String text) {
+        byte[] json = text.getBytes(StandardCharsets.UTF_8);
+        assertTrue(assertThrows(LooplineException.class, () -> JsonReader.read(json)).problem().contains("no JSON"));
+    }
+
+    /** What JSON cannot hold is refused when it is sent. */
+    @Test
+    void strangeValuesAreNotSent() {
+        TrainingRequest request = TrainingRequest.features("history").column("x", List.of(new Object())).build();
+        assertTrue(assertThrows(LooplineException.class, () -> request.body("shop")).fix().contains("Long"));
+    }
+}
