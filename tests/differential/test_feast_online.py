@@ -86,9 +86,8 @@ def test_feast_serves_what_is_too_old(feast_sqlite, feast_redis, store: OnlineSt
 @pytest.fixture
 def late_shop(tmp_path: Path) -> Callable[..., float | None]:
     """Materializes at an hour, after a raw row (key, event, arrival, number) has come; gives key 2 online."""
-    put_contract(tmp_path / "rows.yaml", key="integer", happened_at="timestamp", number="number")
-    source = Source("rows", "rows.yaml")
-    view = FeatureView("view", source, "key", "happened_at", _as_they_are, ttl_days=20)
+    put_contract(tmp_path / "orders.yaml")
+    view = FeatureView("view", ORDERS, "customer", "ordered_at", _as_they_are, ttl_days=20)
     team = Team("shop", tmp_path, (Model("large", (view,), large_order, fit=lambda *_: None),))  # type: ignore[arg-type,return-value]
     bindings = {
         "lake": DeltaLake(root=str(tmp_path / "lake")),
