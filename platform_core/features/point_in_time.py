@@ -1,10 +1,10 @@
-"""The point-in-time join, but for its one hard step: which row of a view counts for each label is the engine's to say."""
+"""The join point in time, but for its one hard step: which row of a view counts is the engine's to say."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_core.contracts.engine import ViewRows
 from platform_core.errors import ContractBroken, InvalidSpec
@@ -12,17 +12,21 @@ from platform_core.features.changes import feature_names
 from platform_core.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from platform_core.specs.features import FeatureView
 
-Places = Callable[["pa.Table", Sequence["ViewRows"]], Iterable["pa.Array"]]
-"""For each view and each label's row the place of the view's row that counts: of those whose event and creation are
-not after the label's event time the one with the newest event, of these the one created last; null where there is
-none, and for null keys and times."""
+Matches = tuple["NDArray[np.integer[Any]]", "NDArray[np.integer[Any]]"]
+"""Places of labels' rows that found something, and for each the place of the view's row that counts."""
+Matching = Callable[["pa.Table", Sequence["ViewRows"]], Iterable[Matches]]
+"""An engine's part: for each view, in their order, its matches. Of the rows with the label's key whose event and
+creation are not after the label's event time the one with the newest event counts, of several the one created last;
+a null key or time matches nothing. Times come in UTC µs."""
 
 
-def point_in_time(labels: pa.Table, views: Sequence[ViewRows], places: Places) -> pa.Table:
+def point_in_time(labels: pa.Table, views: Sequence[ViewRows], matching: Matching) -> pa.Table:
     """Join each label's row with the newest features that both happened and were known by its event time.
 
     An engine sees keys and times only. The features are taken by place, so their types stay and they are the same
@@ -40,11 +44,22 @@ def point_in_time(labels: pa.Table, views: Sequence[ViewRows], places: Places) -
     for each in utc:
         _check(labels, each)
     _refuse_twice(labels, utc)
-    for each, place in zip(utc, places(labels, utc), strict=True):
-        fresh = _unless_too_old(each, place, labels[EVENT_TIME])
+    for each, matches in zip(utc, matching(labels, utc), strict=True):
+        place = _unless_too_old(each, _spread(matches, len(labels)), labels[EVENT_TIME])
         for name in feature_names(each.rows, each.view.entity):
-            labels = labels.append_column(each.rows.schema.field(name), _taken(each.rows[name], fresh))
+            labels = labels.append_column(each.rows.schema.field(name), _taken(each.rows[name], place))
     return labels.combine_chunks()
+
+
+def _spread(matches: Matches, size: int) -> pa.Array:
+    """Give every label a place; null where it found nothing."""
+    import numpy as np
+    import pyarrow as pa
+
+    asking, found = matches
+    place, nothing = np.zeros(size, np.int64), np.ones(size, np.bool_)
+    place[asking], nothing[asking] = found, False
+    return pa.array(place, mask=nothing)
 
 
 def _unless_too_old(each: ViewRows, place: pa.Array, asked: pa.ChunkedArray) -> pa.Array:

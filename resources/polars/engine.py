@@ -41,6 +41,6 @@ class PolarsEngine(Engine):
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one sorted as-of join."""
         from platform_core.features.point_in_time import point_in_time
-        from resources.polars.point_in_time import places
+        from resources.polars.point_in_time import matching
 
-        return point_in_time(labels, views, places)
+        return point_in_time(labels, views, matching)

@@ -13,33 +13,28 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_core.contracts.engine import ViewRows
-    from platform_core.specs.features import FeatureView
+    from platform_core.features.point_in_time import Matches
 
 _LABEL, _PLACE, _KNOWN = "_label", "_place", "_known"
 
 
-def places(labels: pa.Table, views: Sequence[ViewRows]) -> Iterator[pa.Array]:
-    """Find, view by view, the place of the row that counts for each label (null: none)."""
-    entities = list(dict.fromkeys(each.view.entity for each in views))
+def matching(labels: pa.Table, views: Sequence[ViewRows]) -> Iterator[Matches]:
+    """Sort the labels once, then join view by view."""
+    entities = dict.fromkeys(each.view.entity for each in views)
     asks = pl.DataFrame(pl.from_arrow(labels.select([*entities, EVENT_TIME]))).with_row_index(_LABEL)
     asks = asks.drop_nulls(EVENT_TIME).sort(EVENT_TIME)
     for each in views:
-        yield _places(asks, len(labels), each.view, each.rows)
+        yield _matches(asks, each.rows, each.view.entity)
 
 
-def _places(asks: pl.DataFrame, size: int, view: FeatureView, rows: pa.Table) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-
-    known = _knowledge(pl.DataFrame(pl.from_arrow(rows.select([view.entity, EVENT_TIME, CREATED_AT]))), view.entity)
-    found = asks.select(_LABEL, view.entity, EVENT_TIME).join_asof(
-        known, left_on=EVENT_TIME, right_on=_KNOWN, by=view.entity, strategy="backward", check_sortedness=False
+def _matches(asks: pl.DataFrame, rows: pa.Table, entity: str) -> Matches:
+    known = _knowledge(pl.DataFrame(pl.from_arrow(rows.select([entity, EVENT_TIME, CREATED_AT]))), entity)
+    found = (
+        asks.select(_LABEL, entity, EVENT_TIME)
+        .join_asof(known, left_on=EVENT_TIME, right_on=_KNOWN, by=entity, check_sortedness=False)
+        .drop_nulls(_PLACE)
     )
-    found = found.drop_nulls(_PLACE)
-    place, none = np.zeros(size, np.int64), np.ones(size, bool)
-    place[found[_LABEL].to_numpy()] = found[_PLACE].to_numpy()
-    none[found[_LABEL].to_numpy()] = False
-    return pa.array(place, mask=none)
+    return found[_LABEL].to_numpy(), found[_PLACE].to_numpy()
 
 
 def _knowledge(rows: pl.DataFrame, entity: str) -> pl.DataFrame:
@@ -48,13 +43,23 @@ def _knowledge(rows: pl.DataFrame, entity: str) -> pl.DataFrame:
     A row can be used from ``max(event, created)`` on. Walking an entity's rows in that order, one whose event is
     older than an event already seen will never be the newest; and of equal events the later created comes later.
     """
-    return (
-        rows.lazy()
-        .with_row_index(_PLACE)
+    known = (
+        rows.with_row_index(_PLACE)
         .drop_nulls([entity, EVENT_TIME, CREATED_AT])
         .with_columns(pl.max_horizontal(EVENT_TIME, CREATED_AT).alias(_KNOWN))
         .sort(_KNOWN, EVENT_TIME, CREATED_AT)
-        .filter(pl.col(EVENT_TIME) >= pl.col(EVENT_TIME).cum_max().over(entity))
-        .select(entity, _KNOWN, _PLACE)
-        .collect(engine="in-memory")
     )
+    outdated = _outdated(known, entity)
+    return known.filter(~pl.col(_PLACE).is_in(outdated.implode())).select(entity, _KNOWN, _PLACE)
+
+
+def _outdated(known: pl.DataFrame, entity: str) -> pl.Series:
+    """Find the places of rows whose entity had a newer event before.
+
+    Few rows are older than any event before them, and a running maximum for each of many entities is dear: so it is
+    taken only of entities that have such a row.
+    """
+    event = pl.col(EVENT_TIME)
+    late = known.filter(event < event.cum_max())[entity].unique()
+    doubtful = known.filter(pl.col(entity).is_in(late.implode()))
+    return doubtful.filter(event < event.cum_max().over(entity))[_PLACE]
