@@ -1,0 +1,138 @@
+"""What decides a view's values is its meaning; how it is written is not."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from platform_core.errors import BadRequest
+from platform_core.features.meaning import Meaning, differences, meaning_of
+from platform_core.features.view_ref import ViewRef
+from platform_core.names import online_view, view_table
+from platform_core.testing.registered_team import FIRST, SECOND
+
+PLAIN = """
+import narwhals as nw
+RATE = 1.2
+
+def gross(amount):
+    return amount * RATE
+
+def turnover(orders):
+    return orders.select("customer", "ordered_at", gross=gross(nw.col("amount")))
+"""
+NUMBERS = count()
+"""A module's name is used once: definitions are remembered by it."""
+Means = Callable[[str], Meaning]
+
+
+@pytest.fixture(params=["sqlite"])
+def url(tmp_path: Path) -> str:
+    """Leave PostgreSQL out: nothing is stored here."""
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+def means(registered_team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Means:
+    """Give a function that says what a view means whose module is this text."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def meaning(text: str, function: str = "turnover") -> Meaning:
+        name = f"written_{next(NUMBERS)}"
+        tmp_path.joinpath(f"{name}.py").write_text(text)
+        view = replace(FIRST, compute=getattr(importlib.import_module(name), function))
+        return meaning_of(registered_team.platform, registered_team.team(view), view)
+
+    yield meaning
+    for name in [name for name in sys.modules if name.startswith("written_")]:
+        sys.modules.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("def turnover(orders):\n", 'def turnover(orders):\n    """Say it."""\n    # and why\n\n'),
+        ("def gross(amount):\n", 'def gross(amount):\n    "Say it."\n'),
+        ('select("customer", "ordered_at", ', "select(\n        'customer',  # who\n        'ordered_at',\n        "),
+        ("def turnover", "def same(function):\n    return function\n\n@same\ndef turnover"),
+        ("import narwhals as nw\n", "import narwhals as nw\nUNUSED = 7\n"),
+    ],
+    ids=["comments", "a helper's docstring", "layout", "decorators", "what it does not name"],
+)
+def test_how_it_is_written_is_no_meaning(means, old, new):
+    """Comments, docstrings, layout, decorators and neighbours may change."""
+    assert old in PLAIN
+    assert means(PLAIN.replace(old, new)).hash == means(PLAIN).hash
+
+
+def test_what_a_function_is_called_is_no_meaning(means):
+    """An old version may be kept under another name, in another module."""
+    assert means(PLAIN.replace("turnover", "turnover_1"), "turnover_1").hash == means(PLAIN).hash
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("1.2", "1.25", "its code changed (RATE)"),
+        ("amount * RATE", "amount + RATE", "its code changed (gross)"),
+        ('gross(nw.col("amount"))', 'gross(nw.col("amount") - 1)', "its code changed (its function)"),
+        ("gross=gross", "net=gross", "feature 'gross' is gone, feature 'net' is new, its code changed (its function)"),
+    ],
+)
+def test_code_that_decides_values_is_named(means, old, new, said):
+    """A constant or a helper counts as the function itself does."""
+    before, after = means(PLAIN), means(PLAIN.replace(old, new))
+    assert ", ".join(differences(before, after)) == said
+    assert before.hash != after.hash
+
+
+def test_the_order_of_features_is_meant(means):
+    """Values are stored online in this order."""
+    both = PLAIN.replace('ordered_at", gross=gross(nw.col("amount")))', 'ordered_at", gross="amount", other="article")')
+    before, after = (
+        means(both),
+        means(both.replace('gross="amount", other="article"', 'other="article", gross="amount"')),
+    )
+    assert differences(before, after) == ["its features come in another order", "its code changed (its function)"]
+
+
+def test_code_kept_by_another_python_is_read_anew(means):
+    """Releases write the same code in different ways: quotes within f-strings, parentheses."""
+    now = means(PLAIN)
+    then = replace(now, code=tuple(text.replace("amount * RATE", "(amount) * (RATE)") for text in now.code))
+    assert then.hash != now.hash
+    assert differences(then, now) == []
+
+
+def test_a_function_without_source_is_known_by_its_code(means):
+    """Made at run time, it is still told from another one."""
+    text = PLAIN + '\nexec(\'def made(orders):\\n    return orders.select("customer", "ordered_at", x="amount")\')\n'
+    one, two = (
+        means(text, "made"),
+        means(
+            text.replace('x="amount"', 'x=1 * nw.col("amount")').replace(
+                "def made(orders):\\n", "def made(orders):\\n    import narwhals as nw\\n"
+            ),
+            "made",
+        ),
+    )
+    assert differences(one, means(text, "made")) == []
+    assert "its code changed (its function)" in differences(one, two)
+
+
+def test_names_of_versions():
+    """As people write them, as tables and as the online store does; what is no view's name is none."""
+    ref = ViewRef.parse("shop/spending@2")
+    assert ref == ("shop", "spending", 2)
+    assert str(ref) == "shop/spending@2"
+    assert ViewRef.of_table(view_table("shop", SECOND)) == ViewRef.of_online(online_view("shop", SECOND)) == ref
+    assert ViewRef.of_table("shop/raw/orders") is None
+    for wrong in ("spending@2", "shop/spending", "shop/spending@0", "shop/spending@x", "shop/spending@12345678901"):
+        with pytest.raises(BadRequest, match="names no version of a view"):
+            ViewRef.parse(wrong)
