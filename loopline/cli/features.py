@@ -18,6 +18,7 @@ features = LazyGroup(
     "features",
     {
         "refill": ("loopline.cli.features:refill", "Write a view's newest rows online again, for a store that is new."),
+        "export-feast": ("loopline.cli.features_feast:export_feast", "Write a team's views as a Feast repository."),
     },
     "Feature views.",
 )
