@@ -1,0 +1,1 @@
+"""Online reads and writes, beside the same server asked by hand."""
