@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.names import CREATED_AT, DATE, EVENT_TIME
+from platform_core.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ class News:
 
 def feature_names(rows: pa.Table, entity: str) -> list[str]:
     """Return the feature columns of a view's rows, in order."""
-    return [name for name in rows.column_names if name not in (entity, EVENT_TIME, CREATED_AT, DATE)]
+    return [name for name in rows.column_names if name not in (entity, EVENT_TIME, CREATED_AT, BEGUN_AT, DATE)]
 
 
 def news(computed: pa.Table, held: pa.Table, entity: str) -> News:

@@ -37,14 +37,19 @@ def refuse_lookahead(engine: Engine, view: FeatureView, raw: pa.Table, computed:
             raise _looks_ahead(view, found.slice(0, 1), others, middle)
 
 
-def _looks_ahead(view: FeatureView, row: pa.Table, others: pa.Table, middle: pa.Scalar) -> ContractBroken:
+def said_of_a_row(view: FeatureView, row: pa.Table, others: pa.Table) -> str:
+    """Name the first feature in which a row is another than the row of the same key among ``others``."""
     one = row.to_pylist()[0]
     key = {name: one[name] for name in (view.entity, EVENT_TIME)}
     other = next((other for other in others.to_pylist() if key.items() <= other.items()), None)
     features = [name for name in feature_names(row, view.entity) if other and one[name] != other[name]]
     which = f"feature {features[0]!r}" if features else "the row"
+    return f"{which} of {one[view.entity]!r} at {one[EVENT_TIME]} is another"
+
+
+def _looks_ahead(view: FeatureView, row: pa.Table, others: pa.Table, middle: pa.Scalar) -> ContractBroken:
     return ContractBroken(
-        f"feature view {view.name!r} looks ahead: {which} of {one[view.entity]!r} at {one[EVENT_TIME]} is another "
+        f"feature view {view.name!r} looks ahead: {said_of_a_row(view, row, others)} "
         f"when rows after {middle.as_py()} are left out",
         f"let a row rest on rows up to its own {view.time!r} only, for example by cum_sum().over(..., order_by=...)",
     )

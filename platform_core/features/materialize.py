@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec
+from platform_core.errors import InvalidSpec, NotFound
 from platform_core.features.changes import News, feature_names, last_of_each, news
+from platform_core.features.keeping import Keeping
 from platform_core.features.lookahead import refuse_lookahead
+from platform_core.features.reach import Reach, Tables
 from platform_core.features.registration import registered
-from platform_core.names import CREATED_AT, DATE, EVENT_TIME, online_view, raw_table, view_table
+from platform_core.features.reliance import refuse_short_lookback, rests_on_its_entity
+from platform_core.features.standing import WHOLE_BELOW, Standing, standing
+from platform_core.names import CREATED_AT, EVENT_TIME, view_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +28,8 @@ if TYPE_CHECKING:
 class Materialized:
     """What a materialization added: offline rows, their entities, keys renewed online.
 
-    ``version`` is the offline table's (None: never written), ``newest`` the newest event among the added rows.
+    ``version`` is the offline table's (None: never written), ``newest`` the newest event among the added rows;
+    ``incremental`` says that only entities with new raw rows were computed.
     """
 
     view: str
@@ -32,46 +38,90 @@ class Materialized:
     online: int
     version: int | None
     newest: datetime | None
+    incremental: bool = False
 
 
-def materialize(platform: Platform, team: Team, view: FeatureView) -> Materialized:
+def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: int = WHOLE_BELOW) -> Materialized:
     """Compute a view and keep what is new: an offline row is never changed, a correction is a later row.
 
     The first run believes the raw rows' arrival times. Every later run says of its rows that they are known from
-    now on, because before now nobody could have been served them. Run again on the same raw rows it adds nothing.
+    when they were online, because before nobody could have been served them; and it computes only entities with
+    new raw rows, if a view's rows are known to rest on their entity's alone. Below ``whole_below`` raw rows all is
+    computed, and what the rows rest on is tried again. Run again on the same raw rows it adds nothing.
 
     Raises:
         Refused: the team would change or drop a view that something live reads; nothing is written.
         InvalidSpec: the view's columns are not those of its table, or the function names unknown ones.
-        ContractBroken, TaskFailed: as ``Engine.compute_view``; or the view looks ahead.
+        ContractBroken, TaskFailed: as ``Engine.compute_view``; or the view looks ahead, or back further than it says.
+        CommitConflict: another materialization of the view was faster.
     """
-    table, raw_version = view_table(team.name, view), platform.lake.version(raw_table(team.name, view.source.name))
-    version = platform.lake.version(table)
-    if raw_version is None or _done(platform, table, view) >= raw_version:
-        return Materialized(view.name, 0, 0, 0, version, None)
+    stands = standing(platform, team, view)
+    if stands.raw_version is None or stands.nothing_new:
+        return Materialized(view_name(view), 0, 0, 0, stands.version, None)
     registered(platform, team)
-    raw = platform.lake.read(raw_table(team.name, view.source.name), version=raw_version)
-    computed = platform.engine.compute_view(view, raw)
-    if version is None:
-        refuse_lookahead(platform.engine, view, raw, computed)
-        added = computed
-    else:
-        added = _known_from_now(platform, view, _news(platform, table, view, computed))
-    # Online first: if this process dies in between, the next run finds the rows missing offline and does both again.
-    online = _write_online(platform, team, view, added)
-    version = platform.lake.append(table, _dated(added), {_application(view): raw_version})
-    return _counted(view, added, online, version)
+    tables = Tables(platform, team, view)
+    reach = _touched(tables, stands, whole_below)
+    raw = tables.raw(stands.raw_version, reach.rests_on(view))
+    computed = tables.computed(raw, reach)
+    proof = _tried(tables, stands, raw, computed, whole_below) if reach.entities is None else {}
+    found = None if stands.version is None else _news(tables, reach, computed)
+    done = _kept(
+        tables, stands, computed if found is None else found, {stands.application: stands.raw_version, **proof}
+    )
+    return replace(done, incremental=reach.entities is not None)
+
+
+def backfill(platform: Platform, team: Team, view: FeatureView, since: date, until: date) -> Materialized:
+    """Compute a materialized view's rows of some days (UTC, both included) again, and keep what differs.
+
+    Raises:
+        NotFound: the view was never materialized. Others: as ``materialize``.
+    """
+    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    if stands.version is None or stands.raw_version is None:
+        raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
+    registered(platform, team)
+    reach = Reach(None, _midnight(since), _midnight(until) + timedelta(days=1))
+    looks_back = view if stands.proven_rows >= 0 else replace(view, lookback_days=None)
+    computed = tables.computed(tables.raw(stands.raw_version, reach.rests_on(looks_back)), reach)
+    return _kept(tables, stands, _news(tables, reach, computed), {})
 
 
 def refill(platform: Platform, team: Team, view: FeatureView) -> int:
     """Write the newest row of every entity online again, for a store that is new or was lost; returns the keys."""
-    held = platform.lake.read(view_table(team.name, view))
+    held = Tables(platform, team, view).held(Reach())
     newest = last_of_each(held, [view.entity, EVENT_TIME], by=CREATED_AT)
-    return _write_online(platform, team, view, newest)
+    return Keeping(platform, team, view).go_online(newest, platform.clock.now())
 
 
-def _news(platform: Platform, table: str, view: FeatureView, computed: pa.Table) -> News:
-    held = platform.lake.read(table)
+def _touched(tables: Tables, stands: Standing, whole_below: int) -> Reach:
+    """Find the entities that have new raw rows, and with a look back the time from which on their rows may differ."""
+    from pyarrow import compute
+
+    view = tables.view
+    if not stands.rests_on_its_entity or stands.proven_rows < whole_below or stands.raw_version is None:
+        return Reach()
+    try:
+        newer = tables.newer(stands.raw_version, than=stands.done)
+    except NotFound:  # so long ago that what was added since was tidied away
+        return Reach()
+    since = None if view.lookback_days is None else compute.min(newer[view.time]).as_py()
+    return Reach(compute.unique(newer[view.entity]).drop_null(), since)
+
+
+def _tried(tables: Tables, stands: Standing, raw: pa.Table, computed: pa.Table, whole_below: int) -> Mapping[str, int]:
+    """Refuse a view that looks where it may not, and find out whether its rows rest on their entity's alone."""
+    engine, view = tables.platform.engine, tables.view
+    if stands.version is None:
+        refuse_lookahead(engine, view, raw, computed)
+    if whole_below <= stands.proven_rows:
+        return {}
+    refuse_short_lookback(engine, view, raw, computed)
+    return stands.proves(len(raw), rests_on_its_entity(engine, view, raw, computed))
+
+
+def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:
+    view, held = tables.view, tables.held(reach)
     ours, theirs = (sorted(feature_names(rows, view.entity)) for rows in (computed, held))
     if ours != theirs:
         raise InvalidSpec(
@@ -81,46 +131,20 @@ def _news(platform: Platform, table: str, view: FeatureView, computed: pa.Table)
     return news(computed, held, view.entity)
 
 
-def _known_from_now(platform: Platform, view: FeatureView, found: News) -> pa.Table:
-    """Set ``created_at``: now; but what a request brings is known when it happens, unless it is a correction."""
-    import pyarrow as pa
+def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]) -> Materialized:
+    """Keep what is new; the rows of a first run come as they are computed."""
     from pyarrow import compute
 
-    created, earlier = (rows[CREATED_AT].cast(pa.int64()) for rows in (found.rows, found.before))
-    now_us = pa.scalar(platform.clock.now(), pa.timestamp("us", "UTC")).cast(pa.int64())
-    now = compute.max_element_wise(created, compute.add(earlier, 1), now_us)
-    if view.served == "request":
-        now = compute.if_else(compute.is_null(earlier), created, now)
-    place = found.rows.column_names.index(CREATED_AT)
-    return found.rows.set_column(place, CREATED_AT, now.cast(found.rows[CREATED_AT].type))
+    keeping = Keeping(tables.platform, tables.team, tables.view)
+    rows, clock = found.rows if isinstance(found, News) else found, tables.platform.clock
+    begun = clock.now()
+    # Online first: if this process dies in between, the next run finds the rows missing offline and does both again.
+    online = keeping.go_online(rows, begun)
+    rows = keeping.known_from(found, clock.now()) if isinstance(found, News) else rows
+    version = keeping.go_offline(rows, begun, dict(transactions), dict(stands.committed))
+    newest, entities = compute.max(rows[EVENT_TIME]).as_py(), len(compute.unique(rows[tables.view.entity]))
+    return Materialized(view_name(tables.view), len(rows), entities, online, version, newest)
 
 
-def _write_online(platform: Platform, team: Team, view: FeatureView, rows: pa.Table) -> int:
-    if view.served != "online" or not len(rows):
-        return 0
-    newest = last_of_each(rows, [view.entity], by=EVENT_TIME)
-    columns = [view.entity, EVENT_TIME, *feature_names(rows, view.entity)]
-    return platform.online_store.write(online_view(team.name, view), view.entity, newest.select(columns))
-
-
-def _dated(rows: pa.Table) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import compute
-
-    return rows.append_column(DATE, compute.cast(rows[EVENT_TIME], pa.date32()))
-
-
-def _application(view: FeatureView) -> str:
-    return f"view:{view.name}"
-
-
-def _done(platform: Platform, table: str, view: FeatureView) -> int:
-    """Return the version of the raw table up to which the view is materialized."""
-    return platform.lake.committed(table, [_application(view)]).get(_application(view), -1)
-
-
-def _counted(view: FeatureView, added: pa.Table, online: int, version: int) -> Materialized:
-    from pyarrow import compute
-
-    newest = compute.max(added[EVENT_TIME]).as_py()
-    return Materialized(view.name, len(added), len(compute.unique(added[view.entity])), online, version, newest)
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

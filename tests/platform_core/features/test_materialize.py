@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,15 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
-from platform_core.clock import ReplayClock
 from platform_core.contracts.engine import ViewRows
 from platform_core.environment import Environment
 from platform_core.errors import ContractBroken, InvalidSpec, StoreUnavailable
-from platform_core.features.materialize import Materialized, materialize, refill
-from platform_core.names import online_view, raw_table, view_table
+from platform_core.features.materialize import Materialized, refill
+from platform_core.names import online_view, view_table
 from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Model, Team
-from platform_core.testing.engine_tables import asked, at, large_order, raw_orders, spending
+from platform_core.specs import Model, Team
+from platform_core.testing.engine_tables import asked, at, large_order, put_contract, spending
+from platform_core.testing.shop import Shop
 from resources.delta.lake import DeltaLake
 from resources.polars.engine import PolarsEngine
 from resources.sqlite.online_store import SqliteOnlineStore
@@ -32,42 +32,12 @@ class FailsOnce(DeltaLake):
 
     armed: bool = False
 
-    def append(self, table: str, rows: pa.Table, transactions: Any = None) -> int:
+    def append(self, table: str, rows: pa.Table, transactions: Any = None, after: Any = None) -> int:
         """Die once."""
         if self.armed and "/features/" in table:
             self.armed = False
             raise StoreUnavailable("the power went off", "switch it on")
-        return super().append(table, rows, transactions)
-
-
-@dataclass
-class Shop:
-    """A team whose raw rows land when the test says so."""
-
-    platform: Platform
-    team: Team
-
-    def land(self, *rows: tuple[int | None, float, float, float, str]) -> None:
-        """Add raw rows of (customer, hour, arrival's hour, amount, article)."""
-        self.platform.lake.append(raw_table("shop", "orders"), raw_orders(*rows))
-
-    def turn(self, hour: float, view: FeatureView = spending) -> Materialized:
-        """Set the clock and materialize."""
-        assert isinstance(self.platform.clock, ReplayClock)
-        self.platform.clock.set(at(hour))
-        return materialize(self.platform, self.team, view)
-
-    def offline(self, view: FeatureView = spending) -> list[tuple[Any, ...]]:
-        """Return the offline rows as (customer, event, created, spend), in order of creation."""
-        rows = self.platform.lake.read(view_table("shop", view)).select(
-            ["customer", "event_time", "created_at", "spend"]
-        )
-        return sorted((tuple(row.values()) for row in rows.to_pylist()), key=lambda row: (row[2], row[1]))
-
-    def online(self, *keys: str, view: FeatureView = spending) -> list[tuple[Any, ...] | None]:
-        """Return what the store holds for keys."""
-        rows = self.platform.online_store.read([(online_view("shop", view), keys)])[0]
-        return [row.values if row else None for row in rows]
+        return super().append(table, rows, transactions, after)
 
 
 @pytest.fixture
@@ -81,7 +51,8 @@ def shop(tmp_path: Path) -> Shop:
     bound = Environment(
         "test", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path
     )
-    team = Team("shop", tmp_path, (Model("large", (spending, basket), large_order, fit=lambda *_: None),))  # type: ignore[arg-type,return-value]
+    put_contract(tmp_path / "orders.yaml")
+    team = Team("shop", tmp_path, (Model("large", (spending, basket), large_order, fit=lambda *_: None),))  # type: ignore[arg-type]
     return Shop(Platform(bound), team)
 
 
@@ -94,7 +65,7 @@ def test_nothing_has_landed(shop: Shop) -> None:
 def test_the_first_run_believes_arrivals(shop: Shop) -> None:
     """A backfill is known as of its rows' arrivals, not as of today; the newest row of each customer is online."""
     shop.land((1, 0, 1, 2.0, "a"), (1, 4, 5, 3.0, "b"), (2, 2, 3, 7.0, "c"))
-    assert shop.turn(1000) == Materialized("spending", 3, 2, 2, 0, at(4))
+    assert shop.turn(20) == Materialized("spending", 3, 2, 2, 0, at(4))
     assert shop.offline() == [(1, at(0), at(1), 2.0), (2, at(2), at(3), 7.0), (1, at(4), at(5), 5.0)]
     assert shop.online("1", "2", "3") == [("b", 1, 5.0), ("c", 1, 7.0), None]
 

@@ -1,0 +1,64 @@
+"""New feature rows go online, then offline with the moment from which they could be served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from platform_core.contracts.online_store import Keep
+from platform_core.features.changes import News, feature_names, last_of_each
+from platform_core.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, online_view, view_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.platform import Platform
+    from platform_core.specs import FeatureView, Team
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Keeps rows of one view."""
+
+    platform: Platform
+    team: Team
+    view: FeatureView
+
+    def go_online(self, rows: pa.Table, now: datetime) -> int:
+        """Write the newest row of each entity; returns the keys that now hold a row of these."""
+        view = self.view
+        if view.served != "online" or not len(rows):
+            return 0
+        newest = last_of_each(rows, [view.entity], by=EVENT_TIME)
+        columns = [view.entity, EVENT_TIME, *feature_names(rows, view.entity)]
+        keep = None if view.ttl_days is None else Keep(view.ttl_days, now)
+        store, name = self.platform.online_store, online_view(self.team.name, view)
+        return store.write(name, view.entity, newest.select(columns), keep)
+
+    def known_from(self, found: News, written_at: datetime) -> pa.Table:
+        """Set ``created_at``: once written; but what a request brings is known when it happens, or is a correction."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        created, earlier = (rows[CREATED_AT].cast(pa.int64()) for rows in (found.rows, found.before))
+        now = compute.max_element_wise(created, compute.add(earlier, 1), _instant(written_at).cast(pa.int64()))
+        if self.view.served == "request":
+            now = compute.if_else(compute.is_null(earlier), created, now)
+        place = found.rows.column_names.index(CREATED_AT)
+        return found.rows.set_column(place, CREATED_AT, now.cast(found.rows[CREATED_AT].type))
+
+    def go_offline(self, rows: pa.Table, begun: datetime, transactions: dict[str, int], after: dict[str, int]) -> int:
+        """Append rows to the view's table, if nobody else has gone on from where this materialization began."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        rows = rows.append_column(BEGUN_AT, pa.repeat(_instant(begun), len(rows)))
+        rows = rows.append_column(DATE, compute.cast(rows[EVENT_TIME], pa.date32()))
+        return self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
+
+
+def _instant(instant: datetime) -> pa.Scalar:
+    import pyarrow as pa
+
+    return pa.scalar(instant, pa.timestamp("us", "UTC"))

@@ -1,0 +1,95 @@
+"""From which raw rows which rows of a view come about: all of them, or those of some entities and times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from platform_core.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.platform import Platform
+    from platform_core.specs import FeatureView, Team
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Rows of a view: of ``entities`` (all when None), with event times in [``since``, ``until``); None is no bound."""
+
+    entities: pa.Array | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def of(self, rows: pa.Table, time: str) -> pa.Table:
+        """Keep the rows whose time lies within the bounds; where there are bounds, a null time does not."""
+        rows = rows if self.since is None else rows.filter(_at_least(rows, time, self.since))
+        return rows if self.until is None else rows.filter(_before(rows, time, self.until))
+
+    def rests_on(self, view: FeatureView) -> Reach:
+        """Return the raw rows on which these rows rest: those of their entities, as far as the view looks back."""
+        since = None
+        if self.since is not None and view.lookback_days is not None:
+            since = self.since - timedelta(days=view.lookback_days)
+        return Reach(self.entities, since, self.until)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The raw table of a view's source, and the view's own table, read no further than a reach."""
+
+    platform: Platform
+    team: Team
+    view: FeatureView
+
+    def raw(self, version: int, reach: Reach) -> pa.Table:
+        """Read the raw rows within a reach."""
+        name = raw_table(self.team.name, self.view.source.name)
+        days = _days(reach) if self._by_day else {}
+        return reach.of(self._read(name, reach, version=version, **days), self.view.time)
+
+    def newer(self, version: int, than: int) -> pa.Table:
+        """Read when and of which entity raw rows are that were appended after another version."""
+        name, columns = raw_table(self.team.name, self.view.source.name), [self.view.entity, self.view.time]
+        return self.platform.lake.read(name, version=version, newer_than=than, columns=columns)
+
+    def held(self, reach: Reach) -> pa.Table:
+        """Read the view's rows within a reach."""
+        return reach.of(self._read(view_table(self.team.name, self.view), reach, **_days(reach)), EVENT_TIME)
+
+    def computed(self, raw: pa.Table, reach: Reach) -> pa.Table:
+        """Compute the rows within a reach; raises as ``Engine.compute_view``."""
+        return reach.of(self.platform.engine.compute_view(self.view, raw), EVENT_TIME)
+
+    @property
+    def _by_day(self) -> bool:
+        """Say whether raw rows lie in days of the time by which the view goes: the contract's first timestamp."""
+        from platform_core.specs.odcs import read_contract
+
+        columns = read_contract(self.team.folder / self.view.source.contract).columns
+        return next((c.name for c in columns if c.type == "timestamp"), ARRIVED_AT) == self.view.time
+
+    def _read(self, table: str, reach: Reach, **how: Any) -> pa.Table:
+        among = None if reach.entities is None else {self.view.entity: reach.entities}
+        return self.platform.lake.read(table, among=among, **how)
+
+
+def _days(reach: Reach) -> dict[str, Any]:
+    bounds = {"since": reach.since, "until": reach.until}
+    return {name: instant.date() for name, instant in bounds.items() if instant is not None}
+
+
+def _at_least(rows: pa.Table, time: str, instant: datetime) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    return compute.greater_equal(rows[time], pa.scalar(instant, pa.timestamp("us", "UTC")))
+
+
+def _before(rows: pa.Table, time: str, instant: datetime) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    return compute.less(rows[time], pa.scalar(instant, pa.timestamp("us", "UTC")))

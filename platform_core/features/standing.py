@@ -1,0 +1,74 @@
+"""How far a view is materialized, and what is known of the raw rows on which its rows rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_core.features.meaning import meaning_of
+from platform_core.names import raw_table, view_table
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+    from platform_core.specs import FeatureView, Team
+
+WHOLE_BELOW = 10_000
+"""Raw rows below which a view is always computed whole: few rows cost little, and show little of what it rests on."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the view's table says of itself, in transactions of its own commits.
+
+    ``version`` is the table's (None: never written), ``done`` the raw version up to which it goes (-1: none).
+    ``proof`` names the transaction that says what its rows rest on, ``committed`` holds both transactions.
+    """
+
+    version: int | None
+    raw_version: int | None
+    proof: str
+    application: str
+    committed: Mapping[str, int]
+
+    @property
+    def done(self) -> int:
+        """Return the version of the raw table up to which the view is materialized."""
+        return self.committed.get(self.application, -1)
+
+    @property
+    def nothing_new(self) -> bool:
+        """Say whether the raw table has no version that the view has not seen."""
+        return self.raw_version is None or self.done >= self.raw_version
+
+    @property
+    def proven_rows(self) -> int:
+        """Return how many raw rows the view was tried on, as it means now; -1 when never."""
+        return self.committed.get(self.proof, -2) // 2
+
+    @property
+    def rests_on_its_entity(self) -> bool:
+        """Say whether, on those, each entity's rows rested on its own raw rows only."""
+        return bool(self.committed.get(self.proof, 0) % 2)
+
+    def proves(self, raw_rows: int, alone: bool) -> Mapping[str, int]:
+        """Return the transaction that keeps the outcome of a trial; none when it was tried on as many rows before."""
+        return {self.proof: 2 * raw_rows + alone} if raw_rows > self.proven_rows else {}
+
+
+def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
+    """Look at the tables of a view, and at no row.
+
+    The proof holds for what the view means now and says of its look back: changed, it is tried anew on all rows.
+    """
+    table, means = view_table(team.name, view), meaning_of(platform, team, view).hash
+    digest = hashlib.sha256(f"{means}:{view.lookback_days}".encode()).hexdigest()[:16]
+    proof, application = f"rests:{view.name}:{digest}", f"view:{view.name}"
+    return Standing(
+        version=platform.lake.version(table),
+        raw_version=platform.lake.version(raw_table(team.name, view.source.name)),
+        proof=proof,
+        application=application,
+        committed=platform.lake.committed(table, [application, proof]),
+    )
