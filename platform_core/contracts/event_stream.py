@@ -34,12 +34,14 @@ class EventStream(Vendor):
       5. ``ends`` gives the offset behind the newest record; a partition that was read up to there has no lag.
       6. Bytes come back as they were published: keys, values, headers; a null key is null.
       7. A stream that nobody wrote to has no records.
-      8. Records of one key come in the order in which they were published.
+      8. Records of one key are in one partition, in the order in which they were published.
+      9. A read that finds nothing waits ``wait_seconds`` for a first record, and no longer than until it comes.
+      10. An offset behind the newest record is refused: the stream is not the one from which it was read.
     """
 
     @abc.abstractmethod
     def ends(self, stream: str) -> Mapping[int, int]:
-        """Return, per partition, the offset behind its newest record.
+        """Return, per partition, the offset behind its newest record; nothing where there is no such stream.
 
         Raises:
             StoreUnavailable: the broker did not answer in time.
@@ -47,16 +49,34 @@ class EventStream(Vendor):
 
     @abc.abstractmethod
     def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
-        """Read records from ``offsets`` on (a partition left out: from its first), waiting a while for the first one.
+        """Read records from ``offsets`` on (a partition left out: from the first one that is kept).
 
         Returns:
-            ``partition`` (int32), ``offset`` (int64), ``next`` (int64: the offset to read on from), ``key`` and
-            ``value`` (binary), ``headers`` (a JSON object, string), ``at`` (when it was published, UTC µs).
+            At most ``limit`` rows as ``records_schema`` describes them; records of several partitions may be mixed.
 
         Raises:
-            ContractBroken: records before an offset were asked for that the broker no longer has.
+            StoreUnavailable: the broker did not answer in time.
+            ContractBroken: the stream no longer keeps, or does not have yet, what stands at an offset.
         """
 
     @abc.abstractmethod
     def publish(self, stream: str, records: Sequence[Record]) -> None:
-        """Append records and return once the broker has them; a stream that is not there is made."""
+        """Append records and return once the broker has them; a stream that is not there is made.
+
+        Raises:
+            StoreUnavailable: the broker did not take all of them in time; some may be there.
+            ContractBroken: the broker refuses a record, such as one that is too large.
+        """
+
+
+def records_schema() -> pa.Schema:
+    """Describe records as read.
+
+    ``next`` is the offset to read on from, ``value`` null where a broker holds none, ``headers`` a JSON object of
+    text, ``at`` when the record was published (UTC, µs, by the clock of the producer or of the broker).
+    """
+    import pyarrow as pa
+
+    places = [("partition", pa.int32()), ("offset", pa.int64()), ("next", pa.int64())]
+    content = [("key", pa.binary()), ("value", pa.binary()), ("headers", pa.string())]
+    return pa.schema([*places, *content, ("at", pa.timestamp("us", "UTC"))])

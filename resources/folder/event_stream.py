@@ -1,0 +1,178 @@
+"""An event stream in a folder: one file a partition, one line a record; its offset is where the line begins."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import zlib
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pydantic import Field
+
+from platform_core.contracts.event_stream import EventStream, Record, records_schema
+from platform_core.errors import ContractBroken
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOOK_SECONDS = 0.05
+"""How long a read that waits sleeps between two looks at the files."""
+BLOCK = 1 << 16
+Row = dict[str, Any]
+
+
+class FolderEventStream(EventStream):
+    """Files ``<root>/<team>/<source>/<partition>.jsonl``, to which processes of one machine append.
+
+    A line is ``{"at": µs, "key": text, "value": text, "headers": {}}``; a key or value that is no UTF-8 text stands in
+    base64 under ``key64`` or ``value64``. A line without its end is one that is being written, or whose writer was
+    killed: it is not read, and the next writer takes it away.
+    """
+
+    root: str
+    partitions: int = Field(default=1, ge=1)
+
+    def ends(self, stream: str) -> Mapping[int, int]:
+        """Look where the last line of each file ends."""
+        return {partition: _end(path) for partition, path in self._files(stream).items()}
+
+    def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
+        """Read lines, and look again until there is one or the time is over."""
+        import pyarrow as pa
+
+        until = time.monotonic() + wait_seconds
+        while not (rows := self._rows(stream, offsets, limit)) and (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_SECONDS, left))
+        return pa.Table.from_pylist(rows, schema=records_schema())
+
+    def publish(self, stream: str, records: Sequence[Record]) -> None:
+        """Append the lines of each partition at once, and have the disk keep them."""
+        lines: defaultdict[int, list[bytes]] = defaultdict(list)
+        for record in records:
+            spread_by = record.value if record.key is None else record.key
+            lines[zlib.crc32(spread_by) % self.partitions].append(_line(record))
+        folder = Path(self.root, stream)
+        folder.mkdir(parents=True, exist_ok=True)
+        for partition, own in lines.items():
+            _append(folder / f"{partition}.jsonl", b"".join(own))
+
+    def _files(self, stream: str) -> dict[int, Path]:
+        found = sorted(Path(self.root, stream).glob("*.jsonl"))
+        return {int(path.stem): path for path in found if path.stem.isdecimal()}
+
+    def _rows(self, stream: str, offsets: Mapping[int, int], limit: int) -> list[Row]:
+        """Give each file an equal share of the limit, so that a busy one does not keep the others waiting."""
+        files = self._files(stream)
+        for partition in offsets.keys() - files.keys():
+            _refuse(Path(self.root, stream, f"{partition}.jsonl"), offsets[partition])
+        rows: list[Row] = []
+        left = {partition: _Lines(partition, path, offsets.get(partition, 0)) for partition, path in files.items()}
+        while left and len(rows) < limit:
+            share = -(-(limit - len(rows)) // len(left))
+            for lines in list(left.values()):
+                read = list(lines.take(min(share, limit - len(rows))))
+                rows += read
+                if len(read) < share:
+                    left.pop(lines.partition)
+        return rows
+
+
+class _Lines:
+    """The records of one partition from an offset on."""
+
+    def __init__(self, partition: int, path: Path, offset: int) -> None:
+        self.partition, self.path, self.offset = partition, path, offset
+
+    def take(self, count: int) -> Iterator[Row]:
+        """Yield the next records, those whose lines are whole."""
+        with self.path.open("rb") as file:
+            self._go(file)
+            for _ in range(count):
+                line = file.readline()
+                if not line.endswith(b"\n"):
+                    return
+                yield self._row(line)
+
+    def _go(self, file: BinaryIO) -> None:
+        """Go where a line begins; only what ends a line can stand before it."""
+        file.seek(max(self.offset - 1, 0))
+        if self.offset and file.read(1) != b"\n":
+            _refuse(self.path, self.offset)
+
+    def _row(self, line: bytes) -> Row:
+        import orjson
+
+        try:
+            held = orjson.loads(line)
+            key, value = _bytes(held, "key"), _bytes(held, "value")
+            content = {"key": key, "value": value, "headers": orjson.dumps(held.get("headers") or {}).decode()}
+            row = {"partition": self.partition, "offset": self.offset, **content, "at": held["at"]}
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ContractBroken(
+                f"{self.path}: the line at {self.offset} is no record: {error}", "publish records by the vendor only"
+            ) from error
+        self.offset += len(line)
+        return row | {"next": self.offset}
+
+
+def _refuse(path: Path, offset: int) -> None:
+    if offset:
+        raise ContractBroken(
+            f"{path}: no record begins at {offset}: the file is gone, or another than it was",
+            "put it back, or declare a source of a new name",
+        )
+
+
+def _line(record: Record) -> bytes:
+    import orjson
+
+    at = {"at": time.time_ns() // 1000}
+    fields = at | _text("key", record.key) | _text("value", record.value)
+    return orjson.dumps(fields | ({"headers": dict(record.headers)} if record.headers else {})) + b"\n"
+
+
+def _text(name: str, content: bytes | None) -> dict[str, str]:
+    if content is None:
+        return {}
+    try:
+        return {name: content.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}64": b64encode(content).decode()}
+
+
+def _bytes(held: Mapping[str, Any], name: str) -> bytes | None:
+    if f"{name}64" in held:
+        return b64decode(held[f"{name}64"], validate=True)
+    return held[name].encode() if name in held else None
+
+
+def _append(path: Path, lines: bytes) -> None:
+    with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go with the file, also by a kill
+        file.truncate(_whole(file))
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _end(path: Path) -> int:
+    with path.open("rb") as file:
+        return _whole(file)
+
+
+def _whole(file: BinaryIO) -> int:
+    """Return where the last whole line ends."""
+    at = file.seek(0, os.SEEK_END)
+    while at:
+        start = max(at - BLOCK, 0)
+        file.seek(start)
+        found = file.read(at - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        at = start
+    return 0

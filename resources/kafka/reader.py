@@ -1,0 +1,193 @@
+"""Reads partitions from given offsets on, by one consumer that belongs to no group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import ContractBroken, StoreUnavailable
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Message
+    from confluent_kafka.admin import AdminClient
+
+NO_LEADER = (3, 5, 6)
+"""Codes of the protocol: unknown topic or partition, leader not available, not leader. A new topic says so at first."""
+Row = dict[str, Any]
+
+
+class Reader:
+    """One thread's consumer; where it stands is remembered, so that who reads on waits for no new fetch."""
+
+    def __init__(self, settings: Mapping[str, Any], timeout_seconds: float) -> None:
+        from confluent_kafka import Consumer
+        from confluent_kafka.admin import AdminClient
+
+        own = {
+            "group.id": "loopline",  # asked for by the client; nobody joins it
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 100,  # who reads from elsewhere waits for the last fetch to come back
+        }
+        self.timeout_seconds = timeout_seconds
+        self.consumer: Consumer = Consumer({**settings, **own})
+        self.admin: AdminClient = AdminClient(dict(settings))
+        self.at: dict[tuple[str, int], int] = {}
+
+    def close(self) -> None:
+        """Leave."""
+        self.consumer.close()
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the topic's partitions, none where it is not there."""
+        from confluent_kafka import KafkaException
+
+        try:
+            found = self.consumer.list_topics(topic, timeout=self.timeout_seconds).topics[topic]
+        except KafkaException as error:
+            raise unavailable(topic, error) from error
+        return sorted(found.partitions)
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return the last stable offset of each partition."""
+        from confluent_kafka.admin import OffsetSpec
+
+        return self._offsets(topic, self.partitions(topic), OffsetSpec.latest())
+
+    def read(self, topic: str, offsets: Mapping[int, int], limit: int, wait_seconds: float) -> list[Row]:
+        """Read until the limit, or up to the ends as they are now; where there is nothing, wait for a first record."""
+        ends = self.ends(topic)
+        self._go(topic, self._starts(topic, offsets, ends))
+        rows = self._take(topic, ends, limit, self.timeout_seconds)
+        if not rows and wait_seconds > 0:
+            rows = self._first(topic, limit, wait_seconds)
+        return self._with_next(topic, rows)
+
+    def _starts(self, topic: str, offsets: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+        from confluent_kafka.admin import OffsetSpec
+
+        for partition, offset in offsets.items():
+            if offset > ends.get(partition, 0):
+                raise ContractBroken(
+                    f"topic {topic} ends at {ends.get(partition, 0)} in partition {partition}, {offset} was asked for: "
+                    "the topic is another than it was",
+                    "declare a source of a new name",
+                )
+        unsaid = [partition for partition in ends if partition not in offsets]
+        return {**offsets, **(self._offsets(topic, unsaid, OffsetSpec.earliest()) if unsaid else {})}
+
+    def _go(self, topic: str, starts: Mapping[int, int]) -> None:
+        from confluent_kafka import TopicPartition
+
+        wanted = {(topic, partition): offset for partition, offset in starts.items()}
+        if wanted != self.at:
+            self.consumer.assign([TopicPartition(topic, partition, at) for (_, partition), at in wanted.items()])
+            self.at = wanted
+
+    def _take(self, topic: str, ends: Mapping[int, int], limit: int, seconds: float) -> list[Row]:
+        """Take records until the limit is full or every partition's end is reached."""
+        rows: list[Row] = []
+        until = time.monotonic() + seconds
+        while len(rows) < limit and any(self.at[topic, partition] < end for partition, end in ends.items()):
+            found = list(self._poll(topic, limit - len(rows), 0.1))
+            rows += found
+            if found:
+                until = time.monotonic() + seconds
+            elif time.monotonic() > until:
+                raise StoreUnavailable(
+                    f"topic {topic}: the cluster sent no record for {seconds:g} s, though it has some",
+                    "look at the brokers' logs, or raise timeout_seconds",
+                )
+        return rows
+
+    def _first(self, topic: str, limit: int, seconds: float) -> list[Row]:
+        until = time.monotonic() + seconds
+        rows: list[Row] = []
+        while not rows and (left := until - time.monotonic()) > 0:
+            rows += self._poll(topic, limit, left) if self.at else self._nothing_there(left)
+        return rows
+
+    def _poll(self, topic: str, limit: int, seconds: float) -> Iterator[Row]:
+        """Yield what comes, the first within ``seconds``, and note how far each partition is read."""
+        first = self.consumer.poll(seconds)
+        if first is None:  # asked so, because a message with an empty value is false
+            return
+        for message in [first, *(self.consumer.consume(limit - 1, 0) if limit > 1 else ())]:
+            partition, error = message.partition(), message.error()
+            if error is not None:
+                self._at_end(topic, message, error)
+            else:
+                self.at[topic, partition] = message.offset() + 1
+                yield _row(message)
+
+    def _at_end(self, topic: str, message: Message, error: KafkaError) -> None:
+        """Stand behind what is no record, such as the end of a transaction; other errors are the caller's."""
+        from confluent_kafka import KafkaError, KafkaException
+
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client spells its own codes so
+            self.at[topic, message.partition()] = message.offset()
+            return
+        self.at = {}  # whatever comes next is fetched anew
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            raise ContractBroken(
+                f"topic {topic} no longer keeps what was asked for: {error.str()}",
+                "records are lost to its retention; declare a source of a new name, and give the topic a longer one",
+            )
+        if not error.retriable():
+            raise unavailable(topic, KafkaException(error))
+
+    def _with_next(self, topic: str, rows: list[Row]) -> list[Row]:
+        """Let the last record of a partition say how far it was read, past what is no record."""
+        last = {row["partition"]: row for row in rows}
+        for partition, row in last.items():
+            row["next"] = self.at[topic, partition]
+        return rows
+
+    def _nothing_there(self, seconds: float) -> list[Row]:
+        """Sleep: a topic that is not there cannot be waited for by its consumer."""
+        time.sleep(min(seconds, 0.2))
+        return []
+
+    def _offsets(self, topic: str, partitions: list[int], which: Any) -> dict[int, int]:
+        """Ask for offsets until every partition has a leader that answers; a new topic has none at first."""
+        from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+
+        asked = {TopicPartition(topic, partition): which for partition in partitions}
+        committed, until = IsolationLevel.READ_COMMITTED, time.monotonic() + self.timeout_seconds
+        while asked:
+            answers = self.admin.list_offsets(asked, isolation_level=committed, request_timeout=self.timeout_seconds)
+            try:
+                return {place.partition: answer.result().offset for place, answer in answers.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in NO_LEADER or time.monotonic() > until:
+                    raise unavailable(topic, error) from error
+            time.sleep(0.05)
+        return {}
+
+
+def unavailable(topic: str, error: Exception) -> StoreUnavailable:
+    """Say that the cluster did not answer."""
+    return StoreUnavailable(
+        f"topic {topic}: {error}", "look at bootstrap_servers and at options for TLS and SASL; is the cluster up?"
+    )
+
+
+def _row(message: Message) -> Row:
+    import orjson
+
+    headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or ()}
+    _, milliseconds = message.timestamp()
+    return {
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "next": message.offset() + 1,
+        "key": message.key(),
+        "value": message.value(),
+        "headers": orjson.dumps(headers).decode(),
+        "at": datetime.fromtimestamp(milliseconds / 1000, UTC),
+    }
