@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_core.names import ModelRef, prediction_table
+from platform_core.runtime import log_table
 
 if TYPE_CHECKING:
     from platform_core.contracts.lake import Lake
@@ -37,18 +38,22 @@ def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between 
 ) -> pa.Table:
     """Read the answered rows of a version after one place up to another, in order; ``columns`` hold ``COLUMNS``.
 
-    A row that comes in after its place was judged is left out: windows never change.
+    A row that comes in after its place was judged is left out: windows never change. A column of the log that the
+    table does not have yet is null.
     """
     table = prediction_table(*ref)
     if lake.version(table) is None:
         return pa.table({name: [] for name in columns})
-    rows = lake.read(table, columns=columns, since=_day(after), until=_day(until))
+    held = lake.read(table, until=date.min).column_names  # columns that came later are not there before their first row
+    rows = lake.read(table, columns=[n for n in columns if n in held], since=_day(after), until=_day(until))
+    for name in set(columns) - set(held):
+        rows = rows.append_column(name, pa.nulls(len(rows), log_table.schema().field(name).type))
     rows = rows.filter(pc.and_(pc.equal(rows.column("version"), version), pc.is_valid(rows.column("score"))))
     if after is not None:
         rows = rows.filter(_beyond(rows, after))
     if until is not None:
         rows = rows.filter(pc.invert(_beyond(rows, until)))
-    return rows.sort_by([(name, "ascending") for name in Place._fields])
+    return rows.select(columns).sort_by([(name, "ascending") for name in Place._fields])
 
 
 def cut(rows: pa.Table, min_rows: int, at_most: int) -> list[pa.Table]:
