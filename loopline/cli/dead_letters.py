@@ -1,7 +1,8 @@
-"""``loopline dead-letters list`` and ``loopline dead-letters replay``."""
+"""``loopline dead-letters list``, ``export`` and ``replay``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from loopline.cli.command import Command, progress
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, table
-from loopline.cli.subject import opened, source_of
+from loopline.cli.subject import opened, person, source_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,8 @@ dead_letters = LazyGroup(
     "dead-letters",
     {
         "list": ("loopline.cli.dead_letters:show", "Rows of a source that broke its contract, with their reasons."),
-        "replay": ("loopline.cli.dead_letters:replay", "Hold them against the contract of today."),
+        "export": ("loopline.cli.dead_letters:export", "Write them to a CSV file, to mend them there."),
+        "replay": ("loopline.cli.dead_letters:replay", "Hold them, mended or not, against the contract of today."),
     },
     "Rows that broke their contract.",
 )
@@ -40,17 +42,50 @@ def show(source: str, limit: int) -> Answer:
     return Answer({"source": name, "letters": found.to_pylist()}, _text(name, found))
 
 
-@click.command("replay", cls=Command)
+@click.command("export", cls=Command)
 @click.argument("source")
-def replay(source: str) -> Answer:
-    """Hold the open dead letters of SOURCE against the contract of today, and land what it now accepts."""
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export(source: str, file: Path) -> Answer:
+    """Write every open dead letter of SOURCE to the CSV file FILE: its id, its reasons, and the fields as they came.
+
+    Mend the fields there, leave out rows that are not mended, and give the file to 'replay --rows'.
+    """
     from platform_core.ingestion import dead_letters as letters
+    from platform_core.ingestion import mended_rows
+    from platform_core.specs.odcs import read_contract
 
     team, declared = source_of(source)
+    with opened(only=("lake",)) as platform:
+        found = letters.dead_letters(platform, team, declared, limit=None)
+    mended_rows.write(mended_rows.exported(found, read_contract(team.folder / declared.contract)), file)
+    data = {"source": f"{team.name}/{declared.name}", "file": file, "letters": len(found)}
+    return Answer(data, f"{len(found)} open dead letters in {file}")
+
+
+@click.command("replay", cls=Command)
+@click.argument("source")
+@click.option("--rows", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Rows mended in a CSV file.")
+def replay(source: str, rows: Path | None) -> Answer:
+    """Hold open dead letters of SOURCE against the contract of today, and land those that it now accepts.
+
+    With --rows only the letters in that file are tried, with the fields given there; 'export' writes such a file. A row
+    takes its place by its own event time, and is known from now on.
+    """
+    from platform_core.ingestion import dead_letters as letters
+    from platform_core.ingestion import mended_rows
+
+    team, declared = source_of(source)
+    given = mended_rows.read(rows) if rows else None
     with opened(only=("lake", "engine")) as platform, progress(f"replaying {source}"):
-        done = letters.replay(platform, team, declared)
+        done = letters.replay(platform, team, declared, given, person(None))
     data = {"source": f"{team.name}/{declared.name}", "replayed": done.replayed, "still_dead": done.still_dead}
-    return Answer(data, f"{done.replayed} rows landed, {done.still_dead} are still dead letters")
+    text = f"{done.replayed} rows landed, {done.still_dead} are still dead letters"
+    if not rows:
+        return Answer(data, text)
+    why = [[letter, ", ".join(reasons)] for letter, reasons in done.reasons.items()]
+    return Answer(
+        {**data, "reasons": done.reasons}, "\n".join([text, *([table(why, ("letter", "reasons"))] if why else [])])
+    )
 
 
 def _text(name: str, found: pa.Table) -> str:

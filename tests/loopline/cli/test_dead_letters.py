@@ -60,3 +60,32 @@ def test_an_unknown_source_is_named(landed):
 def test_a_source_without_letters(world):
     """Nothing landed, nothing dead."""
     assert "no open dead letter" in world.run("dead-letters", "list", "sales").stdout
+
+
+def test_rows_are_mended_in_a_file(landed, tmp_path):
+    """Letters are written out, mended, and replayed by hand; what is still wrong is shown with its reason."""
+    file = tmp_path / "letters.csv"
+    assert landed.json("dead-letters", "export", "corner/sales", str(file))["letters"] == 2
+    lines = file.read_text().splitlines()
+    assert lines[0] == '"letter_id","reasons","customer_id","sold_at","amount","country","returned"'
+    file.write_text("\n".join(lines).replace('"-1.0"', '"1.0"') + "\n")
+    said = landed.json("dead-letters", "replay", "corner/sales", "--rows", str(file))
+    assert (said["replayed"], said["still_dead"]) == (1, 1)
+    assert list(said["reasons"].values()) == [["customer_id.required"]]
+    assert "0 rows landed, 1 are still" in landed.run("dead-letters", "replay", "sales").stdout
+    [left] = landed.json("dead-letters", "list", "sales")["letters"]
+    file.write_text(f"letter_id,customer_id\n{left['letter_id']},three\n")
+    text = landed.run("dead-letters", "replay", "sales", "--rows", str(file)).stdout
+    assert "customer_id.parsable" in text
+    file.write_text(f"letter_id,customer_id\n{left['letter_id']},3\n")
+    assert landed.json("dead-letters", "replay", "sales", "--rows", str(file))["replayed"] == 1
+
+
+def test_a_file_that_names_what_is_not_there_lands_nothing(landed, tmp_path):
+    """An unknown letter and an unknown column are named."""
+    file = tmp_path / "letters.csv"
+    file.write_text("letter_id,amount\nnobody,1\n")
+    said = landed.json("dead-letters", "replay", "sales", "--rows", str(file), code=1)
+    assert (said["error"], "'nobody'" in said["problem"]) == ("NotFound", True)
+    file.write_text("letter_id,colour\nnobody,1\n")
+    assert "'colour'" in landed.json("dead-letters", "replay", "sales", "--rows", str(file), code=1)["problem"]

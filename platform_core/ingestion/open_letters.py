@@ -1,0 +1,50 @@
+"""Which letters are open: a letter is closed by a line in a table beside it, once its row is among the raw ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_core.errors import NotFound
+from platform_core.ingestion import raw_rows
+from platform_core.ingestion.letters import schema
+from platform_core.names import ARRIVAL, DATE, LINE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.ingestion.inbox import Inbox
+
+
+def open_letters(inbox: Inbox) -> pa.Table:
+    """Return the letters that no replay has closed, as ``letters.schema`` describes them."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    lake = inbox.platform.lake
+    try:
+        letters = lake.read(inbox.dead_letters)
+    except NotFound:
+        return schema().empty_table()
+    if lake.version(inbox.resolved) is None:
+        return letters
+    closed = lake.read(inbox.resolved, columns=["letter_id"])["letter_id"]
+    return letters.filter(compute.invert(compute.is_in(letters["letter_id"], value_set=pa.array(closed))))
+
+
+def landed(inbox: Inbox, letters: pa.Table) -> pa.ChunkedArray:
+    """Return the keys of those letters whose row is in the raw table, on whatever day its event was."""
+    among = {name: letters[name].unique() for name in (ARRIVAL, LINE)}
+    try:
+        raw = inbox.platform.lake.read(inbox.raw, columns=[ARRIVAL, LINE], among=among)
+    except NotFound:
+        raw = letters.slice(0, 0)
+    return raw_rows.keys(raw_rows.within(letters, raw_rows.keys(raw)))
+
+
+def close(inbox: Inbox, letters: pa.Table) -> None:
+    """Say that the rows of these letters have landed."""
+    import pyarrow as pa
+
+    now = raw_rows.instants(inbox.platform.clock.now(), len(letters))
+    closed = {"letter_id": letters["letter_id"], "resolved_at": now, DATE: raw_rows.dates(pa.chunked_array([now]))}
+    inbox.platform.lake.append(inbox.resolved, pa.table(closed))

@@ -1,0 +1,188 @@
+"""Rows are mended by hand: they take their place by their own event time, and are known from the replay on."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+import pytest
+
+from platform_core.clock import ReplayClock
+from platform_core.contracts.engine import ViewRows
+from platform_core.errors import ContractBroken, NotFound
+from platform_core.features.materialize import materialize
+from platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
+from platform_core.ingestion.landing import land
+from platform_core.ingestion.mended_rows import exported, read, write
+from platform_core.names import view_table
+from platform_core.specs import FeatureView, Labels, Model, Source, Team
+from platform_core.specs.odcs import read_contract
+from platform_core.testing.fakes.lake import InMemoryLake
+from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from platform_core.training import training_set
+
+ORDERS = Source("orders", "orders.yaml")
+
+
+def spent(rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per customer and order: spent so far."""
+    ordered = rows.sort("at").with_columns(spent=nw.col("price").cum_sum().over("customer", order_by="at"))
+    return ordered.select("customer", "at", "spent")
+
+
+def kept(rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per order: kept two days after it."""
+    return rows.select("customer", nw.col("at").dt.offset_by("2d"), kept=nw.lit(1.0))
+
+
+VIEW = FeatureView("spent", ORDERS, "customer", "at", spent)
+MODEL = Model("stays", (VIEW,), Labels("kept", ORDERS, ("customer",), "at", "kept", "at", kept), lambda *_: None)
+
+
+def out(shop: Any, file: Path) -> dict[int, dict[str, Any]]:
+    """Write the open letters to a file; gives its rows by line of the arrival."""
+    letters = dead_letters(*shop.args, limit=None)
+    write(exported(letters, read_contract(shop.folder / "orders.yaml")), file)
+    lines = dict(zip(letters["letter_id"].to_pylist(), letters["line"].to_pylist(), strict=True))
+    return {lines[row["letter_id"]]: row for row in read(file).to_pylist()}
+
+
+def test_letters_go_out_and_come_back_as_they_were(shop: Any, tmp_path: Path) -> None:
+    """Every field is there, also those that the contract does not name; null and empty text are told apart."""
+    shop.deliver("monday", '7,"0","a, b"', '8,"",', header="Customer,Price,Colour\n")
+    shop.contract(without="at")
+    land(*shop.args)
+    rows = out(shop, tmp_path / "letters.csv")
+    assert (rows[2]["reasons"], rows[2]["Colour"], rows[2]["Price"]) == ("price.minimum", "a, b", "0")
+    assert (rows[3]["Price"], rows[3]["Colour"]) == (None, None)
+    table = pa.table({"letter_id": ["x", "y"], "text": pa.array(["", None])})
+    write(table, tmp_path / "empty.csv")
+    assert read(tmp_path / "empty.csv").equals(table)
+
+
+def test_mended_rows_land_and_their_letters_close(shop: Any) -> None:
+    """Only fields that are given change; what is still wrong stays open, and says why it is now."""
+    shop.deliver("monday", "7,0.5,2020-01-01T10:00:00Z", "x,2,2020-01-02T10:00:00Z", "9,0,", "1,2,3,4")
+    land(*shop.args)
+    ids = {letter["line"]: letter["letter_id"] for letter in dead_letters(*shop.args).to_pylist()}
+    rows = pa.table({"letter_id": [ids[2], ids[4]], "Price": ["1.5", "nine"]})
+    done = replay(*shop.args, rows, "alice")
+    assert done == Replayed(1, 1)
+    assert done.reasons == {ids[4]: ("price.parsable",)}
+    [row] = shop.rows()
+    assert (row["customer"], row["price"], row["_line"], row["_date"]) == (7, 1.5, 2, date(2020, 1, 1))
+    assert row["_arrived_at"] == shop.platform.clock.now()
+    assert [letter["line"] for letter in dead_letters(*shop.args).to_pylist()] == [3, 4, 5]
+    [entry] = shop.entries("dead_letters.replayed")
+    assert (entry.details["mended"], entry.details["by"]) == (1, "alice")
+
+
+def test_a_row_that_was_no_row_is_mended_by_giving_its_fields(shop: Any, tmp_path: Path) -> None:
+    """Its text is shown; left as it is, it stays what it was."""
+    shop.deliver("monday", "7,1,2020-01-01T10:00:00Z,extra")
+    land(*shop.args)
+    row = out(shop, tmp_path / "letters.csv")[2]
+    assert row["_malformed"] == "7,1,2020-01-01T10:00:00Z,extra"
+    assert replay(*shop.args, read(tmp_path / "letters.csv")).reasons == {row["letter_id"]: ("row.malformed",)}
+    fields = {**row, "Customer": "7", "Price": "1", "At": "2020-01-01T10:00:00Z"}
+    assert replay(*shop.args, pa.Table.from_pylist([fields])) == Replayed(1, 0)
+
+
+def test_what_is_not_there_is_named_and_nothing_lands(shop: Any, tmp_path: Path) -> None:
+    """Unknown, closed and repeated letters, unknown and repeated columns, no letters at all, no CSV."""
+    shop.deliver("monday", "7,0.5,", "7,0.6,")
+    land(*shop.args)
+    one, other = dead_letters(*shop.args)["letter_id"].to_pylist()
+    replay(*shop.args, pa.table({"letter_id": [other], "Price": ["1"]}))
+    good = pa.array(["2"])
+    for rows, kind, said in (
+        (pa.table({"letter_id": [one, "nobody"], "Price": ["1", "2"]}), NotFound, "'nobody'"),
+        (pa.table({"letter_id": [other], "Price": good}), NotFound, other),
+        (pa.table({"letter_id": [one], "Prize": good}), NotFound, "'Prize'"),
+        (pa.table({"letter_id": [one, one], "Price": ["1", "2"]}), ContractBroken, "twice"),
+        (pa.table([pa.array([one]), good, good], names=["letter_id", "Price", "Price"]), ContractBroken, "'Price'"),
+        (pa.table({"Price": good}), ContractBroken, "letter_id"),
+    ):
+        with pytest.raises(kind, match=said):
+            replay(*shop.args, rows)
+    (tmp_path / "image.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ContractBroken, match=r"image\.csv"):
+        read(tmp_path / "image.csv")
+    assert shop.prices() == [1]
+
+
+class DiesAfterRows(InMemoryLake):
+    """Dies once the rows are there, before the letters are closed."""
+
+    def append(self, table: str, rows: pa.Table, *more: Any, **how: Any) -> int:
+        """Die at the second table."""
+        if table.endswith(".resolved"):
+            raise KeyboardInterrupt
+        return super().append(table, rows, *more, **how)
+
+
+def test_a_killed_replay_doubles_nothing_though_the_event_was_moved(shop: Any) -> None:
+    """The row is found on the day to which it was mended; the next replay, of any kind, closes its letter."""
+    name = str(shop.folder)
+    shop.on(InMemoryLake(name=name)).deliver("monday", "7,0.5,2020-01-01T10:00:00Z")
+    land(*shop.args)
+    [letter] = dead_letters(*shop.args)["letter_id"].to_pylist()
+    rows = pa.table({"letter_id": [letter], "Price": ["3"], "At": ["2019-06-01T00:00:00Z"]})
+    with pytest.raises(KeyboardInterrupt):
+        replay(*shop.on(DiesAfterRows(name=name)).args, rows)
+    shop.on(InMemoryLake(name=name))
+    assert replay(*shop.args) == Replayed(1, 0)
+    assert (shop.prices(), len(dead_letters(*shop.args))) == ([3], 0)
+
+
+def test_the_whole_way(shop: Any) -> None:
+    """A rule is mended, then a row: neither is known before its replay, both stand at their own time after it."""
+    team = Team("shop", shop.folder, models=(MODEL,))
+    shop.platform.environment.bindings["online_store"] = InMemoryOnlineStore()
+    shop.deliver("monday", "7,2,2020-01-01T10:00:00Z", "7,0.5,2020-01-01T11:00:00Z", "7,x,2020-01-01T12:00:00Z")
+    shop.deliver("tuesday", "7,4,2020-01-02T10:00:00Z", hours=11)
+    later(shop, hours=24 * 7)
+    land(*shop.args)
+    materialize(shop.platform, team, VIEW)
+    before = later(shop)
+    trained = training_set.build(shop.platform, team, MODEL, before)
+    assert trained.rows == 2
+
+    shop.contract("1.1.0", low=0)
+    assert replay(*shop.args) == Replayed(1, 1)
+    materialize(shop.platform, team, VIEW)
+    between = later(shop)
+
+    letter = dead_letters(*shop.args)["letter_id"]
+    assert replay(*shop.args, pa.table({"letter_id": letter, "Price": ["1"]})) == Replayed(1, 0)
+    materialize(shop.platform, team, VIEW)
+    after = later(shop)
+
+    assert [row["price"] for row in sorted(shop.rows(), key=lambda row: row["at"])] == [2, 0.5, 1, 4]
+    assert {row["_date"] for row in shop.rows() if row["price"] < 2} == {date(2020, 1, 1)}
+    assert [spent_as_of(shop, team, at) for at in (before, between, after)] == [6, 6.5, 7.5]
+    assert training_set.build(shop.platform, team, MODEL, before).row_hash == trained.row_hash
+    now = training_set.build(shop.platform, team, MODEL, after)
+    assert now.rows == 4
+    served = training_set.rows(shop.platform, team, MODEL, now)["spent"].to_pylist()
+    assert served == [6] * 4, "what nobody could have been served then is in no row of then"
+
+
+def later(shop: Any, hours: float = 2) -> datetime:
+    """Move the clock; gives the instant half-way."""
+    clock = shop.platform.clock
+    assert isinstance(clock, ReplayClock)
+    now = clock.now()
+    clock.set(now + timedelta(hours=hours))
+    return now + timedelta(hours=hours / 2)
+
+
+def spent_as_of(shop: Any, team: Team, instant: datetime) -> float:
+    """Return the customer's newest feature as an instant would have had it."""
+    asked = pa.table({"customer": [7], "event_time": pa.array([instant], pa.timestamp("us", "UTC"))})
+    rows = ViewRows(VIEW, shop.platform.lake.read(view_table(team.name, VIEW)).drop_columns("_date"))
+    found: float = shop.platform.engine.point_in_time(asked, [rows])["spent"][0].as_py()
+    return found
