@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from platform_core.specs.features import FeatureView
     from platform_core.specs.labels import Labels
 
-NOTHING_YET = datetime(1, 1, 1, tzinfo=UTC)
-"""Before any raw row arrived."""
+NOTHING_YET = datetime(1900, 1, 1, tzinfo=UTC)
+"""Before any raw row arrived; Spark reads literals before 1582 by another calendar."""
 _COMPUTED = "_computed"
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class DuckdbEngine(Engine):
     """Runs declarations by DuckDB; a team's function gets a Narwhals frame around a relation.
 
-    ``threads`` run views and labels (joins use all cores): with more than one, sums of fractions over more than 100,000
-    rows differ in their last bits from run to run. ``memory_limit``, such as ``4GB``, is what a query may hold before it
-    spills to disk.
+    ``threads`` run views and labels: with more than one, sums of fractions over more than 100,000 rows differ in their
+    last bits from run to run. Joins add nothing up and use all cores. ``memory_limit``, such as ``4GB``, is what a
+    query may hold before it spills to disk.
     """
 
     threads: int = 1

@@ -19,18 +19,14 @@ class DuckdbFrames:
 
     def ordered(self, rows: pa.Table, by: Sequence[str], together: str | None) -> nw.LazyFrame[Any]:  # noqa: ARG002
         """Keep the sorted rows in a table: DuckDB drops the order of a subquery."""
+        import duckdb
         import narwhals as nw
 
         self._connection.register("arrived", rows)
-        columns = ", ".join(quoted(name) for name in dict.fromkeys([*by, *rows.column_names]))
-        self._connection.execute(f"CREATE TEMP TABLE ordered AS SELECT * FROM arrived ORDER BY {columns}")
+        first = (duckdb.ColumnExpression(name) for name in dict.fromkeys([*by, *rows.column_names]))
+        self._connection.table("arrived").sort(*first).create("ordered")
         return nw.from_native(self._connection.table("ordered"))
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run the query."""
         return frame.collect("pyarrow").to_native()
-
-
-def quoted(name: str) -> str:
-    """Write a column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from platform_core.names import CREATED_AT, EVENT_TIME
-from resources.duckdb.frames import quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,0 +1,24 @@
+"""PySpark keeps the engine's promises, on two cores of this machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from platform_core.testing.engine import EngineKit
+from resources.pyspark.engine import PysparkEngine
+
+
+@pytest.fixture(scope="module")
+def engine() -> PysparkEngine:
+    """Make the engine; for small tables few parts, and no code that must be compiled."""
+    return PysparkEngine(
+        options={
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.codegen.wholeStage": "false",
+        }
+    )
+
+
+class TestPysparkEngine(EngineKit):
+    """Promises two to eight."""
