@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from platform_core.testing.inference_server import free_port
+from platform_core.testing.online_store import OnlineStoreKit
 
 HERE = Path(__file__).parent
 CORE = ("platform_core", "asset_defs", "resources", "loopline")
@@ -36,7 +37,8 @@ def test_the_vendor_passes_the_kit(acme):
     """The vendor's own test suite, run beside its sources as a third party would, holds the shelf to the promises."""
     done = acme.run("-m", "pytest", "-p", "no:cacheprovider", "-q", cwd=HERE / "vendor")
     assert done.returncode == 0, done.stdout
-    assert "7 passed" in done.stdout
+    promises = [name for name in dir(OnlineStoreKit) if name.startswith("test_")]
+    assert f"{len(promises)} passed" in done.stdout
 
 
 def test_an_environment_file_binds_the_vendor(acme):
