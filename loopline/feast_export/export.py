@@ -35,8 +35,8 @@ def export(platform: Platform, team: Team, folder: Path, *, again: bool = False)
     ``again`` writes ``repo.py`` and the rows anew; a ``feature_store.yaml`` that is there stays as it is.
 
     Raises:
-        Refused: the folder holds something and this is not to be ``again``. InvalidSpec: Feast could not ask for a name.
-        NotFound: a view was never materialized.
+        Refused: the folder holds something, and ``again`` was not said. NotFound: a view was never materialized.
+        InvalidSpec: Feast could not ask for a name.
     """
     if folder.exists() and any(folder.iterdir()) and not again:
         raise Refused(f"{folder} is not empty", "name another folder, or say --again")

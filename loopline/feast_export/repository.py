@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from platform_core.specs import FeatureView, Model, Team
 
 DATA = "data"
-CONFIGURATION = """# Written once by `loopline features export-feast {team}`; yours from then on: put your own stores here.
+CONFIGURATION = """# Written once by `loopline features export-feast {team}`, then left alone: put your own stores in.
 project: {team}
 provider: local
 registry: data/registry.db

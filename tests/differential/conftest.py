@@ -73,6 +73,12 @@ def by_feast() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
+def feast_program() -> Path:
+    """Return the ``feast`` command."""
+    return Path(_python()).parent / "feast"
+
+
+@pytest.fixture(scope="session")
 def ask(by_feast: Callable[..., str]) -> Callable[[Path, Sequence[Asked]], Answers]:
     """Ask Feast everything at once: it takes seconds to import."""
 
