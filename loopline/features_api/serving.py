@@ -37,16 +37,18 @@ class Serving:
         """Make the training set of a model, or for the given rows.
 
         Raises:
-            BadRequest: not exactly one of both is asked; and what ``platform_core.features.offline`` raises.
+            BadRequest: neither or both are asked for; and what ``platform_core.features.offline`` raises.
         """
-        names, team = self.names(asked.team), self.team(asked.team)
-        if asked.model is not None and rows is None and asked.features is None:
+        team = self.team(asked.team)
+        if asked.model is not None and (asked.features or rows is not None):
+            raise BadRequest("a model is asked for, and features or rows", "send a model alone, or features and rows")
+        if asked.model is not None:
             as_of = asked.as_of or self.platform.clock.now()
             pinned, found = offline.training_rows(self.platform, team, team.model(asked.model), as_of)
             return Made(found, pinned.training_set_id)
-        if asked.model is not None or rows is None:
-            raise BadRequest("either features and rows or a model must be sent", "send one of both")
-        views = names.ask(asked.features)
+        views = self.names(asked.team).ask(asked.features)
+        if rows is None:
+            raise BadRequest("rows are missing", "send rows for the features, or a model alone")
         return Made(offline.historical(self.platform, team, views, rows, asked.as_of))
 
     def _names(self, team: str) -> FeatureNames:

@@ -60,7 +60,7 @@ def training_fields(data: Mapping[str, Any]) -> TrainingRequest:
     return TrainingRequest(*_asked(data), _columns(data, "rows"), _instant(data, "as_of"))
 
 
-async def body_of(request: Request, most_bytes: int = MOST_BYTES) -> bytes:
+async def body_of(request: Request) -> bytes:
     """Read a body whole.
 
     Raises:
@@ -69,8 +69,8 @@ async def body_of(request: Request, most_bytes: int = MOST_BYTES) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > most_bytes:
-            raise BadRequest(f"the request exceeds {most_bytes} bytes", "ask for fewer rows at once", status=413)
+        if size > MOST_BYTES:
+            raise BadRequest(f"the request exceeds {MOST_BYTES} bytes", "ask for fewer rows at once", status=413)
         parts.append(part)
     return b"".join(parts)
 

@@ -40,7 +40,7 @@ POPULARITY: Sequence[Row] = (
     ("less", NOW - DAY, 0.00001, 8),
     ("more", NOW - DAY, 123456789012345680.0, 9),
     ("power", NOW - DAY, 2.0**-44, 10),
-    ("edge", NOW - DAY, 9.999999999999999e15, 11),
+    ("edge", NOW - DAY, 9.999999999999998e15, 11),
     ("old", datetime.fromisoformat("1969-12-31T23:59:59.999999Z"), 2e23, 12),
 )
 """Article, time, a number whose text is easily got wrong, a whole number."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 MOST_DELAY_SECONDS = 10.0
-_OPTION = orjson.OPT_PASSTHROUGH_DATETIME
+_SENDABLE = "send numbers of 64 bits, text, truth values or datetimes"
 _STATUS: Mapping[int, type[FeatureError]] = {404: NotFound, 409: Conflict}
 _SERVER_ERROR, _UNAVAILABLE = 500, 503
 
@@ -106,7 +106,13 @@ def delay_seconds(failure: Unavailable, attempt: int, retries: int) -> float:
 
 def _body(**fields: Any) -> bytes:
     """Write fields in their order, those that are None left out."""
-    return orjson.dumps({name: value for name, value in fields.items() if value is not None}, _text, _OPTION)
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return orjson.dumps(given, _text, orjson.OPT_PASSTHROUGH_DATETIME)
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, BadRequest):
+            raise error.__cause__ from None
+        raise BadRequest(f"the request is not JSON: {error}", _SENDABLE) from error
 
 
 def _text(value: Any) -> str:
@@ -116,7 +122,7 @@ def _text(value: Any) -> str:
         BadRequest: it has no time zone, or is no instant.
     """
     if not isinstance(value, datetime):
-        raise BadRequest(f"{value!r} is nothing that JSON can hold", "send numbers, text, truth values or datetimes")
+        raise BadRequest(f"{value!r} is nothing that JSON can hold", _SENDABLE)
     if value.tzinfo is None:
         raise BadRequest(f"time {value.isoformat()} has no time zone", "give one, for example tzinfo=UTC")
     return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -1,0 +1,138 @@
+"""The serving routes at their edges: limits, media types, health, OpenAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from loopline.features_api import serving_requests
+from loopline.features_api.app import create_app
+from platform_core.environment import Environment
+from platform_core.platform import Platform
+from platform_core.testing.feature_shop import NOW, fill, team
+from resources.delta.lake import DeltaLake
+from resources.polars.engine import PolarsEngine
+from resources.sqlite.online_store import SqliteOnlineStore
+
+Ask = Callable[..., httpx.Response]
+ARROW = "application/vnd.apache.arrow.stream"
+ONLINE = {"team": "shop", "features": ["history:spend"], "entities": {"customer_id": [1]}}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Platform]:
+    """Open the shop of fixed features."""
+    bindings = {
+        "lake": DeltaLake(root=str(tmp_path / "lake")),
+        "engine": PolarsEngine(),
+        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
+    }
+    ledger, clock = f"sqlite:///{tmp_path}/ledger.db", tmp_path / "clock"
+    platform = Platform(Environment("test", tmp_path / "e.yaml", bindings, ledger, clock, tmp_path))
+    fill(platform)
+    yield platform
+    platform.close()
+
+
+@pytest.fixture
+def ask(shop: Platform) -> Ask:
+    """Give a function that sends a request to the application."""
+    app = create_app(shop, [team])
+
+    def send(method: str, path: str, **more: Any) -> httpx.Response:
+        async def sent() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(sent())
+
+    return send
+
+
+def stream(table: pa.Table) -> bytes:
+    """Write an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def test_arrow_in_and_out(ask: Ask) -> None:
+    """An Arrow body has its fields in the query, and comes back as Arrow with the caller's columns."""
+    times = pa.array([NOW], pa.timestamp("ns", "UTC"))
+    body = stream(pa.table({"customer_id": pa.array([1], pa.int32()), "event_time": times, "mine": ["x"]}))
+    fields = {"team": "shop", "features": ["history:spend", "parcel:pieces"], "as_of": NOW.isoformat()}
+    headers = {"content-type": ARROW, "accept": f"{ARROW}, */*"}
+    answer = ask("POST", "/features/training-set", content=body, params=fields, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, ARROW)
+    assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == [
+        {"customer_id": 1, "event_time": NOW, "mine": "x", "history:spend": 11.25, "parcel:pieces": 2}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"team": "shop", "features": ["history"]}, "rows are missing"),
+        ({"team": "shop", "model": "large", "features": ["history"]}, "a model is asked for, and features"),
+        ({"team": "shop", "rows": {"customer_id": [1]}}, "neither features nor a model"),
+        ({"team": "shop", "features": ["history"], "rows": {"a": [1], "b": []}}, "the rows make no table"),
+        ({"team": "shop", "features": ["history"], "rows": {"a": [1, "x"]}}, "the rows make no table"),
+        ({"team": "shop", "features": ["history"], "rows": {"event_time": ["noon"]}}, "holds what is no time"),
+        ({"team": "shop", "features": ["history"], "rows": {"event_time": ["2026-03-01T12:00"]}}, "without a zone"),
+        ({"team": "shop", "model": "large", "as_of": 7}, "field 'as_of' is not a time"),
+    ],
+)
+def test_wrong_training_requests(ask: Ask, fields: dict[str, Any], problem: str) -> None:
+    """Each mistake is named, with what to do."""
+    answer = ask("POST", "/features/training-set", json=fields)
+    assert answer.status_code == 400
+    assert problem in answer.json()["error"]["problem"]
+    assert answer.json()["error"]["fix"]
+
+
+def test_a_body_that_is_no_arrow(ask: Ask) -> None:
+    """Bytes that are no Arrow stream are refused as such."""
+    answer = ask(
+        "POST", "/features/training-set?team=shop&features=history", content=b"x", headers={"content-type": ARROW}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]["problem"].startswith("the body is no Arrow stream")
+
+
+def test_an_answer_that_nobody_writes(ask: Ask) -> None:
+    """Media types beside Arrow and NDJSON are not written."""
+    answer = ask("POST", "/features/training-set", json={"team": "shop"}, headers={"accept": "text/csv"})
+    assert (answer.status_code, answer.json()["error"]["problem"]) == (406, "nothing is written as 'text/csv'")
+
+
+def test_a_body_that_is_too_long(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request has a limit in bytes."""
+    monkeypatch.setattr(serving_requests, "MOST_BYTES", 100)
+    assert ask("POST", "/features/online", json=ONLINE).status_code == 200
+    answer = ask("POST", "/features/online", json=ONLINE | {"entities": {"customer_id": list(range(100))}})
+    assert (answer.status_code, answer.json()["error"]["fix"]) == (413, "ask for fewer rows at once")
+
+
+def test_a_store_that_is_away(ask: Ask, shop: Platform, tmp_path: Path) -> None:
+    """Without its store the service says so with 503, and when to ask again; health says the same."""
+    assert ask("GET", "/health").json() == {"status": "ok"}
+    shop.online_store.path = str(tmp_path)
+    shop.online_store.close()
+    for answer in (ask("POST", "/features/online", json=ONLINE), ask("GET", "/health")):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["error"].keys() == {"problem", "fix"}
+
+
+def test_openapi_tells_both_routes(ask: Ask) -> None:
+    """Bodies that are read by hand are told all the same."""
+    paths = ask("GET", "/openapi.json").json()["paths"]
+    online = paths["/features/online"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert online["properties"].keys() == {"team", "features", "model", "entities", "at"}
+    assert ARROW in paths["/features/training-set"]["post"]["requestBody"]["content"]

@@ -1,0 +1,88 @@
+"""The shop of fixed features behind a real server, on each online store, and the vectors that it must answer with."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import uvicorn
+
+from loopline.features_api.app import create_app
+from platform_core.platform import Platform
+from platform_core.testing import feature_shop
+
+ROOT = Path(__file__).parents[2]
+VECTORS = ROOT / "sdk" / "vectors"
+
+
+def entries(file: str) -> list[Any]:
+    """Read one file of vectors, each named in the test's id."""
+    found = json.loads(VECTORS.joinpath(file).read_text(encoding="utf-8"))
+    return [pytest.param(each, id=each["name"].replace(" ", "-")) for each in found]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give ``online``, ``online_call`` and ``training`` every vector; a call is what an SDK can send."""
+    if "online" in metafunc.fixturenames:
+        metafunc.parametrize("online", entries("online.json"))
+    if "online_call" in metafunc.fixturenames:
+        metafunc.parametrize("online_call", [each for each in entries("online.json") if each.values[0]["call"]])
+    if "training" in metafunc.fixturenames:
+        metafunc.parametrize("training", entries("training.json"))
+
+
+@pytest.fixture(scope="session")
+def feature_vectors() -> ModuleType:
+    """Load the script that writes the vectors."""
+    spec = importlib.util.spec_from_file_location("feature_vectors", ROOT / "scripts" / "feature_vectors.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session", params=["sqlite", "redis"])
+def shop(
+    request: pytest.FixtureRequest, feature_vectors: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """Open the shop with its features in each online store."""
+    store = None
+    if request.param == "redis":
+        store = {"vendor": "redis", "url": request.getfixturevalue("redis_server").url, "prefix": "sdk-vectors:"}
+    with feature_vectors.shop(tmp_path_factory.mktemp("shop"), store) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def server(shop: Platform) -> Iterator[str]:
+    """Serve the shop over HTTP; gives the URL."""
+    with serving(shop) as url:
+        yield url
+
+
+@contextmanager
+def serving(platform: Platform) -> Iterator[str]:
+    """Run uvicorn as it runs in production, in a thread."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    app = create_app(platform, [feature_shop.team])
+    uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    end = time.monotonic() + 30
+    while not uvicorn_server.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.01)
+    try:
+        assert uvicorn_server.started
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        uvicorn_server.should_exit = True
+        thread.join(30)
+        listening.close()
