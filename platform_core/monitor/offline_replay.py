@@ -1,8 +1,8 @@
 """Logged requests once more, by the path that training takes: the point-in-time join of a view's offline rows.
 
-A request sees what was online when it was answered. A row goes online between ``_begun_at`` and ``created_at``, so two
-readings bound what an answer may have seen: what was there before it for certain (``created_at`` earlier than the
-answer), and what may have been there already (``_begun_at`` no later).
+A request looks a row up between ``asked_at`` and ``logged_at``. A row goes online between ``_begun_at`` and
+``created_at``. So two readings bound what an answer may have seen: what was there for certain (``created_at`` earlier
+than the asking), and what may have been there already (``_begun_at`` no later than the answer).
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ DAY_US = 86_400_000_000
 
 
 class Asked(NamedTuple):
-    """What was asked of a view: entity keys, event times and when it was answered (both int64 µs), one a row."""
+    """What was asked of a view: entity keys, event times, and between when it was looked up (int64 µs), one a row."""
 
     keys: pa.Array
     event_us: NDArray[np.int64]
+    asked_us: NDArray[np.int64]
     answered_us: NDArray[np.int64]
 
 
@@ -56,7 +57,7 @@ class OfflineView:
         """Join the rows asked as training would, once for each reading."""
         created, begun = _micros(self.rows[CREATED_AT]), _begun(self.rows)
         at = np.minimum(asked.event_us, asked.answered_us)
-        before = np.minimum(asked.event_us, asked.answered_us - 1)
+        before = np.minimum(asked.event_us, asked.asked_us - 1)
         return Readings(
             self._joined(engine, asked, before, created, begun),
             self._joined(engine, asked, at, np.minimum(created, begun), begun),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_core.errors import NotFound
 from platform_core.loop import packages, skews
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.specs import FeatureView, Model, Team
 
-LOGGED = (*COLUMNS, "keys", "logged_at", "missing", "stale")
+LOGGED = (*COLUMNS, "keys", "asked_at", "logged_at", "missing", "stale")
 EXAMPLES = 20
 """Differences that are kept with a check."""
 CHANGES = 10
@@ -159,7 +160,9 @@ class _ViewCheck:
 
     def _asked(self, kind: pa.DataType) -> Asked:
         keys = [_as_key(row.get(self.view.entity), kind) for row in self.keys]
-        times = (self.rows.column(name).cast(pa.int64()).to_numpy() for name in (EVENT_TIME, "logged_at"))
+        answered = self.rows.column("logged_at")
+        asked = pc.coalesce(self.rows.column("asked_at"), answered)
+        times = (column.cast(pa.int64()).to_numpy() for column in (self.rows.column(EVENT_TIME), asked, answered))
         return Asked(pa.array(keys, kind), *times)
 
     def _wrong(self, readings: Readings) -> NDArray[np.bool_]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,7 @@ class Shop:
         assert status == 200
         (record,) = self.records
         micros = int(at(hour if answered is None else answered).timestamp() * 1e6)
-        self.serving.records.append(msgspec.structs.replace(record, logged_at_us=micros))
+        self.serving.records.append(msgspec.structs.replace(record, asked_at_us=micros, logged_at_us=micros))
 
     def check(self) -> skew.Skew:
         """Compact and compare."""
@@ -126,7 +125,10 @@ class Shop:
         """Write an offline row that nobody put online."""
         instant = pa.timestamp("us", "UTC")
         times = {EVENT_TIME: hour, CREATED_AT: created, BEGUN_AT: created if begun is None else begun}
-        row = {"customer": pa.array([customer], pa.int64()), **{n: pa.array([at(h)], instant) for n, h in times.items()}}
+        row = {
+            "customer": pa.array([customer], pa.int64()),
+            **{n: pa.array([at(h)], instant) for n, h in times.items()},
+        }
         row |= {"country": pa.array(["DE"]), "orders": pa.array([9]), "spend": pa.array([spend])}
         row[DATE] = pa.array([at(hour).date()], pa.date32())
         self.platform.lake.append(view_table("shop", history), pa.table(row))
@@ -154,7 +156,9 @@ async def _post(app: App, body: bytes) -> int:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app({"type": "http", "method": "POST", "path": f"/v2/models/{REF.dotted}/infer", "headers": []}, receive, send)
+    await app(
+        {"type": "http", "method": "POST", "path": f"/v2/models/{REF.dotted}/infer", "headers": []}, receive, send
+    )
     return int(sent[0]["status"])
 
 
@@ -201,9 +205,9 @@ def test_what_was_served_is_what_training_sees(shop: Shop) -> None:
 
 def test_an_answer_while_a_row_went_online_may_show_either(shop: Shop) -> None:
     """Between the beginning of the write and its end both the old and the new row are right."""
-    shop.ask(1, 6.5, answered=7)  # the old row
+    shop.ask(1, 9, answered=7)  # the old row
     shop.land((1, 6, 6.2, 2.0, "DE"), hour=7)
-    shop.ask(1, 6.5, answered=7)  # the new one
+    shop.ask(1, 9, answered=7)  # the new one
     assert shop.check().differing == 0
 
 
