@@ -21,6 +21,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
     )
     def features(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         done = materialize(platform, team, view)
+        age = (platform.clock.now() - done.newest).total_seconds() / 3600 if done.newest else None
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": done.rows,
@@ -28,6 +29,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
                 "rows_online": done.online,
                 "table_version": -1 if done.version is None else done.version,
                 "newest_event": done.newest.isoformat() if done.newest else "none",
+                **({} if age is None else {"newest_event_age_hours": round(age, 3)}),
             }
         )
 
