@@ -23,6 +23,16 @@ class ViewRef(NamedTuple):
         """Write it as people do."""
         return f"{self.team}/{self.view}@{self.version}"
 
+    @property
+    def table(self) -> str:
+        """Name the offline table, as ``names.view_table`` does."""
+        return f"{self.team}/features/{self.view}.v{self.version}"
+
+    @property
+    def online(self) -> str:
+        """Name it in the online store, as ``names.online_view`` does."""
+        return f"{self.team}.{self.view}.v{self.version}"
+
     @classmethod
     def parse(cls, text: str) -> ViewRef:
         """Read ``team/view@version``.

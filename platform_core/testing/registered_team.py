@@ -68,7 +68,8 @@ class RegisteredTeam:
         package = self.home / "built" / str(len(self.platform.registry.versions(REF.dotted)))
         package.mkdir(parents=True)
         package.joinpath("manifest.json").write_text('"none"')
-        version = self.platform.registry.publish(Publication(REF.dotted, package, None, pa.table({}))).version
+        publication = Publication(REF.dotted, package, None, pa.table({}))  # type: ignore[arg-type]
+        version = self.platform.registry.publish(publication).version
         cycle, now = f"cycle-{version}", self.platform.clock.now()
         pinned = {"tables": {"shop/raw/orders": 0, **{view_table("shop", view): 0 for view in views}}}
         self.platform.ledger.record(Entry(PINNED, now, *REF, cycle, details=pinned))
