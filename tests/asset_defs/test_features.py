@@ -1,0 +1,44 @@
+"""A feature view's asset says what a materialization did, and how fresh it is."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from asset_defs.features import view_asset
+from platform_core.environment import Environment
+from platform_core.platform import Platform
+from platform_core.specs import Model, Team
+from platform_core.testing.engine_tables import large_order, put_contract, spending
+from platform_core.testing.shop import Shop
+from resources.delta.lake import DeltaLake
+from resources.polars.engine import PolarsEngine
+from resources.sqlite.online_store import SqliteOnlineStore
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """Open a shop that has sold nothing."""
+    bindings = {
+        "lake": DeltaLake(root=str(tmp_path / "lake")),
+        "engine": PolarsEngine(),
+        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
+    }
+    bound = Environment("t", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path)
+    put_contract(tmp_path / "orders.yaml")
+    return Shop(Platform(bound), Team("shop", tmp_path, (Model("large", (spending,), large_order, fit=print),)))
+
+
+def test_the_newest_events_age_is_told(shop: Shop) -> None:
+    """It is counted on the platform's clock; where nothing new came there is no age to tell."""
+    shop.land((1, 0, 1, 2.0, "a"), (1, 4, 5, 3.0, "b"))
+    shop.clock(20)
+    asset = view_asset(shop.team, spending)
+    said = []
+    for _ in range(2):
+        done = dg.materialize([asset], resources={"platform": shop.platform})
+        (event,) = done.get_asset_materialization_events()
+        said.append({name: value.value for name, value in event.materialization.metadata.items()})
+    assert (said[0]["dagster/row_count"], said[0]["newest_event_age_hours"]) == (2, 16.0)
+    assert said[1]["newest_event"] == "none"
+    assert "newest_event_age_hours" not in said[1]
