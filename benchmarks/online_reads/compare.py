@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.online_reads import data
 from benchmarks.page import Promise, Section
+from benchmarks.peers import interpreter
 from benchmarks.turns import in_turns, json_lines, medians
 from platform_core.testing.inference_server import free_port
 
@@ -19,17 +20,23 @@ HOW = """Three views of one entity, ten features together, {entities:,} entities
 one entity or of a hundred random ones, one read after another; a write is every row of the three views. redis-py by
 hand reads and writes the very bytes that our store does, with one MGET a read and SET in pipelines of a thousand, and
 decodes nothing. `fetch` is what the inference server awaits on its event loop; with fifty requests at once the figure
-is a request's share. Each side runs in a process of its own against one Redis server on this machine."""
+is a request's share. Features by name is what an application calls (`read_online`): values with states and event
+times, too old ones left out; it stands beside Feast 0.67's `get_online_features(...).to_dict()`, in Feast's own
+environment with its Redis store, once with the same three views and once, as its guide to performance recommends, with
+all features in one view. Feast's write is `materialize` from Parquet. Each side runs in a process of its own against
+one Redis server on this machine."""
 HEADER = ("side", "1 entity", "p99", "100 entities", "p99", "keys written / s", "read of 100 / by hand")
 HAND = "redis-py by hand"
 SIDES = {
     HAND: "raw",
     "ours on Redis": "redis",
+    "ours on Redis, features by name": "by_name",
     "ours on Redis, `fetch`": "fetch",
     "ours on Redis, `fetch`, 50 at once": "fetch_at_once",
     "ours on SQLite": "sqlite",
 }
 """Sides that run in this environment; one of another environment is a call of its own in ``_calls``."""
+FEAST = {"Feast, three views": "views", "Feast, all features in one view": "one"}
 Figures = Mapping[str, float]
 
 
@@ -39,6 +46,7 @@ def compare(quick: bool = False) -> Section:
     with tempfile.TemporaryDirectory(prefix="loopline-bench-") as name, redis_server(Path(name)) as url:
         data.write(Path(name), entities)
         taken = in_turns(_calls(Path(name), url, 200 if quick else 4000), times)
+        taken |= in_turns(_feasts(Path(name), url, 200 if quick else 1000), min(times, 2))
     found = {side: medians(runs) for side, runs in taken.items()}
     rows = [_row(side, found[side], found[HAND]) for side in found]
     return Section("Online reads and writes", HOW.format(entities=entities), HEADER, rows, _promises(found))
@@ -67,11 +75,29 @@ def _calls(folder: Path, url: str, times: int) -> dict[str, Callable[[], Figures
     return {name: call(side) for name, side in SIDES.items()}
 
 
+def _feasts(folder: Path, url: str, times: int) -> dict[str, Callable[[], Figures]]:
+    address, python = url.removeprefix("redis://").split("/")[0], interpreter("feast")
+
+    def call(layout: str) -> Callable[[], Figures]:
+        return lambda: json_lines("benchmarks.online_reads.feast_side", layout, folder, address, times, python=python)[
+            0
+        ]
+
+    return {name: call(layout) for name, layout in FEAST.items()}
+
+
 def _promises(found: Mapping[str, Figures]) -> list[Promise]:
-    hand, ours = found[HAND], found["ours on Redis"]
+    hand, ours, named = found[HAND], found["ours on Redis"], found["ours on Redis, features by name"]
+    feast = min((found[name] for name in FEAST), key=lambda figures: figures["many_us"])
     return [
         Promise("read of 1 entity, beside redis-py by hand", ours["one_us"] / hand["one_us"], 1.5, "x"),
         Promise("read of 100 entities, beside redis-py by hand", ours["many_us"] / hand["many_us"], 1.5, "x"),
+        Promise(
+            "read of 100 entities by name, of Feast's faster layout",
+            100 * named["many_us"] / feast["many_us"],
+            6.67,
+            " %",
+        ),
         Promise("time of a write, beside redis-py's pipeline", hand["keys_s"] / ours["keys_s"], 2, "x"),
     ]
 

@@ -59,6 +59,17 @@ def redis_store(folder: Path, url: str, times: int) -> dict[str, float]:
     return _store(RedisOnlineStore(url=url), folder, times)
 
 
+def by_name(folder: Path, url: str, times: int) -> dict[str, float]:
+    """Let an application read features by name."""
+    from benchmarks.online_reads.by_name import read_by, written_by
+    from resources.redis.online_store import RedisOnlineStore
+
+    store = RedisOnlineStore(url=url)
+    found = figures(written_by(store, folder), read_by(store), _entities(folder), times)
+    store.close()
+    return found
+
+
 def sqlite_store(folder: Path, url: str, times: int) -> dict[str, float]:  # noqa: ARG001 - one signature for all
     """Let our store on SQLite write and read."""
     from resources.sqlite.online_store import SqliteOnlineStore
@@ -99,6 +110,7 @@ def fetching_at_once(folder: Path, url: str, times: int) -> dict[str, float]:
 SIDES = {
     "raw": raw,
     "redis": redis_store,
+    "by_name": by_name,
     "fetch": fetching,
     "fetch_at_once": fetching_at_once,
     "sqlite": sqlite_store,
