@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_core.contracts.engine import Checked
 from platform_core.errors import ContractBroken
@@ -13,6 +13,7 @@ from platform_core.ingestion import raw_rows
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.letters import letters_of
 from platform_core.names import ARRIVAL, LINE
+from platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,31 +60,42 @@ class Landed:
 
 
 def pending(platform: Platform, team: Team, source: Source, limit: int | None = None) -> Sequence[Arrival]:
-    """List arrivals that have not landed, oldest first, without those that the present contract refused."""
+    """List arrivals that have not landed, oldest first, without those that the present contract refused.
+
+    Of a stream they are the partitions that have records to land.
+    """
+    if source.arrives == STREAM:
+        from platform_core.ingestion import streaming  # it builds on this module
+
+        return streaming.pending(platform, team, source, limit)
     return _pending(Inbox.of(platform, team, source), limit)
 
 
 def land(platform: Platform, team: Team, source: Source, limit: int | None = None) -> Landed:
-    """Land what is pending, at most ``limit`` arrivals.
+    """Land what is pending, at most ``limit`` arrivals; an arrival is a file, or a record of a stream.
 
     Raises:
         InvalidSpec: the contract file is wrong. CommitConflict: another landing of the source is under way.
     """
+    if source.arrives == STREAM:
+        from platform_core.ingestion import streaming
+
+        return streaming.catch_up(platform, team, source, limit)
     inbox = Inbox.of(platform, team, source)
     waiting = _pending(inbox, limit)
     landed = Landed(0, (), 0, 0, {}, platform.lake.version(inbox.raw))
     for start in range(0, len(waiting), BATCH):
         landed += _land_batch(inbox, waiting[start : start + BATCH])
     if landed.arrivals:
-        counts = {
-            "arrivals": landed.arrivals,
-            "rows": landed.rows,
-            "dead": landed.dead,
-            "reasons": dict(landed.reasons),
-        }
         which = {"first": waiting[0].name, "last": waiting[-1].name, "refused": len(landed.refused)}
-        inbox.record(LANDED, f"{landed.arrivals} arrivals of {inbox.source}", {**counts, **which})
+        record_landing(inbox, landed, f"{landed.arrivals} arrivals of {inbox.source}", which)
     return landed
+
+
+def record_landing(inbox: Inbox, landed: Landed, reason: str, which: Mapping[str, Any]) -> None:
+    """Write a landing into the ledger."""
+    counts = {"arrivals": landed.arrivals, "rows": landed.rows, "dead": landed.dead, "reasons": dict(landed.reasons)}
+    inbox.record(LANDED, reason, {**counts, **which})
 
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:

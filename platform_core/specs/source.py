@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STREAM = "stream"
+"""How a source arrives whose rows are records of the bound event stream."""
+
 
 @dataclass(frozen=True)
 class Source:

@@ -1,0 +1,86 @@
+"""Records of a stream as rows of text: a record is a JSON object whose fields bear the contract's physical names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from platform_core.contracts.event_source import MALFORMED
+from platform_core.ingestion import raw_rows
+from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from platform_core.ingestion.inbox import Inbox
+
+Fields = dict[str, "str | None"]
+
+
+def arrival_id(source: str, partition: int) -> str:
+    """Name what the records of a partition have as their arrival; with the offset as line a record is one row."""
+    return f"stream:{source}:{partition}"
+
+
+def text_rows(inbox: Inbox, records: pa.Table, known_at: datetime) -> pa.Table:
+    """Read records into text, as ``Engine.check_rows`` takes it, a row a record in the same order.
+
+    A field that a record lacks is null; what is no JSON object is ``_malformed``. ``_arrived_at`` is ``known_at``: a
+    record may have waited long, but before it was read nobody could have been served by it.
+    """
+    import pyarrow as pa
+
+    fields = [_fields_or_malformed(value) for value in records["value"].to_pylist()]
+    names = [*(column.physical_name for column in inbox.contract.columns), MALFORMED]
+    texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in names}
+    arrivals = [arrival_id(inbox.source, partition) for partition in records["partition"].to_pylist()]
+    came = {ARRIVAL: pa.array(arrivals, pa.string()), LINE: records["offset"]}
+    return pa.table({**texts, **came, ARRIVED_AT: raw_rows.instants(known_at, len(records))})
+
+
+def as_rows(values: Sequence[bytes | None]) -> list[str]:
+    """Write records as dead letters keep them: every field that came, as text, in a JSON object."""
+    import orjson
+
+    return [orjson.dumps(_fields_or_malformed(value)).decode() for value in values]
+
+
+def _fields_or_malformed(value: bytes | None) -> Fields:
+    try:
+        return _fields(value or b"")
+    except (ValueError, RecursionError):
+        return {MALFORMED: (value or b"").decode(errors="backslashreplace")}
+
+
+def _fields(value: bytes) -> Fields:
+    """Read an object; numbers stay as they are written, so that none is rounded."""
+    text = value.decode()
+    read = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_number)
+    if not isinstance(read, dict):
+        raise ValueError("no object")  # noqa: TRY004 - all that is wrong with a record is caught as one
+    read.pop(MALFORMED, None)
+    if any(isinstance(held, dict | list) for held in read.values()):
+        read |= _nested(text)
+    if "\\u" in text:  # half a character can be written so, and no column could hold it
+        "".join(f"{name}{held}" for name, held in read.items()).encode()
+    return {name: _text(held) for name, held in read.items()}
+
+
+def _nested(text: str) -> Fields:
+    """Keep what is no scalar as JSON, its numbers as numbers."""
+    read = json.loads(text)
+    inside = {name: held for name, held in read.items() if isinstance(held, dict | list)}
+    return {name: json.dumps(held, ensure_ascii=False, separators=(",", ":")) for name, held in inside.items()}
+
+
+def _text(held: Any) -> str | None:
+    if isinstance(held, bool):
+        return "true" if held else "false"
+    return held if held is None else str(held)
+
+
+def _no_number(written: str) -> NoReturn:
+    raise ValueError(f"{written} is no JSON")
