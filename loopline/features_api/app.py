@@ -20,6 +20,6 @@ def create_app(platform: Platform, teams: Sequence[Team]) -> FastAPI:
     app = FastAPI(title="Loopline features", version="1", responses=FAILURES)
     app.state.service = Service(platform, tuple(teams))
     app.include_router(registry_routes.router)
-    app.include_router(serving_routes.router)
+    serving_routes.install(app)
     errors.install(app)
     return app

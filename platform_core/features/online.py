@@ -122,18 +122,28 @@ def _answer(
     features: dict[str, list[Value]] = {}
     views: dict[str, ViewStates] = {}
     for each, rows in zip(asked, found, strict=True):
-        states = [_status(each, row, at_us) for row in rows]
-        times = [as_text(row.event_time_us) if row and states[i] != "missing" else None for i, row in enumerate(rows)]
-        views[each.name] = ViewStates(states, times)
-        values = [row.values if row and states[i] == "present" else None for i, row in enumerate(rows)]
+        views[each.name], values = _judged(each, rows, at_us)
         for name, position in zip(each.features, each.positions, strict=True):
             features[name] = [None if row is None else row[position] for row in values]
     return OnlineFeatures(as_text(at_us), entities, features, views)
 
 
-def _status(asked: AskedView, row: OnlineRow | None, at_us: int) -> Status:
-    """Judge a row as the inference server does: a row of another width is of another definition, and does not count."""
-    if row is None or len(row.values) != asked.width:
-        return "missing"
+def _judged(
+    asked: AskedView, rows: Sequence[OnlineRow | None], at_us: int
+) -> tuple[ViewStates, list[tuple[Value, ...] | None]]:
+    """Judge rows as the inference server does: one of another width is of another definition, and does not count."""
     ttl_days = asked.view.ttl_days
-    return "stale" if ttl_days is not None and at_us - row.event_time_us > ttl_days * _DAY_US else "present"
+    oldest_us = float("-inf") if ttl_days is None else at_us - ttl_days * _DAY_US
+    states = ViewStates([], [])
+    values: list[tuple[Value, ...] | None] = []
+    for row in rows:
+        if row is None or len(row.values) != asked.width:
+            states.status.append("missing")
+            states.event_time.append(None)
+            values.append(None)
+            continue
+        fresh = row.event_time_us >= oldest_us
+        states.status.append("present" if fresh else "stale")
+        states.event_time.append(as_text(row.event_time_us))
+        values.append(row.values if fresh else None)
+    return states, values
