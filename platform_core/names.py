@@ -53,6 +53,11 @@ def dead_letter_table(team: str, source: str) -> str:
     return f"{team}/dead_letters/{source}"
 
 
+def quality_table(team: str, source: str) -> str:
+    """Name the table of what each landing of a source was like."""
+    return f"{team}/quality/{source}"
+
+
 def view_name(view: FeatureView) -> str:
     """Name a feature view among assets and in commands: from its second version on with the version."""
     return view.name if view.version == 1 else f"{view.name}_v{view.version}"

@@ -1,0 +1,90 @@
+"""The quality of a source over time: each landing is described, kept, and judged by those before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from platform_core.errors import NotFound
+from platform_core.ingestion.inbox import Inbox
+from platform_core.ingestion.landing_profile import Landing, from_table, profile, schema, to_table
+from platform_core.ingestion.quality_bounds import LAST, Finding, judge
+from platform_core.names import quality_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.platform import Platform
+    from platform_core.specs import Source, Team
+
+LOOKED = "quality:raw"
+"""Application in the table of landings: the version of the raw table up to which landings are described."""
+DAYS_BACK = (1, 30, None)
+"""How far back the history is looked for, in turns: a stream has enough of it within the day."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The newest landing (None: there was none yet) and what was found about it."""
+
+    landing: Landing | None
+    findings: tuple[Finding, ...]
+
+
+def look(platform: Platform, team: Team, source: Source) -> Quality:
+    """Describe what landed since the last look, if anything did, and judge the newest landing by its history.
+
+    Everything that landed in between counts as one landing. Whatever is killed, the next look finds the same rows
+    again, and no landing is described twice. Only accepted rows count: a landing without any is told by the contract's
+    own check.
+
+    Raises:
+        InvalidSpec: the contract file is wrong.
+    """
+    inbox = Inbox.of(platform, team, source)
+    version = platform.lake.version(inbox.raw)
+    if version is not None and version > _looked(inbox):
+        _describe(inbox, version)
+    landings = history(platform, team, source, LAST + 1)
+    if not landings:
+        return Quality(None, ())
+    return Quality(landings[-1], tuple(judge(landings, platform.clock.now())))
+
+
+def history(platform: Platform, team: Team, source: Source, limit: int) -> list[Landing]:
+    """Return the newest landings, at most ``limit``, oldest first."""
+    table, today = quality_table(team.name, source.name), platform.clock.now().date()
+    if platform.lake.version(table) is None:
+        return []
+    landings: list[Landing] = []
+    for days in DAYS_BACK:
+        since = None if days is None else today - timedelta(days=days)
+        landings = from_table(platform.lake.read(table, since=since))
+        if len(landings) >= limit:
+            break
+    return landings[-limit:]
+
+
+def _looked(inbox: Inbox) -> int:
+    table = quality_table(inbox.team, inbox.source)
+    return inbox.platform.lake.committed(table, [LOOKED]).get(LOOKED, -1)
+
+
+def _describe(inbox: Inbox, version: int) -> None:
+    rows = _new_rows(inbox, version)
+    described = (
+        schema().empty_table()
+    )  # a version without new rows is the lake's own care, or a landing of dead letters
+    if len(rows):
+        described = to_table(profile(rows, inbox.contract, version, inbox.platform.clock.now()))
+    inbox.platform.lake.append(quality_table(inbox.team, inbox.source), described, {LOOKED: version})
+
+
+def _new_rows(inbox: Inbox, version: int) -> pa.Table:
+    """Read the rows since the last look; none when what came since is not known any more."""
+    looked, lake = _looked(inbox), inbox.platform.lake
+    try:
+        return lake.read(inbox.raw, version=version, newer_than=None if looked < 0 else looked)
+    except NotFound:
+        return lake.read(inbox.raw, version=version).slice(0, 0)
