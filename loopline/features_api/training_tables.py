@@ -72,8 +72,7 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
     if not pa.types.is_timestamp(column.type) or column.type.tz is None:
         plain: list[Any] = column.to_pylist()
         return plain
-    instants = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-    return [None if instant is None else as_text(instant) for instant in instants]
+    return as_text(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist())
 
 
 def _instants(values: list[Any]) -> pa.Array:

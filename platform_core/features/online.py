@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import orjson
 
 from platform_core.errors import BadRequest
@@ -21,34 +22,40 @@ Entities = Mapping[str, Sequence[EntityKey]]
 """Keys by entity; position i of every entity is row i."""
 Status = Literal["present", "missing", "stale"]
 MOST_ROWS = 10_000
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive adds up faster, and ``Z`` is put behind
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY_TYPES = frozenset({int, str})
 _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ViewStates:
-    """What is behind a view's values: a status and an event time (ISO 8601 UTC with µs; None: missing) per row."""
+    """What is behind a view's values, per row: a status, and the event's time (µs since 1970, UTC; None: missing)."""
 
-    status: list[Status]
-    event_time: list[str | None]
+    status: Sequence[Status]
+    event_time_us: Sequence[int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineFeatures:
     """An answer: values per feature (``view:feature``), states per view, both with one entry a row.
 
-    ``at`` is the instant against which the TTL was held. Values of a missing or stale row are None.
+    ``at_us`` is the instant (µs since 1970, UTC) against which the TTL was held. Values of a missing or stale row
+    are None.
     """
 
-    at: str
+    at_us: int
     entities: Entities
-    features: dict[str, list[Value]]
-    views: dict[str, ViewStates]
+    features: Mapping[str, Sequence[Value]]
+    views: Mapping[str, ViewStates]
 
     def encode(self) -> bytes:
         """Write it as JSON in the one form that every server and SDK writes; see ``sdk/README.md``."""
-        return orjson.dumps(self)
+        views = {
+            name: {"status": states.status, "event_time": as_text(states.event_time_us)}
+            for name, states in self.views.items()
+        }
+        at = as_text([self.at_us])[0]
+        return orjson.dumps({"at": at, "entities": self.entities, "features": self.features, "views": views})
 
 
 def read_online(
@@ -75,9 +82,11 @@ async def fetch_online(
     return _answer(asked, entities, instant, await platform.online_store.fetch(asks) if asks else [])
 
 
-def as_text(instant_us: int) -> str:
-    """Write µs since 1970 as ISO 8601 UTC, always with six digits."""
-    return f"{(_EPOCH + timedelta(microseconds=instant_us)).isoformat(timespec='microseconds')}Z"
+def as_text(instants_us: Sequence[int | None]) -> list[str | None]:
+    """Write instants (µs since 1970) as ISO 8601 UTC, always with six digits."""
+    known = np.array([instant for instant in instants_us if instant is not None], "datetime64[us]")
+    texts = iter(np.datetime_as_string(known).tolist())
+    return [None if instant is None else f"{next(texts)}Z" for instant in instants_us]
 
 
 def _asks(asked: Sequence[AskedView], entities: Entities) -> list[tuple[str, list[str]]]:
@@ -113,37 +122,34 @@ def _instant(platform: Platform, at: datetime | None) -> int:
     instant = platform.clock.now() if at is None else at
     if instant.tzinfo is None:
         raise BadRequest(f"time {instant.isoformat()} has no time zone", "send it in UTC, such as 2026-01-31T12:00:00Z")
-    return (instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (instant.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def _answer(
     asked: Sequence[AskedView], entities: Entities, at_us: int, found: Sequence[Sequence[OnlineRow | None]]
 ) -> OnlineFeatures:
-    features: dict[str, list[Value]] = {}
+    features: dict[str, Sequence[Value]] = {}
     views: dict[str, ViewStates] = {}
     for each, rows in zip(asked, found, strict=True):
-        views[each.name], values = _judged(each, rows, at_us)
-        for name, position in zip(each.features, each.positions, strict=True):
-            features[name] = [None if row is None else row[position] for row in values]
-    return OnlineFeatures(as_text(at_us), entities, features, views)
+        views[each.name], columns = _judged(each, rows, at_us)
+        features.update((name, columns[position]) for name, position in zip(each.features, each.positions, strict=True))
+    return OnlineFeatures(at_us, entities, features, views)
 
 
 def _judged(
     asked: AskedView, rows: Sequence[OnlineRow | None], at_us: int
-) -> tuple[ViewStates, list[tuple[Value, ...] | None]]:
+) -> tuple[ViewStates, Sequence[Sequence[Value]]]:
     """Judge rows as the inference server does: one of another width is of another definition, and does not count."""
-    ttl_days = asked.view.ttl_days
+    width, ttl_days = asked.width, asked.view.ttl_days
     oldest_us = float("-inf") if ttl_days is None else at_us - ttl_days * _DAY_US
-    states = ViewStates([], [])
-    values: list[tuple[Value, ...] | None] = []
-    for row in rows:
-        if row is None or len(row.values) != asked.width:
-            states.status.append("missing")
-            states.event_time.append(None)
-            values.append(None)
-            continue
-        fresh = row.event_time_us >= oldest_us
-        states.status.append("present" if fresh else "stale")
-        states.event_time.append(as_text(row.event_time_us))
-        values.append(row.values if fresh else None)
-    return states, values
+    held = [row if row is not None and len(row.values) == width else None for row in rows]
+    times = [None if row is None else row.event_time_us for row in held]
+    status: list[Status] = [
+        "missing" if time is None else "present" if time >= oldest_us else "stale" for time in times
+    ]
+    nothing: tuple[Value, ...] = (None,) * width
+    values = [
+        row.values if row is not None and state == "present" else nothing
+        for row, state in zip(held, status, strict=True)
+    ]
+    return ViewStates(status, times), list(zip(*values, strict=True)) or [()] * width

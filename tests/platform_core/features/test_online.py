@@ -120,8 +120,8 @@ def test_a_row_of_another_definition_is_missing(shop: Platform, names: FeatureNa
     )
     found = read_online(shop, names.ask(["popularity"]), {"article": ["new"]})
     assert found.views["popularity"].status == ["missing"]
-    assert found.views["popularity"].event_time == [None]
-    assert found.features == {"popularity:spend": [None], "popularity:orders": [None]}
+    assert found.views["popularity"].event_time_us == [None]
+    assert found.features == {"popularity:spend": (None,), "popularity:orders": (None,)}
 
 
 def test_a_request_has_a_limit(shop: Platform, names: FeatureNames) -> None:
@@ -142,7 +142,7 @@ def test_a_request_has_a_limit(shop: Platform, names: FeatureNames) -> None:
 )
 def test_times_have_six_digits(instant_us: int, text: str) -> None:
     """Every instant is written alike, to the microsecond."""
-    assert as_text(instant_us) == text
+    assert as_text([None, instant_us]) == [None, text]
 
 
 def test_keys_take_the_type_of_the_view(shop: Platform, names: FeatureNames) -> None:
