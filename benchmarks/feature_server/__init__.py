@@ -1,0 +1,1 @@
+"""Features over HTTP, as an application in any language asks for them."""
