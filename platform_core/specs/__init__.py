@@ -6,6 +6,7 @@ from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcro
 from platform_core.specs.judges import P99, ErrorRate, Finding, Judge, ScoreShift, Traffic
 from platform_core.specs.labels import Labels, labels
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from platform_core.specs.moments import minutes, weekday
 from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
 from platform_core.specs.source import Source
 from platform_core.specs.team import Team
@@ -47,5 +48,7 @@ __all__ = [
     "int_range",
     "labels",
     "log_range",
+    "minutes",
     "uniform",
+    "weekday",
 ]

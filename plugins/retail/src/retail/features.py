@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals as nw
 from narwhals.selectors import numeric
 
-from platform_core.specs import Source, feature_view
+from platform_core.specs import Source, feature_view, minutes, weekday
 
 orders = Source("orders", contract="contracts/orders.v1.yaml", arrives="daily")
 TAKES_BACK = nw.col("invoice").str.starts_with("C")
@@ -14,7 +14,7 @@ TAKES_BACK = nw.col("invoice").str.starts_with("C")
 
 def pence(amount: nw.Expr) -> nw.Expr:
     """Count money in whole pence: such sums are the same on every engine and in every order of rows."""
-    return (amount * 100).round().cast(nw.Int64)
+    return (amount * 100 + 0.5).floor().cast(nw.Int64)
 
 
 @feature_view(orders, entity="customer_id", time="invoiced_at", ttl_days=90)
@@ -47,7 +47,7 @@ def customer_history(lines: nw.LazyFrame) -> nw.LazyFrame:
         refund_share=nw.when(turnover > 0).then(nw.col("refund") / turnover),
         mean_order_value=has_bought.then(nw.col("spend") / nw.col("bought") / 100),
         mean_order_lines=has_bought.then(nw.col("lines") / nw.col("bought")),
-        days_between=(at - nw.col("before")).dt.total_minutes().cast(nw.Float64) / 1440,
+        days_between=(minutes(at) - minutes(nw.col("before"))) / 1440,
     )
 
 
@@ -63,6 +63,7 @@ def order_shape(lines: nw.LazyFrame) -> nw.LazyFrame:
             single=nw.when(quantity == 1).then(1.0).otherwise(0.0),
             bulk=nw.when(quantity >= 24).then(1.0).otherwise(0.0),  # noqa: PLR2004 - packs hold two dozen
         )
+        .with_columns(top=nw.when(line == line.max().over("invoice")).then(nw.col("stock_code")))
         .group_by("invoice")
         .agg(
             nw.col("invoiced_at").min(),
@@ -78,8 +79,8 @@ def order_shape(lines: nw.LazyFrame) -> nw.LazyFrame:
             single_share=nw.col("single").mean(),
             bulk_share=nw.col("bulk").mean(),
             market=nw.col("country").max(),
-            top_article=nw.col("stock_code").last(order_by=["line", "stock_code"]),
+            top_article=nw.col("top").max(),
         )
-        .with_columns(hour=nw.col("invoiced_at").dt.hour(), weekday=nw.col("invoiced_at").dt.weekday())
+        .with_columns(hour=nw.col("invoiced_at").dt.hour(), weekday=weekday(nw.col("invoiced_at")))
     )
     return shape.with_columns(numeric().cast(nw.Float64))

@@ -35,9 +35,8 @@ def within_30_days(found: nw.LazyFrame) -> nw.LazyFrame:
 @late
 def cancelled_within_30_days(lines: nw.LazyFrame) -> nw.LazyFrame:
     """Per order: 1 if the customer takes at least one of its articles back."""
-    keys = ["customer_id", "stock_code"]
-    taken_back = lines.filter(TAKES_BACK).select(*keys, after="invoiced_at")
-    return within_30_days(placed(lines, "stock_code").join(taken_back, on=keys, how="left"))
+    taken_back = lines.filter(TAKES_BACK).select("customer_id", "stock_code", after="invoiced_at")
+    return within_30_days(placed(lines, "stock_code").join(taken_back, on=["customer_id", "stock_code"], how="left"))
 
 
 @late
