@@ -13,6 +13,7 @@ from collections.abc import Callable
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.load import compare as load
+from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
@@ -25,6 +26,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "contract_checks": contract_checks.compare,
     "point_in_time": point_in_time.compare,
     "online_reads": online_reads.compare,
+    "materialization": materialization.compare,
 }
 
 
