@@ -1,0 +1,70 @@
+"""The quality of a source over time as asset checks: what landed, against what landed before."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from platform_core.errors import LooplineError
+from platform_core.ingestion.quality import Quality, look
+from platform_core.ingestion.quality_bounds import CHECKS, ENOUGH, Finding
+from platform_core.platform import Platform
+from platform_core.specs import Source, Team
+
+SAYS = {
+    "volume": "As many rows an arrival as usual",
+    "nulls": "No column has more nulls than usual",
+    "ranges": "Medians and extremes of numbers are as usual",
+    "categories": "Columns of few values have no more new ones than usual",
+    "freshness": "The newest event is no older than usual",
+}
+SHOWN = 20
+"""Findings in a check's metadata, the failed ones first; the table in the lake has all."""
+
+
+def quality_specs(raw: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Describe the checks of a raw asset; none of them blocks."""
+    return [dg.AssetCheckSpec(name, asset=raw, description=SAYS[name]) for name in CHECKS]
+
+
+def quality_checks(platform: Platform, team: Team, source: Source, raw: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """Look at what landed and give every check its result; what has too little history passes, and says so.
+
+    What landed has landed: when the look itself fails, that is a warning and holds nothing up.
+    """
+    try:
+        quality, problem = look(platform, team, source), ""
+    except LooplineError as error:
+        quality, problem = Quality(None, ()), f"not looked at: {error}"
+    for name in CHECKS:
+        found = sorted((f for f in quality.findings if f.check == name), key=lambda f: f.passed)
+        yield dg.AssetCheckResult(
+            asset_key=raw,
+            check_name=name,
+            passed=not problem and all(finding.passed for finding in found),
+            severity=dg.AssetCheckSeverity.WARN,
+            description=problem or _said(found),
+            metadata=_metadata(quality, found),
+        )
+
+
+def _said(found: list[Finding]) -> str:
+    failed = [str(finding) for finding in found if not finding.passed]
+    if failed:
+        return "; ".join(failed)
+    return (
+        f"{len(found)} figures are as usual" if found else f"not judged: fewer than {ENOUGH} landings say what is usual"
+    )
+
+
+def _metadata(quality: Quality, found: list[Finding]) -> dict[str, dg.MetadataValue | float | int | str]:
+    """Show the figure that matters (a failed one, else the first), its bounds, and the others as a table."""
+    metadata: dict[str, dg.MetadataValue | float | int | str] = {}
+    if quality.landing:
+        metadata |= {"landed_at": quality.landing.landed_at.isoformat(), "rows": quality.landing.rows}
+    if found:
+        one = found[0]
+        bounds = {"low": one.low, "high": one.high}
+        metadata |= {"figure": f"{one.column} {one.what}".strip(), "value": one.value, "history": one.history}
+        metadata |= {name: bound for name, bound in bounds.items() if bound is not None}
+        metadata["figures"] = dg.MetadataValue.md("\n".join(f"- {finding}" for finding in found[:SHOWN]))
+    return metadata
