@@ -29,12 +29,14 @@ def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("skew", asset=own, description="What was served is what training would see")],
         kinds={"predictions"},
     )
-    def predictions(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
+    def predictions(
+        platform: dg.ResourceParam[Platform],
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         done = compact(platform, team, model)
-        return dg.MaterializeResult(
-            metadata={"rows": done.rows, "table_version": -1 if done.version is None else done.version},
-            check_results=[_skew_check(skew.check(platform, team, model))],
+        yield dg.MaterializeResult(
+            metadata={"rows": done.rows, "table_version": -1 if done.version is None else done.version}
         )
+        yield _skew_check(skew.check(platform, team, model))
 
     return predictions
 

@@ -54,8 +54,9 @@ def rollout_job(team: Team) -> dg.JobDefinition:
     def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[Platform]) -> None:
         record = rollouts.rollout(platform.ledger, config.rollout_id)
         model = team.model(record.ref.model)
-        compact(platform, team, model)
-        skew.check(platform, team, model)  # what it finds keeps the step from going on
+        if rollouts.decide(platform, model, record, platform.clock.now()).action != "roll_back":  # which never waits
+            compact(platform, team, model)
+            skew.check(platform, team, model)  # what it finds keeps the step from going on
         decision = rollouts.step(platform, model, config.rollout_id, platform.clock.now())
         context.log_event(
             dg.AssetObservation(

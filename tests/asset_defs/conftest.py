@@ -31,6 +31,7 @@ from platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryE
 from platform_core.testing.fakes.lake import InMemoryLake
 from platform_core.testing.fakes.registry import InMemoryRegistry
 from platform_core.testing.fakes.serving import InMemoryServing
+from platform_core.testing.model_packages import Constant, write_package
 from platform_core.training import training_set
 from platform_core.training.training_set import TrainingSet
 from resources.polars.engine import PolarsEngine
@@ -159,8 +160,7 @@ class Driver:
     def published(self, model: str) -> str:
         """Register a version."""
         package = self.platform.home / "built" / uuid4().hex
-        package.mkdir(parents=True)
-        package.joinpath("manifest.json").write_text("{}")
+        write_package(package, Constant(0.5))
         name = ModelRef(self.team.name, model).dotted
         return self.platform.registry.publish(Publication(name, package, None, pa.table({}))).version
 
