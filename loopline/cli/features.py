@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 features = LazyGroup(
     "features",
     {
+        "list": ("loopline.cli.features_registry:show_all", "Versions of feature views, and how many read each."),
+        "show": ("loopline.cli.features_registry:show", "All of a view: features, readers, freshness, history."),
+        "retire": ("loopline.cli.features_registry:retire", "Retire a version that nothing reads."),
+        "serve": ("loopline.cli.features_serve:serve", "Serve registry, online features and training sets over HTTP."),
         "refill": ("loopline.cli.features:refill", "Write a view's newest rows online again, for a store that is new."),
         "export-feast": ("loopline.cli.features_feast:export_feast", "Write a team's views as a Feast repository."),
     },

@@ -27,7 +27,7 @@ QUIET = frozenset({"started", "ended"})
 @click.option("--no-web", is_flag=True, help="Run without Dagster's UI and GraphQL.")
 @click.pass_obj
 def up(call: Call, port: int, no_web: bool) -> None:
-    """Start everything on this machine: inference server, code servers, Dagster's UI and daemon.
+    """Start everything on this machine: inference server, feature service, code servers, Dagster's UI and daemon.
 
     Ctrl-C ends all of it in order; logs are in <home>/logs.
     """
@@ -48,6 +48,7 @@ def _welcome(app: App) -> str:
     rows = [
         ("Dagster", app.ui_url or "not started"),
         ("inference server", app.endpoint or "elsewhere"),
+        ("features", f"{app.features_url}/docs"),
         ("environment", f"{app.platform.environment.name} ({app.platform.environment.path})"),
         ("state and logs", app.home),
         ("teams", ", ".join(team for team in app.teams if team not in app.quarantined) or "none"),

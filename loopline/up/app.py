@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class App:
     """Everything on one machine.
 
-    ``endpoint`` is the inference server's base URL, None when the environment serves elsewhere; ``quarantined``
-    gives the reason by team; ``ports`` are ``web``, ``inference`` and one a team; ``seconds`` is how long it took
+    ``endpoint`` is the inference server's base URL, None when the environment serves elsewhere; ``features_url`` the
+    feature service's, which starts last and is not waited for; ``quarantined`` gives the reason by team; ``ports`` are
+    ``web``, ``inference``, ``features`` and one a team; ``seconds`` is how long it took
     until everything was ready.
     """
 
@@ -31,6 +32,7 @@ class App:
     ports: Mapping[str, int]
     ui_url: str | None = None
     endpoint: str | None = None
+    features_url: str | None = None
     quarantined: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -70,6 +72,7 @@ class App:
             "ui": self.ui_url,
             "graphql": self.graphql_url,
             "inference": self.endpoint,
+            "features": self.features_url,
             "teams": list(self.teams),
             "quarantined": dict(self.quarantined),
             "ports": dict(self.ports),

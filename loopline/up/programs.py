@@ -17,6 +17,7 @@ from platform_core.environment import home
 DAEMON = "daemon"
 WEB = "web"
 INFERENCE = "inference"
+FEATURES = "features"
 
 
 class Rank(IntEnum):
@@ -62,6 +63,11 @@ class Programs:
         return self._program(
             INFERENCE, Rank.INFERENCE, "-m", "platform_core.runtime", "--environment", str(environment)
         )
+
+    def feature_server(self, port: int) -> Program:
+        """Answer for features: the registry, online values, training sets."""
+        where = ("--host", HOST, "--port", str(port))
+        return self._program(FEATURES, Rank.INFERENCE, "-m", "loopline.features_api.server", *where)
 
     def _program(self, name: str, rank: Rank, *arguments: str) -> Program:
         log = self.home / "logs" / f"{name.replace(':', '-')}.log"

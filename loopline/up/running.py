@@ -23,6 +23,7 @@ from platform_core.platform import Platform
 INFERENCE_PORT = "LOOPLINE_INFERENCE_PORT"
 """By this variable an environment file takes the inference server's port: ``${LOOPLINE_INFERENCE_PORT:-8080}``."""
 DEFAULT_INFERENCE_PORT = 8080
+FEATURES_PORT = 8090
 
 
 def _silent(event: Event) -> None:
@@ -95,7 +96,9 @@ def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], 
 
 def _ports(options: Options) -> dict[str, int]:
     wanted = int(os.environ.get(INFERENCE_PORT, DEFAULT_INFERENCE_PORT))
-    ports = {"inference": free_port(wanted)} | ({"web": free_port(options.port)} if options.web else {})
+    ports = {"inference": free_port(wanted), "features": free_port(FEATURES_PORT)} | (
+        {"web": free_port(options.port)} if options.web else {}
+    )
     return ports | {team: free_port() for team in dagster_home.team_names()}
 
 

@@ -68,7 +68,7 @@ class Waiting:
 
 
 def everything(app: App, programs: Programs, waiting: Waiting) -> None:
-    """Bring up instance, ledger, inference server, code servers, daemon and web server."""
+    """Bring up instance, ledger, inference server, code servers, daemon, web server and feature service."""
     folder = app.home / "dagster"
     known = dagster_home.prepare(folder)
     initialising = spawn(programs.initialiser())
@@ -84,6 +84,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
         initialising.wait()
     _start_dagster(app, programs, dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers), waiting)
     _reapply(app, waiting)
+    _start_feature_server(app, programs)
 
 
 def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, waiting: Waiting) -> None:
@@ -99,6 +100,12 @@ def _start_inference_server(app: App, programs: Programs) -> None:
         url = urlsplit(app.platform.serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
+
+
+def _start_feature_server(app: App, programs: Programs) -> None:
+    """Start the feature service last, so that its start takes no time from those that are waited for."""
+    app.features_url = f"http://{HOST}:{app.ports['features']}"
+    app.supervisor.start(programs.feature_server(app.ports["features"]))
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -67,6 +68,8 @@ def test_up_starts_everything_and_ends_cleanly(process, world):
     assert dagster.wait(run, timeout_seconds=120) == "SUCCESS"
     assert dagster.runs({"by": "test"})[0]["runId"] == run
 
+    assert _registered(facts["features"]) == ["corner/customer_sales@1"]
+
     os.kill(facts["pids"]["inference"], signal.SIGKILL)
     give_up = time.monotonic() + 30
     while lock.announced(world.home)["pids"]["inference"] == facts["pids"]["inference"]:
@@ -94,6 +97,16 @@ def test_a_stop_before_all_is_ready_ends_cleanly_too(process, world):
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     assert not [p for p in psutil.process_iter() if str(world.home) in " ".join(_cmdline(p))]
+
+
+def _registered(url: str) -> list[str]:
+    """Wait until the feature service answers, and return the views that it knows."""
+    give_up = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/features", timeout=5) as answer:
+            return [f"{view['team']}/{view['view']}@{view['version']}" for view in json.load(answer)]
+        assert time.monotonic() < give_up, "the feature service does not answer"
+        time.sleep(0.1)
 
 
 def _cmdline(process: psutil.Process) -> list[str]:
