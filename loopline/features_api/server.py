@@ -1,0 +1,72 @@
+"""Runs the feature service: ``python -m loopline.features_api.server --port N``, or ``loopline features serve``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from platform_core import environment, plugins
+from platform_core.errors import LooplineError
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+    from platform_core.specs import Team
+
+HOST, PORT = "127.0.0.1", 8090
+BINDINGS = ("lake", "online_store", "engine")
+_log = logging.getLogger("loopline.features")
+
+
+def main() -> int:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m loopline.features_api.server", description=__doc__)
+    parser.add_argument("--host", default=HOST, help="where to listen")
+    parser.add_argument("--port", type=int, default=PORT, help="where to listen")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    try:
+        serve(given.host, given.port)
+    except LooplineError as error:
+        print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
+        return 2
+    return 0
+
+
+def serve(host: str = HOST, port: int = PORT) -> None:
+    """Register every team that loads, then answer until told to stop.
+
+    Raises:
+        InvalidEnvironment: the environment file does not bind.
+    """
+    import uvicorn
+
+    from loopline.features_api.app import create_app
+    from platform_core.platform import Platform
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    platform = Platform(environment.read(only=BINDINGS))
+    try:
+        teams = plugins.installed().teams
+        register(platform, teams)
+        uvicorn.run(create_app(platform, teams), host=host, port=port, log_level="warning", access_log=False)
+    finally:
+        platform.close()
+
+
+def register(platform: Platform, teams: Sequence[Team]) -> None:
+    """Register teams; one that is refused is told in the log, its features are served as they are."""
+    from platform_core.features.registry import FeatureRegistry
+
+    for team in teams:
+        try:
+            FeatureRegistry(platform).register(team)
+        except LooplineError as error:
+            _log.warning("team %s is not registered: %s → %s", team.name, error.problem, error.fix)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
