@@ -7,6 +7,7 @@ from asset_defs.runs import LOOK_SECONDS, in_progress
 from platform_core.ingestion.landing import pending
 from platform_core.platform import Platform
 from platform_core.specs import Source, Team
+from platform_core.specs.source import STREAM
 
 CRON = {"daily": "15 3 * * *", "hourly": "15 * * * *"}
 
@@ -43,8 +44,8 @@ def _request(instance: dg.DagsterInstance, platform: Platform, team: Team, sourc
 
 
 def ingest_schedules(team: Team) -> list[dg.ScheduleDefinition]:
-    """Build one schedule for each rhythm in which the team's sources arrive."""
-    rhythms = sorted({source.arrives for source in team.sources})
+    """Build one schedule for each rhythm in which the team's files arrive; of streams the sensor sees the lag."""
+    rhythms = sorted({source.arrives for source in team.sources} - {STREAM})
     return [
         dg.ScheduleDefinition(
             name=f"loopline_ingest_{rhythm}",

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from asset_defs.data_quality import quality_checks, quality_specs
 from asset_defs.keys import key
 from platform_core.ingestion.landing import Landed, land
+from platform_core.ingestion.streaming import Lag, lag
 from platform_core.platform import Platform
 from platform_core.specs import Source, Team
+from platform_core.specs.source import STREAM
 
 DEAD_SHARE = 0.5
 """A landing with more than this share of dead letters is worth a warning."""
@@ -18,10 +21,14 @@ def arrivals_spec(team: Team, source: Source) -> dg.AssetSpec:
     return dg.AssetSpec(
         key(team.name, "arrivals", source.name),
         group_name=team.name,
-        description=source.description or f"Files of {source.name}, {source.arrives}",
+        description=source.description or _described(source),
         kinds={"arrivals"},
         metadata={"contract": source.contract, "arrives": source.arrives},
     )
+
+
+def _described(source: Source) -> str:
+    return f"Stream of {source.name}" if source.arrives == STREAM else f"Files of {source.name}, {source.arrives}"
 
 
 def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
@@ -37,15 +44,31 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
                 dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"dead_letters"}
             ),
         ],
-        check_specs=[dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract")],
+        check_specs=[
+            dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract"),
+            *quality_specs(raw),
+        ],
         group_name=team.name,
     )
-    def landing(platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult[None]]:
+    def landing(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult[None]]:
         landed = land(platform, team, source)
-        yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=[_check(raw, landed)])
+        if source.arrives == STREAM:
+            context.log_event(_observed(came, lag(platform, team, source)))
+        checks = [_check(raw, landed), *quality_checks(platform, team, source, raw)]
+        yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=checks)
         yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})
 
     return landing
+
+
+def _observed(came: dg.AssetKey, found: Lag) -> dg.AssetObservation:
+    """Tell what has come meanwhile: the lag of each partition behind the landing."""
+    by_partition = {f"lag/{partition}": behind for partition, behind in found.behind.items()}
+    return dg.AssetObservation(
+        came, description="How far the landing is behind", metadata={"lag": found.total, **by_partition}
+    )
 
 
 def _metadata(landed: Landed) -> dict[str, dg.MetadataValue | int]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
     "features": ("loopline.cli.features:features", "Feature views: fill the online store again."),
     "contract": ("loopline.cli.contract:contract", "What a source's rows must be, and what a change of that breaks."),
+    "stream": ("loopline.cli.stream:stream", "Land a stream as its records come, views included."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),
     "workspace": ("loopline.cli.workspace:workspace", "The workspace file of the installed teams."),
 }

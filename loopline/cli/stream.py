@@ -1,0 +1,85 @@
+"""``loopline stream``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.output import Answer
+from loopline.cli.subject import opened, source_of
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - who collects metrics asks from elsewhere; they name the source and tell numbers
+
+
+@click.command("stream", cls=Command)
+@click.argument("source")
+@click.option("--once", is_flag=True, help="End when nothing is left to land.")
+@click.option("--limit", default=10_000, show_default=True, help="Records a micro-batch, at most.")
+@click.option("--metrics-port", type=int, help="Serve Prometheus' text on this port, at /metrics.")
+def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Answer:
+    """Land SOURCE, written `source` or `team/source`, as its records come, and bring its views up to them.
+
+    Run it, one process a source, where features must follow within a second or so; Ctrl-C or SIGTERM ends it behind
+    the batch in hand. Where half a minute is soon enough, `loopline up` or Dagster's daemon is all that is needed: the
+    ingest sensor starts a run whenever records wait. Both at once do no harm: who is overtaken begins again.
+    """
+    from platform_core.errors import InvalidSpec
+    from platform_core.ingestion.stream_worker import StreamWorker
+    from platform_core.specs.source import STREAM
+
+    team, declared = source_of(source)
+    if declared.arrives != STREAM:
+        raise InvalidSpec(
+            f"source {team.name}/{declared.name} arrives {declared.arrives}, not as a stream",
+            f'declare it with arrives="{STREAM}", or let the ingest sensor land its files',
+        )
+    with opened(only=("lake", "engine", "event_stream", "online_store")) as platform, _told_to_stop() as stop:
+        worker = StreamWorker(platform, team, declared, lambda said: click.echo(said, err=True), limit)
+        with _serving(metrics_port, worker.metrics.text):
+            worker.run(stop, once=once)
+    counted = worker.metrics
+    data = {"source": counted.source, "records": counted.records, "rows": counted.rows, "dead_letters": counted.dead}
+    return Answer(data, f"{counted.source}: {counted.rows} rows landed, {counted.dead} dead letters")
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _serving(port: int | None, text: Callable[[], bytes]) -> Iterator[None]:
+    """Answer ``GET /metrics`` in threads of its own."""
+    if port is None:
+        yield
+        return
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path.partition("?")[0] == "/metrics"
+            self.send_response(200 if found else 404)
+            self.send_header("content-type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(text() if found else b"see /metrics\n")
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet: a scrape is no news."""
+
+    with ThreadingHTTPServer((ANYWHERE, port), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
