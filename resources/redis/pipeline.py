@@ -1,24 +1,14 @@
-"""One connection of an event loop to Redis, on which the look-ups of concurrent requests travel together.
-
-Commands go out as they come and replies come back in their order, so nobody waits for another's reply; look-ups of the
-same turn of the event loop are one MGET. Source: the Redis serialization protocol (RESP2) and its pipelining.
-"""
+"""Look-ups of concurrent requests travel together: those of the same turn of an event loop are one MGET."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import hiredis
-
-from platform_core.errors import StoreUnavailable
-
-Answered = Callable[[Any], None]
-"""Takes a reply, or the exception that came instead."""
-FIX = "see that the server runs and is reached, and that it lets this user in"
+from resources.redis.failure import failure
+from resources.redis.link import Link, connected
 
 
 class Ask(NamedTuple):
@@ -26,15 +16,6 @@ class Ask(NamedTuple):
 
     keys: Sequence[str]
     values: asyncio.Future[list[bytes | None]]
-
-    def answer(self, values: list[bytes | None] | Exception) -> None:
-        """Give the values; whoever asked may have gone."""
-        if self.values.done():
-            return
-        if isinstance(values, Exception):
-            self.values.set_exception(values)
-        else:
-            self.values.set_result(values)
 
 
 class Pipeline:
@@ -81,9 +62,9 @@ class Pipeline:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                self._link = await _connected(self._url, self._timeout_seconds)
-        except (OSError, TimeoutError, StoreUnavailable) as error:
-            self._give_up(f"no connection: {error or 'no answer in time'}")
+                self._link = await connected(self._url, self._timeout_seconds)
+        except OSError as error:
+            self._give_up(f"no connection: {str(error) or 'no answer in time'}")
         except asyncio.CancelledError:
             self._give_up("it was closed")
         else:
@@ -93,114 +74,18 @@ class Pipeline:
     def _give_up(self, why: str) -> None:
         self._connecting = None
         asks, self._waiting = self._waiting, []
-        _share(asks, _unavailable(why))
-
-
-class Link(asyncio.Protocol):
-    """A connection: each command gets its reply; when one is late, all of them fail and the connection ends."""
-
-    def __init__(self, timeout_seconds: float) -> None:
-        self.is_open = False
-        self._timeout_seconds = timeout_seconds
-        self._reader = hiredis.Reader()
-        self._awaited: deque[tuple[float, Answered]] = deque()
-        self._watch: asyncio.TimerHandle | None = None
-        self._why = "the server ended the connection"
-        self._loop = asyncio.get_running_loop()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take commands from now on."""
-        self._transport, self.is_open = cast("asyncio.Transport", transport), True
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Tell everybody who waits."""
-        self.is_open = False
-        if self._watch is not None:
-            self._watch.cancel()
-        while self._awaited:
-            self._awaited.popleft()[1](_unavailable(str(error or self._why)))
-
-    def data_received(self, data: bytes) -> None:
-        """Hand out the replies that are whole."""
-        self._reader.feed(data)
-        try:
-            while self._awaited and (reply := self._reader.gets()) is not False:
-                self._awaited.popleft()[1](reply)
-        except hiredis.ProtocolError as error:
-            self.end(str(error))
-
-    def send(self, command: Sequence[str | bytes | int], answered: Answered) -> None:
-        """Write a command; its reply is handed to ``answered``."""
-        deadline = self._loop.time() + self._timeout_seconds
-        self._awaited.append((deadline, answered))
-        self._transport.write(hiredis.pack_command(tuple(command)))
-        if self._watch is None:
-            self._watch = self._loop.call_at(deadline, self._look)
-
-    def end(self, why: str) -> None:
-        """End the connection at once."""
-        self._why, self.is_open = why, False
-        self._transport.abort()
-
-    def _look(self) -> None:
-        """End a connection whose oldest command is late; one timer serves them all, since most never ring."""
-        self._watch = None
-        if not self._awaited:
-            return
-        if self._awaited[0][0] <= self._loop.time():
-            self.end(f"no answer in {self._timeout_seconds:g} s")
-        else:
-            self._watch = self._loop.call_at(self._awaited[0][0], self._look)
+        _share(asks, ConnectionError(why))
 
 
 def _share(asks: Sequence[Ask], reply: Any) -> None:
-    """Cut a reply into what each ask wanted."""
-    if isinstance(reply, hiredis.ReplyError):
-        reply = _unavailable(str(reply))
-    values = iter(() if isinstance(reply, Exception) else reply)
+    """Cut a reply into what each ask wanted; whoever asked may have gone."""
+    if isinstance(reply, Exception):
+        for ask in asks:
+            if not ask.values.done():
+                ask.values.set_exception(failure(str(reply)))
+        return
+    values = iter(reply)
     for ask in asks:
-        ask.answer(reply if isinstance(reply, Exception) else list(islice(values, len(ask.keys))))
-
-
-async def _connected(url: str, timeout_seconds: float) -> Link:
-    """Open a connection, log in and choose the database."""
-    from redis.connection import parse_url
-
-    place: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-    loop = asyncio.get_running_loop()
-    if "path" in place:
-        _, link = await loop.create_unix_connection(lambda: Link(timeout_seconds), place["path"])
-    else:
-        host, port = place.get("host", "localhost"), place.get("port", 6379)
-        _, link = await loop.create_connection(lambda: Link(timeout_seconds), host, port, ssl=_tls(url, place))
-    for command in _greeting(place):
-        reply = loop.create_future()
-        link.send(command, reply.set_result)
-        if isinstance(said := await reply, Exception):
-            link.end(str(said))
-            raise said if isinstance(said, StoreUnavailable) else _unavailable(str(said))
-    return link
-
-
-def _greeting(place: dict[str, Any]) -> list[tuple[str, ...]]:
-    commands: list[tuple[str, ...]] = []
-    if place.get("password"):
-        commands.append(("AUTH", *([place["username"]] if place.get("username") else []), place["password"]))
-    if place.get("db"):
-        commands.append(("SELECT", str(place["db"])))
-    return commands
-
-
-def _tls(url: str, place: dict[str, Any]) -> Any:
-    if not url.startswith("rediss:"):
-        return None
-    import ssl
-
-    context = ssl.create_default_context(cafile=place.get("ssl_ca_certs"))
-    if place.get("ssl_certfile"):
-        context.load_cert_chain(place["ssl_certfile"], place.get("ssl_keyfile"))
-    return context
-
-
-def _unavailable(why: str) -> StoreUnavailable:
-    return StoreUnavailable(f"Redis: {why}", FIX)
+        own = list(islice(values, len(ask.keys)))
+        if not ask.values.done():
+            ask.values.set_result(own)

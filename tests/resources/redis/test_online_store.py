@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import random
 import subprocess
@@ -18,7 +19,8 @@ import redis
 
 from platform_core.contracts.online_packing import pack
 from platform_core.contracts.online_store import Keep, OnlineRow
-from platform_core.errors import ContractBroken, StoreUnavailable
+from platform_core.errors import ContractBroken, StoreUnavailable, Unsupported
+from platform_core.testing.inference_server import free_port
 from platform_core.testing.online_store import OnlineStoreKit, events, view_rows
 from resources.redis.online_store import RedisOnlineStore
 
@@ -208,6 +210,29 @@ def test_a_password_is_needed_and_kept_to_itself(own_redis_server: Any) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         RedisOnlineStore(url=url.format("mellon")).read([("v", ["1"])])
     assert "mellon" not in str(caught.value)
+
+
+def test_a_full_server_refuses_aloud(own_redis_server: Any) -> None:
+    """A write that does not fit is an error with the server's own word."""
+    own_redis_server.kill()
+    own_redis_server.start("--maxmemory", "2mb", "--maxmemory-policy", "noeviction")
+    store = RedisOnlineStore(url=own_redis_server.url)
+    many = list(range(50_000))
+    with pytest.raises(StoreUnavailable, match="maxmemory"):
+        store.write("v", "customer_id", view_rows(many, [1] * len(many), spend=[1.0] * len(many)))
+    store.close()
+
+
+def test_a_cluster_is_not_supported(own_redis_server: Any) -> None:
+    """It is said what to bind instead, on every path."""
+    own_redis_server.kill()
+    own_redis_server.start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    store = RedisOnlineStore(url=own_redis_server.url)
+    asks = [("v", ["1", "2"])]
+    for attempt in (lambda: store.read(asks), lambda: asyncio.run(store.fetch(asks))):
+        with pytest.raises(Unsupported, match="no cluster"):
+            attempt()
+    store.close()
 
 
 def test_what_another_program_wrote_is_named(store: RedisOnlineStore, raw: redis.Redis) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+import uvloop
 
 from platform_core.contracts.online_store import OnlineRow
 from platform_core.errors import StoreUnavailable
@@ -184,6 +185,21 @@ def test_passwords_and_databases(own_redis_server: Any) -> None:
     assert "WRONGPASS" in said
     assert "mellon" not in said
     store.close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_busy_loop_is_no_silent_server(store: RedisOnlineStore, new_loop: Callable[[], Any]) -> None:
+    """A loop that was busy for longer than the time-out still takes the answers that came meanwhile."""
+
+    async def story() -> list[bool | str]:
+        assert await ask(store, 0) is True
+        waiting = [asyncio.create_task(ask(store, key)) for key in range(3)]
+        await asyncio.sleep(0.001)
+        time.sleep(0.5)  # noqa: ASYNC251 - a model that takes its time
+        return list(await asyncio.gather(*waiting))
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(story()) == [True] * 3
 
 
 def test_closing_tells_who_waits(own_redis_server: Any, store: RedisOnlineStore) -> None:

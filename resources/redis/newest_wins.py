@@ -1,0 +1,93 @@
+"""Writing so that the newest event stays, whoever else writes: a script on the server decides key by key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import hiredis
+
+from platform_core.contracts.online_packing import pack
+from platform_core.contracts.online_store import Keep, Key, OnlineRow
+
+Command = Sequence[str | bytes | int]
+BATCH_KEYS = 250
+"""Keys written by one call of the script, which holds the server for about a millisecond."""
+BATCHES_UNDERWAY = 4
+KEEP_NEWEST = """
+local held = 0
+local expire = #ARGV > #KEYS
+for i, key in ipairs(KEYS) do
+  local new, old = ARGV[i], redis.call('GETRANGE', key, 0, 7)
+  local wins = #old < 8
+  if not wins then
+    -- as numbers: Lua compares text by the server's locale
+    local high, low = struct.unpack('>I4I4', new)
+    local old_high, old_low = struct.unpack('>I4I4', old)
+    wins = high > old_high or (high == old_high and low >= old_low)
+  end
+  if wins then
+    held = held + 1
+    if expire then
+      redis.call('SET', key, new, 'PX', ARGV[#KEYS + i])
+    else
+      redis.call('SET', key, new)
+    end
+  end
+end
+return held
+"""
+SHA = hashlib.sha1(KEEP_NEWEST.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
+
+
+def write(connection: Any, head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> int:
+    """Write rows under ``<head><key>``, a batch of keys a call; returns how many keys now hold one of them."""
+    held, refused = _run(connection, ("EVALSHA", SHA), _batches(head, rows, keep))
+    # a server that was started anew, or flushed, has forgotten the script
+    return held + _run(connection, ("EVAL", KEEP_NEWEST), refused)[0]
+
+
+def packed(command: Command) -> list[bytes]:
+    """Write a command as it goes over the wire."""
+    return [hiredis.pack_command(tuple(command))]
+
+
+def _batches(head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> Iterator[Command]:
+    """Yield the script's arguments: how many keys, the keys, their values, and with ``keep`` their milliseconds."""
+    oldest_us = None if keep is None else keep.oldest_us
+    ordered = ((key, row) for key, row in rows.items() if oldest_us is None or row.event_time_us >= oldest_us)
+    while batch := list(islice(ordered, BATCH_KEYS)):
+        expiry = () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 for _, row in batch]
+        yield (len(batch), *(head + key for key, _ in batch), *(pack(row) for _, row in batch), *expiry)
+
+
+def _run(connection: Any, script: Command, batches: Iterable[Command]) -> tuple[int, list[Command]]:
+    """Run the script on each batch, some underway at once.
+
+    Returns:
+        How many keys hold a row of these batches, and the batches that met a server without the script.
+    """
+    from redis.exceptions import NoScriptError
+
+    held, refused = 0, []
+    underway: deque[Command] = deque()
+
+    def answer() -> None:
+        nonlocal held
+        batch = underway.popleft()
+        try:
+            held += connection.read_response()
+        except NoScriptError:
+            refused.append(batch)
+
+    for batch in batches:
+        connection.send_packed_command(packed((*script, *batch)))
+        underway.append(batch)
+        if len(underway) == BATCHES_UNDERWAY:
+            answer()
+    while underway:
+        answer()
+    return held, refused
