@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +20,7 @@ import uvicorn
 
 from loopline.features_api.app import create_app
 from platform_core.platform import Platform
+from platform_core.specs import Team
 from platform_core.testing import feature_shop
 
 ROOT = Path(__file__).parents[2]
@@ -64,15 +67,33 @@ def shop(
 @pytest.fixture(scope="session")
 def server(shop: Platform) -> Iterator[str]:
     """Serve the shop over HTTP; gives the URL."""
-    with serving(shop) as url:
+    with _serving(shop, feature_shop.team) as url:
         yield url
 
 
+@pytest.fixture
+def serving() -> Callable[[Platform, Team], AbstractContextManager[str]]:
+    """Give what serves a team over HTTP while a block lasts, and gives the URL."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the Java SDK; gives the folder of its classes."""
+    compiler = shutil.which("javac")
+    if compiler is None:
+        pytest.fail("a JDK is missing: install one of 17 or newer, for example 'apt-get install maven'")
+    folder = tmp_path_factory.mktemp("classes")
+    sources = ROOT.joinpath("sdk", "java", "src", "main", "java").rglob("*.java")
+    subprocess.run([compiler, "--release", "17", "-d", folder, *sources], check=True, timeout=120)
+    return folder
+
+
 @contextmanager
-def serving(platform: Platform) -> Iterator[str]:
+def _serving(platform: Platform, team: Team) -> Iterator[str]:
     """Run uvicorn as it runs in production, in a thread."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(platform, [feature_shop.team])
+    app = create_app(platform, [team])
     uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [listening]})
     thread.start()
