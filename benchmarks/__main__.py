@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
+from benchmarks.feature_server import compare as feature_server
 from benchmarks.load import compare as load
 from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
@@ -27,6 +28,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "point_in_time": point_in_time.compare,
     "online_reads": online_reads.compare,
     "materialization": materialization.compare,
+    "feature_server": feature_server.compare,
 }
 
 
