@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.names import ARRIVAL, DATE
+from platform_core.names import ARRIVAL
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,13 +63,16 @@ def profile(rows: pa.Table, contract: RowContract, version: int, now: datetime) 
 
 
 def schema() -> pa.Schema:
-    """Describe the table of landings: a row a landing and column, ``categories`` as a JSON object."""
+    """Describe the table of landings: a row a landing and column, ``categories`` as a JSON object.
+
+    It has no ``_date``: the rows are few, and tidying may merge them across days.
+    """
     import pyarrow as pa
 
     instant, text, whole, number = pa.timestamp("us", "UTC"), pa.string(), pa.int64(), pa.float64()
     landing = [("raw_version", whole), ("landed_at", instant), ("contract", text), ("arrivals", whole), ("rows", whole)]
     column = [("column", text), ("nulls", whole), *((name, number) for name in FIGURES)]
-    return pa.schema([*landing, ("newest_event", instant), *column, ("categories", text), (DATE, pa.date32())])
+    return pa.schema([*landing, ("newest_event", instant), *column, ("categories", text)])
 
 
 def to_table(landing: Landing) -> pa.Table:
@@ -82,7 +85,7 @@ def to_table(landing: Landing) -> pa.Table:
     for name, c in landing.columns.items():
         categories = None if c.categories is None else orjson.dumps(c.categories).decode()
         figures = [getattr(c, figure) for figure in FIGURES]
-        rows.append([*of_all, name, c.nulls, *figures, categories, landing.landed_at.date()])
+        rows.append([*of_all, name, c.nulls, *figures, categories])
     names = schema().names
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema())
 

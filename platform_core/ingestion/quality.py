@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from platform_core.errors import NotFound
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 LOOKED = "quality:raw"
 """Application in the table of landings: the version of the raw table up to which landings are described."""
-DAYS_BACK = (1, 30, None)
-"""How far back the history is looked for, in turns: a stream has enough of it within the day."""
+COMMITS_BACK = (2, 10)
+"""How far back the history is looked for: so many times as many commits as landings are wanted, then everything."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ def look(platform: Platform, team: Team, source: Source) -> Quality:
 
 def history(platform: Platform, team: Team, source: Source, limit: int) -> list[Landing]:
     """Return the newest landings, at most ``limit``, oldest first."""
-    table, today = quality_table(team.name, source.name), platform.clock.now().date()
-    if platform.lake.version(table) is None:
+    lake, table = platform.lake, quality_table(team.name, source.name)
+    version = lake.version(table)
+    if version is None:
         return []
-    landings: list[Landing] = []
-    for days in DAYS_BACK:
-        since = None if days is None else today - timedelta(days=days)
-        landings = from_table(platform.lake.read(table, since=since))
-        if len(landings) >= limit:
-            break
-    return landings[-limit:]
+    for times in COMMITS_BACK:
+        with suppress(NotFound):
+            newest = from_table(lake.read(table, newer_than=version - times * limit)) if version > times * limit else []
+            if len(newest) >= limit:
+                return newest[-limit:]
+    return from_table(lake.read(table))[-limit:]
 
 
 def _looked(inbox: Inbox) -> int:
