@@ -29,9 +29,11 @@ plugin = LazyGroup(
 def check(team: str | None) -> Answer:
     """Load TEAM, or every installed team, and check it: specs, contracts, and each view on an empty table.
 
-    A team that does not load is named with file, line and reason. Ends with 1 when anything is wrong.
+    Where there is a ledger, no view that something live reads may be dropped or mean something else. A team that
+    does not load is named with file, line and reason. Ends with 1 when anything is wrong.
     """
     from loopline.cli.problems import answer
+    from loopline.cli.registry_checks import unregistrable
     from loopline.cli.validate import quarantined, sound, unknown
     from platform_core import plugins
 
@@ -40,7 +42,7 @@ def check(team: str | None) -> Answer:
         problems = list(unknown([team] if team else [], installed))
         problems += [problem for broken in installed.quarantined for problem in quarantined(broken)]
         for loaded in installed.teams:
-            problems += list(sound(loaded)) or _views(platform, loaded)
+            problems += list(sound(loaded)) or list(_views(platform, loaded)) or list(unregistrable(platform, loaded))
     names = [f"team {one.name}" for one in installed.teams] + [
         f"team {broken.team}" for broken in installed.quarantined
     ]

@@ -55,16 +55,28 @@ def plan(held: Mapping[ViewRef, ViewRecord], declared: Mapping[ViewRef, ViewReco
     return Plan(tuple(added), tuple(changed), tuple(told), tuple(gone))
 
 
-def refuse(wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]) -> None:
-    """Refuse a plan that changes or drops what a live model or an application reads.
+class Objection(NamedTuple):
+    """Why a version of a view cannot be changed or dropped, and what to do instead."""
+
+    ref: ViewRef
+    problem: str
+    fix: str
+
+
+def objections(wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]) -> tuple[Objection, ...]:
+    """Return why a plan cannot be: it changes or drops what a live model or an application reads."""
+    return (*_to_changes(wanted, readers, known), *_to_drops(wanted, readers))
+
+
+def refuse(found: Sequence[Objection]) -> None:
+    """Refuse a plan to which there are objections.
 
     Raises:
         Refused: names each view, who reads it, and what changed; the fix names the version to give it.
     """
-    said = [*_refused_changes(wanted, readers, known), *_refused_drops(wanted, readers)]
-    if said:
-        problems, fixes = zip(*said, strict=True)
-        raise Refused("; ".join(problems), "; ".join(dict.fromkeys(fixes)))
+    if found:
+        fixes = dict.fromkeys(objection.fix for objection in found)
+        raise Refused("; ".join(objection.problem for objection in found), "; ".join(fixes))
 
 
 def holders(ref: ViewRef, readers: Sequence[Reader]) -> str:
@@ -72,21 +84,21 @@ def holders(ref: ViewRef, readers: Sequence[Reader]) -> str:
     return ", ".join(str(reader) for reader in readers if reader.view == ref and reader.kind in HOLDS)
 
 
-def _refused_changes(
-    wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]
-) -> Iterator[tuple[str, str]]:
+def _to_changes(wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]) -> Iterator[Objection]:
     for record, what in wanted.changed:
         ref = record.ref
         if by := holders(ref, readers):
             newest = max(other.version for other in known if (other.team, other.view) == (ref.team, ref.view))
             problem = f"feature view {ref} is read by {by} and would mean something else: {', '.join(what)}"
-            yield problem, f"declare the change as version={newest + 1} of {ref.view!r}; {_keep(ref)}"
+            fix = f"declare the change as version={newest + 1} of {ref.view!r}; {_keep(ref)}"
+            yield Objection(ref, problem, fix)
 
 
-def _refused_drops(wanted: Plan, readers: Sequence[Reader]) -> Iterator[tuple[str, str]]:
+def _to_drops(wanted: Plan, readers: Sequence[Reader]) -> Iterator[Objection]:
     for record in wanted.retired:
         if by := holders(record.ref, readers):
-            yield f"feature view {record.ref} is read by {by} and is no longer declared", _keep(record.ref)
+            problem = f"feature view {record.ref} is read by {by} and is no longer declared"
+            yield Objection(record.ref, problem, _keep(record.ref))
 
 
 def _keep(ref: ViewRef) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from platform_core.errors import Refused
 from platform_core.features import announcements, locks, view_table
 from platform_core.features.declaration import Declaration, declaration, ref_of
-from platform_core.features.plan import Plan, holders, plan, refuse
+from platform_core.features.plan import Objection, Plan, holders, objections, plan, refuse
 from platform_core.features.readers import Reader, live, readers
 from platform_core.features.view_table import ViewRecord, entry, write_view
 from platform_core.names import ModelRef
@@ -55,17 +55,23 @@ class FeatureRegistry:
         declared = declaration(self.platform, team, by)
         with self.platform.ledger.reading() as connection:
             wanted = _wanted(connection, declared)
-            if pretend and wanted is not None:
-                _refuse(connection, wanted, declared)
+            if pretend:
+                refuse(_objections(connection, wanted, declared))
         if pretend or wanted is None:
             return _done(wanted)
         with self.platform.ledger.writing(locks.of_team(team.name)) as connection:
             _keep_still(connection, team)
             wanted = _wanted(connection, declared)  # another process may have been faster
+            refuse(_objections(connection, wanted, declared))
             if wanted is not None:
-                _refuse(connection, wanted, declared)
                 _write(connection, wanted, declared, by, self.platform.clock.now())
         return _done(wanted)
+
+    def objections(self, team: Team) -> tuple[Objection, ...]:
+        """Say what would be refused of a team, view by view; raises as ``register`` where a view does not run."""
+        declared = declaration(self.platform, team, "")
+        with self.platform.ledger.reading() as connection:
+            return _objections(connection, _wanted(connection, declared), declared)
 
     def retire(self, ref: ViewRef, by: str, reason: str, teams: Collection[Team] = ()) -> ViewRecord:
         """Retire a version that nothing reads and none of the teams declares; a retired one stays as it is.
@@ -102,10 +108,11 @@ def _wanted(connection: Connection, declared: Declaration) -> Plan | None:
     return None if wanted.empty and same else wanted
 
 
-def _refuse(connection: Connection, wanted: Plan, declared: Declaration) -> None:
-    if wanted.changed or wanted.retired:
-        known = {**view_table.read_views(connection, declared.team), **declared.views}
-        refuse(wanted, readers(connection, declared.team), known)
+def _objections(connection: Connection, wanted: Plan | None, declared: Declaration) -> tuple[Objection, ...]:
+    if wanted is None or not (wanted.changed or wanted.retired):
+        return ()
+    known = {**view_table.read_views(connection, declared.team), **declared.views}
+    return objections(wanted, readers(connection, declared.team), known)
 
 
 def _keep_still(connection: Connection, team: Team) -> None:
