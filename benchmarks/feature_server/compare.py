@@ -32,7 +32,7 @@ OURS, FEAST = "ours", "Feast: `feast serve`"
 PACKAGE = "benchmarks.feature_server"
 FEATURES = [f"{shape.view}:{name}" for shape in data.SHAPES for name in shape.features]
 MANY = 100
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 
 
 class Side(NamedTuple):
