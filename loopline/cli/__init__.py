@@ -24,6 +24,10 @@ COMMANDS = {
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
     "features": ("loopline.cli.features:features", "Feature views: fill the online store again."),
+    "quality": (
+        "loopline.cli.quality:quality",
+        "What a source's landings were like, and what is odd about the newest.",
+    ),
     "contract": ("loopline.cli.contract:contract", "What a source's rows must be, and what a change of that breaks."),
     "stream": ("loopline.cli.stream:stream", "Land a stream as its records come, views included."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),

@@ -1,0 +1,57 @@
+"""``loopline quality``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.output import Answer, table
+from loopline.cli.subject import opened, source_of
+
+if TYPE_CHECKING:
+    from platform_core.ingestion.landing_profile import Landing
+    from platform_core.ingestion.quality_bounds import Finding
+
+LANDINGS = ("landed (UTC)", "arrivals", "rows", "newest event (UTC)", "contract")
+COLUMNS = ("column", "null share", "minimum", "median", "maximum", "mean", "categories")
+
+
+@click.command("quality", cls=Command)
+@click.argument("source")
+@click.option("--limit", default=10, show_default=True, help="Show at most so many landings.")
+def quality(source: str, limit: int) -> Answer:
+    """Show what landings of SOURCE, written `source` or `team/source`, were like, and what is odd about the newest.
+
+    Each is judged by the thirty before it; with fewer than eight nothing is. Asset checks of the raw rows say the same.
+    """
+    from platform_core.ingestion.quality import history
+    from platform_core.ingestion.quality_bounds import LAST, judge
+
+    team, declared = source_of(source)
+    with opened(only=("lake",)) as platform:
+        landings = history(platform, team, declared, max(limit, LAST + 1))
+        findings = judge(landings, platform.clock.now()) if landings else []
+    name = f"{team.name}/{declared.name}"
+    shown = landings[-limit:]
+    odd = [{"said": str(finding), "finding": finding} for finding in findings if not finding.passed]
+    return Answer(
+        {"source": name, "landings": shown, "judged": len(findings), "odd": odd}, _text(name, shown, findings)
+    )
+
+
+def _text(name: str, landings: list[Landing], findings: list[Finding]) -> str:
+    if not landings:
+        return f"nothing of {name} has landed that was looked at"
+    rows = [[each.landed_at, each.arrivals, each.rows, each.newest, each.contract] for each in landings]
+    odd = [f"odd: {finding}" for finding in findings if not finding.passed]
+    verdict = odd or [f"{len(findings)} figures of the newest landing are as usual" if findings else "too few to judge"]
+    return "\n\n".join([table(rows, LANDINGS), table(_columns(landings[-1]), COLUMNS), "\n".join(verdict)])
+
+
+def _columns(landing: Landing) -> list[list[object]]:
+    return [
+        [name, c.nulls / landing.rows, c.minimum, c.middle, c.maximum, c.mean, c.categories and len(c.categories)]
+        for name, c in landing.columns.items()
+    ]

@@ -1,0 +1,47 @@
+"""``quality`` shows what landings were like, and what is odd about the newest."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+
+from platform_core.ingestion.landing import land
+from platform_core.ingestion.quality import look
+from platform_core.platform import Platform
+
+
+def arrive(world, day: int, size: int, amount: float) -> None:
+    """Land a day's sales, and look at them."""
+    from corner_shop import sales, team
+
+    at = world.now - timedelta(hours=2)
+    lines = [f"{n},{at:%Y-%m-%d %H:%M:%S},{amount + n},{'DE' if n % 2 else 'FR'},0" for n in range(size)]
+    file = world.home / f"landing/corner/sales/{day:02}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(["customer_id,sold_at,amount,country,returned", *lines]) + "\n")
+    os.utime(file, (time.time() - 3600,) * 2)
+    world.later(24)
+    platform = Platform.open()
+    land(platform, team, sales)
+    look(platform, team, sales)
+    platform.close()
+
+
+def test_landings_and_what_is_odd(world):
+    """After days that were alike, one of other amounts is told with figure, bounds and history."""
+    assert "nothing of corner/sales has landed" in world.run("quality", "sales").stdout
+    for day in range(9):
+        arrive(world, day, 20 + day % 3, 5.0)
+    assert "figures of the newest landing are as usual" in world.run("quality", "corner/sales").stdout
+    arrive(world, 9, 21, 500.0)
+    said = world.json("quality", "sales", "--limit", "3")
+    assert [landing["rows"] for landing in said["landings"]] == [21, 22, 21]
+    assert said["landings"][-1]["columns"]["country"]["categories"] == {"DE": 10, "FR": 11}
+    assert [(o["finding"]["column"], o["finding"]["what"]) for o in said["odd"]] == [
+        ("amount", "median"),
+        ("amount", "maximum"),
+    ]
+    text = world.run("quality", "sales").stdout
+    assert "odd: amount: median 510, usually" in text
+    assert "(9 landings)" in text
