@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict
 
 from platform_core.contracts.engine import ViewRows
 from platform_core.errors import BadRequest
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.specs import Model, Team
     from platform_core.training.training_set import TrainingSet
+
+FEW_KEYS = 10_000
+"""So many entities are looked for one by one; of more, the table is read whole."""
 
 
 def historical(
@@ -41,8 +44,9 @@ def historical(
         raise BadRequest(f"the rows have columns {taken} already", "leave them out: they are what is asked")
     views: list[ViewRows] = []
     for each in asked:
-        held = platform.lake.read(view_table(team.name, each.view))
-        rows = _typed_key(rows, each, held)
+        table = view_table(team.name, each.view)
+        rows = _typed_key(rows, each, platform.lake.read(table, columns=[each.view.entity], until=date.min))
+        held = platform.lake.read(table, **_needed(each, rows))
         views.append(_view_rows(each, held if as_of is None else _known(held, as_of), len(views)))
     joined = platform.engine.point_in_time(rows, views)
     return joined.rename_columns([*rows.column_names, *(name for each in asked for name in each.features)])
@@ -59,12 +63,38 @@ def training_rows(platform: Platform, team: Team, model: Model, as_of: datetime)
     return pinned, training_set.rows(platform, team, model, pinned)
 
 
+class Needed(TypedDict):
+    """What is read of a view's table: no more than the rows can be joined with."""
+
+    columns: Sequence[str]
+    since: date | None
+    until: date | None
+    among: Mapping[str, pa.Array]
+
+
+def _needed(asked: AskedView, rows: pa.Table) -> Needed:
+    """Leave out what happened after every row, what is past the TTL for each, and, of few entities, all others'."""
+    from pyarrow import compute
+
+    view, keys = asked.view, compute.unique(rows[asked.view.entity])
+    first, last = (compute.min_max(rows[EVENT_TIME])[end].as_py() for end in ("min", "max"))
+    oldest = None if first is None or view.ttl_days is None else first - timedelta(days=view.ttl_days)
+    return {
+        "columns": [view.entity, EVENT_TIME, CREATED_AT, *_bare(asked)],
+        "since": oldest and oldest.date(),
+        "until": last and last.date(),
+        "among": {view.entity: keys} if len(keys) <= FEW_KEYS else {},
+    }
+
+
+def _bare(asked: AskedView) -> list[str]:
+    return [name.partition(":")[2] for name in asked.features]
+
+
 def _view_rows(asked: AskedView, held: pa.Table, number: int) -> ViewRows:
     """Take the columns that are asked, under names that no caller's column has."""
-    names = [name.partition(":")[2] for name in asked.features]
-    chosen = held.select([asked.view.entity, EVENT_TIME, CREATED_AT, *names])
-    ours = [f"__{number}_{name}" for name in names]
-    return ViewRows(asked.view, chosen.rename_columns([*chosen.column_names[:3], *ours]))
+    ours = [f"__{number}_{name}" for name in _bare(asked)]
+    return ViewRows(asked.view, held.rename_columns([asked.view.entity, EVENT_TIME, CREATED_AT, *ours]))
 
 
 def _known(held: pa.Table, as_of: datetime) -> pa.Table:

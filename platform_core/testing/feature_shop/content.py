@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from platform_core.clock import ReplayClock
-from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, online_view, raw_table, view_table
+from platform_core.names import ARRIVED_AT, CREATED_AT, DATE, EVENT_TIME, online_view, raw_table, view_table
 from platform_core.testing.feature_shop.team import NOW, WEEK_DAYS, history, history_2, parcel, popularity, team
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def fill(platform: Platform) -> None:
         platform.online_store.write(online_view(team.name, view), view.entity, table)
     for view, columns in ((history, _FEATURES["history", 1]), (parcel, ["weight", "pieces"])):
         names = ["customer_id", EVENT_TIME, CREATED_AT, *columns]
-        platform.lake.append(view_table(team.name, view), _table(names, [row[: len(names)] for row in PAST]))
+        past = _table([*names, DATE], [(*row[: len(names)], row[1].date()) for row in PAST])
+        platform.lake.append(view_table(team.name, view), past)
     raw = _table(["customer_id", "article", "ordered_at", ARRIVED_AT, "spend"], RAW)
     platform.lake.append(raw_table(team.name, "orders"), raw)
 
@@ -87,6 +88,7 @@ def _table(names: Sequence[str], rows: Sequence[Row]) -> pa.Table:
         **dict.fromkeys(("spend", "weight"), pa.float64()),
         "article": pa.string(),
         "member": pa.bool_(),
+        DATE: pa.date32(),
     }
     columns = zip(*rows, strict=True)
     return pa.table({name: pa.array(list(column), types[name]) for name, column in zip(names, columns, strict=True)})

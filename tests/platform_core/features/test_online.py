@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -166,11 +166,29 @@ def test_versions_are_joined_side_by_side(shop: Platform, names: FeatureNames) -
     """Two versions of a view may be asked for together, to compare them."""
     second = names.ask(["history@2"])[0].view
     held = shop.lake.read(view_table("shop", history))
-    pence = held.select(["customer_id", "event_time", "created_at"]).append_column("pence", pa.array([1, 2, 3, 4]))
+    pence = held.select(["customer_id", "event_time", "created_at", "_date"]).append_column(
+        "pence", pa.array([1, 2, 3, 4])
+    )
     shop.lake.append(view_table("shop", second), pence)
     found = historical(shop, team, names.ask(["history:spend", "history@2"]), rows(customer_id=[1]))
     assert found.column_names[2:] == ["history:spend", "history@2:pence"]
     assert found["history@2:pence"].null_count == 0
+
+
+def test_no_more_is_read_than_can_be_joined(
+    shop: Platform, names: FeatureNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounds in time and entities change no row: with one of them at the TTL's edge, with none, and without times."""
+    asked = names.ask(["history:spend", "parcel:pieces"])
+    hours = [96, 72, 36, 0, 15 * 24 - 1, -96, 13 * 24]
+    times = pa.array([*(NOW - timedelta(hours=each) for each in hours), None], pa.timestamp("us", "UTC"))
+    table = pa.table({"customer_id": [1, 1, 1, 2, 2, 1, 2, 1], "event_time": times})
+    bounded = historical(shop, team, asked, table)
+    each_alone = [historical(shop, team, asked, table.slice(row, 1)) for row in range(len(table))]
+    monkeypatch.setattr("platform_core.features.offline.FEW_KEYS", 0)
+    assert bounded.equals(historical(shop, team, asked, table))
+    assert pa.concat_tables(each_alone).to_pylist() == bounded.to_pylist()
+    assert bounded["history:spend"].to_pylist() == [10.0, 10.0, 0.30000000000000004, None, 1e16, 11.25, 1e16, None]
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.string(), pa.timestamp("us", "Europe/Oslo")])
