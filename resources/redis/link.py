@@ -1,6 +1,7 @@
 """A connection of an event loop to Redis: commands go out as they come, replies come back in their order.
 
-Source: the Redis serialization protocol (RESP2) and its pipelining.
+Source: the Redis serialization protocol (RESP2) and its pipelining. On hiredis alone: a server that only looks up never
+imports redis-py, which takes longer than a time-out may be.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import hiredis
 
 Answered = Callable[[Any], None]
 """Takes a reply: what Redis said, ``hiredis.ReplyError`` included, or a ``ConnectionError`` where it said nothing."""
+
+PORT = 6379
 
 
 class Link(asyncio.Protocol):
@@ -80,15 +84,12 @@ async def connected(url: str, timeout_seconds: float) -> Link:
     Raises:
         OSError: there is no connection, or the server does not let us in.
     """
-    from redis.connection import parse_url
-
-    place: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-    loop = asyncio.get_running_loop()
-    if "path" in place:
-        _, link = await loop.create_unix_connection(lambda: Link(timeout_seconds), place["path"])
+    place, loop = urlsplit(url), asyncio.get_running_loop()
+    if place.scheme == "unix":
+        _, link = await loop.create_unix_connection(lambda: Link(timeout_seconds), unquote(place.path))
     else:
-        host, port = place.get("host", "localhost"), place.get("port", 6379)
-        _, link = await loop.create_connection(lambda: Link(timeout_seconds), host, port, ssl=_tls(url, place))
+        host, port = place.hostname or "localhost", place.port or PORT
+        _, link = await loop.create_connection(lambda: Link(timeout_seconds), host, port, ssl=_tls(place))
     try:
         for command in _greeting(place):
             await _obeyed(link, command)
@@ -105,21 +106,24 @@ async def _obeyed(link: Link, command: Sequence[str]) -> None:
         raise ConnectionError(str(said))
 
 
-def _greeting(place: dict[str, Any]) -> list[tuple[str, ...]]:
+def _greeting(place: SplitResult) -> list[tuple[str, ...]]:
     commands: list[tuple[str, ...]] = []
-    if place.get("password"):
-        commands.append(("AUTH", *([place["username"]] if place.get("username") else []), place["password"]))
-    if place.get("db"):
-        commands.append(("SELECT", str(place["db"])))
+    if place.password:
+        user = [unquote(place.username)] if place.username else []
+        commands.append(("AUTH", *user, unquote(place.password)))
+    database = dict(parse_qsl(place.query)).get("db") or ("" if place.scheme == "unix" else place.path.strip("/"))
+    if database:
+        commands.append(("SELECT", database))
     return commands
 
 
-def _tls(url: str, place: dict[str, Any]) -> Any:
-    if not url.startswith("rediss:"):
+def _tls(place: SplitResult) -> Any:
+    if place.scheme != "rediss":
         return None
     import ssl
 
-    context = ssl.create_default_context(cafile=place.get("ssl_ca_certs"))
-    if place.get("ssl_certfile"):
-        context.load_cert_chain(place["ssl_certfile"], place.get("ssl_keyfile"))
+    files = dict(parse_qsl(place.query))
+    context = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
+    if "ssl_certfile" in files:
+        context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
     return context

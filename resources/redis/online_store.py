@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class RedisOnlineStore(OnlineStore):
     """Rows under ``<prefix><view>:<key>``.
 
-    ``url`` is ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS or ``unix://path``; nothing is
-    waited for longer than ``timeout_seconds``.
+    ``url`` is ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS (``?ssl_ca_certs=``,
+    ``ssl_certfile=`` and ``ssl_keyfile=`` name files) or ``unix://path?db=``. Nothing is waited for longer than
+    ``timeout_seconds``.
     """
 
     url: str = Field("redis://localhost:6379/0", pattern="^(rediss?|unix)://")

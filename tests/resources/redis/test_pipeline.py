@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -216,6 +217,18 @@ def test_closing_tells_who_waits(own_redis_server: Any, store: RedisOnlineStore)
         return told, await ask(store, 4)
 
     assert run(story) == (["Redis: it was closed"] * 3, True)
+
+
+def test_looking_up_needs_no_redis_py(store: RedisOnlineStore) -> None:
+    """An inference server's first request does not wait for an import that takes longer than its time-out."""
+    code = f"""
+import asyncio, sys
+from resources.redis.online_store import RedisOnlineStore
+rows = asyncio.run(RedisOnlineStore(url={store.url!r}).fetch([("v", ["7"])]))
+print(rows[0][0].values, "redis" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(7.0,) False"
 
 
 def test_tls_and_sockets(own_redis_server: Any, tmp_path: Path) -> None:
