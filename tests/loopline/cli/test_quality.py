@@ -11,7 +11,7 @@ from platform_core.ingestion.quality import look
 from platform_core.platform import Platform
 
 
-def arrive(world, day: int, size: int, amount: float) -> None:
+def arrive(world, platform: Platform, day: int, size: int, amount: float) -> None:
     """Land a day's sales, and look at them."""
     from corner_shop import sales, team
 
@@ -22,19 +22,19 @@ def arrive(world, day: int, size: int, amount: float) -> None:
     file.write_text("\n".join(["customer_id,sold_at,amount,country,returned", *lines]) + "\n")
     os.utime(file, (time.time() - 3600,) * 2)
     world.later(24)
-    platform = Platform.open()
     land(platform, team, sales)
     look(platform, team, sales)
-    platform.close()
 
 
 def test_landings_and_what_is_odd(world):
     """After days that were alike, one of other amounts is told with figure, bounds and history."""
     assert "nothing of corner/sales has landed" in world.run("quality", "sales").stdout
+    platform = Platform.open()
     for day in range(9):
-        arrive(world, day, 20 + day % 3, 5.0)
+        arrive(world, platform, day, 20 + day % 3, 5.0)
     assert "figures of the newest landing are as usual" in world.run("quality", "corner/sales").stdout
-    arrive(world, 9, 21, 500.0)
+    arrive(world, platform, 9, 21, 500.0)
+    platform.close()
     said = world.json("quality", "sales", "--limit", "3")
     assert [landing["rows"] for landing in said["landings"]] == [21, 22, 21]
     assert said["landings"][-1]["columns"]["country"]["categories"] == {"DE": 10, "FR": 11}
