@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 REALISED = "quality.realised"
 """Kind of the ledger entry that holds a version's figures, written when they change."""
 
+ORDER = ("logged_at", "request_id")
+"""What was answered last; a replay's clock stands still between its steps, and the figures must not waver by that."""
+
 Key = tuple[str, ...]
 """Entities of an example as text; where they do not tell examples apart, its event time as well."""
 
@@ -54,7 +57,7 @@ def realised(platform: Platform, team: Team, model: Model) -> list[VersionQualit
     table = prediction_table(*ref)
     if platform.lake.version(table) is None:
         return []
-    rows = platform.lake.read(table, columns=["version", "score", "keys", EVENT_TIME, "logged_at"])
+    rows = platform.lake.read(table, columns=["version", "score", "keys", EVENT_TIME, *ORDER])
     known = _known_labels(platform, team, model.labels)
     timed = len(set(zip(*_entities(known, model.labels), strict=True))) < known.num_rows
     found = _figures(_answers(rows, model.labels, timed), _by_key(known, model.labels, timed), model.threshold)
@@ -96,7 +99,7 @@ def _by_key(known: pa.Table, labels: Labels, timed: bool) -> dict[Key, float]:
 
 def _answers(rows: pa.Table, labels: Labels, timed: bool) -> dict[str, dict[Key, float]]:
     """Return the newest score of each example by version; examples whose key names no entity cannot be labelled."""
-    ordered = rows.filter(pc.is_valid(rows.column("score"))).sort_by("logged_at")
+    ordered = rows.filter(pc.is_valid(rows.column("score"))).sort_by([(name, "ascending") for name in ORDER])
     times = _instants(ordered) if timed else [None] * ordered.num_rows
     answers: dict[str, dict[Key, float]] = {}
     columns = (ordered.column("version").to_pylist(), ordered.column("score").to_pylist())
