@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from platform_core.testing.engine import EngineKit
+from platform_core.testing.engine_histories import EngineHistoriesKit
 from platform_core.testing.engine_rows import RowChecksKit
 from resources.duckdb.engine import DuckdbEngine
+from resources.polars.engine import PolarsEngine
 
 
 @pytest.fixture
@@ -15,8 +17,18 @@ def engine() -> DuckdbEngine:
     return DuckdbEngine()
 
 
+@pytest.fixture
+def reference() -> PolarsEngine:
+    """Make the engine with which it is compared."""
+    return PolarsEngine()
+
+
 class TestDuckdbEngine(EngineKit):
     """Promises two to eight."""
+
+
+class TestDuckdbHistories(EngineHistoriesKit):
+    """The ninth promise."""
 
 
 class TestDuckdbRowChecks(RowChecksKit):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from platform_core.testing.engine import EngineKit
+from platform_core.testing.engine_histories import EngineHistoriesKit
+from resources.polars.engine import PolarsEngine
 from resources.pyspark.engine import PysparkEngine
 
 
@@ -20,5 +22,17 @@ def engine() -> PysparkEngine:
     )
 
 
+@pytest.fixture
+def reference() -> PolarsEngine:
+    """Make the engine with which it is compared."""
+    return PolarsEngine()
+
+
 class TestPysparkEngine(EngineKit):
     """Promises two to eight."""
+
+
+class TestPysparkHistories(EngineHistoriesKit):
+    """The ninth promise."""
+
+    SLOW = True
