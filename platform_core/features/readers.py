@@ -17,7 +17,6 @@ from platform_core.loop import tables
 from platform_core.loop.deployments import served
 from platform_core.loop.rollout_table import ACTIVE
 from platform_core.names import ModelRef
-from platform_core.turn import PINNED, REGISTERED
 
 Kind = Literal["live", "model", "application"]
 HOLDS: tuple[Kind, ...] = ("live", "application")
@@ -56,6 +55,14 @@ class Live:
     package: Path
 
 
+@dataclass(frozen=True)
+class Pinned:
+    """The training set of a version: the tables that it was made of, and the ledger's entry that says so."""
+
+    entry_id: int
+    tables: tuple[str, ...]
+
+
 def readers(connection: Connection, team: str | None = None) -> list[Reader]:
     """Return who reads views, of one team or of all, in a fixed order; inside a transaction."""
     query = select(tables.feature_readers)
@@ -85,22 +92,25 @@ def live(connection: Connection, team: str | None = None) -> Iterator[Live]:
 
 def views_of(connection: Connection, version: Live) -> tuple[ViewRef, ...]:
     """Return the views that a model version reads: its training set's, by the ledger; else its package's."""
-    pinned = pinned_tables(connection, version.ref, version.version)
-    found = [ViewRef.of_table(table) for table in pinned] or [ViewRef.of_online(name) for name in _packed(version)]
+    training_set = pinned(connection, version.ref, version.version)
+    tables_read = training_set.tables if training_set else ()
+    found = [ViewRef.of_table(table) for table in tables_read] or [ViewRef.of_online(name) for name in _packed(version)]
     return tuple(ref for ref in found if ref is not None)
 
 
-def pinned_tables(connection: Connection, ref: ModelRef, version: str) -> tuple[str, ...]:
-    """Return the tables of a version's training set; nothing for a version that no cycle made."""
-    fitted, pinned = tables.entries.alias(), tables.entries.alias()
+def pinned(connection: Connection, ref: ModelRef, version: str) -> Pinned | None:
+    """Return the training set of a version, as its cycle pinned it; None for a version that no cycle made."""
+    from platform_core.turn import PINNED, REGISTERED  # which knows rollouts, and those ask here
+
+    fitted, pins = tables.entries.alias(), tables.entries.alias()
     query = (
-        select(pinned.c.details)
-        .join(fitted, (fitted.c.team == pinned.c.team) & (fitted.c.model == pinned.c.model))
-        .where(fitted.c.cycle == pinned.c.cycle, fitted.c.kind == REGISTERED, pinned.c.kind == PINNED)
+        select(pins.c.entry_id, pins.c.details)
+        .join(fitted, (fitted.c.team == pins.c.team) & (fitted.c.model == pins.c.model))
+        .where(fitted.c.cycle == pins.c.cycle, fitted.c.kind == REGISTERED, pins.c.kind == PINNED)
         .where(fitted.c.team == ref.team, fitted.c.model == ref.model, fitted.c.version == version)
     )
-    details = connection.scalars(query).first()
-    return tuple(details["tables"]) if details else ()
+    found = connection.execute(query).first()
+    return Pinned(found.entry_id, tuple(found.details["tables"])) if found else None
 
 
 def _live_readers(connection: Connection, team: str | None) -> Iterator[Reader]:

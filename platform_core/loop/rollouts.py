@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, insert, select, update
 
 from platform_core.errors import NotFound, Refused
+from platform_core.features.outdated import refuse_outdated
 from platform_core.loop import cycles, deployments, gates, packages, tables
 from platform_core.loop.decisions import Decision, decide
 from platform_core.loop.deployments import Deployment
@@ -65,7 +66,8 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
     While nothing is live the version is promoted at once. While the model is frozen it waits at 0 percent.
 
     Raises:
-        Refused: its gates did not pass, it is live already, or another rollout runs. NotFound: no such version.
+        Refused: its gates did not pass, it is live already, another rollout runs, or features that it learnt from
+        were retired or changed since. NotFound: no such version.
         Unsupported: the bound serving has no canary.
     """
     rollout_id = f"{cycle or ref.dotted}-v{version}"
@@ -132,6 +134,7 @@ def _insert(ledger: Ledger, record: RolloutRecord) -> None:
         if by_id(connection, record.rollout_id) is not None:
             return
         _refuse_clash(connection, record)
+        refuse_outdated(connection, record.ref, record.version)
         cycles.reopen(connection, record.cycle, f"version {record.version} goes on", record.started_at)
         last = select(column.cursor).where(of(record.ref)).order_by(column.started_at.desc()).limit(1)
         plain = {name: getattr(record, name) for name in PLAIN} | {"cursor": connection.scalar(last)}
