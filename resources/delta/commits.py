@@ -113,4 +113,10 @@ def lost_a_race(error: Exception) -> bool:
     from deltalake.exceptions import CommitFailedError
 
     words = ("already exists", "concurrent", "conflict", "commit failed")
-    return isinstance(error, CommitFailedError) or any(word in str(error).lower() for word in words)
+    found = any(word in str(error).lower() for word in words)
+    return isinstance(error, CommitFailedError) or found or was_trimmed(error)
+
+
+def was_trimmed(error: Exception) -> bool:
+    """Tell that an entry of the log went between listing it and reading it."""
+    return "not found" in str(error).lower() and "_delta_log" in str(error)

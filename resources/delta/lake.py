@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from platform_core.contracts.lake import Lake, TableName, Tidied
 from platform_core.errors import NotFound
-from resources.delta.commits import Append, insist
+from resources.delta.commits import Append, insist, was_trimmed
 from resources.delta.reading import Wanted, newer_rows, rows_of
 from resources.delta.types import canonical
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 LEVELS = 3  # a table's name is team/stage/name
+LOOKS = 5  # how often a table is opened whose log is trimmed at the same moment
 
 
 class DeltaLake(Lake):
@@ -114,12 +115,17 @@ class DeltaLake(Lake):
     def find(self, table: TableName) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none."""
         from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        try:
-            return DeltaTable(self.uri(table), storage_options=self.storage_options)
-        except TableNotFoundError:
-            return None
+        for more in range(LOOKS, 0, -1):
+            try:
+                return DeltaTable(self.uri(table), storage_options=self.storage_options)
+            except TableNotFoundError:
+                return None
+            except DeltaError as error:
+                if more == 1 or not was_trimmed(error):
+                    raise
+        return None
 
     def open(self, table: TableName, version: int | None = None) -> DeltaTable:
         """Open a table at a version, the newest when None; raises ``NotFound``."""

@@ -31,6 +31,11 @@ def entries(store: FileSystem) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.version)
 
 
+def first_young(found: list[Entry], before: datetime) -> int | None:
+    """Return the oldest version that was committed at an instant or later."""
+    return min((e.version for e in found if e.written_at >= before and not e.is_checkpoint), default=None)
+
+
 def trim(store: FileSystem, kept: Collection[int], before: datetime) -> int:
     """Delete entries written before an instant that neither a kept version nor a younger one is read by.
 
@@ -38,9 +43,8 @@ def trim(store: FileSystem, kept: Collection[int], before: datetime) -> int:
     checkpoint of its own. Returns how many were deleted.
     """
     found = entries(store)
-    states = {entry.version for entry in found if entry.is_checkpoint}
-    first_young = min((e.version for e in found if e.written_at >= before and not e.is_checkpoint), default=None)
-    bases = [v for v in states if (first_young is None or v <= first_young)]
+    states, young = {entry.version for entry in found if entry.is_checkpoint}, first_young(found, before)
+    bases = [version for version in states if young is None or version <= young]
     if not bases or not states.issuperset(kept):
         return 0
     old = [entry for entry in found if entry.version < max(bases) and entry.version not in kept]

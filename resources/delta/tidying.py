@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from resources.delta.lake import DeltaLake
 
+LONGEST_COMMIT = timedelta(hours=1)
+"""How old must be what is deleted though it is no old version's: no writer is still at work on what lies there."""
+
 
 def tidy(lake: DeltaLake, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
     """Compact, vacuum and trim the log; whoever appends meanwhile is not held up, nor loses anything."""
@@ -33,9 +36,13 @@ def _compact(found: DeltaTable) -> None:
 
 
 def _vacuum(found: DeltaTable, kept: list[int], older_than: timedelta) -> list[str]:
-    """Delete files that no newer version holds; those of a writer that is at work are not in the log and stay."""
-    hours = math.ceil(older_than / timedelta(hours=1))
-    how = {"retention_hours": hours, "enforce_retention_duration": False, "keep_versions": kept}
+    """Delete files that no newer version holds, and those that a killed writer left, unless one may be at work."""
+    how = {
+        "retention_hours": math.ceil(older_than / timedelta(hours=1)),
+        "enforce_retention_duration": False,
+        "keep_versions": kept,
+        "full": older_than >= LONGEST_COMMIT,
+    }
     if not found.vacuum(dry_run=True, **how):
         return []
     deleted: list[str] = found.vacuum(dry_run=False, post_commithook_properties=logs_stay(), **how)
@@ -45,17 +52,20 @@ def _vacuum(found: DeltaTable, kept: list[int], older_than: timedelta) -> list[s
 def _trim_log(lake: DeltaLake, table: TableName, kept: list[int], older_than: timedelta) -> None:
     """Let the log of old versions go; a kept version gets a checkpoint, which needs no commit before it.
 
-    The newest checkpoint is written last: delta-rs notes the last one as the place from which to read.
+    So does the oldest young one, from which the commits since are read. The newest checkpoint is written last:
+    delta-rs notes the last one as the place from which to read. A young entry never goes: a slow writer would take
+    its number for free, and what it commits would be lost.
     """
     from deltalake.fs import DeltaStorageHandler
     from pyarrow.fs import PyFileSystem
 
     store = PyFileSystem(DeltaStorageHandler(lake.uri(table), lake.storage_options))
-    before, newest = datetime.now(UTC) - older_than, lake.open(table).version()
+    before, newest = datetime.now(UTC) - max(older_than, LONGEST_COMMIT), lake.open(table).version()
     there = log.entries(store)
     if not any(entry.written_at < before and entry.version not in {*kept, newest} for entry in there):
         return
     states = {entry.version for entry in there if entry.is_checkpoint}
-    for version in sorted({*kept, newest} - states):
+    young = log.first_young(there, before)
+    for version in sorted({*kept, newest, newest if young is None else young} - states):
         lake.open(table, version).create_checkpoint()
     log.trim(store, {*kept, newest}, before)

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from platform_core.errors import ContractBroken, StoreUnavailable
+from platform_core.errors import ContractBroken, NotFound, StoreUnavailable
 from platform_core.testing.lake import LakeKit, numbered, numbers
 from resources.delta.lake import DeltaLake
 
@@ -25,6 +27,17 @@ start = lake.committed("a/raw/b", ["app"]).get("app", -1) + 1
 print("ready", flush=True)
 for n in range(start, 1_000):
     lake.append("a/raw/b", numbered(n), {"app": n})
+"""
+
+APPENDER = """
+import sys
+from platform_core.testing.lake import numbered
+from resources.delta.lake import DeltaLake
+root, table, number = sys.argv[1:]
+lake = DeltaLake(root=root, attempts=30)
+for n in range(15):
+    rows = numbered(1000 * int(number) + n, day=1 + n % 2)
+    lake.append(table, rows, {f"w{number}": n}, after={f"w{number}": n - 1} if n else {})
 """
 
 
@@ -86,3 +99,78 @@ def test_a_killed_writer_loses_and_doubles_nothing(lake: DeltaLake, root: str) -
         writer.wait()
         newest = lake.committed("a/raw/b", ["app"])["app"]
         assert numbers(lake, "a/raw/b") == list(range(newest + 1))
+
+
+def test_who_appends_while_it_is_tidied_loses_nothing(lake: DeltaLake, root: str) -> None:
+    """Three processes append while this one merges and deletes without any grace: each row is there once."""
+    table = "a/raw/busy"
+    lake.append(table, numbered(0))
+    writers = [subprocess.Popen([sys.executable, "-c", APPENDER, root, table, str(n)]) for n in (1, 2, 3)]
+    tidied = 0
+    while any(writer.poll() is None for writer in writers):
+        tidied += lake.tidy(table, [], timedelta(0)).files_deleted
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    last = lake.tidy(table, [], timedelta(0))
+    assert (tidied > 0, last.files_after) == (True, 2)
+    assert numbers(lake, table) == [0, *(1000 * n + i for n in (1, 2, 3) for i in range(15))]
+    assert lake.committed(table, ["w1", "w2", "w3"]) == {"w1": 14, "w2": 14, "w3": 14}
+
+
+def test_a_kept_version_outlives_its_log(lake: DeltaLake, root: str) -> None:
+    """Old entries of the log go, but for kept versions; young ones stay, and all goes on from there."""
+    table, log = "a/raw/b", Path(root, "a/raw/b/_delta_log")
+    for n in range(104):  # past the hundredth commit, at which delta-rs makes a checkpoint and trims by itself
+        lake.append(table, numbered(n), {"app": n})
+        if n == 60:
+            age(log, days=40)
+    assert numbers(lake, table, version=3) == [0, 1, 2, 3]
+    for older_than in (timedelta(days=30), timedelta(0)):  # entries of the last hour stay all the same
+        lake.tidy(table, [3, 60], older_than)
+        assert len(list(log.glob("*.json"))) >= 104 - 61
+        assert [numbers(DeltaLake(root=root), table, version=v) for v in (3, 60)] == [list(range(4)), list(range(61))]
+        with pytest.raises(NotFound):
+            lake.read(table, version=30)
+    age(log, days=1)
+    lake.tidy(table, [3], timedelta(0))
+    assert len(list(log.glob("*.json"))) <= 4
+    assert numbers(DeltaLake(root=root), table, version=3) == list(range(4))
+    assert lake.committed(table, ["app"]) == {"app": 103}
+    lake.append(table, numbered(103), {"app": 103})
+    lake.append(table, numbered(104), {"app": 104}, after={"app": 103})
+    assert numbers(lake, table) == list(range(105))
+
+
+def age(folder: Path, days: float) -> None:
+    """Make files look as old as that."""
+    for file in folder.iterdir():
+        os.utime(file, (time.time() - days * 86_400,) * 2)
+
+
+def test_what_a_killed_writer_left_goes(lake: DeltaLake, root: str) -> None:
+    """A file that no commit names is deleted once it is old; younger, a writer may be about to commit it."""
+    lake.append("a/raw/b", numbered(1))
+    orphans = [Path(root, f"a/raw/b/_date=2020-01-01/part-{age}.parquet") for age in ("young", "old")]
+    for orphan in orphans:
+        orphan.write_bytes(b"half a file")
+    os.utime(orphans[1], (time.time() - 9 * 86_400,) * 2)
+    assert lake.tidy("a/raw/b", [], timedelta(days=7)).files_deleted == 1
+    assert [orphan.exists() for orphan in orphans] == [True, False]
+    assert numbers(lake, "a/raw/b") == [1]
+
+
+def test_nested_columns_may_come_and_stay(lake: DeltaLake) -> None:
+    """Lists and structs that come later are null before, through tidying too; another inner type is refused."""
+    table = "a/raw/nested"
+    lake.append(table, numbered(1))
+    pairs = pa.array([{"name": "x", "size": 1}], pa.struct([("name", pa.string()), ("size", pa.int64())]))
+    many = pa.array([["p", None]], pa.list_(pa.string()))
+    lake.append(table, numbered(2, pair=pairs, many=many))
+    lake.append(table, numbered(3, many=many))
+    for _ in range(2):
+        rows = lake.read(table).sort_by("n")
+        assert rows["pair"].to_pylist() == [None, {"name": "x", "size": 1}, None]
+        assert rows["many"].to_pylist() == [None, ["p", None], ["p", None]]
+        assert rows.schema.field("pair").type == pairs.type
+        lake.tidy(table, [], timedelta(0))
+    with pytest.raises(ContractBroken, match="'many' is list"):
+        lake.append(table, numbered(4, many=pa.array([[1]], pa.list_(pa.int64()))))
