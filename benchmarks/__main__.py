@@ -13,6 +13,7 @@ from collections.abc import Callable
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.feature_server import compare as feature_server
+from benchmarks.ingestion import compare as ingestion
 from benchmarks.load import compare as load
 from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
@@ -25,6 +26,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "canary": canary.compare,
     "imports": imports.compare,
     "contract_checks": contract_checks.compare,
+    "ingestion": ingestion.compare,
     "point_in_time": point_in_time.compare,
     "online_reads": online_reads.compare,
     "materialization": materialization.compare,

@@ -1,87 +1,19 @@
-"""A real Kafka broker of the test session's own: one KRaft node on free ports, in a folder that goes afterwards."""
+"""The Kafka broker of the test session's own, started when the first test needs it."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-LIBS = ROOT / ".peers" / "kafka" / "libs"
-JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-CLUSTER = "bG9vcGxpbmUtdGVzdC1rZg"
-"""Any 16 bytes in base64."""
-SETTINGS = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-log.dirs={folder}/data
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-num.network.threads=2
-num.io.threads=2
-background.threads=2
-log.cleaner.enable=false
-"""
-START_SECONDS = 60
+from benchmarks.peers.kafka_broker import broker
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a broker when the first test needs it; gives its ``bootstrap_servers``."""
-    fetched = subprocess.run([ROOT / "scripts" / "kafka.sh"], capture_output=True, text=True, check=False)
-    if fetched.returncode:  # failing is better than a suite that quietly tests less
-        pytest.fail(f"no Kafka to test with: {fetched.stdout}{fetched.stderr}")
-    folder, ports = tmp_path_factory.mktemp("kafka"), _free_ports(2)
-    settings = folder / "server.properties"
-    settings.write_text(SETTINGS.format(broker=ports[0], controller=ports[1], folder=folder))
-    with (folder / "log.txt").open("wb") as log:
-        _java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", settings, log=log).wait(START_SECONDS)
-        server = _java("kafka.Kafka", settings, log=log)
-        try:
-            _wait_for(ports[0], server, folder / "log.txt")
-            yield f"127.0.0.1:{ports[0]}"
-        finally:
-            server.kill()  # its folder goes with the session: nothing is worth saving
-            server.wait(30)
-
-
-def _java(main: str, *arguments: object, log: object) -> subprocess.Popen[bytes]:
-    command = ["java", *JVM, QUIET, "-cp", f"{LIBS}/*", main, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the broker tells of itself, not only until its port is open."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            if admin.list_topics(timeout=1).brokers:
-                return
-        except KafkaException:
-            time.sleep(0.1)
-    pytest.fail(f"Kafka did not start: {log.read_text()[-2000:]}")
+    """Start a broker; gives its ``bootstrap_servers``. Failing is better than a suite that quietly tests less."""
+    try:
+        with broker(tmp_path_factory.mktemp("kafka")) as servers:
+            yield servers
+    except RuntimeError as error:
+        pytest.fail(str(error))

@@ -1,0 +1,1 @@
+"""Rows a second from where they arrive to raw rows and dead letters in the lake."""
