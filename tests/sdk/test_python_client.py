@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from hatchling.build import build_wheel
 from loopline_client import AsyncFeatures, BadRequest, FeatureError, Features, NotFound, Unavailable
 
 ANSWER = b'{"at":"2026-03-01T12:00:00.000000Z","entities":{"c":[1]},"features":{"v:f":[2.5]},"views":{}}'
@@ -162,3 +168,21 @@ def test_a_model_names_its_training_set(server: str) -> None:
         assert features.get_training_set(model="large", as_of=NOON).training_set_id.startswith("large-20260301T1200-")
         with pytest.raises(NotFound, match="no model 'small'"):
             features.get_training_set(model="small", as_of=NOON)
+
+
+def test_the_client_is_light() -> None:
+    """Importing it loads neither the platform nor pyarrow."""
+    heavy = "import sys, loopline_client; print(sorted({'platform_core', 'pyarrow', 'pandas'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_distribution_is_typed_and_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel holds the package with its marker for type checkers, and asks for two libraries."""
+    monkeypatch.chdir(Path(__file__).parents[2] / "sdk" / "python")
+    wheel = zipfile.ZipFile(tmp_path / build_wheel(str(tmp_path)))
+    names = wheel.namelist()
+    assert {"loopline_client/__init__.py", "loopline_client/py.typed"} <= set(names)
+    metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra" not in line]
+    assert [re.match(r"Requires-Dist: (\w+)", line)[1] for line in needed] == ["httpx", "orjson"]
