@@ -32,7 +32,8 @@ def exported(letters: pa.Table, contract: RowContract) -> pa.Table:
 
     rows = [orjson.loads(row) for row in letters["row"].to_pylist()]
     came = {name: None for row in rows for name in row}
-    names = list({**{column.physical_name: None for column in contract.columns}, **came})
+    every = {**{column.physical_name: None for column in contract.columns}, **came}
+    names = [name for name in every if name not in (ID, REASONS)]  # such a field stays as it came
     reasons = pa.array([", ".join(each) for each in letters[REASONS].to_pylist()], pa.string())
     fields = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
     return pa.table({ID: letters[ID], REASONS: reasons, **fields})

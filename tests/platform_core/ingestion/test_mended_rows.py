@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from platform_core.clock import ReplayClock
 from platform_core.contracts.engine import ViewRows
+from platform_core.contracts.event_stream import Record
 from platform_core.errors import ContractBroken, NotFound
 from platform_core.features.materialize import materialize
 from platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
@@ -20,6 +22,7 @@ from platform_core.ingestion.mended_rows import exported, read, write
 from platform_core.names import view_table
 from platform_core.specs import FeatureView, Labels, Model, Source, Team
 from platform_core.specs.odcs import read_contract
+from platform_core.testing.fakes.event_stream import InMemoryEventStream
 from platform_core.testing.fakes.lake import InMemoryLake
 from platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from platform_core.training import training_set
@@ -89,6 +92,21 @@ def test_a_row_that_was_no_row_is_mended_by_giving_its_fields(shop: Any, tmp_pat
     assert replay(*shop.args, read(tmp_path / "letters.csv")).reasons == {row["letter_id"]: ("row.malformed",)}
     fields = {**row, "Customer": "7", "Price": "1", "At": "2020-01-01T10:00:00Z"}
     assert replay(*shop.args, pa.Table.from_pylist([fields])) == Replayed(1, 0)
+
+
+def test_a_record_of_a_stream_is_mended_as_a_row_of_a_file(shop: Any, tmp_path: Path) -> None:
+    """Its letter holds the record's own fields, those that only look like ours as well."""
+    stream = InMemoryEventStream()
+    shop.platform.environment.bindings["event_stream"] = stream
+    shop.source = replace(ORDERS, arrives="stream")
+    dead = b'{"Customer": 7, "Price": 0.5, "At": "2020-01-01T10:00:00Z", "letter_id": "mine"}'
+    stream.publish("shop/orders", [Record(dead), Record(dead.replace(b"0.5", b"2")), Record(b"no object")])
+    land(*shop.args)
+    rows = out(shop, tmp_path / "letters.csv")
+    [row] = [row for row in rows.values() if row["Price"] == "0.5"]
+    assert row["letter_id"] != "mine"
+    assert replay(*shop.args, pa.Table.from_pylist([{**row, "Price": "1"}])) == Replayed(1, 0)
+    assert shop.prices() == [1, 2]
 
 
 def test_what_is_not_there_is_named_and_nothing_lands(shop: Any, tmp_path: Path) -> None:
