@@ -1,0 +1,63 @@
+"""A team is registered before anything of it is written: a release that is refused changes no row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from platform_core.errors import Refused
+from platform_core.features.materialize import materialize
+from platform_core.names import online_view, raw_table, view_table
+from platform_core.testing.engine_tables import raw_orders
+from platform_core.testing.fakes.lake import InMemoryLake
+from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from platform_core.testing.registered_team import FIRST, SECOND
+
+
+@pytest.fixture
+def shop(registered_team):
+    """Give a team whose raw rows have landed, with a lake and an online store in memory."""
+    bindings = registered_team.platform.environment.bindings
+    bindings.update(lake=InMemoryLake(), online_store=InMemoryOnlineStore())
+    registered_team.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 0, 0.5, 10.0, "vase")))
+    return registered_team
+
+
+def states(shop) -> dict[str, str]:
+    """Return what is registered."""
+    from platform_core.features import catalog
+
+    return {str(record.ref): record.state for record in catalog.views(shop.platform.ledger)}
+
+
+def test_materializing_registers_the_team(shop):
+    """All of its views are known once one of them is written."""
+    materialize(shop.platform, shop.team(FIRST, beside=(SECOND,)), FIRST)
+    assert states(shop) == {"shop/spending@1": "active", "shop/spending@2": "active"}
+
+
+def test_a_refused_release_writes_nothing(shop):
+    """Not even rows of a view that is sound: the release is refused as a whole, and the one before goes on."""
+    team = shop.team(FIRST)
+    shop.registry.register(team)
+    shop.live(shop.made(FIRST))
+    changed = replace(FIRST, ttl_days=30)
+    for release, view in ((shop.team(changed), changed), (shop.team(SECOND), SECOND)):
+        with pytest.raises(Refused, match="spending@1 is read by shop/large version 1"):
+            materialize(shop.platform, release, view)
+    assert shop.platform.lake.tables() == ["shop/raw/orders"]
+    assert shop.platform.online_store.read([(online_view("shop", FIRST), ["1"])])[0] == [None]
+    assert materialize(shop.platform, team, FIRST).rows == 1
+    assert shop.platform.lake.version(view_table("shop", FIRST)) is not None
+
+
+def test_a_team_is_registered_once_a_process(shop):
+    """The next materialization asks the registry nothing more."""
+    team = shop.team(FIRST)
+    materialize(shop.platform, team, FIRST)
+    with shop.platform.ledger.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE feature_views")
+    shop.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 1, 1.5, 5.0, "vase")))
+    shop.later()
+    assert materialize(shop.platform, team, FIRST).rows == 1
