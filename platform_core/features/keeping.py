@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.specs import FeatureView, Team
 
+LATE_DAYS = 7.0
+"""How long a row outlives its TTL online: a reader holds its age against the event asked about, which may be past."""
+
 
 @dataclass(frozen=True)
 class Keeping:
@@ -32,7 +35,7 @@ class Keeping:
             return 0
         newest = last_of_each(rows, [view.entity], by=EVENT_TIME)
         columns = [view.entity, EVENT_TIME, *feature_names(rows, view.entity)]
-        keep = None if view.ttl_days is None else Keep(view.ttl_days, now)
+        keep = None if view.ttl_days is None else Keep(view.ttl_days + LATE_DAYS, now)
         store, name = self.platform.online_store, online_view(self.team.name, view)
         return store.write(name, view.entity, newest.select(columns), keep)
 

@@ -15,6 +15,7 @@ import pytest
 from platform_core.contracts.online_store import Keep
 from platform_core.environment import Environment
 from platform_core.errors import CommitConflict, ContractBroken, NotFound
+from platform_core.features.keeping import LATE_DAYS
 from platform_core.features.materialize import backfill
 from platform_core.names import BEGUN_AT, raw_table, view_table
 from platform_core.platform import Platform
@@ -180,13 +181,13 @@ def test_rows_are_known_once_they_are_online(shop: Shop) -> None:
 
 
 def test_the_store_is_told_how_long_to_keep(shop: Shop) -> None:
-    """A view with a TTL is kept that long after its events, one without for ever."""
+    """A view with a TTL is kept that long after its events and a while more, one without for ever."""
     store = shop.platform.online_store
     assert isinstance(store, SlowStore)
     store.kept.clear()
     shop.turn(200, recent)
-    shop.turn(300, replace(recent, name="short", ttl_days=1))
-    assert store.kept == [None, Keep(1, at(300))]
+    shop.turn(500, replace(recent, name="short", ttl_days=1))
+    assert store.kept == [None, Keep(1 + LATE_DAYS, at(500))]
     assert shop.online("1", view=replace(recent, name="short")) == [None]
 
 
