@@ -4,6 +4,7 @@ import dagster as dg
 
 from asset_defs.keys import key
 from platform_core.features.materialize import materialize
+from platform_core.names import view_name
 from platform_core.platform import Platform
 from platform_core.specs import FeatureView, Team
 
@@ -12,7 +13,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
     """Build the asset of a feature view."""
 
     @dg.asset(
-        key=key(team.name, "features", view.name),
+        key=key(team.name, "features", view_name(view)),
         deps=[key(team.name, "raw", view.source.name)],
         group_name=team.name,
         description=view.description,
@@ -29,6 +30,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
                 "rows_online": done.online,
                 "table_version": -1 if done.version is None else done.version,
                 "newest_event": done.newest.isoformat() if done.newest else "none",
+                "incremental": done.incremental,
                 **({} if age is None else {"newest_event_age_hours": round(age, 3)}),
             }
         )

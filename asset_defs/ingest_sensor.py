@@ -5,6 +5,7 @@ import dagster as dg
 from asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
 from asset_defs.runs import LOOK_SECONDS, in_progress
 from platform_core.ingestion.landing import pending
+from platform_core.names import view_name
 from platform_core.platform import Platform
 from platform_core.specs import Source, Team
 from platform_core.specs.source import STREAM
@@ -14,7 +15,7 @@ CRON = {"daily": "15 3 * * *", "hourly": "15 * * * *"}
 
 def ingested_keys(team: Team, source: Source) -> list[dg.AssetKey]:
     """Name the source's raw rows, dead letters and every view on them."""
-    views = [view.name for view in team.views if view.source.name == source.name]
+    views = [view_name(view) for view in team.views if view.source.name == source.name]
     stages = [("raw", source.name), ("dead_letters", source.name), *(("features", view) for view in views)]
     return [key(team.name, stage, name) for stage, name in stages]
 

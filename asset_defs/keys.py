@@ -11,6 +11,7 @@ WORK_TAG = "loopline/work"
 
 CYCLE_JOB = "loopline_cycle"
 INGEST_JOB = "loopline_ingest"
+LAKE_JOB = "loopline_lake_care"
 MONITOR_JOB = "loopline_monitor"
 ROLLOUT_JOB = "loopline_rollout_step"
 

@@ -9,6 +9,7 @@ from asset_defs.cycle_sensor import cycle_sensor
 from asset_defs.dagster_private import AssetJob
 from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
+from asset_defs.lake_care import lake_job, lake_schedule
 from asset_defs.monitor_sensor import monitor_sensor
 from asset_defs.platform_resource import BOUND, PlatformResource
 from asset_defs.rollout_sensor import rollout_sensor
@@ -37,7 +38,7 @@ def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
 
 
 def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
-    """Build the four jobs that serve all models of a team."""
+    """Build the five jobs that serve all models of a team."""
     ingested = [k for source in team.sources for k in ingested_keys(team, source)]
     turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]
     watch = [key(team.name, stage, m.name) for m in team.models for stage in WATCH]
@@ -50,6 +51,7 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
         ),
         dg.define_asset_job(MONITOR_JOB, dg.AssetSelection.assets(*watch), description="Look at live traffic"),
         serving.rollout_job(team),
+        lake_job(team),
     ]
 
 
@@ -64,7 +66,7 @@ def team_definitions(
         asset_checks=[training.gates_check(team, model) for model in team.models],
         jobs=team_jobs(team),
         sensors=[ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team)],
-        schedules=ingest_schedules(team),
+        schedules=[*ingest_schedules(team), lake_schedule()],
         resources={"platform": platform or BOUND},
         # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
         executor=executor or dg.in_process_executor,

@@ -8,6 +8,7 @@ from asset_defs.keys import key
 from asset_defs.turns import turn_of
 from platform_core import turn
 from platform_core.loop.gates import Verdict
+from platform_core.names import view_name
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
 
@@ -17,7 +18,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key(team.name, "training_set", model.name),
-        deps=[key(team.name, "features", view.name) for view in model.features],
+        deps=[key(team.name, "features", view_name(view)) for view in model.features],
         group_name=team.name,
         description=f"{model.labels.name} joined point in time with features, pinned to table versions",
         kinds={"training_set"},

@@ -1,11 +1,14 @@
 """A feature view's asset says what a materialization did, and how fresh it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from asset_defs.features import view_asset
+from asset_defs.ingest_sensor import ingested_keys
+from asset_defs.team import team_definitions
 from platform_core.environment import Environment
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
@@ -42,3 +45,21 @@ def test_the_newest_events_age_is_told(shop: Shop) -> None:
     assert (said[0]["dagster/row_count"], said[0]["newest_event_age_hours"]) == (2, 16.0)
     assert said[1]["newest_event"] == "none"
     assert "newest_event_age_hours" not in said[1]
+
+
+def test_two_versions_stand_side_by_side(shop: Shop) -> None:
+    """A model on a view's next version has it beside the old one: own asset, own table, own place online."""
+    newer = replace(spending, version=2, ttl_days=None)
+    models = [Model(name, (view,), large_order, fit=print) for name, view in (("large", spending), ("huge", newer))]
+    team = replace(shop.team, models=tuple(models))
+    graph = team_definitions(team).resolve_asset_graph()
+    for model, view in (("large", "spending"), ("huge", "spending_v2")):
+        parents = graph.get(dg.AssetKey(["shop", "training_set", model])).parent_keys
+        assert parents == {dg.AssetKey(["shop", "features", view])}
+    assert {k.path[-1] for k in ingested_keys(team, spending.source)} == {"orders", "spending", "spending_v2"}
+    shop.land((1, 0, 1, 2.0, "a"))
+    shop.clock(20)
+    done = dg.materialize([view_asset(team, view) for view in team.views], resources={"platform": shop.platform})
+    assert done.success
+    assert len(shop.offline(spending)) == len(shop.offline(newer)) == 1
+    assert shop.online("1", view=spending) == shop.online("1", view=newer) == [("a", 1, 2.0)]
