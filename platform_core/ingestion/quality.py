@@ -82,9 +82,15 @@ def _describe(inbox: Inbox, version: int) -> None:
 
 
 def _new_rows(inbox: Inbox, version: int) -> pa.Table:
-    """Read the rows since the last look; none when what came since is not known any more."""
+    """Read the rows since the last look, or, at the first one, of the newest commit: there may be years before it.
+
+    None when what came since is not known any more.
+    """
+    import pyarrow as pa
+
     looked, lake = _looked(inbox), inbox.platform.lake
+    since = looked if looked >= 0 else version - 1
     try:
-        return lake.read(inbox.raw, version=version, newer_than=None if looked < 0 else looked)
+        return lake.read(inbox.raw, version=version, newer_than=since if since >= 0 else None)
     except NotFound:
-        return lake.read(inbox.raw, version=version).slice(0, 0)
+        return pa.table({})

@@ -148,7 +148,7 @@ class RowChecksKit:
         assert checked.good.to_pydict() == {"n": [1], "more": [None], "_line": [2]}
         assert str(checked.good.schema.field("more").type) == "double"
         bad = engine.check_rows(text_rows(N=["x"]), contract(columns, rule("n", "parsable"))).bad
-        assert bad["reasons"].to_pylist() == [["n.parsable"]]
+        assert (bad["reasons"].to_pylist(), "More" in bad.column_names) == ([["n.parsable"]], False)
         with pytest.raises(ContractBroken, match="'N'"):
             engine.check_rows(text_rows(More=["1"]), contract(columns))
 

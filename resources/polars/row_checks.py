@@ -26,14 +26,15 @@ RETYPED_ROWS = 3
 
 def check_rows(rows: pa.Table, contract: RowContract) -> Checked:
     """Split text rows: good ones typed under the contract's names, bad ones as they came with ``reasons``."""
-    frame = _with_optional(pl.DataFrame(rows), contract)
+    came = pl.DataFrame(rows)
+    frame = _with_optional(came, contract)
     typed = pl.DataFrame([typed_columns.typed(column, frame[column.physical_name]) for column in contract.columns])
     _refuse_retyped(frame, typed, contract)
     broken = _broken(frame, typed, contract)
     bad = broken.select(_any=pl.any_horizontal(pl.lit(value=False), *broken.columns))["_any"]
     carried = [name for name in frame.columns if name.startswith("_") and name != MALFORMED]
     good = typed.hstack(frame.select(carried)).filter(~bad)
-    refused = _with_reasons(frame.filter(bad), broken.filter(bad))
+    refused = _with_reasons(came.filter(bad), broken.filter(bad))
     return Checked(typed_columns.to_arrow(good), typed_columns.to_arrow(refused))
 
 
