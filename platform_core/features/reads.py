@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_core.training.assembly import no_rows
+from platform_core.ingestion.raw_rows import no_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,6 +24,24 @@ def stamped(rows: pa.Table, arrival: Arrival) -> pa.Table:
     return rows.append_column(ARRIVED_AT, instants(arrival.arrived_at, size))
 
 
+def no_rows(contract: RowContract) -> pa.Table:
+    """Make a raw table without rows, typed by the contract, with the platform's columns."""
+    import pyarrow as pa
+
+    instant = pa.timestamp("us", "UTC")
+    types = {
+        "string": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": instant,
+    }
+    ours = {ARRIVAL: pa.string(), LINE: pa.int64(), ARRIVED_AT: instant, DATE: pa.date32()}
+    columns = {column.name: types[column.type] for column in contract.columns}
+    return pa.schema([*columns.items(), *ours.items()]).empty_table()
+
+
 def instants(instant: datetime, size: int) -> pa.Array:
     """Repeat an instant (UTC, µs)."""
     import pyarrow as pa

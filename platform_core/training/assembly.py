@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from platform_core.contracts.engine import ViewRows
 from platform_core.errors import InvalidSpec
+from platform_core.ingestion.raw_rows import no_rows
 from platform_core.names import (
-    ARRIVAL,
     ARRIVED_AT,
     CREATED_AT,
-    DATE,
     EVENT_TIME,
     KNOWN_AT,
     LABEL,
-    LINE,
     raw_table,
     view_table,
 )
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from platform_core.platform import Platform
     from platform_core.specs import FeatureView, Model, Team
-    from platform_core.specs.contract_file import RowContract
 
 
 class ViewFeatures(NamedTuple):
@@ -105,24 +102,6 @@ class Assembly:
     def read(self, table: str) -> pa.Table:
         """Read a table at its pinned version."""
         return self.platform.lake.read(table, version=self.tables[table])
-
-
-def no_rows(contract: RowContract) -> pa.Table:
-    """Make a raw table without rows, typed by the contract, with the platform's columns."""
-    import pyarrow as pa
-
-    instant = pa.timestamp("us", "UTC")
-    types = {
-        "string": pa.string(),
-        "integer": pa.int64(),
-        "number": pa.float64(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-        "timestamp": instant,
-    }
-    ours = {ARRIVAL: pa.string(), LINE: pa.int64(), ARRIVED_AT: instant, DATE: pa.date32()}
-    columns = {column.name: types[column.type] for column in contract.columns}
-    return pa.schema([*columns.items(), *ours.items()]).empty_table()
 
 
 def view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
