@@ -34,9 +34,9 @@ class ViewRows:
 
 
 class Engine(Vendor):
-    """What runs a team's declarations on tables.
+    """What runs a team's declarations on tables; ``platform_core.features`` holds what every engine does alike.
 
-    Promises, each with a test in ``platform_core.testing.engine``:
+    Promises, each with a test in ``platform_core.testing.engine`` (the ninth in ``engine_histories``):
       1. ``check_rows`` splits rows: good and bad together are everything, each bad row has every reason, good
          rows are typed.
       2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs,
@@ -50,6 +50,8 @@ class Engine(Vendor):
       6. The order of input rows does not matter: what comes out is the same bit for bit.
       7. A null key, or a null event time, joins nothing.
       8. ``compute_labels`` gives entities, ``event_time``, ``label`` (float64), ``known_at`` (UTC, µs) and segments.
+      9. Types and values are those of any other engine: equal, and bit for bit where floats are taken as they are or
+         whole numbers are added up; sums of fractions and quotients to 1e-9.
     """
 
     @abc.abstractmethod

@@ -55,6 +55,18 @@ class EngineKit(PointInTimeKit):
         found = engine.compute_view(replace(spending, served="request"), raw_orders((1, 0, 9, 1.0, "a")))
         assert found["created_at"].to_pylist() == found["event_time"].to_pylist() == [at(0)]
 
+    def test_2_hours_and_days_are_those_in_utc(self, engine: Engine) -> None:
+        """Whatever zone the engine's session would like: a function sees parts of UTC."""
+        import narwhals as nw
+
+        def parts(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+            moment = nw.col("ordered_at")
+            midnight = moment.dt.truncate("1d").dt.offset_by("1d")
+            return orders.select("customer", hour=moment.dt.hour(), day=moment.dt.day(), ordered_at=midnight)
+
+        found = engine.compute_view(replace(spending, compute=parts), raw_orders((1, 23.5, 23.5, 1.0, "a")))
+        assert [tuple(row.values()) for row in found.to_pylist()] == [(1, at(24), at(24), 23, 1)]
+
     def test_2_a_view_that_breaks_the_rules_is_refused(self, engine: Engine) -> None:
         """Repeated keys, buckets stamped with their start, times without zone, and features of no plain type."""
         import narwhals as nw

@@ -67,6 +67,11 @@ class PointInTimeKit:
             *(0.5, 1.0, 1.0, None, None, 3.0)
         ]
 
+    def test_4_of_rows_created_together_the_newest_event_counts(self, engine: Engine) -> None:
+        """A batch creates rows of many events at one moment; from then on the newest of them is what is known."""
+        rows = offline_rows((1, 3, 6, 3.0), (1, 5, 6, 5.0), (1, 4, 6, 4.0), (2, 6, 6, 9.0))
+        assert spends(engine, asked((1, 5.9), (1, 6), (1, 7), (2, 6)), rows) == [None, 5.0, 5.0, 9.0]
+
     def test_5_too_old_is_null(self, engine: Engine) -> None:
         """A row lives ``ttl_days`` from its event, that moment included, however late it was created."""
         rows = offline_rows((1, 0, 20, 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -67,6 +68,16 @@ class RequestsArrive(PolarsEngine):
         return super().compute_view(replace(view, served="online"), raw)
 
 
+class LivesElsewhere(PolarsEngine):
+    """Breaks 2: a function sees the hours of another zone."""
+
+    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
+        """Shift the rows' times there, and the result's back."""
+        there = pa.scalar(timedelta(hours=5, minutes=30))
+        found = super().compute_view(view, with_column(raw, view.time, pc.add(raw[view.time], there)))
+        return with_column(found, "event_time", pc.subtract(found["event_time"], there))
+
+
 class LooksAtEventsOnly(PolarsEngine):
     """Breaks 3: a row is used from its event on, whenever it was created."""
 
@@ -107,6 +118,34 @@ class FirstWordStands(PolarsEngine):
             return ordered.take(kept).drop_columns("_n")
 
         return super().point_in_time(labels, with_rows(views, first))
+
+
+class TakesAnyOfABatch(PolarsEngine):
+    """Breaks 4: of rows created together the first that comes counts."""
+
+    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        """Keep one row of each creation."""
+
+        def first(rows: pa.Table) -> pa.Table:
+            numbered = rows.append_column("_n", pa.array(range(len(rows))))
+            kept = numbered.group_by(["customer", "created_at"]).aggregate([("_n", "min")])["_n_min"]
+            return rows.take(kept)
+
+        return super().point_in_time(labels, with_rows(views, first))
+
+
+class NakedTimes(PolarsEngine):
+    """Breaks 3: a time without zone is taken for UTC."""
+
+    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        """Give every time a zone."""
+
+        def zoned(table: pa.Table) -> pa.Table:
+            for name in {"event_time", "created_at"} & set(table.column_names):
+                table = with_column(table, name, table[name].cast(pa.timestamp("us", "UTC")))
+            return table
+
+        return super().point_in_time(zoned(labels), with_rows(views, zoned))
 
 
 class ForgetsTheLimit(PolarsEngine):
@@ -183,10 +222,13 @@ class NullMeansNo(PolarsEngine):
         (KnowsAtOnce, "test_2_created_when_all_it_may_rest_on_had_arrived"),
         (OwnArrivalOnly, "test_2_created_when_all_it_may_rest_on_had_arrived"),
         (RequestsArrive, "test_2_what_the_request_brings_is_known_then"),
+        (LivesElsewhere, "test_2_hours_and_days_are_those_in_utc"),
+        (NakedTimes, "test_3_times_without_zone_and_unlike_keys_are_refused"),
         (LooksAtEventsOnly, "test_3_features_as_known_at_the_event"),
         (LatestKnowledgeWins, "test_3_an_older_event_learnt_later_is_no_news"),
         (SortsLabels, "test_3_features_as_known_at_the_event"),
         (FirstWordStands, "test_4_the_correction_counts_once_it_is_known"),
+        (TakesAnyOfABatch, "test_4_of_rows_created_together_the_newest_event_counts"),
         (ForgetsTheLimit, "test_5_too_old_is_null"),
         (ExactlyOldIsTooOld, "test_5_too_old_is_null"),
         (LeavesItsOrder, "test_6_the_order_of_rows_does_not_matter"),
