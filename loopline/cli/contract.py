@@ -1,4 +1,4 @@
-"""``loopline contract diff``."""
+"""``loopline contract diff``, and the group that it belongs to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ HEADER, REACHED = ("column", "change", "class"), ("column", "reaches", "of model
 
 contract = LazyGroup(
     "contract",
-    {"diff": ("loopline.cli.contract:diff", "What a change breaks, for whom, and which views and models it reaches.")},
+    {
+        "diff": (
+            "loopline.cli.contract:diff",
+            "What a change breaks, for whom, and which views and models it reaches.",
+        ),
+        "check": ("loopline.cli.contract_check:check", "Which rows of a CSV file break a contract, and why."),
+    },
     "What a source's rows must be.",
 )
 WIDTH = 70

@@ -121,3 +121,21 @@ def test_what_cannot_be_compared_is_said(repository, contract):
     assert said["error"] == "InvalidSpec"
     assert "HEAD:" in said["problem"]
     assert "sales.v1.yaml:" in said["problem"]
+
+
+def test_rows_are_checked_before_they_are_sent(world, tmp_path):
+    """A producer learns which rows break a contract, by what, and where they stand; nothing is landed."""
+    contract, file = CORNER / "contracts/sales.v1.yaml", tmp_path / "sales.csv"
+    header = "customer_id,sold_at,amount,country,returned"
+    file.write_text(f"{header}\n1,2011-03-01 10:00:00,5,DE,0\n,2011-03-01 10:00:00,-1,DE,0\n")
+    said = world.json("contract", "check", str(contract), str(file), code=1)
+    assert (said["good"], said["bad"]) == (1, 1)
+    assert said["reasons"] == {"customer_id.required": 1, "amount.exclusive_minimum": 1}
+    assert (said["first"][0]["row"], said["first"][0]["amount"]) == (3, "-1")
+    text = world.run("contract", "check", str(contract), str(file)).stdout
+    assert "1 rows keep the contract, 1 break it" in text
+    assert "3    customer_id.required, amount.exclusive_minimum" in text
+    file.write_text(f"{header}\n1,2011-03-01 10:00:00,5,DE,0\n")
+    assert world.json("contract", "check", str(contract), str(file))["bad"] == 0
+    file.write_text("customer,sold_at\n1,2011-03-01 10:00:00\n")
+    assert world.json("contract", "check", str(contract), str(file), code=1)["error"] == "ContractBroken"
