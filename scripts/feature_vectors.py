@@ -68,6 +68,7 @@ def shop(folder: Path, online_store: Mapping[str, Any] | None = None) -> Iterato
     platform = Platform(Environment("shop", folder / "environment.yaml", bindings, ledger, clock, folder))
     try:
         feature_shop.fill(platform)
+        feature_shop.train(platform)
         yield platform
     finally:
         platform.close()
@@ -105,7 +106,7 @@ def _online(call: Call) -> wire.Post:
 
 
 def _training(call: Rows) -> wire.Post:
-    return wire.training(call.team, call.features, call.model, call.rows, call.as_of, NDJSON)
+    return wire.training(call.team, call.features, call.model, call.version, call.rows, call.as_of, NDJSON)
 
 
 def _call(call: Call | Rows) -> dict[str, Any]:

@@ -40,11 +40,13 @@ class Serving:
             BadRequest: neither or both are asked for; and what ``platform_core.features.offline`` raises.
         """
         team = self.team(asked.team)
+        if asked.version is not None and (asked.model is None or asked.as_of is not None):
+            raise BadRequest("a version is asked for, without a model or with as_of", "send model and version alone")
         if asked.model is not None and (asked.features or rows is not None):
             raise BadRequest("a model is asked for, and features or rows", "send a model alone, or features and rows")
         if asked.model is not None:
-            as_of = asked.as_of or self.platform.clock.now()
-            pinned, found = offline.training_rows(self.platform, team, team.model(asked.model), as_of)
+            when = asked.version or asked.as_of or self.platform.clock.now()
+            pinned, found = offline.training_rows(self.platform, team, team.model(asked.model), when)
             return Made(found, pinned.training_set_id)
         views = self.names(asked.team).ask(asked.features)
         if rows is None:

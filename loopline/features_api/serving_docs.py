@@ -60,13 +60,15 @@ TRAINING: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": _object(["team"], rows=_columns({}, {"customer_id": [12346]}), as_of=_TIME),
+            "application/json": _object(
+                ["team"], version={"type": "string"}, rows=_columns({}, {"customer_id": [12346]}), as_of=_TIME
+            ),
             ARROW: {"schema": {"type": "string", "format": "binary"}},
         },
     },
     "parameters": [
         {"name": name, "in": "query", "schema": schema, "description": "with an Arrow body"}
-        for name, schema in {**_NAMES, "as_of": _TIME}.items()
+        for name, schema in {"team": _NAMES["team"], "features": _NAMES["features"], "as_of": _TIME}.items()
     ],
     "responses": {"200": {"description": "Rows", "content": {kind: {} for kind in (ARROW, NDJSON)}}},
 }

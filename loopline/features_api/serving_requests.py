@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 * 1024 * 1024
 _ONLINE = ("team", "features", "model", "entities", "at")
-_TRAINING = ("team", "features", "model", "rows", "as_of")
+_TRAINING = ("team", "features", "model", "version", "rows", "as_of")
 
 
 class OnlineRequest(NamedTuple):
@@ -30,11 +30,12 @@ class OnlineRequest(NamedTuple):
 
 
 class TrainingRequest(NamedTuple):
-    """Features for the caller's ``rows`` (a list per column), or a ``model``'s training set."""
+    """Features for the caller's ``rows`` (a list per column), or a ``model``'s training set, or its ``version``'s."""
 
     team: str
     features: list[str] | None
     model: str | None
+    version: str | None
     rows: Mapping[str, list[Any]] | None
     as_of: datetime | None
 
@@ -57,7 +58,10 @@ def training_request(body: bytes) -> TrainingRequest:
 
 def training_fields(data: Mapping[str, Any]) -> TrainingRequest:
     """Read the fields of a request for a training set, wherever they were sent."""
-    return TrainingRequest(*_asked(data), _columns(data, "rows"), _instant(data, "as_of"))
+    version = data.get("version")
+    if version is not None and not isinstance(version, str):
+        raise _wrong("version", "a text")
+    return TrainingRequest(*_asked(data), version, _columns(data, "rows"), _instant(data, "as_of"))
 
 
 async def body_of(request: Request) -> bytes:

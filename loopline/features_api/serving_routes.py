@@ -58,7 +58,7 @@ def _made(request: Request, body: bytes, kind: str) -> tuple[Made, bytes]:
     """Make a training set and write it; takes as long as it takes, so never in the event loop."""
     if request.headers.get("content-type", "").startswith(ARROW):
         query = request.query_params
-        fields = {name: query[name] for name in ("team", "model", "as_of") if name in query}
+        fields = {name: query[name] for name in ("team", "model", "version", "as_of") if name in query}
         asked = serving_requests.training_fields({**fields, "features": query.getlist("features") or None})
         rows = training_tables.from_arrow(body)
     else:

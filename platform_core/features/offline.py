@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypedDict
 
 from platform_core.contracts.engine import ViewRows
 from platform_core.errors import BadRequest
-from platform_core.names import CREATED_AT, EVENT_TIME, view_table
+from platform_core.names import CREATED_AT, EVENT_TIME, ModelRef, view_table
 from platform_core.training import training_set
+from platform_core.training.of_version import training_set_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from platform_core.specs import Model, Team
     from platform_core.training.training_set import TrainingSet
 
+ModelVersionName = str
 FEW_KEYS = 10_000
 """So many entities are looked for one by one; of more, the table is read whole."""
 
@@ -52,14 +54,23 @@ def historical(
     return joined.rename_columns([*rows.column_names, *(name for each in asked for name in each.features)])
 
 
-def training_rows(platform: Platform, team: Team, model: Model, as_of: datetime) -> tuple[TrainingSet, pa.Table]:
-    """Build a model's training set as of an instant; returns what pins it, and its rows.
+def training_rows(
+    platform: Platform, team: Team, model: Model, when: datetime | ModelVersionName
+) -> tuple[TrainingSet, pa.Table]:
+    """Build a model's training set as of an instant, or the one that a version was trained on, bit for bit.
+
+    Returns:
+        What pins it, and its rows.
 
     Raises:
-        NotFound: a table was never written, or no label is known by ``as_of``. BadRequest: it has no time zone.
+        NotFound: a table or such a version was never written, or no label is known by then.
+        BadRequest: the instant has no time zone. ContractBroken: the version's rows cannot be had again.
     """
-    _demand_zone(as_of)
-    pinned = training_set.build(platform, team, model, as_of)
+    if isinstance(when, datetime):
+        _demand_zone(when)
+        pinned = training_set.build(platform, team, model, when)
+    else:
+        pinned = training_set_of(platform.ledger, ModelRef(team.name, model.name), when)
     return pinned, training_set.rows(platform, team, model, pinned)
 
 

@@ -16,7 +16,7 @@ import retail
 from retail.features import customer_history
 
 from platform_core.environment import Environment, bind
-from platform_core.names import CREATED_AT, EVENT_TIME, online_view, view_table
+from platform_core.names import CREATED_AT, DATE, EVENT_TIME, online_view, view_table
 from platform_core.platform import Platform
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,8 @@ def retail_url(serving, tmp_path: Path):
     instant = pa.array([HELD], pa.timestamp("us", "UTC"))
     row = {"customer_id": pa.array([12346]), EVENT_TIME: instant} | features()
     platform.online_store.write(online_view("retail", customer_history), "customer_id", pa.table(row))
-    platform.lake.append(view_table("retail", customer_history), pa.table(row | {CREATED_AT: instant}))
+    kept = row | {CREATED_AT: instant, DATE: [HELD.date()]}
+    platform.lake.append(view_table("retail", customer_history), pa.table(kept))
     with serving(platform, retail.team) as url:
         yield url
     platform.close()

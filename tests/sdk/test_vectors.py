@@ -99,7 +99,13 @@ def test_python_training(server: str, training: dict[str, Any]) -> None:
     """Rows come back alike as lines of JSON and as Arrow, however they are sent."""
     call = training["call"]
     rows = call["rows"] and {**call["rows"], **times(call["rows"])}
-    asked = {"features": call["features"], "rows": rows, "as_of": instant(call["as_of"]), "model": call["model"]}
+    asked = {
+        "features": call["features"],
+        "rows": rows,
+        "as_of": instant(call["as_of"]),
+        "model": call["model"],
+        "version": call["version"],
+    }
     with Features(server, call["team"]) as features:
         if training["status"] != 200:
             with pytest.raises(FeatureError) as failure:

@@ -35,6 +35,7 @@ class Rows:
     features: Sequence[str] | None = None
     rows: Mapping[str, Sequence[Any]] | None = None
     model: str | None = None
+    version: str | None = None
     as_of: datetime | None = None
     team: str = "shop"
 
@@ -99,6 +100,9 @@ ROWS: Sequence[Rows] = (
         as_of=NOW - 2 * 24 * _HOUR,
     ),
     Rows("a model's own", model="large", as_of=NOW),
+    Rows("what a version was trained on", model="large", version="1"),
+    Rows("an unknown version", model="large", version="2"),
+    Rows("a version at another time", model="large", version="1", as_of=NOW),
     Rows("rows without a time", ["history"], {"customer_id": [1]}),
     Rows("rows without the entity", ["history"], {"event_time": [NOW]}),
     Rows("a view that was never materialized", ["popularity"], {"article": ["vase"], "event_time": [NOW]}),

@@ -71,6 +71,17 @@ def fill(platform: Platform) -> None:
     platform.lake.append(raw_table(team.name, "orders"), raw)
 
 
+def train(platform: Platform) -> None:
+    """Write down that version 1 of a model was registered, trained on what was known three days ago."""
+    from platform_core.loop.ledger import Entry
+    from platform_core.training import training_set
+    from platform_core.turn import PINNED, REGISTERED
+
+    pinned = training_set.build(platform, team, team.model("large"), NOW - 3 * DAY)
+    platform.ledger.record(Entry(PINNED, NOW, "shop", "large", "large-1", details=training_set.to_json(pinned)))
+    platform.ledger.record(Entry(REGISTERED, NOW, "shop", "large", "large-1", "1"))
+
+
 _FEATURES = {
     ("history", 1): ["spend", "orders", "article", "member"],
     ("history", 2): ["pence"],

@@ -49,16 +49,19 @@ class AsyncFeatures:
         """
         return OnlineFeatures((await self._sent(wire.online(self.team, features, model, entities or {}, at))).content)
 
-    async def get_training_set(
+    async def get_training_set(  # noqa: PLR0913 - the fields of the request
         self,
         features: Sequence[str] | None = None,
         rows: Rows | None = None,
         as_of: datetime | None = None,
         *,
         model: str | None = None,
+        version: str | None = None,
         kind: Literal["arrow", "ndjson"] = "arrow",
     ) -> TrainingSet:
         """Get features as they were known when each row happened, or a ``model``'s training set.
+
+        With ``version`` it is the set on which that version was trained, bit for bit.
 
         ``rows`` has the views' entities and ``event_time`` (UTC): dictionaries, columns or an Arrow table. With
         ``as_of`` nothing counts that became known later.
@@ -67,7 +70,9 @@ class AsyncFeatures:
             FeatureError: with ``problem`` and ``fix``.
         """
         accept = ARROW if kind == "arrow" else NDJSON
-        return wire.training_set(await self._sent(wire.training(self.team, features, model, rows, as_of, accept)))
+        return wire.training_set(
+            await self._sent(wire.training(self.team, features, model, version, rows, as_of, accept))
+        )
 
     async def aclose(self) -> None:
         """Let the connections go."""

@@ -52,6 +52,7 @@ def training(  # noqa: PLR0913, PLR0917 - the fields of the request
     team: str,
     features: Sequence[str] | None,
     model: str | None,
+    version: str | None,
     rows: Rows | None,
     as_of: datetime | None,
     accept: str,
@@ -60,7 +61,7 @@ def training(  # noqa: PLR0913, PLR0917 - the fields of the request
     path = "/features/training-set"
     if rows is None or isinstance(rows, Mapping | Sequence):
         given = None if rows is None else columns(rows)
-        body = _body(team=team, features=features, model=model, rows=given, as_of=as_of)
+        body = _body(team=team, features=features, model=model, version=version, rows=given, as_of=as_of)
         return Post(path, body, {"content-type": JSON, "accept": accept})
     fields = [("team", team), *(("features", name) for name in features or ())]
     fields += [("as_of", _text(as_of))] if as_of else []

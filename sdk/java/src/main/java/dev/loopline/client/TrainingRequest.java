@@ -11,12 +11,14 @@ import java.util.Map;
 public final class TrainingRequest {
     private final List<String> features;
     private final String model;
+    private final String version;
     private final Map<String, List<?>> columns;
     private final Instant asOf;
 
     private TrainingRequest(Builder builder) {
         features = builder.features;
         model = builder.model;
+        version = builder.version;
         columns = builder.columns.isEmpty() ? null : new LinkedHashMap<>(builder.columns);
         asOf = builder.asOf;
     }
@@ -40,6 +42,7 @@ public final class TrainingRequest {
         fields.put("team", team);
         fields.put("features", features);
         fields.put("model", model);
+        fields.put("version", version);
         fields.put("rows", columns);
         fields.put("as_of", asOf);
         fields.values().removeIf(value -> value == null);
@@ -51,6 +54,7 @@ public final class TrainingRequest {
         private final List<String> features;
         private final String model;
         private final Map<String, List<?>> columns = new LinkedHashMap<>();
+        private String version;
         private Instant asOf;
 
         private Builder(List<String> features, String model) {
@@ -67,6 +71,12 @@ public final class TrainingRequest {
         /** Give the column {@code event_time}: when each of your rows happened. */
         public Builder eventTimes(Instant... times) {
             return column("event_time", Arrays.asList(times));
+        }
+
+        /** Ask for the rows on which this version of the model was trained, bit for bit. */
+        public Builder version(String number) {
+            version = number;
+            return this;
         }
 
         /** Let nothing count that became known later. */

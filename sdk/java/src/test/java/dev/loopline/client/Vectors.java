@@ -40,7 +40,7 @@ record Vectors(String name, Map<String, Object> call, byte[] request, int status
         if (call.get("rows") != null) {
             Values.asObject(call.get("rows"), "rows").forEach((name, column) -> builder.column(name, typed(name, column)));
         }
-        return builder.asOf(instant("as_of")).build();
+        return builder.version(Values.asText(call.get("version"), "version")).asOf(instant("as_of")).build();
     }
 
     String team() {
