@@ -32,6 +32,7 @@ def raw(folder: Path, url: str, times: int) -> dict[str, float]:
     from platform_core.contracts.online_store import newest
 
     client = redis.Redis.from_url(url)
+    client.ping()
     packed = [
         (f"raw:{shape.view}:{key}", pack(row))
         for shape in data.SHAPES
@@ -148,6 +149,7 @@ def _store(store: Any, folder: Path, times: int) -> dict[str, float]:
 
 def _writing(store: Any, folder: Path) -> Callable[[], int]:
     views = [(shape.view, data.rows(folder, shape)) for shape in data.SHAPES]
+    store.read(_asks(["0"]))  # connected, and what it needs imported, before the watch starts
     return lambda: sum(store.write(view, data.ENTITY, rows) for view, rows in views)
 
 
