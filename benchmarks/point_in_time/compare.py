@@ -28,6 +28,7 @@ HEADER = ("rows a view", "side", "time", "memory", "time / ours", "values")
 SIDES = {
     "ours, from memory": "memory",
     "ours, from the lake": "lake",
+    "ours on DuckDB, from memory": "duckdb",
     "Polars by hand, from memory": "by_hand",
     "Feast as it comes": "default",
     "Feast, known values only": "known",

@@ -16,7 +16,7 @@ from benchmarks.peers import ROOT, interpreter
 from benchmarks.peers.feast_history import Question, write_job
 from benchmarks.peers.feast_store import KINDS, View
 from benchmarks.peers.histories import ROW, History
-from platform_core.contracts.engine import ViewRows
+from platform_core.contracts.engine import Engine, ViewRows
 from platform_core.names import CREATED_AT, EVENT_TIME
 from resources.polars.engine import PolarsEngine
 
@@ -47,9 +47,9 @@ class Answers:
         found = parquet.read_table(self.folder / f"{Asked(one, known).name}.parquet").sort_by(ROW)
         return list(zip(*(found[name].to_pylist() for name in one.features), strict=True))
 
-    def ours(self, one: History) -> Rows:
-        """Return ours."""
-        found = PolarsEngine().point_in_time(one.labels, [ViewRows(one.view, one.rows)])
+    def ours(self, one: History, engine: Engine | None = None) -> Rows:
+        """Return ours, by the engine on Polars if no other is given."""
+        found = (engine or PolarsEngine()).point_in_time(one.labels, [ViewRows(one.view, one.rows)])
         return list(zip(*(found[name].to_pylist() for name in one.features), strict=True))
 
 

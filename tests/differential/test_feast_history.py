@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from benchmarks.peers.histories import History, history, in_reach
+from platform_core.contracts.engine import Engine
 from platform_core.names import CREATED_AT, EVENT_TIME
+from resources.duckdb.engine import DuckdbEngine
+from resources.polars.engine import PolarsEngine
 
 HISTORIES = [
     history(1, 2.0, text_keys=False, late_share=0.3),
@@ -41,10 +44,11 @@ def test_histories_hold_every_hard_case() -> None:
     assert sum(_just_valid(one, label) for one, label in labels) > 20
 
 
+@pytest.mark.parametrize("engine", [PolarsEngine(), DuckdbEngine()], ids=["polars", "duckdb"])
 @each_history
-def test_equal_on_every_row_when_asked_for_known_values(answers, one: History) -> None:
+def test_equal_on_every_row_when_asked_for_known_values(answers, one: History, engine: Engine) -> None:
     """With ``filter_by_created_timestamp`` Feast gives what we always give: every row, every feature."""
-    ours = answers.ours(one)
+    ours = answers.ours(one, engine)
     assert sum(any(value is not None for value in row) for row in ours) > 50
     assert ours == answers.feast(one, known=True)
 
