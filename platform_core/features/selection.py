@@ -92,7 +92,8 @@ class FeatureNames:
     def _by_name(self, names: Sequence[str]) -> dict[str, dict[str, None]]:
         found: dict[str, dict[str, None]] = {}
         for name in names:
-            view, feature = self._parsed(name)
+            wanted, feature = _parsed(name)
+            view = self.view(wanted)
             columns = self.columns(view)
             if feature is not None and feature not in columns:
                 raise NotFound(
@@ -106,13 +107,6 @@ class FeatureNames:
         views = [view for view in self.team.model(model).features if view.served == "online"]
         return {label(view): dict.fromkeys(self.columns(view)) for view in views}
 
-    def _parsed(self, name: str) -> tuple[FeatureView, str | None]:
-        found = _NAME.fullmatch(name)
-        if found is None:
-            raise BadRequest(f"{name!r} names no feature", "write 'view:feature', 'view' or 'view@2:feature'")
-        version = "" if found["version"] in (None, "1") else f"@{found['version']}"
-        return self.view(found["view"] + version), found["feature"]
-
     def _asked(self, name: str, wanted: Collection[str]) -> AskedView:
         view = self.view(name)
         columns = self.columns(view)
@@ -123,6 +117,15 @@ class FeatureNames:
 def label(view: FeatureView) -> str:
     """Write a view as callers do; a name without a version always means the first, so that its meaning stays."""
     return view.name if view.version == 1 else f"{view.name}@{view.version}"
+
+
+def _parsed(name: str) -> tuple[str, str | None]:
+    """Take a name apart: the view as ``label`` writes it, and the feature, None for all of them."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise BadRequest(f"{name!r} names no feature", "write 'view:feature', 'view' or 'view@2:feature'")
+    version = "" if found["version"] in (None, "1") else f"@{found['version']}"
+    return found["view"] + version, found["feature"]
 
 
 def _place(features: Sequence[str] | None, model: str | None) -> _Place:
