@@ -104,7 +104,7 @@ def _in_utc(table: pa.Table, names: Sequence[str], what: str) -> pa.Table:
     import pyarrow as pa
 
     for name in names:
-        kind = table.schema.field(name).type if name in table.column_names else None
+        kind = table.schema.field(name).type if name in table.column_names else pa.null()
         if not pa.types.is_timestamp(kind) or kind.tz != "UTC":
             raise ContractBroken(
                 f"{what}: {name!r} is {kind}, no instant in UTC", "give a timestamp with time zone UTC"

@@ -93,9 +93,9 @@ def as_anyone_would(asks: Sequence[Ask], rows: Sequence[Row], ttl_hours: int | N
 def glued(histories: Sequence[Sequence[Sale]]) -> list[Sale]:
     """Make one history of several; each keeps its own customers, articles they share."""
     return [
-        (None if customer is None else 100 * number + customer, *sale)
+        (None if sale[0] is None else 100 * number + sale[0], *sale[1:])
         for number, history in enumerate(histories)
-        for customer, *sale in history
+        for sale in history
     ]
 
 

@@ -25,7 +25,8 @@ class DuckdbFrames:
         self._connection.register("arrived", rows)
         first = (duckdb.ColumnExpression(name) for name in dict.fromkeys([*by, *rows.column_names]))
         self._connection.table("arrived").sort(*first).create("ordered")
-        return nw.from_native(self._connection.table("ordered"))
+        lazy: nw.LazyFrame[Any] = nw.from_native(self._connection.table("ordered"))
+        return lazy
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run the query."""

@@ -23,7 +23,8 @@ class SparkFrames:
 
         frame = self._session.createDataFrame(rows)
         spread = frame.coalesce(1) if together is None else frame.repartition(together)
-        return nw.from_native(spread.sortWithinPartitions(*dict.fromkeys([*by, *rows.column_names])))
+        lazy: nw.LazyFrame[Any] = nw.from_native(spread.sortWithinPartitions(*dict.fromkeys([*by, *rows.column_names])))
+        return lazy
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run the plan and bring the rows to this process."""
