@@ -17,7 +17,7 @@ def pence(amount: nw.Expr) -> nw.Expr:
     return (amount * 100 + 0.5).floor().cast(nw.Int64)
 
 
-@feature_view(orders, entity="customer_id", time="invoiced_at", ttl_days=90)
+@feature_view(orders, entity="customer_id", time="invoiced_at", ttl_days=90, lookback_days=90)
 def customer_history(lines: nw.LazyFrame) -> nw.LazyFrame:
     """Per customer and moment: orders, cancellations, spend (pounds) and rhythm of 90 days, the row's own included."""
     value, sums = pence(nw.col("quantity") * nw.col("price")), ("lines", "taken", "spend", "refund", "bought", "undone")
