@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from platform_core.specs.judges import Judge
     from platform_core.specs.model import Model
 
+PATIENCE = 4
+"""Bake times after which a candidate whose harm is neither proven nor gone is taken back: the old version is kept."""
 Action = Literal["wait", "advance", "promote", "roll_back"]
 
 
@@ -88,6 +90,11 @@ def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Co
     if harm:
         return _decision("roll_back", 0, "; ".join(_say(f) for f in harm), findings, compared)
     waits = [_blocked(platform, record), *(f.detail for f in findings if f.detail.startswith(_RAISED))]
+    doubts = [f for f in findings if f.in_doubt]
+    if doubts and now >= _baked_at(model, record, PATIENCE):
+        worse = "; ".join(_say(f) for f in doubts)
+        return _decision("roll_back", 0, f"still in doubt after {PATIENCE} bake times: {worse}", findings, compared)
+    waits += [f"in doubt: {_say(f)}" for f in doubts]
     if now < _baked_at(model, record):
         waits.append(f"bakes until {_baked_at(model, record):%Y-%m-%d %H:%M:%S} UTC")
     if any(waits):
@@ -120,8 +127,8 @@ def _blocked(platform: Platform, record: RolloutRecord) -> str:
     return skews.standing(platform.ledger, record.ref, record.version)
 
 
-def _baked_at(model: Model, record: RolloutRecord) -> datetime:
-    return record.step_started_at + timedelta(minutes=model.rollout.bake_minutes)
+def _baked_at(model: Model, record: RolloutRecord, times: int = 1) -> datetime:
+    return record.step_started_at + times * timedelta(minutes=model.rollout.bake_minutes)
 
 
 def _say(finding: Finding) -> str:

@@ -26,7 +26,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a judge found: value, bound, and whether the candidate does harm."""
+    """What a judge found: value, bound, and whether the candidate does harm, which is then proven.
+
+    A value above its bound without ``harm`` is not proven either way: the rollout waits for more traffic.
+    """
 
     judge: str
     value: float | None
@@ -34,12 +37,22 @@ class Finding:
     harm: bool
     detail: str = ""
 
+    @property
+    def in_doubt(self) -> bool:
+        """Say whether the value is above the bound, but by what may be chance."""
+        return not self.harm and self.value is not None and self.value > self.bound
+
 
 @dataclass(frozen=True)
 class Judge(abc.ABC):
-    """Compares the candidate's traffic with the stable version's."""
+    """Compares the candidate's traffic with the stable version's.
+
+    A rollout asks at every tick. ``alpha`` bounds the chance that a candidate which keeps the bound is ever found to do
+    harm in one step of a rollout, over all looks together.
+    """
 
     at_most: float
+    alpha: float = 0.01
 
     @property
     def name(self) -> str:
@@ -57,36 +70,48 @@ class ErrorRate(Judge):
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:  # noqa: ARG002 - one signature for all
         """Compare the candidate's share of errors with the bound."""
+        from platform_core.specs.sequential import evidence
+
         rate = candidate.errors / candidate.requests if candidate.requests else 0.0
-        return Finding(self.name, rate, self.at_most, rate > self.at_most, f"{candidate.errors} errors")
+        proven = evidence(candidate.errors, candidate.requests, self.at_most) >= 1 / self.alpha
+        return Finding(self.name, rate, self.at_most, proven, f"{candidate.errors} errors")
 
 
 @dataclass(frozen=True)
 class P99(Judge):
-    """The 99th percentile of latency, ms."""
+    """The 99th percentile of latency, ms: above the bound when more than one request in a hundred takes longer."""
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:  # noqa: ARG002 - one signature for all
         """Compare the candidate's slow tail with the bound."""
         import numpy as np
 
-        value = float(np.quantile(candidate.latency_ms, 0.99)) if len(candidate.latency_ms) else 0.0
-        return Finding(self.name, value, self.at_most, value > self.at_most, f"{len(candidate.latency_ms)} requests")
+        from platform_core.specs.sequential import evidence
+
+        rows = len(candidate.latency_ms)
+        value = float(np.quantile(candidate.latency_ms, 0.99)) if rows else 0.0
+        slow = int((candidate.latency_ms > self.at_most).sum())
+        proven = evidence(slow, rows, 0.01) >= 1 / self.alpha
+        return Finding(self.name, value, self.at_most, proven, f"{slow} of {rows} requests were slower")
 
 
 @dataclass(frozen=True)
 class ScoreShift(Judge):
     """Wasserstein distance of the candidate's scores from the stable version's, in the stable's deviations.
 
-    A shift counts only beyond what a random split of both versions' scores shows in 99 of 100 cases, so that
-    small samples do not alarm.
+    It is looked at when the candidate's scores have grown by a quarter, first at 30. What chance adds to the distance
+    of two samples is taken off, and the bootstrap says how far chance may move it.
     """
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:
-        """Compare the distance with the larger of the bound and the random split's."""
-        from platform_core.monitor.distance import split_null, wasserstein
+        """Compare the lower end of the distance with the bound."""
+        from platform_core.monitor.shift import shift
+        from platform_core.specs.sequential import look, spent
 
         if not len(candidate.scores) or not len(stable.scores):
             return Finding(self.name, None, self.at_most, harm=False, detail="one side has no scores")
-        value = wasserstein(candidate.scores, stable.scores)
-        bound = max(self.at_most, split_null(candidate.scores, stable.scores))
-        return Finding(self.name, value, bound, value > bound, f"{len(candidate.scores)} scores")
+        number, rows = look(len(candidate.scores))
+        if not number:
+            return Finding(self.name, None, self.at_most, harm=False, detail=f"{len(candidate.scores)} scores")
+        found = shift(candidate.scores[:rows], stable.scores, spent(number, self.alpha))
+        detail = f"{rows} scores, at least {found.at_least:.3g}"
+        return Finding(self.name, found.distance, self.at_most, found.at_least > self.at_most, detail)
