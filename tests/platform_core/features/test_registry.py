@@ -14,8 +14,11 @@ from platform_core.errors import NotFound, Refused
 from platform_core.features import view_table
 from platform_core.features.registry import FeatureRegistry, Registration
 from platform_core.features.view_ref import ViewRef
+from platform_core.loop import deployments
+from platform_core.loop.deployments import Deployment
+from platform_core.loop.ledger import Entry
 from platform_core.testing.engine_tables import at, put_contract
-from platform_core.testing.registered_team import FIRST, SECOND, spend_only
+from platform_core.testing.registered_team import FIRST, REF, SECOND, spend_only
 
 V1, V2 = ViewRef("shop", "spending", 1), ViewRef("shop", "spending", 2)
 KEEP = (
@@ -82,6 +85,22 @@ OTHER_TYPE = "feature 'orders' changed its type from int64 to double, its code c
 def fractions(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Give the same features, one of another type."""
     return FIRST.compute(orders).with_columns(nw.col("orders").cast(nw.Float64))
+
+
+def test_a_registration_waits_for_a_model_that_goes_live(registered_team, open_platform):
+    """A deployment that is being written when a change is registered counts as soon as it is there."""
+    shop, other = registered_team, open_platform()
+    shop.registry.register(shop.team(FIRST))
+    made, now = shop.made(FIRST), shop.platform.clock.now()
+    wanted = Deployment(REF, 0, made, None, 0)
+    with ThreadPoolExecutor(1) as pool:
+        with shop.platform.ledger.writing(REF) as connection:
+            deployments.write(connection, wanted, Entry(deployments.CHANGED, now, *REF, made.cycle, made.version))
+            change = pool.submit(FeatureRegistry(other).register, shop.team(replace(FIRST, ttl_days=2)))
+            with pytest.raises(TimeoutError):
+                change.result(timeout=1)
+        with pytest.raises(Refused, match=r"is read by shop/large version 1 \(stable\)"):
+            change.result()
 
 
 @pytest.mark.parametrize(

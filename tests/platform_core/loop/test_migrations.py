@@ -1,0 +1,33 @@
+"""A ledger that an earlier release wrote is brought to the newest schema with all that it holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from alembic import command
+from sqlalchemy import inspect
+
+from platform_core.loop import database, migrations
+from platform_core.loop.ledger import Entry, Ledger
+
+T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def test_the_first_release_s_ledger_gets_the_feature_registry(url):
+    """Its entries stay, and the registry's tables are there and empty."""
+    engine = database._engine(database._checked(url))
+    with database.writer(engine).begin() as connection:
+        settings = migrations.configuration()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+    Ledger(engine).record(Entry("x.y", T0, reason="before"))
+    with engine.connect() as connection:
+        assert database.revision(connection) == "0001"
+        assert not inspect(connection).has_table("feature_views")
+    engine.dispose()
+    ledger = Ledger.open(url)
+    assert [entry.reason for entry in ledger.entries()] == ["before"]
+    with ledger.reading() as connection:
+        assert database.revision(connection) == database.HEAD
+        assert connection.exec_driver_sql("SELECT count(*) FROM feature_views").scalar() == 0
+    ledger.close()
