@@ -12,11 +12,22 @@ import psutil
 
 HEAD = """# Benchmarks
 
-`make bench` writes this page. Both sides run on the same machine, in the same environment, in turns; figures are
-medians.
+`make bench` writes this page. All sides run on the same machine, in turns, ours and bare ones in the same environment,
+a peer such as Feast in its own (`benchmarks/peers`); figures are medians.
 
 """
-LIBRARIES = ("dagster", "dagster-webserver", "sqlalchemy", "pydantic", "mlflow", "polars", "deltalake", "lightgbm")
+LIBRARIES = (
+    "dagster",
+    "dagster-webserver",
+    "sqlalchemy",
+    "pydantic",
+    "mlflow",
+    "polars",
+    "deltalake",
+    "duckdb",
+    "redis",
+    "lightgbm",
+)
 
 
 @dataclass(frozen=True)

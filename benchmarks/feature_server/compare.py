@@ -59,7 +59,7 @@ SIDES: dict[str, Side] = {
 
 def compare(quick: bool = False) -> Section:
     """Measure each side, in turns."""
-    entities, calls, times = (2000, 200, 1) if quick else (20_000, 3000, 3)
+    entities, calls, times = (2000, 200, 1) if quick else (10_000, 2000, 2)
     with tempfile.TemporaryDirectory(prefix="loopline-bench-") as name, redis_server(Path(name)) as url:
         data.write(Path(name), entities)
         sides = {

@@ -41,7 +41,7 @@ def compare(quick: bool = False) -> Section:
             return json_lines("benchmarks.ingestion.side", side, home, rows, servers)[0]
 
         calls = {side: lambda argument=argument: call(argument) for side, argument in SIDES.items()}
-        taken = in_turns(calls, 1 if quick else 3)
+        taken = in_turns(calls, 1 if quick else 2)
     found = {side: medians(runs) for side, runs in taken.items()}
     rows = [_row(side, figures) for side, figures in found.items()]
     promises = [_promise(side, found[side], floor) for side, floor in FLOORS.items()]

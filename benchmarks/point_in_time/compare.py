@@ -47,7 +47,7 @@ def compare(quick: bool = False) -> Section:
     """Measure each size."""
     rows, promises = [], []
     for size in (20_000,) if quick else (333_000, 1_000_000):
-        taken = _taken(size, 1 if quick else 5)
+        taken = _taken(size, 1 if quick else 3)
         seconds = {side: median(run["seconds"] for run in runs) for side, runs in taken.items()}
         rows += [_row(size, side, runs, seconds, taken[OURS][0]) for side, runs in taken.items()]
         promises += _promises(size, seconds)
