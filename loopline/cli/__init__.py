@@ -23,7 +23,7 @@ COMMANDS = {
     "drift": ("loopline.cli.drift:drift", "Would it be noticed? Try a shift without changing anything."),
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
-    "features": ("loopline.cli.features:features", "Feature views: fill the online store again."),
+    "features": ("loopline.cli.features:features", "Feature views: the registry, the service, the online store."),
     "quality": (
         "loopline.cli.quality:quality",
         "What a source's landings were like, and what is odd about the newest.",
