@@ -57,7 +57,7 @@ format: $(INSTALLED) ## Rewrite files to the style
 
 constraints: ## Resolve dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra dev --extra postgres pyproject.toml plugins/retail/pyproject.toml sdk/python/pyproject.toml -o constraints.txt
+		--no-emit-find-links --extra dev --extra postgres pyproject.toml sdk/python/pyproject.toml -o constraints.txt
 
 clean: ## Forget state and environment
 	rm -rf $(VENV) .loopline
