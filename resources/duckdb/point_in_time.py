@@ -19,17 +19,16 @@ WITH usable AS (
     SELECT place, key, event, created, greatest(event, created) AS known
     FROM held WHERE key IS NOT NULL AND event IS NOT NULL AND created IS NOT NULL
 ), walked AS (
-    SELECT *, max(event) OVER (PARTITION BY key ORDER BY known, event, created ROWS UNBOUNDED PRECEDING) AS newest
-    FROM usable
+    SELECT key, known, place, event, max(event) OVER walk AS newest, lead(known) OVER walk AS later FROM usable
+    WINDOW walk AS (PARTITION BY key ORDER BY known, event, created ROWS UNBOUNDED PRECEDING)
 ), news AS (
-    SELECT key, known, place FROM walked WHERE event = newest
-    QUALIFY row_number() OVER (PARTITION BY key, known ORDER BY event DESC, created DESC) = 1
+    SELECT key, known, place FROM walked WHERE event = newest AND known IS DISTINCT FROM later
 )
 SELECT asks.place AS asking, news.place AS found
 FROM asks ASOF JOIN news ON asks.key = news.key AND asks.at >= news.known
 """
 """A row can be used from ``known`` on; one that is older than an event already known is no news. Of several that become
-known at once one is kept: which of them the join would take is left open."""
+known at once the last stays: which of them the join would take is left open."""
 
 
 def matching(connection: duckdb.DuckDBPyConnection, labels: pa.Table, views: Sequence[ViewRows]) -> Iterator[Matches]:
