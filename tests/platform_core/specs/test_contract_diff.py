@@ -166,9 +166,10 @@ def kept(held: RowContract) -> set[int]:
     return set(PolarsEngine().check_rows(rows, held).good["_line"].to_pylist())
 
 
-@settings(max_examples=300, deadline=None)
-@given(asked=st.fixed_dictionaries(DRAWN), other=st.fixed_dictionaries(DRAWN), changed=st.sampled_from(sorted(DRAWN)))
-def test_what_is_said_not_to_break_does_not(asked: dict[str, Any], other: dict[str, Any], changed: str) -> None:
+@pytest.mark.parametrize("changed", sorted(DRAWN))
+@settings(max_examples=60, deadline=None)
+@given(asked=st.fixed_dictionaries(DRAWN), other=st.fixed_dictionaries(DRAWN))
+def test_what_is_said_not_to_break_does_not(changed: str, asked: dict[str, Any], other: dict[str, Any]) -> None:
     """After one change rows are newly refused, or accepted, only where a party is named that this breaks."""
     old, new = drawn(asked), drawn({**asked, changed: other[changed]})
     broken = {party for change in diff(old, new).changes for party in change.breaks}
