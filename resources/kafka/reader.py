@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import ContractBroken, StoreUnavailable
+from platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
@@ -22,7 +22,7 @@ class Reader:
     """One thread's consumer; where it stands is remembered, so that who reads on waits for no new fetch."""
 
     def __init__(self, settings: Mapping[str, Any], timeout_seconds: float) -> None:
-        from confluent_kafka import Consumer
+        from confluent_kafka import Consumer, KafkaException
         from confluent_kafka.admin import AdminClient
 
         own = {
@@ -35,8 +35,13 @@ class Reader:
             "fetch.wait.max.ms": 100,  # who reads from elsewhere waits for the last fetch to come back
         }
         self.timeout_seconds = timeout_seconds
-        self.consumer: Consumer = Consumer({**settings, **own})
-        self.admin: AdminClient = AdminClient(dict(settings))
+        try:
+            self.consumer: Consumer = Consumer({**settings, **own})
+            self.admin: AdminClient = AdminClient(dict(settings))
+        except KafkaException as error:
+            raise InvalidEnvironment(
+                f"event_stream.options: {error.args[0].str()}", "write them as librdkafka's configuration names them"
+            ) from error
         self.at: dict[tuple[str, int], int] = {}
 
     def close(self) -> None:
@@ -118,14 +123,14 @@ class Reader:
         if first is None:  # asked so, because a message with an empty value is false
             return
         for message in [first, *(self.consumer.consume(limit - 1, 0) if limit > 1 else ())]:
-            partition, error = message.partition(), message.error()
+            error = message.error()
             if error is not None:
-                self._at_end(topic, message, error)
+                self._pass(topic, message, error)
             else:
-                self.at[topic, partition] = message.offset() + 1
+                self.at[topic, message.partition()] = message.offset() + 1
                 yield _row(message)
 
-    def _at_end(self, topic: str, message: Message, error: KafkaError) -> None:
+    def _pass(self, topic: str, message: Message, error: KafkaError) -> None:
         """Stand behind what is no record, such as the end of a transaction; other errors are the caller's."""
         from confluent_kafka import KafkaError, KafkaException
 
@@ -138,8 +143,7 @@ class Reader:
                 f"topic {topic} no longer keeps what was asked for: {error.str()}",
                 "records are lost to its retention; declare a source of a new name, and give the topic a longer one",
             )
-        if not error.retriable():
-            raise unavailable(topic, KafkaException(error))
+        raise unavailable(topic, KafkaException(error))
 
     def _with_next(self, topic: str, rows: list[Row]) -> list[Row]:
         """Let the last record of a partition say how far it was read, past what is no record."""

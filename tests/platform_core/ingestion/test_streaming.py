@@ -136,6 +136,26 @@ def test_lag_counts_what_has_not_landed(shop: Any, stream: InMemoryEventStream) 
     assert shop.prices() == list(range(1, 21))
 
 
+class MarksOnly(InMemoryEventStream):
+    """Ends behind its newest record, as a topic does behind a transaction that was aborted."""
+
+    def ends(self, stream: str) -> Mapping[int, int]:
+        """Add what is no record."""
+        return {partition: end + 1 for partition, end in super().ends(stream).items()}
+
+
+def test_what_is_behind_but_no_record_is_not_pending(shop: Any, stream: InMemoryEventStream) -> None:
+    """No run would find anything to land."""
+    stream = MarksOnly()
+    shop.platform.environment.bindings["event_stream"] = stream
+    send(stream, 1, 2)
+    assert pending(*shop.args)
+    assert land(*shop.args).rows == 2
+    assert lag(*shop.args).total == 2
+    assert not pending(*shop.args)
+    assert land(*shop.args).arrivals == 0
+
+
 def test_a_landing_is_a_line_in_the_ledger(shop: Any, stream: InMemoryEventStream) -> None:
     """It counts what all of its micro-batches brought."""
     send(stream, 1, 2, 0)
