@@ -124,6 +124,25 @@ def test_a_volume_that_is_far_off_is_found() -> None:
     assert failed(quiet, rows(random, 20, 600)) == set()
 
 
+def test_an_even_history_does_not_make_small_changes_odd() -> None:
+    """Where every day was alike, half as much again, a few nulls and a new country in one row are still no alarm."""
+    random = np.random.default_rng(6)
+    even = [described(day, rows(random, day)) for day in range(20)]
+    busy = rows(random, 20, 700, price=[None] * 10 + [2.7] * 690, country=["ES"] + ["UK"] * 699)
+    assert failed(even, busy) == set()
+
+
+def test_an_uneven_history_widens_the_bounds() -> None:
+    """Four robust deviations from the median are within what such a source does, six are not."""
+    sizes = [round(100 * 2**power) for power in (-2, -1, 0, 1, 2) for _ in range(5)]
+    uneven = [described(day, rows(np.random.default_rng(day), day, size)) for day, size in enumerate(sizes)]
+    random = np.random.default_rng(7)
+    one = 1.4826  # the median distance is a factor of two
+    within, beyond = (round(100 * 2 ** (one * deviations)) for deviations in (4, 6))
+    assert failed(uneven, rows(random, 25, within)) == set()
+    assert failed(uneven, rows(random, 25, beyond)) == {("volume", "", "rows an arrival")}
+
+
 def test_many_files_at_once_are_as_many_rows_each() -> None:
     """A landing of thirty files is no volume alarm."""
     random = np.random.default_rng(4)
