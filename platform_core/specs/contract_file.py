@@ -14,7 +14,8 @@ class Column:
     """A column of the accepted rows.
 
     ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
-    dates and timestamps (strptime). ``timestamp`` columns become UTC µs.
+    dates and timestamps (strptime). ``timestamp`` columns become UTC µs. A column that is not ``required`` may hold
+    nulls, and may be absent from a file whose columns the contract all names.
     """
 
     name: str
