@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
     from confluent_kafka.admin import AdminClient
 
-NO_LEADER = (3, 5, 6)
-"""Codes of the protocol: unknown topic or partition, leader not available, not leader. A new topic says so at first."""
+NO_LEADER = (3, 5, 6, 74, 75)
+"""Codes of the protocol: unknown topic or partition, no leader, another leader, of an older or newer epoch.
+
+A new topic answers so at first.
+"""
 Row = dict[str, Any]
 
 
