@@ -40,6 +40,8 @@ OURS, LAKE, HAND, KNOWN = (
     "Feast, known values only",
 )
 LEAKS = "Feast as it comes"
+LARGE = 1_000_000
+"""From so many rows a view on Feast is asked for known values only; each of its runs takes long."""
 Run = Mapping[str, Any]
 
 
@@ -68,7 +70,8 @@ def _taken(size: int, times: int) -> dict[str, list[Run]]:
         folder = Path(name)
         data.write(folder, size)
         (folder / "feast.json").write_text(json.dumps([_view(folder, shape)._asdict() for shape in data.SHAPES]))
-        calls = {side: lambda argument=argument: _run(argument, folder) for side, argument in SIDES.items()}
+        sides = SIDES if size < LARGE else {side: name for side, name in SIDES.items() if side != LEAKS}
+        calls = {side: lambda argument=argument: _run(argument, folder) for side, argument in sides.items()}
         return in_turns(calls, times)
 
 
@@ -106,8 +109,9 @@ def _row(size: int, side: str, runs: list[Run], seconds: Mapping[str, float], ou
 
 
 def _promises(size: int, seconds: Mapping[str, float]) -> list[Promise]:
+    feast = min(seconds[side] for side in (LEAKS, KNOWN) if side in seconds)
     return [
-        Promise(f"ours / Feast, known values only, {size:,} rows", seconds[OURS] / seconds[KNOWN], 0.25),
-        Promise(f"ours from the lake / Feast, {size:,} rows", seconds[LAKE] / seconds[KNOWN], 0.25),
+        Promise(f"ours / Feast, {size:,} rows", seconds[OURS] / feast, 0.25),
+        Promise(f"ours from the lake / Feast, {size:,} rows", seconds[LAKE] / feast, 0.25),
         Promise(f"ours / Polars by hand, {size:,} rows", seconds[OURS] / seconds[HAND], 1.15),
     ]
