@@ -24,10 +24,11 @@ def live(platform: Platform, ref: ModelRef) -> dict[str, Any]:
 
     found = deployment(platform.ledger, ref)
     if found is None:
-        return {"stable": None, "candidate": None, "percent": 0, "generation": None, "endpoint": None}
+        return {"stable": None, "candidate": None, "shadow": None, "percent": 0, "generation": None, "endpoint": None}
     return {
         "stable": found.stable and {"version": found.stable.version, "cycle": found.stable.cycle},
         "candidate": found.candidate and {"version": found.candidate.version, "cycle": found.candidate.cycle},
+        "shadow": found.shadow and {"version": found.shadow.version, "cycle": found.shadow.cycle},
         "percent": found.percent,
         "generation": found.generation,
         "endpoint": _endpoint(platform, ref),

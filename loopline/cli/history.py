@@ -36,6 +36,7 @@ def _account(ref: ModelRef, at: datetime, account: Account) -> Answer:
     rows = [
         ("stable", account.stable.version if account.stable else None),
         ("candidate", f"{account.candidate.version} for {account.percent} %" if account.candidate else None),
+        *([("shadow", account.shadow.version)] if account.shadow else []),
         ("cycle", account.cycle),
         ("since", account.since),
     ]
@@ -43,5 +44,8 @@ def _account(ref: ModelRef, at: datetime, account: Account) -> Answer:
     return Answer({"model": ref, "at": at, **_fields(account)}, f"{ref} at {cell(at)}\n{table(rows)}\nwhy\n{why}")
 
 
+_FIELDS = ("stable", "candidate", "shadow", "percent", "cycle", "since", "why")
+
+
 def _fields(account: Account) -> dict[str, object]:
-    return {name: getattr(account, name) for name in ("stable", "candidate", "percent", "cycle", "since", "why")}
+    return {name: getattr(account, name) for name in _FIELDS}

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.base import Vendor
+from platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 CANARY = "canary"
+"""It splits traffic between a stable version and a candidate."""
 SHADOW = "shadow"
+"""It replays through another version what callers were answered."""
 SCALE_TO_ZERO = "scale_to_zero"
+"""It ends what answers for a model that nobody asks, and starts it for the next request."""
 GRPC = "grpc"
+"""Its endpoints speak the Open Inference Protocol over gRPC as well."""
+STABLE_ROLE, CANDIDATE_ROLE, SHADOW_ROLE = "stable", "candidate", "shadow"
+"""Roles in the prediction log. What a shadow says is there beside what a caller was answered, and no caller saw it."""
+
+INSTEAD = {
+    CANARY: "set Rollout(percents=()) to replace versions at once, or bind a serving that can 'canary'",
+    SHADOW: "set Rollout(shadow_requests=0) and begin with a small percent, or bind a serving that can 'shadow'",
+    SCALE_TO_ZERO: "leave idle_minutes out, or bind a serving that can 'scale_to_zero'",
+    GRPC: "ask over REST, with binary tensors where speed counts, or bind a serving that can 'grpc'",
+}
+"""What to use where a vendor lacks a capability."""
+_MEANING = {
+    CANARY: "serves one version at a time",
+    SHADOW: "replays no requests through another version",
+    SCALE_TO_ZERO: "never ends an endpoint that is idle",
+    GRPC: "does not speak gRPC",
+}
 
 
 @dataclass(frozen=True)
@@ -29,18 +51,37 @@ class Served:
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What an endpoint should be. ``percent`` of entities go to the candidate; ``generation`` counts changes."""
+    """What an endpoint should be; ``generation`` counts changes.
+
+    ``percent`` of entities go to the candidate. The shadow answers nobody: what callers were answered is replayed
+    through it. After ``idle_minutes`` without a request nothing of the endpoint needs to run (None: it always does).
+    """
 
     model: str
     generation: int
     stable: Served
     candidate: Served | None = None
     percent: int = 0
+    shadow: Served | None = None
+    idle_minutes: float | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the capabilities that a vendor must have for this state."""
+        asked = {
+            CANARY: self.candidate is not None,
+            SHADOW: self.shadow is not None,
+            SCALE_TO_ZERO: self.idle_minutes is not None,
+        }
+        return frozenset(name for name, is_asked in asked.items() if is_asked)
 
 
 @dataclass(frozen=True)
 class ObservedState:
-    """What an endpoint is: the generation every worker has loaded (None before the first), and any trouble."""
+    """What an endpoint is: the generation in which everybody answers (None before the first), and any trouble.
+
+    A shadow that cannot be loaded is trouble; it keeps no generation back, since callers do not meet it.
+    """
 
     generation: int | None
     ready: bool
@@ -58,7 +99,16 @@ class Serving(Vendor):
       4. A version that cannot be loaded leaves the one before it answering, and ``observe`` says what is wrong.
       5. Every answered request is in ``predictions`` once, with features as served, version, role and cycle.
       6. ``predictions`` after a cursor gives only what came later; the cursor may be kept for ever.
-      7. A candidate asked of a vendor without ``canary`` raises ``Unsupported``.
+      7. What a state asks beyond ``can`` raises ``Unsupported``, with what to use instead, and changes nothing.
+
+    And where ``can`` names it:
+      8. ``shadow``: each request that was answered after ``apply`` is in ``predictions`` once more, by the shadow, with the
+         same id, row, keys, event time and features; callers never meet the shadow. One that cannot be loaded leaves
+         the endpoint answering, and ``observe`` says what is wrong.
+      9. ``scale_to_zero``: an endpoint that was idle is still at its generation, and answers the next request with it.
+      10. ``grpc``: at ``grpc_endpoint`` a request gets the answer that it gets over REST, and is logged once.
+
+    3 holds where ``can`` names ``canary``.
     """
 
     @abc.abstractmethod
@@ -79,11 +129,28 @@ class Serving(Vendor):
 
         Returns:
             Rows and the next cursor. One row per entity asked: ``request_id``, ``row`` (int32), ``event_time`` and
-            ``logged_at`` (UTC, µs), ``version``, ``cycle``, ``role`` (``stable`` or ``candidate``), ``status`` (HTTP
-            code), ``latency_ms`` (float64), ``score`` (float64, null when failed), ``keys`` and ``features``
+            ``logged_at`` (UTC, µs), ``version``, ``cycle``, ``role`` (``stable``, ``candidate`` or ``shadow``),
+            ``status`` (HTTP code), ``latency_ms`` (float64; a shadow's is its prediction alone, null where that was not
+            timed), ``score`` (float64, null when failed), ``keys`` and ``features``
             (JSON objects as text), ``missing`` (list of online views without a row of the entity, or with one of
             another width), ``stale`` (list of those whose row was older than their TTL), ``asked_at`` (UTC, µs).
+
+            ``request_id``, ``row``, ``role`` and ``version`` tell rows apart: a shadow's row shares the first two with
+            the row of the caller.
 
             ``logged_at`` and ``asked_at`` are the platform's time: what was looked up online was looked up between
             ``asked_at`` and ``logged_at``. ``stale`` and ``asked_at`` are null in logs of before they were kept.
         """
+
+    def grpc_endpoint(self, model: str) -> str:
+        """Return ``host:port`` where the model is asked over gRPC.
+
+        Raises:
+            Unsupported: the vendor lacks ``grpc``.
+        """
+        raise Unsupported(f"{type(self).__name__} {_MEANING[GRPC]}; {model!r} has no gRPC endpoint", INSTEAD[GRPC])
+
+    def require(self, needs: Iterable[str]) -> None:
+        """Raise ``Unsupported`` for the first capability that is needed and not in ``can``; vendors call it first."""
+        for name in sorted(set(needs) - self.can):
+            raise Unsupported(f"{type(self).__name__} {_MEANING[name]}", INSTEAD[name])

@@ -80,7 +80,7 @@ def live(connection: Connection, team: str | None = None) -> Iterator[Live]:
         deployed, moving = deployed.where(place.c.team == team), moving.where(rollouts.c.team == team)
     seen = set()
     for row in connection.execute(deployed).mappings():
-        for role in ("stable", "candidate"):
+        for role in ("stable", "candidate", "shadow"):
             version = served(row[role])
             if version is not None:
                 seen.add((row["team"], row["model"], version.version))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from platform_core.contracts.registry import CANDIDATE, CHAMPION
-from platform_core.contracts.serving import CANARY, DesiredState, Served
-from platform_core.errors import CommitConflict, NotFound, Unsupported
+from platform_core.contracts.serving import DesiredState, Served
+from platform_core.errors import CommitConflict, NotFound
 from platform_core.loop import packages, tables
 from platform_core.loop.freezes import signed
 from platform_core.loop.ledger import Entry, append
@@ -42,6 +42,14 @@ class Deployment:
     candidate: Served | None
     percent: int
     applied: int = 0
+    shadow: Served | None = None
+
+    @property
+    def state(self) -> DesiredState:
+        """Return what the endpoint is asked for; there is nothing to ask while nothing is stable."""
+        assert self.stable is not None
+        sides = (self.stable, self.candidate, self.percent, self.shadow)
+        return DesiredState(self.ref.dotted, self.generation, *sides)
 
 
 def deployment(ledger: Ledger, ref: ModelRef) -> Deployment | None:
@@ -61,16 +69,17 @@ def change(  # noqa: PLR0913 - a change is what, who, why and when
     reason: str,
     cycle: str,
     now: datetime,
+    shadow: Served | None = None,
 ) -> Deployment:
     """Make a new generation and carry it out; what is so already makes none.
 
     Raises:
-        Unsupported: a candidate is asked of a vendor that serves one version at a time.
+        Unsupported: a candidate or a shadow is asked of a vendor that has none.
     """
-    if candidate is not None:
-        require_canary(platform)
-    newest = (candidate or stable or Served("", Path(), "")).version
-    wanted = Deployment(ref, 0, stable, candidate, percent)
+    newest = (candidate or shadow or stable or Served("", Path(), "")).version
+    wanted = Deployment(ref, 0, stable, candidate, percent, shadow=shadow)
+    if stable is not None:
+        platform.serving.require(wanted.state.needs)
     with platform.ledger.writing(ref) as connection:
         write(connection, wanted, Entry(CHANGED, now, *ref, cycle, newest, actor, reason))
     return carry_out(platform, ref)
@@ -166,15 +175,6 @@ def stable_before(changes: Iterable[Entry]) -> Served | None:
     return past[-2] if len(past) > 1 else None
 
 
-def require_canary(platform: Platform) -> None:
-    """Raise ``Unsupported`` unless the bound serving can answer with two versions."""
-    if CANARY not in platform.serving.can:
-        raise Unsupported(
-            f"{type(platform.serving).__name__} serves one version at a time",
-            "set Rollout(percents=()) to replace versions at once, or bind a serving that can 'canary'",
-        )
-
-
 def read(connection: Connection, ref: ModelRef) -> Deployment | None:
     """Return a model's deployment inside a transaction."""
     row = connection.execute(select(tables.deployments).where(_of(ref))).mappings().one_or_none()
@@ -189,11 +189,11 @@ def served(state: Mapping[str, Any] | None) -> Served | None:
 def _ask(platform: Platform, current: Deployment) -> None:
     if current.stable is None:
         return
-    for version in (current.stable, current.candidate):
+    for version in (current.stable, current.candidate, current.shadow):
         if version is not None and not version.package.is_dir():
             packages.fetched(platform, current.ref, version.version)
     name = current.ref.dotted
-    platform.serving.apply(DesiredState(name, current.generation, current.stable, current.candidate, current.percent))
+    platform.serving.apply(current.state)
     before = _aliases_applied(platform.ledger, current)
     for alias, wanted in _aliases(_state(current)).items():
         if before.get(alias, "") != wanted:  # a registry's client may take seconds to load
@@ -213,7 +213,8 @@ def _aliases_applied(ledger: Ledger, current: Deployment) -> dict[str, str | Non
 
 
 def _state(wanted: Deployment) -> dict[str, Any]:
-    return {"stable": _json(wanted.stable), "candidate": _json(wanted.candidate), "percent": wanted.percent}
+    sides = {"stable": wanted.stable, "candidate": wanted.candidate, "shadow": wanted.shadow}
+    return {**{name: _json(version) for name, version in sides.items()}, "percent": wanted.percent}
 
 
 def _json(version: Served | None) -> dict[str, str] | None:
@@ -224,8 +225,8 @@ def _json(version: Served | None) -> dict[str, str] | None:
 
 def _deployment(row: RowMapping) -> Deployment:
     ref = ModelRef(row["team"], row["model"])
-    stable, candidate = served(row["stable"]), served(row["candidate"])
-    return Deployment(ref, row["generation"], stable, candidate, row["percent"], row["applied"])
+    stable, candidate, shadow = (served(row[side]) for side in ("stable", "candidate", "shadow"))
+    return Deployment(ref, row["generation"], stable, candidate, row["percent"], row["applied"], shadow)
 
 
 def _of(ref: ModelRef) -> ColumnElement[bool]:

@@ -25,6 +25,7 @@ REASONS = (
     "gate.judged",
     "gate.overridden",
     "rollout.started",
+    "rollout.shadowed",
     "rollout.advanced",
     "rollout.held",
     "rollout.resumed",
@@ -59,6 +60,7 @@ class Account:
     cycle: str
     since: datetime
     why: list[str]
+    shadow: Served | None = None
 
 
 def live_at(ledger: Ledger, ref: ModelRef, at: datetime) -> Account:
@@ -72,7 +74,7 @@ def live_at(ledger: Ledger, ref: ModelRef, at: datetime) -> Account:
     if stable is None:
         raise NotFound(f"nothing of {ref} was live at {at:%Y-%m-%d %H:%M} UTC", "ask for a later moment")
     now = changes[-1].details
-    candidate = served(now["candidate"])
+    candidate, shadow = served(now["candidate"]), served(now.get("shadow"))
     came = _came(changes)
     return Account(
         ref=ref,
@@ -83,7 +85,8 @@ def live_at(ledger: Ledger, ref: ModelRef, at: datetime) -> Account:
         percent=now["percent"],
         cycle=stable.cycle,
         since=came.at,
-        why=_why(ledger, ref, at, [v.cycle for v in (stable, candidate) if v], came),
+        why=_why(ledger, ref, at, [v.cycle for v in (stable, candidate, shadow) if v], came),
+        shadow=shadow,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from platform_core.contracts.serving import CANARY
 from platform_core.errors import NotFound, Refused
 from platform_core.features.outdated import refuse_outdated
 from platform_core.loop import cycles, deployments, gates, packages, tables
@@ -76,7 +77,7 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
     if known is None:
         gates.require_passed(platform.ledger, ref, version)
         if model.rollout.percents:
-            deployments.require_canary(platform)
+            platform.serving.require([CANARY])
         package = packages.fetched(platform, ref, version)
         _insert(
             platform.ledger, RolloutRecord(rollout_id, ref, cycle, version, package, -1, 0, now, now, None, "running")

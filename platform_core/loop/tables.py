@@ -120,6 +120,7 @@ deployments = Table(
     Column("applied", Integer, nullable=False),
     Column("stable", Document),
     Column("candidate", Document),
+    Column("shadow", Document),
     Column("percent", Integer, nullable=False),
     Column("changed_at", UtcTime, nullable=False),
 )

@@ -60,8 +60,10 @@ def _rollout(entry: Entry) -> str:
 
 def _changed(entry: Entry) -> str:
     details = entry.details
-    stable, candidate = (details[side] and details[side]["version"] for side in ("stable", "candidate"))
+    sides = (details.get(side) for side in ("stable", "candidate", "shadow"))
+    stable, candidate, shadow = (side and side["version"] for side in sides)
     live = f"version {stable} answers" + (f", version {candidate} {details['percent']} percent" if candidate else "")
+    live += f", version {shadow} in shadow" if shadow else ""
     back = f"taken back by {entry.actor}: " if details.get("back") else ""
     return f"{back}{live} (generation {details['generation']}): {entry.reason}"
 
@@ -93,6 +95,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "gate.judged": _judged,
     "gate.overridden": _overridden,
     "rollout.started": _rollout,
+    "rollout.shadowed": _rollout,
     "rollout.advanced": _rollout,
     "rollout.held": _rollout,
     "rollout.resumed": _rollout,

@@ -26,6 +26,7 @@ class LocalServing(Serving):
 
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the server, which looks every 50 ms."""
+        self.require(state.needs)
         states.write_desired(Path(self.root), state)
 
     def observe(self, model: str) -> ObservedState:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import PrivateAttr
 
 from platform_core.contracts.serving import CANARY, DesiredState, ObservedState, Served, Serving
-from platform_core.errors import Unsupported
 from platform_core.runtime.split import Split
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ class InMemoryServing(Serving):
 
     def apply(self, state: DesiredState) -> None:
         """Take a state, unless a newer one is there or a version cannot be loaded."""
-        if state.candidate and CANARY not in self.can:
-            raise Unsupported("this vendor cannot split traffic", "roll out to everybody at once")
+        self.require(state.needs)
         if state.generation < self._asked.get(state.model, state.generation):
             return
         self._asked[state.model] = state.generation
