@@ -39,6 +39,12 @@ class Keeping:
         store, name = self.platform.online_store, online_view(self.team.name, view)
         return store.write(name, view.entity, newest.select(columns), keep)
 
+    def as_held(self, now: datetime, entities: pa.Array | None = None) -> int:
+        """Write online what the offline table holds of entities (all when None); returns the keys."""
+        table, entity = view_table(self.team.name, self.view), self.view.entity
+        held = self.platform.lake.read(table, among=None if entities is None else {entity: entities})
+        return self.go_online(last_of_each(held, [entity, EVENT_TIME], by=CREATED_AT), now)
+
     def known_from(self, found: News, written_at: datetime) -> pa.Table:
         """Set ``created_at``: once written; but what a request brings is known when it happens, or is a correction."""
         import pyarrow as pa

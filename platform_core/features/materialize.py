@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec, NotFound
-from platform_core.features.changes import News, feature_names, last_of_each, news
+from platform_core.errors import CommitConflict, InvalidSpec, NotFound
+from platform_core.features.changes import News, feature_names, news
 from platform_core.features.keeping import Keeping
 from platform_core.features.lookahead import refuse_lookahead
 from platform_core.features.reach import Reach, Tables
 from platform_core.features.registration import registered
 from platform_core.features.reliance import refuse_short_lookback, rests_on_its_entity
 from platform_core.features.standing import WHOLE_BELOW, Standing, standing
-from platform_core.names import CREATED_AT, EVENT_TIME, view_name
+from platform_core.names import EVENT_TIME, view_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,9 +89,7 @@ def backfill(platform: Platform, team: Team, view: FeatureView, since: date, unt
 
 def refill(platform: Platform, team: Team, view: FeatureView) -> int:
     """Write the newest row of every entity online again, for a store that is new or was lost; returns the keys."""
-    held = Tables(platform, team, view).held(Reach())
-    newest = last_of_each(held, [view.entity, EVENT_TIME], by=CREATED_AT)
-    return Keeping(platform, team, view).go_online(newest, platform.clock.now())
+    return Keeping(platform, team, view).as_held(platform.clock.now())
 
 
 def _touched(tables: Tables, stands: Standing, whole_below: int) -> Reach:
@@ -141,9 +139,13 @@ def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions
     # Online first: if this process dies in between, the next run finds the rows missing offline and does both again.
     online = keeping.go_online(rows, begun)
     rows = keeping.known_from(found, clock.now()) if isinstance(found, News) else rows
-    version = keeping.go_offline(rows, begun, dict(transactions), dict(stands.committed))
-    newest, entities = compute.max(rows[EVENT_TIME]).as_py(), len(compute.unique(rows[tables.view.entity]))
-    return Materialized(view_name(tables.view), len(rows), entities, online, version, newest)
+    newest, entities = compute.max(rows[EVENT_TIME]).as_py(), compute.unique(rows[tables.view.entity])
+    try:
+        version = keeping.go_offline(rows, begun, dict(transactions), dict(stands.committed))
+    except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
+        keeping.as_held(clock.now(), entities)
+        raise
+    return Materialized(view_name(tables.view), len(rows), len(entities), online, version, newest)
 
 
 def _midnight(day: date) -> datetime:

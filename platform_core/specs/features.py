@@ -23,6 +23,9 @@ class FeatureView:
 
     ``served`` says where the server finds the newest values: ``"online"`` in the online store by entity, or in
     the ``"request"`` itself, for what is only known when the caller asks (the order that is being placed).
+
+    ``lookback_days`` promises that a row rests on no raw row of its entity that is more days older than itself, so that
+    less must be read where new rows came; it is tried, and changes no value.
     """
 
     name: str

@@ -48,7 +48,9 @@ def rows_of(found: DeltaTable, wanted: Wanted) -> pa.Table:
 
     try:
         return wanted.of(pl.scan_delta(found))
-    except FileNotFoundError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
+        if not isinstance(error, FileNotFoundError) and "not found" not in str(error).lower():
+            raise
         raise NotFound(
             f"version {found.version()} of {found.table_uri} is gone: {error}", "read a version that tidying keeps"
         ) from error
@@ -68,7 +70,7 @@ def newer_rows(found: DeltaTable, wanted: Wanted, version: int) -> pa.Table:
     try:
         feed = found.load_cdf(starting_version=version + 1, ending_version=found.version())
         frame = pl.DataFrame(feed).lazy()
-    except (DeltaError, OSError) as error:
+    except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
         raise NotFound(
             f"{found.table_uri} cannot tell what was added after version {version}: {error}", "read it whole"
         ) from error

@@ -154,8 +154,8 @@ def test_a_view_that_changed_is_computed_whole_once(shop: Shop) -> None:
     assert shop.turn(204, replace(doubled, lookback_days=3), whole_below=0).incremental
 
 
-def test_merged_files_are_no_news_and_a_trimmed_log_no_harm(shop: Shop) -> None:
-    """Tidying between two runs brings nothing; where it let the log go, all is computed."""
+def test_merged_files_are_no_news_and_deleted_ones_no_harm(shop: Shop) -> None:
+    """Tidying between two runs brings nothing; where it let new files go, all is computed."""
     shop.turn(200, recent)
     raw, lake = raw_table("shop", "orders"), shop.platform.lake
     shop.land((1, 190, 193, 5.0, "a"))
@@ -164,9 +164,10 @@ def test_merged_files_are_no_news_and_a_trimmed_log_no_harm(shop: Shop) -> None:
     done = shop.turn(202, recent, whole_below=0)
     assert (done.rows, done.incremental) == (0, True)
     shop.land((2, 200, 201, 5.0, "a"))
+    shop.land((3, 201, 201, 5.0, "a"))
     lake.tidy(raw, [], timedelta(0))
     done = shop.turn(203, recent, whole_below=0)
-    assert (done.rows, done.incremental) == (1, False)
+    assert (done.rows, done.incremental) == (2, False)
     assert shop.turn(204, recent).rows == 0
 
 
@@ -192,21 +193,22 @@ def test_the_store_is_told_how_long_to_keep(shop: Shop) -> None:
 
 
 def test_of_two_materializations_the_slower_is_refused(shop: Shop) -> None:
-    """Who computed against rows that are no longer all writes nothing; done again, nothing is missing or twice."""
+    """Who computed against what is no longer all writes nothing; online stands what the faster one knew."""
     shop.turn(200, recent)
     shop.land((1, 192, 193, 5.0, "a"))
     lake = shop.platform.lake
     assert isinstance(lake, Interrupted)
 
     def faster() -> None:
-        shop.land((2, 192, 193, 6.0, "a"))
+        shop.land((1, 192, 194, 100.0, "a"))
         shop.turn(202, recent)
 
     lake.before = faster
     with pytest.raises(CommitConflict):
         shop.turn(201, recent)
     assert shop.turn(203, recent).rows == 0
-    assert len(shop.offline(recent)) == 26
+    assert len(shop.offline(recent)) == 25
+    assert shop.online("1", view=recent) == [(shop.offline(recent)[-1][3],)] == [(127.0,)]
 
 
 def test_a_backfill_needs_a_table(shop: Shop) -> None:

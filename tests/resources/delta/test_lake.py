@@ -158,6 +158,18 @@ def test_what_a_killed_writer_left_goes(lake: DeltaLake, root: str) -> None:
     assert numbers(lake, "a/raw/b") == [1]
 
 
+def test_what_was_merged_and_deleted_is_not_told_apart(lake: DeltaLake) -> None:
+    """Where the files that commits added are gone, asking for what is newer says so; young ones are not gone."""
+    versions = [lake.append("a/raw/b", numbered(n)) for n in range(3)]
+    lake.tidy("a/raw/b", [], timedelta(days=1))
+    assert numbers(lake, "a/raw/b", newer_than=versions[0]) == [1, 2]
+    lake.tidy("a/raw/b", [], timedelta(0))
+    with pytest.raises(NotFound, match="cannot tell what was added after version 0"):
+        lake.read("a/raw/b", newer_than=versions[0])
+    lake.append("a/raw/b", numbered(3))
+    assert numbers(lake, "a/raw/b", newer_than=lake.open("a/raw/b").version() - 1) == [3]
+
+
 def test_nested_columns_may_come_and_stay(lake: DeltaLake) -> None:
     """Lists and structs that come later are null before, through tidying too; another inner type is refused."""
     table = "a/raw/nested"
