@@ -102,9 +102,9 @@ class Serving(Vendor):
       7. What a state asks beyond ``can`` raises ``Unsupported``, with what to use instead, and changes nothing.
 
     And where ``can`` names it:
-      8. ``shadow``: each request that was answered after ``apply`` is in ``predictions`` once more, by the shadow, with the
-         same id, row, keys, event time and features; callers never meet the shadow. One that cannot be loaded leaves
-         the endpoint answering, and ``observe`` says what is wrong.
+      8. ``shadow``: each request that was answered after ``apply`` is in ``predictions`` once more, by the shadow,
+         with the same id, row, keys, event time and features; callers never meet the shadow. One that cannot be loaded
+         leaves the endpoint answering, and ``observe`` says what is wrong.
       9. ``scale_to_zero``: an endpoint that was idle is still at its generation, and answers the next request with it.
       10. ``grpc``: at ``grpc_endpoint`` a request gets the answer that it gets over REST, and is logged once.
 

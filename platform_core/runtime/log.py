@@ -28,6 +28,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
 
     Times are the platform's: the online store was asked after ``asked_at_us`` and had answered by ``logged_at_us``.
     ``stale`` and ``asked_at_us`` are None in frames of before they were kept; a new field comes last and has a default.
+    A shadow's record names in ``source`` the one that it repeats (its file, and the offset behind it), and has a
+    latency only where its prediction was timed alone.
     """
 
     request_id: str
@@ -37,13 +39,14 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     cycle: str
     role: str
     status: int
-    latency_ms: float
+    latency_ms: float | None
     scores: list[float] | None
     keys: list[str]
     features: list[str]
     missing: list[list[str]]
     stale: list[list[str]] | None = None
     asked_at_us: int | None = None
+    source: tuple[str, int] | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -139,11 +142,18 @@ def read(file: Path, offset: int = 0, most: int = 1000) -> Iterator[tuple[list[R
     Yields:
         At most so many records, and the offset behind the last: what is still being written is read the next time.
     """
+    placed = each(file, offset)
+    while batch := list(islice(placed, most)):
+        yield [record for record, _ in batch], batch[-1][1]
+
+
+def each(file: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
+    """Read the whole frames after an offset one by one, each with the offset behind it."""
     with file.open("rb") as stream:
         stream.seek(offset)
-        frames = _frames(stream.read())
-    while batch := list(islice(frames, most)):
-        yield [_decode(payload) for payload, _ in batch], offset + batch[-1][1]
+        data = stream.read()
+    for payload, after in _frames(data):
+        yield _decode(payload), offset + after
 
 
 def _frames(data: bytes) -> Iterator[tuple[memoryview, int]]:
