@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from platform_core.contracts.base import Vendor
 
@@ -20,6 +20,18 @@ class Record:
     value: bytes
     key: bytes | None = None
     headers: Mapping[str, str] | None = None
+
+
+class Read(NamedTuple):
+    """A record as read, in the order of ``records_schema``; ``at`` in µs since 1970."""
+
+    partition: int
+    offset: int
+    next: int
+    key: bytes | None
+    value: bytes | None
+    headers: str
+    at: int
 
 
 class EventStream(Vendor):
@@ -80,3 +92,12 @@ def records_schema() -> pa.Schema:
     places = [("partition", pa.int32()), ("offset", pa.int64()), ("next", pa.int64())]
     content = [("key", pa.binary()), ("value", pa.binary()), ("headers", pa.string())]
     return pa.schema([*places, *content, ("at", pa.timestamp("us", "UTC"))])
+
+
+def records_table(records: Sequence[Read]) -> pa.Table:
+    """Make the table that ``read`` gives."""
+    import pyarrow as pa
+
+    schema = records_schema()
+    columns = zip(*records, strict=True) if records else [()] * len(schema)
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic import Field
 
-from platform_core.contracts.event_stream import EventStream, Record, records_schema
+from platform_core.contracts.event_stream import EventStream, Read, Record, records_table
 from platform_core.errors import ContractBroken
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.05
 """How long a read that waits sleeps between two looks at the files."""
 BLOCK = 1 << 16
-Row = dict[str, Any]
 
 
 class FolderEventStream(EventStream):
@@ -43,12 +42,10 @@ class FolderEventStream(EventStream):
 
     def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
         """Read lines, and look again until there is one or the time is over."""
-        import pyarrow as pa
-
         until = time.monotonic() + wait_seconds
         while not (rows := self._rows(stream, offsets, limit)) and (left := until - time.monotonic()) > 0:
             time.sleep(min(LOOK_SECONDS, left))
-        return pa.Table.from_pylist(rows, schema=records_schema())
+        return records_table(rows)
 
     def publish(self, stream: str, records: Sequence[Record]) -> None:
         """Append the lines of each partition at once, and have the disk keep them."""
@@ -65,12 +62,12 @@ class FolderEventStream(EventStream):
         found = sorted(Path(self.root, stream).glob("*.jsonl"))
         return {int(path.stem): path for path in found if path.stem.isdecimal()}
 
-    def _rows(self, stream: str, offsets: Mapping[int, int], limit: int) -> list[Row]:
+    def _rows(self, stream: str, offsets: Mapping[int, int], limit: int) -> list[Read]:
         """Give each file an equal share of the limit, so that a busy one does not keep the others waiting."""
         files = self._files(stream)
         for partition in offsets.keys() - files.keys():
             _refuse(Path(self.root, stream, f"{partition}.jsonl"), offsets[partition])
-        rows: list[Row] = []
+        rows: list[Read] = []
         left = {partition: _Lines(partition, path, offsets.get(partition, 0)) for partition, path in files.items()}
         while left and len(rows) < limit:
             share = -(-(limit - len(rows)) // len(left))
@@ -88,7 +85,7 @@ class _Lines:
     def __init__(self, partition: int, path: Path, offset: int) -> None:
         self.partition, self.path, self.offset = partition, path, offset
 
-    def take(self, count: int) -> Iterator[Row]:
+    def take(self, count: int) -> Iterator[Read]:
         """Yield the next records, those whose lines are whole."""
         with self.path.open("rb") as file:
             self._go(file)
@@ -104,20 +101,19 @@ class _Lines:
         if self.offset and file.read(1) != b"\n":
             _refuse(self.path, self.offset)
 
-    def _row(self, line: bytes) -> Row:
+    def _row(self, line: bytes) -> Read:
         import orjson
 
+        start, self.offset = self.offset, self.offset + len(line)
         try:
             held = orjson.loads(line)
+            headers = orjson.dumps(held["headers"]).decode() if "headers" in held else "{}"
             key, value = _bytes(held, "key"), _bytes(held, "value")
-            content = {"key": key, "value": value, "headers": orjson.dumps(held.get("headers") or {}).decode()}
-            row = {"partition": self.partition, "offset": self.offset, **content, "at": held["at"]}
-        except (ValueError, KeyError, AttributeError) as error:
+            return Read(self.partition, start, self.offset, key, value, headers, held["at"])
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ContractBroken(
-                f"{self.path}: the line at {self.offset} is no record: {error}", "publish records by the vendor only"
+                f"{self.path}: the line at {start} is no record: {error}", "publish records by the vendor only"
             ) from error
-        self.offset += len(line)
-        return row | {"next": self.offset}
 
 
 def _refuse(path: Path, offset: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.event_stream import EventStream, Record, records_schema
+from platform_core.contracts.event_stream import EventStream, Record, records_table
 from platform_core.errors import ContractBroken, StoreUnavailable
 from resources.kafka.reader import Reader, unavailable
 
@@ -44,10 +44,7 @@ class KafkaEventStream(EventStream):
 
     def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
         """Read by this thread's consumer, which goes on fetching where it was if that is what is asked for."""
-        import pyarrow as pa
-
-        rows = self._reader().read(topic_of(stream), offsets, limit, wait_seconds)
-        return pa.Table.from_pylist(rows, schema=records_schema())
+        return records_table(self._reader().read(topic_of(stream), offsets, limit, wait_seconds))
 
     def publish(self, stream: str, records: Sequence[Record]) -> None:
         """Send records by an idempotent producer and wait until all replicas in sync have them."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from platform_core.contracts.event_stream import Read
 from platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ NO_LEADER = (3, 5, 6, 74, 75)
 
 A new topic answers so at first.
 """
-Row = dict[str, Any]
 
 
 class Reader:
@@ -67,7 +66,7 @@ class Reader:
 
         return self._offsets(topic, self.partitions(topic), OffsetSpec.latest())
 
-    def read(self, topic: str, offsets: Mapping[int, int], limit: int, wait_seconds: float) -> list[Row]:
+    def read(self, topic: str, offsets: Mapping[int, int], limit: int, wait_seconds: float) -> list[Read]:
         """Read until the limit, or up to the ends as they are now; where there is nothing, wait for a first record."""
         ends = self.ends(topic)
         self._go(topic, self._starts(topic, offsets, ends))
@@ -97,9 +96,9 @@ class Reader:
             self.consumer.assign([TopicPartition(topic, partition, at) for (_, partition), at in wanted.items()])
             self.at = wanted
 
-    def _take(self, topic: str, ends: Mapping[int, int], limit: int, seconds: float) -> list[Row]:
+    def _take(self, topic: str, ends: Mapping[int, int], limit: int, seconds: float) -> list[Read]:
         """Take records until the limit is full or every partition's end is reached."""
-        rows: list[Row] = []
+        rows: list[Read] = []
         until = time.monotonic() + seconds
         while len(rows) < limit and any(self.at[topic, partition] < end for partition, end in ends.items()):
             found = list(self._poll(topic, limit - len(rows), 0.1))
@@ -113,14 +112,14 @@ class Reader:
                 )
         return rows
 
-    def _first(self, topic: str, limit: int, seconds: float) -> list[Row]:
+    def _first(self, topic: str, limit: int, seconds: float) -> list[Read]:
         until = time.monotonic() + seconds
-        rows: list[Row] = []
+        rows: list[Read] = []
         while not rows and (left := until - time.monotonic()) > 0:
             rows += self._poll(topic, limit, left) if self.at else self._nothing_there(left)
         return rows
 
-    def _poll(self, topic: str, limit: int, seconds: float) -> Iterator[Row]:
+    def _poll(self, topic: str, limit: int, seconds: float) -> Iterator[Read]:
         """Yield what comes, the first within ``seconds``, and note how far each partition is read."""
         first = self.consumer.poll(seconds)
         if first is None:  # asked so, because a message with an empty value is false
@@ -148,14 +147,14 @@ class Reader:
             )
         raise unavailable(topic, KafkaException(error))
 
-    def _with_next(self, topic: str, rows: list[Row]) -> list[Row]:
+    def _with_next(self, topic: str, rows: list[Read]) -> list[Read]:
         """Let the last record of a partition say how far it was read, past what is no record."""
-        last = {row["partition"]: row for row in rows}
-        for partition, row in last.items():
-            row["next"] = self.at[topic, partition]
+        last = {row.partition: place for place, row in enumerate(rows)}
+        for partition, place in last.items():
+            rows[place] = rows[place]._replace(next=self.at[topic, partition])
         return rows
 
-    def _nothing_there(self, seconds: float) -> list[Row]:
+    def _nothing_there(self, seconds: float) -> list[Read]:
         """Sleep: a topic that is not there cannot be waited for by its consumer."""
         time.sleep(min(seconds, 0.2))
         return []
@@ -184,17 +183,10 @@ def unavailable(topic: str, error: Exception) -> StoreUnavailable:
     )
 
 
-def _row(message: Message) -> Row:
+def _row(message: Message) -> Read:
     import orjson
 
     headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or ()}
-    _, milliseconds = message.timestamp()
-    return {
-        "partition": message.partition(),
-        "offset": message.offset(),
-        "next": message.offset() + 1,
-        "key": message.key(),
-        "value": message.value(),
-        "headers": orjson.dumps(headers).decode(),
-        "at": datetime.fromtimestamp(milliseconds / 1000, UTC),
-    }
+    offset, (_, milliseconds) = message.offset(), message.timestamp()
+    place = (message.partition(), offset, offset + 1)
+    return Read(*place, message.key(), message.value(), orjson.dumps(headers).decode(), milliseconds * 1000)
