@@ -22,6 +22,7 @@ import msgspec
 
 from platform_core.contracts.serving import DesiredState, ObservedState
 from platform_core.errors import ContractBroken
+from platform_core.runtime import shadow_log
 
 _ALIVE = "alive"
 
@@ -40,7 +41,19 @@ def write_desired(root: Path, state: DesiredState) -> None:
     with _locked(folder / ".lock"):
         if file.exists() and read_desired(file.read_bytes()).generation > state.generation:
             return
+        if state.shadow is not None:  # it begins where the log ends now, whenever its process comes to look
+            shadow_log.begin(root, state)
         _replace(file, msgspec.json.encode(state, enc_hook=str))
+        if state.shadow is None:
+            shadow_log.begin(root, state)
+
+
+def desired(root: Path, model: str) -> DesiredState | None:
+    """Return what is asked of a model; None before anything was."""
+    try:
+        return read_desired(desired_folder(root).joinpath(f"{model}.json").read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def read_desired(text: bytes) -> DesiredState:

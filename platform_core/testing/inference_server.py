@@ -42,6 +42,18 @@ def inference_server(environment: Path, port: int, workers: int = 1) -> Iterator
             process.wait()
 
 
+@contextmanager
+def shadow_process(environment: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the process that replays shadows until the block ends."""
+    command = [sys.executable, "-m", "platform_core.runtime.shadow", "--environment", str(environment)]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from platform_core.contracts.serving import CANARY, DesiredState, ObservedState, Serving
+from platform_core.contracts.serving import CANARY, GRPC, SHADOW, DesiredState, ObservedState, Serving
 from platform_core.runtime import states
 
 if TYPE_CHECKING:
@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 class LocalServing(Serving):
     """The server that ``python -m platform_core.runtime`` starts on the same ``root``.
 
-    ``root`` is the folder of states and logs, on a local disk; ``host`` and ``port`` are where the server listens.
+    Its shadows are replayed by ``python -m platform_core.runtime.shadow``, a process of its own.
+
+    ``root`` is the folder of states and logs, on a local disk; ``host`` and ``port`` are where the server listens,
+    ``grpc_port`` is where it listens for gRPC (left out: nowhere).
     """
 
-    can: ClassVar[frozenset[str]] = frozenset({CANARY})
+    can: ClassVar[frozenset[str]] = frozenset({CANARY, GRPC, SHADOW})
 
     root: str
     port: int
     host: str = "127.0.0.1"
+    grpc_port: int | None = None
 
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the server, which looks every 50 ms."""
@@ -38,15 +42,28 @@ class LocalServing(Serving):
         return ObservedState(
             generation=None if None in generations else min(g for g in generations if g is not None),
             ready=all(worker.ready for worker in workers),
-            problem=next((worker.problem for worker in workers if worker.problem), ""),
+            problem=next((worker.problem for worker in workers if worker.problem), "") or self._shadow_problem(model),
         )
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL on this machine."""
         return f"http://{self.host}:{self.port}/v2/models/{model}"
 
+    def grpc_endpoint(self, model: str) -> str:
+        """Return where the server listens for gRPC, if it does."""
+        return super().grpc_endpoint(model) if self.grpc_port is None else f"{self.host}:{self.grpc_port}"
+
     def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
         """Read the workers' logs on from the cursor, which holds an offset for each file."""
         from platform_core.runtime.log_table import read_after
 
         return read_after(Path(self.root), model, after)
+
+    def _shadow_problem(self, model: str) -> str:
+        wanted = states.desired(Path(self.root), model)
+        if wanted is None or wanted.shadow is None:
+            return ""
+        seen = states.observed(Path(self.root) / "shadow", model)
+        if not seen:
+            return "no shadow process runs → start it with 'loopline up'"
+        return next((one.problem for one in seen if one.problem), "")
