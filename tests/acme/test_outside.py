@@ -65,7 +65,8 @@ def test_dagster_loads_the_team(acme):
     stages = ("arrivals/readings", "raw/readings", "dead_letters/readings", "features/press_state")
     turn = ("training_set", "model", "deployment", "predictions", "drift", "quality")
     assert found["keys"] == sorted(f"acme/{key}" for key in (*stages, *(f"{stage}/stops" for stage in turn)))
-    assert found["checks"] == ["acme/drift/stops:drift", "acme/model/stops:gates", "acme/raw/readings:contract"]
+    raw = [f"acme/raw/readings:{check}" for check in ("categories", "contract", "freshness", "nulls", "ranges", "volume")]
+    assert found["checks"] == ["acme/drift/stops:drift", "acme/model/stops:gates", "acme/predictions/stops:skew", *raw]
     assert found["jobs"] == ["loopline_cycle", "loopline_ingest", "loopline_monitor", "loopline_rollout_step"]
 
 
