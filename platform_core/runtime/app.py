@@ -30,11 +30,13 @@ _JSON_LENGTH = b"inference-header-content-length"
 class App:
     """Answers requests; what starts and ends with the process is the ``lifespan``'s business."""
 
-    def __init__(self, inference: Inference, lifespan: Lifespan, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, inference: Inference, lifespan: Lifespan, ready: Callable[[], bool], metrics: Metrics | None = None
+    ) -> None:
         self._inference = inference
         self._lifespan = lifespan
         self._ready = ready
-        self._metrics = Metrics()
+        self._metrics = metrics or Metrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""

@@ -67,6 +67,8 @@ class Inference:
         """
         started, asked_at_us = time.perf_counter(), self.clock.now_us()
         chosen, role = self._choose(self.route(model), request, version)
+        if request.matrix is not None:
+            request = chosen.recipe.spread(request)
         found = await chosen.recipe.look_up(request, self.store)
         event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
         gathered = chosen.recipe.gather(request, found, event_time_us)
@@ -118,6 +120,8 @@ class Inference:
         if version:
             return route.named(version)
         keys = request.columns.get(route.key)
+        if keys is None and request.matrix is not None:
+            return route.choose(request.id)
         if keys is None:
             raise BadRequest(f"tensor {route.key!r} is missing", route.stable.recipe.expected())
         return route.choose(str(keys[0]))

@@ -13,23 +13,30 @@ from platform_core.runtime.watcher import Watcher
 
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineStore
+    from platform_core.runtime.grpc_service import GrpcPort
 
 SYNC_SECONDS = 0.2
 _LOG = logging.getLogger(__name__)
 
 
 class Lifespan:
-    """Watches the desired states and syncs the log; at the end everything is put away."""
+    """Watches the desired states, syncs the log and keeps the gRPC port open; at the end everything is put away."""
 
-    def __init__(self, worker: Worker, watcher: Watcher, log: PredictionLog, store: OnlineStore) -> None:
-        self._worker, self._watcher, self._log, self._store = worker, watcher, log, store
+    def __init__(
+        self, worker: Worker, watcher: Watcher, log: PredictionLog, store: OnlineStore, grpc: GrpcPort | None = None
+    ) -> None:
+        self._worker, self._watcher, self._log, self._store, self._grpc = worker, watcher, log, store, grpc
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Speak ASGI's lifespan protocol."""
         await receive()
         tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._sync())]
+        if self._grpc is not None:
+            await self._grpc.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self._grpc is not None:
+            await self._grpc.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,12 +1,13 @@
 """Requests and answers of the Open Inference Protocol V2, as bytes and as values.
 
-A request's tensors have shape [n] or [n, 1]: one value a row, n rows. JSON and Triton's binary tensors may be mixed.
+A request's tensors have shape [n] or [n, 1]: one value a row, n rows. One tensor may have shape [n, k] with k above 1:
+it holds all features of the model at once. JSON and Triton's binary tensors may be mixed.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ import orjson
 
 from platform_core.errors import BadRequest
 from platform_core.runtime import tensors
+from platform_core.runtime.noted import given_id
 from platform_core.runtime.tensors import TEXT, Value
 
 OUTPUTS = {"probability": "FP64", "label": "INT64"}
@@ -45,8 +47,19 @@ class _Body(msgspec.Struct):
     outputs: list[_Output] | None = None
 
 
+class Matrix(msgspec.Struct, frozen=True):
+    """A tensor of shape [n, ``width``], row-major: all features of a model in one."""
+
+    name: str
+    datatype: str
+    width: int
+    values: Sequence[Value]
+
+
 class InferRequest(msgspec.Struct, frozen=True):
     """A request as values: ``columns`` by tensor name, each ``rows`` long; ``texts`` names those of BYTES.
+
+    ``matrix`` is the tensor that holds all features, if one came.
 
     ``outputs`` says which outputs are wanted, in order, and whether each goes out as bytes. ``event_time_us`` is
     None when the request means now.
@@ -58,6 +71,7 @@ class InferRequest(msgspec.Struct, frozen=True):
     texts: frozenset[str]
     outputs: Mapping[str, bool]
     event_time_us: int | None = None
+    matrix: Matrix | None = None
 
 
 _read_body = msgspec.json.Decoder(_Body).decode
@@ -75,16 +89,22 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
         asked = _read_body(body if json_length is None else body[:json_length])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"no inference request: {error}", "send the JSON object of the V2 protocol") from error
-    columns = _columns(asked.inputs, memoryview(body)[len(body) if json_length is None else json_length :])
+    columns, matrix = _columns(asked.inputs, memoryview(body)[len(body) if json_length is None else json_length :])
     parameters = asked.parameters or {}
     return InferRequest(
-        id=asked.id if asked.id is not None else secrets.token_hex(16),
-        rows=_rows(columns),
+        id=asked.id if asked.id is not None else new_id(),
+        rows=count_rows(columns, matrix),
         columns=columns,
         texts=frozenset([tensor.name for tensor in asked.inputs if tensor.datatype == TEXT]),
         outputs=_outputs(asked.outputs, binary=parameters.get("binary_data_output") is True),
-        event_time_us=_event_time_us(parameters["event_time"]) if "event_time" in parameters else None,
+        event_time_us=event_time_us(parameters["event_time"]) if "event_time" in parameters else None,
+        matrix=matrix,
     )
+
+
+def new_id() -> str:
+    """Name a request that came without a name: by the id that came beside its body, if one did."""
+    return given_id() or secrets.token_hex(16)
 
 
 def encode(
@@ -109,8 +129,9 @@ def encode(
     return (b"".join((text, *packed)), len(text)) if packed else (text, None)
 
 
-def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> dict[str, list[Value]]:
+def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, list[Value]], Matrix | None]:
     columns: dict[str, list[Value]] = {}
+    matrix: Matrix | None = None
     at = 0
     for tensor in inputs:
         size = tensor.parameters.get("binary_data_size") if tensor.parameters else None
@@ -120,17 +141,39 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> dict[str, list[Va
             values = tensors.from_bytes(tensor.name, tensor.datatype, _slice(tensor.name, binary, at, size))
             at += size
         if tensor.shape != [len(values)] and tensor.shape != [len(values), 1]:
-            raise BadRequest(
-                f"tensor {tensor.name!r} has shape {tensor.shape} and {len(values)} values", "use shape [n] or [n, 1]"
-            )
+            matrix = as_matrix(tensor.name, tensor.datatype, tensor.shape, values, matrix)
+            continue
         if tensor.name in columns:
-            raise BadRequest(f"tensor {tensor.name!r} is sent twice", "send each tensor once")
+            raise sent_twice(tensor.name)
         columns[tensor.name] = values
     if at != len(binary):
         raise BadRequest(
             f"{len(binary) - at} bytes belong to no tensor", "give each binary tensor its binary_data_size"
         )
-    return columns
+    return columns, matrix
+
+
+def as_matrix(name: str, datatype: str, shape: Sequence[int], values: Sequence[Value], before: Matrix | None) -> Matrix:
+    """Read a tensor that is no column as the matrix of all features.
+
+    Raises:
+        BadRequest: the shape is not [n, k] or does not fit the values, or a matrix came ``before``.
+    """
+    if len(shape) != len(("rows", "features")) or min(shape) < 1 or shape[0] * shape[1] != len(values):
+        raise BadRequest(
+            f"tensor {name!r} has shape {list(shape)} and {len(values)} values",
+            "use shape [n] or [n, 1] for one feature, [n, k] for all of them",
+        )
+    if before is not None:
+        raise BadRequest(
+            f"tensors {before.name!r} and {name!r} have more than one value a row", "send all features in one"
+        )
+    return Matrix(name, datatype, shape[1], values)
+
+
+def sent_twice(name: str) -> BadRequest:
+    """Return the error of a tensor that came twice."""
+    return BadRequest(f"tensor {name!r} is sent twice", "send each tensor once")
 
 
 def _data(tensor: _Tensor) -> list[Any]:
@@ -148,8 +191,15 @@ def _slice(name: str, binary: memoryview, at: int, size: Any) -> memoryview:
     return binary[at : at + size]
 
 
-def _rows(columns: Mapping[str, Sequence[Value]]) -> int:
+def count_rows(columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) -> int:
+    """Return how many rows a request has.
+
+    Raises:
+        BadRequest: tensors differ in it, or there is no row.
+    """
     lengths = set(map(len, columns.values()))
+    if matrix is not None:
+        lengths.add(len(matrix.values) // matrix.width)
     if len(lengths) != 1 or 0 in lengths:
         sizes = ", ".join(f"{name}: {len(values)}" for name, values in columns.items()) or "none"
         raise BadRequest(f"tensors differ in rows or have none ({sizes})", "send as many values in each, at least one")
@@ -159,13 +209,19 @@ def _rows(columns: Mapping[str, Sequence[Value]]) -> int:
 def _outputs(asked: Sequence[_Output] | None, *, binary: bool) -> dict[str, bool]:
     if not asked:
         return dict.fromkeys(OUTPUTS, binary)
-    for output in asked:
-        if output.name not in OUTPUTS:
-            raise BadRequest(f"no output {output.name!r}", f"ask for {', '.join(OUTPUTS)}")
+    check_outputs(output.name for output in asked)
     return {output.name: (output.parameters or {}).get("binary_data", binary) is True for output in asked}
 
 
-def _event_time_us(text: Any) -> int:
+def check_outputs(names: Iterable[str]) -> None:
+    """Refuse outputs that no model has."""
+    for name in names:
+        if name not in OUTPUTS:
+            raise BadRequest(f"no output {name!r}", f"ask for {', '.join(OUTPUTS)}")
+
+
+def event_time_us(text: Any) -> int:
+    """Read the parameter ``event_time``, in µs since 1970; an instant without offset is in UTC."""
     try:
         instant = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -14,8 +14,8 @@ from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
 from platform_core.runtime.freshness import ViewUse
 from platform_core.runtime.manifest import Manifest, ViewField
-from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.tensors import Value
+from platform_core.runtime.protocol import InferRequest, sent_twice
+from platform_core.runtime.tensors import TEXT, Value
 
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineRow, OnlineStore
@@ -63,6 +63,30 @@ class Recipe:
         self._encoder = Encoder(self._names, manifest.vocabulary)
         self._check_manifest(manifest)
 
+    def spread(self, request: InferRequest) -> InferRequest:
+        """Give the columns of the request's matrix the names of this version's features, in the manifest's order.
+
+        An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
+
+        Raises:
+            BadRequest: not every feature comes with the request as a number, or the matrix has another width.
+        """
+        matrix = request.matrix
+        assert matrix is not None
+        if self.online or self.categories or matrix.datatype == TEXT or matrix.width != len(self._names):
+            raise BadRequest(
+                f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
+                f"{len(self._names)} features",
+                f"{self.expected()}; one tensor of shape [n, {len(self._names)}] only where each is a number you send",
+            )
+        columns: dict[str, Sequence[Value]] = {name: [None] * request.rows for name in self.entities}
+        columns |= request.columns
+        for position, name in enumerate(self._names):
+            if name in request.columns:
+                raise sent_twice(name)
+            columns[name] = matrix.values[position :: matrix.width]
+        return msgspec.structs.replace(request, columns=columns)
+
     async def look_up(self, request: InferRequest, store: OnlineStore) -> list[Found]:
         """Ask the store once, for the views of which the request does not bring every feature.
 
@@ -104,7 +128,8 @@ class Recipe:
         if not self._needed <= sent:
             raise BadRequest(f"tensors are missing: {', '.join(sorted(self._needed - sent))}", self.expected())
         for entity in self.entities:
-            if not _KEY_TYPES.issuperset(map(type, request.columns[entity])):
+            keys = request.columns[entity]
+            if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
         features = sent & self.known - set(self.entities)
         if request.texts & features != self.categories & features:

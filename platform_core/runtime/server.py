@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from platform_core import clock, environment
 from platform_core.clock import Clock, WallClock
+from platform_core.contracts.base import Vendor
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
 from platform_core.runtime.app import App
+from platform_core.runtime.http import MAX_BODY_BYTES
 from platform_core.runtime.inference import Inference
 from platform_core.runtime.lifespan import Lifespan
 from platform_core.runtime.log import PredictionLog
+from platform_core.runtime.metrics import Metrics
+from platform_core.runtime.noted import noting
 from platform_core.runtime.states import Worker
 from platform_core.runtime.watcher import Watcher
+
+if TYPE_CHECKING:
+    from platform_core.runtime.gateway import Application
+    from platform_core.runtime.gateway_settings import GatewaySettings, Tls
+    from platform_core.runtime.grpc_service import GrpcPort
+
+MOST = 256
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the server keeps its state, where it listens, where online features come from, and the platform's time."""
+    """Where the server keeps its state, where it listens, where online features come from, and the platform's time.
+
+    ``grpc_port`` is None when gRPC is not wanted.
+    """
 
     root: Path
     host: str
     port: int
     store: OnlineStore
     clock: Clock = field(default_factory=WallClock)
+    grpc_port: int | None = None
+    tls: Tls | None = None
+    gateway: GatewaySettings | None = None
 
 
 def settings(file: Path | None = None) -> Settings:
@@ -47,18 +65,49 @@ def settings(file: Path | None = None) -> Settings:
             "bind serving to a vendor with root, host and port, such as 'local'",
         ) from error
     store = cast("OnlineStore", bound.bindings["online_store"])
-    return Settings(Path(root), host, port, store, clock.chosen(bound.clock))
+    return Settings(
+        Path(root), host, port, store, clock.chosen(bound.clock), grpc_port=getattr(vendor, "grpc_port", None), **_guards(vendor)
+    )
 
 
-def create() -> App:
-    """Make the application of one worker, from the environment file in force."""
-    return assemble(settings())
+def _guards(vendor: Vendor) -> dict[str, Any]:
+    """Return who may connect and ask, as far as the vendor says it."""
+    return {name: getattr(vendor, name, None) for name in ("tls", "gateway")}
+
+
+def create() -> Application:
+    """Make the application of one worker, from the environment file in force; behind a gateway if that says so."""
+    chosen = settings()
+    app = assemble(chosen)
+    if chosen.gateway is None:
+        return app
+    from platform_core.runtime import gateway
+
+    return gateway.before(app, chosen.gateway, chosen.root)
 
 
 def assemble(chosen: Settings) -> App:
     """Make the application of one worker; its name tells when it started, so that its log files sort by age."""
     worker = Worker(chosen.root, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}")
     log = PredictionLog(chosen.root, worker.name)
-    inference = Inference(chosen.store, log.write, chosen.clock)
+    kept = log.write if chosen.gateway is None else noting(log.write)
+    inference, metrics = Inference(chosen.store, kept, chosen.clock), Metrics()
     watcher = Watcher(chosen.root, worker, inference)
-    return App(inference, Lifespan(worker, watcher, log, chosen.store), lambda: watcher.ready)
+
+    def ready() -> bool:
+        return watcher.ready
+
+    grpc = None if chosen.grpc_port is None else _grpc(chosen, inference, metrics, ready)
+    return App(inference, Lifespan(worker, watcher, log, chosen.store, grpc), ready, metrics)
+
+
+def _grpc(chosen: Settings, inference: Inference, metrics: Metrics, ready: Callable[[], bool]) -> GrpcPort:
+    try:
+        from platform_core.runtime.grpc_service import GrpcPort, GrpcService
+    except ImportError as error:
+        raise InvalidEnvironment(
+            f"serving.grpc_port is set, and gRPC is not installed ({error})",
+            "install the extra 'grpc', or leave it out",
+        ) from error
+    service = GrpcService(inference, metrics, ready)
+    return GrpcPort(service, f"{chosen.host}:{chosen.grpc_port}", MOST, MAX_BODY_BYTES)

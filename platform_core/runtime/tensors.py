@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from types import NoneType
 from typing import Any
 
@@ -39,7 +40,7 @@ _LENGTH = struct.Struct("<I")
 
 
 def from_json(name: str, datatype: str, data: list[Any]) -> list[Value]:
-    """Check a JSON tensor of shape [n] or [n, 1]; ``null`` is a missing value (JSON knows no NaN).
+    """Check a JSON tensor, flat or row by row; ``null`` is a missing value (JSON knows no NaN).
 
     Raises:
         BadRequest: the datatype is unknown, or a value is not of it.
@@ -68,6 +69,13 @@ def from_bytes(name: str, datatype: str, raw: memoryview) -> list[Value]:
     return values
 
 
+def from_typed(name: str, datatype: str, values: list[Any]) -> list[Value]:
+    """Check a tensor whose values came typed: a protobuf field may be wider than the datatype, and text is bytes."""
+    if datatype == TEXT:
+        return [_text(name, value) for value in values]
+    return _in_range(name, datatype, values) if datatype in _LIMITS else values
+
+
 def to_bytes(datatype: str, values: Sequence[float | int]) -> bytes:
     """Pack numbers, row-major and little-endian."""
     return np.asarray(values, dtype=_NUMPY[datatype]).tobytes()
@@ -81,11 +89,10 @@ def _types(name: str, datatype: str) -> set[type]:
 
 
 def _flat(name: str, data: list[Any]) -> list[Any]:
-    if not all(type(row) is list and len(row) == 1 for row in data):
-        raise BadRequest(
-            f"tensor {name!r} has more than one value a row", "send one tensor a feature, shape [n] or [n, 1]"
-        )
-    return [row[0] for row in data]
+    """Write rows one after another; the shape says how long they are."""
+    if not all(type(row) is list for row in data) or len(set(map(len, data))) > 1:
+        raise BadRequest(f"tensor {name!r} has rows of different lengths", "send as many values in each row")
+    return list(chain.from_iterable(data))
 
 
 def _floats(name: str, data: list[Any]) -> list[Value]:
@@ -101,6 +108,13 @@ def _in_range(name: str, datatype: str, data: list[Any]) -> list[Value]:
         if value is not None and not low <= value <= high:
             raise BadRequest(f"tensor {name!r} holds numbers beyond {datatype}", "send numbers that fit the datatype")
     return data
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"tensor {name!r}: {error}", "send UTF-8 texts") from error
 
 
 def _texts(name: str, raw: memoryview) -> list[Value]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from platform_core.runtime.inference import Inference, ModelState
 from platform_core.runtime.log import Record
 from platform_core.runtime.manifest import ViewField
 from platform_core.runtime.routes import Route
+from platform_core.runtime.states import write_desired
 from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.model_packages import ENTITY, Constant, write_package
+from platform_core.testing.inference_server import free_port, inference_server
+from platform_core.testing.model_packages import ENTITY, Column, Constant, write_package
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", ENTITY, ["orders", "country"], ttl_days=90)
@@ -115,6 +118,40 @@ class Server:
         out = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         assert int(out["content-length"]) == len(sent[1]["body"])
         return Reply(sent[0]["status"], out, sent[1]["body"])
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A server process, and where it listens."""
+
+    folder: Path
+    port: int
+    grpc_port: int
+    pid: int
+
+
+@contextmanager
+def listening(folder: Path, served: Mapping[str, Any], settings: str = "", workers: int = 1) -> Iterator[Listening]:
+    """Run a real server on both ports with a version 1 of each model named, made by the estimator beside it."""
+    ports = free_port(), free_port()
+    file = folder / "environment.yaml"
+    file.write_text(f"""
+bindings:
+  serving: {{vendor: local, root: "{folder}/serving", port: {ports[0]}, grpc_port: {ports[1]}{settings}}}
+  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
+""")
+    for model, estimator in served.items():
+        package = write_package(folder / model, estimator)
+        write_desired(folder / "serving", DesiredState(model, 1, Served("1", package, "c-1")))
+    with inference_server(file, ports[0], workers) as process:
+        yield Listening(folder, *ports, process.pid)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
+    """Run a server with one model, whose probability is the amount."""
+    with listening(tmp_path_factory.mktemp("running"), {MODEL: Column(0)}) as server:
+        yield server
 
 
 def tensor(name: str, values: list[Any]) -> dict[str, Any]:

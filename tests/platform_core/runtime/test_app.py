@@ -308,7 +308,7 @@ def with_amount(**changes):
         (with_amount(shape=[2]), "shape"),
         (with_amount(shape=[1, 1, 1]), "shape"),
         (with_amount(shape=[-1]), "shape"),
-        (with_amount(shape=[1, 2], data=[[1.0, 2.0]]), "more than one value"),
+        (with_amount(shape=[1, 2], data=[[1.0, 2.0]]), "values a row"),
         (with_amount(shape=[2], data=[1.0, 2.0]), "rows"),
         (with_amount(shape=[0], data=[]), "rows"),
         (with_amount(data=["1.0"]), "no FP64"),

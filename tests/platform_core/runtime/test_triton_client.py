@@ -9,30 +9,15 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime.states import write_desired
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import Column, write_package
-
 MODEL = "retail.cancellations"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.InferenceServerClient]:
+def client(running) -> Iterator[triton.InferenceServerClient]:
     """Connect to a server with one model, whose probability is the amount."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    file = folder / "environment.yaml"
-    file.write_text(f"""
-bindings:
-  serving: {{vendor: local, root: "{folder}/serving", port: {port}}}
-  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
-""")
-    package = write_package(folder / "package", Column(0))
-    write_desired(folder / "serving", DesiredState(MODEL, 1, Served("1", package, "c-1")))
-    with inference_server(file, port):
-        connected = triton.InferenceServerClient(f"127.0.0.1:{port}")
-        yield connected
-        connected.close()
+    connected = triton.InferenceServerClient(f"127.0.0.1:{running.port}", concurrency=4)
+    yield connected
+    connected.close()
 
 
 def infer(client, values=(0.25, 0.75), binary=True, outputs=None, **more):

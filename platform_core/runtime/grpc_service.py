@@ -1,0 +1,131 @@
+"""The Open Inference Protocol V2 over gRPC, in the process and the event loop that answer REST.
+
+The same ``Inference`` answers, so that errors, split and prediction log are the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from platform_core.errors import BadRequest, LooplineError, NotFound, Transient
+from platform_core.runtime import grpc_codec, metadata
+from platform_core.runtime.grpc_messages import METHODS, SERVICE, message
+from platform_core.runtime.inference import Inference
+from platform_core.runtime.metrics import Metrics
+
+Ready = Callable[[], bool]
+_LOG = logging.getLogger(__name__)
+_TOO_LARGE = 413
+_IDLE_MS = 10 * 60 * 1000
+_GRACE_SECONDS = 5.0
+
+
+class GrpcService:
+    """Answers the protocol's six calls; the messages' classes are made once."""
+
+    def __init__(self, inference: Inference, metrics: Metrics, ready: Ready) -> None:
+        self._inference, self._metrics, self._ready = inference, metrics, ready
+        self._responses = {name: message(f"{name}Response") for name in METHODS}
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server answers by."""
+        calls = {name: self._describing(name) for name in METHODS} | {"ModelInfer": self.model_infer}
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: grpc.unary_unary_rpc_method_handler(
+                    _safe(call), message(f"{name}Request").FromString, self._responses[name].SerializeToString
+                )
+                for name, call in calls.items()
+            },
+        )
+
+    async def model_infer(self, asked: Any) -> Any:
+        """Answer a ``ModelInferRequest``."""
+        self._inference.route(asked.model_name)  # a name that nobody serves is not counted
+        with self._metrics.request(asked.model_name) as watched:
+            request = grpc_codec.decode(asked)
+            answer = await self._inference.infer(asked.model_name, request, asked.model_version)
+            watched.version = answer.version
+            return grpc_codec.encode(self._responses["ModelInfer"](), asked.model_name, request, answer)
+
+    def describe(self, name: str, asked: Any) -> dict[str, Any]:
+        """Return the fields of the answer to a call that asks about server or model."""
+        match name:
+            case "ServerLive":
+                return {"live": True}
+            case "ServerReady":
+                return {"ready": self._ready()}
+            case "ServerMetadata":
+                return metadata.server()
+        route = self._inference.route(asked.name)
+        chosen = route.named(asked.version)[0] if asked.version else route.stable
+        if name == "ModelReady":
+            return {"ready": True}
+        said = metadata.model(asked.name, route, chosen)
+        return {field: value for field, value in said.items() if field != "parameters"}
+
+    def _describing(self, name: str) -> Callable[[Any], Awaitable[Any]]:
+        async def call(asked: Any) -> Any:
+            return self._responses[name](**self.describe(name, asked))
+
+        return call
+
+
+class GrpcPort:
+    """The server on ``host:port``, which the workers share; ``most`` requests go on at once, each of so many bytes."""
+
+    def __init__(self, service: GrpcService, address: str, most: int, most_bytes: int) -> None:
+        self._service, self._address, self._most, self._most_bytes = service, address, most, most_bytes
+
+    async def open(self) -> None:
+        """Listen; called in the event loop that is to answer."""
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 1),
+                ("grpc.max_receive_message_length", self._most_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_connection_idle_ms", _IDLE_MS),
+            ],
+            maximum_concurrent_rpcs=self._most,
+        )
+        self._server.add_generic_rpc_handlers((self._service.handlers(),))
+        self._server.add_insecure_port(self._address)
+        await self._server.start()
+
+    async def close(self) -> None:
+        """Take no more requests, and wait for those that are underway."""
+        await self._server.stop(_GRACE_SECONDS)
+
+
+def _safe(call: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]:
+    """Say what went wrong by gRPC's codes."""
+
+    async def answer(asked: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            return await call(asked)
+        except LooplineError as error:
+            await context.abort(_code(error), str(error))
+        except Exception:  # noqa: BLE001 - a mistake of ours is an answer too
+            _LOG.exception("a gRPC request failed")
+            await context.abort(grpc.StatusCode.INTERNAL, "the server failed → see its log")
+
+    return answer
+
+
+def _code(error: LooplineError) -> grpc.StatusCode:
+    match error:
+        case BadRequest() if error.status == _TOO_LARGE:
+            return grpc.StatusCode.RESOURCE_EXHAUSTED
+        case BadRequest():
+            return grpc.StatusCode.INVALID_ARGUMENT
+        case NotFound():
+            return grpc.StatusCode.NOT_FOUND
+        case Transient():
+            return grpc.StatusCode.UNAVAILABLE
+        case _:
+            return grpc.StatusCode.INTERNAL

@@ -1,0 +1,44 @@
+"""What is noted of the request at hand for whoever stands before the application: its id going in, its record coming out.
+
+The application knows nothing of this. It names requests by ``protocol.new_id`` and logs by a function, and both ask here.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_core.runtime.inference import Log
+    from platform_core.runtime.log import Record
+
+
+class Noted:
+    """One request: the id that it was given on its way in, and its record once it was logged."""
+
+    __slots__ = ("record", "request_id")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.record: Record | None = None
+
+
+NOTED: ContextVar[Noted | None] = ContextVar("noted", default=None)
+
+
+def given_id() -> str | None:
+    """Return the id that came with the request beside its body, None if nobody noted one."""
+    noted = NOTED.get()
+    return None if noted is None else noted.request_id
+
+
+def noting(log: Log) -> Log:
+    """Return a log that also notes each record for who watches its request."""
+
+    def log_and_note(model: str, record: Record) -> None:
+        log(model, record)
+        noted = NOTED.get()
+        if noted is not None:
+            noted.record = record
+
+    return log_and_note
