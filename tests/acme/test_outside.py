@@ -60,14 +60,15 @@ def test_the_command_line_finds_nothing_wrong(acme):
 
 
 def test_dagster_loads_the_team(acme):
-    """The code location has all stages of the team, under its name, with the four jobs."""
+    """The code location has all stages of the team, under its name, with the five jobs."""
     found = acme.json("-c", LOCATION)
     stages = ("arrivals/readings", "raw/readings", "dead_letters/readings", "features/press_state")
     turn = ("training_set", "model", "deployment", "predictions", "drift", "quality")
     assert found["keys"] == sorted(f"acme/{key}" for key in (*stages, *(f"{stage}/stops" for stage in turn)))
     raw = [f"acme/raw/readings:{check}" for check in ("categories", "contract", "freshness", "nulls", "ranges", "volume")]
     assert found["checks"] == ["acme/drift/stops:drift", "acme/model/stops:gates", "acme/predictions/stops:skew", *raw]
-    assert found["jobs"] == ["loopline_cycle", "loopline_ingest", "loopline_monitor", "loopline_rollout_step"]
+    jobs = ("cycle", "ingest", "lake_care", "monitor", "rollout_step")
+    assert found["jobs"] == [f"loopline_{job}" for job in jobs]
 
 
 @pytest.fixture(scope="module")
