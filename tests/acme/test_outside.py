@@ -65,7 +65,8 @@ def test_dagster_loads_the_team(acme):
     stages = ("arrivals/readings", "raw/readings", "dead_letters/readings", "features/press_state")
     turn = ("training_set", "model", "deployment", "predictions", "drift", "quality")
     assert found["keys"] == sorted(f"acme/{key}" for key in (*stages, *(f"{stage}/stops" for stage in turn)))
-    raw = [f"acme/raw/readings:{check}" for check in ("categories", "contract", "freshness", "nulls", "ranges", "volume")]
+    on_rows = ("categories", "contract", "freshness", "nulls", "ranges", "volume")
+    raw = [f"acme/raw/readings:{check}" for check in on_rows]
     assert found["checks"] == ["acme/drift/stops:drift", "acme/model/stops:gates", "acme/predictions/stops:skew", *raw]
     jobs = ("cycle", "ingest", "lake_care", "monitor", "rollout_step")
     assert found["jobs"] == [f"loopline_{job}" for job in jobs]
