@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 TEAM = "bench"
 
 
-def written_by(store: OnlineStore, folder: Path) -> Callable[[], int]:
-    """Return what writes every row of every view under its name online."""
-    views = [(online_view(TEAM, _spec(shape)), data.rows(folder, shape)) for shape in data.SHAPES]
+def written_by(store: OnlineStore, folder: Path, shapes: Sequence[data.Shape]) -> Callable[[], int]:
+    """Return what writes every row of the views under their names online."""
+    views = [(online_view(TEAM, _spec(shape)), data.rows(folder, shape)) for shape in shapes]
     return lambda: sum(store.write(name, data.ENTITY, rows) for name, rows in views)
 
 
-def read_by(store: OnlineStore) -> Callable[[Sequence[str]], OnlineFeatures]:
+def read_by(store: OnlineStore, shapes: Sequence[data.Shape]) -> Callable[[Sequence[str]], OnlineFeatures]:
     """Return what reads all ten features of keys."""
     platform = Platform(Environment("bench", Path(), {"online_store": store}, "", None, Path()))
-    asked, now = [_asked(shape) for shape in data.SHAPES], datetime.fromtimestamp(data.NEWEST_US / 1e6, UTC)
+    asked, now = [_asked(shape) for shape in shapes], datetime.fromtimestamp(data.NEWEST_US / 1e6, UTC)
     return lambda keys: read_online(platform, asked, {data.ENTITY: [int(key) for key in keys]}, now)
 
 

@@ -26,7 +26,7 @@ from platform_core.names import CREATED_AT, EVENT_TIME
 def main() -> None:
     """Write by ``materialize``, then read; print the same figures as every side."""
     layout, folder, address, times = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    views = [_in_one(folder)] if layout == "one" else [_view(folder, shape) for shape in data.SHAPES]
+    views = [_view(folder, shape) for shape in ((data.EVERYTHING,) if layout == "one" else data.SHAPES)]
     online = f'{{{{type: redis, connection_string: "{address}"}}}}'
     with tempfile.TemporaryDirectory() as repository:
         store = open_store(Path(repository), views, online, project=f"feast_{layout}")
@@ -48,19 +48,6 @@ def main() -> None:
 def _view(folder: Path, shape: data.Shape) -> View:
     features = [(name, "float64") for name in shape.features]
     return View(shape.view, data.ENTITY, "int64", str(data.file(folder, shape)), EVENT_TIME, CREATED_AT, features)
-
-
-def _in_one(folder: Path) -> View:
-    """Put the features of all views side by side: every view has a row for every entity, in the same order."""
-    whole = parquet.read_table(data.file(folder, data.SHAPES[0]))
-    for shape in data.SHAPES[1:]:
-        rows = parquet.read_table(data.file(folder, shape))
-        for name in shape.features:
-            whole = whole.append_column(name, rows[name])
-    path = folder / "all.parquet"
-    parquet.write_table(whole, path)
-    features = [(name, "float64") for shape in data.SHAPES for name in shape.features]
-    return View("everything", data.ENTITY, "int64", str(path), EVENT_TIME, CREATED_AT, features)
 
 
 if __name__ == "__main__":

@@ -61,12 +61,21 @@ def redis_store(folder: Path, url: str, times: int) -> dict[str, float]:
 
 
 def by_name(folder: Path, url: str, times: int) -> dict[str, float]:
-    """Let an application read features by name."""
+    """Let an application read features of three views by name."""
+    return _named(folder, url, times, data.SHAPES)
+
+
+def by_name_in_one(folder: Path, url: str, times: int) -> dict[str, float]:
+    """Let an application read the same features of a single view by name."""
+    return _named(folder, url, times, (data.EVERYTHING,))
+
+
+def _named(folder: Path, url: str, times: int, shapes: Sequence[data.Shape]) -> dict[str, float]:
     from benchmarks.online_reads.by_name import read_by, written_by
     from resources.redis.online_store import RedisOnlineStore
 
     store = RedisOnlineStore(url=url)
-    found = figures(written_by(store, folder), read_by(store), _entities(folder), times)
+    found = figures(written_by(store, folder, shapes), read_by(store, shapes), _entities(folder), times)
     store.close()
     return found
 
@@ -112,6 +121,7 @@ SIDES = {
     "raw": raw,
     "redis": redis_store,
     "by_name": by_name,
+    "by_name_in_one": by_name_in_one,
     "fetch": fetching,
     "fetch_at_once": fetching_at_once,
     "sqlite": sqlite_store,
