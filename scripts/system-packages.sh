@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is no Python package: OpenMP's run time for LightGBM; and for the tests the servers of PostgreSQL and
-# Redis, and Java with Maven, which Kafka, Spark and the Java SDK need.
+# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, and wrk, curl and openssl.
 # Debian and Ubuntu as root (or with sudo); elsewhere it says what to install.
 set -euo pipefail
 
@@ -11,6 +11,9 @@ if [ "${1:-}" != run ]; then
     command -v redis-server >/dev/null || missing+=(redis-server)
     command -v javac >/dev/null || missing+=(default-jdk-headless)
     command -v mvn >/dev/null || missing+=(maven)
+    command -v wrk >/dev/null || missing+=(wrk)
+    command -v curl >/dev/null || missing+=(curl)
+    command -v openssl >/dev/null || missing+=(openssl)
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
