@@ -1,4 +1,4 @@
-"""``loopline model status``."""
+"""``loopline model``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 model = LazyGroup(
     "model",
-    {"status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does.")},
-    "What a model is doing now.",
+    {
+        "status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does."),
+        "export-edge": ("loopline.cli.model_edge:export_edge", "A version as a folder that runs on a device."),
+    },
+    "What a model is doing now; take one to a device.",
 )
 
 
@@ -63,10 +66,11 @@ def _status(platform: Platform, ref: ModelRef) -> dict[str, Any]:
 
 
 def _text(found: Mapping[str, Any]) -> str:
-    stable, candidate = found["stable"], found["candidate"]
+    stable, candidate, shadow = found["stable"], found["candidate"], found["shadow"]
     lines = [
         ("stable", f"version {stable['version']}, cycle {stable['cycle']}" if stable else "nothing is live"),
         ("candidate", f"version {candidate['version']} for {found['percent']} %" if candidate else None),
+        ("shadow", f"version {shadow['version']}" if shadow else None),
         ("endpoint", _endpoint(found["endpoint"])),
         ("cycle", _cycle(found["cycle"])),
         ("rollout", _rollout(found["rollout"])),

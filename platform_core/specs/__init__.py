@@ -1,5 +1,6 @@
 """What a team declares; the only package that a team's package needs."""
 
+from platform_core.specs.batch import Batch
 from platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from platform_core.specs.features import FeatureView, feature_view
 from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
@@ -14,6 +15,7 @@ from platform_core.specs.team import Team
 __all__ = [
     "P99",
     "AtLeast",
+    "Batch",
     "BeatsChampion",
     "Choice",
     "Drift",

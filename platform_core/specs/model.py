@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from platform_core.specs.search import Search
 
 if TYPE_CHECKING:
+    from platform_core.specs.batch import Batch
     from platform_core.specs.examples import Fit
     from platform_core.specs.features import FeatureView
     from platform_core.specs.gates import Gate
@@ -83,3 +84,4 @@ class Model:
     threshold: float = 0.5
     owner: str = ""
     description: str = ""
+    batch: Batch | None = None

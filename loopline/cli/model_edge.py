@@ -1,0 +1,54 @@
+"""``loopline model export-edge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Command, progress
+from loopline.cli.output import Answer
+from loopline.cli.subject import declared, opened
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+
+
+@click.command("export-edge", cls=Command)
+@click.argument("name", metavar="MODEL")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--version", help="A registered version; the one that is live when left out.")
+def export_edge(name: str, folder: Path, version: str | None) -> Answer:
+    """Write MODEL into DIR as an ONNX file, a list of its features, and a script that scores with numpy alone.
+
+    The rows that the version was trained on are scored both ways first: a model that would answer otherwise on a device
+    is not written.
+    """
+    from platform_core.features.offline import training_rows
+    from platform_core.loop.packages import fetched
+    from platform_core.names import ModelRef
+    from platform_core.scoring.edge import export
+
+    team, model = declared(name)
+    ref = ModelRef(team.name, model.name)
+    with opened(only=("lake", "engine", "registry")) as platform, progress("comparing both forms"):
+        wanted = version or _live(platform, ref)
+        _, sample = training_rows(platform, team, model, wanted)
+        done = export(fetched(platform, ref, wanted), wanted, sample, folder)
+    data = {"model": ref, "version": wanted, "folder": str(folder), "rows": done.rows, "differ": done.max_difference}
+    said = (
+        f"{ref} version {wanted} is in {folder}: {done.rows} training rows differ by {done.max_difference:.2g} at most"
+    )
+    return Answer(data, said)
+
+
+def _live(platform: Platform, ref: ModelRef) -> str:
+    from platform_core.errors import NotFound
+    from platform_core.loop.deployments import deployment
+
+    current = deployment(platform.ledger, ref)
+    if current is None or current.stable is None:
+        raise NotFound(f"no version of {ref} is live", "name one with --version")
+    return current.stable.version

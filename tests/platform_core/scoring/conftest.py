@@ -1,0 +1,177 @@
+"""A shop with features on a real lake and online store, and a LightGBM and an ONNX model over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from platform_core.clock import ReplayClock
+from platform_core.contracts.engine import Engine
+from platform_core.contracts.serving import Served
+from platform_core.environment import Environment
+from platform_core.features.materialize import materialize
+from platform_core.loop.deployments import change
+from platform_core.names import DATE, ModelRef, online_view, raw_table
+from platform_core.platform import Platform
+from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
+from platform_core.specs import Batch, Model, Team, feature_view
+from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
+from platform_core.testing.fakes.registry import InMemoryRegistry
+from platform_core.testing.fakes.serving import InMemoryServing
+from platform_core.training.package import package
+from resources.delta.lake import DeltaLake
+from resources.polars.engine import PolarsEngine
+from resources.sqlite.online_store import SqliteOnlineStore
+
+REF = ModelRef("shop", "large_orders")
+FEATURES = ("article", "orders", "spend", "amount")
+ARTICLES = ["clock", "rød vase", "tray"]
+ROWS = 3_000
+
+
+@feature_view(ORDERS, entity="customer", time="ordered_at", served="request")
+def basket(orders: nw.LazyFrame) -> nw.LazyFrame:
+    """Per order: its amount, which the caller sends."""
+    return orders.group_by("customer", "ordered_at").agg(nw.col("amount").max())
+
+
+@feature_view(ORDERS, entity="customer", time="ordered_at", served="request")
+def to_score(orders: nw.LazyFrame) -> nw.LazyFrame:
+    """Per order: the row that is scored in its day's batch."""
+    return orders.select("customer", "ordered_at").unique()
+
+
+def learnt() -> tuple[pa.Table, np.ndarray]:
+    """Draw feature rows with unknowns and gaps, and labels that depend on each of them."""
+    random = np.random.default_rng(1)
+    articles = [None if n % 17 == 0 else str(a) for n, a in enumerate(random.choice([*ARTICLES, "new"], ROWS))]
+    spend, amount = random.gamma(2, 40, ROWS), random.gamma(2, 10, ROWS)
+    orders = random.integers(1, 9, ROWS)
+    hidden = random.random((2, ROWS)) < 0.1
+    score = spend / 80 + amount / 20 - orders / 5 + np.array([a == "tray" for a in articles])
+    y = (score + random.normal(0, 0.5, ROWS) > 1.5).astype(float)
+    columns = [pa.array(articles), pa.array(orders, mask=hidden[0]), pa.array(spend, mask=hidden[1]), pa.array(amount)]
+    return pa.table(columns, names=list(FEATURES)), y
+
+
+def fitted(kind: str, x: np.ndarray, y: np.ndarray) -> Any:
+    """Fit what the package stores as ``lightgbm``, ``onnx`` or ``pickle``."""
+    if kind == "lightgbm":
+        import lightgbm
+
+        return lightgbm.LGBMClassifier(n_estimators=40, verbosity=-1, n_jobs=1).fit(x, y, categorical_feature=[0])
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(x, y)
+
+
+def write_model(kind: str, folder: Path, version: str = "1") -> Served:
+    """Package a model over ``FEATURES``: the view's three online, the amount from the request."""
+    from platform_core.runtime.encode import matrix
+
+    table, y = learnt()
+    x = matrix({name: table[name] for name in FEATURES}, FEATURES, {"article": ARTICLES})
+    draft = Manifest(
+        model=REF.dotted,
+        kind="pickle",
+        file="",
+        features=[FeatureField(n, "request" if n == "amount" else "online", n == "article") for n in FEATURES],
+        views=[ViewField(online_view("shop", spending), "customer", list(FEATURES[:3]), spending.ttl_days)],
+        entities=["customer"],
+        vocabulary={"article": ARTICLES},
+        threshold=0.4,
+        training_set="set-1",
+        cycle=f"cycle-{version}",
+        parity=Parity(0, 0.0, ""),
+    )
+    manifest = package(fitted(kind, x, y), draft, x, folder)
+    assert manifest.kind == kind
+    return Served(version, folder, manifest.cycle)
+
+
+@dataclass
+class Shop:
+    """A platform, and a team whose model is scored; hours are the platform's clock."""
+
+    platform: Platform
+    team: Team
+
+    @property
+    def model(self) -> Model:
+        """Return the one model."""
+        return self.team.models[0]
+
+    def land(self, *rows: tuple[int | None, float, float, float, str], hour: float) -> None:
+        """Land raw rows of (customer, hour, arrival's hour, amount, article) and make features at an hour."""
+        self.now(hour)
+        orders = raw_orders(*rows)
+        dates = pa.compute.cast(orders["ordered_at"], pa.date32())
+        self.platform.lake.append(raw_table("shop", "orders"), orders.append_column(DATE, dates))
+        for view in (spending, basket):
+            materialize(self.platform, self.team, view)
+
+    def now(self, hour: float) -> None:
+        """Move the clock."""
+        assert isinstance(self.platform.clock, ReplayClock)
+        self.platform.clock.set(at(hour))
+
+    def live(self, served: Served) -> Served:
+        """Make a version the stable one."""
+        why = {"actor": "t", "reason": "t", "cycle": served.cycle, "now": self.platform.clock.now()}
+        change(self.platform, REF, served, None, 0, **why)  # type: ignore[arg-type]
+        return served
+
+
+def day(number: int) -> date:
+    """Count days from the start of 2020."""
+    return at(0).date() + timedelta(days=number)
+
+
+@pytest.fixture
+def new_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
+    """Make a shop on an engine (Polars when left out), with more bindings."""
+    made: list[Platform] = []
+
+    def make(engine: Engine | None = None, **more: Any) -> Shop:
+        bindings = {
+            "lake": DeltaLake(root=str(tmp_path / "lake")),
+            "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
+            "engine": engine or PolarsEngine(),
+            "serving": InMemoryServing(),
+            "registry": InMemoryRegistry(),
+            **more,
+        }
+        ReplayClock(tmp_path / "clock").set(at(0))
+        ledger = f"sqlite:///{tmp_path}/l.db"
+        made.append(Platform(Environment("t", tmp_path / "t.yaml", bindings, ledger, tmp_path / "clock", tmp_path)))
+        put_contract(tmp_path / "orders.yaml")
+        batch = Batch(to_score, start=day(0))
+        model = Model("large_orders", (spending, basket), large_order, fit=None, batch=batch)  # type: ignore[arg-type]
+        return Shop(made[0], Team("shop", tmp_path, (model,)))
+
+    yield make
+    for platform in made:
+        platform.close()
+
+
+@pytest.fixture(name="write_model")
+def _write_model() -> Callable[..., Served]:
+    """Give the function that packages a model."""
+    return write_model
+
+
+@pytest.fixture(name="learnt")
+def _learnt() -> Callable[[], tuple[pa.Table, np.ndarray]]:
+    """Give the function that draws feature rows."""
+    return learnt
