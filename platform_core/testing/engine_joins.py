@@ -8,6 +8,7 @@ import pytest
 
 from platform_core.contracts.engine import Engine, ViewRows
 from platform_core.errors import ContractBroken, InvalidSpec
+from platform_core.names import BEGUN_AT, DATE
 from platform_core.testing.engine_tables import asked, joined, offline_rows, spending, spends
 
 
@@ -42,6 +43,14 @@ class PointInTimeKit:
             {"spend": None, "sold": 7.0},
         ]
         assert found.schema.types[:4] == labels.schema.types
+
+    def test_3_the_platforms_own_columns_are_no_features(self, engine: Engine) -> None:
+        """When a row's online write began and its partition stay behind, with several views too."""
+        rows = offline_rows((1, 0, 0, 1.0))
+        held = rows.append_column(BEGUN_AT, rows["created_at"]).append_column(DATE, rows["event_time"].cast("date32"))
+        other = held.rename_columns({"spend": "sold"})
+        found = joined(engine, asked((1, 1)), ViewRows(spending, held), ViewRows(spending, other))
+        assert [list(row) for row in found] == [["number", "customer", "event_time", "spend", "sold"]]
 
     def test_3_times_without_zone_and_unlike_keys_are_refused(self, engine: Engine) -> None:
         """A naive time might be anyone's, and text ``"1"`` is not the number 1."""

@@ -134,6 +134,14 @@ class TakesAnyOfABatch(PolarsEngine):
         return super().point_in_time(labels, with_rows(views, first))
 
 
+class TakesAllColumns(PolarsEngine):
+    """Breaks 3: a column of the platform's becomes a feature."""
+
+    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        """Give one of them another name."""
+        return super().point_in_time(labels, with_rows(views, lambda rows: rows.rename_columns({"_date": "date"})))
+
+
 class NakedTimes(PolarsEngine):
     """Breaks 3: a time without zone is taken for UTC."""
 
@@ -223,6 +231,7 @@ class NullMeansNo(PolarsEngine):
         (OwnArrivalOnly, "test_2_created_when_all_it_may_rest_on_had_arrived"),
         (RequestsArrive, "test_2_what_the_request_brings_is_known_then"),
         (LivesElsewhere, "test_2_hours_and_days_are_those_in_utc"),
+        (TakesAllColumns, "test_3_the_platforms_own_columns_are_no_features"),
         (NakedTimes, "test_3_times_without_zone_and_unlike_keys_are_refused"),
         (LooksAtEventsOnly, "test_3_features_as_known_at_the_event"),
         (LatestKnowledgeWins, "test_3_an_older_event_learnt_later_is_no_news"),
