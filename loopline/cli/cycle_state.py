@@ -37,6 +37,9 @@ def standing(platform: Platform, one: Cycle) -> Standing:
     if rollout is not None and rollout.cycle == now.cycle_id and rollout.step >= 0:
         said = f"cycle {now.cycle_id}: version {rollout.version} answers {rollout.percent} percent and bakes"
         return Standing(now, "baking", rollout.percent, _arrived(platform, one), said)
+    if rollout is not None and rollout.cycle == now.cycle_id and rollout.in_shadow:
+        said = f"cycle {now.cycle_id}: version {rollout.version} answers nobody yet: requests are replayed through it"
+        return Standing(now, "baking", 0, _arrived(platform, one), said)
     return Standing(now, "open", 0, settled=False, said=_last_told(platform, one))
 
 

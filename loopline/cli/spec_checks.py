@@ -83,6 +83,11 @@ def _rollout(team: Team, model: Model) -> Iterator[Problem]:
         yield _problem(team, model, "rollout", f"percents {percents} do not rise", "each step goes to more entities")
     if percents and not model.rollout.judges:
         yield _problem(team, model, "rollout", "no judge looks at the steps", "add ErrorRate, P99 or ScoreShift")
+    shadow = model.rollout.shadow_requests
+    if shadow < 0:
+        yield _problem(team, model, "rollout", f"shadow_requests {shadow} is below 0", "write 0 to do without a shadow")
+    if shadow > 0 and not percents and not model.rollout.judges:
+        yield _problem(team, model, "rollout", "no judge looks at the shadow", "add ErrorRate, P99 or ScoreShift")
 
 
 def _drift(team: Team, model: Model) -> Iterator[Problem]:

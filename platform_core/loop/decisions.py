@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.loop import deployments, freezes, skews, traffic
+from platform_core.loop import arrival, deployments, freezes, skews, traffic
+from platform_core.loop.rollout_table import BEFORE_SHADOW
 from platform_core.specs.judges import Finding
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 4
 """Bake times after which a candidate whose harm is neither proven nor gone is taken back: the old version is kept."""
-Action = Literal["wait", "advance", "promote", "roll_back"]
+Action = Literal["wait", "shadow", "advance", "promote", "roll_back"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetim
     if record.state not in {"running", "held"}:
         return Decision("wait", record.percent, f"the rollout is {record.state}")
     live = deployments.deployment(platform.ledger, record.ref)
+    if live is not None and live.stable is not None and record.in_shadow:
+        return _shadowed(platform, model, record, live.stable, now)
     if live is None or live.stable is None or record.step < 0:
         return _begin(platform, model, record, nothing_live=live is None)
     compared = _compare(platform, model, record, live.stable)
@@ -58,6 +61,9 @@ def _begin(platform: Platform, model: Model, record: RolloutRecord, *, nothing_l
     blocked = _blocked(platform, record)
     if blocked:
         return Decision("wait", 0, blocked)
+    if not nothing_live and record.step == BEFORE_SHADOW and model.rollout.shadow_requests:
+        cursor = platform.serving.predictions(record.ref.dotted, record.cursor)[1]
+        return Decision("shadow", 0, "first what callers are answered is replayed through it", cursor=cursor)
     if nothing_live or not model.rollout.percents:
         return Decision("promote", 100, "nothing was live" if nothing_live else "its rollout has no steps")
     first = model.rollout.percents[0]
@@ -65,10 +71,27 @@ def _begin(platform: Platform, model: Model, record: RolloutRecord, *, nothing_l
     return Decision("advance", first, f"first step: {first} percent", figures={"percent": first}, cursor=cursor)
 
 
+def _shadowed(platform: Platform, model: Model, record: RolloutRecord, stable: Served, now: datetime) -> Decision:
+    """Judge what the candidate said to replayed requests: harm goes back before any caller met it."""
+    compared = _compare(platform, model, record, stable)
+    count, wanted = compared.candidate.requests, model.rollout.shadow_requests
+    said = f"{count} of {wanted} requests replayed"
+    if count < min(wanted, model.rollout.min_requests):
+        problem = platform.serving.observe(record.ref.dotted).problem
+        if problem and now >= _baked_at(model, record):
+            finding = Finding("Endpoint", None, 0, harm=True, detail=problem)
+            return _decision("roll_back", 0, f"nothing is replayed: {problem}", (finding,), compared)
+        return _decision("wait", 0, f"{said}: {problem}" if problem else said, (), compared)
+    decision = _judge(platform, model, record, compared, now)
+    if count < wanted and decision.action in {"advance", "promote"}:
+        return replace(decision, action="wait", percent=0, reason=said)
+    return decision
+
+
 def _compare(platform: Platform, model: Model, record: RolloutRecord, stable: Served) -> Compared:
-    step, whole = record.cursor, record.first_cursor
-    pair = (record.version, stable.version)
-    return traffic.compare(platform.serving, record.ref.dotted, pair, (step, whole), model.rollout.min_requests)
+    cursors, pair = (record.cursor, record.first_cursor), (record.version, stable.version)
+    asked = (record.ref.dotted, pair, cursors, model.rollout.min_requests)
+    return traffic.compare(platform.serving, *asked, shadow=record.in_shadow)
 
 
 def _starving(  # noqa: PLR0913, PLR0917 - all that is known of a candidate which hardly answers
@@ -100,7 +123,8 @@ def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Co
     if any(waits):
         return _decision("wait", record.percent, "; ".join(filter(None, waits)), findings, compared)
     following = model.rollout.percents[record.step + 1 :]
-    good = f"no harm in {compared.candidate.requests} requests at {record.percent} percent"
+    where = "in shadow" if record.in_shadow else f"at {record.percent} percent"
+    good = f"no harm in {compared.candidate.requests} requests {where}"
     if following:
         return _decision("advance", following[0], good, findings, compared)
     return _decision("promote", 100, good, findings, compared)
@@ -124,7 +148,7 @@ def _blocked(platform: Platform, record: RolloutRecord) -> str:
     entry = freezes.frozen(platform.ledger, record.ref)
     if entry:
         return f"frozen by {entry.actor}: {entry.reason}"
-    return skews.standing(platform.ledger, record.ref, record.version)
+    return skews.standing(platform.ledger, record.ref, record.version) or arrival.awaited(platform, record)
 
 
 def _baked_at(model: Model, record: RolloutRecord, times: int = 1) -> datetime:

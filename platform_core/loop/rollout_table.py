@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 State = Literal["running", "held", "promoted", "rolled_back"]
 ACTIVE = ("running", "held")
+BEFORE_SHADOW, BEFORE_FIRST = -2, -1
+"""Steps at which a rollout begins: with a shadow, which then is step -1, and without."""
 column = tables.rollouts.c
 
 
@@ -39,6 +41,11 @@ class RolloutRecord:
     cursor: str | None
     state: State
     first_cursor: str | None = None
+
+    @property
+    def in_shadow(self) -> bool:
+        """Say whether the candidate answers nobody yet, and is judged by what it says to replayed requests."""
+        return self.step == BEFORE_FIRST and self.first_cursor is not None
 
     @property
     def served(self) -> Served:

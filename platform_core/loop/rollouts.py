@@ -1,6 +1,7 @@
 """Rollouts: from a few percent to all, each step judged, with a way back.
 
-A rollout begins at step -1 with 0 percent and takes ``percents`` in order. Each transition is one transaction that
+A rollout begins at step -1 with 0 percent and takes ``percents`` in order; with a shadow it begins at -2, and is at -1
+while its requests are replayed. Each transition is one transaction that
 holds only if the row is still at the step and in the state from which it was decided: two processes that take the
 same step take it once, and one that is killed leaves a state from which the next tick goes on.
 """
@@ -12,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from platform_core.contracts.serving import CANARY
+from platform_core.contracts.serving import CANARY, SHADOW
 from platform_core.errors import NotFound, Refused
 from platform_core.features.outdated import refuse_outdated
-from platform_core.loop import cycles, deployments, gates, packages, tables
+from platform_core.loop import arrival, cycles, deployments, gates, packages, tables
 from platform_core.loop.decisions import Decision, decide
 from platform_core.loop.deployments import Deployment
 from platform_core.loop.freezes import signed
 from platform_core.loop.ledger import Entry, append
 from platform_core.loop.rollout_table import (
     ACTIVE,
+    BEFORE_FIRST,
+    BEFORE_SHADOW,
     PLAIN,
     RolloutRecord,
     State,
@@ -69,19 +72,18 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
     Raises:
         Refused: its gates did not pass, it is live already, another rollout runs, or features that it learnt from
         were retired or changed since. NotFound: no such version.
-        Unsupported: the bound serving has no canary.
+        Unsupported: the bound serving has no canary, or no shadow where the model wants one.
     """
     rollout_id = f"{cycle or ref.dotted}-v{version}"
     with platform.ledger.reading() as connection:
         known = by_id(connection, rollout_id)
     if known is None:
         gates.require_passed(platform.ledger, ref, version)
-        if model.rollout.percents:
-            platform.serving.require([CANARY])
+        platform.serving.require(_needs(model))
         package = packages.fetched(platform, ref, version)
-        _insert(
-            platform.ledger, RolloutRecord(rollout_id, ref, cycle, version, package, -1, 0, now, now, None, "running")
-        )
+        first = BEFORE_SHADOW if model.rollout.shadow_requests else BEFORE_FIRST
+        record = RolloutRecord(rollout_id, ref, cycle, version, package, first, 0, now, now, None, "running")
+        _insert(platform.ledger, record)
     step(platform, model, rollout_id, now)
     return rollout(platform.ledger, rollout_id)
 
@@ -94,6 +96,7 @@ def step(platform: Platform, model: Model, rollout_id: str, now: datetime) -> De
     """
     record = rollout(platform.ledger, rollout_id)
     deployments.repair(platform, record.ref)
+    record = arrival.settled(platform, record, now)
     decision = decide(platform, model, record, now)
     if decision.action == "wait":
         return decision
@@ -130,6 +133,11 @@ def resume(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime
     return _switch(ledger, ref, "running", Entry("rollout.resumed", now, *ref, actor=actor, reason=reason))
 
 
+def _needs(model: Model) -> list[str]:
+    rule = model.rollout
+    return [*([CANARY] if rule.percents else []), *([SHADOW] if rule.shadow_requests else [])]
+
+
 def _insert(ledger: Ledger, record: RolloutRecord) -> None:
     with ledger.writing(record.ref) as connection:
         if by_id(connection, record.rollout_id) is not None:
@@ -164,17 +172,19 @@ def _take(ledger: Ledger, record: RolloutRecord, decision: Decision, now: dateti
         append(connection, _entry(record, kind, decision.reason, decision.figures, now, actor))
         why = _entry(record, deployments.CHANGED, decision.reason, {"rollout": record.rollout_id}, now, actor)
         _deploy(connection, record, decision, why)
-        if decision.action != "advance":
+        if decision.action in {"promote", "roll_back"}:
             cycles.settle(connection, record.cycle, values["state"], decision.reason, now)
     return True
 
 
 def _next(record: RolloutRecord, decision: Decision, now: datetime) -> tuple[str, dict[str, Any]]:
     cursor = decision.cursor or record.cursor
-    if decision.action == "advance":
-        first = cursor if record.step < 0 else record.first_cursor
-        moved = {"step": record.step + 1, "percent": decision.percent, "step_started_at": now}
-        return "rollout.advanced", moved | {"cursor": cursor, "first_cursor": first}
+    if decision.action in {"advance", "shadow"}:
+        first = record.first_cursor or cursor
+        following = BEFORE_FIRST if decision.action == "shadow" else max(record.step + 1, 0)
+        moved = {"step": following, "percent": decision.percent, "step_started_at": now}
+        kind = "rollout.shadowed" if decision.action == "shadow" else "rollout.advanced"
+        return kind, moved | {"cursor": cursor, "first_cursor": first}
     state = "promoted" if decision.action == "promote" else "rolled_back"
     return f"rollout.{state}", {"state": state, "percent": decision.percent, "cursor": cursor}
 
@@ -185,6 +195,8 @@ def _deploy(connection: Connection, record: RolloutRecord, decision: Decision, w
         wanted = Deployment(record.ref, 0, record.served, None, 0)
     elif live is None:
         return  # rolled back before anything was live
+    elif decision.action == "shadow":
+        wanted = Deployment(record.ref, 0, live.stable, None, 0, shadow=record.served)
     elif decision.action == "advance":
         wanted = Deployment(record.ref, 0, live.stable, record.served, decision.percent)
     else:

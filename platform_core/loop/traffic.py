@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from platform_core.contracts.serving import SHADOW_ROLE
 from platform_core.specs.judges import Traffic
 
 if TYPE_CHECKING:
@@ -26,13 +27,20 @@ class Compared:
     cursor: str
 
 
-def compare(
-    serving: Serving, model: str, versions: tuple[str, str], cursors: tuple[str | None, str | None], enough: int
+def compare(  # noqa: PLR0913 - what is compared, since when, and with how much traffic
+    serving: Serving,
+    model: str,
+    versions: tuple[str, str],
+    cursors: tuple[str | None, str | None],
+    enough: int,
+    *,
+    shadow: bool = False,
 ) -> Compared:
     """Read what two ``versions`` (candidate, stable) answered since two ``cursors`` (the step's, the rollout's).
 
     Where the stable version answered fewer than ``enough`` requests in the step (at 100 percent it answers none),
-    its traffic of the whole rollout stands in: older by some bake times, but of the same endpoint.
+    its traffic of the whole rollout stands in: older by some bake times, but of the same endpoint. Of a ``shadow``
+    what counts is what it said to replayed requests; else that never counts.
     """
     candidate, stable = versions
     step, whole = cursors
@@ -40,16 +48,18 @@ def compare(
     reference = of(rows, stable)
     if reference.requests < enough and whole != step:
         reference = of(serving.predictions(model, whole)[0], stable)
-    return Compared(of(rows, candidate), reference, cursor)
+    return Compared(of(rows, candidate, shadow=shadow), reference, cursor)
 
 
-def of(rows: pa.Table, version: str) -> Traffic:
-    """Return one version's traffic; what the caller did wrong counts neither as request nor as error."""
+def of(rows: pa.Table, version: str, *, shadow: bool = False) -> Traffic:
+    """Return one version's traffic with callers, or as a shadow; what callers do wrong is no request and no error."""
     import numpy as np
     import pyarrow.compute as pc
 
     fair = pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR))
-    own = rows.filter(pc.and_(pc.equal(rows["version"], version), fair))
+    in_shadow = pc.equal(rows["role"], SHADOW_ROLE)
+    asked = in_shadow if shadow else pc.invert(in_shadow)
+    own = rows.filter(pc.and_(pc.and_(pc.equal(rows["version"], version), asked), fair))
     answered = own.filter(pc.less(own["status"], FIRST_REFUSAL))
     scores = answered["score"].drop_null()
     return Traffic(

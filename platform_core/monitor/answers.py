@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_core.contracts.serving import SHADOW_ROLE
 from platform_core.names import ModelRef, prediction_table
 from platform_core.runtime import log_table
 
@@ -38,17 +39,20 @@ def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between 
 ) -> pa.Table:
     """Read the answered rows of a version after one place up to another, in order; ``columns`` hold ``COLUMNS``.
 
-    A row that comes in after its place was judged is left out: windows never change. A column of the log that the
-    table does not have yet is null.
+    What a shadow said is left out: no caller met it, and what was asked would count twice. A row that comes in after
+    its place was judged is left out too: windows never change. A column of the log that the table does not have yet
+    is null.
     """
     table = prediction_table(*ref)
     if lake.version(table) is None:
         return pa.table({name: [] for name in columns})
     held = lake.read(table, until=date.min).column_names  # columns that came later are not there before their first row
-    rows = lake.read(table, columns=[n for n in columns if n in held], since=_day(after), until=_day(until))
+    wanted = [name for name in held if name in {*columns, "role"}]
+    rows = lake.read(table, columns=wanted, since=_day(after), until=_day(until))
     for name in set(columns) - set(held):
         rows = rows.append_column(name, pa.nulls(len(rows), log_table.schema().field(name).type))
     rows = rows.filter(pc.and_(pc.equal(rows.column("version"), version), pc.is_valid(rows.column("score"))))
+    rows = rows.filter(pc.not_equal(rows.column("role"), SHADOW_ROLE))
     if after is not None:
         rows = rows.filter(_beyond(rows, after))
     if until is not None:

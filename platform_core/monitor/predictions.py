@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 APPLICATION = "loopline.predictions"
 """Transaction of the prediction table that counts batches."""
-IDENTITY = ("request_id", "row")
-"""What names a row of the prediction log."""
+IDENTITY = ("request_id", "row", "role", "version")
+"""What names a row of the prediction log; a shadow's row shares the first two with the caller's."""
 _CURSOR = b"loopline.cursor"
 
 

@@ -31,12 +31,16 @@ class Rollout:
 
     After each step ``bake_minutes`` pass and ``min_requests`` candidate requests are answered before the judges
     decide. Harm is acted on as soon as ``min_requests`` are there.
+
+    With ``shadow_requests`` the candidate first answers nobody: so many requests that the stable version answered are
+    replayed through it, and it is judged on those, before it takes its first percent.
     """
 
     percents: tuple[int, ...] = (5, 25, 100)
     bake_minutes: float = 10
     min_requests: int = 50
     judges: tuple[Judge, ...] = ()
+    shadow_requests: int = 0
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class RolloutFile(_Strict):
     bake_minutes: float = Rollout.bake_minutes
     min_requests: int = Rollout.min_requests
     judges: tuple[JudgeEntry, ...] = Rollout.judges
+    shadow_requests: int = Rollout.shadow_requests
 
 
 class ModelFile(_Strict):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.serving import CANARY, DesiredState, ObservedState, Served, Serving
+from platform_core.contracts.serving import CANARY, SHADOW, SHADOW_ROLE, DesiredState, ObservedState, Served, Serving
 from platform_core.runtime.split import Split
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class InMemoryServing(Serving):
-    """Keeps states and the prediction log in memory; ``answer`` plays a request.
+    """Keeps states and the prediction log in memory; ``answer`` plays a request, which the shadow repeats at once.
 
     Packages are not read, but a folder that holds no manifest counts as one that cannot be loaded.
     """
 
-    can: ClassVar[frozenset[str]] = frozenset({CANARY})
+    can: ClassVar[frozenset[str]] = frozenset({CANARY, SHADOW})
     _states: dict[str, DesiredState] = PrivateAttr(default_factory=dict)
     _asked: dict[str, int] = PrivateAttr(default_factory=dict)
     _seen: dict[str, ObservedState] = PrivateAttr(default_factory=dict)
@@ -34,11 +34,13 @@ class InMemoryServing(Serving):
         if state.generation < self._asked.get(state.model, state.generation):
             return
         self._asked[state.model] = state.generation
-        problem = _problem(state)
+        problem = _problem(state.stable, state.candidate)
         if not problem:
             self._states[state.model] = state
         live = self._states.get(state.model)
-        self._seen[state.model] = ObservedState(live.generation if live else None, live is not None, problem)
+        trouble = problem or _problem(state.shadow)
+        said = f"generation {state.generation}: {trouble}" if trouble else ""
+        self._seen[state.model] = ObservedState(live.generation if live else None, live is not None, said)
 
     def observe(self, model: str) -> ObservedState:
         """Say which generation answers."""
@@ -69,32 +71,45 @@ class InMemoryServing(Serving):
         state = self._states[model]
         split = state.candidate is not None and Split(model, state.percent).takes(key)
         chosen = state.candidate if split and state.candidate else state.stable
-        score, now = scores.get(chosen.version), datetime.now(UTC)
         log = self._log.setdefault(model, [])
-        log.append(
-            {
-                "request_id": f"{model}-{len(log)}",
-                "row": 0,
-                "event_time": now,
-                "logged_at": now,
-                "version": chosen.version,
-                "cycle": chosen.cycle,
-                "role": "candidate" if split else "stable",
-                "status": 500 if score is None else 200,
-                "latency_ms": latency_ms,
-                "score": score,
-                "keys": json.dumps({"entity": key}),
-                "features": json.dumps(features or {}),
-                "missing": [],
-                "stale": [],
-                "asked_at": now,
-            }
-        )
+        now = self._now()
+        asked = {
+            "request_id": f"{model}-{len(log)}",
+            "row": 0,
+            "event_time": now,
+            "keys": json.dumps({"entity": key}),
+            "features": json.dumps(features or {}),
+            "missing": [],
+            "stale": [],
+            "asked_at": now,
+        }
+        log.append(asked | _said(chosen, "candidate" if split else "stable", scores, latency_ms, now))
+        if state.shadow is not None and not _problem(state.shadow):
+            log.append(asked | _said(state.shadow, SHADOW_ROLE, scores, latency_ms, now))
         return chosen
 
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
 
-def _problem(state: DesiredState) -> str:
-    for served in (state.stable, state.candidate):
+
+def _said(
+    served: Served, role: str, scores: Mapping[str, float | None], latency_ms: float, now: datetime
+) -> dict[str, Any]:
+    """Return what a version makes of a request; without a score it fails."""
+    score = scores.get(served.version)
+    return {
+        "version": served.version,
+        "cycle": served.cycle,
+        "role": role,
+        "status": 500 if score is None else 200,
+        "latency_ms": latency_ms,
+        "score": score,
+        "logged_at": now,
+    }
+
+
+def _problem(*versions: Served | None) -> str:
+    for served in versions:
         if served and served.package.is_dir() and not served.package.joinpath("manifest.json").exists():
-            return f"generation {state.generation}: {served.package} holds no package"
+            return f"{served.package} holds no package"
     return ""

@@ -12,7 +12,14 @@ def log(*rows: tuple[str, int, float, float | None]) -> pa.Table:
     """Make a log of (version, status, latency, score)."""
     names = ("version", "status", "latency_ms", "score")
     types = (pa.string(), pa.int32(), pa.float64(), pa.float64())
-    return pa.table({name: pa.array([r[i] for r in rows], types[i]) for i, name in enumerate(names)})
+    told = pa.table({name: pa.array([r[i] for r in rows], types[i]) for i, name in enumerate(names)})
+    return told.append_column("role", pa.array(["stable"] * len(rows), pa.string()))
+
+
+def in_shadow(table: pa.Table) -> pa.Table:
+    """Say the same as a shadow."""
+    place = table.schema.get_field_index("role")
+    return table.set_column(place, "role", pa.array(["shadow"] * len(table), pa.string()))
 
 
 class Log:
@@ -35,6 +42,14 @@ def test_errors_are_requests_without_a_score():
     assert (found.requests, found.errors) == (2, 1)
     assert found.latency_ms.tolist() == [2.0, 9.0]
     assert found.scores.tolist() == [0.5]
+
+
+def test_a_shadows_traffic_is_not_a_callers():
+    """Of one version both may be in the log: shadowed first, then in front of callers."""
+    both = pa.concat_tables([log(("2", 200, 2.0, 0.5)), in_shadow(log(("2", 200, 9.0, 0.1), ("2", 500, 9.0, None)))])
+    assert of(both, "2").scores.tolist() == [0.5]
+    shadow = of(both, "2", shadow=True)
+    assert (shadow.requests, shadow.errors, shadow.scores.tolist()) == (2, 1, [0.1])
 
 
 def test_the_callers_own_mistakes_count_neither_way():
