@@ -20,6 +20,7 @@ from loopline.up.ports import HOST, answers
 from loopline.up.program import Event, last_line, spawn
 from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
+from platform_core.contracts.serving import Serving
 from platform_core.errors import StoreUnavailable
 
 OURS = ("root", "host", "port")
@@ -154,12 +155,14 @@ def _reapply(app: App, waiting: Waiting) -> None:
     from platform_core.loop import deployments
 
     if app.endpoint is not None:
-        waiting.for_program(INFERENCE, partial(_lives, f"{app.endpoint}/v2/health/live"))
+        waiting.for_program(INFERENCE, partial(_lives, f"{app.endpoint}/v2/health/live", app.platform.serving))
     deployments.reapply(app.platform)
 
 
-def _lives(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _lives(url: str, serving: Serving) -> bool:
+    tls = getattr(serving, "tls", None)
+    known = [urllib.request.HTTPSHandler(context=tls.client_context())] if tls else []
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *known)
     try:
         with opener.open(url, timeout=2) as response:
             return bool(response.status == 200)  # noqa: PLR2004 - HTTP's OK

@@ -1,6 +1,7 @@
-"""What is noted of the request at hand for whoever stands before the application: its id going in, its record coming out.
+"""What is noted of the request at hand for whoever stands before the application: the id that came, the record made.
 
-The application knows nothing of this. It names requests by ``protocol.new_id`` and logs by a function, and both ask here.
+The application knows nothing of this: it names requests by ``protocol.new_id`` and logs by a function, and both ask
+here.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from platform_core.contracts.serving import CANARY, GRPC, SHADOW, DesiredState, ObservedState, Serving
 from platform_core.runtime import states
+from platform_core.runtime.gateway_settings import GatewaySettings, Tls
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +27,8 @@ class LocalServing(Serving):
     root: str
     port: int
     host: str = "127.0.0.1"
+    tls: Tls | None = None
+    gateway: GatewaySettings | None = None
     grpc_port: int | None = None
 
     def apply(self, state: DesiredState) -> None:
@@ -47,7 +50,7 @@ class LocalServing(Serving):
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL on this machine."""
-        return f"http://{self.host}:{self.port}/v2/models/{model}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}/v2/models/{model}"
 
     def grpc_endpoint(self, model: str) -> str:
         """Return where the server listens for gRPC, if it does."""

@@ -1,0 +1,168 @@
+"""API keys: who may ask which models. The file holds hashes; a key itself is shown once, when it is made.
+
+A key is ``ll_<id>_<secret>``, the secret 32 random bytes: so many that a plain SHA-256 cannot be guessed back.
+"""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
+
+LOOK_SECONDS = 1.0
+"""A key that is taken back is refused this much later."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NOBODY = "0" * 64
+_KIND = "ll"
+_FIX = "send 'Authorization: Bearer <key>' with a key that 'loopline key create' printed"
+
+
+class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who asks: the models allowed (patterns such as ``retail.*``), and limits (None: none).
+
+    ``per_second`` requests on average, ``burst`` of them at once (None: one second's); ``per_day`` is a UTC day's.
+    """
+
+    models: tuple[str, ...] = ("*",)
+    per_second: float | None = None
+    burst: int | None = None
+    per_day: int | None = None
+
+    def may_ask(self, model: str) -> bool:
+        """Say whether a model is among those allowed."""
+        return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.models)
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A key of a tenant: what is kept of it."""
+
+    tenant: str
+    sha256: str
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The file: tenants by name, keys by id."""
+
+    tenants: dict[str, Tenant] = {}
+    keys: dict[str, Key] = {}
+
+
+class Doorkeeper:
+    """Tells tenants by their keys; looks into the file again when it changes, so that a key can be taken back."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._looked, self._changed_ns = time.monotonic(), 0
+        self._keys = self._read()
+
+    def tenant(self, headers: Mapping[bytes, bytes]) -> tuple[str, Tenant]:
+        """Return the tenant's name and what it may do.
+
+        Raises:
+            BadRequest: 401, no key or none that is known. The message never holds it.
+        """
+        self._look()
+        name, secret = _given(headers)
+        known = self._keys.keys.get(name)
+        expected = known.sha256 if known else _NOBODY
+        is_right = hmac.compare_digest(hashed(secret), expected)  # compared for an unknown id too: it takes as long
+        tenant = self._keys.tenants.get(known.tenant) if known and is_right else None
+        if known is None or tenant is None:
+            raise BadRequest("the API key is missing or unknown", _FIX, status=401)
+        return known.tenant, tenant
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        try:
+            if self._file.stat().st_mtime_ns != self._changed_ns:
+                self._keys = self._read()
+        except (OSError, ContractBroken):  # half a file, or none for a moment: those known stay
+            return
+
+    def _read(self) -> Keys:
+        self._changed_ns = self._file.stat().st_mtime_ns if self._file.exists() else 0
+        return read(self._file)
+
+
+def read(file: Path) -> Keys:
+    """Read the file; where there is none nobody is known.
+
+    Raises:
+        ContractBroken: it is no file of keys.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Keys)
+    except FileNotFoundError:
+        return Keys()
+    except msgspec.MsgspecError as error:
+        raise ContractBroken(
+            f"{file} is no file of API keys: {error}", "make keys with 'loopline key create'"
+        ) from error
+
+
+def create(file: Path, name: str, tenant: Tenant | None = None) -> str:
+    """Make a key for a tenant, and return it: this is the only time that it can be seen.
+
+    Without ``tenant`` one that is there stays as it is.
+
+    Raises:
+        InvalidSpec: the name has other letters than a-z, 0-9, ``_`` and ``-``.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidSpec(f"{name!r} is no tenant's name", "use a-z, 0-9, _ and -")
+    before = read(file)
+    identity, secret = secrets.token_hex(6), base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    tenants = before.tenants | {name: tenant or before.tenants.get(name, Tenant())}
+    _write(file, Keys(tenants, before.keys | {identity: Key(name, hashed(secret))}))
+    return f"{_KIND}_{identity}_{secret}"
+
+
+def revoke(file: Path, identity: str) -> str:
+    """Take a key back by its id, and return whose it was.
+
+    Raises:
+        NotFound: no key has the id.
+    """
+    before = read(file)
+    if identity not in before.keys:
+        raise NotFound(f"{file} has no key {identity!r}", f"its keys are {', '.join(before.keys) or 'none'}")
+    left = {name: key for name, key in before.keys.items() if name != identity}
+    _write(file, Keys(before.tenants, left))
+    return before.keys[identity].tenant
+
+
+def hashed(secret: str) -> str:
+    """Return what is kept of a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _given(headers: Mapping[bytes, bytes]) -> tuple[str, str]:
+    """Take the key from ``Authorization: Bearer`` or ``X-API-Key`` apart: its id and its secret."""
+    scheme, _, text = headers.get(b"authorization", b"").partition(b" ")
+    key = text.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+    kind, name, secret = [*key.decode("latin-1").split("_", 2), "", "", ""][:3]
+    return (name, secret) if kind == _KIND else ("", "")
+
+
+def _write(file: Path, keys: Keys) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(msgspec.json.format(msgspec.json.encode(keys)))
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)

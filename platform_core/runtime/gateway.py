@@ -1,0 +1,184 @@
+"""Stands before the application when an environment asks for it: who asks, how often, under which id, and what is kept.
+
+Health is answered to anybody, everything else (metrics too) to known tenants only, once there are keys. Where nothing
+of this is asked for the application stands alone, and a request costs no more than before.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from platform_core.errors import BadRequest
+from platform_core.runtime.access import Doorkeeper
+from platform_core.runtime.access_log import AccessLog
+from platform_core.runtime.allowance import Allowances
+from platform_core.runtime.gateway_settings import GatewaySettings
+from platform_core.runtime.http import Message, Receive, Response, Scope, Send, refusal, respond
+from platform_core.runtime.noted import NOTED, Noted
+from platform_core.runtime.protocol import new_id
+
+REQUEST_ID = b"x-request-id"
+_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
+_OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
+_MODELS = ["v2", "models"]
+TOO_MANY = 429
+
+
+class Application(Protocol):
+    """An ASGI application."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+
+
+class Exchange(NamedTuple):
+    """One request and its answer, as far as anybody may keep it: no key, no feature, no body."""
+
+    method: str
+    path: str
+    model: str
+    tenant: str
+    status: int
+    bytes_out: int
+    started: float
+    noted: Noted
+    headers: dict[bytes, bytes]
+
+    @property
+    def ms(self) -> float:
+        """Return how long it took, in milliseconds."""
+        return (time.perf_counter() - self.started) * 1e3
+
+    @property
+    def request_id(self) -> str:
+        """Return the id under which it is logged: the body's own if it has one."""
+        return self.noted.record.request_id if self.noted.record else self.noted.request_id
+
+
+class Keeper(Protocol):
+    """Keeps something of each exchange."""
+
+    def keep(self, exchange: Exchange) -> None:
+        """Keep it."""
+
+
+class Gateway:
+    """The application with a door; ``tenants`` is None where nobody is asked for a key."""
+
+    def __init__(
+        self, inner: Application, doorkeeper: Doorkeeper | None, allowances: Allowances, keepers: Sequence[Keeper]
+    ) -> None:
+        self._inner, self._doorkeeper, self._allowances, self._keepers = inner, doorkeeper, allowances, keepers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        noted = Noted(_id(headers))
+        token = NOTED.set(noted)
+        sending = _Sending(send, noted)
+        tenant, model = "", _model(scope["path"])
+        try:
+            try:
+                tenant = self._admit(scope["path"], model, headers)
+            except _Refusal as refused:
+                tenant = refused.tenant
+                sending.extra = refused.headers
+                await respond(refused.response, headers, sending)
+            else:
+                await self._inner(scope, receive, sending)
+        finally:
+            NOTED.reset(token)
+            seen = Exchange(
+                scope["method"], scope["path"], model, tenant, sending.status, sending.size, started, noted, headers
+            )
+            for keeper in self._keepers:
+                keeper.keep(seen)
+
+    def _admit(self, path: str, model: str, headers: dict[bytes, bytes]) -> str:
+        """Return who asks; "" where nobody is asked for a key."""
+        if self._doorkeeper is None or path in _OPEN:
+            return ""
+        try:
+            name, tenant = self._doorkeeper.tenant(headers)
+        except BadRequest as error:
+            raise _Refusal("", error, [(b"www-authenticate", b"Bearer")]) from error
+        if model and not tenant.may_ask(model):
+            said = f"tenant {name!r} may not ask model {model!r}"
+            raise _Refusal(name, BadRequest(said, "ask whoever runs the endpoint to allow it", status=403))
+        wait = self._allowances.take(name, tenant) if model else 0.0
+        if wait:
+            seconds = math.ceil(wait)
+            too_much = BadRequest(f"tenant {name!r} has asked too much", f"ask again in {seconds} s", status=TOO_MANY)
+            raise _Refusal(name, too_much, [(b"retry-after", b"%d" % seconds)])
+        return name
+
+
+class _Refusal(Exception):  # noqa: N818 - a signal, not an error
+    """The request goes no further."""
+
+    def __init__(self, tenant: str, error: BadRequest, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        self.tenant, self.headers = tenant, headers
+        self.response: Response = refusal(error)
+
+
+class _Sending:
+    """Sends on, with the request's id among the headers, and remembers status and size."""
+
+    __slots__ = ("_noted", "_send", "extra", "size", "status")
+
+    def __init__(self, send: Send, noted: Noted) -> None:
+        self._send, self._noted = send, noted
+        self.status, self.size = 0, 0
+        self.extra: Sequence[tuple[bytes, bytes]] = ()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (REQUEST_ID, self._id()), *self.extra]
+        else:
+            self.size += len(message.get("body", b""))
+        await self._send(message)
+
+    def _id(self) -> bytes:
+        """Return the id that was logged; one that cannot be a header's value gives way to ours."""
+        record = self._noted.record
+        own = self._noted.request_id.encode()
+        logged = record.request_id.encode(errors="replace") if record else own
+        return logged if _ID.fullmatch(logged) else own
+
+
+def before(inner: Application, settings: GatewaySettings, root: Path) -> Gateway:
+    """Put the gateway that an environment asks for before an application.
+
+    Raises:
+        ContractBroken: the file of keys is none. InvalidEnvironment: traces go nowhere that is known.
+    """
+    keepers: list[Keeper] = []
+    if settings.access_log is not None:
+        keepers.append(AccessLog(settings.access_log))
+    if settings.traces is not None:
+        from platform_core.runtime.tracing import Tracer
+
+        keepers.append(Tracer.to(settings.traces))
+    doorkeeper = Doorkeeper(settings.keys) if settings.keys is not None else None
+    return Gateway(inner, doorkeeper, Allowances(root / "allowances"), keepers)
+
+
+def _id(headers: dict[bytes, bytes]) -> str:
+    given = headers.get(REQUEST_ID, b"")
+    return given.decode() if _ID.fullmatch(given) else new_id()
+
+
+def _model(path: str) -> str:
+    """Return the model that a path asks, "" if none."""
+    parts = path.strip("/").split("/")  # as the application takes paths apart: what it serves must not pass unseen
+    return parts[2] if parts[:2] == _MODELS and len(parts) > len(_MODELS) else ""

@@ -1,0 +1,125 @@
+"""Who may ask: keys that are hashed, tenants that are limited, and refusals in the protocol's shape."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+
+from platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
+from platform_core.runtime import access
+from platform_core.runtime.access import Doorkeeper, Tenant
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Say where keys are kept."""
+    return tmp_path / "keys" / "keys.json"
+
+
+def bearer(key):
+    """Make the header of a key."""
+    return {b"authorization": f"Bearer {key}".encode()}
+
+
+def test_a_key_names_its_tenant(file):
+    """By either header, whatever the case of the scheme."""
+    key = access.create(file, "shop", Tenant(("retail.*",), per_second=5))
+    door = Doorkeeper(file)
+    for headers in (bearer(key), {b"x-api-key": key.encode()}, {b"authorization": f"bEARER  {key} ".encode()}):
+        name, tenant = door.tenant(headers)
+        assert (name, tenant.per_second) == ("shop", 5)
+        assert tenant.may_ask("retail.cancellations")
+        assert not tenant.may_ask("credit.default")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "x",
+        "ll_",
+        "ll__",
+        "ll_nobody_secret",
+        "{key}x",
+        "x{key}",
+        "{id}",
+        "{id}_",
+        "{id}_é",
+        "_{secret}",
+        "ll__{secret}",
+    ],
+)
+def test_a_key_that_is_wrong_is_401(file, wrong):
+    """Nearly right is as wrong as nothing, and the message holds nothing of it."""
+    key = access.create(file, "shop")
+    kind, identity, secret = key.split("_", 2)
+    text = wrong.format(key=key, id=f"{kind}_{identity}", secret=secret)
+    with pytest.raises(BadRequest) as refused:
+        Doorkeeper(file).tenant({b"authorization": f"Bearer {text}".encode()})
+    assert refused.value.status == 401
+    assert secret not in str(refused.value)
+
+
+def test_the_file_holds_no_key(file):
+    """It is the owner's alone, and has hashes."""
+    key = access.create(file, "shop")
+    assert key.split("_", 2)[2] not in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_each_key_is_its_own(file):
+    """A tenant has several; one is taken back, the others go on."""
+    first, second = (access.create(file, "shop", Tenant(per_day=7)) for _ in range(2))
+    assert access.revoke(file, first.split("_")[1]) == "shop"
+    door = Doorkeeper(file)
+    assert door.tenant(bearer(second)) == ("shop", Tenant(per_day=7))
+    with pytest.raises(BadRequest):
+        door.tenant(bearer(first))
+    with pytest.raises(NotFound, match=second.split("_")[1]):
+        access.revoke(file, "nobody")
+
+
+def test_a_second_key_keeps_what_the_tenant_may(file):
+    """Limits belong to the tenant, and are changed only when they are named."""
+    access.create(file, "shop", Tenant(("a.*",)))
+    second = access.create(file, "shop")
+    assert Doorkeeper(file).tenant(bearer(second))[1].models == ("a.*",)
+
+
+def test_a_key_taken_back_is_refused_soon(file, monkeypatch):
+    """The file is read again when it changed; half a file changes nothing."""
+    monkeypatch.setattr(access, "LOOK_SECONDS", 0.0)
+    key = access.create(file, "shop")
+    door = Doorkeeper(file)
+    whole = file.read_text()
+    file.write_text(whole[:20])
+    assert door.tenant(bearer(key))[0] == "shop"
+    file.write_text(whole)
+    access.revoke(file, key.split("_")[1])
+    os.utime(file, (time.time() + 5, time.time() + 5))
+    with pytest.raises(BadRequest):
+        door.tenant(bearer(key))
+
+
+def test_no_file_lets_nobody_in(file):
+    """A path that is wrong is no open door."""
+    with pytest.raises(BadRequest):
+        Doorkeeper(file).tenant(bearer("ll_a_b"))
+
+
+def test_a_file_that_is_none(file):
+    """The server does not start with it."""
+    file.parent.mkdir()
+    file.write_text(json.dumps({"keys": 7}))
+    with pytest.raises(ContractBroken, match="loopline key create"):
+        Doorkeeper(file)
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "a/b", "../x", "a" * 64, "ä"])
+def test_names_of_tenants(file, name):
+    """A name becomes a file's name, so it is a plain word."""
+    with pytest.raises(InvalidSpec):
+        access.create(file, name)

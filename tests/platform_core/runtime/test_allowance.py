@@ -1,0 +1,90 @@
+"""What tenants have left: by the second, by the day, over all workers of a machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+
+from platform_core.runtime.access import Tenant
+from platform_core.runtime.allowance import Allowances
+
+MIDNIGHT = 86_400.0 * 20_000
+
+
+class Clock:
+    """A clock that is set."""
+
+    def __init__(self, now=MIDNIGHT):
+        self.now = now
+
+    def __call__(self):
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    """Give a clock at midnight."""
+    return Clock()
+
+
+def test_without_limits_nothing_is_kept(tmp_path, clock):
+    """No file, no lock."""
+    assert [Allowances(tmp_path / "a", clock).take("shop", Tenant()) for _ in range(1000)] == [0.0] * 1000
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_bucket_empties_and_fills(tmp_path, clock):
+    """Five at once, then one each half second; what is refused takes nothing."""
+    allowances, tenant = Allowances(tmp_path, clock), Tenant(per_second=2, burst=5)
+    waits = [allowances.take("shop", tenant) for _ in range(7)]
+    assert waits == [0.0] * 5 + [0.5, 0.5]
+    clock.now += 0.5
+    assert [allowances.take("shop", tenant) for _ in range(2)] == [0.0, 0.5]
+    clock.now += 3600
+    assert [allowances.take("shop", tenant) for _ in range(6)] == [0.0] * 5 + [0.5]
+
+
+def test_a_day_is_a_utc_day(tmp_path, clock):
+    """The quota is whole again at midnight; the wait says when that is."""
+    allowances, tenant = Allowances(tmp_path, clock), Tenant(per_day=3)
+    clock.now += 80_000
+    assert [allowances.take("shop", tenant) for _ in range(4)] == [0.0, 0.0, 0.0, 6_400.0]
+    clock.now += 6_400
+    assert allowances.take("shop", tenant) == 0.0
+
+
+def test_less_than_one_a_second(tmp_path, clock):
+    """A bucket holds at least one request."""
+    allowances, tenant = Allowances(tmp_path, clock), Tenant(per_second=0.1)
+    assert [allowances.take("shop", tenant) for _ in range(2)] == [0.0, 10.0]
+
+
+def test_a_clock_set_back_grants_nothing(tmp_path, clock):
+    """Nor does it lock anybody out once it goes on."""
+    allowances, tenant = Allowances(tmp_path, clock), Tenant(per_second=1, burst=1)
+    assert allowances.take("shop", tenant) == 0.0
+    clock.now -= 30
+    assert allowances.take("shop", tenant) == 1.0
+    clock.now += 31
+    assert allowances.take("shop", tenant) == 0.0
+
+
+def test_tenants_do_not_share(tmp_path, clock):
+    """One that asks too much takes nothing from another."""
+    allowances, tenant = Allowances(tmp_path, clock), Tenant(per_day=1)
+    assert [allowances.take(name, tenant) for name in ("a", "a", "b")] == [0.0, MIDNIGHT + 86_400 - MIDNIGHT, 0.0]
+
+
+def granted(folder, asked):
+    """Ask as another process would."""
+    allowances, tenant = Allowances(folder), Tenant(per_day=1_000)
+    return sum(allowances.take("shop", tenant) == 0.0 for _ in range(asked))
+
+
+def test_workers_count_together(tmp_path):
+    """Four processes at once are granted the day's requests, and not one more; the count outlives them."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert sum(pool.starmap(granted, [(tmp_path, 600)] * 4)) == 1_000
+    assert granted(tmp_path, 10) == 0

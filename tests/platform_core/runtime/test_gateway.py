@@ -1,0 +1,195 @@
+"""What stands before the application: who is let in, under which id, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from platform_core.runtime import access, gateway
+from platform_core.runtime.access import Tenant
+from platform_core.runtime.gateway_settings import GatewaySettings
+from platform_core.runtime.noted import NOTED, noting
+from platform_core.testing.model_packages import Constant
+
+MODEL = "retail.cancellations"
+ONE = {"customer_id": [7], "amount": [2.5]}
+SPAN_KEYS = {"loopline.model", "loopline.version", "loopline.cycle", "loopline.role", "loopline.rows"}
+
+
+class Guarded:
+    """A server behind a gateway."""
+
+    def __init__(self, server, folder, **settings):
+        server.serve(Constant(0.7))
+        server.inference.log = noting(server.inference.log)
+        server.app = gateway.before(server.app, GatewaySettings(**settings), folder)
+        self.server = server
+
+    def ask(self, key="", method="POST", path=f"/v2/models/{MODEL}/infer", body=None, **headers):
+        """Ask with a key."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
+        inputs = [
+            {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [7]},
+            {"name": "amount", "shape": [1], "datatype": "FP64", "data": [2.5]},
+        ]
+        raw = json.dumps({"inputs": inputs, **(body or {})}).encode() if method == "POST" else b""
+        return self.server.ask(method, path, raw, sent)
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Say where keys are."""
+    return tmp_path / "keys.json"
+
+
+def test_without_a_key_nothing_but_health_is_answered(server, tmp_path, keys):
+    """In the protocol's shape, and with what HTTP wants beside a 401; what is refused is not logged."""
+    guarded = Guarded(server, tmp_path, keys=keys)
+    reply = guarded.ask()
+    assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert "loopline key create" in reply.error
+    for path in ("/metrics", "/v2", f"/v2/models/{MODEL}", "/", "/v2/health", "/v2/health/live/", "//v2/health/live"):
+        assert guarded.ask(method="GET", path=path).status == 401, path
+    for path in ("/v2/health/live", "/v2/health/ready"):
+        assert guarded.ask(method="GET", path=path).status == 200, path
+    assert server.logged == []
+
+
+def test_a_tenant_asks_its_models(server, tmp_path, keys):
+    """Others are 403, whether they are there or not, described or asked."""
+    allowed = access.create(keys, "shop", Tenant(("retail.*",)))
+    other = access.create(keys, "bank", Tenant(("credit.*",)))
+    guarded = Guarded(server, tmp_path, keys=keys)
+    assert guarded.ask(allowed).status == 200
+    assert guarded.ask(allowed, method="GET", path="/metrics").status == 200
+    for path in (f"/v2/models/{MODEL}/infer", f"/v2/models/{MODEL}/versions/1/infer", "/v2/models/retail.x/infer"):
+        reply = guarded.ask(other, path=path)
+        assert (reply.status, "bank" in reply.error) == (403, True), path
+    assert guarded.ask(other, method="GET", path=f"/v2/models/{MODEL}").status == 403
+
+
+@pytest.mark.parametrize(
+    "path", [f"//v2/models/{MODEL}/infer", f"/v2//models/{MODEL}/infer", f"/v2/models/{MODEL}//infer"]
+)
+def test_no_way_around(server, tmp_path, keys, path):
+    """Spelling a path otherwise reaches no model that is not allowed."""
+    other = access.create(keys, "bank", Tenant(("credit.*",)))
+    assert Guarded(server, tmp_path, keys=keys).ask(other, path=path).status in {403, 404}
+    assert server.logged == []
+
+
+def test_who_asks_too_much_is_told_when_to_come_back(server, tmp_path, keys):
+    """429 with Retry-After in whole seconds; describing a model is not counted."""
+    key = access.create(keys, "shop", Tenant(per_second=0.01, burst=2))
+    guarded = Guarded(server, tmp_path, keys=keys)
+    assert [guarded.ask(key).status for _ in range(3)] == [200, 200, 429]
+    reply = guarded.ask(key)
+    assert 90 <= int(reply.headers["retry-after"]) <= 100
+    assert "'shop' has asked too much" in reply.error
+    assert guarded.ask(key, method="GET", path="/v2").status == 200
+
+
+def test_a_request_has_one_id_everywhere(server, tmp_path):
+    """The header's where the body has none, the body's where it has; else one is made. Answer, header and log agree."""
+    guarded = Guarded(server, tmp_path, access_log=str(tmp_path / "access.jsonl"))
+    for headers, body, wanted in (
+        ({"X_Request_Id": "from-header"}, {}, "from-header"),
+        ({"X_Request_Id": "from-header"}, {"id": "from-body"}, "from-body"),
+        ({}, {}, None),
+    ):
+        reply = guarded.ask(body=body, **headers)
+        ids = {reply.headers["x-request-id"], reply.json["id"], server.logged[-1][1].request_id}
+        assert len(ids) == 1
+        assert wanted in {None, *ids}
+    lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    assert [line["request_id"] for line in lines] == [record.request_id for _, record in server.logged]
+
+
+@pytest.mark.parametrize("bad", ["a b", "a\nX-Evil: 1", "x" * 129, "ä", '"'])
+def test_an_id_that_could_be_more_than_an_id(server, tmp_path, bad):
+    """It is replaced when it comes as a header; in a body it stays the caller's, but goes into no header."""
+    guarded = Guarded(server, tmp_path)
+    made = server.ask("GET", "/v2", headers={"X-Request-Id": bad}).headers["x-request-id"]
+    assert made != bad
+    reply = guarded.ask(body={"id": bad})
+    assert reply.json["id"] == bad
+    assert reply.headers["x-request-id"].isalnum()
+
+
+def test_the_access_log_names_no_person(server, tmp_path, keys):
+    """A line a request, refused ones too, with model, version and cycle; no key of API or entity, no feature."""
+    key = access.create(keys, "shop", Tenant(per_day=1))
+    file = tmp_path / "access.jsonl"
+    guarded = Guarded(server, tmp_path, keys=keys, access_log=str(file))
+    sizes = [len(reply.body) for reply in (guarded.ask(key), guarded.ask(key), guarded.ask("ll_no_secretsecret"))]
+    text = file.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["status"], line["tenant"], line["version"], line["cycle"], line["rows"]) for line in lines] == [
+        (200, "shop", "1", "cycle-1", 1),
+        (429, "shop", "", "", 0),
+        (401, "", "", "", 0),
+    ]
+    assert [line["bytes"] for line in lines] == sizes
+    assert all(line["model"] == MODEL and 0 < line["ms"] < 1e4 for line in lines)
+    assert set(lines[0]) == {
+        *(
+            "time",
+            "tenant",
+            "method",
+            "model",
+            "version",
+            "cycle",
+            "role",
+            "rows",
+            "status",
+            "ms",
+            "bytes",
+            "request_id",
+        )
+    }
+    for secret in (key, "secretsecret", "customer_id", "amount", "2.5"):
+        assert secret not in text
+
+
+def test_a_span_leads_from_the_request_to_version_and_cycle(server, tmp_path):
+    """It belongs to the caller's trace, lasts as long as the request did, and an error is one."""
+    pytest.importorskip("opentelemetry.sdk")
+    file = tmp_path / "spans.jsonl"
+    guarded = Guarded(server, tmp_path, traces=f"file:{file}")
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    guarded.ask(traceparent=f"00-{trace}-{parent}-01", X_Request_Id="r1")
+    guarded.ask()
+    server.inference.log = None  # whatever breaks inside
+    guarded.ask()
+    (tracer,) = guarded.server.app._keepers
+    tracer.close()
+    first, second, third = (json.loads(line) for line in file.read_text().splitlines())
+    assert (first["context"]["trace_id"], first["parent_id"]) == (f"0x{trace}", f"0x{parent}")
+    assert first["attributes"] == {
+        "http.request.method": "POST",
+        "http.response.status_code": 200,
+        "loopline.request_id": "r1",
+        "loopline.tenant": "",
+        "loopline.model": MODEL,
+        "loopline.version": "1",
+        "loopline.cycle": "cycle-1",
+        "loopline.role": "stable",
+        "loopline.rows": 1,
+        "loopline.missing_views": [],
+        "loopline.stale_views": [],
+    }
+    assert (first["kind"], first["status"]["status_code"]) == ("SpanKind.SERVER", "UNSET")
+    assert first["start_time"] < first["end_time"]
+    assert second["parent_id"] is None
+    assert second["context"]["trace_id"] != first["context"]["trace_id"]
+    assert third["status"]["status_code"] == "ERROR"
+    assert "loopline.version" not in third["attributes"]
+
+
+def test_nothing_is_noted_of_a_request_that_is_over(server, tmp_path):
+    """The next request on the same connection has a note of its own."""
+    Guarded(server, tmp_path).ask()
+    assert NOTED.get() is None
