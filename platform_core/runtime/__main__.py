@@ -40,14 +40,15 @@ def _serve(workers: int) -> int:
         port=chosen.port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http="platform_core.runtime.connections:Connection",
         ws="none",
         access_log=False,
         log_level="warning",
         server_header=False,
         date_header=False,
-        timeout_keep_alive=75,  # clients keep connections; one that is closed under a request fails it
+        timeout_keep_alive=chosen.limits.idle_seconds,  # clients keep connections; one that is closed under a request fails it
         timeout_graceful_shutdown=10,
+        **(chosen.tls.for_uvicorn() if chosen.tls else {}),
     )
     return 0
 
