@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from platform_core.ingestion import raw_rows
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from platform_core.platform import Platform
     from platform_core.specs import Source, Team
-    from platform_core.specs.contract_file import RowContract
 
 REPLAYED = "dead_letters.replayed"
 
@@ -68,7 +67,7 @@ def replay(
     done = landed(inbox, wanted)  # by a replay that was killed
     tried = raw_rows.within(wanted, done, keep=False)
     checked = platform.engine.check_rows(
-        rows_of(tried, inbox.contract, platform.clock.now()), _row_by_row(inbox.contract)
+        rows_of(tried, inbox.contract, platform.clock.now()), inbox.contract.row_by_row()
     )
     if len(checked.good):
         _land(inbox, raw_rows.dated(checked.good, inbox.contract))
@@ -77,11 +76,6 @@ def replay(
         close(inbox, raw_rows.within(letters, done))
         _record(inbox, len(done), letters, {"mended": None if rows is None else len(done), "by": by})
     return Replayed(len(done), len(checked.bad), _reasons(tried, checked.bad))
-
-
-def _row_by_row(contract: RowContract) -> RowContract:
-    """Leave out what is asked of a file as a whole: letters are those rows of it that are wrong, often all alike."""
-    return replace(contract, columns=tuple(replace(column, required=False) for column in contract.columns))
 
 
 def _land(inbox: Inbox, rows: pa.Table) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platform_core.ingestion import raw_rows
@@ -17,7 +17,6 @@ from platform_core.names import ARRIVAL
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import RowContract
 
 Offsets = Mapping[int, int]
 
@@ -54,7 +53,7 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
     if not len(records):
         return Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
     rows = text_rows(inbox, records, inbox.platform.clock.now())
-    checked = inbox.platform.engine.check_rows(rows, row_by_row(inbox.contract))
+    checked = inbox.platform.engine.check_rows(rows, inbox.contract.row_by_row())
     good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(checked.bad, rows, records)
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))
@@ -64,11 +63,6 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
     version = _write_rows(inbox, good, _ends(records), stands)
     reasons = Counter(reason for found in dead["reasons"].to_pylist() for reason in found)
     return Landed(len(records), (), len(good), len(dead), reasons, version)
-
-
-def row_by_row(contract: RowContract) -> RowContract:
-    """Leave out what is asked of a file as a whole: in a stream each record is right or wrong by itself."""
-    return replace(contract, columns=tuple(replace(column, required=False) for column in contract.columns))
 
 
 def _write_letters(inbox: Inbox, letters: pa.Table, ends: Offsets, stands: Standing) -> None:
