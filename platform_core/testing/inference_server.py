@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -23,15 +24,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def inference_server(environment: Path, port: int, workers: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+def inference_server(
+    environment: Path, port: int, workers: int = 1, context: ssl.SSLContext | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the server of an environment file until the block ends; it has looked at every desired state by then.
+
+    With ``context`` it is asked over TLS whether it is ready.
 
     The process leads a group of its own, so that a test may kill it with all its workers.
     """
     command = [sys.executable, "-m", "platform_core.runtime", "--environment", str(environment)]
     process = subprocess.Popen([*command, "--workers", str(workers)], start_new_session=True)
     try:
-        _wait_until_ready(process, port)
+        _wait_until_ready(process, port, context)
         yield process
     finally:
         process.terminate()
@@ -54,17 +59,21 @@ def shadow_process(environment: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(20)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, context: ssl.SSLContext | None) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        if _is_ready(port):
+        if _is_ready(port, context):
             return
         time.sleep(0.05)
     raise TimeoutError(f"the inference server is not ready on port {port} (exit status {process.poll()})")
 
 
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _is_ready(port: int, context: ssl.SSLContext | None) -> bool:
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+        if context
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    )
     try:
         connection.request("GET", "/v2/health/ready")
         return connection.getresponse().status == 200
