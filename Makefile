@@ -39,6 +39,7 @@ check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/deptry .
+	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
 
 peers: $(INSTALLED) ## The environments of the projects that we are compared with
 	@scripts/peer.sh feast
