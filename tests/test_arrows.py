@@ -13,7 +13,18 @@ import sys
 import pytest
 
 HEAVY = ("lightgbm", "matplotlib", "onnxruntime", "optuna", "pandas", "polars", "scipy", "skl2onnx", "sklearn")
-VENDORS = ("azure", "boto3", "botocore", "deltalake", "evidently", "google.cloud", "kafka", "kserve", "mlflow", "redis")
+VENDORS = (
+    "azure",
+    "boto3",
+    "botocore",
+    "confluent_kafka",
+    "deltalake",
+    "duckdb",
+    "evidently",
+    "google.cloud",
+    "kserve",
+)
+VENDORS += ("mlflow", "pyspark", "redis")
 KERNEL = ("specs", "contracts", "environment", "plugins", "platform", "clock", "names", "errors")
 KERNEL_SECONDS = 0.3
 MEASURE = """

@@ -14,6 +14,14 @@ from benchmarks.load import bare_loop
 from benchmarks.load.bare_loop import TEAM, asset_key
 
 PERCENTS = (5, 25, 100)
+RAW_CHECKS = {
+    "contract": "Rows and files keep the contract",
+    "volume": "As many rows an arrival as usual",
+    "nulls": "No column has more nulls than usual",
+    "ranges": "Medians and extremes of numbers are as usual",
+    "categories": "Columns of few values have no more new ones than usual",
+    "freshness": "The newest event is no older than usual",
+}
 
 
 class Platform(dg.ConfigurableResource[None]):
@@ -30,7 +38,7 @@ def definitions(models: int) -> dg.Definitions:
         asset_checks=[_gates(number) for number in numbers],
         jobs=bare_loop.jobs(numbers),
         sensors=bare_loop.sensors(),
-        schedules=[bare_loop.schedule()],
+        schedules=bare_loop.schedules(),
         resources={"platform": Platform()},
         executor=dg.in_process_executor,
     )
@@ -62,11 +70,12 @@ def _landing(number: int) -> dg.AssetsDefinition:
                 dead, deps=[came], description="Rows that broke the contract, with reasons", kinds={"dead_letters"}
             ),
         ],
-        check_specs=[dg.AssetCheckSpec("contract", asset=raw, description="Rows and files keep the contract")],
+        check_specs=[dg.AssetCheckSpec(name, asset=raw, description=said) for name, said in RAW_CHECKS.items()],
         group_name=TEAM,
     )
     def landing(platform: dg.ResourceParam[None]):
-        yield dg.MaterializeResult(asset_key=raw, check_results=[dg.AssetCheckResult(asset_key=raw, passed=True)])
+        checks = [dg.AssetCheckResult(asset_key=raw, check_name=name, passed=True) for name in RAW_CHECKS]
+        yield dg.MaterializeResult(asset_key=raw, check_results=checks)
         yield dg.MaterializeResult(asset_key=dead)
 
     return landing
@@ -140,10 +149,12 @@ def _watch(number: int) -> Iterator[dg.AssetsDefinition]:
         deps=[asset_key("deployment", name)],
         group_name=TEAM,
         description="Each answered request: features as served, output, version, cycle, latency",
+        check_specs=[dg.AssetCheckSpec("skew", asset=log, description="What was served is what training would see")],
         kinds={"predictions"},
     )
-    def predictions(platform: dg.ResourceParam[None]) -> dg.MaterializeResult:
-        return dg.MaterializeResult()
+    def predictions(platform: dg.ResourceParam[None]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        yield dg.MaterializeResult()
+        yield dg.AssetCheckResult(check_name="skew", passed=True)
 
     @dg.asset(
         key=judged,

@@ -1,4 +1,4 @@
-"""Jobs, sensors and the schedule of the bare graph."""
+"""Jobs, sensors and schedules of the bare graph."""
 
 # ruff: noqa: ARG001 - what the bodies are given matters, not what they do
 
@@ -14,7 +14,7 @@ def asset_key(stage: str, name: str) -> dg.AssetKey:
 
 
 def jobs(numbers: range):
-    """Build the four jobs that serve all models."""
+    """Build the five jobs that serve all models."""
     ingested = [asset_key(stage, f"source_{n}") for n in numbers for stage in ("raw", "dead_letters")]
     ingested += [asset_key("features", f"view_{n}") for n in numbers]
     turn = [asset_key(stage, f"model_{n}") for n in numbers for stage in ("training_set", "model", "deployment")]
@@ -26,6 +26,7 @@ def jobs(numbers: range):
         ),
         dg.define_asset_job("loopline_monitor", watch, description="Look at live traffic"),
         _rollout_job(),
+        _lake_job(),
     ]
 
 
@@ -45,6 +46,26 @@ def _rollout_job() -> dg.JobDefinition:
         take_step()
 
     return step_job
+
+
+class TidyConfig(dg.Config):
+    """How many days every version is kept."""
+
+    older_than_days: float = 7.0
+
+
+def _lake_job() -> dg.JobDefinition:
+    @dg.op
+    def tidy_tables(context: dg.OpExecutionContext, config: TidyConfig, platform: dg.ResourceParam[None]) -> None:
+        pass
+
+    @dg.job(
+        name="loopline_lake_care", description="Merge small files, let old versions go that no registered model pins"
+    )
+    def tidy_job() -> None:
+        tidy_tables()
+
+    return tidy_job
 
 
 def sensors() -> list[dg.SensorDefinition]:
@@ -69,11 +90,15 @@ def _sensor(name: str, job: str, description: str) -> dg.SensorDefinition:
     return look
 
 
-def schedule() -> dg.ScheduleDefinition:
-    """Build the schedule beside the sensor."""
+def schedules() -> list[dg.ScheduleDefinition]:
+    """Build the schedules beside the sensors."""
+    return [
+        _schedule("loopline_ingest_daily", "loopline_ingest", "15 3 * * *"),
+        _schedule("loopline_lake_care_daily", "loopline_lake_care", "40 4 * * *"),
+    ]
+
+
+def _schedule(name: str, job: str, cron: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name="loopline_ingest_daily",
-        job_name="loopline_ingest",
-        cron_schedule="15 3 * * *",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        name=name, job_name=job, cron_schedule=cron, default_status=dg.DefaultScheduleStatus.RUNNING
     )
