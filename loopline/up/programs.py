@@ -17,6 +17,7 @@ from platform_core.environment import home
 DAEMON = "daemon"
 WEB = "web"
 INFERENCE = "inference"
+SHADOW = "shadow"
 FEATURES = "features"
 
 
@@ -62,6 +63,12 @@ class Programs:
         """Answer for models."""
         return self._program(
             INFERENCE, Rank.INFERENCE, "-m", "platform_core.runtime", "--environment", str(environment)
+        )
+
+    def shadow(self, environment: Path) -> Program:
+        """Replay answered requests through shadows, with the processor time that nobody else wants."""
+        return self._program(
+            SHADOW, Rank.INFERENCE, "-m", "platform_core.runtime.shadow", "--environment", str(environment)
         )
 
     def feature_server(self, port: int) -> Program:

@@ -20,7 +20,7 @@ from loopline.up.ports import HOST, answers
 from loopline.up.program import Event, last_line, spawn
 from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
-from platform_core.contracts.serving import Serving
+from platform_core.contracts.serving import SHADOW, Serving
 from platform_core.errors import StoreUnavailable
 
 OURS = ("root", "host", "port")
@@ -85,6 +85,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
         initialising.wait()
     _start_dagster(app, programs, dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers), waiting)
     _reapply(app, waiting)
+    _start_shadow(app, programs)
     _start_feature_server(app, programs)
 
 
@@ -101,6 +102,12 @@ def _start_inference_server(app: App, programs: Programs) -> None:
         url = urlsplit(app.platform.serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
+
+
+def _start_shadow(app: App, programs: Programs) -> None:
+    """Start the replay of shadows beside an inference server of ours; nothing waits for it."""
+    if app.endpoint is not None and SHADOW in app.platform.serving.can:
+        app.supervisor.start(programs.shadow(app.platform.environment.path))
 
 
 def _start_feature_server(app: App, programs: Programs) -> None:

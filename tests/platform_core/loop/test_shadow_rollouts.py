@@ -131,8 +131,9 @@ def test_a_rule_that_lost_its_shadow_goes_on_without(loop, ref):
     """Frozen before it began, it meets the rule of now."""
     loop.rule = Rollout(percents=(20,), bake_minutes=10, min_requests=20, judges=JUDGES, shadow_requests=50)
     loop.roll_out("first")
+    version, cycle = loop.candidate("second")
     freezes.freeze(loop.ledger, ref, "ada", "holiday", loop.now)
-    record = loop.roll_out("second")
+    record = rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
     assert (record.step, record.in_shadow) == (-2, False)
     freezes.thaw(loop.ledger, ref, "ada", "back", loop.now)
     loop.rule = Rollout(percents=(20,), bake_minutes=10, min_requests=20, judges=JUDGES)
