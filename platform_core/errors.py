@@ -14,6 +14,7 @@ The tree::
     │   └── BadRequest         a request to the inference server breaks the protocol
     └── Transient              worth another try after ``delay_seconds``
         ├── StoreUnavailable   a server or a file did not answer in time
+        ├── Overloaded         the server has as much to do as it takes on
         └── CommitConflict     another writer was faster
 """
 
@@ -83,6 +84,10 @@ class Transient(LooplineError):  # noqa: N818 - the name is what a caller decide
 
 class StoreUnavailable(Transient):
     """A server or a file did not answer in time."""
+
+
+class Overloaded(Transient):
+    """The server has as much to do as it takes on."""
 
 
 class CommitConflict(Transient):

@@ -46,7 +46,7 @@ def _serve(workers: int) -> int:
         log_level="warning",
         server_header=False,
         date_header=False,
-        timeout_keep_alive=chosen.limits.idle_seconds,  # clients keep connections; one that is closed under a request fails it
+        timeout_keep_alive=chosen.limits.idle_seconds,  # one that is closed under a request fails it
         timeout_graceful_shutdown=10,
         **(chosen.tls.for_uvicorn() if chosen.tls else {}),
     )

@@ -7,40 +7,51 @@ from collections.abc import Callable
 
 from platform_core.errors import BadRequest, LooplineError, NotFound
 from platform_core.runtime import metadata
+from platform_core.runtime.bounds import STATE, Bounds
 from platform_core.runtime.http import (
+    Bodies,
     Disconnected,
     Receive,
     Response,
     Scope,
     Send,
     as_json,
-    read_body,
     refusal,
     respond,
 )
 from platform_core.runtime.inference import Inference
 from platform_core.runtime.lifespan import Lifespan
+from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
 from platform_core.runtime.protocol import decode, encode
 
 _LOG = logging.getLogger(__name__)
 _JSON_LENGTH = b"inference-header-content-length"
+_MOST_DIGITS = 18
 
 
 class App:
     """Answers requests; what starts and ends with the process is the ``lifespan``'s business."""
 
     def __init__(
-        self, inference: Inference, lifespan: Lifespan, ready: Callable[[], bool], metrics: Metrics | None = None
+        self,
+        inference: Inference,
+        lifespan: Lifespan,
+        ready: Callable[[], bool],
+        metrics: Metrics | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self._inference = inference
         self._lifespan = lifespan
         self._ready = ready
         self._metrics = metrics or Metrics()
+        self._bounds = bounds or Bounds(Limits())
+        self._bodies = Bodies(self._bounds.limits.body_bytes, self._bounds.limits.held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "lifespan":
+            scope["state"][STATE] = self._bounds  # connections find it there
             await self._lifespan(receive, send)
             return
         headers = dict(scope["headers"])
@@ -58,14 +69,14 @@ class App:
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
         match scope["method"], scope["path"].strip("/").split("/"):
             case "POST", ["v2", "models", model, "infer"]:
-                return await self._infer(model, "", await read_body(headers, receive), headers)
+                return await self._infer(model, "", await self._bodies.read(headers, receive), headers)
             case "POST", ["v2", "models", model, "versions", version, "infer"]:
-                return await self._infer(model, version, await read_body(headers, receive), headers)
+                return await self._infer(model, version, await self._bodies.read(headers, receive), headers)
             case "GET", ["v2", "models", model, *rest]:
                 return self._describe(model, rest)
             case "GET", parts:
                 return self._about(parts)
-        raise NotFound(f"{scope['method']} {scope['path']} is no part of the protocol", "POST /v2/models/<model>/infer")
+        return _not_allowed(scope["method"], scope["path"])
 
     async def _infer(self, model: str, version: str, body: bytes, headers: dict[bytes, bytes]) -> Response:
         self._inference.route(
@@ -96,6 +107,8 @@ class App:
             case ["versions", version, "ready"]:
                 self._inference.route(model).named(version)
                 return as_json({"name": model, "ready": True})
+            case ["infer"] | ["versions", _, "infer"]:
+                return _not_allowed("GET", f"/v2/models/{model}/{'/'.join(rest)}")
         raise NotFound(f"no {'/'.join(rest)!r} of a model", "ask for /ready, /versions/<version>, or post to /infer")
 
     def _about(self, parts: list[str]) -> Response:
@@ -107,16 +120,34 @@ class App:
             case ["v2", "health", "ready"]:
                 return as_json({"ready": self._ready()}, 200 if self._ready() else 503)
             case ["metrics"]:
-                text = "\n".join([*self._metrics.lines(), *self._inference.freshness.lines(), ""])
+                text = "\n".join(
+                    [*self._metrics.lines(), *self._inference.freshness.lines(), *self._bounds.lines(), ""]
+                )
                 return Response(text.encode(), content_type=(b"content-type", b"text/plain; version=0.0.4"))
         raise NotFound(f"no /{'/'.join(parts)}", "ask for /v2, /v2/health/ready or /v2/models/<model>")
+
+
+def _not_allowed(method: str, path: str) -> Response:
+    """Say which method a path knows, or that nobody knows the path."""
+    match path.strip("/").split("/"):
+        case ["v2", "models", _, "infer"] | ["v2", "models", _, "versions", _, "infer"]:
+            allow = "POST"
+        case ["metrics"] | ["v2"] | ["v2", "health", "live" | "ready"]:
+            allow = "GET"
+        case ["v2", "models", _] | ["v2", "models", _, "ready"] | ["v2", "models", _, "versions", _]:
+            allow = "GET"
+        case ["v2", "models", _, "versions", _, "ready"]:
+            allow = "GET"
+        case _:
+            raise NotFound(f"{method} {path} is no part of the protocol", "POST /v2/models/<model>/infer")
+    return as_json({"error": f"{path} knows no {method} → use {allow}"}, 405)._replace(allow=allow.encode())
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:
     text = headers.get(_JSON_LENGTH)
     if text is None:
         return None
-    if not text.isdigit():
+    if not (text.isdigit() and len(text) <= _MOST_DIGITS):
         raise BadRequest(
             f"Inference-Header-Content-Length is {text.decode('latin-1')!r}", "send the JSON part's length"
         )

@@ -15,6 +15,7 @@ from platform_core.errors import BadRequest, LooplineError, NotFound, Transient
 from platform_core.runtime import grpc_codec, metadata
 from platform_core.runtime.grpc_messages import METHODS, SERVICE, message
 from platform_core.runtime.inference import Inference
+from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
 
 Ready = Callable[[], bool]
@@ -77,21 +78,21 @@ class GrpcService:
 
 
 class GrpcPort:
-    """The server on ``host:port``, which the workers share; ``most`` requests go on at once, each of so many bytes."""
+    """The server on ``host:port``, which the workers share."""
 
-    def __init__(self, service: GrpcService, address: str, most: int, most_bytes: int) -> None:
-        self._service, self._address, self._most, self._most_bytes = service, address, most, most_bytes
+    def __init__(self, service: GrpcService, address: str, limits: Limits) -> None:
+        self._service, self._address, self._limits = service, address, limits
 
     async def open(self) -> None:
         """Listen; called in the event loop that is to answer."""
         self._server = grpc.aio.server(
             options=[
                 ("grpc.so_reuseport", 1),
-                ("grpc.max_receive_message_length", self._most_bytes),
+                ("grpc.max_receive_message_length", self._limits.body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_connection_idle_ms", _IDLE_MS),
             ],
-            maximum_concurrent_rpcs=self._most,
+            maximum_concurrent_rpcs=self._limits.requests,
         )
         self._server.add_generic_rpc_handlers((self._service.handlers(),))
         self._server.add_insecure_port(self._address)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 import orjson
 
-from platform_core.errors import BadRequest, LooplineError, NotFound, Transient
+from platform_core.errors import BadRequest, LooplineError, NotFound, Overloaded, Transient
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
+TOO_LARGE = 413
 _WORTH_COMPRESSING = 4096
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -27,12 +28,17 @@ class Disconnected(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Response(NamedTuple):
-    """What goes out; ``json_length`` is where binary tensors begin, None without them."""
+    """What goes out; ``json_length`` is where binary tensors begin, None without them.
+
+    ``retry_seconds`` says when another try is worth it, ``allow`` which methods a path knows.
+    """
 
     body: bytes
     status: int = 200
     json_length: int | None = None
     content_type: tuple[bytes, bytes] = _JSON
+    retry_seconds: int | None = None
+    allow: bytes = b""
 
 
 def as_json(value: object, status: int = 200) -> Response:
@@ -42,7 +48,8 @@ def as_json(value: object, status: int = 200) -> Response:
 
 def refusal(error: LooplineError) -> Response:
     """Write an error as the protocol wants it: ``{"error": message}``."""
-    return as_json({"error": str(error)}, _status(error))
+    retry = max(1, math.ceil(error.delay_seconds)) if isinstance(error, Transient) else None
+    return as_json({"error": str(error)}, _status(error))._replace(retry_seconds=retry)
 
 
 def _status(error: LooplineError) -> int:
@@ -57,23 +64,69 @@ def _status(error: LooplineError) -> int:
             return 500
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    """Read the body whole, and unpack it.
+class Bodies:
+    """Reads bodies whole, and unpacks them; those still coming in are counted, so that many cannot fill the memory."""
 
-    Raises:
-        BadRequest: it is too long (413), or not packed as its header says. Disconnected: the caller went away.
-    """
-    message = await receive()
-    body = message.get("body", b"")
-    while message.get("more_body"):
+    def __init__(self, most_bytes: int, most_held: int) -> None:
+        self._most_bytes, self._most_held = most_bytes, most_held
+        self.held = 0
+
+    async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Read one.
+
+        Raises:
+            BadRequest: it is too long (413), or not packed as its header says. Overloaded: others fill the memory.
+            Disconnected: the caller went away.
+        """
+        self._fits(int(headers.get(b"content-length", 0)))
         message = await receive()
-        body += message.get("body", b"")
-        _fits(len(body))
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    _fits(len(body))
-    coding = headers.get(b"content-encoding")
-    return _unpacked(body, coding) if coding and coding != b"identity" else body
+        body = message.get("body", b"")
+        if message.get("more_body"):
+            body = await self._rest(body, receive)
+        elif message["type"] == "http.disconnect":
+            raise Disconnected
+        self._fits(len(body))
+        coding = headers.get(b"content-encoding")
+        return self._unpacked(body, coding) if coding and coding != b"identity" else body
+
+    async def _rest(self, first: bytes, receive: Receive) -> bytes:
+        pieces, size = [first], len(first)
+        self.held += size
+        try:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                pieces.append(message.get("body", b""))
+                more = message.get("more_body", False)
+                size += len(pieces[-1])
+                self.held += len(pieces[-1])
+                self._fits(size)
+                if self.held > self._most_held:
+                    raise Overloaded("too many long requests come in at once", "try again later, or ask for fewer rows")
+        finally:
+            self.held -= size
+        return b"".join(pieces)
+
+    def _fits(self, size: int) -> None:
+        if size > self._most_bytes:
+            raise BadRequest(
+                f"the request exceeds {self._most_bytes} bytes", "ask for fewer rows at once", status=TOO_LARGE
+            )
+
+    def _unpacked(self, body: bytes, coding: bytes) -> bytes:
+        if coding not in _WINDOW:
+            raise BadRequest(f"the content encoding {coding!r} is unknown", "use gzip, deflate or none")
+        unpacker = zlib.decompressobj(_WINDOW[coding])
+        try:
+            whole = unpacker.decompress(body, self._most_bytes + 1)
+        except zlib.error as error:
+            raise BadRequest(f"the body is no {coding.decode()}: {error}", "pack it as its header says") from error
+        self._fits(len(whole))
+        if not unpacker.eof:
+            raise BadRequest("the packed body is cut off", "send it whole")
+        return whole
 
 
 async def respond(response: Response, headers: dict[bytes, bytes], send: Send) -> None:
@@ -86,28 +139,13 @@ async def respond(response: Response, headers: dict[bytes, bytes], send: Send) -
     if coding:
         body = _packed(body, coding)
         out.append((b"content-encoding", coding))
+    if response.retry_seconds is not None:
+        out.append((b"retry-after", b"%d" % response.retry_seconds))
+    if response.allow:
+        out.append((b"allow", response.allow))
     out.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": out})
     await send({"type": "http.response.body", "body": body})
-
-
-def _fits(size: int) -> None:
-    if size > MAX_BODY_BYTES:
-        raise BadRequest(f"the request exceeds {MAX_BODY_BYTES} bytes", "ask for fewer rows at once", status=413)
-
-
-def _unpacked(body: bytes, coding: bytes) -> bytes:
-    if coding not in _WINDOW:
-        raise BadRequest(f"the content encoding {coding!r} is unknown", "use gzip, deflate or none")
-    unpacker = zlib.decompressobj(_WINDOW[coding])
-    try:
-        whole = unpacker.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error as error:
-        raise BadRequest(f"the body is no {coding.decode()}: {error}", "pack it as its header says") from error
-    _fits(len(whole))
-    if not unpacker.eof:
-        raise BadRequest("the packed body is cut off", "send it whole")
-    return whole
 
 
 def _packed(body: bytes, coding: bytes) -> bytes:

@@ -54,6 +54,7 @@ class Inference:
     clock: Clock = field(default_factory=WallClock)
     models: dict[str, ModelState] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
+    most_rows: int = 10_000
 
     async def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
         """Answer a request.
@@ -66,6 +67,8 @@ class Inference:
             TaskFailed: the model raised; that is logged as status 500.
         """
         started, asked_at_us = time.perf_counter(), self.clock.now_us()
+        if request.rows > self.most_rows:
+            raise BadRequest(f"{request.rows} rows exceed {self.most_rows}", "ask for fewer rows at once", status=413)
         chosen, role = self._choose(self.route(model), request, version)
         if request.matrix is not None:
             request = chosen.recipe.spread(request)

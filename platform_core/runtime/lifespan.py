@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from platform_core.runtime.http import Receive, Send
 from platform_core.runtime.log import PredictionLog
@@ -13,30 +14,39 @@ from platform_core.runtime.watcher import Watcher
 
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineStore
-    from platform_core.runtime.grpc_service import GrpcPort
 
 SYNC_SECONDS = 0.2
 _LOG = logging.getLogger(__name__)
 
 
+class Beside(Protocol):
+    """What else goes on while the process lives."""
+
+    async def open(self) -> None:
+        """Begin."""
+
+    async def close(self) -> None:
+        """End; the prediction log is still open."""
+
+
 class Lifespan:
-    """Watches the desired states, syncs the log and keeps the gRPC port open; at the end everything is put away."""
+    """Watches the desired states and syncs the log, with what goes on ``beside``; at the end everything is put away."""
 
     def __init__(
-        self, worker: Worker, watcher: Watcher, log: PredictionLog, store: OnlineStore, grpc: GrpcPort | None = None
+        self, worker: Worker, watcher: Watcher, log: PredictionLog, store: OnlineStore, beside: Sequence[Beside] = ()
     ) -> None:
-        self._worker, self._watcher, self._log, self._store, self._grpc = worker, watcher, log, store, grpc
+        self._worker, self._watcher, self._log, self._store, self._beside = worker, watcher, log, store, beside
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Speak ASGI's lifespan protocol."""
         await receive()
         tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._sync())]
-        if self._grpc is not None:
-            await self._grpc.open()
+        for other in self._beside:
+            await other.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if self._grpc is not None:
-            await self._grpc.close()
+        for other in self._beside:
+            await other.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

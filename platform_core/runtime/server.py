@@ -15,9 +15,10 @@ from platform_core.contracts.base import Vendor
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
 from platform_core.runtime.app import App
-from platform_core.runtime.http import MAX_BODY_BYTES
+from platform_core.runtime.bounds import Bounds
 from platform_core.runtime.inference import Inference
-from platform_core.runtime.lifespan import Lifespan
+from platform_core.runtime.lifespan import Beside, Lifespan
+from platform_core.runtime.limits import Limits
 from platform_core.runtime.log import PredictionLog
 from platform_core.runtime.metrics import Metrics
 from platform_core.runtime.noted import noting
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from platform_core.runtime.gateway import Application
     from platform_core.runtime.gateway_settings import GatewaySettings, Tls
     from platform_core.runtime.grpc_service import GrpcPort
-
-MOST = 256
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Settings:
     port: int
     store: OnlineStore
     clock: Clock = field(default_factory=WallClock)
+    limits: Limits = field(default_factory=Limits)
     grpc_port: int | None = None
     tls: Tls | None = None
     gateway: GatewaySettings | None = None
@@ -66,13 +66,24 @@ def settings(file: Path | None = None) -> Settings:
         ) from error
     store = cast("OnlineStore", bound.bindings["online_store"])
     return Settings(
-        Path(root), host, port, store, clock.chosen(bound.clock), grpc_port=getattr(vendor, "grpc_port", None), **_guards(vendor)
+        Path(root),
+        host,
+        port,
+        store,
+        clock.chosen(bound.clock),
+        **_guards(vendor),
     )
 
 
 def _guards(vendor: Vendor) -> dict[str, Any]:
-    """Return who may connect and ask, as far as the vendor says it."""
-    return {name: getattr(vendor, name, None) for name in ("tls", "gateway")}
+    """Return who may connect and ask, and how much, as far as the vendor says it."""
+    said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port")}
+    if said["grpc_port"] is not None and (said["tls"] or (said["gateway"] and said["gateway"].keys)):
+        raise InvalidEnvironment(
+            "serving.grpc_port: gRPC knows no certificates and no API keys, and would be a way around them",
+            "leave out grpc_port, or tls and gateway.keys",
+        )
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def create() -> Application:
@@ -91,14 +102,17 @@ def assemble(chosen: Settings) -> App:
     worker = Worker(chosen.root, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}")
     log = PredictionLog(chosen.root, worker.name)
     kept = log.write if chosen.gateway is None else noting(log.write)
-    inference, metrics = Inference(chosen.store, kept, chosen.clock), Metrics()
+    inference = Inference(chosen.store, kept, chosen.clock, most_rows=chosen.limits.rows)
+    metrics, bounds = Metrics(), Bounds(chosen.limits)
     watcher = Watcher(chosen.root, worker, inference)
 
     def ready() -> bool:
         return watcher.ready
 
-    grpc = None if chosen.grpc_port is None else _grpc(chosen, inference, metrics, ready)
-    return App(inference, Lifespan(worker, watcher, log, chosen.store, grpc), ready, metrics)
+    beside: list[Beside] = [bounds]
+    if chosen.grpc_port is not None:
+        beside.append(_grpc(chosen, inference, metrics, ready))
+    return App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
 
 
 def _grpc(chosen: Settings, inference: Inference, metrics: Metrics, ready: Callable[[], bool]) -> GrpcPort:
@@ -110,4 +124,4 @@ def _grpc(chosen: Settings, inference: Inference, metrics: Metrics, ready: Calla
             "install the extra 'grpc', or leave it out",
         ) from error
     service = GrpcService(inference, metrics, ready)
-    return GrpcPort(service, f"{chosen.host}:{chosen.grpc_port}", MOST, MAX_BODY_BYTES)
+    return GrpcPort(service, f"{chosen.host}:{chosen.grpc_port}", chosen.limits)

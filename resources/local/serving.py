@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from platform_core.contracts.serving import CANARY, GRPC, SHADOW, DesiredState, ObservedState, Serving
 from platform_core.runtime import states
 from platform_core.runtime.gateway_settings import GatewaySettings, Tls
+from platform_core.runtime.limits import Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +21,8 @@ class LocalServing(Serving):
     Its shadows are replayed by ``python -m platform_core.runtime.shadow``, a process of its own.
 
     ``root`` is the folder of states and logs, on a local disk; ``host`` and ``port`` are where the server listens,
-    ``grpc_port`` is where it listens for gRPC (left out: nowhere).
+    ``grpc_port`` is where it listens for gRPC (left out: nowhere); ``limits`` say what a
+    worker takes on at most.
     """
 
     can: ClassVar[frozenset[str]] = frozenset({CANARY, GRPC, SHADOW})
@@ -29,7 +32,9 @@ class LocalServing(Serving):
     host: str = "127.0.0.1"
     tls: Tls | None = None
     gateway: GatewaySettings | None = None
+    keep_days: float = 7
     grpc_port: int | None = None
+    limits: Limits = Limits()
 
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the server, which looks every 50 ms."""
@@ -61,6 +66,12 @@ class LocalServing(Serving):
         from platform_core.runtime.log_table import read_after
 
         return read_after(Path(self.root), model, after)
+
+    def forget(self, model: str, cursors: Sequence[str]) -> int:
+        """Remove segments that are read and older than ``keep_days``; see ``runtime.retention``."""
+        from platform_core.runtime.retention import trim
+
+        return len(trim(Path(self.root), model, cursors, self.keep_days * 86_400))
 
     def _shadow_problem(self, model: str) -> str:
         wanted = states.desired(Path(self.root), model)
