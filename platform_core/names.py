@@ -76,3 +76,13 @@ def online_view(team: str, view: FeatureView) -> str:
 def prediction_table(team: str, model: str) -> str:
     """Name the table into which the prediction log of a model is compacted."""
     return f"{team}/predictions/{model}"
+
+
+def realised_table(team: str, model: str) -> str:
+    """Name the table of answered rows whose label has come."""
+    return f"{team}/realised/{model}"
+
+
+def scores_table(team: str, model: str) -> str:
+    """Name the table of what a model's daily batches scored, in the form of the prediction log."""
+    return f"{team}/scores/{model}"

@@ -118,8 +118,8 @@ def _compared(folder: Path, expected: np.ndarray[Any, Any], sample: pa.Table) ->
     if not apart < TOLERANCE or turned:
         folder.joinpath(ONNX).unlink()
         raise ContractBroken(
-            f"the ONNX form of {model.about['model']} differs by {apart:.2g} on {len(sample)} rows, where {TOLERANCE:g} "
-            f"is allowed, and decides otherwise on {turned}",
+            f"the ONNX form of {model.about['model']} differs by {apart:.2g} on {len(sample)} rows, where "
+            f"{TOLERANCE:g} is allowed, and decides otherwise on {turned}",
             "let features have fewer digits than float32 holds, or ask the server instead",
         )
     return apart

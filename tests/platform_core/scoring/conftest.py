@@ -15,6 +15,7 @@ import pytest
 
 from platform_core.clock import ReplayClock
 from platform_core.contracts.engine import Engine
+from platform_core.contracts.registry import Publication
 from platform_core.contracts.serving import Served
 from platform_core.environment import Environment
 from platform_core.features.materialize import materialize
@@ -127,7 +128,9 @@ class Shop:
         self.platform.clock.set(at(hour))
 
     def live(self, served: Served) -> Served:
-        """Make a version the stable one."""
+        """Publish a version and make it the stable one."""
+        example = pa.table({"amount": [1.0]})
+        self.platform.registry.publish(Publication(REF.dotted, served.package, None, example))  # type: ignore[arg-type]
         why = {"actor": "t", "reason": "t", "cycle": served.cycle, "now": self.platform.clock.now()}
         change(self.platform, REF, served, None, 0, **why)  # type: ignore[arg-type]
         return served

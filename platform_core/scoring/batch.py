@@ -1,0 +1,169 @@
+"""A day's rows scored without a request: the features of training, the matrix and model of the server."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from platform_core.errors import InvalidSpec, NotFound, TaskFailed
+from platform_core.loop import packages
+from platform_core.loop.deployments import deployment
+from platform_core.names import ARRIVED_AT, CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
+from platform_core.runtime import log_table
+from platform_core.runtime.encode import Encoder
+from platform_core.runtime.models import load_model
+from platform_core.scoring.batch_features import gathered
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+    from platform_core.contracts.serving import Served
+    from platform_core.platform import Platform
+    from platform_core.runtime.models import LoadedModel
+    from platform_core.scoring.batch_features import Gathered
+    from platform_core.specs import Batch, Model, Team
+    from platform_core.specs.features import FrameFunction
+
+ROLE = "batch"
+"""Role of these rows, which are otherwise those of the prediction log."""
+MARK = "batch_row"
+CHUNK = 10_000
+"""Rows that are encoded at once."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a call did for a day: the version, its rows in the table, and whether they were there before."""
+
+    day: date
+    version: str
+    rows: int
+    already: bool
+
+
+def score_day(platform: Platform, team: Team, model: Model, day: date) -> Scored:
+    """Score a day's rows with the version that is stable now, and write them once a day and version.
+
+    A day that the version has scored is left as it is, also where rows came late: what was said stays said.
+
+    Raises:
+        InvalidSpec: the model declares no batch, or its rows lack an entity. NotFound: nothing is live, or a view that
+        the version reads is not declared or has no rows. TaskFailed: the model raised, or gave what is no number.
+    """
+    batch, ref = _batch(model), ModelRef(team.name, model.name)
+    served, table = _stable(platform, ref), scores_table(team.name, model.name)
+    application = f"loopline.scores.{day.isoformat()}.{served.version}"
+    if application in platform.lake.committed(table, [application]):
+        return Scored(day, served.version, _count(platform, ref, served.version, day), already=True)
+    rows = _rows(platform, team, batch, day)
+    package = served.package if served.package.is_dir() else packages.fetched(platform, ref, served.version)
+    loaded = load_model(package)
+    _has_entities(model, loaded, rows)
+    answered = _answered(platform, served, loaded, gathered(platform, team, model, loaded.manifest, rows), day)
+    platform.lake.append(table, answered, {application: 1})
+    return Scored(day, served.version, len(answered), already=False)
+
+
+def _batch(model: Model) -> Batch:
+    if model.batch is None:
+        raise InvalidSpec(f"model {model.name!r} declares no batch", "give it batch=Batch(rows=..., start=...)")
+    return model.batch
+
+
+def _stable(platform: Platform, ref: ModelRef) -> Served:
+    current = deployment(platform.ledger, ref)
+    if current is None or current.stable is None:
+        raise NotFound(f"no version of {ref} is live", "promote one first: a batch is scored by the stable version")
+    return current.stable
+
+
+def _rows(platform: Platform, team: Team, batch: Batch, day: date) -> pa.Table:
+    """Compute the day's rows from the raw rows that are there, in a fixed order."""
+    table = raw_table(team.name, batch.rows.source.name)
+    raw = platform.lake.read(table)
+    raw = raw.filter(pc.less_equal(raw[ARRIVED_AT], pa.scalar(platform.clock.now(), raw.schema.field(ARRIVED_AT).type)))
+    view = replace(batch.rows, compute=partial(_marked, batch.rows.compute))
+    rows = platform.engine.compute_view(view, raw.drop_columns([DATE])).drop_columns([CREATED_AT, MARK])
+    first = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    ends = [pa.scalar(instant, rows.schema.field(EVENT_TIME).type) for instant in (first, first + timedelta(days=1))]
+    own = rows.filter(pc.and_(pc.greater_equal(rows[EVENT_TIME], ends[0]), pc.less(rows[EVENT_TIME], ends[1])))
+    return own.sort_by([(EVENT_TIME, "ascending"), (batch.rows.entity, "ascending")]).combine_chunks()
+
+
+def _marked(compute: FrameFunction, raw: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Add a column: an engine knows no view without a feature, and rows to be scored need none."""
+    import narwhals as nw
+
+    return compute(raw).with_columns(nw.lit(1).cast(nw.Int64).alias(MARK))
+
+
+def _has_entities(model: Model, loaded: LoadedModel, rows: pa.Table) -> None:
+    missing = sorted(set(loaded.manifest.entities) - set(rows.column_names))
+    if missing:
+        raise InvalidSpec(
+            f"the batch of model {model.name!r} gives rows without {', '.join(missing)}",
+            "let its view return every entity of the model, the first as its entity and the others as columns",
+        )
+
+
+def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Gathered, day: date) -> pa.Table:
+    """Put what the log holds of a request beside each row."""
+    count, now = len(found.rows), platform.clock.now()
+    columns: Mapping[str, Any] = {
+        "request_id": [f"{ROLE}-{day.isoformat()}-{served.version}"] * count,
+        "row": range(count),
+        "event_time": found.rows[EVENT_TIME],
+        "logged_at": [now] * count,
+        "version": [served.version] * count,
+        "cycle": [served.cycle] * count,
+        "role": [ROLE] * count,
+        "status": [200] * count,
+        "latency_ms": [None] * count,
+        "score": _scores(loaded, found),
+        "keys": _as_json(found.rows.select(loaded.manifest.entities)),
+        "features": _as_json(found.features),
+        "missing": found.missing,
+        "stale": found.stale,
+        "asked_at": [now] * count,
+    }
+    wanted = log_table.schema()
+    rows = pa.table([_column(columns[field.name], field.type) for field in wanted], schema=wanted)
+    return rows.append_column(DATE, rows[EVENT_TIME].cast(pa.date32()))
+
+
+def _scores(loaded: LoadedModel, found: Gathered) -> list[float]:
+    names = [field.name for field in loaded.manifest.features]
+    encoder, scores = Encoder(names, loaded.manifest.vocabulary), list[float]()
+    for start in range(0, len(found.features), CHUNK):
+        part = found.features.slice(start, CHUNK)
+        matrix = encoder.matrix({name: part[name].to_pylist() for name in names})
+        try:
+            scores += loaded.predict(matrix).tolist()
+        except Exception as error:  # a model may raise anything
+            raise TaskFailed(
+                f"{loaded.manifest.model} failed on a batch: {error}", "roll it back, or mend it"
+            ) from error
+    if not all(map(math.isfinite, scores)):
+        raise TaskFailed(f"{loaded.manifest.model}: a probability is no number", "roll it back, or mend it")
+    return scores
+
+
+def _as_json(rows: pa.Table) -> list[str]:
+    return [orjson.dumps(row).decode() for row in rows.to_pylist()]
+
+
+def _column(values: Sequence[Any] | pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    return values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
+
+
+def _count(platform: Platform, ref: ModelRef, version: str, day: date) -> int:
+    rows = platform.lake.read(scores_table(*ref), columns=["version"], since=day, until=day)
+    return int(pc.sum(pc.equal(rows["version"], version)).as_py() or 0)
