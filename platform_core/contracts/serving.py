@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,6 +141,17 @@ class Serving(Vendor):
             ``logged_at`` and ``asked_at`` are the platform's time: what was looked up online was looked up between
             ``asked_at`` and ``logged_at``. ``stale`` and ``asked_at`` are null in logs of before they were kept.
         """
+
+    def forget(self, model: str, cursors: Sequence[str]) -> int:  # noqa: ARG002 - vendors that let go need both
+        """Let go of what lies before every one of the ``cursors`` and is older than the vendor is to keep it.
+
+        ``predictions`` gives such rows no more; cursors, also those that name what is gone, go on working. A vendor
+        that keeps its log elsewhere, or for ever, lets go of nothing.
+
+        Returns:
+            How many files or other pieces went.
+        """
+        return 0
 
     def grpc_endpoint(self, model: str) -> str:
         """Return ``host:port`` where the model is asked over gRPC.

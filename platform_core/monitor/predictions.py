@@ -17,6 +17,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_core.loop import rollout_table
 from platform_core.names import DATE, ModelRef, prediction_table
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ def compact(platform: Platform, team: Team, model: Model) -> Compacted:
     rows = sum(part.num_rows for part in moved)
     newest = max((pc.max(part.column("event_time")).as_py() for part in moved), default=None)
     return Compacted(rows, platform.lake.version(table), newest)
+
+
+def forget(platform: Platform, team: Team, model: Model) -> int:
+    """Let the serving drop what is in the lake, and is not to be judged by a rollout any more; how many pieces went."""
+    ref = ModelRef(team.name, model.name)
+    done = _committed(platform, prediction_table(*ref))
+    last = _load(spool(platform, ref), done) if done else None
+    if last is None:  # how far the lake has read is not known: then nothing may go
+        return 0
+    record = rollout_table.running(platform.ledger, ref)
+    judged = (record.cursor, record.first_cursor) if record else ()
+    return platform.serving.forget(ref.dotted, [last.cursor, *(cursor for cursor in judged if cursor is not None)])
 
 
 def waiting(platform: Platform, team: Team, model: Model) -> int:

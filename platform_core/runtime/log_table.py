@@ -29,11 +29,11 @@ def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, st
     """
     import pyarrow as pa
 
-    offsets = _offsets(cursor)
+    offsets = offsets_of(cursor)
     tables = [table([])]
     for file in sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}")):
         before = offsets.get(file.name, 0)
-        if file.stat().st_size > before:
+        if _size(file) > before:
             # by and by, because Python's garbage collector would walk over all records again and again
             for records, after in log.read(file, before):
                 tables.append(table(records))
@@ -99,6 +99,13 @@ def table(records: Sequence[Record]) -> pa.Table:
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
 
 
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # let go of since the folder was listed: whoever lets go knows that we have read it
+        return 0
+
+
 def _stale(record: Record) -> Sequence[list[str] | None]:
     return record.stale or [None] * len(record.keys)
 
@@ -107,7 +114,12 @@ def _scores(record: Record) -> Sequence[float | None]:
     return record.scores or [None] * len(record.keys)
 
 
-def _offsets(cursor: str | None) -> dict[str, int]:
+def offsets_of(cursor: str | None) -> dict[str, int]:
+    """Return how far a cursor has read each file, in bytes by its name.
+
+    Raises:
+        ContractBroken: the cursor is none.
+    """
     if cursor is None:
         return {}
     try:

@@ -83,6 +83,11 @@ def observed(root: Path, model: str) -> list[ObservedState]:
     return found
 
 
+def living(root: Path) -> set[str]:
+    """Return the names of the workers that live."""
+    return {folder.name for folder in (root / "observed").glob("[!.]*") if _is_alive(folder)}
+
+
 class Worker:
     """A server process, known by a folder of its own for as long as it lives."""
 

@@ -9,7 +9,7 @@ from shutil import rmtree
 import pyarrow as pa
 import pytest
 
-from platform_core.monitor.predictions import compact, spool, waiting
+from platform_core.monitor.predictions import compact, forget, spool, waiting
 from platform_core.names import prediction_table
 from resources.delta.lake import DeltaLake
 
@@ -139,3 +139,16 @@ def test_the_batch_of_the_faster_counts(shop) -> None:
     loaded = _load(folder, 1)
     assert loaded is not None
     assert (loaded.rows, loaded.cursor) == (row, "1")
+
+
+def test_what_is_not_in_the_lake_is_let_go_of_by_nobody(shop) -> None:
+    """Before the first batch, and where the spool that knows how far the lake has read is lost."""
+    shop.answer(3)
+    asked = []
+    shop.serving.__class__ = type("Forgetting", (type(shop.serving),), {"forget": lambda _, *what: asked.append(what)})
+    forget(shop.platform, shop.team, shop.model)
+    compact(shop.platform, shop.team, shop.model)
+    forget(shop.platform, shop.team, shop.model)
+    rmtree(spool(shop.platform, shop.ref))
+    forget(shop.platform, shop.team, shop.model)
+    assert asked == [(shop.ref.dotted, ["3"])]
