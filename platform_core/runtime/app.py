@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ from platform_core.runtime.protocol import decode, encode
 _LOG = logging.getLogger(__name__)
 _JSON_LENGTH = b"inference-header-content-length"
 _MOST_DIGITS = 18
+_LONG_BODY = 64 * 1024
+"""Longer ones are read in a thread, so that others need not wait."""
 
 
 class App:
@@ -83,7 +86,11 @@ class App:
             model
         )  # a name that nobody serves is not counted: callers could fill the memory with names
         with self._metrics.request(model) as watched:
-            request = decode(body, _length(headers))
+            json_length = _length(headers)
+            if len(body) < _LONG_BODY:
+                request = decode(body, json_length)
+            else:
+                request = await asyncio.to_thread(decode, body, json_length)
             answer = await self._inference.infer(model, request, version)
             watched.version = answer.version
             head = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -15,12 +17,14 @@ from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFai
 from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
 from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.recipe import Gathered, keys_as_json
+from platform_core.runtime.recipe import Found, Gathered, keys_as_json
 from platform_core.runtime.routes import Role, Route, Version
 
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineStore
 
+_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="batch")
+"""For slow models and many rows: libraries let go of the interpreter's lock, and Python gives it up now and then."""
 Log = Callable[[str, Record], None]
 """Keeps the record of a request to the model named first; when it returns, the record is safe."""
 
@@ -74,9 +78,12 @@ class Inference:
             request = chosen.recipe.spread(request)
         found = await chosen.recipe.look_up(request, self.store)
         event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
-        gathered = chosen.recipe.gather(request, found, event_time_us)
-        self.freshness.count(model, gathered.uses)
-        scores, problem = _predict(chosen, gathered)
+        if request.rows <= chosen.model.inline_rows:
+            said = _say(chosen, request, found, event_time_us)
+        else:
+            run = asyncio.get_running_loop().run_in_executor
+            said = await run(_THREADS, _say, chosen, request, found, event_time_us)
+        self.freshness.count(model, said.gathered.uses)
         self.log(
             model,
             Record(
@@ -86,21 +93,22 @@ class Inference:
                 version=chosen.served.version,
                 cycle=chosen.served.cycle,
                 role=role,
-                status=500 if scores is None else 200,
+                status=500 if said.scores is None else 200,
                 latency_ms=(time.perf_counter() - started) * 1e3,
-                scores=scores,
-                keys=keys_as_json(chosen.recipe.entities, request),
-                features=gathered.features,
-                missing=gathered.missing,
-                stale=gathered.stale,
+                scores=said.scores,
+                keys=said.keys,
+                features=said.gathered.features,
+                missing=said.gathered.missing,
+                stale=said.gathered.stale,
                 asked_at_us=asked_at_us,
             ),
         )
-        if scores is None:
+        if said.scores is None:
             raise TaskFailed(
-                f"version {chosen.served.version} of {model!r} failed: {problem}", "roll the model back, or mend it"
+                f"version {chosen.served.version} of {model!r} failed: {said.problem}",
+                "roll the model back, or mend it",
             )
-        return Answer(chosen.served.version, chosen.served.cycle, role, _outputs(chosen, scores))
+        return Answer(chosen.served.version, chosen.served.cycle, role, _outputs(chosen, said.scores))
 
     def route(self, model: str) -> Route:
         """Return what answers for a model.
@@ -128,6 +136,21 @@ class Inference:
         if keys is None:
             raise BadRequest(f"tensor {route.key!r} is missing", route.stable.recipe.expected())
         return route.choose(str(keys[0]))
+
+
+class _Said(NamedTuple):
+    """What a version made of a request; no scores when it failed."""
+
+    gathered: Gathered
+    keys: list[str]
+    scores: list[float] | None
+    problem: str
+
+
+def _say(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> _Said:
+    """Gather and predict, in the event loop or in a thread."""
+    gathered = version.recipe.gather(request, found, event_time_us)
+    return _Said(gathered, keys_as_json(version.recipe.entities, request), *_predict(version, gathered))
 
 
 def _predict(version: Version, gathered: Gathered) -> tuple[list[float] | None, str]:

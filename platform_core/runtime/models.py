@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from platform_core.errors import ContractBroken, LooplineError
 from platform_core.runtime import manifest as manifests
 from platform_core.runtime.lightgbm_native import Booster
 from platform_core.runtime.manifest import Manifest
+from platform_core.runtime.pace import MOST_INLINE, inline_rows
 
 Matrix = NDArray[np.float64]
 """(rows, features) in the manifest's order; missing NaN, a category its position in the vocabulary, unknown -1."""
@@ -24,10 +25,14 @@ Predict = Callable[[Matrix], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A package in memory, warm: its manifest, and the function that answers."""
+    """A package in memory, warm: its manifest, the function that answers, and for how many rows it does so at once.
+
+    Requests of more rows than ``inline_rows`` are answered in threads, so ``predict`` is called by several at once.
+    """
 
     manifest: Manifest
     predict: Predict
+    inline_rows: int = MOST_INLINE
 
 
 def load_model(package: Path) -> LoadedModel:
@@ -41,6 +46,7 @@ def load_model(package: Path) -> LoadedModel:
         manifest = manifests.load(package)
         loaded = LoadedModel(manifest, _LOADERS[manifest.kind](package / manifest.file, len(manifest.features)))
         _warm(loaded)
+        loaded = replace(loaded, inline_rows=inline_rows(loaded.predict, len(manifest.features)))
     except LooplineError:
         raise
     except msgspec.MsgspecError as error:

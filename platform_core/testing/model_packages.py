@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,20 @@ class Column:
         import numpy as np
 
         return np.column_stack([1 - x[:, self.position], x[:, self.position]])
+
+
+class Slow:
+    """An estimator that always answers one half, and sleeps so many seconds for each row and each call."""
+
+    def __init__(self, row: float, call: float = 0.0) -> None:
+        self.row, self.call = row, call
+
+    def predict_proba(self, x: Any) -> NDArray[Any]:
+        """Return (rows, 2) probabilities."""
+        import numpy as np
+
+        time.sleep(self.call + self.row * len(x))
+        return np.full((len(x), 2), 0.5)
 
 
 def write_package(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,12 @@ bindings:
         write_desired(folder / "serving", DesiredState(model, 1, Served("1", package, "c-1")))
     with inference_server(file, ports[0], workers) as process:
         yield Listening(folder, *ports, process.pid)
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., AbstractContextManager[Listening]]:
+    """Give the function that runs a real server."""
+    return listening
 
 
 @pytest.fixture(scope="session")

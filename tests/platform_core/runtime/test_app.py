@@ -250,7 +250,6 @@ def test_health_and_readiness(server):
     [
         ("GET", "/", 404),
         ("GET", "/v1/models", 404),
-        ("GET", f"/v2/models/{MODEL}/infer", 404),
         ("POST", "/v2/models/nobody/infer", 404),
         ("POST", f"/v2/models/{MODEL}", 405),
         ("DELETE", f"/v2/models/{MODEL}", 405),

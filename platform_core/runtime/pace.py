@@ -1,0 +1,44 @@
+"""Which predictions the event loop makes itself, and which it hands to a thread so that others need not wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INLINE_SECONDS = 0.002
+"""A thread costs about 0.1 ms and lets the others go on; a prediction of 5 µs is not worth it, one of 5 ms is."""
+MOST_INLINE = 256
+"""Rows whose features are put together in the event loop, whatever the model costs: about 3 µs a row."""
+_MANY = 64
+_TRIES = 3
+_HOPELESS = 10
+
+Predict = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
+
+
+def inline_rows(predict: Predict, features: int) -> int:
+    """Return how many rows at once a model answers within ``INLINE_SECONDS``, by trying; 0 when one is too slow."""
+    one = _fastest(predict, 1, features)
+    if one > INLINE_SECONDS:
+        return 0
+    each = (_fastest(predict, _MANY, features) - one) / (_MANY - 1)
+    return min(MOST_INLINE, 1 + int((INLINE_SECONDS - one) / each)) if each > 0 else MOST_INLINE
+
+
+def _fastest(predict: Predict, rows: int, features: int) -> float:
+    """Return the seconds of the fastest of a few tries; one that is far too slow is not tried again."""
+    matrix = np.zeros((rows, features))
+    best = float("inf")
+    for _ in range(_TRIES):
+        started = time.perf_counter()
+        predict(matrix)
+        best = min(best, time.perf_counter() - started)
+        if best > _HOPELESS * INLINE_SECONDS:
+            break
+    return best

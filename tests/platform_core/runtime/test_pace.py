@@ -1,0 +1,104 @@
+"""What the event loop answers itself, and what a thread does, so that small requests never wait for large ones."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+
+import pytest
+
+from platform_core.runtime.pace import MOST_INLINE, inline_rows
+from platform_core.testing.model_packages import Slow
+
+
+def within(row, call=0.0):
+    """Return how many rows such a model answers inline."""
+    estimator = Slow(row, call)
+    return inline_rows(lambda matrix: estimator.predict_proba(matrix)[:, 1], 3)
+
+
+def test_a_fast_model_answers_many_rows_inline():
+    """As many as anybody may ask for in the event loop."""
+    assert within(0.0) == MOST_INLINE
+
+
+def test_a_model_that_costs_by_the_row_answers_few_inline():
+    """Some two milliseconds' worth of rows."""
+    assert 1 <= within(0.0005) <= 10
+
+
+def test_a_slow_model_answers_nothing_inline():
+    """Not even one row."""
+    assert within(0.0, call=0.02) == 0
+
+
+def body(rows, amount=0.5):
+    """Make a request of so many rows."""
+    keys = {"name": "customer_id", "shape": [rows], "datatype": "INT64", "data": list(range(rows))}
+    amounts = {"name": "amount", "shape": [rows], "datatype": "FP64", "data": [amount] * rows}
+    return json.dumps({"inputs": [keys, amounts]}).encode()
+
+
+def ask(port, model, sent):
+    """Ask once; gives status and seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    started = time.perf_counter()
+    connection.request("POST", f"/v2/models/{model}/infer", sent)
+    reply = connection.getresponse()
+    reply.read()
+    connection.close()
+    return reply.status, time.perf_counter() - started
+
+
+@pytest.fixture(scope="module")
+def port(start, tmp_path_factory):
+    """Run a server with a model that needs half a second, and a fast one."""
+    with start(tmp_path_factory.mktemp("pace"), {"slow": Slow(0.0, call=0.5), "fast": Slow(0.0)}) as server:
+        yield server.port
+
+
+def test_a_slow_model_holds_up_nobody_else(port):
+    """While it computes, a fast model answers at once, and so does health."""
+    slow = threading.Thread(target=ask, args=(port, "slow", body(1)))
+    slow.start()
+    time.sleep(0.1)
+    status, seconds = ask(port, "fast", body(1))
+    assert (status, seconds < 0.3) == (200, True)
+    assert slow.is_alive()
+    slow.join()
+
+
+def test_slow_requests_are_answered_side_by_side(port):
+    """Four of half a second take less than two seconds."""
+    replies = []
+    callers = [threading.Thread(target=lambda: replies.append(ask(port, "slow", body(1)))) for _ in range(4)]
+    started = time.perf_counter()
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert [status for status, _ in replies] == [200] * 4
+    assert time.perf_counter() - started < 1.6
+
+
+def test_many_rows_are_answered_like_few(server):
+    """In a thread or not, values, log and failures are the same."""
+    server.serve(Slow(0.0, call=0.01))
+    reply = server.infer({"customer_id": list(range(600)), "amount": [1.0] * 600})
+    assert reply.json["outputs"][0]["data"] == [0.5] * 600
+    assert len(server.logged[0][1].keys) == 600
+    server.serve()
+    refused = server.infer({"customer_id": list(range(600)), "amount": [1.0] * 599 + [-1.0]})
+    assert (refused.status, server.logged[1][1].status) == (500, 500)
+
+
+def test_a_long_body_is_read_like_a_short_one(server):
+    """Which happens in a thread too; what is wrong with it is told."""
+    server.serve()
+    sent = body(9_000)
+    assert len(sent) > 64 * 1024
+    assert server.post(sent).json["outputs"][0]["shape"] == [9_000]
+    assert server.post(sent[:-1]).status == 400
+    assert server.post(body(10_001)).status == 413
