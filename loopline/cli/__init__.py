@@ -30,6 +30,7 @@ COMMANDS = {
     ),
     "contract": ("loopline.cli.contract:contract", "What a source's rows must be, and what a change of that breaks."),
     "stream": ("loopline.cli.stream:stream", "Land a stream as its records come, views included."),
+    "key": ("loopline.cli.key:key", "API keys of the endpoint, and what their tenants may ask."),
     "lake": ("loopline.cli.lake:lake", "The lake's tables: tidy them."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),
     "workspace": ("loopline.cli.workspace:workspace", "The workspace file of the installed teams."),
