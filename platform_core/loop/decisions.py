@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.loop import arrival, deployments, freezes, skews, traffic
+from platform_core.loop import arrival, deployments, freezes, realised, skews, traffic
 from platform_core.loop.rollout_table import BEFORE_SHADOW
+from platform_core.specs.business_hours import business_hours
 from platform_core.specs.judges import Finding
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from platform_core.specs.judges import Judge
     from platform_core.specs.model import Model
 
-PATIENCE = 4
-"""Bake times after which a candidate whose harm is neither proven nor gone is taken back: the old version is kept."""
 Action = Literal["wait", "shadow", "advance", "promote", "roll_back"]
 
 
@@ -50,15 +49,15 @@ def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetim
     if live is not None and live.stable is not None and record.in_shadow:
         return _shadowed(platform, model, record, live.stable, now)
     if live is None or live.stable is None or record.step < 0:
-        return _begin(platform, model, record, nothing_live=live is None)
+        return _begin(platform, model, record, now, nothing_live=live is None)
     compared = _compare(platform, model, record, live.stable)
     if compared.candidate.requests < model.rollout.min_requests:
         return _starving(platform, model, record, compared, live.generation, now)
     return _judge(platform, model, record, compared, now)
 
 
-def _begin(platform: Platform, model: Model, record: RolloutRecord, *, nothing_live: bool) -> Decision:
-    blocked = _blocked(platform, record)
+def _begin(platform: Platform, model: Model, record: RolloutRecord, now: datetime, *, nothing_live: bool) -> Decision:
+    blocked = _blocked(platform, model, record, now)
     if blocked:
         return Decision("wait", 0, blocked)
     if not nothing_live and record.step == BEFORE_SHADOW and model.rollout.shadow_requests:
@@ -91,7 +90,12 @@ def _shadowed(platform: Platform, model: Model, record: RolloutRecord, stable: S
 def _compare(platform: Platform, model: Model, record: RolloutRecord, stable: Served) -> Compared:
     cursors, pair = (record.cursor, record.first_cursor), (record.version, stable.version)
     asked = (record.ref.dotted, pair, cursors, model.rollout.min_requests)
-    return traffic.compare(platform.serving, *asked, shadow=record.in_shadow)
+    compared = traffic.compare(platform.serving, *asked, shadow=record.in_shadow)
+    if not any(judge.needs_labels for judge in model.rollout.judges):
+        return compared
+    candidate, other = realised.of(platform.lake, record.ref, pair, record.started_at, shadow=record.in_shadow)
+    sides = traffic.labelled(compared.candidate, candidate), traffic.labelled(compared.stable, other)
+    return replace(compared, candidate=sides[0], stable=sides[1])
 
 
 def _starving(  # noqa: PLR0913, PLR0917 - all that is known of a candidate which hardly answers
@@ -112,11 +116,12 @@ def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Co
     harm = [f for f in findings if f.harm]
     if harm:
         return _decision("roll_back", 0, "; ".join(_say(f) for f in harm), findings, compared)
-    waits = [_blocked(platform, record), *(f.detail for f in findings if f.detail.startswith(_RAISED))]
+    waits = [_blocked(platform, model, record, now), *(f.detail for f in findings if f.detail.startswith(_RAISED))]
     doubts = [f for f in findings if f.in_doubt]
-    if doubts and now >= _baked_at(model, record, PATIENCE):
+    patience = model.rollout.patience
+    if doubts and now >= _baked_at(model, record, patience):
         worse = "; ".join(_say(f) for f in doubts)
-        return _decision("roll_back", 0, f"still in doubt after {PATIENCE} bake times: {worse}", findings, compared)
+        return _decision("roll_back", 0, f"still in doubt after {patience:g} bake times: {worse}", findings, compared)
     waits += [f"in doubt: {_say(f)}" for f in doubts]
     if now < _baked_at(model, record):
         waits.append(f"bakes until {_baked_at(model, record):%Y-%m-%d %H:%M:%S} UTC")
@@ -141,17 +146,20 @@ def _ask(judge: Judge, compared: Compared) -> Finding:
         return Finding(judge.name, None, judge.at_most, harm=False, detail=f"{_RAISED}{type(error).__name__}: {error}")
 
 
-def _blocked(platform: Platform, record: RolloutRecord) -> str:
+def _blocked(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> str:
     """Say what keeps a rollout from going on, though nothing is wrong with it."""
     if record.state == "held":
         return "held by a person"
+    hours = model.rollout.hours and business_hours(model.rollout.hours)
+    if hours and not hours.contain(now):
+        return f"outside its hours until {hours.next_opening(now):%Y-%m-%d %H:%M} UTC"
     entry = freezes.frozen(platform.ledger, record.ref)
     if entry:
         return f"frozen by {entry.actor}: {entry.reason}"
     return skews.standing(platform.ledger, record.ref, record.version) or arrival.awaited(platform, record)
 
 
-def _baked_at(model: Model, record: RolloutRecord, times: int = 1) -> datetime:
+def _baked_at(model: Model, record: RolloutRecord, times: float = 1) -> datetime:
     return record.step_started_at + times * timedelta(minutes=model.rollout.bake_minutes)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from platform_core.contracts.serving import SHADOW_ROLE
 from platform_core.specs.judges import Traffic
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from platform_core.contracts.serving import Serving
 
 FIRST_ERROR = 500
 """HTTP codes from here on are the server's fault, those between 400 and this the caller's."""
 FIRST_REFUSAL = 400
+ORDER = ("logged_at", "request_id", "row")
+"""Oldest first: each worker logs in a file of its own, and a test's next look must go on from its last."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +57,26 @@ def compare(  # noqa: PLR0913 - what is compared, since when, and with how much 
 
 def of(rows: pa.Table, version: str, *, shadow: bool = False) -> Traffic:
     """Return one version's traffic with callers, or as a shadow; what callers do wrong is no request and no error."""
-    import numpy as np
     import pyarrow.compute as pc
 
     fair = pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR))
     in_shadow = pc.equal(rows["role"], SHADOW_ROLE)
     asked = in_shadow if shadow else pc.invert(in_shadow)
     own = rows.filter(pc.and_(pc.and_(pc.equal(rows["version"], version), asked), fair))
-    answered = own.filter(pc.less(own["status"], FIRST_REFUSAL))
-    scores = answered["score"].drop_null()
+    own = own.sort_by([(name, "ascending") for name in ORDER])
+    requests = own.filter(pc.equal(own["row"], 0))  # many rows of one request fail and wait together, and are one case
     return Traffic(
-        requests=own.num_rows,
-        errors=own.num_rows - answered.num_rows,
-        latency_ms=np.asarray(own["latency_ms"].drop_null(), dtype=np.float64),
-        scores=np.asarray(scores, dtype=np.float64),
+        requests=requests.num_rows,
+        errors=int(pc.sum(pc.greater_equal(requests["status"], FIRST_ERROR)).as_py() or 0),
+        latency_ms=_floats(requests["latency_ms"]),
+        scores=_floats(own["score"]),
+        log=own,
     )
+
+
+def labelled(traffic: Traffic, rows: pa.Table) -> Traffic:
+    """Return traffic with its version's labels: ``rows`` of the realised table, in the order in which labels came."""
+    return replace(traffic, labels=_floats(rows["label"]), labelled_scores=_floats(rows["score"]))
 
 
 def figures(traffic: Traffic) -> dict[str, Any]:
@@ -79,4 +88,12 @@ def figures(traffic: Traffic) -> dict[str, Any]:
         said["p99_ms"] = round(float(np.quantile(traffic.latency_ms, 0.99)), 3)
     if len(traffic.scores):
         said["mean_score"] = round(float(traffic.scores.mean()), 4)
+    if len(traffic.labels):
+        said["labels"] = len(traffic.labels)
     return said
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.asarray(column.drop_null(), dtype=np.float64)

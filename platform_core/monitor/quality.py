@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.distance import Floats
+from platform_core.monitor.realised import KEPT, Key, keep
 from platform_core.monitor.values import objects
 from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, ModelRef, prediction_table, raw_table
 
@@ -26,9 +27,6 @@ REALISED = "quality.realised"
 
 ORDER = ("logged_at", "request_id")
 """What was answered last; a replay's clock stands still between its steps, and the figures must not waver by that."""
-
-Key = tuple[str, ...]
-"""Entities of an example as text; where they do not tell examples apart, its event time as well."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,13 @@ def realised(platform: Platform, team: Team, model: Model) -> list[VersionQualit
     table = prediction_table(*ref)
     if platform.lake.version(table) is None:
         return []
-    rows = platform.lake.read(table, columns=["version", "score", "keys", EVENT_TIME, *ORDER])
+    rows = platform.lake.read(table, columns=[*KEPT, "keys"])
+    rows = rows.filter(pc.is_valid(rows.column("score"))).sort_by([(name, "ascending") for name in ORDER])
     known = _known_labels(platform, team, model.labels)
     timed = len(set(zip(*_entities(known, model.labels), strict=True))) < known.num_rows
-    found = _figures(_answers(rows, model.labels, timed), _by_key(known, model.labels, timed), model.threshold)
+    keys, labels = _keys(rows, model.labels, timed), _by_key(known, model.labels, timed)
+    keep(platform.lake, ref, rows, keys, labels)
+    found = _figures(_answers(rows, keys), {key: label for key, (label, _) in labels.items()}, model.threshold)
     _record(platform, ref, found)
     return found
 
@@ -91,21 +92,26 @@ def _entities(known: pa.Table, labels: Labels) -> list[list[str | None]]:
     return [known.column(entity).cast(pa.string()).to_pylist() for entity in labels.entities]
 
 
-def _by_key(known: pa.Table, labels: Labels, timed: bool) -> dict[Key, float]:
+def _by_key(known: pa.Table, labels: Labels, timed: bool) -> dict[Key, tuple[float, datetime]]:
     times = _instants(known) if timed else []
     columns = [*_entities(known, labels), *([times] if timed else [])]
-    return dict(zip(zip(*columns, strict=True), known.column(LABEL).to_pylist(), strict=True))
+    came = zip(known.column(LABEL).to_pylist(), known.column(KNOWN_AT).to_pylist(), strict=True)
+    return dict(zip(zip(*columns, strict=True), came, strict=True))
 
 
-def _answers(rows: pa.Table, labels: Labels, timed: bool) -> dict[str, dict[Key, float]]:
+def _keys(rows: pa.Table, labels: Labels, timed: bool) -> list[Key]:
+    """Return the key of each row: its entities as text, and its event time where they do not tell examples apart."""
+    times = _instants(rows) if timed else [None] * rows.num_rows
+    given = (tuple(str(keys.get(entity)) for entity in labels.entities) for keys in objects(rows.column("keys")))
+    return [key if at is None else (*key, at) for key, at in zip(given, times, strict=True)]
+
+
+def _answers(rows: pa.Table, keys: Sequence[Key]) -> dict[str, dict[Key, float]]:
     """Return the newest score of each example by version; examples whose key names no entity cannot be labelled."""
-    ordered = rows.filter(pc.is_valid(rows.column("score"))).sort_by([(name, "ascending") for name in ORDER])
-    times = _instants(ordered) if timed else [None] * ordered.num_rows
     answers: dict[str, dict[Key, float]] = {}
-    columns = (ordered.column("version").to_pylist(), ordered.column("score").to_pylist())
-    for version, score, keys, at in zip(*columns, objects(ordered.column("keys")), times, strict=True):
-        entities = tuple(str(keys.get(entity)) for entity in labels.entities)
-        answers.setdefault(version, {})[(*entities, at) if at is not None else entities] = score
+    columns = (rows.column("version").to_pylist(), rows.column("score").to_pylist())
+    for version, score, key in zip(*columns, keys, strict=True):
+        answers.setdefault(version, {})[key] = score
     return answers
 
 

@@ -6,8 +6,10 @@ from platform_core.specs.features import FeatureView, feature_view
 from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
 from platform_core.specs.judges import P99, ErrorRate, Finding, Judge, ScoreShift, Traffic
 from platform_core.specs.labels import Labels, labels
+from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.moments import minutes, weekday
+from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
 from platform_core.specs.source import Source
 from platform_core.specs.team import Team
@@ -30,11 +32,13 @@ __all__ = [
     "Gate",
     "Judge",
     "Labels",
+    "LogMetric",
     "Model",
     "Params",
     "Pruned",
     "Range",
     "Reading",
+    "RealisedQuality",
     "Report",
     "Requirements",
     "Rollout",

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
+
+
+def _none() -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.empty(0)
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one version answered since the step began: one entry a request row.
+    """What one version answered since the step began, oldest first.
 
-    ``scores`` and ``latency_ms`` are float64; failed requests have no score. ``requests`` counts both.
+    ``requests`` counts requests, failed ones among them, and ``latency_ms`` has an entry for each; ``scores`` has one
+    for each row that was answered. ``log`` holds the version's rows of the prediction log. ``labels`` (0 or 1) and
+    ``labelled_scores`` are aligned: the rows answered since the rollout began whose label has come, in the order in
+    which it came; only for judges that need labels. All arrays are float64.
     """
 
     requests: int
     errors: int
     latency_ms: NDArray[np.float64]
     scores: NDArray[np.float64]
+    labels: NDArray[np.float64] = field(default_factory=_none)
+    labelled_scores: NDArray[np.float64] = field(default_factory=_none)
+    log: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -45,14 +58,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judge(abc.ABC):
-    """Compares the candidate's traffic with the stable version's.
+    """Compares the candidate's traffic with the stable version's; subclass it in a team's package for one of your own.
 
     A rollout asks at every tick. ``alpha`` bounds the chance that a candidate which keeps the bound is ever found to do
-    harm in one step of a rollout, over all looks together.
+    harm in one step of a rollout, over all looks together. A judge that ``needs_labels`` gets those that have come.
     """
 
     at_most: float
     alpha: float = 0.01
+    needs_labels: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -98,20 +112,32 @@ class P99(Judge):
 class ScoreShift(Judge):
     """Wasserstein distance of the candidate's scores from the stable version's, in the stable's deviations.
 
-    It is looked at when the candidate's scores have grown by a quarter, first at 30. What chance adds to the distance
-    of two samples is taken off, and the bootstrap says how far chance may move it.
+    It is looked at when the candidate's scores have grown by a quarter, first at 30, beside what the stable version had
+    answered by then: what comes later changes no look. What chance adds to the distance of two samples is taken off,
+    and the bootstrap says how far chance may move it.
     """
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:
         """Compare the lower end of the distance with the bound."""
         from platform_core.monitor.shift import shift
-        from platform_core.specs.sequential import look, spent
+        from platform_core.specs.sequential import FIRST_LOOK, look, spent
 
-        if not len(candidate.scores) or not len(stable.scores):
-            return Finding(self.name, None, self.at_most, harm=False, detail="one side has no scores")
         number, rows = look(len(candidate.scores))
-        if not number:
-            return Finding(self.name, None, self.at_most, harm=False, detail=f"{len(candidate.scores)} scores")
-        found = shift(candidate.scores[:rows], stable.scores, spent(number, self.alpha))
-        detail = f"{rows} scores, at least {found.at_least:.3g}"
+        beside = _by_then(candidate, rows, stable)
+        if not number or len(beside) < FIRST_LOOK:
+            said = f"{len(candidate.scores)} scores beside {len(stable.scores)}"
+            return Finding(self.name, None, self.at_most, harm=False, detail=said)
+        found = shift(candidate.scores[:rows], beside, spent(number, self.alpha))
+        detail = f"{rows} scores beside {len(beside)}, at least {max(found.at_least, 0.0):.3g}"
         return Finding(self.name, found.distance, self.at_most, found.at_least > self.at_most, detail)
+
+
+def _by_then(candidate: Traffic, rows: int, stable: Traffic) -> NDArray[np.float64]:
+    """Return the stable version's scores of before the candidate's score number ``rows``; all without a log."""
+    if candidate.log is None or stable.log is None or not rows:
+        return stable.scores
+    import pyarrow.compute as pc
+
+    at = candidate.log.filter(pc.is_valid(candidate.log["score"]))["logged_at"][rows - 1]
+    times = stable.log.filter(pc.is_valid(stable.log["score"]))["logged_at"]
+    return stable.scores[: pc.sum(pc.less_equal(times, at)).as_py() or 0]

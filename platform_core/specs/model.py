@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from platform_core.specs.business_hours import business_hours
 from platform_core.specs.search import Search
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class Rollout:
 
     With ``shadow_requests`` the candidate first answers nobody: so many requests that the stable version answered are
     replayed through it, and it is judged on those, before it takes its first percent.
+
+    With ``hours`` ("Mon-Fri 09:00-17:00 Europe/London") it goes forward only then; harm goes back at any time. A
+    candidate whose harm is neither proven nor gone after ``patience`` bake times is taken back: the old version stays.
+
+    Raises:
+        InvalidSpec: ``hours`` are written otherwise.
     """
 
     percents: tuple[int, ...] = (5, 25, 100)
@@ -41,6 +48,13 @@ class Rollout:
     min_requests: int = 50
     judges: tuple[Judge, ...] = ()
     shadow_requests: int = 0
+    hours: str = ""
+    patience: float = 4
+
+    def __post_init__(self) -> None:
+        """Refuse hours that cannot be read."""
+        if self.hours:
+            business_hours(self.hours)
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,31 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, ValidationError
 
 from platform_core.errors import InvalidSpec
 from platform_core.located_yaml import Located, Place, load
+from platform_core.specs.business_hours import business_hours
 from platform_core.specs.features import FeatureView
 from platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
 from platform_core.specs.import_path import imported
 from platform_core.specs.judges import P99, ErrorRate, Judge, ScoreShift
 from platform_core.specs.labels import Labels
+from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search
 from platform_core.specs.typed_entry import typed_entry
 from platform_core.specs.yaml_problems import Problem, of_validation
 
 GATES = {"at_least": AtLeast, "beats_champion": BeatsChampion, "fair_across": FairAcross}
-JUDGES = {"error_rate": ErrorRate, "p99": P99, "score_shift": ScoreShift}
+JUDGES = {
+    "error_rate": ErrorRate,
+    "p99": P99,
+    "score_shift": ScoreShift,
+    "realised_quality": RealisedQuality,
+    "log_metric": LogMetric,
+}
 
 
 def _dimension(value: Any) -> str:
@@ -43,6 +52,15 @@ GateEntry = Annotated[Gate, PlainValidator(partial(typed_entry, Gate, GATES), js
 JudgeEntry = Annotated[Judge, PlainValidator(partial(typed_entry, Judge, JUDGES), json_schema_input_type=Entry)]
 Dimension = Annotated[Annotated[Range, Tag("range")] | Annotated[Choice, Tag("choice")], Discriminator(_dimension)]
 """``{low, high, log, whole}`` or ``{values}``; the discriminator keeps one mistake from being told twice."""
+
+
+def _hours(text: str) -> str:
+    try:
+        if text:
+            business_hours(text)
+    except InvalidSpec as error:
+        raise ValueError(f"{error.problem}; {error.fix}") from error
+    return text
 
 
 class _Strict(BaseModel):
@@ -69,6 +87,8 @@ class RolloutFile(_Strict):
     min_requests: int = Rollout.min_requests
     judges: tuple[JudgeEntry, ...] = Rollout.judges
     shadow_requests: int = Rollout.shadow_requests
+    hours: Annotated[str, AfterValidator(_hours)] = Rollout.hours
+    patience: float = Rollout.patience
 
 
 class ModelFile(_Strict):

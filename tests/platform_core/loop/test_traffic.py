@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pyarrow as pa
 import pytest
 
 from platform_core.loop.traffic import compare, figures, of
+from platform_core.runtime.log_table import schema
+
+T0 = datetime(2011, 3, 1, tzinfo=UTC)
 
 
 def log(*rows: tuple[str, int, float, float | None]) -> pa.Table:
-    """Make a log of (version, status, latency, score)."""
+    """Make a log of (version, status, latency, score), one row a request, one a second."""
     names = ("version", "status", "latency_ms", "score")
-    types = (pa.string(), pa.int32(), pa.float64(), pa.float64())
-    told = pa.table({name: pa.array([r[i] for r in rows], types[i]) for i, name in enumerate(names)})
-    return told.append_column("role", pa.array(["stable"] * len(rows), pa.string()))
+    said = [
+        dict(zip(names, row, strict=True))
+        | {"request_id": f"r{number}", "row": 0, "role": "stable", "logged_at": T0 + timedelta(seconds=number)}
+        for number, row in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(said, schema=schema())
 
 
 def in_shadow(table: pa.Table) -> pa.Table:
@@ -81,3 +89,21 @@ def test_the_whole_rollout_stands_in_where_the_step_has_too_little_stable_traffi
     compared = compare(serving, "m", ("2", "1"), ("10", "5"), enough)
     assert (compared.candidate.requests, compared.stable.requests) == (3, stable)
     assert (serving.read, compared.cursor) == (read, "15")
+
+
+def test_what_fails_or_waits_together_is_one_case():
+    """A request of three rows has one latency and one error, and three scores."""
+    asked = {"request_id": "r", "version": "1", "role": "stable", "status": 200, "latency_ms": 80.0, "logged_at": T0}
+    rows = [asked | {"row": row, "score": 0.5} for row in range(3)]
+    failed = [asked | {"request_id": "s", "row": row, "status": 500} for row in range(3)]
+    found = of(pa.Table.from_pylist([*rows, *failed], schema=schema()), "1")
+    assert (found.requests, found.errors, found.latency_ms.tolist()) == (2, 1, [80.0, 80.0])
+    assert found.scores.tolist() == [0.5] * 3
+
+
+def test_traffic_is_in_order_of_answering_whichever_worker_logged_it():
+    """Each worker has a log of its own; a look at the first rows must find the same ones again when more have come."""
+    one = log(("1", 200, 1.0, 0.1), ("2", 200, 1.0, 0.0), ("1", 200, 1.0, 0.3))
+    other = log(("2", 200, 1.0, 0.0), ("1", 200, 1.0, 0.2))
+    assert of(pa.concat_tables([one, other]), "1").scores.tolist() == [0.1, 0.2, 0.3]
+    assert of(pa.concat_tables([other, one]), "1").scores.tolist() == [0.1, 0.2, 0.3]

@@ -1,0 +1,104 @@
+"""A judge for when labels arrive: how good the candidate turned out to be, beside the stable version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from platform_core.specs.judges import Finding, Judge, Traffic
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Metric = Literal["roc_auc", "log_loss", "brier"]
+SURE = 0.001
+"""A probability counts as at least this and at most 1 less this, so that one row's log loss has a bound."""
+DECIDING, MOST_PARTNERS = 100, 10
+"""How many of the commoner class stand beside one of the rarer is settled by so many labels, once and for all."""
+
+
+class Losses(NamedTuple):
+    """Losses in 0..1 whose mean, times ``unit``, is what a metric lacks of its best."""
+
+    values: Floats
+    unit: float
+
+
+@dataclass(frozen=True)
+class RealisedQuality(Judge):
+    """By how much the candidate's realised ``metric`` is worse than the stable version's, of the rows with a label.
+
+    ``at_most`` is in the metric's unit: 0.02 lets ``roc_auc`` fall by 0.02, ``log_loss`` rise by 0.02. Each version
+    needs ``min_labels`` labels. Versions answer different entities, so that their losses are compared as two samples:
+    the candidate's mean is at least, and the stable version's at most, so much at all looks together but for alpha.
+    """
+
+    metric: Metric = "roc_auc"
+    min_labels: int = 100
+    needs_labels: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Name the judge with its metric."""
+        return f"RealisedQuality({self.metric})"
+
+    def find(self, candidate: Traffic, stable: Traffic) -> Finding:
+        """Compare how much worse the candidate is at least with the bound."""
+        from platform_core.specs.sequential import mean_at_least
+
+        fewest = min(len(candidate.labels), len(stable.labels))
+        mine, other = (METRICS[self.metric](side.labels, side.labelled_scores) for side in (candidate, stable))
+        if fewest < self.min_labels or not len(mine.values) or not len(other.values):
+            return Finding(self.name, None, self.at_most, harm=False, detail=f"{fewest} labels of one of both")
+        at_least = mean_at_least(mine.values, self.alpha / 2) - (1 - mean_at_least(1 - other.values, self.alpha / 2))
+        worse, least = (gap * mine.unit for gap in (mine.values.mean() - other.values.mean(), at_least))
+        detail = f"{len(candidate.labels)} labels beside {len(stable.labels)}, at least {max(least, 0.0):.3g} worse"
+        return Finding(self.name, float(worse), self.at_most, bool(least > self.at_most), detail)
+
+
+def _log_loss(labels: Floats, scores: Floats) -> Losses:
+    import numpy as np
+
+    unit = -float(np.log(SURE))
+    right = np.clip(np.where(labels > 0, scores, 1 - scores), SURE, 1 - SURE)
+    return Losses(-np.log(right) / unit, unit)
+
+
+def _brier(labels: Floats, scores: Floats) -> Losses:
+    return Losses((labels - scores) ** 2, 1.0)
+
+
+def _misranked(labels: Floats, scores: Floats) -> Losses:
+    """Return for each of the rarer class the share of its partners that rank on the wrong side, ties counting half.
+
+    Each has partners of its own among the other class, in the order in which labels came, so that the losses are
+    independent; their mean is 1 less the area under the ROC curve (Mann-Whitney).
+    """
+    import numpy as np
+
+    above, below = scores[labels > 0], scores[labels <= 0]
+    rarer, each = _partners(labels)
+    if not rarer:  # turned round, what is misranked stays the same
+        above, below = -below, -above
+    pairs = min(len(above), len(below) // each)
+    wrong = below[: pairs * each].reshape(pairs, each) - above[:pairs, None]
+    return Losses((np.sign(wrong).mean(axis=1) + 1) / 2, 1.0)
+
+
+def _partners(labels: Floats) -> tuple[bool, int]:
+    """Say whether positives are the rarer class, and how many of the other each may have; the first labels decide."""
+    first = labels[:DECIDING]
+    positives = int((first > 0).sum())
+    fewer = min(positives, len(first) - positives)
+    return positives == fewer, min(MOST_PARTNERS, (len(first) - fewer) // max(fewer, 1)) or 1
+
+
+METRICS: dict[Metric, Callable[[Floats, Floats], Losses]] = {
+    "roc_auc": _misranked,
+    "log_loss": _log_loss,
+    "brier": _brier,
+}
