@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ UNKNOWN = -1.0
 """Code of a category that the vocabulary does not hold."""
 MISSING = float("nan")
 _NUMBERS = frozenset({float, int, bool, type(None)})  # numpy turns null into NaN itself
+_LISTS = frozenset({list, tuple})
 _NUMERIC = "fiub"  # kinds of numpy's numeric types: float, signed, unsigned, truth value
 
 
@@ -26,7 +28,9 @@ class Encoder:
 
     def __init__(self, features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]) -> None:
         self.features = tuple(features)
-        self._codes = {name: _codes(categories) for name, categories in vocabulary.items()}
+        self._coded = [
+            (place, _codes(vocabulary[name])) for place, name in enumerate(self.features) if name in vocabulary
+        ]
 
     def matrix(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encode columns; those beside ``features`` are not looked at.
@@ -38,21 +42,35 @@ class Encoder:
         Raises:
             ContractBroken: a feature is missing, has another length than the first, or holds what is no number.
         """
-        encoded = [self._column(name, _given(columns, name)) for name in self.features]
-        rows = len(encoded[0]) if encoded else 0
-        for position, values in enumerate(encoded):
-            if len(values) != rows:
-                raise ContractBroken(
-                    f"feature {self.features[position]!r} has {len(values)} rows, {self.features[0]!r} has {rows}",
-                    "give every feature one value a row",
-                )
-        # one conversion for all columns: numpy's cost a call is most of what a request with one row costs
-        return np.ascontiguousarray(np.array(encoded, dtype=np.float64).reshape(len(encoded), rows).T)
+        return self.ordered([_given(columns, name) for name in self.features])
+
+    def ordered(self, columns: Sequence[Any]) -> NDArray[np.float64]:
+        """Encode columns that come in the order of ``features``; see ``matrix``."""
+        encoded = list(columns)
+        for place, codes in self._coded:
+            encoded[place] = [_code(value, codes) for value in _plain(encoded[place])]
+        rows = self._count_rows(encoded)
+        # one check and one conversion for all columns: a call for each is most of what a request with one row costs
+        plain = list(chain.from_iterable(encoded)) if _LISTS.issuperset(map(type, encoded)) else None
+        if plain is not None and _NUMBERS.issuperset(map(type, plain)):
+            made = np.array(plain, dtype=np.float64)
+        else:
+            named = zip(self.features, encoded, strict=True)
+            made = np.array([self._column(name, values) for name, values in named], dtype=np.float64)
+        return np.ascontiguousarray(made.reshape(len(encoded), rows).T)
+
+    def _count_rows(self, columns: Sequence[Any]) -> int:
+        lengths = set(map(len, columns))
+        if len(lengths) > 1:
+            rows = len(columns[0])
+            name, wrong = next((n, len(c)) for n, c in zip(self.features, columns, strict=True) if len(c) != rows)
+            raise ContractBroken(
+                f"feature {name!r} has {wrong} rows, {self.features[0]!r} has {rows}",
+                "give every feature one value a row",
+            )
+        return lengths.pop() if lengths else 0
 
     def _column(self, name: str, values: Any) -> Sequence[float | None] | NDArray[np.float64]:
-        codes = self._codes.get(name)
-        if codes is not None:
-            return [_code(value, codes) for value in _plain(values)]
         if type(values) is list and _NUMBERS.issuperset(map(type, values)):
             return values
         if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:

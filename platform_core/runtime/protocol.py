@@ -6,7 +6,7 @@ it holds all features of the model at once. JSON and Triton's binary tensors may
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,13 +21,15 @@ from platform_core.runtime.tensors import TEXT, Value
 
 OUTPUTS = {"probability": "FP64", "label": "INT64"}
 """Outputs of every model: the probability of label 1, and whether it reaches the model's threshold."""
+_PLAIN = {"FP64": float, "FP32": float, TEXT: str, "BOOL": bool}
+_ONE_ROW = ([1], [1, 1])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST_US = 2**63 // 1000
 """The last instant that libraries which count nanoseconds can read: in the year 2262."""
 
 
-class _Tensor(msgspec.Struct):
+class _Tensor(msgspec.Struct, gc=False):
     name: str
     shape: list[int]
     datatype: str
@@ -104,7 +106,7 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
 
 def new_id() -> str:
     """Name a request that came without a name: by the id that came beside its body, if one did."""
-    return given_id() or secrets.token_hex(16)
+    return given_id() or f"{random.getrandbits(128):032x}"
 
 
 def encode(
@@ -134,6 +136,9 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
     matrix: Matrix | None = None
     at = 0
     for tensor in inputs:
+        if _is_plain(tensor) and tensor.name not in columns:
+            columns[tensor.name] = tensor.data  # type: ignore[assignment]
+            continue
         size = tensor.parameters.get("binary_data_size") if tensor.parameters else None
         if size is None:
             values = tensors.from_json(tensor.name, tensor.datatype, _data(tensor))
@@ -151,6 +156,18 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
             f"{len(binary) - at} bytes belong to no tensor", "give each binary tensor its binary_data_size"
         )
     return columns, matrix
+
+
+def _is_plain(tensor: _Tensor) -> bool:
+    """Tell whether a tensor is one value that needs no further look: most tensors are, of most requests."""
+    data = tensor.data
+    return (
+        data is not None
+        and len(data) == 1
+        and type(data[0]) is _PLAIN.get(tensor.datatype)
+        and tensor.shape in _ONE_ROW
+        and tensor.parameters is None
+    )
 
 
 def as_matrix(name: str, datatype: str, shape: Sequence[int], values: Sequence[Value], before: Matrix | None) -> Matrix:

@@ -58,6 +58,7 @@ class Recipe:
         self.known = frozenset((*self.entities, *self.requested, *self.online))
         self.categories = frozenset(manifest.vocabulary)
         self._needed = frozenset((*self.entities, *self.requested))
+        self._numbers = self.known - self.categories - set(self.entities)
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = Encoder(self._names, manifest.vocabulary)
@@ -119,9 +120,12 @@ class Recipe:
                 _note(view, rows, fresh, missing, stale)
             for position, feature in enumerate(view.features):
                 values[feature] = [row.values[position] if row else None for row in fresh]
-        columns = {name: request.columns.get(name) or values[name] for name in self._names}
-        served = [orjson.dumps(dict(zip(self._names, row, strict=True))).decode() for row in _across(columns)]
-        return Gathered(self._encoder.matrix(columns), served, missing, stale, uses)
+        columns = self._in_order({**values, **request.columns} if values else request.columns)
+        served = [_as_json(self._names, row) for row in zip(*columns, strict=True)]
+        return Gathered(self._encoder.ordered(columns), served, missing, stale, uses)
+
+    def _in_order(self, columns: Mapping[str, Sequence[Value]]) -> Sequence[Sequence[Value]]:
+        return [columns[name] for name in self._names]
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
@@ -131,9 +135,9 @@ class Recipe:
             keys = request.columns[entity]
             if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
-        features = sent & self.known - set(self.entities)
-        if request.texts & features != self.categories & features:
-            wrong = sorted((request.texts ^ self.categories) & features)
+        # categories that came as numbers, and texts that are neither categories nor keys
+        wrong = sorted((self.categories & sent - request.texts) | (request.texts & self._numbers))
+        if wrong:
             raise BadRequest(f"text and numbers are mixed up in {', '.join(wrong)}", self.expected())
 
     def _check_manifest(self, manifest: Manifest) -> None:
@@ -157,14 +161,11 @@ class Recipe:
 
 def keys_as_json(entities: Sequence[str], request: InferRequest) -> list[str]:
     """Write the entity keys of each row as a JSON object, each as it was sent."""
-    return [
-        orjson.dumps(dict(zip(entities, row, strict=True))).decode()
-        for row in _across({entity: request.columns[entity] for entity in entities})
-    ]
+    return [_as_json(entities, row) for row in zip(*[request.columns[entity] for entity in entities], strict=True)]
 
 
-def _across(columns: Mapping[str, Sequence[Value]]) -> zip[tuple[Value, ...]]:
-    return zip(*columns.values(), strict=True)
+def _as_json(names: Sequence[str], row: Sequence[Value]) -> str:
+    return orjson.dumps(dict(zip(names, row, strict=True))).decode()
 
 
 def _fresh(
