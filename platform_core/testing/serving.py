@@ -1,99 +1,41 @@
 """Holds serving to its promises.
 
 Subclass ``ServingKit`` and give the fixture ``serving``, whose endpoints answer; it may serve models of other tests.
-Where endpoints speak no HTTP, give the fixture ``ask`` as well.
+Where endpoints speak no HTTP, give the fixture ``ask`` as well; what a vendor claims in ``can`` may need more of them.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-import time
-import urllib.error
-import urllib.request
-import uuid
+import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import pytest
 
-from platform_core.contracts.serving import CANARY, DesiredState, ObservedState, Served, Serving
+from platform_core.contracts.serving import CANARY, GRPC, INSTEAD, SCALE_TO_ZERO, SHADOW, DesiredState, Serving
 from platform_core.errors import Unsupported
-from platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
+from platform_core.testing.endpoints import (
+    Answered,
+    Ask,
+    Load,
+    ask_over_http,
+    broken,
+    come_to,
+    new_model,
+    served,
+    settle,
+    wait_for,
+)
+from platform_core.testing.model_packages import AMOUNT
+from platform_core.testing.serving_capabilities import CapabilitiesKit, needs
 
-PATIENCE_SECONDS = 20.0
-SETTLED_SECONDS = 0.5
+__all__ = ["Answered", "Ask", "ServingKit", "broken", "come_to", "new_model", "served", "wait_for"]
+
 KEYS = 250
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What came back: HTTP status, the request's id, and who answered with which score."""
-
-    status: int
-    request_id: str = ""
-    version: str = ""
-    role: str = ""
-    score: float | None = None
-
-
-Ask = Callable[[Serving, str, str, float], Answered]
-"""``ask(serving, model, key, amount)`` sends one request of one entity and waits for its answer."""
-
-
-def ask_over_http(serving: Serving, model: str, key: str, amount: float) -> Answered:
-    """Ask the endpoint over the Open Inference Protocol V2."""
-    inputs = [
-        {"name": ENTITY, "shape": [1], "datatype": "BYTES", "data": [key]},
-        {"name": AMOUNT, "shape": [1], "datatype": "FP64", "data": [amount]},
-    ]
-    body = json.dumps({"inputs": inputs}).encode()
-    try:
-        with urllib.request.urlopen(f"{serving.endpoint(model)}/infer", body, timeout=PATIENCE_SECONDS) as response:
-            answer = json.load(response)
-    except urllib.error.HTTPError as error:
-        return Answered(error.code)
-    said = answer["parameters"]
-    return Answered(200, answer["id"], said["version"], said["role"], answer["outputs"][0]["data"][0])
-
-
-def new_model() -> str:
-    """Name a model that no other test has."""
-    return f"kit.m{uuid.uuid4().hex[:12]}"
-
-
-def served(folder: Path, version: str) -> Served:
-    """Make a version whose score is a tenth of its number."""
-    package = folder / f"package-{uuid.uuid4().hex}"
-    return Served(version, write_package(package, Constant(int(version) / 10)), f"cycle-{version}")
-
-
-def broken(folder: Path, version: str) -> Served:
-    """Make a version whose package is an empty folder."""
-    package = folder / f"package-{uuid.uuid4().hex}"
-    package.mkdir()
-    return Served(version, package, f"cycle-{version}")
-
-
-def wait_for(serving: Serving, model: str, met: Callable[[ObservedState], bool]) -> ObservedState:
-    """Wait until the endpoint is seen in a state, and return what is seen at the end of all patience."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not met(seen := serving.observe(model)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return seen
-
-
-def come_to(serving: Serving, state: DesiredState) -> None:
-    """Apply a state and wait for it."""
-    serving.apply(state)
-    seen = wait_for(serving, state.model, lambda seen: seen.generation == state.generation and seen.ready)
-    assert (seen.generation, seen.ready) == (state.generation, True), seen
-
-
-class ServingKit:
+class ServingKit(CapabilitiesKit):
     """Subclass it, give ``serving``; every test is one promise."""
 
     @pytest.fixture
@@ -120,12 +62,19 @@ class ServingKit:
         model = new_model()
         come_to(serving, DesiredState(model, 5, served(tmp_path, "2")))
         serving.apply(DesiredState(model, 4, served(tmp_path, "1")))
-        time.sleep(SETTLED_SECONDS)
+        settle()
         assert serving.observe(model).generation == 5
         assert ask(serving, model, "k", 1.0).version == "2"
+        for generation in (6, 7, 8):  # asked at once, and in whatever order a vendor gets them done
+            serving.apply(DesiredState(model, generation, served(tmp_path, str(generation))))
+        wait_for(serving, model, lambda seen: seen.generation == 8)
+        settle()
+        assert serving.observe(model).generation == 8
+        assert ask(serving, model, "k", 1.0).version == "8"
 
     def test_3_the_split_is_sticky_and_monotone(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """About the share asked for goes to the candidate, the same keys each time, and more percent only adds keys."""
+        needs(serving, CANARY)
         model, stable, candidate = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
 
         def taken() -> set[str]:
@@ -148,10 +97,10 @@ class ServingKit:
         """The endpoint goes on as it was, says what is wrong, and takes the next good state."""
         model, good = new_model(), served(tmp_path, "1")
         come_to(serving, DesiredState(model, 1, good))
-        for state in (
-            DesiredState(model, 2, broken(tmp_path, "2")),
-            DesiredState(model, 3, good, broken(tmp_path, "2"), 50),
-        ):
+        states = [DesiredState(model, 2, broken(tmp_path, "2"))]
+        if CANARY in serving.can:
+            states.append(DesiredState(model, 3, good, broken(tmp_path, "2"), 50))
+        for state in states:
             serving.apply(state)
             seen = wait_for(serving, model, lambda seen, n=state.generation: str(n) in seen.problem)  # type: ignore[misc]
             assert seen.problem
@@ -163,7 +112,8 @@ class ServingKit:
     def test_5_every_answered_request_is_logged_once(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """The log holds each answer once: who gave it, what it was, for which key, on which features."""
         model = new_model()
-        come_to(serving, DesiredState(model, 1, served(tmp_path, "1"), served(tmp_path, "2"), 50))
+        candidate = (served(tmp_path, "2"), 50) if CANARY in serving.can else (None, 0)
+        come_to(serving, DesiredState(model, 1, served(tmp_path, "1"), *candidate))
         given = {f"key-{n}": (float(n), ask(serving, model, f"key-{n}", float(n))) for n in range(40)}
         rows = serving.predictions(model)[0].to_pylist()
         assert len(rows) == len(given)
@@ -192,35 +142,18 @@ class ServingKit:
         for n, kept in enumerate(cursors):
             assert set(serving.predictions(model, kept)[0]["request_id"].to_pylist()) == set(ids[n:])
 
-    def test_7_a_candidate_needs_canary(self, serving: Serving, tmp_path: Path) -> None:
-        """A vendor that cannot split says so at once."""
-        if CANARY in serving.can:
-            pytest.skip("this vendor splits")
-        with pytest.raises(Unsupported):
-            serving.apply(DesiredState(new_model(), 1, served(tmp_path, "1"), served(tmp_path, "2"), 5))
-
-
-class Load:
-    """Asks without a pause from another thread until the block ends; ``answers`` holds what came back."""
-
-    def __init__(self, serving: Serving, ask: Ask, model: str) -> None:
-        self.answers: list[Answered] = []
-        self._serving, self._ask, self._model = serving, ask, model
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        """Begin, and wait for the first answer."""
-        self._thread.start()
-        while not self.answers and self._thread.is_alive():
-            time.sleep(0.001)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End, and wait for the last answer."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            self.answers.append(self._ask(self._serving, self._model, f"key-{len(self.answers)}", 1.0))
+    def test_7_what_a_vendor_cannot_do_is_unsupported(self, serving: Serving, tmp_path: Path) -> None:
+        """Each capability that it does not claim is refused at once, with what to use instead; nothing has changed."""
+        model, stable, other = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
+        asked = {
+            CANARY: DesiredState(model, 1, stable, other, 5),
+            SHADOW: DesiredState(model, 1, stable, shadow=other),
+            SCALE_TO_ZERO: DesiredState(model, 1, stable, idle_minutes=5),
+        }
+        for capability in asked.keys() - serving.can:
+            with pytest.raises(Unsupported, match=re.escape(INSTEAD[capability])):
+                serving.apply(asked[capability])
+            assert serving.observe(model).generation is None
+        if GRPC not in serving.can:
+            with pytest.raises(Unsupported, match=re.escape(INSTEAD[GRPC])):
+                serving.grpc_endpoint(model)

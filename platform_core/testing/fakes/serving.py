@@ -34,6 +34,10 @@ class InMemoryServing(Serving):
         if state.generation < self._asked.get(state.model, state.generation):
             return
         self._asked[state.model] = state.generation
+        self._land(state)
+
+    def _land(self, state: DesiredState) -> None:
+        """Make a state what answers, as far as its versions can be loaded."""
         problem = _problem(state.stable, state.candidate)
         if not problem:
             self._states[state.model] = state

@@ -2,56 +2,105 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from typing import ClassVar
+from dataclasses import replace
 
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.serving import DesiredState, ObservedState
-from platform_core.errors import StoreUnavailable
-from platform_core.testing import serving as kit
+from platform_core.contracts.serving import SHADOW_ROLE, DesiredState, ObservedState
+from platform_core.errors import StoreUnavailable, Unsupported
+from platform_core.testing import endpoints
+from platform_core.testing.endpoints import Answered, Ask
 from platform_core.testing.fakes.serving import InMemoryServing
+from platform_core.testing.fakes.serving_vendors import (
+    OneVersionServing,
+    ScalingServing,
+    SlowServing,
+    UnorderedServing,
+)
 from platform_core.testing.model_packages import AMOUNT
 from platform_core.testing.mutants import assert_catches
-from platform_core.testing.serving import Answered, Ask, ServingKit
+from platform_core.testing.serving import ServingKit
+from platform_core.testing.serving_capabilities import Idle
 
 SCORES = {str(n): n / 10 for n in range(1, 10)}
 
 
 def ask_in_memory(serving: InMemoryServing, model: str, key: str, amount: float) -> Answered:
-    """Play a request, and take the answer from the newest row of the log."""
+    """Play a request, and take the answer from the newest row of the log that is a caller's."""
     try:
         serving.answer(model, key, SCORES, features={AMOUNT: amount})
     except StoreUnavailable:
         return Answered(503)
-    row = serving._log[model][-1]
+    row = next(row for row in reversed(serving._log[model]) if row["role"] != SHADOW_ROLE)
     return Answered(row["status"], row["request_id"], row["version"], row["role"], row["score"])
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """A state in memory is there at once or never."""
-    monkeypatch.setattr(kit, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(kit, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(endpoints, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(endpoints, "SETTLED_SECONDS", 0.0)
 
 
-class TestInMemoryServing(ServingKit):
-    @pytest.fixture
-    def serving(self) -> InMemoryServing:
-        """A fresh one."""
-        return InMemoryServing()
-
+class InMemoryKit(ServingKit):
     @pytest.fixture
     def ask(self) -> Ask:
         """Ask without HTTP."""
         return ask_in_memory
 
+    @pytest.fixture
+    def ask_grpc(self) -> Ask:
+        """Ask without gRPC."""
+        return ask_in_memory
 
-class Undivided(InMemoryServing):
-    """Honest: it cannot split, and says so."""
+    @pytest.fixture
+    def idle(self) -> Idle:
+        """End what answers."""
+        return let_idle
 
-    can: ClassVar[frozenset[str]] = frozenset()
+
+def let_idle(serving: ScalingServing, model: str) -> None:
+    """End what answers, which is there for certain only after a request."""
+    serving.idle(model)
+    assert not serving.runs(model)
+
+
+class TestInMemoryServing(InMemoryKit):
+    @pytest.fixture
+    def serving(self) -> InMemoryServing:
+        """A fresh one."""
+        return InMemoryServing()
+
+
+class TestOneVersionServing(InMemoryKit):
+    @pytest.fixture
+    def serving(self) -> InMemoryServing:
+        """One that lacks everything."""
+        return OneVersionServing()
+
+
+class TestSlowServing(InMemoryKit):
+    @pytest.fixture
+    def serving(self) -> InMemoryServing:
+        """One whose states are there two looks later."""
+        return SlowServing()
+
+
+class TestUnorderedServing(InMemoryKit):
+    @pytest.fixture
+    def serving(self) -> InMemoryServing:
+        """One that overtakes itself."""
+        return UnorderedServing()
+
+
+class TestScalingServing(InMemoryKit):
+    @pytest.fixture
+    def serving(self) -> InMemoryServing:
+        """One that ends what is idle, and speaks gRPC."""
+        return ScalingServing()
 
 
 class Interrupting(InMemoryServing):
@@ -202,19 +251,181 @@ class Consuming(InMemoryServing):
         return rows, cursor
 
 
-class Pretending(InMemoryServing):
-    """Breaks 7: cannot split, and takes a candidate all the same."""
+class LateWins(UnorderedServing):
+    """Breaks 2: what was asked first and is done last stays."""
 
-    can: ClassVar[frozenset[str]] = frozenset()
+    def _arrive(self) -> None:
+        """Let everything be there, whatever is there already."""
+        now = self._time()
+        for _, state in sorted((one for one in self._waiting if one[0] <= now), key=lambda one: one[0]):
+            self._land(state)
+        self._waiting = [one for one in self._waiting if one[0] > now]
+
+
+class Pretending(OneVersionServing):
+    """Breaks 7: can do nothing more, and takes every state all the same."""
 
     def apply(self, state: DesiredState) -> None:
-        """Drop the candidate."""
+        """Drop what it cannot do."""
         super().apply(DesiredState(state.model, state.generation, state.stable))
 
 
-def test_a_vendor_that_cannot_split_says_so(tmp_path):
-    """Promise 7 holds for the fake without canary."""
-    ServingKit().test_7_a_candidate_needs_canary(Undivided(), tmp_path)
+class Shrugging(OneVersionServing):
+    """Breaks 7: refuses, and leaves it there."""
+
+    def require(self, needs) -> None:
+        """Say no more than no."""
+        try:
+            super().require(needs)
+        except Unsupported as error:
+            raise Unsupported(error.problem, "do something else") from error
+
+
+class HalfRefusing(OneVersionServing):
+    """Breaks 7: refuses after it has taken what it could."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Take the stable version, then refuse."""
+        super().apply(DesiredState(state.model, state.generation, state.stable))
+        self.require(state.needs)
+
+
+class AlwaysGrpc(OneVersionServing):
+    """Breaks 7: names a gRPC endpoint that is not there."""
+
+    def grpc_endpoint(self, model: str) -> str:
+        """Return something."""
+        return "localhost:9000"
+
+
+class NoShadow(InMemoryServing):
+    """Breaks 8: takes the shadow, and replays nothing."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Drop it."""
+        super().apply(replace(state, shadow=None))
+
+
+class TwiceShadow(InMemoryServing):
+    """Breaks 8: a request is replayed twice."""
+
+    def answer(self, model, *args, **kwargs):
+        """Repeat what the shadow said."""
+        chosen = super().answer(model, *args, **kwargs)
+        self._log[model] += [dict(row) for row in self._log[model][-1:] if row["role"] == SHADOW_ROLE]
+        return chosen
+
+
+class AnsweringShadow(InMemoryServing):
+    """Breaks 8: a caller in four meets the shadow."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Let the shadow answer as a candidate."""
+        super().apply(replace(state, candidate=state.shadow, percent=25) if state.shadow else state)
+
+
+class OtherFeatures(InMemoryServing):
+    """Breaks 8: the shadow is given features of its own."""
+
+    def answer(self, model, *args, **kwargs):
+        """Replace what the shadow was given."""
+        chosen = super().answer(model, *args, **kwargs)
+        for row in self._log[model]:
+            if row["role"] == SHADOW_ROLE:
+                row["features"] = "{}"
+        return chosen
+
+
+class NamelessShadow(InMemoryServing):
+    """Breaks 8: what the shadow said is put down to the stable version."""
+
+    def answer(self, model, *args, **kwargs):
+        """Overwrite the version."""
+        chosen = super().answer(model, *args, **kwargs)
+        for row in self._log[model]:
+            row["version"] = chosen.version
+        return chosen
+
+
+class EternalShadow(InMemoryServing):
+    """Breaks 8: a shadow that was taken away goes on."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Keep the one before."""
+        before = self._states.get(state.model)
+        super().apply(replace(state, shadow=state.shadow or (before.shadow if before else None)))
+
+
+class EagerShadow(InMemoryServing):
+    """Breaks 8: what was answered before the shadow was asked for is replayed as well."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Repeat the past."""
+        super().apply(state)
+        if state.shadow:
+            said = {"role": SHADOW_ROLE, "version": state.shadow.version, "cycle": state.shadow.cycle}
+            self._log.setdefault(state.model, []).extend([row | said for row in self._log.get(state.model, [])])
+
+
+class SilentShadow(InMemoryServing):
+    """Breaks 8: a shadow that cannot be loaded is not told of."""
+
+    def observe(self, model: str) -> ObservedState:
+        """Hide the problem."""
+        return replace(super().observe(model), problem="")
+
+
+class BlockingShadow(InMemoryServing):
+    """Breaks 8: a shadow that cannot be loaded keeps the endpoint back."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Load it as if it answered callers."""
+        super().apply(replace(state, candidate=state.shadow))
+
+
+class Sleeping(ScalingServing):
+    """Breaks 9: the request that wakes it fails."""
+
+    def answer(self, model, *args, **kwargs):
+        """Start, and let the caller come again."""
+        if not self.runs(model):
+            self._running.add(model)
+            raise StoreUnavailable("starting", "ask again")
+        return super().answer(model, *args, **kwargs)
+
+
+class Gone(ScalingServing):
+    """Breaks 9: an idle endpoint seems not to be there."""
+
+    def observe(self, model: str) -> ObservedState:
+        """See only what runs."""
+        return super().observe(model) if self.runs(model) else ObservedState(None, ready=False)
+
+    def apply(self, state: DesiredState) -> None:
+        """Run at once."""
+        super().apply(state)
+        self._running.add(state.model)
+
+
+class OtherWay(ScalingServing):
+    """Breaks 10: what is asked over gRPC is logged twice."""
+
+    def answer(self, model, *args, **kwargs):
+        """Log the second request again."""
+        chosen = super().answer(model, *args, **kwargs)
+        self._log[model] += self._log[model][1:]
+        return chosen
+
+
+class OtherScore(ScalingServing):
+    """Breaks 10: over gRPC another version answers."""
+
+    def answer(self, model, *args, **kwargs):
+        """Change the second answer."""
+        chosen = super().answer(model, *args, **kwargs)
+        for row in self._log[model][1:]:
+            row["score"] = 0.9
+        return chosen
 
 
 @pytest.mark.parametrize(
@@ -235,12 +446,35 @@ def test_a_vendor_that_cannot_split_says_so(tmp_path):
         (Misattributing, "test_5_every_answered_request_is_logged_once"),
         (FromTheStart, "test_6_a_cursor_gives_only_what_came_later"),
         (Consuming, "test_6_a_cursor_gives_only_what_came_later"),
-        (Pretending, "test_7_a_candidate_needs_canary"),
+        (LateWins, "test_2_an_older_generation_never_replaces_a_newer"),
+        (Pretending, "test_7_what_a_vendor_cannot_do_is_unsupported"),
+        (Shrugging, "test_7_what_a_vendor_cannot_do_is_unsupported"),
+        (HalfRefusing, "test_7_what_a_vendor_cannot_do_is_unsupported"),
+        (AlwaysGrpc, "test_7_what_a_vendor_cannot_do_is_unsupported"),
+        (NoShadow, "test_8_each_answered_request_is_replayed_once"),
+        (TwiceShadow, "test_8_each_answered_request_is_replayed_once"),
+        (AnsweringShadow, "test_8_each_answered_request_is_replayed_once"),
+        (OtherFeatures, "test_8_each_answered_request_is_replayed_once"),
+        (NamelessShadow, "test_8_each_answered_request_is_replayed_once"),
+        (EternalShadow, "test_8_each_answered_request_is_replayed_once"),
+        (EagerShadow, "test_8_each_answered_request_is_replayed_once"),
+        (SilentShadow, "test_8_a_shadow_that_cannot_be_loaded_is_told"),
+        (BlockingShadow, "test_8_a_shadow_that_cannot_be_loaded_is_told"),
+        (Sleeping, "test_9_an_idle_endpoint_answers_the_next_request"),
+        (Gone, "test_9_an_idle_endpoint_answers_the_next_request"),
+        (OtherWay, "test_10_grpc_gives_the_same_answer"),
+        (OtherScore, "test_10_grpc_gives_the_same_answer"),
     ],
 )
 def test_the_kit_catches(mutant, test, tmp_path):
     """A vendor that breaks one promise fails the promise's test."""
-    fixtures = {"serving": mutant(), "ask": ask_in_memory, "tmp_path": tmp_path}
-    if "canary" in test:
-        del fixtures["ask"]
-    assert_catches(ServingKit, test, **fixtures)
+    possible = {"serving": mutant(), "ask": ask_in_memory, "ask_grpc": ask_in_memory, "idle": let_idle}
+    wanted = inspect.signature(getattr(ServingKit, test)).parameters
+    assert_catches(ServingKit, test, **{name: possible[name] for name in wanted if name in possible}, tmp_path=tmp_path)
+
+
+def test_the_kit_asks_how_endpoints_become_idle(tmp_path):
+    """A vendor that claims to scale to zero and does not say how is not let through."""
+    idle = ServingKit.idle.__wrapped__(ServingKit())
+    with pytest.raises(pytest.fail.Exception, match="give the fixture idle"):
+        idle(ScalingServing(), "m")

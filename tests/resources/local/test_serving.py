@@ -18,19 +18,20 @@ from typing import Self
 import pytest
 
 from platform_core.contracts.serving import DesiredState
-from platform_core.testing.inference_server import free_port, inference_server
+from platform_core.testing.inference_server import free_port, inference_server, shadow_process
 from platform_core.testing.model_packages import AMOUNT, ENTITY
 from platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
 from resources.local.serving import LocalServing
 
 
-def environment(folder: Path, port: int) -> Path:
+def environment(folder: Path, port: int, grpc_port: int | None = None) -> Path:
     """Write an environment file with what the server needs."""
     file = folder / "environment.yaml"
+    grpc = f", grpc_port: {grpc_port}" if grpc_port else ""
     file.write_text(f"""
 name: test
 bindings:
-  serving: {{vendor: local, root: "{folder}/serving", port: {port}}}
+  serving: {{vendor: local, root: "{folder}/serving", port: {port}{grpc}}}
   online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
 """)
     return file
@@ -42,24 +43,30 @@ class Place:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    grpc_port: int | None = None
 
     @property
     def serving(self) -> LocalServing:
         """Return the vendor as whoever deploys binds it."""
-        return LocalServing(root=f"{self.folder}/serving", port=self.port)
+        return LocalServing(root=f"{self.folder}/serving", port=self.port, grpc_port=self.grpc_port)
 
     @contextmanager
     def server(self, workers: int = 1) -> Iterator[int]:
         """Run the server, and give its process id."""
-        with inference_server(environment(self.folder, self.port), self.port, workers) as process:
+        with inference_server(self.environment, self.port, workers) as process:
             yield process.pid
+
+    @property
+    def environment(self) -> Path:
+        """Return the environment file of server and shadows."""
+        return environment(self.folder, self.port, self.grpc_port)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Run one server for the whole module."""
-    place = Place(tmp_path_factory.mktemp("running"))
-    with place.server():
+    """Run one server, and the process of its shadows, for the whole module."""
+    place = Place(tmp_path_factory.mktemp("running"), grpc_port=free_port())
+    with place.server(), shadow_process(place.environment):
         yield place
 
 

@@ -1,0 +1,142 @@
+"""What the serving kit asks with: endpoints over the Open Inference Protocol, versions to serve, patience."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from platform_core.contracts.serving import DesiredState, ObservedState, Served, Serving
+from platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
+
+PATIENCE_SECONDS = 20.0
+SETTLED_SECONDS = 0.5
+
+
+def settle() -> None:
+    """Wait as long as it may take until what should not happen would have happened."""
+    time.sleep(SETTLED_SECONDS)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came back: HTTP status, the request's id, and who answered with which score."""
+
+    status: int
+    request_id: str = ""
+    version: str = ""
+    role: str = ""
+    score: float | None = None
+
+
+Ask = Callable[[Serving, str, str, float], Answered]
+"""``ask(serving, model, key, amount)`` sends one request of one entity and waits for its answer."""
+
+
+def ask_over_http(serving: Serving, model: str, key: str, amount: float) -> Answered:
+    """Ask the endpoint over the Open Inference Protocol V2."""
+    inputs = [
+        {"name": ENTITY, "shape": [1], "datatype": "BYTES", "data": [key]},
+        {"name": AMOUNT, "shape": [1], "datatype": "FP64", "data": [amount]},
+    ]
+    body = json.dumps({"inputs": inputs}).encode()
+    try:
+        with urllib.request.urlopen(f"{serving.endpoint(model)}/infer", body, timeout=PATIENCE_SECONDS) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        return Answered(error.code)
+    said = answer["parameters"]
+    return Answered(200, answer["id"], said["version"], said["role"], answer["outputs"][0]["data"][0])
+
+
+def ask_over_grpc(serving: Serving, model: str, key: str, amount: float) -> Answered:
+    """Ask the endpoint the same over gRPC, with typed contents."""
+    import grpc
+
+    from platform_core.runtime.grpc_messages import SERVICE, message
+
+    inputs = [
+        {"name": ENTITY, "shape": [1], "datatype": "BYTES", "contents": {"bytes_contents": [key.encode()]}},
+        {"name": AMOUNT, "shape": [1], "datatype": "FP64", "contents": {"fp64_contents": [amount]}},
+    ]
+    asked, answered = message("ModelInferRequest"), message("ModelInferResponse")
+    with grpc.insecure_channel(serving.grpc_endpoint(model)) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/ModelInfer", asked.SerializeToString, answered.FromString)
+        answer = call(asked(model_name=model, inputs=inputs), timeout=PATIENCE_SECONDS)
+    said = {name: value.string_param for name, value in answer.parameters.items()}
+    score = answer.outputs[0].contents.fp64_contents[0]
+    return Answered(200, answer.id, said["version"], said["role"], score)
+
+
+def new_model() -> str:
+    """Name a model that no other test has."""
+    return f"kit.m{uuid.uuid4().hex[:12]}"
+
+
+def served(folder: Path, version: str) -> Served:
+    """Make a version whose score is a tenth of its number."""
+    package = folder / f"package-{uuid.uuid4().hex}"
+    return Served(version, write_package(package, Constant(int(version) / 10)), f"cycle-{version}")
+
+
+def broken(folder: Path, version: str) -> Served:
+    """Make a version whose package is an empty folder."""
+    package = folder / f"package-{uuid.uuid4().hex}"
+    package.mkdir()
+    return Served(version, package, f"cycle-{version}")
+
+
+def wait_until(met: Callable[[], bool]) -> bool:
+    """Wait until something is so; says whether it came to be before the end of all patience."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (so := met()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return so
+
+
+def wait_for(serving: Serving, model: str, met: Callable[[ObservedState], bool]) -> ObservedState:
+    """Wait until the endpoint is seen in a state, and return what is seen at the end of all patience."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not met(seen := serving.observe(model)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return seen
+
+
+def come_to(serving: Serving, state: DesiredState) -> None:
+    """Apply a state and wait for it."""
+    serving.apply(state)
+    seen = wait_for(serving, state.model, lambda seen: seen.generation == state.generation and seen.ready)
+    assert (seen.generation, seen.ready) == (state.generation, True), seen
+
+
+class Load:
+    """Asks without a pause from another thread until the block ends; ``answers`` holds what came back."""
+
+    def __init__(self, serving: Serving, ask: Ask, model: str) -> None:
+        self.answers: list[Answered] = []
+        self._serving, self._ask, self._model = serving, ask, model
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        """Begin, and wait for the first answer."""
+        self._thread.start()
+        while not self.answers and self._thread.is_alive():
+            time.sleep(0.001)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End, and wait for the last answer."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self.answers.append(self._ask(self._serving, self._model, f"key-{len(self.answers)}", 1.0))

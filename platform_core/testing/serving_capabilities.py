@@ -1,0 +1,119 @@
+"""Holds serving to what it claims beyond every vendor's promises; what it does not claim is skipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from platform_core.contracts.serving import GRPC, SCALE_TO_ZERO, SHADOW, SHADOW_ROLE, DesiredState, Serving
+from platform_core.testing.endpoints import (
+    Ask,
+    ask_over_grpc,
+    broken,
+    come_to,
+    new_model,
+    served,
+    settle,
+    wait_for,
+    wait_until,
+)
+
+SAME = ("request_id", "row", "event_time", "keys", "features", "missing", "stale", "asked_at")
+"""What a shadow's row shares with the row of the caller."""
+Idle = Callable[[Serving, str], None]
+"""Lets the endpoint of a model become idle, as if nobody had asked for ``idle_minutes``."""
+
+
+def needs(serving: Serving, capability: str) -> None:
+    """Skip the test of a vendor that does not claim a capability."""
+    if capability not in serving.can:
+        pytest.skip(f"{type(serving).__name__} does not claim {capability}")
+
+
+def logged(serving: Serving, model: str, *, shadow: bool) -> list[dict[str, Any]]:
+    """Return the rows of callers, or those of the shadow."""
+    rows: list[dict[str, Any]] = serving.predictions(model)[0].to_pylist()
+    return [row for row in rows if (row["role"] == SHADOW_ROLE) is shadow]
+
+
+class CapabilitiesKit:
+    """One test a promise that holds only where ``can`` names the capability."""
+
+    @pytest.fixture
+    def ask_grpc(self) -> Ask:
+        """Ask over gRPC."""
+        return ask_over_grpc
+
+    @pytest.fixture
+    def idle(self) -> Idle:
+        """Fail: a vendor that claims ``scale_to_zero`` knows how its endpoints become idle."""
+
+        def unknown(serving: Serving, model: str) -> None:
+            pytest.fail(f"give the fixture idle: how does {model} of {type(serving).__name__} become idle?")
+
+        return unknown
+
+    def test_8_each_answered_request_is_replayed_once(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
+        """From when the shadow was asked for until it is gone; callers never meet it, and its rows are like theirs."""
+        needs(serving, SHADOW)
+        model, stable, shadow = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
+        come_to(serving, DesiredState(model, 1, stable))
+        ask(serving, model, "before", 1.0)
+        come_to(serving, DesiredState(model, 2, stable, shadow=shadow))
+        met = [ask(serving, model, f"key-{n}", float(n)) for n in range(30)]
+        assert {(answer.version, answer.role, answer.score) for answer in met} == {("1", "stable", 0.1)}
+        assert wait_until(lambda: len(logged(serving, model, shadow=True)) >= len(met)), serving.observe(model)
+        settle()
+        repeated = logged(serving, model, shadow=True)
+        assert sorted(row["request_id"] for row in repeated) == sorted(answer.request_id for answer in met)
+        callers = {row["request_id"]: row for row in logged(serving, model, shadow=False)}
+        for row in repeated:
+            assert {name: row[name] for name in SAME} == {name: callers[row["request_id"]][name] for name in SAME}
+            assert (row["version"], row["cycle"], row["status"], row["score"]) == ("2", "cycle-2", 200, 0.2)
+        come_to(serving, DesiredState(model, 3, stable))
+        ask(serving, model, "after", 1.0)
+        settle()
+        assert len(logged(serving, model, shadow=True)) == len(met)
+
+    def test_8_a_shadow_that_cannot_be_loaded_is_told(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
+        """The endpoint comes to the generation and answers; only the shadow is missing, and ``observe`` says so."""
+        needs(serving, SHADOW)
+        model, stable = new_model(), served(tmp_path, "1")
+        come_to(serving, DesiredState(model, 1, stable, shadow=broken(tmp_path, "2")))
+        seen = wait_for(serving, model, lambda seen: "package" in seen.problem)
+        assert (seen.generation, seen.ready) == (1, True)
+        assert "package" in seen.problem
+        assert ask(serving, model, "k", 1.0).version == "1"
+        assert logged(serving, model, shadow=True) == []
+
+    def test_9_an_idle_endpoint_answers_the_next_request(
+        self, serving: Serving, ask: Ask, idle: Idle, tmp_path: Path
+    ) -> None:
+        """It is still at its generation, and the request that wakes it is answered and logged as any other."""
+        needs(serving, SCALE_TO_ZERO)
+        model = new_model()
+        come_to(serving, DesiredState(model, 4, served(tmp_path, "3"), idle_minutes=5))
+        for _ in range(2):
+            idle(serving, model)
+            seen = serving.observe(model)
+            assert (seen.generation, seen.ready, seen.problem) == (4, True, "")
+            answer = ask(serving, model, "k", 1.0)
+            assert (answer.status, answer.version, answer.score) == (200, "3", 0.3)
+            assert logged(serving, model, shadow=False)[-1]["request_id"] == answer.request_id
+
+    def test_10_grpc_gives_the_same_answer(self, serving: Serving, ask: Ask, ask_grpc: Ask, tmp_path: Path) -> None:
+        """Version, role and score are those of REST, and the log holds each request once."""
+        needs(serving, GRPC)
+        model = new_model()
+        come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
+        both = [way(serving, model, "k", 7.0) for way in (ask, ask_grpc)]
+        assert {(answer.status, answer.version, answer.role, answer.score) for answer in both} == {
+            (200, "1", "stable", 0.1)
+        }
+        rows = logged(serving, model, shadow=False)
+        assert [row["request_id"] for row in rows] == [answer.request_id for answer in both]
+        assert len({json.dumps([row["keys"], row["features"]]) for row in rows}) == 1
