@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from asset_defs import features, ingestion, monitoring, serving, training
+from asset_defs import features, ingestion, monitoring, scores, serving, training
 from asset_defs.cycle_sensor import cycle_sensor
 from asset_defs.dagster_private import AssetJob
 from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
@@ -24,6 +24,8 @@ def model_assets(team: Team, model: Model) -> Iterator[dg.AssetsDefinition]:
     yield monitoring.predictions_asset(team, model)
     yield monitoring.drift_asset(team, model)
     yield monitoring.quality_asset(team, model)
+    if model.batch is not None:
+        yield scores.scores_asset(team, model)
 
 
 def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
@@ -38,7 +40,7 @@ def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
 
 
 def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
-    """Build the five jobs that serve all models of a team."""
+    """Build the jobs that serve all models of a team."""
     ingested = [k for source in team.sources for k in ingested_keys(team, source)]
     turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]
     watch = [key(team.name, stage, m.name) for m in team.models for stage in WATCH]
@@ -52,6 +54,7 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
         dg.define_asset_job(MONITOR_JOB, dg.AssetSelection.assets(*watch), description="Look at live traffic"),
         serving.rollout_job(team),
         lake_job(team),
+        *scores.scores_jobs(team),
     ]
 
 
@@ -66,7 +69,7 @@ def team_definitions(
         asset_checks=[training.gates_check(team, model) for model in team.models],
         jobs=team_jobs(team),
         sensors=[ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team)],
-        schedules=[*ingest_schedules(team), lake_schedule()],
+        schedules=[*ingest_schedules(team), lake_schedule(), *scores.scores_schedules(team)],
         resources={"platform": platform or BOUND},
         # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
         executor=executor or dg.in_process_executor,

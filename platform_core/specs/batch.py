@@ -16,11 +16,11 @@ class Batch:
 
     ``rows`` is a view of one row per thing to score: its entity and time, and the model's other entities as columns.
     It is computed when a day is scored and stored nowhere; a row belongs to the UTC day of its time, and gets the
-    features that were known at that moment. Declare it with ``served="request"``. At ``hour`` (UTC) a day is scored
-    that ended ``wait_days`` before: let it be as many as rows are late.
+    features that were known at that moment. Declare it with ``served="request"``.
+
+    A day is scored in the night after it, or ``wait_days`` later: let it be as many as rows are late.
     """
 
     rows: FeatureView
     start: date
-    hour: int = 2
     wait_days: int = 0

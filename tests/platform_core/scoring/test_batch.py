@@ -96,9 +96,10 @@ def test_a_batch_says_what_the_server_said(
     kind: str, engine: str, new_shop: Callable[..., Any], write_model: Callable[..., Served], tmp_path: Path
 ) -> None:
     """Scores to the bit; keys, features, missing and stale views as they were logged, on every engine."""
-    shop = new_shop(engines(engine))
+    shop = new_shop()
     served = shop.live(write_model(kind, tmp_path / "package"))
     records = played(shop, served)
+    shop.platform.environment.bindings["engine"] = engines(engine)
     done = [score_day(shop.platform, shop.team, shop.model, day) for day in (FIRST, SECOND)]
     assert [(each.rows, each.already) for each in done] == [(4, False), (3, False)]
     rows = rows_of(shop)
@@ -172,7 +173,7 @@ def test_what_cannot_be_scored(shop: Any, write_model: Callable[..., Served], tm
         score_day(shop.platform, shop.team, replace(shop.model, batch=None), FIRST)
     shop.live(write_model("lightgbm", tmp_path / "1"))
     without = replace(shop.model, features=shop.model.features[:1])
-    with pytest.raises(InvalidSpec, match=r"nothing gives the batch of shop\\.large_orders its amount"):
+    with pytest.raises(InvalidSpec, match=r"nothing gives the batch of shop\.large_orders its amount"):
         score_day(shop.platform, shop.team, without, FIRST)
     shop.live(Served("2", write_package(tmp_path / "2", Constant(0.5)), "cycle-2"))
     with pytest.raises(InvalidSpec, match="without customer_id"):
