@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from platform_core.errors import BadRequest, NotFound
+
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_CALLERS_OWN = (BadRequest, NotFound)
 Labels = tuple[str, str]
 """Model and version; no version while none was chosen."""
 
 
 class Metrics:
-    """Requests, errors and seconds by model and version."""
+    """Requests, errors and seconds by model and version; failures (errors that are not the caller's own) by model."""
 
     def __init__(self) -> None:
         self.errors: defaultdict[Labels, int] = defaultdict(int)
+        self.failures: defaultdict[str, int] = defaultdict(int)
         self.seconds: defaultdict[Labels, float] = defaultdict(float)
         self.buckets: defaultdict[Labels, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS) + 1))
 
@@ -30,6 +34,7 @@ class Metrics:
         """Write every counter."""
         yield from self._requests()
         yield from self._errors()
+        yield from self._failures()
         yield from self._latency()
 
     def _requests(self) -> Iterator[str]:
@@ -41,6 +46,11 @@ class Metrics:
         yield "# TYPE loopline_errors_total counter"
         for labels, count in self.errors.items():
             yield f"loopline_errors_total{{{_written(labels)}}} {count}"
+
+    def _failures(self) -> Iterator[str]:
+        yield "# TYPE loopline_failures_total counter"
+        for model in {model for model, _ in self.buckets}:
+            yield f'loopline_failures_total{{model="{model}"}} {self.failures[model]}'
 
     def _latency(self) -> Iterator[str]:
         yield "# TYPE loopline_request_seconds histogram"
@@ -75,6 +85,8 @@ class Watched:
         self._metrics.seconds[labels] += seconds
         if error is not None:
             self._metrics.errors[labels] += 1
+            if not isinstance(error, _CALLERS_OWN):
+                self._metrics.failures[self._model] += 1
 
 
 def _written(labels: Labels) -> str:
