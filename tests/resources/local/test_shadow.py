@@ -1,0 +1,109 @@
+"""The shadow's process beside the real server: kills, two at once, priority, and its word when it is not there."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from platform_core.contracts.serving import DesiredState
+from platform_core.testing.endpoints import Load, ask_over_http, come_to, new_model, served, wait_for, wait_until
+from platform_core.testing.inference_server import free_port, inference_server, shadow_process
+from resources.local.serving import LocalServing
+
+KILLS = 12
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write an environment file."""
+    folder = tmp_path_factory.mktemp("shadow")
+    file = folder / "environment.yaml"
+    file.write_text(f"""
+name: test
+bindings:
+  serving: {{vendor: local, root: "{folder}/serving", port: {free_port()}}}
+  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
+""")
+    return file
+
+
+@pytest.fixture(scope="module")
+def serving(environment: Path) -> Iterator[LocalServing]:
+    """Run the server with two workers, without shadows."""
+    port = int(environment.read_text().partition("port: ")[2].partition("}")[0])
+    with inference_server(environment, port, workers=2):
+        yield LocalServing(root=f"{environment.parent}/serving", port=port)
+
+
+def shadowed(serving: LocalServing, model: str) -> list[str]:
+    """Return the ids of what was replayed."""
+    rows = serving.predictions(model)[0].to_pylist()
+    return sorted(row["request_id"] for row in rows if row["role"] == "shadow")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_kills_lose_nothing_and_repeat_nothing(serving: LocalServing, environment: Path, tmp_path, seed: int) -> None:
+    """Killed again and again at random moments under load, every answer is replayed once; the callers see nothing."""
+    model, stable, dice = new_model(), served(tmp_path, "1"), random.Random(seed)
+    come_to(serving, DesiredState(model, 1, stable))
+    come_to(serving, DesiredState(model, 2, stable, shadow=served(tmp_path, "2")))
+    with Load(serving, ask_over_http, model) as load:
+        for _ in range(KILLS // 2):
+            before = len(shadowed(serving, model))
+            with shadow_process(environment) as process:
+                wait_until(lambda before=before: len(shadowed(serving, model)) > before)
+                time.sleep(dice.uniform(0.0, 0.3))
+                os.kill(process.pid, signal.SIGKILL)
+    assert {(answer.status, answer.version) for answer in load.answers} == {(200, "1")}
+    asked = sorted(answer.request_id for answer in load.answers)
+    assert len(asked) > 100
+    with shadow_process(environment):
+        assert wait_until(lambda: len(shadowed(serving, model)) >= len(asked))
+    assert shadowed(serving, model) == asked
+
+
+def test_of_two_processes_one_replays_and_the_other_takes_over(serving, environment, tmp_path):
+    """Each request once, also when the first is killed."""
+    model, stable = new_model(), served(tmp_path, "1")
+    come_to(serving, DesiredState(model, 1, stable, shadow=served(tmp_path, "2")))
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(shadow_process(environment)) for _ in range(2))
+        asked = [ask_over_http(serving, model, f"k{n}", 1.0).request_id for n in range(20)]
+        assert wait_until(lambda: len(shadowed(serving, model)) == len(asked))
+        first.kill()
+        first.wait()
+        asked += [ask_over_http(serving, model, f"k{n}", 1.0).request_id for n in range(20)]
+        assert wait_until(lambda: len(shadowed(serving, model)) >= len(asked))
+        second.kill()
+        second.wait()
+    assert shadowed(serving, model) == sorted(asked)
+
+
+def test_it_takes_only_time_that_nobody_wants_and_ends_when_told(serving, environment, tmp_path):
+    """The kernel runs it when a processor is idle; what it did is in the log when it ends."""
+    model = new_model()
+    come_to(serving, DesiredState(model, 1, served(tmp_path, "1"), shadow=served(tmp_path, "2")))
+    ask_over_http(serving, model, "k", 1.0)
+    with shadow_process(environment) as process:
+        assert wait_until(lambda: len(shadowed(serving, model)) == 1)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_without_its_process_the_endpoint_says_so(serving, tmp_path):
+    """The endpoint answers and is at its generation; the shadow alone is missing."""
+    model = new_model()
+    come_to(serving, DesiredState(model, 1, served(tmp_path, "1"), shadow=served(tmp_path, "2")))
+    assert "no shadow process runs" in wait_for(serving, model, lambda seen: bool(seen.problem)).problem
+    assert ask_over_http(serving, model, "k", 1.0).version == "1"
+    come_to(serving, DesiredState(model, 2, served(tmp_path, "1")))
+    assert serving.observe(model).problem == ""
