@@ -10,7 +10,6 @@ from platform_core.errors import BadRequest, LooplineError, NotFound
 from platform_core.runtime import metadata
 from platform_core.runtime.bounds import STATE, Bounds
 from platform_core.runtime.http import (
-    Bodies,
     Disconnected,
     Receive,
     Response,
@@ -49,7 +48,7 @@ class App:
         self._ready = ready
         self._metrics = metrics or Metrics()
         self._bounds = bounds or Bounds(Limits())
-        self._bodies = Bodies(self._bounds.limits.body_bytes, self._bounds.limits.held_bytes)
+        self.bodies = self._bounds.bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -72,9 +71,9 @@ class App:
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
         match scope["method"], scope["path"].strip("/").split("/"):
             case "POST", ["v2", "models", model, "infer"]:
-                return await self._infer(model, "", await self._bodies.read(headers, receive), headers)
+                return await self._infer(model, "", await self.bodies.read(headers, receive), headers)
             case "POST", ["v2", "models", model, "versions", version, "infer"]:
-                return await self._infer(model, version, await self._bodies.read(headers, receive), headers)
+                return await self._infer(model, version, await self.bodies.read(headers, receive), headers)
             case "GET", ["v2", "models", model, *rest]:
                 return self._describe(model, rest)
             case "GET", parts:

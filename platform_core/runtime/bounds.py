@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
+from platform_core.runtime.http import Bodies
 from platform_core.runtime.limits import Limits
 
 STATE = "bounds"
@@ -33,12 +34,13 @@ class Held(Protocol):
 
 
 class Bounds:
-    """The limits of a worker, its connections, and how often each limit was met."""
+    """The limits of a worker, its connections, the bodies it reads, and how often each limit was met."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.connections: set[Held] = set()
         self.refused: Counter[str] = Counter()
+        self.bodies = Bodies(limits.body_bytes, limits.held_bytes)
         self._since: dict[Held, tuple[Waiting, float]] = {}
 
     async def open(self) -> None:

@@ -80,7 +80,8 @@ class Connection(HttpToolsProtocol):
         return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        super()._start_asgi_task(cycle, app if len(self.tasks) < self._most else self._overloaded)
+        underway = len(self.tasks) - self.bounds.bodies.receiving
+        super()._start_asgi_task(cycle, app if underway < self._most else self._overloaded)
 
     async def _overloaded(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse an inference; whoever asks for health, metadata or metrics is answered."""

@@ -65,11 +65,16 @@ def _status(error: LooplineError) -> int:
 
 
 class Bodies:
-    """Reads bodies whole, and unpacks them; those still coming in are counted, so that many cannot fill the memory."""
+    """Reads bodies whole, and unpacks them; those still coming in are counted, so that many cannot fill the memory.
+
+    ``receiving`` counts the requests whose bodies still come in. They are not underway: otherwise a few callers who
+    send byte by byte would keep everybody out.
+    """
 
     def __init__(self, most_bytes: int, most_held: int) -> None:
         self._most_bytes, self._most_held = most_bytes, most_held
-        self.held = 0
+        self._held = 0
+        self.receiving = 0
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """Read one.
@@ -79,11 +84,15 @@ class Bodies:
             Disconnected: the caller went away.
         """
         self._fits(int(headers.get(b"content-length", 0)))
-        message = await receive()
-        body = message.get("body", b"")
-        if message.get("more_body"):
-            body = await self._rest(body, receive)
-        elif message["type"] == "http.disconnect":
+        self.receiving += 1
+        try:
+            message = await receive()
+            body = message.get("body", b"")
+            if message.get("more_body"):
+                body = await self._rest(body, receive)
+        finally:
+            self.receiving -= 1
+        if message["type"] == "http.disconnect":
             raise Disconnected
         self._fits(len(body))
         coding = headers.get(b"content-encoding")
@@ -91,7 +100,7 @@ class Bodies:
 
     async def _rest(self, first: bytes, receive: Receive) -> bytes:
         pieces, size = [first], len(first)
-        self.held += size
+        self._held += size
         try:
             more = True
             while more:
@@ -101,12 +110,12 @@ class Bodies:
                 pieces.append(message.get("body", b""))
                 more = message.get("more_body", False)
                 size += len(pieces[-1])
-                self.held += len(pieces[-1])
+                self._held += len(pieces[-1])
                 self._fits(size)
-                if self.held > self._most_held:
+                if self._held > self._most_held:
                     raise Overloaded("too many long requests come in at once", "try again later, or ask for fewer rows")
         finally:
-            self.held -= size
+            self._held -= size
         return b"".join(pieces)
 
     def _fits(self, size: int) -> None:
