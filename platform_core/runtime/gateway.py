@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -67,13 +68,38 @@ class Keeper(Protocol):
         """Keep it."""
 
 
-class Gateway:
-    """The application with a door; ``tenants`` is None where nobody is asked for a key."""
+class Door:
+    """Lets tenants through to the models that they may ask, as often as they may; without keys it lets everybody."""
 
-    def __init__(
-        self, inner: Application, doorkeeper: Doorkeeper | None, allowances: Allowances, keepers: Sequence[Keeper]
-    ) -> None:
-        self._inner, self._doorkeeper, self._allowances, self._keepers = inner, doorkeeper, allowances, keepers
+    def __init__(self, doorkeeper: Doorkeeper | None, allowances: Allowances) -> None:
+        self._doorkeeper, self._allowances = doorkeeper, allowances
+
+    def admit(self, path: str, model: str, headers: dict[bytes, bytes]) -> str:
+        """Return who asks; "" where nobody is asked for a key."""
+        if self._doorkeeper is None or path in _OPEN:
+            return ""
+        try:
+            name, tenant = self._doorkeeper.tenant(headers)
+        except BadRequest as error:
+            raise _Refusal("no_key", "", error, [(b"www-authenticate", b"Bearer")]) from error
+        if model and not tenant.may_ask(model):
+            said = f"tenant {name!r} may not ask model {model!r}"
+            raise _Refusal(
+                "not_allowed", name, BadRequest(said, "ask whoever runs the endpoint to allow it", status=403)
+            )
+        wait = self._allowances.take(name, tenant) if model else 0.0
+        if wait:
+            seconds = math.ceil(wait)
+            too_much = BadRequest(f"tenant {name!r} has asked too much", f"ask again in {seconds} s", status=TOO_MANY)
+            raise _Refusal("too_much", name, too_much, [(b"retry-after", b"%d" % seconds)])
+        return name
+
+
+class Gateway:
+    """The application with a door; what goes through or not is kept by the ``keepers``."""
+
+    def __init__(self, inner: Application, door: Door, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
+        self._inner, self._door, self._keepers, self._refused = inner, door, keepers, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -88,9 +114,10 @@ class Gateway:
         tenant, model = "", _model(scope["path"])
         try:
             try:
-                tenant = self._admit(scope["path"], model, headers)
+                tenant = self._door.admit(scope["path"], model, headers)
             except _Refusal as refused:
                 tenant = refused.tenant
+                self._refused[refused.reason] += 1
                 sending.extra = refused.headers
                 await respond(refused.response, headers, sending)
             else:
@@ -103,30 +130,14 @@ class Gateway:
             for keeper in self._keepers:
                 keeper.keep(seen)
 
-    def _admit(self, path: str, model: str, headers: dict[bytes, bytes]) -> str:
-        """Return who asks; "" where nobody is asked for a key."""
-        if self._doorkeeper is None or path in _OPEN:
-            return ""
-        try:
-            name, tenant = self._doorkeeper.tenant(headers)
-        except BadRequest as error:
-            raise _Refusal("", error, [(b"www-authenticate", b"Bearer")]) from error
-        if model and not tenant.may_ask(model):
-            said = f"tenant {name!r} may not ask model {model!r}"
-            raise _Refusal(name, BadRequest(said, "ask whoever runs the endpoint to allow it", status=403))
-        wait = self._allowances.take(name, tenant) if model else 0.0
-        if wait:
-            seconds = math.ceil(wait)
-            too_much = BadRequest(f"tenant {name!r} has asked too much", f"ask again in {seconds} s", status=TOO_MANY)
-            raise _Refusal(name, too_much, [(b"retry-after", b"%d" % seconds)])
-        return name
-
 
 class _Refusal(Exception):  # noqa: N818 - a signal, not an error
     """The request goes no further."""
 
-    def __init__(self, tenant: str, error: BadRequest, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        self.tenant, self.headers = tenant, headers
+    def __init__(
+        self, reason: str, tenant: str, error: BadRequest, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        self.reason, self.tenant, self.headers = reason, tenant, headers
         self.response: Response = refusal(error)
 
 
@@ -156,8 +167,8 @@ class _Sending:
         return logged if _ID.fullmatch(logged) else own
 
 
-def before(inner: Application, settings: GatewaySettings, root: Path) -> Gateway:
-    """Put the gateway that an environment asks for before an application.
+def before(inner: Application, settings: GatewaySettings, root: Path, refused: Counter[str]) -> Gateway:
+    """Put the gateway that an environment asks for before an application; ``refused`` counts by reason.
 
     Raises:
         ContractBroken: the file of keys is none. InvalidEnvironment: traces go nowhere that is known.
@@ -170,7 +181,7 @@ def before(inner: Application, settings: GatewaySettings, root: Path) -> Gateway
 
         keepers.append(Tracer.to(settings.traces))
     doorkeeper = Doorkeeper(settings.keys) if settings.keys is not None else None
-    return Gateway(inner, doorkeeper, Allowances(root / "allowances"), keepers)
+    return Gateway(inner, Door(doorkeeper, Allowances(root / "allowances")), keepers, refused)
 
 
 def _id(headers: dict[bytes, bytes]) -> str:

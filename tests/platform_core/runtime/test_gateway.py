@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -22,8 +23,9 @@ class Guarded:
 
     def __init__(self, server, folder, **settings):
         server.serve(Constant(0.7))
+        self.refused = Counter()
         server.inference.log = noting(server.inference.log)
-        server.app = gateway.before(server.app, GatewaySettings(**settings), folder)
+        server.app = gateway.before(server.app, GatewaySettings(**settings), folder, self.refused)
         self.server = server
 
     def ask(self, key="", method="POST", path=f"/v2/models/{MODEL}/infer", body=None, **headers):
@@ -69,6 +71,7 @@ def test_a_tenant_asks_its_models(server, tmp_path, keys):
         reply = guarded.ask(other, path=path)
         assert (reply.status, "bank" in reply.error) == (403, True), path
     assert guarded.ask(other, method="GET", path=f"/v2/models/{MODEL}").status == 403
+    assert guarded.refused == {"not_allowed": 4}
 
 
 @pytest.mark.parametrize(
