@@ -28,9 +28,8 @@ class Encoder:
 
     def __init__(self, features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]) -> None:
         self.features = tuple(features)
-        self._coded = [
-            (place, _codes(vocabulary[name])) for place, name in enumerate(self.features) if name in vocabulary
-        ]
+        self._codes = {name: _codes(categories) for name, categories in vocabulary.items()}
+        self._places = [(place, self._codes[name]) for place, name in enumerate(self.features) if name in self._codes]
 
     def matrix(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encode columns; those beside ``features`` are not looked at.
@@ -42,22 +41,26 @@ class Encoder:
         Raises:
             ContractBroken: a feature is missing, has another length than the first, or holds what is no number.
         """
-        return self.ordered([_given(columns, name) for name in self.features])
-
-    def ordered(self, columns: Sequence[Any]) -> NDArray[np.float64]:
-        """Encode columns that come in the order of ``features``; see ``matrix``."""
-        encoded = list(columns)
-        for place, codes in self._coded:
-            encoded[place] = [_code(value, codes) for value in _plain(encoded[place])]
+        encoded = [self._column(name, _given(columns, name)) for name in self.features]
         rows = self._count_rows(encoded)
-        # one check and one conversion for all columns: a call for each is most of what a request with one row costs
-        plain = list(chain.from_iterable(encoded)) if _LISTS.issuperset(map(type, encoded)) else None
-        if plain is not None and _NUMBERS.issuperset(map(type, plain)):
-            made = np.array(plain, dtype=np.float64)
-        else:
-            named = zip(self.features, encoded, strict=True)
-            made = np.array([self._column(name, values) for name, values in named], dtype=np.float64)
-        return np.ascontiguousarray(made.reshape(len(encoded), rows).T)
+        return np.ascontiguousarray(np.array(encoded, dtype=np.float64).reshape(len(encoded), rows).T)
+
+    def rows(self, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
+        """Encode rows of plain values in the order of ``features``; what comes out is what ``matrix`` gives.
+
+        A request's few values are looked at and converted all at once: numpy's cost a call is most of what they cost.
+        """
+        coded = [self._with_codes(row) for row in rows] if self._places else rows
+        values = coded[0] if len(coded) == 1 else list(chain.from_iterable(coded))
+        if not _NUMBERS.issuperset(map(type, values)):
+            return self.matrix(dict(zip(self.features, zip(*rows, strict=True), strict=True)))
+        return np.array(values, dtype=np.float64).reshape(len(rows), len(self.features))
+
+    def _with_codes(self, row: tuple[Any, ...]) -> Sequence[Any]:
+        values = list(row)
+        for place, codes in self._places:
+            values[place] = _code(values[place], codes)
+        return values
 
     def _count_rows(self, columns: Sequence[Any]) -> int:
         lengths = set(map(len, columns))
@@ -71,7 +74,10 @@ class Encoder:
         return lengths.pop() if lengths else 0
 
     def _column(self, name: str, values: Any) -> Sequence[float | None] | NDArray[np.float64]:
-        if type(values) is list and _NUMBERS.issuperset(map(type, values)):
+        codes = self._codes.get(name)
+        if codes is not None:
+            return [_code(value, codes) for value in _plain(values)]
+        if type(values) in _LISTS and _NUMBERS.issuperset(map(type, values)):
             return values
         if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:
             return values.astype(np.float64)

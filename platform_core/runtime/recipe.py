@@ -120,12 +120,10 @@ class Recipe:
                 _note(view, rows, fresh, missing, stale)
             for position, feature in enumerate(view.features):
                 values[feature] = [row.values[position] if row else None for row in fresh]
-        columns = self._in_order({**values, **request.columns} if values else request.columns)
-        served = [_as_json(self._names, row) for row in zip(*columns, strict=True)]
-        return Gathered(self._encoder.ordered(columns), served, missing, stale, uses)
-
-    def _in_order(self, columns: Mapping[str, Sequence[Value]]) -> Sequence[Sequence[Value]]:
-        return [columns[name] for name in self._names]
+        columns = {**values, **request.columns} if values else request.columns
+        rows = list(zip(*[columns[name] for name in self._names], strict=True))
+        served = [_as_json(self._names, row) for row in rows]
+        return Gathered(self._encoder.rows(rows), served, missing, stale, uses)
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
