@@ -15,7 +15,6 @@ UNKNOWN = -1.0
 """Code of a category that the vocabulary does not hold."""
 MISSING = float("nan")
 _NUMBERS = frozenset({float, int, bool, type(None)})  # numpy turns null into NaN itself
-_LISTS = frozenset({list, tuple})
 _NUMERIC = "fiub"  # kinds of numpy's numeric types: float, signed, unsigned, truth value
 
 
@@ -77,7 +76,7 @@ class Encoder:
         codes = self._codes.get(name)
         if codes is not None:
             return [_code(value, codes) for value in _plain(values)]
-        if type(values) in _LISTS and _NUMBERS.issuperset(map(type, values)):
+        if isinstance(values, list | tuple) and _NUMBERS.issuperset(map(type, values)):
             return values
         if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:
             return values.astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from platform_core import personal
 from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
 from platform_core.runtime.freshness import ViewUse
@@ -49,6 +50,7 @@ class Recipe:
 
     Raises:
         ContractBroken: the manifest leaves open where an online feature comes from.
+        InvalidEnvironment: an entity is personal, and there is no secret to hide its keys.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -62,6 +64,7 @@ class Recipe:
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = Encoder(self._names, manifest.vocabulary)
+        self._hidden = [(entity, personal.pseudonyms()) for entity in manifest.personal]
         self._check_manifest(manifest)
 
     def spread(self, request: InferRequest) -> InferRequest:
@@ -113,17 +116,24 @@ class Recipe:
         missing: list[list[str]] = [[] for _ in range(request.rows)]
         stale: list[list[str]] = [[] for _ in range(request.rows)]
         uses = []
-        for view, rows in found:
-            fresh, use = _fresh(view, rows, event_time_us)
+        for view, kept in found:
+            fresh, use = _fresh(view, kept, event_time_us)
             uses.append(use)
             if use.missing or use.stale:
-                _note(view, rows, fresh, missing, stale)
+                _note(view, kept, fresh, missing, stale)
             for position, feature in enumerate(view.features):
                 values[feature] = [row.values[position] if row else None for row in fresh]
         columns = {**values, **request.columns} if values else request.columns
         rows = list(zip(*[columns[name] for name in self._names], strict=True))
         served = [_as_json(self._names, row) for row in rows]
         return Gathered(self._encoder.rows(rows), served, missing, stale, uses)
+
+    def keys(self, request: InferRequest) -> list[str]:
+        """Write the entity keys of each row as a JSON object, each as it was sent; a person's as a pseudonym."""
+        columns = {entity: request.columns[entity] for entity in self.entities}
+        for entity, pseudonyms in self._hidden:
+            columns[entity] = pseudonyms.column(entity, columns[entity])
+        return [_as_json(self.entities, row) for row in zip(*columns.values(), strict=True)]
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
@@ -155,11 +165,6 @@ class Recipe:
             + (f" and features {requested}" if requested else "")
             + (f"; optional: {', '.join(self.online)}" if self.online else "")
         )
-
-
-def keys_as_json(entities: Sequence[str], request: InferRequest) -> list[str]:
-    """Write the entity keys of each row as a JSON object, each as it was sent."""
-    return [_as_json(entities, row) for row in zip(*[request.columns[entity] for entity in entities], strict=True)]
 
 
 def _as_json(names: Sequence[str], row: Sequence[Value]) -> str:
