@@ -17,6 +17,8 @@ from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
 from platform_core.runtime.app import App
 from platform_core.runtime.bounds import Bounds
+from platform_core.runtime.deferred import Deferred, holding
+from platform_core.runtime.deferred_settings import DeferredSettings
 from platform_core.runtime.inference import Inference
 from platform_core.runtime.lifespan import Beside, Lifespan
 from platform_core.runtime.limits import Limits
@@ -51,6 +53,7 @@ class Settings:
     grpc_port: int | None = None
     tls: Tls | None = None
     gateway: GatewaySettings | None = None
+    deferred: DeferredSettings = field(default_factory=DeferredSettings)
 
 
 def settings(file: Path | None = None) -> Settings:
@@ -81,7 +84,7 @@ def settings(file: Path | None = None) -> Settings:
 
 def _guards(vendor: Vendor) -> dict[str, Any]:
     """Return who may connect and ask, and how much, as far as the vendor says it."""
-    said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port")}
+    said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port", "deferred")}
     if said["grpc_port"] is not None and (said["tls"] or (said["gateway"] and said["gateway"].keys)):
         raise InvalidEnvironment(
             "serving.grpc_port: gRPC knows no certificates and no API keys, and would be a way around them",
@@ -93,21 +96,15 @@ def _guards(vendor: Vendor) -> dict[str, Any]:
 def create() -> Application:
     """Make the application of one worker, from the environment file in force; behind a gateway if that says so."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    chosen = settings()
-    app = assemble(chosen)
-    if chosen.gateway is None:
-        return app
-    from platform_core.runtime import gateway
-
-    return gateway.before(app, chosen.gateway, chosen.root)
+    return assemble(settings())
 
 
-def assemble(chosen: Settings) -> App:
+def assemble(chosen: Settings) -> Application:
     """Make the application of one worker; its name tells when it started, so that its log files sort by age."""
     worker = Worker(chosen.root, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}")
     log = PredictionLog(chosen.root, worker.name)
     kept = log.write if chosen.gateway is None else noting(log.write)
-    inference = Inference(chosen.store, kept, chosen.clock, most_rows=chosen.limits.rows)
+    inference = Inference(chosen.store, holding(kept), chosen.clock, most_rows=chosen.limits.rows)
     metrics, bounds = Metrics(), Bounds(chosen.limits)
     watcher = Watcher(chosen.root, worker, inference)
 
@@ -117,7 +114,16 @@ def assemble(chosen: Settings) -> App:
     beside: list[Beside] = [bounds]
     if chosen.grpc_port is not None:
         beside.append(_grpc(chosen, inference, metrics, ready))
-    return App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
+    app = App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
+    return _guarded(Deferred(app, inference, chosen.root, chosen.deferred, ready), chosen, bounds)
+
+
+def _guarded(app: Application, chosen: Settings, bounds: Bounds) -> Application:
+    if chosen.gateway is None:
+        return app
+    from platform_core.runtime import gateway
+
+    return gateway.before(app, chosen.gateway, chosen.root, bounds.refused)
 
 
 def _grpc(chosen: Settings, inference: Inference, metrics: Metrics, ready: Callable[[], bool]) -> GrpcPort:

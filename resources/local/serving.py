@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from platform_core.contracts.serving import CANARY, GRPC, SHADOW, DesiredState, ObservedState, Serving
 from platform_core.runtime import states
+from platform_core.runtime.deferred_settings import DeferredSettings
 from platform_core.runtime.gateway_settings import GatewaySettings, Tls
 from platform_core.runtime.limits import Limits
 
@@ -22,7 +23,7 @@ class LocalServing(Serving):
 
     ``root`` is the folder of states and logs, on a local disk; ``host`` and ``port`` are where the server listens,
     ``grpc_port`` is where it listens for gRPC (left out: nowhere); ``limits`` say what a
-    worker takes on at most.
+    worker takes on at most, ``deferred`` how many requests may be put off, for how long, and who may be called back.
     """
 
     can: ClassVar[frozenset[str]] = frozenset({CANARY, GRPC, SHADOW})
@@ -35,6 +36,7 @@ class LocalServing(Serving):
     keep_days: float = 7
     grpc_port: int | None = None
     limits: Limits = Limits()
+    deferred: DeferredSettings = DeferredSettings()
 
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the server, which looks every 50 ms."""
