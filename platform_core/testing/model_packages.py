@@ -64,10 +64,16 @@ class Slow:
         return np.full((len(x), 2), 0.5)
 
 
-def write_package(
-    folder: Path, estimator: Any, views: Sequence[ViewField] = (), *, threshold: float = 0.5, cycle: str = "cycle"
+def write_package(  # noqa: PLR0913 - each by name
+    folder: Path,
+    estimator: Any,
+    views: Sequence[ViewField] = (),
+    *,
+    threshold: float = 0.5,
+    cycle: str = "cycle",
+    requested: Sequence[str] = (AMOUNT,),
 ) -> Path:
-    """Write a package whose model takes ``amount`` from the request and the features of ``views`` online.
+    """Write a package whose model takes ``requested`` numbers from the request and the features of ``views`` online.
 
     A feature named ``country`` is a category with the vocabulary DE, GB.
     """
@@ -79,7 +85,7 @@ def write_package(
         model="kit.model",
         kind="pickle",
         file="model.pkl",
-        features=[FeatureField(AMOUNT, "request"), *online],
+        features=[*(FeatureField(name, "request") for name in requested), *online],
         views=list(views),
         entities=list(entities),
         vocabulary={field.name: ["DE", "GB"] for field in online if field.category},

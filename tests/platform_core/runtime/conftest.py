@@ -132,7 +132,10 @@ class Listening:
 
 @contextmanager
 def listening(folder: Path, served: Mapping[str, Any], settings: str = "", workers: int = 1) -> Iterator[Listening]:
-    """Run a real server on both ports with a version 1 of each model named, made by the estimator beside it."""
+    """Run a real server on both ports with a version 1 of each model named.
+
+    Beside the name stands the estimator, alone or with the features that its requests bring.
+    """
     ports = free_port(), free_port()
     file = folder / "environment.yaml"
     file.write_text(f"""
@@ -140,8 +143,9 @@ bindings:
   serving: {{vendor: local, root: "{folder}/serving", port: {ports[0]}, grpc_port: {ports[1]}{settings}}}
   online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
 """)
-    for model, estimator in served.items():
-        package = write_package(folder / model, estimator)
+    for model, what in served.items():
+        estimator, requested = what if isinstance(what, tuple) else (what, ["amount"])
+        package = write_package(folder / model, estimator, requested=requested)
         write_desired(folder / "serving", DesiredState(model, 1, Served("1", package, "c-1")))
     with inference_server(file, ports[0], workers) as process:
         yield Listening(folder, *ports, process.pid)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException
+import tritonclient.http.aio as triton_aio
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 MODEL = "retail.cancellations"
 
@@ -20,12 +22,21 @@ def client(running) -> Iterator[triton.InferenceServerClient]:
     connected.close()
 
 
+def inputs(values=(0.25, 0.75), datatype="FP64", shape=None, binary=True):
+    """Make a request's tensors."""
+    keys, amounts = (
+        triton.InferInput("customer_id", [2], "BYTES"),
+        triton.InferInput("amount", shape or [len(values)], datatype),
+    )
+    keys.set_data_from_numpy(np.array([b"a", "é".encode()], dtype=object), binary_data=binary)
+    array = np.array(values, dtype=triton_to_np_dtype(datatype)).reshape(shape or [len(values)])
+    amounts.set_data_from_numpy(array, binary_data=binary)
+    return [keys, amounts]
+
+
 def infer(client, values=(0.25, 0.75), binary=True, outputs=None, **more):
     """Ask for two customers and return probabilities and labels."""
-    inputs = [triton.InferInput("customer_id", [2], "BYTES"), triton.InferInput("amount", [2], "FP64")]
-    inputs[0].set_data_from_numpy(np.array([b"a", "é".encode()], dtype=object), binary_data=binary)
-    inputs[1].set_data_from_numpy(np.array(values), binary_data=binary)
-    answer = client.infer(MODEL, inputs, outputs=outputs, **more)
+    answer = client.infer(MODEL, inputs(values, binary=binary), outputs=outputs, **more)
     return answer, answer.as_numpy("probability"), answer.as_numpy("label")
 
 
@@ -77,12 +88,65 @@ def test_versions_and_parameters(client):
     assert infer(client, model_version="1", parameters=parameters, priority=1, timeout=1000)[1].tolist() == [0.25, 0.75]
 
 
+def test_asynchronous_requests(client, running):
+    """In the client's threads, and by the client for asyncio."""
+    asked = [client.async_infer(MODEL, inputs((n / 10, 0.5))) for n in range(5)]
+    assert [one.get_result().as_numpy("probability")[0] for one in asked] == [0.0, 0.1, 0.2, 0.3, 0.4]
+
+    async def many():
+        async with triton_aio.InferenceServerClient(f"127.0.0.1:{running.port}") as connected:
+            answers = await asyncio.gather(*(connected.infer(MODEL, inputs((n / 10, 0.5))) for n in range(5)))
+            return [answer.as_numpy("probability")[0] for answer in answers]
+
+    assert asyncio.run(many()) == [0.0, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_headers_query_parameters_and_sequences(client):
+    """What nobody needs is let through."""
+    more = {"headers": {"x-tenant": "a"}, "query_params": {"a": "b"}, "sequence_id": 3, "sequence_start": True}
+    assert infer(client, **more)[1].tolist() == [0.25, 0.75]
+
+
+DATATYPES = ["FP32", "INT8", "INT64", "UINT16", "UINT64", "BOOL"]
+
+
+@pytest.mark.parametrize(("datatype", "binary"), [("FP16", True), *((t, b) for t in DATATYPES for b in (True, False))])
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+def test_datatypes(client, datatype, shape, binary):
+    """Numbers of every kind, packed or not; the client itself sends FP16 packed only."""
+    tensors = inputs((0, 1), datatype=datatype, shape=shape, binary=binary)
+    assert client.infer(MODEL, tensors).as_numpy("probability").tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.get_model_config(MODEL),
+        lambda client: client.get_inference_statistics(MODEL),
+        lambda client: client.get_inference_statistics(),
+        lambda client: client.get_model_repository_index(),
+        lambda client: client.load_model(MODEL),
+        lambda client: client.unload_model(MODEL),
+        lambda client: client.get_trace_settings(MODEL),
+        lambda client: client.get_log_settings(),
+        lambda client: client.get_system_shared_memory_status(),
+        lambda client: client.register_system_shared_memory("a", "b", 1),
+        lambda client: client.get_cuda_shared_memory_status(),
+    ],
+)
+def test_triton_s_own_extensions_are_not_found(client, call):
+    """What is no part of the V2 protocol is a 404 whose words the client can show."""
+    with pytest.raises(InferenceServerException, match=" → ") as raised:
+        call(client)
+    assert raised.value.status() == "404"
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda client: infer(client, model_version="9"), "version '9' is not live"),
         (lambda client: infer(client, parameters={"event_time": "noon"}), "event_time"),
-        (lambda client: infer(client, values=(0.5, 0.5, 0.5)), "unexpected"),
+        (lambda client: infer(client, values=(0.5, 0.5, 0.5)), "tensors differ in rows"),
         (lambda client: client.get_model_metadata("nobody"), "no model 'nobody'"),
         (lambda client: infer(client, outputs=[triton.InferRequestedOutput("x")]), "no output 'x'"),
     ],
