@@ -38,7 +38,7 @@ def create(
     from platform_core.runtime import access
 
     limits = {"per_second": per_second, "burst": burst, "per_day": per_day}
-    named = {name: value for name, value in limits.items() if value is not None} | (
+    named: dict[str, Any] = {name: value for name, value in limits.items() if value is not None} | (
         {"models": models} if models else {}
     )
     made = access.create(_file(), tenant, access.Tenant(**named) if named else None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_core import personal
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.distance import Floats
 from platform_core.monitor.realised import KEPT, Key, keep
@@ -57,9 +58,11 @@ def realised(platform: Platform, team: Team, model: Model) -> list[VersionQualit
         return []
     rows = platform.lake.read(table, columns=[*KEPT, "keys"])
     rows = rows.filter(pc.is_valid(rows.column("score"))).sort_by([(name, "ascending") for name in ORDER])
-    known = _known_labels(platform, team, model.labels)
+    persons = personal.entities(team, model)
+    known = personal.hidden(_known_labels(platform, team, model.labels), persons)
     timed = len(set(zip(*_entities(known, model.labels), strict=True))) < known.num_rows
-    keys, labels = _keys(rows, model.labels, timed), _by_key(known, model.labels, timed)
+    given = personal.hidden_in(objects(rows.column("keys")), persons)
+    keys, labels = _keys(rows, given, model.labels, timed), _by_key(known, model.labels, timed)
     keep(platform.lake, ref, rows, keys, labels)
     found = _figures(_answers(rows, keys), {key: label for key, (label, _) in labels.items()}, model.threshold)
     _record(platform, ref, found)
@@ -99,11 +102,11 @@ def _by_key(known: pa.Table, labels: Labels, timed: bool) -> dict[Key, tuple[flo
     return dict(zip(zip(*columns, strict=True), came, strict=True))
 
 
-def _keys(rows: pa.Table, labels: Labels, timed: bool) -> list[Key]:
+def _keys(rows: pa.Table, given: Sequence[Mapping[str, Any]], labels: Labels, timed: bool) -> list[Key]:
     """Return the key of each row: its entities as text, and its event time where they do not tell examples apart."""
     times = _instants(rows) if timed else [None] * rows.num_rows
-    given = (tuple(str(keys.get(entity)) for entity in labels.entities) for keys in objects(rows.column("keys")))
-    return [key if at is None else (*key, at) for key, at in zip(given, times, strict=True)]
+    entities = (tuple(str(keys.get(entity)) for entity in labels.entities) for keys in given)
+    return [key if at is None else (*key, at) for key, at in zip(entities, times, strict=True)]
 
 
 def _answers(rows: pa.Table, keys: Sequence[Key]) -> dict[str, dict[Key, float]]:

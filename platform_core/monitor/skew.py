@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_core import personal
 from platform_core.errors import NotFound
 from platform_core.loop import packages, skews
 from platform_core.loop.deployments import CHANGED, served
@@ -147,8 +148,8 @@ class _ViewCheck:
 
     def differences(self, platform: Platform, team: Team) -> Iterator[tuple[int, Difference]]:
         """Yield each row that differs, with its first differing feature."""
-        held = _held(platform, team, self.view, [row.get(self.view.entity) for row in self.keys])
-        asked = self._asked(held.schema.field(self.view.entity).type)
+        true, held = _held(platform, team, self.view, [row.get(self.view.entity) for row in self.keys])
+        asked = self._asked(true, held.schema.field(self.view.entity).type)
         readings = OfflineView(*self.read, held).replay(platform.engine, asked)
         wrong = np.flatnonzero(self._wrong(readings))
         if len(wrong):
@@ -158,8 +159,8 @@ class _ViewCheck:
     def view(self) -> FeatureView:
         return self.read.view
 
-    def _asked(self, kind: pa.DataType) -> Asked:
-        keys = [_as_key(row.get(self.view.entity), kind) for row in self.keys]
+    def _asked(self, true: Sequence[Any], kind: pa.DataType) -> Asked:
+        keys = [_as_key(key, kind) for key in true]
         answered = self.rows.column("logged_at")
         asked = pc.coalesce(self.rows.column("asked_at"), answered)
         times = (column.cast(pa.int64()).to_numpy() for column in (self.rows.column(EVENT_TIME), asked, answered))
@@ -214,12 +215,13 @@ def _reads(platform: Platform, team: Team, ref: ModelRef, served: Served) -> Ite
         yield Read(declared[field.view], tuple(field.features))
 
 
-def _held(platform: Platform, team: Team, view: FeatureView, keys: Sequence[Any]) -> pa.Table:
-    """Read the offline rows of the entities that were asked about."""
+def _held(platform: Platform, team: Team, view: FeatureView, keys: Sequence[Any]) -> tuple[Sequence[Any], pa.Table]:
+    """Return the keys that were asked about, none of them a pseudonym, and their offline rows."""
     table = view_table(team.name, view)
-    kind = platform.lake.read(table, columns=[view.entity]).schema.field(view.entity).type
-    wanted = sorted({key for raw in keys if (key := _as_key(raw, kind)) is not None})
-    return platform.lake.read(table, among={view.entity: pa.array(wanted, kind)}).drop_columns([DATE])
+    known = platform.lake.read(table, columns=[view.entity]).column(view.entity)
+    true = personal.revealed(view.entity, keys, known.unique().to_pylist())
+    wanted = sorted({key for raw in true if (key := _as_key(raw, known.type)) is not None})
+    return true, platform.lake.read(table, among={view.entity: pa.array(wanted, known.type)}).drop_columns([DATE])
 
 
 def _as_key(raw: Any, kind: pa.DataType) -> Any:

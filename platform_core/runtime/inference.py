@@ -17,7 +17,7 @@ from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFai
 from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
 from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.recipe import Found, Gathered, keys_as_json
+from platform_core.runtime.recipe import Found, Gathered
 from platform_core.runtime.routes import Role, Route, Version
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class _Said(NamedTuple):
 def _say(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> _Said:
     """Gather and predict, in the event loop or in a thread."""
     gathered = version.recipe.gather(request, found, event_time_us)
-    return _Said(gathered, keys_as_json(version.recipe.entities, request), *_predict(version, gathered))
+    return _Said(gathered, version.recipe.keys(request), *_predict(version, gathered))
 
 
 def _predict(version: Version, gathered: Gathered) -> tuple[list[float] | None, str]:

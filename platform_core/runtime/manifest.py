@@ -50,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     ``features`` are the columns of the matrix in order (float64; a category is its position in ``vocabulary``,
     unknown -1; missing NaN). ``entities`` are the keys that a request may carry; the first decides the split.
+    ``personal`` are those entities whose keys the log holds as pseudonyms (``platform_core.personal``).
     ``kind``: ``lightgbm`` (booster text), ``onnx`` (float32 in, probabilities out), ``pickle`` (scikit-learn style).
     """
 
@@ -64,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True):
     training_set: str
     cycle: str
     parity: Parity
+    personal: list[str] = []
 
     def save(self, package: Path) -> None:
         """Write ``manifest.json`` into the package."""

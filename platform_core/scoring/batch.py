@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_core import personal
 from platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from platform_core.loop import packages
 from platform_core.loop.deployments import deployment
@@ -128,7 +129,7 @@ def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Ga
         "status": [200] * count,
         "latency_ms": [None] * count,
         "score": _scores(loaded, found),
-        "keys": _as_json(found.rows.select(loaded.manifest.entities)),
+        "keys": _as_json(personal.hidden(found.rows.select(loaded.manifest.entities), loaded.manifest.personal)),
         "features": _as_json(found.features),
         "missing": found.missing,
         "stale": found.stale,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
+PERSONAL = frozenset({"personal", "restricted"})
+"""ODCS ``classification`` of a column whose values name or find a person."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Column:
 
     ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
     dates and timestamps (strptime). ``timestamp`` columns become UTC µs. A column that is not ``required`` may hold
-    nulls, and may be absent from a file whose columns the contract all names.
+    nulls, and may be absent from a file whose columns the contract all names. ``personal`` is a column whose
+    ``classification`` says that it names or finds a person.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Column:
     type: ColumnType
     required: bool = False
     format: str | None = None
+    personal: bool = False
 
 
 @dataclass(frozen=True)

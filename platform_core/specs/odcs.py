@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from platform_core.errors import InvalidSpec
 from platform_core.located_yaml import Located, Place, load
-from platform_core.specs.contract_file import Column, ColumnType, RowContract, Rule
+from platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
@@ -77,7 +77,8 @@ class _Property:
         if form is not None and "%" not in str(form):
             raise self.option("format", f"{form!r} is no strptime format", "write it like '%Y-%m-%d %H:%M'")
         required = bool(self.spec.required)
-        return Column(name, self.spec.physicalName or name, cast("ColumnType", kind), required, form)
+        personal = self.spec.classification in PERSONAL
+        return Column(name, self.spec.physicalName or name, cast("ColumnType", kind), required, form, personal)
 
     def rules(self) -> Iterator[Rule]:
         """Return the rules in the order in which reasons are given."""

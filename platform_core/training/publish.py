@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from platform_core import personal
 from platform_core.contracts.registry import ModelVersion, Publication
 from platform_core.loop.packages import keep
 from platform_core.monitor.profile import build_profile
@@ -54,6 +55,7 @@ def _draft(order: Order, data: Learnable) -> Manifest:
         training_set=order.pinned.training_set_id,
         cycle=order.cycle,
         parity=Parity(0, 0.0, ""),
+        personal=personal.entities(order.team, model),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +21,10 @@ from platform_core.environment import Environment
 from platform_core.loop.deployments import change
 from platform_core.monitor.profile import build_profile
 from platform_core.names import ModelRef, raw_table
+from platform_core.personal import Pseudonyms
 from platform_core.platform import Platform
 from platform_core.specs import Drift, Model, Source, Team, labels
+from platform_core.testing.engine_tables import put_contract
 from platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from platform_core.testing.fakes.registry import InMemoryRegistry
 from platform_core.testing.fakes.serving import InMemoryServing
@@ -86,9 +88,14 @@ class Shop:
             row["amount"] *= factor
         self.serving.log([self._row(row, self.random.random(), version) for row in table])
 
-    def answer_scores(self, scores: Sequence[float | None], *, version: str = "1") -> None:
-        """Answer requests with given scores; None is a failed one."""
-        self.serving.log([self._row({}, score, version) for score in scores])
+    def answer_scores(
+        self, scores: Sequence[float | None], *, version: str = "1", hide: Pseudonyms | None = None
+    ) -> None:
+        """Answer requests with given scores; None is a failed one. The keys are hidden if something hides them."""
+        rows = [self._row({}, score, version) for score in scores]
+        for row in rows if hide else ():
+            row["keys"] = json.dumps({"order_id": hide.of("order_id", json.loads(row["keys"])["order_id"])})
+        self.serving.log(rows)
 
     def _row(self, features: dict[str, Any], score: float | None, version: str) -> dict[str, Any]:
         self.answered += 1
@@ -127,6 +134,23 @@ class Shop:
         self.platform.lake.append(raw_table(REF.team, ORDERS.name), rows)
 
 
+def _mark_personal(folder: Path, *columns: str) -> None:
+    """Write the contract of the orders, in which some columns are personal."""
+    file = folder / ORDERS.contract
+    file.parent.mkdir(exist_ok=True)
+    put_contract(file, order_id="integer", ordered_at="timestamp", returned="number", settled_at="timestamp")
+    text = file.read_text()
+    for name in columns:
+        text = text.replace(f"{{name: {name},", f"{{name: {name}, classification: personal,")
+    file.write_text(text)
+
+
+@pytest.fixture
+def mark_personal() -> Callable[..., None]:
+    """Give what marks columns of the orders' contract as personal."""
+    return _mark_personal
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """Give a shop in which nothing has happened."""
@@ -142,6 +166,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     ReplayClock(clock).set(T0 + timedelta(days=1))
     ledger = f"sqlite:///{tmp_path}/ledger.db"
     platform = Platform(Environment("test", tmp_path / "test.yaml", bindings, ledger, clock, tmp_path))
+    _mark_personal(tmp_path)
     model = Model("returns", (), returned, fit=None, drift=Drift(min_rows=500))  # type: ignore[arg-type]
     yield Shop(platform, Team("shop", tmp_path, (model,)), model, serving)
     platform.close()

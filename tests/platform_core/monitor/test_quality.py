@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from platform_core import personal
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import REALISED, realised, roc_auc
 
@@ -81,3 +82,16 @@ def test_unchanged_figures_are_written_once(shop) -> None:
     entries = shop.platform.ledger.entries(shop.ref, [REALISED])
     assert [entry.details["predictions"] for entry in entries] == [2, 3]
     assert (entries[0].version, entries[0].details["auc"]) == ("1", 1.0)
+
+
+def test_labels_find_answers_whose_keys_are_hidden(shop, mark_personal, monkeypatch) -> None:
+    """Answers of before and after the contract marked the key, under one secret; the figures are the same."""
+    monkeypatch.setenv(personal.VARIABLE, "a secret that is long enough")
+    shop.answer_scores([0.9, 0.8])
+    mark_personal(shop.platform.home, "order_id")
+    shop.answer_scores([0.3, 0.1], hide=personal.pseudonyms())
+    shop.settle([1, 0, 1, 0], settled_at=shop.start)
+    (found,) = figures(shop)
+    assert (found.predictions, found.labelled, found.auc, found.recall) == (4, 4, 0.75, 0.5)
+    monkeypatch.setenv(personal.VARIABLE, "another secret, and long enough")
+    assert figures(shop)[0].labelled == 2  # of those hidden under a secret that is lost nothing more is known

@@ -14,6 +14,7 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
+from platform_core import personal
 from platform_core.clock import ReplayClock
 from platform_core.contracts.registry import Publication
 from platform_core.contracts.serving import DesiredState, Served
@@ -201,6 +202,28 @@ def test_what_was_served_is_what_training_sees(shop: Shop) -> None:
     shop.ask(2, 26.5)  # older than a day by then
     found = shop.check()
     assert (found.rows, found.differing, found.passed, found.reason) == (11, 0, True, "0 of 11 rows differ")
+
+
+def test_hidden_keys_are_compared_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log holds pseudonyms: what is the same is, what differs is found, and the finding names no customer."""
+    monkeypatch.setenv(personal.VARIABLE, "a secret that is long enough")
+    file = shop.app._inference.models[REF.dotted].route.stable.served.package / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"personal": ["customer"]}))
+    state = DesiredState(REF.dotted, 2, Served("1", file.parent, "cycle-1"), None, 0)
+    shop.app._inference.models[REF.dotted] = ModelState(Route.build(state, None))
+    for customer in (1, 2, 99):
+        shop.ask(customer, 4)
+    assert shop.check().differing == 0
+    shop.offline(1, hour=4.2, created=4.4, spend=99.0)
+    shop.ask(1, 5)
+    shop.ask(2, 5)
+    ((entity, *rest),) = causes(shop.check())
+    assert rest == ["orders", 1, 9, "stale"]
+    hidden = personal.pseudonyms().of("customer", 1)
+    assert entity == f"customer {hidden}"
+    logged = [json.loads(record.keys[0])["customer"] for record in shop.serving.records]
+    assert logged[0] == logged[3] == hidden
+    assert len(set(logged)) == 3
 
 
 def test_an_answer_while_a_row_went_online_may_show_either(shop: Shop) -> None:
