@@ -5,7 +5,7 @@ import dagster as dg
 from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
 from asset_defs.runs import LOOK_SECONDS, in_progress
 from platform_core.errors import LooplineError
-from platform_core.loop import rollouts
+from platform_core.loop import deployments, rollouts
 from platform_core.loop.rollouts import RolloutRecord
 from platform_core.platform import Platform
 from platform_core.specs import Team
@@ -23,7 +23,7 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
     )
     def rollout(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         records = [r for r in rollouts.active(platform.ledger) if r.ref.team == team.name]
-        said, requests = [f"{len(records)} rollouts bake"], []
+        said, requests = [f"{len(records)} rollouts bake", *_repaired(platform, team)], []
         for record in records:
             try:
                 requests.append(_request(context.instance, platform, team, record))
@@ -35,12 +35,23 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
     return rollout
 
 
+def _repaired(platform: Platform, team: Team) -> list[str]:
+    """Carry out what was decided and not done: also of a rollout that is over, no endpoint may stay behind."""
+    said = []
+    for ref in deployments.unfinished(platform.ledger, team.name):
+        try:
+            deployments.repair(platform, ref)
+        except LooplineError as error:
+            said.append(str(error))
+    return said
+
+
 def _request(
     instance: dg.DagsterInstance, platform: Platform, team: Team, record: RolloutRecord
 ) -> dg.RunRequest | None:
     if in_progress(instance, ROLLOUT_JOB, {CYCLE_TAG: record.cycle}):
         return None
-    decision = rollouts.decide(platform, team.model(record.ref.model), record, platform.clock.now())
+    decision = rollouts.look(platform, team.model(record.ref.model), record, platform.clock.now())
     if decision.action == "wait":
         return None
     return dg.RunRequest(

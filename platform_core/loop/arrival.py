@@ -13,8 +13,11 @@ from platform_core.loop.rollout_table import column
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from platform_core.loop.deployments import Deployment
     from platform_core.loop.rollout_table import RolloutRecord
     from platform_core.platform import Platform
+    from platform_core.specs.judges import Traffic
+    from platform_core.specs.model import Rollout
 
 
 def awaited(platform: Platform, record: RolloutRecord) -> str:
@@ -28,6 +31,13 @@ def awaited(platform: Platform, record: RolloutRecord) -> str:
     return f"the endpoint is at generation {seen.generation or 'none'}, not at {live.generation} yet"
 
 
+def trouble(platform: Platform, live: Deployment) -> str:
+    """Say why the endpoint cannot come to the newest generation, "" where it is there or on its way or does not run."""
+    seen = platform.serving.observe(live.ref.dotted)
+    lags = seen.generation is not None and seen.generation < live.generation
+    return seen.problem if lags else ""
+
+
 def settled(platform: Platform, record: RolloutRecord, now: datetime) -> RolloutRecord:
     """Let the bake time of a step begin anew while the endpoint is not there; an endpoint in trouble is not waited for.
 
@@ -39,3 +49,19 @@ def settled(platform: Platform, record: RolloutRecord, now: datetime) -> Rollout
     with platform.ledger.writing(record.ref) as connection:
         connection.execute(update(tables.rollouts).where(here).values(step_started_at=now))
     return replace(record, step_started_at=now)
+
+
+def unmet(record: RolloutRecord, candidate: Traffic, rule: Rollout) -> str:
+    """Say that too few requests met the candidate since its step began to bake, "" for enough.
+
+    Where an endpoint took its time, those before met it at the percent of the step before.
+    """
+    if record.in_shadow or candidate.log is None:
+        return ""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    since = pa.scalar(record.step_started_at, candidate.log["logged_at"].type)
+    own = pc.and_(pc.equal(candidate.log["row"], 0), pc.greater_equal(candidate.log["logged_at"], since))
+    count = pc.sum(own).as_py() or 0
+    return "" if count >= rule.min_requests else f"{count} of {rule.min_requests} requests since it is there"

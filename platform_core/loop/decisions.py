@@ -41,7 +41,8 @@ def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetim
     """Say what a rollout's next step is, by the log as it stands.
 
     Harm goes back at once when the candidate has answered ``min_requests``, also where a person holds the rollout or
-    a freeze is on. Without harm it goes on when the bake time is over too; else it waits.
+    a freeze is on; so does a step that the endpoint could not take within the bake time. Without harm it goes on when
+    the bake time is over too; else it waits.
     """
     if record.state not in {"running", "held"}:
         return Decision("wait", record.percent, f"the rollout is {record.state}")
@@ -51,8 +52,14 @@ def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetim
     if live is None or live.stable is None or record.step < 0:
         return _begin(platform, model, record, now, nothing_live=live is None)
     compared = _compare(platform, model, record, live.stable)
+    trouble = arrival.trouble(platform, live)
+    if trouble and now >= _baked_at(model, record):
+        finding = Finding("Endpoint", None, 0, harm=True, detail=trouble)
+        return _decision("roll_back", 0, f"the candidate does not load: {trouble}", (finding,), compared)
     if compared.candidate.requests < model.rollout.min_requests:
-        return _starving(platform, model, record, compared, live.generation, now)
+        said = f"{compared.candidate.requests} of {model.rollout.min_requests} requests answered"
+        waits = [said, arrival.awaited(platform, record)]
+        return _decision("wait", record.percent, "; ".join(filter(None, waits)), (), compared)
     return _judge(platform, model, record, compared, now)
 
 
@@ -74,13 +81,13 @@ def _shadowed(platform: Platform, model: Model, record: RolloutRecord, stable: S
     """Judge what the candidate said to replayed requests: harm goes back before any caller met it."""
     compared = _compare(platform, model, record, stable)
     count, wanted = compared.candidate.requests, model.rollout.shadow_requests
-    said = f"{count} of {wanted} requests replayed"
+    problem = platform.serving.observe(record.ref.dotted).problem
+    said = f"{count} of {wanted} requests replayed" + (f": {problem}" if problem else "")
     if count < min(wanted, model.rollout.min_requests):
-        problem = platform.serving.observe(record.ref.dotted).problem
         if problem and now >= _baked_at(model, record):
             finding = Finding("Endpoint", None, 0, harm=True, detail=problem)
             return _decision("roll_back", 0, f"nothing is replayed: {problem}", (finding,), compared)
-        return _decision("wait", 0, f"{said}: {problem}" if problem else said, (), compared)
+        return _decision("wait", 0, said, (), compared)
     decision = _judge(platform, model, record, compared, now)
     if count < wanted and decision.action in {"advance", "promote"}:
         return replace(decision, action="wait", percent=0, reason=said)
@@ -98,25 +105,13 @@ def _compare(platform: Platform, model: Model, record: RolloutRecord, stable: Se
     return replace(compared, candidate=sides[0], stable=sides[1])
 
 
-def _starving(  # noqa: PLR0913, PLR0917 - all that is known of a candidate which hardly answers
-    platform: Platform, model: Model, record: RolloutRecord, compared: Compared, generation: int, now: datetime
-) -> Decision:
-    """Wait for more requests, unless the endpoint could not load the candidate within the bake time."""
-    seen = platform.serving.observe(record.ref.dotted)
-    lags = seen.generation is not None and seen.generation < generation
-    if lags and seen.problem and now >= _baked_at(model, record):
-        finding = Finding("Endpoint", None, 0, harm=True, detail=seen.problem)
-        return _decision("roll_back", 0, f"the candidate does not load: {seen.problem}", (finding,), compared)
-    count, wanted = compared.candidate.requests, model.rollout.min_requests
-    return _decision("wait", record.percent, f"{count} of {wanted} requests answered", (), compared)
-
-
 def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Compared, now: datetime) -> Decision:
     findings = tuple(_ask(judge, compared) for judge in model.rollout.judges)
     harm = [f for f in findings if f.harm]
     if harm:
         return _decision("roll_back", 0, "; ".join(_say(f) for f in harm), findings, compared)
-    waits = [_blocked(platform, model, record, now), *(f.detail for f in findings if f.detail.startswith(_RAISED))]
+    waits = [_blocked(platform, model, record, now), arrival.unmet(record, compared.candidate, model.rollout)]
+    waits += [f.detail for f in findings if f.detail.startswith(_RAISED)]
     doubts = [f for f in findings if f.in_doubt]
     patience = model.rollout.patience
     if doubts and now >= _baked_at(model, record, patience):

@@ -127,6 +127,14 @@ def repair(platform: Platform, ref: ModelRef) -> None:
         carry_out(platform, ref)
 
 
+def unfinished(ledger: Ledger, team: str) -> list[ModelRef]:
+    """Return a team's models whose newest generation was not carried out: a process died, or an endpoint was away."""
+    here = (_column.team == team) & (_column.applied < _column.generation)
+    with ledger.reading() as connection:
+        rows = connection.execute(select(tables.deployments).where(here)).mappings().all()
+    return [ModelRef(row["team"], row["model"]) for row in rows]
+
+
 def reapply(platform: Platform) -> list[Deployment]:
     """Ask for every deployment's state again, with packages fetched anew where they are gone; for a restart."""
     with platform.ledger.reading() as connection:

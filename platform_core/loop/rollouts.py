@@ -54,6 +54,7 @@ __all__ = [
     "due",
     "end",
     "hold",
+    "look",
     "resume",
     "rollout",
     "running",
@@ -103,6 +104,11 @@ def step(platform: Platform, model: Model, rollout_id: str, now: datetime) -> De
     taken = _take(platform.ledger, record, decision, now)
     deployments.carry_out(platform, record.ref)
     return decision if taken else replace(decision, action="wait", reason="another process took this step")
+
+
+def look(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Decision:
+    """Say what a step would do; to be asked at every tick, since the bake time begins when the endpoint is there."""
+    return decide(platform, model, arrival.settled(platform, record, now), now)
 
 
 def end(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> bool:

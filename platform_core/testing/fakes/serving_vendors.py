@@ -1,14 +1,15 @@
 """Endpoints of vendors that can do less, take longer or do more than the fake; each passes the kit as far as it claims.
 
-Time is simulated: ``clock`` says how many minutes have passed. By itself a minute passes with each look at an endpoint.
+Time is simulated: ``by`` gives a vendor a clock. Without one a minute passes with each look at an endpoint.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -23,7 +24,8 @@ from platform_core.contracts.serving import (
 from platform_core.errors import StoreUnavailable
 from platform_core.testing.fakes.serving import InMemoryServing
 
-Minutes = Callable[[], float]
+START = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 class OneVersionServing(InMemoryServing):
@@ -42,10 +44,15 @@ class SlowServing(InMemoryServing):
 
     minutes: float = 2
     refused: dict[int, str] = Field(default_factory=dict)
-    _clock: Minutes | None = PrivateAttr(default=None)
-    _passed: float = PrivateAttr(default=0.0)
-    _waiting: list[tuple[float, DesiredState]] = PrivateAttr(default_factory=list)
+    _clock: Callable[[], datetime] | None = PrivateAttr(default=None)
+    _looks: int = PrivateAttr(default=0)
+    _waiting: list[tuple[datetime, DesiredState]] = PrivateAttr(default_factory=list)
     _lock: Any = PrivateAttr(default_factory=threading.RLock)
+
+    def by(self, clock: Callable[[], datetime]) -> Self:
+        """Go by a clock, also in the log."""
+        self._clock = clock
+        return self
 
     def apply(self, state: DesiredState) -> None:
         """Take a state to be there later, unless a newer one was asked for."""
@@ -53,12 +60,12 @@ class SlowServing(InMemoryServing):
         with self._lock:
             if state.generation >= self._asked.get(state.model, state.generation):
                 self._asked[state.model] = state.generation
-                self._waiting.append((self._time() + self._delay(), state))
+                self._waiting.append((self._now() + self._delay(), state))
 
     def observe(self, model: str) -> ObservedState:
         """Say what is there by now."""
         with self._lock:
-            self._passed += 1
+            self._looks += 1
             self._arrive()
             return super().observe(model)
 
@@ -75,15 +82,15 @@ class SlowServing(InMemoryServing):
             self._arrive()
             return super().answer(model, key, scores, latency_ms, features)
 
-    def _time(self) -> float:
-        return self._clock() if self._clock else self._passed
+    def _now(self) -> datetime:
+        return self._clock() if self._clock else START + self._looks * MINUTE
 
-    def _delay(self) -> float:
-        return self.minutes
+    def _delay(self) -> timedelta:
+        return self.minutes * MINUTE
 
     def _arrive(self) -> None:
         """Let what is due be there, oldest first; what is older than what is there comes too late."""
-        now = self._time()
+        now = self._now()
         due = sorted(((at, state) for at, state in self._waiting if at <= now), key=lambda one: one[0])
         self._waiting = [(at, state) for at, state in self._waiting if at > now]
         for _, state in due:
@@ -105,8 +112,8 @@ class UnorderedServing(SlowServing):
 
     _turns: count[int] = PrivateAttr(default_factory=count)
 
-    def _delay(self) -> float:
-        return self.minutes * (1.0, 1.5, 1.0, 0.5)[next(self._turns) % 4]
+    def _delay(self) -> timedelta:
+        return self.minutes * MINUTE * (1.0, 1.5, 1.0, 0.5)[next(self._turns) % 4]
 
 
 class UnreachableServing(SlowServing):

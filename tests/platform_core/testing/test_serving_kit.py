@@ -256,7 +256,7 @@ class LateWins(UnorderedServing):
 
     def _arrive(self) -> None:
         """Let everything be there, whatever is there already."""
-        now = self._time()
+        now = self._now()
         for _, state in sorted((one for one in self._waiting if one[0] <= now), key=lambda one: one[0]):
             self._land(state)
         self._waiting = [one for one in self._waiting if one[0] > now]
