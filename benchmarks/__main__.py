@@ -19,6 +19,7 @@ from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
+from benchmarks.serving import compare as serving
 from benchmarks.turns import ROOT
 
 ALL: dict[str, Callable[[bool], Section]] = {
@@ -31,6 +32,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "online_reads": online_reads.compare,
     "materialization": materialization.compare,
     "feature_server": feature_server.compare,
+    "serving": serving.compare,
 }
 
 
