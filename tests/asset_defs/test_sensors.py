@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from sqlalchemy import update
 
 from asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
 from platform_core.ingestion import landing
-from platform_core.loop import rollouts
+from platform_core.loop import rollouts, tables
+from platform_core.loop.deployments import deployment
 from platform_core.names import ModelRef
+from platform_core.testing.fakes.serving import InMemoryServing
 
 ONE = ModelRef("tiny", "one")
 STARTED, SUCCESS = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
@@ -46,6 +49,16 @@ def test_a_rollout_that_waits_gets_no_run(driver, rollout):
     assert driver.tick("rollout") == ([], "1 rollouts bake")
     driver.later(1)
     assert len(driver.tick("rollout")[0]) == 1
+
+
+def test_what_an_endpoint_did_not_take_is_asked_for_at_the_next_tick(driver, rollout):
+    """Also when the rollout that decided it is over, and nobody would step it again."""
+    driver.platform.environment.bindings["serving"] = fresh = InMemoryServing()
+    with driver.platform.ledger.writing(ONE) as connection:
+        connection.execute(update(tables.deployments).values(applied=1))
+    assert fresh.observe(ONE.dotted).generation is None
+    driver.tick("rollout")
+    assert fresh.observe(ONE.dotted).generation == deployment(driver.platform.ledger, ONE).generation
 
 
 def test_a_step_is_one_run_at_a_time(driver, rollout):
