@@ -72,6 +72,8 @@ def test_a_wrong_contract_is_told_with_its_line(copy):
         ({"gates": (FairAcross("recall", "region"),)}, "gates", "no segment"),
         ({"gates": (AtLeast("roc_auc", 0.5), AtLeast("roc_auc", 0.6))}, "gates", "two gates are called"),
         ({"rollout": Rollout(percents=(50, 20))}, "rollout", "do not rise"),
+        ({"rollout": Rollout(shadow_requests=-1)}, "rollout", "shadow_requests -1 is below 0"),
+        ({"rollout": Rollout(percents=(), shadow_requests=50)}, "rollout", "no judge looks at the shadow"),
         ({"rollout": Rollout(percents=(0, 100))}, "rollout", "not all above 0"),
         ({"rollout": Rollout(percents=(50, 100))}, "rollout", "no judge"),
         ({"drift": Drift(alarms=4, windows=3)}, "drift", "4 alarms of 3"),
