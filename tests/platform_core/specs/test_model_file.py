@@ -52,6 +52,7 @@ attributes:
       - {type: error_rate, at_most: 0.01}
       - {type: p99, at_most: 50}
       - {type: score_shift, at_most: 0.5}
+    shadow_requests: 200
   drift: {min_rows: 700}
   compute: {cpu: 2}
 """
@@ -101,7 +102,7 @@ def test_is_the_model_that_python_would_declare(file: Path) -> None:
             BeatsChampion("roc_auc", 0.01),
             FairAcross("recall", column="country", within=0.2),
         ),
-        rollout=Rollout((10, 100), judges=(ErrorRate(0.01), P99(50), ScoreShift(0.5))),
+        rollout=Rollout((10, 100), judges=(ErrorRate(0.01), P99(50), ScoreShift(0.5)), shadow_requests=200),
         drift=Drift(min_rows=700),
         compute=Requirements(cpu=2),
     )
