@@ -19,8 +19,10 @@ from platform_core.specs import (
     Evidence,
     FairAcross,
     Gate,
+    LogMetric,
     Model,
     Range,
+    RealisedQuality,
     Reading,
     Requirements,
     Rollout,
@@ -116,6 +118,20 @@ def test_a_plain_mapping_needs_no_component_around_it(file: Path) -> None:
     assert model == Model("m", model.features, model.labels, model.fit)
 
 
+def test_judges_of_labels_and_of_the_log_and_the_hours(file: Path) -> None:
+    """A metric over the log is named by its import path; hours are text."""
+    judges = """{type: realised_quality, at_most: 0.02, metric: brier}
+      - {type: log_metric, at_most: 0.1, metric: 'retail.fit:boosted_trees'}"""
+    text = GOOD.replace("{type: p99, at_most: 50}", judges)
+    file.write_text(text.replace("shadow_requests: 200", "hours: Mon-Fri 09:00-17:00 Europe/London\n    patience: 2"))
+    rollout = read_model_file(file).rollout
+    assert rollout.judges[1:3] == (
+        RealisedQuality(0.02, metric="brier"),
+        LogMetric(0.1, metric="retail.fit:boosted_trees"),
+    )
+    assert (rollout.hours, rollout.patience) == ("Mon-Fri 09:00-17:00 Europe/London", 2)
+
+
 def test_a_gate_of_the_team_is_named_by_its_class(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own fields are checked as those of the platform's gates are."""
     monkeypatch.setattr("retail.labels.NoLuck", NoLuck, raising=False)
@@ -145,8 +161,12 @@ def test_a_gate_of_the_team_is_named_by_its_class(file: Path, monkeypatch: pytes
         ("tolerance: 0.01", "tolerance: 0.01, sloth: 3", 14, "gates.1.sloth"),
         ("percents: [10, 100]", "percents: [10, all]", 17, "rollout.percents.1"),
         ("{type: p99, at_most: 50}", "p99", 20, "rollout.judges.1"),
-        ("min_rows: 700", "min_row: 700", 22, "drift.min_row"),
-        ("compute: {cpu: 2}", "computer: {cpu: 2}", 23, "computer"),
+        ("{type: p99, at_most: 50}", "{type: realised_quality, at_most: 1, metric: f1}", 20, "rollout.judges.1.metric"),
+        ("{type: p99, at_most: 50}", "{type: log_metric, at_most: 0.1}", 20, "rollout.judges.1.metric"),
+        ("{type: p99, at_most: 50}", "{type: log_metric, at_most: 2, metric: 'a:b'}", 20, "rollout.judges.1"),
+        ("shadow_requests: 200", "hours: Mon-Fri 9-17 UTC", 22, "rollout.hours"),
+        ("min_rows: 700", "min_row: 700", 23, "drift.min_row"),
+        ("compute: {cpu: 2}", "computer: {cpu: 2}", 24, "computer"),
     ],
 )
 def test_a_mistake_is_told_once_with_its_line_and_field(file: Path, old: str, new: str, line: int, field: str) -> None:
