@@ -179,7 +179,7 @@ def before(inner: Application, settings: GatewaySettings, root: Path, refused: C
     if settings.traces is not None:
         from platform_core.runtime.tracing import Tracer
 
-        keepers.append(Tracer.to(settings.traces))
+        keepers.append(Tracer.to(settings.traces, settings.traces_share))
     doorkeeper = Doorkeeper(settings.keys) if settings.keys is not None else None
     return Gateway(inner, Door(doorkeeper, Allowances(root / "allowances")), keepers, refused)
 

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from platform_core.errors import InvalidEnvironment
 
@@ -71,6 +71,7 @@ class GatewaySettings(BaseModel):
 
     ``keys`` is the file of API keys (``loopline key create`` writes it), ``access_log`` a file of JSON lines (``-``:
     standard output), ``traces`` where spans go: ``file:<path>``, or ``http(s)://…/v1/traces`` for an OTLP collector.
+    Of requests that belong to no trace ``traces_share`` get one; for others their trace has decided.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,3 +79,4 @@ class GatewaySettings(BaseModel):
     keys: Path | None = None
     access_log: str | None = None
     traces: str | None = None
+    traces_share: float = Field(1.0, ge=0, le=1)

@@ -31,8 +31,8 @@ class Tracer:
         self._extract = TraceContextTextMapPropagator().extract
 
     @classmethod
-    def to(cls, where: str) -> Self:
-        """Send spans to ``file:<path>`` (JSON lines) or to an OTLP collector's URL.
+    def to(cls, where: str, share: float = 1.0) -> Self:
+        """Send spans to ``file:<path>`` (JSON lines) or to an OTLP collector's URL, for a share of new traces.
 
         Raises:
             Unsupported: OpenTelemetry is not installed. InvalidEnvironment: the place is neither.
@@ -41,11 +41,13 @@ class Tracer:
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
+            from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
             exporter = _exporter(where)
         except ImportError as error:
             raise Unsupported(f"traces need OpenTelemetry: {error}", "install loopline[otel]") from error
-        provider = TracerProvider(resource=Resource.create({"service.name": "loopline"}))
+        sampler = ParentBasedTraceIdRatio(share)
+        provider = TracerProvider(sampler, Resource.create({"service.name": "loopline"}))
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
         return cls(provider)  # the provider sends what is left when the process ends
 
@@ -63,9 +65,10 @@ class Tracer:
             f"{exchange.method} {exchange.model or exchange.path}",
             context=self._extract(carrier),
             kind=SpanKind.SERVER,
-            attributes=_attributes(exchange),
             start_time=ended - int(exchange.ms * 1e6),
         )
+        if span.is_recording():
+            span.set_attributes(_attributes(exchange))
         if exchange.status >= FIRST_FAILURE:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended)

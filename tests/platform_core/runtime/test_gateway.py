@@ -192,6 +192,19 @@ def test_a_span_leads_from_the_request_to_version_and_cycle(server, tmp_path):
     assert "loopline.version" not in third["attributes"]
 
 
+def test_a_trace_decides_for_its_spans(server, tmp_path):
+    """Of requests of their own a share is traced; who belongs to a trace follows it, either way."""
+    pytest.importorskip("opentelemetry.sdk")
+    file = tmp_path / "spans.jsonl"
+    guarded = Guarded(server, tmp_path, traces=f"file:{file}", traces_share=0.0)
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    for sent in ({}, {"traceparent": f"00-{trace}-{parent}-00"}, {"traceparent": f"00-{trace}-{parent}-01"}):
+        assert guarded.ask(**sent).status == 200
+    guarded.server.app._keepers[0].close()
+    (span,) = (json.loads(line) for line in file.read_text().splitlines())
+    assert span["context"]["trace_id"] == f"0x{trace}"
+
+
 def test_nothing_is_noted_of_a_request_that_is_over(server, tmp_path):
     """The next request on the same connection has a note of its own."""
     Guarded(server, tmp_path).ask()
