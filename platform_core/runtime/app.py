@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from platform_core.errors import BadRequest, LooplineError, NotFound
-from platform_core.runtime import metadata
+from platform_core.runtime import metadata, openapi
 from platform_core.runtime.bounds import STATE, Bounds
 from platform_core.runtime.http import (
     Disconnected,
@@ -125,6 +125,8 @@ class App:
                 return as_json({"live": True})
             case ["v2", "health", "ready"]:
                 return as_json({"ready": self._ready()}, 200 if self._ready() else 503)
+            case ["openapi.json"]:
+                return as_json(openapi.document())
             case ["metrics"]:
                 text = "\n".join(
                     [*self._metrics.lines(), *self._inference.freshness.lines(), *self._bounds.lines(), ""]
@@ -138,7 +140,7 @@ def _not_allowed(method: str, path: str) -> Response:
     match path.strip("/").split("/"):
         case ["v2", "models", _, "infer"] | ["v2", "models", _, "versions", _, "infer"]:
             allow = "POST"
-        case ["metrics"] | ["v2"] | ["v2", "health", "live" | "ready"]:
+        case ["metrics"] | ["openapi.json"] | ["v2"] | ["v2", "health", "live" | "ready"]:
             allow = "GET"
         case ["v2", "models", _] | ["v2", "models", _, "ready"] | ["v2", "models", _, "versions", _]:
             allow = "GET"

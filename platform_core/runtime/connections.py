@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,8 @@ from platform_core.runtime.http import Response, as_json, respond
 from platform_core.runtime.limits import Limits
 
 _MOST_HEADERS = 128
+_LOG = logging.getLogger("uvicorn.error.connections")
+_LOG.setLevel(logging.ERROR)  # anybody can send what is no HTTP, and need not fill our log with it
 
 
 class Connection(HttpToolsProtocol):
@@ -22,6 +25,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*given, **named)
         self.bounds: Bounds = self.app_state[STATE]
         self.bounds.connections = self.connections
+        self.logger = _LOG
         self._unfinished = 0
         self._head, self._whole = _sizes(self.bounds.limits)
         self._most = self.bounds.limits.requests
@@ -74,7 +78,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP in the protocol's shape."""
-        self.refuse(400, f"{msg} → speak HTTP/1.1", None)
+        self.refuse(400, f"{msg} → speak HTTP/1.1", "no_http")
 
     def _answering(self) -> bool:
         return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete

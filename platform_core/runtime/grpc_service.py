@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from platform_core.errors import BadRequest, LooplineError, NotFound, Transient
 from platform_core.runtime import grpc_codec, metadata
@@ -39,7 +40,7 @@ class GrpcService:
             SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    _safe(call), message(f"{name}Request").FromString, self._responses[name].SerializeToString
+                    _safe(call, message(f"{name}Request").FromString), None, self._responses[name].SerializeToString
                 )
                 for name, call in calls.items()
             },
@@ -103,12 +104,16 @@ class GrpcPort:
         await self._server.stop(_GRACE_SECONDS)
 
 
-def _safe(call: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]:
-    """Say what went wrong by gRPC's codes."""
+def _safe(
+    call: Callable[[Any], Awaitable[Any]], parse: Callable[[bytes], Any]
+) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[Any]]:
+    """Read the message and say what went wrong by gRPC's codes; gRPC itself calls an unreadable message our fault."""
 
-    async def answer(asked: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def answer(received: bytes, context: grpc.aio.ServicerContext) -> Any:
         try:
-            return await call(asked)
+            return await call(parse(received))
+        except DecodeError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no message of the protocol: {error} → send one")
         except LooplineError as error:
             await context.abort(_code(error), str(error))
         except Exception:  # noqa: BLE001 - a mistake of ours is an answer too

@@ -33,6 +33,7 @@ _NUMPY: dict[str, str] = {
 }
 _OF_KIND: dict[str, set[type]] = {"B": {bool}, "I": {int}, "U": {int}, "F": {float, int}}
 _TYPES: dict[str, set[type]] = {TEXT: {str, NoneType}, **{name: _OF_KIND[name[0]] | {NoneType} for name in _NUMPY}}
+DATATYPES = tuple(_TYPES)
 _LIMITS = {
     name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for name, dtype in _NUMPY.items() if "INT" in name
 }
