@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from loopline.cli import places
 from loopline.cli.problems import Problem, of_error
-from platform_core.errors import LooplineError
-from platform_core.specs import FairAcross
+from platform_core.errors import InvalidSpec, LooplineError
+from platform_core.specs import FairAcross, LogMetric
+from platform_core.specs.import_path import imported
 
 if TYPE_CHECKING:
     from platform_core.specs import FeatureView, Model, Source, Team
@@ -21,7 +22,7 @@ def check_team(team: Team) -> Iterator[Problem]:
         yield from check_contract(team, source)
     yield from _one_meaning(team)
     for model in team.models:
-        for check in (_entities, _segments, _gates, _rollout, _drift, _numbers):
+        for check in (_entities, _segments, _gates, _rollout, _judges, _drift, _numbers):
             yield from check(team, model)
 
 
@@ -83,11 +84,23 @@ def _rollout(team: Team, model: Model) -> Iterator[Problem]:
         yield _problem(team, model, "rollout", f"percents {percents} do not rise", "each step goes to more entities")
     if percents and not model.rollout.judges:
         yield _problem(team, model, "rollout", "no judge looks at the steps", "add ErrorRate, P99 or ScoreShift")
+    if model.rollout.patience < 1:
+        message = f"patience {model.rollout.patience:g}: doubt would take it back before the bake time is over"
+        yield _problem(team, model, "rollout", message, "give it 1 bake time at least")
     shadow = model.rollout.shadow_requests
     if shadow < 0:
         yield _problem(team, model, "rollout", f"shadow_requests {shadow} is below 0", "write 0 to do without a shadow")
     if shadow > 0 and not percents and not model.rollout.judges:
         yield _problem(team, model, "rollout", "no judge looks at the shadow", "add ErrorRate, P99 or ScoreShift")
+
+
+def _judges(team: Team, model: Model) -> Iterator[Problem]:
+    for judge in model.rollout.judges:
+        if isinstance(judge, LogMetric) and isinstance(judge.metric, str):
+            try:
+                imported(judge.metric)
+            except InvalidSpec as error:
+                yield _problem(team, model, "rollout", f"{judge.name}: {error.problem}", error.fix)
 
 
 def _drift(team: Team, model: Model) -> Iterator[Problem]:

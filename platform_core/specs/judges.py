@@ -113,23 +113,27 @@ class ScoreShift(Judge):
     """Wasserstein distance of the candidate's scores from the stable version's, in the stable's deviations.
 
     It is looked at when the candidate's scores have grown by a quarter, first at 30, beside what the stable version had
-    answered by then: what comes later changes no look. What chance adds to the distance of two samples is taken off,
-    and the bootstrap says how far chance may move it.
+    answered by then (at least 200): what comes later changes no look. What chance adds to the distance of two samples
+    is taken off; how far chance may move it is known in the limit only.
     """
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:
         """Compare the lower end of the distance with the bound."""
         from platform_core.monitor.shift import shift
-        from platform_core.specs.sequential import FIRST_LOOK, look, spent
+        from platform_core.specs.sequential import look, spent
 
         number, rows = look(len(candidate.scores))
         beside = _by_then(candidate, rows, stable)
-        if not number or len(beside) < FIRST_LOOK:
+        if not number or len(beside) < ENOUGH_BESIDE:
             said = f"{len(candidate.scores)} scores beside {len(stable.scores)}"
             return Finding(self.name, None, self.at_most, harm=False, detail=said)
         found = shift(candidate.scores[:rows], beside, spent(number, self.alpha))
         detail = f"{rows} scores beside {len(beside)}, at least {max(found.at_least, 0.0):.3g}"
         return Finding(self.name, found.distance, self.at_most, found.at_least > self.at_most, detail)
+
+
+ENOUGH_BESIDE = 200
+"""Scores of the stable version, before which its deviation may miss what is rare, and is no unit to measure in."""
 
 
 def _by_then(candidate: Traffic, rows: int, stable: Traffic) -> NDArray[np.float64]:

@@ -29,7 +29,10 @@ def typed_entry(base: type, known: Mapping[str, type], entry: Any) -> Any:
         adapter = TypeAdapter(one, config=ConfigDict(extra="forbid"))
     except PydanticUserError as error:
         raise ValueError(f"the fields of {entry['type']!r} cannot be checked: {error.message}") from error
-    return adapter.validate_python([fields])[0]
+    try:
+        return adapter.validate_python([fields])[0]
+    except InvalidSpec as error:  # of the class itself: the fields do not go together
+        raise ValueError(f"{error.problem}; {error.fix}") from error
 
 
 def _kind(base: type, known: Mapping[str, type], name: str) -> type:

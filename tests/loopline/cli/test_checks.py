@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from loopline.cli.spec_checks import check_team
-from platform_core.specs import AtLeast, Drift, FairAcross, Rollout, Team
+from platform_core.specs import AtLeast, Drift, ErrorRate, FairAcross, LogMetric, Rollout, Team
 
 
 def test_validate_finds_nothing_wrong(world):
@@ -76,6 +76,8 @@ def test_a_wrong_contract_is_told_with_its_line(copy):
         ({"rollout": Rollout(percents=(), shadow_requests=50)}, "rollout", "no judge looks at the shadow"),
         ({"rollout": Rollout(percents=(0, 100))}, "rollout", "not all above 0"),
         ({"rollout": Rollout(percents=(50, 100))}, "rollout", "no judge"),
+        ({"rollout": Rollout(judges=(ErrorRate(0.01),), patience=0.5)}, "rollout", "patience 0.5"),
+        ({"rollout": Rollout(judges=(LogMetric(0.1, metric="corner_shop:misspelt"),))}, "rollout", "no 'misspelt'"),
         ({"drift": Drift(alarms=4, windows=3)}, "drift", "4 alarms of 3"),
         ({"drift": Drift(share=3)}, "drift", "no share"),
         ({"threshold": 1.5}, "threshold", "no probability"),

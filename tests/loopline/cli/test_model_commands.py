@@ -164,3 +164,27 @@ def test_drift_simulate_refuses_what_cannot_be_moved(world):
     assert world.json(*simulate, "country", "--shift", "1", code=1)["error"] == "Unsupported"
     assert world.json(*simulate, "weight", "--shift", "1", code=1)["fix"] == "use one of amount"
     assert world.json(*simulate, "amount", code=2)["error"] == "Usage"
+
+
+def test_a_rollout_is_listed_held_and_resumed(world):
+    """A person keeps it at its percent, by name and with a reason, and lets it go on; the ledger has both."""
+    assert "no rollout is under way" in world.run("rollout", "list").stdout
+    world.roll_out("first")
+    world.later(30)
+    world.roll_out("second")
+    (listed,) = world.json("rollout", "list")["rollouts"]
+    assert (listed["model"], listed["version"], listed["state"], listed["percent"]) == (
+        "corner/returns",
+        "2",
+        "running",
+        50,
+    )
+    assert world.run("rollout", "hold", "returns").exit_code == 2
+    held = world.json("rollout", "hold", "returns", "--reason", "the fair is on")
+    assert (held["state"], held["by"]) == ("held", "alice")
+    assert "held" in world.run("rollout", "list").stdout
+    assert world.json("rollout", "hold", "returns", "--reason", "again", code=1)["error"] == "NotFound"
+    assert world.json("rollout", "resume", "returns")["state"] == "running"
+    story = world.run("history", "returns").stdout
+    assert "rollout of version 2 held by alice: the fair is on" in story
+    assert "resumed by alice" in story

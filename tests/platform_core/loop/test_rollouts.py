@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from platform_core.errors import NotFound, Refused, Unsupported
 from platform_core.loop import cycles, deployments, freezes, gates, rollouts, skews
 from platform_core.loop.gates import GateReading, Verdict
 from platform_core.loop.ledger import Entry
+from platform_core.loop.telling import tell
 from platform_core.specs import P99, ErrorRate, Finding, Judge, Rollout, Traffic
 from platform_core.testing.fakes.serving import InMemoryServing
 
@@ -334,3 +335,39 @@ def test_a_step_that_another_process_took_is_not_taken_twice(loop, ref, canary, 
     assert second.reason == "another process took this step"
     assert deployments.deployment(loop.ledger, ref).percent == 50
     assert kinds(loop, ref).count("rollout.advanced") == 2
+
+
+def test_it_goes_forward_only_within_its_hours(sqlite_loop):
+    """A Saturday's step waits for Monday and says so; harm goes back on the Sunday."""
+    loop = sqlite_loop
+    loop.rule = Rollout((20, 100), 10, 20, JUDGES, hours="Mon-Fri 09:00-17:00 UTC")
+    loop.roll_out("first")
+    loop.now = datetime(2011, 3, 4, 16, 55, tzinfo=UTC)
+    record = loop.roll_out("second")
+    loop.ask(150)
+    loop.later(10)
+    waits = loop.step(record)
+    assert (waits.action, waits.reason) == ("wait", "outside its hours until 2011-03-07 09:00 UTC")
+    loop.now = datetime(2011, 3, 7, 9, 0, tzinfo=UTC)
+    assert loop.step(record).percent == 100
+    loop.now = datetime(2011, 3, 12, 3, 0, tzinfo=UTC)
+    loop.ask(150, {"2": None})
+    assert loop.step(record).action == "roll_back"
+
+
+def test_doubt_that_stays_keeps_the_old_version_after_its_patience(sqlite_loop):
+    """Two slow requests of a hundred are not proven to be too many; after two bake times it is taken back."""
+    loop = sqlite_loop
+    loop.rule = Rollout((50, 100), 10, 20, (P99(50),), patience=2)
+    loop.roll_out("first")
+    loop.later(60 * 48)
+    record = loop.roll_out("second")
+    loop.ask(200)
+    loop.ask(8, latency_ms=60.0)
+    loop.later(19)
+    assert loop.step(record).reason.startswith("in doubt: P99")
+    loop.later(1)
+    taken = loop.step(record)
+    assert (taken.action, taken.reason[:35]) == ("roll_back", "still in doubt after 2 bake times: ")
+    told = tell(loop.ledger.entries(record.ref, ["rollout.rolled_back"])[-1])
+    assert "still in doubt after 2 bake times: P99" in told

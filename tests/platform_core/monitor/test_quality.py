@@ -10,8 +10,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from platform_core import personal
+from platform_core.loop import realised as labelled
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality import REALISED, realised, roc_auc
+from platform_core.names import realised_table
 
 
 def figures(shop):
@@ -95,3 +97,31 @@ def test_labels_find_answers_whose_keys_are_hidden(shop, mark_personal, monkeypa
     assert (found.predictions, found.labelled, found.auc, found.recall) == (4, 4, 0.75, 0.5)
     monkeypatch.setenv(personal.VARIABLE, "another secret, and long enough")
     assert figures(shop)[0].labelled == 2  # of those hidden under a secret that is lost nothing more is known
+
+
+def test_a_row_is_kept_with_its_label_once(shop) -> None:
+    """Rows whose label has come are in the realised table, however often it is asked; later ones come behind them."""
+    shop.answer_scores([0.9, 0.8, 0.3, None])
+    shop.settle([1, 0], settled_at=shop.start)
+    for _ in range(3):
+        figures(shop)
+    shop.answer_scores([0.7], version="2")
+    shop.settle([1, 0, 1, 1, 0], settled_at=shop.start)
+    figures(shop)
+    rows = shop.platform.lake.read(realised_table(*shop.ref)).sort_by([("request_id", "ascending")])
+    assert rows["request_id"].to_pylist() == ["r000001", "r000002", "r000003", "r000005"]
+    assert rows["label"].to_pylist() == [1.0, 0.0, 1.0, 0.0]
+    assert rows[labelled.BATCH].to_pylist() == [1, 1, 2, 2]
+    two, one = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)
+    assert (two["score"].to_pylist(), one["score"].to_pylist()) == ([0.7], [0.9, 0.8, 0.3])
+
+
+def test_only_labels_of_what_was_answered_since_count(shop) -> None:
+    """A rollout is judged on its own answers, not on those of an earlier one of the same version."""
+    assert [len(side) for side in labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)] == [0, 0]
+    shop.answer_scores([0.9, 0.8, 0.3])
+    shop.settle([1, 0, 1], settled_at=shop.start)
+    figures(shop)
+    since = shop.start + timedelta(seconds=2)
+    _, stable = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), since)
+    assert stable["score"].to_pylist() == [0.8, 0.3]
