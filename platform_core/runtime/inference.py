@@ -75,7 +75,7 @@ class Inference:
             raise BadRequest(f"{request.rows} rows exceed {self.most_rows}", "ask for fewer rows at once", status=413)
         chosen, role = self._choose(self.route(model), request, version)
         if request.matrix is not None:
-            request = chosen.recipe.spread(request)
+            request = chosen.recipe.complete(request)
         found = await chosen.recipe.look_up(request, self.store)
         event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
         if request.rows <= chosen.model.inline_rows:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineStore
 
 SYNC_SECONDS = 0.2
+SETTLE_SECONDS = 60.0
+"""How long a worker may load before it takes requests all the same; what is not loaded by then answers 503."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -43,6 +45,7 @@ class Lifespan:
         tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._sync())]
         for other in self._beside:
             await other.open()
+        await self._watcher.settled(SETTLE_SECONDS)  # workers share a port: one without models would fail requests
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for other in self._beside:

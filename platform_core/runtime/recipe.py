@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
 from platform_core.runtime.freshness import ViewUse
 from platform_core.runtime.manifest import Manifest, ViewField
-from platform_core.runtime.protocol import InferRequest, sent_twice
+from platform_core.runtime.protocol import InferRequest, Matrix, sent_twice
 from platform_core.runtime.tensors import TEXT, Value
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Recipe:
         self._hidden = [(entity, personal.pseudonyms()) for entity in manifest.personal]
         self._check_manifest(manifest)
 
-    def spread(self, request: InferRequest) -> InferRequest:
-        """Give the columns of the request's matrix the names of this version's features, in the manifest's order.
+    def complete(self, request: InferRequest) -> InferRequest:
+        """Check that the request's matrix holds this version's features, in the manifest's order, and add the entities.
 
         An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
 
@@ -85,10 +85,9 @@ class Recipe:
             )
         columns: dict[str, Sequence[Value]] = {name: [None] * request.rows for name in self.entities}
         columns |= request.columns
-        for position, name in enumerate(self._names):
+        for name in self._names:
             if name in request.columns:
                 raise sent_twice(name)
-            columns[name] = matrix.values[position :: matrix.width]
         return msgspec.structs.replace(request, columns=columns)
 
     async def look_up(self, request: InferRequest, store: OnlineStore) -> list[Found]:
@@ -99,6 +98,8 @@ class Recipe:
             StoreUnavailable: the online store did not answer.
         """
         self._check(request)
+        if request.matrix is not None:
+            return []
         asked = [view for view, features in self._views if not features <= request.columns.keys()]
         if not asked:
             return []
@@ -123,8 +124,7 @@ class Recipe:
                 _note(view, kept, fresh, missing, stale)
             for position, feature in enumerate(view.features):
                 values[feature] = [row.values[position] if row else None for row in fresh]
-        columns = {**values, **request.columns} if values else request.columns
-        rows = list(zip(*[columns[name] for name in self._names], strict=True))
+        rows = self._rows({**values, **request.columns} if values else request.columns, request.matrix)
         served = [_as_json(self._names, row) for row in rows]
         return Gathered(self._encoder.rows(rows), served, missing, stale, uses)
 
@@ -135,9 +135,15 @@ class Recipe:
             columns[entity] = pseudonyms.column(entity, columns[entity])
         return [_as_json(self.entities, row) for row in zip(*columns.values(), strict=True)]
 
+    def _rows(self, columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) -> list[tuple[Value, ...]]:
+        """Return each row's features in the manifest's order."""
+        if matrix is None:
+            return list(zip(*[columns[name] for name in self._names], strict=True))
+        return list(zip(*[iter(matrix.values)] * matrix.width, strict=True))
+
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
-        if not self._needed <= sent:
+        if request.matrix is None and not self._needed <= sent:
             raise BadRequest(f"tensors are missing: {', '.join(sorted(self._needed - sent))}", self.expected())
         for entity in self.entities:
             keys = request.columns[entity]

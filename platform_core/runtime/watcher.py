@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from platform_core.contracts.serving import DesiredState, ObservedState
@@ -17,6 +18,7 @@ from platform_core.runtime.states import Worker, desired_folder, read_desired
 
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 5.0
+_GLANCE_SECONDS = 0.005
 _SETTLED_NS = 1_000_000_000
 _LOG = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Watcher:
         self._wanted: dict[str, DesiredState] = {}
         self._bringing: dict[str, asyncio.Task[None]] = {}
         self._looked_ns = 0
-        self.ready = False
+        self._tried = asyncio.Event()
 
     async def run(self) -> None:
         """Watch until cancelled, or until the process that started this worker is gone."""
@@ -41,11 +43,23 @@ class Watcher:
             try:
                 if self._changed():
                     await self._look()
-                self.ready = self.ready or not self._bringing
+                if not self._bringing:
+                    self._tried.set()
             except OSError:
                 _LOG.exception("desired states cannot be read; the models stay as they are")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS if self.ready else _GLANCE_SECONDS)
         signal.raise_signal(signal.SIGTERM)
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until ``ready``, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._tried.wait()
+
+    @property
+    def ready(self) -> bool:
+        """Say whether every state was tried once."""
+        return self._tried.is_set()
 
     def _changed(self) -> bool:
         """Say whether to look into the folder: its time moved, or is so young that it may hide a second change."""

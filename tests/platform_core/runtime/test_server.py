@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from http.client import HTTPConnection
 
 import pytest
+
+from platform_core.contracts.serving import DesiredState, Served
+from platform_core.runtime.states import write_desired
+from platform_core.testing.inference_server import free_port
+from platform_core.testing.model_packages import Constant, write_package
 
 HEAVY = {"dagster", "pandas", "polars", "mlflow", "sklearn", "scipy", "lightgbm", "pyarrow", "sqlalchemy", "optuna"}
 
@@ -62,3 +69,32 @@ def test_a_binding_that_is_wrong(tmp_path, serving, words):
     assert done.returncode == 2
     assert words in done.stderr
     assert "environment.yaml:3" in done.stderr
+
+
+def test_a_worker_takes_no_request_before_its_models_are_loaded(tmp_path):
+    """Its port opens when they are, so that the first request is answered and a restarted worker fails none."""
+    package = write_package(tmp_path / "package", Constant(0.2))
+    write_desired(tmp_path / "serving", DesiredState("kit.model", 1, Served("1", package, "c1")))
+    port = free_port()
+    file = environment(tmp_path, f"vendor: local, root: {{folder}}/serving, port: {port}")
+    server = subprocess.Popen([sys.executable, "-m", "platform_core.runtime", "--environment", str(file)])
+    try:
+        assert first_status(port, "/v2/models/kit.model/ready") == 200
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def first_status(port, path):
+    """Ask until the port is open, and return the status of the first answer."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except ConnectionRefusedError:
+            time.sleep(0.005)
+        finally:
+            connection.close()
+    raise TimeoutError(f"nothing listens on port {port}")
