@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable
@@ -115,7 +116,16 @@ def assemble(chosen: Settings) -> Application:
     if chosen.grpc_port is not None:
         beside.append(_grpc(chosen, inference, metrics, ready))
     app = App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
-    return _guarded(Deferred(app, inference, chosen.root, chosen.deferred, ready), chosen, bounds)
+    whole = _together(Deferred(app, inference, chosen.root, chosen.deferred, ready), chosen.root, worker)
+    return _guarded(whole, chosen, bounds)
+
+
+def _together(app: Application, root: Path, worker: Worker) -> Application:
+    if multiprocessing.parent_process() is None:
+        return app
+    from platform_core.runtime.metrics_together import MetricsTogether  # there are several workers
+
+    return MetricsTogether(app, root, worker.name)
 
 
 def _guarded(app: Application, chosen: Settings, bounds: Bounds) -> Application:

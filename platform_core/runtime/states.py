@@ -88,6 +88,16 @@ def living(root: Path) -> set[str]:
     return {folder.name for folder in (root / "observed").glob("[!.]*") if _is_alive(folder)}
 
 
+def worker_folder(root: Path, name: str) -> Path:
+    """Return the folder of a worker."""
+    return root / "observed" / name
+
+
+def leave(root: Path, name: str, file: str, content: bytes) -> None:
+    """Leave a file in a worker's folder, for the others to read."""
+    _replace(worker_folder(root, name) / file, content)
+
+
 class Worker:
     """A server process, known by a folder of its own for as long as it lives."""
 

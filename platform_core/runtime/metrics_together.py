@@ -1,0 +1,109 @@
+"""The metrics of all workers in one answer, whichever of them is asked.
+
+Workers share a port, so a scrape meets any of them. Each leaves its text in its folder every second; who is asked puts
+the texts of all that live together, each series with the label ``worker``: a rate is right per worker, and so are sums.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_core.runtime import states
+from platform_core.runtime.http import Message, Receive, Response, Scope, Send, respond
+
+if TYPE_CHECKING:
+    from platform_core.runtime.gateway import Application
+
+LEAVE_SECONDS = 1.0
+PATH = "/metrics"
+_FILE = "metrics.txt"
+_TYPE = (b"content-type", b"text/plain; version=0.0.4")
+_SERIES = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+_LOG = logging.getLogger(__name__)
+
+
+class MetricsTogether:
+    """One of several workers: answers ``/metrics`` for all of them, leaves everything else to the application."""
+
+    def __init__(self, inner: Application, root: Path, worker: str) -> None:
+        self._inner, self._root, self._worker = inner, root, worker
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "lifespan":
+            leaving = asyncio.create_task(self._run())
+            try:
+                await self._inner(scope, receive, send)
+            finally:
+                leaving.cancel()
+        elif scope["path"] == PATH and scope["method"] == "GET":
+            texts = {**self._others(), self._worker: await self._own()}
+            await respond(Response(together(texts).encode(), content_type=_TYPE), dict(scope["headers"]), send)
+        else:
+            await self._inner(scope, receive, send)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(LEAVE_SECONDS)
+            try:
+                states.leave(self._root, self._worker, _FILE, (await self._own()).encode())
+            except OSError:
+                _LOG.exception("metrics cannot be left for the other workers")
+
+    def _others(self) -> dict[str, str]:
+        found = {}
+        for name in sorted(states.living(self._root) - {self._worker}):
+            file = states.worker_folder(self._root, name) / _FILE
+            if file.exists():
+                found[name] = file.read_text()
+        return found
+
+    async def _own(self) -> str:
+        """Ask the application, as a scrape would."""
+        parts: list[bytes] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            parts.append(message.get("body", b""))
+
+        await self._inner({"type": "http", "method": "GET", "path": PATH, "headers": []}, receive, send)
+        return b"".join(parts).decode()
+
+
+def together(texts: dict[str, str]) -> str:
+    """Put texts by worker together: the comments of a metric once, then its series with the label ``worker``."""
+    metrics: dict[str, list[str]] = {}
+    for worker, text in texts.items():
+        number = worker.rpartition("-")[2]
+        for metric, line in _lines(text.splitlines()):
+            said = metrics.setdefault(metric, [])
+            if not line.startswith("#"):
+                said.append(_labelled(line, number))
+            elif line not in said:
+                said.append(line)
+    return "\n".join(line for lines in metrics.values() for line in lines) + "\n"
+
+
+def _lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each line with the metric to which it belongs: the one that the last comment named."""
+    metric = ""
+    for line in lines:
+        if line.startswith("# "):
+            metric = line.split()[2]
+        if line:
+            yield metric, line
+
+
+def _labelled(line: str, worker: str) -> str:
+    found = _SERIES.fullmatch(line)
+    if found is None:
+        return line
+    name, labels, value = found.groups()
+    return f'{name}{{worker="{worker}"{"," + labels if labels else ""}}} {value}'

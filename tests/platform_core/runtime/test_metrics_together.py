@@ -1,0 +1,74 @@
+"""The metrics of several workers in one answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+
+from platform_core.contracts.serving import DesiredState
+from platform_core.runtime.metrics_together import together
+from platform_core.testing.inference_server import free_port, inference_server
+from platform_core.testing.model_packages import AMOUNT, ENTITY
+from platform_core.testing.serving import come_to, served
+from resources.local.serving import LocalServing
+
+
+def test_series_are_labelled_and_comments_stand_once():
+    """A metric's lines stay together, with or without labels of their own; what no series is stays as it is."""
+    texts = {
+        "t-1": '# TYPE a counter\na{model="m"} 1\n# HELP b what it is\n# TYPE b gauge\nb 2\n',
+        "t-2": '# TYPE a counter\na{model="m"} 3\na{model="n"} 4\n# HELP b what it is\n# TYPE b gauge\nb 5.5e-06\n',
+    }
+    assert together(texts).splitlines() == [
+        "# TYPE a counter",
+        'a{worker="1",model="m"} 1',
+        'a{worker="2",model="m"} 3',
+        'a{worker="2",model="n"} 4',
+        "# HELP b what it is",
+        "# TYPE b gauge",
+        'b{worker="1"} 2',
+        'b{worker="2"} 5.5e-06',
+    ]
+
+
+def test_any_worker_tells_of_all(tmp_path):
+    """Requests on many connections meet two workers; a scrape of either counts every one of them, soon."""
+    port, model = free_port(), "kit.together"
+    serving = LocalServing(root=f"{tmp_path}/serving", port=port)
+    file = tmp_path / "environment.yaml"
+    file.write_text(f"""
+bindings:
+  serving: {{vendor: local, root: "{tmp_path}/serving", port: {port}}}
+  online_store: {{vendor: sqlite, path: "{tmp_path}/online.db"}}
+""")
+    inputs = [
+        {"name": ENTITY, "shape": [1], "datatype": "BYTES", "data": ["k"]},
+        {"name": AMOUNT, "shape": [1], "datatype": "FP64", "data": [1.0]},
+    ]
+    with inference_server(file, port, workers=2):
+        come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
+        asked, counted = 0, list[int]()
+        while asked < 400 and (len(counted) < 2 or sum(counted) < asked):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": inputs}))
+            assert connection.getresponse().read()
+            connection.close()
+            asked += 1
+            end = time.monotonic() + 3
+            while sum(counted := scrape(port, model)) < asked and time.monotonic() < end:
+                time.sleep(0.1)
+        assert (sum(counted), len(counted)) == (asked, 2), counted
+
+
+def scrape(port, model):
+    """Return the count of requests by worker, as one scrape tells it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    found = re.findall(
+        rf'^loopline_requests_total{{worker="\d+",model="{model}",version="1"}} (\d+)$', text, re.MULTILINE
+    )
+    return [int(count) for count in found]
