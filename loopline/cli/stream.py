@@ -39,7 +39,7 @@ def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Ans
             f"source {team.name}/{declared.name} arrives {declared.arrives}, not as a stream",
             f'declare it with arrives="{STREAM}", or let the ingest sensor land its files',
         )
-    with opened(only=("lake", "engine", "event_stream", "online_store")) as platform, _told_to_stop() as stop:
+    with opened(only=("lake", "engine", "event_stream", "online_store")) as platform, told_to_stop() as stop:
         worker = StreamWorker(platform, team, declared, lambda said: click.echo(said, err=True), limit)
         with _serving(metrics_port, worker.metrics.text):
             worker.run(stop, once=once)
@@ -49,7 +49,8 @@ def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Ans
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
+def told_to_stop() -> Iterator[threading.Event]:
+    """Set an event at Ctrl-C and SIGTERM."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from platform_core.contracts.base import Vendor
+from platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+TRANSACTIONS = "transactions"
+"""Groups read a stream together, and what they publish appears together with how far they have read, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,43 @@ class Read(NamedTuple):
     at: int
 
 
+class Member(abc.ABC):
+    """One of those who read a stream as a group: each partition is one member's at a time. Not for several threads.
+
+    ``moves`` counts how often this member's partitions have changed; look at it after ``take``.
+    """
+
+    moves: int = 0
+
+    @abc.abstractmethod
+    def take(self, limit: int, wait_seconds: float = 0.0) -> pa.Table:
+        """Read on where the group stands in the partitions that are this member's now.
+
+        Returns:
+            At most ``limit`` rows as ``records_schema`` describes them; none while partitions change hands.
+
+        Raises:
+            StoreUnavailable: the broker did not answer in time.
+        """
+
+    @abc.abstractmethod
+    def commit(self, out: Mapping[str, Sequence[Record]]) -> None:
+        """Publish records (by stream) and move the group behind everything taken: both, or neither.
+
+        Raises:
+            CommitConflict: a partition has become another member's; nothing was published, take again.
+            StoreUnavailable: the broker did not answer in time; whether it is done shows in what ``take`` gives next.
+        """
+
+    @abc.abstractmethod
+    def abandon(self) -> None:
+        """Give back what was taken and not committed: it is taken again."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Leave the group; what was not committed is left to others."""
+
+
 class EventStream(Vendor):
     """Partitions of records that stay where they are; whoever reads keeps the offsets.
 
@@ -49,6 +91,14 @@ class EventStream(Vendor):
       8. Records of one key are in one partition, in the order in which they were published.
       9. A read that finds nothing waits ``wait_seconds`` for a first record, and no longer than until it comes.
       10. An offset behind the newest record is refused: the stream is not the one from which it was read.
+
+    And where ``can`` names ``transactions`` (``platform_core.testing.event_stream_groups``):
+      11. What a member commits and the place of its group appear together: a member that ends before leaves nothing
+          behind, and what it took is taken again; once committed it shows within a moment, and nobody takes it again.
+      12. The members of a group share the partitions, also while some come and others go: each record is committed
+          once.
+      13. What was abandoned is taken again.
+      14. Groups know nothing of each other, and a group that is new begins with the first record.
     """
 
     @abc.abstractmethod
@@ -79,6 +129,19 @@ class EventStream(Vendor):
             StoreUnavailable: the broker did not take all of them in time; some may be there.
             ContractBroken: the broker refuses a record, such as one that is too large.
         """
+
+    def join(self, stream: str, group: str, member: str = "") -> Member:  # noqa: ARG002 - for those who can
+        """Become a member of a group that reads a stream; a stream that is not there is made.
+
+        A ``member`` with a name takes over at once from one of that name that died.
+
+        Raises:
+            Unsupported: the vendor lacks ``transactions``.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} has no transactions, so {group!r} cannot read {stream!r} and answer exactly once",
+            "bind an event_stream that can 'transactions', such as kafka",
+        )
 
 
 def records_schema() -> pa.Schema:

@@ -71,8 +71,8 @@ def _write_onnx(manifest: Manifest, package: Path, file: Path) -> None:
 
 def _converted(booster: Path, features: int) -> bytes:
     try:
-        from onnxmltools.convert import convert_lightgbm  # type: ignore[import-untyped]
-        from onnxmltools.convert.common.data_types import FloatTensorType  # type: ignore[import-untyped]
+        from onnxmltools.convert import convert_lightgbm
+        from onnxmltools.convert.common.data_types import FloatTensorType
     except ImportError as error:
         raise Unsupported(
             f"a LightGBM model is converted by onnxmltools, which is not installed ({error})",

@@ -6,17 +6,18 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.event_stream import EventStream, Record, records_table
-from platform_core.errors import ContractBroken, StoreUnavailable
+from platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
+from resources.kafka.member import Joining, KafkaMember
 from resources.kafka.reader import Reader, unavailable
+from resources.kafka.sending import send, tell, topic_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from confluent_kafka import KafkaError, Producer
+    from confluent_kafka import Producer
 
 LOG = logging.getLogger("loopline.kafka")
 
@@ -25,15 +26,19 @@ class KafkaEventStream(EventStream):
     """Topics of a cluster; ``team/source`` is the topic ``team.source``.
 
     ``options`` go to the client as they are, for TLS and SASL. A topic that is not there is made by the first
-    publication, with ``partitions`` and ``replication``. Nobody joins a group and no offset is committed to Kafka;
-    records of transactions that were not committed are not read.
+    publication, with ``partitions`` and ``replication``. Who reads by offsets joins no group and commits none to Kafka;
+    records of transactions that were not committed are not read. Of a member of a group that died others take the
+    partitions over after ``session_seconds``; its open transaction ends as late.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
 
     bootstrap_servers: str
     options: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float = 10.0
     partitions: int = Field(default=1, ge=1)
     replication: int = Field(default=1, ge=1)
+    session_seconds: float = Field(default=10.0, ge=6)
     _readers: dict[tuple[int, int], Reader] = PrivateAttr(default_factory=dict)
     _producers: dict[int, Producer] = PrivateAttr(default_factory=dict)
     _known: set[str] = PrivateAttr(default_factory=set)
@@ -52,10 +57,15 @@ class KafkaEventStream(EventStream):
         self._make(topic)
         refused: list[Any] = []
         for record in records:
-            _send(producer, topic, record, refused)
+            send(producer, topic, record, refused)
         left = producer.flush(self.timeout_seconds + 1)
         if left or refused:
-            _tell(topic, refused, left)
+            tell(topic, refused, left)
+
+    def join(self, stream: str, group: str, member: str = "") -> Member:
+        """Join a consumer group; with a name as its static member."""
+        self._make(topic_of(stream))
+        return KafkaMember(self._settings(), topic_of(stream), Joining(group, member, self.session_seconds), self._make)
 
     def close(self) -> None:
         """Close this process's consumers and send what a producer still holds."""
@@ -111,48 +121,3 @@ class KafkaEventStream(EventStream):
                     raise unavailable(topic, error) from error
         reader.ends(topic)  # once every partition's leader answers, what is sent cannot meet a topic half made
         self._known.add(topic)
-
-
-def topic_of(stream: str) -> str:
-    """Name a stream's topic."""
-    return stream.replace("/", ".")
-
-
-def _send(producer: Producer, topic: str, record: Record, refused: list[KafkaError]) -> None:
-    """Hand a record to the client, which sends it along with others."""
-    from confluent_kafka import KafkaException
-
-    headers = [(name, value.encode()) for name, value in (record.headers or {}).items()]
-    while True:
-        try:
-            producer.produce(
-                topic, record.value, record.key, headers=headers, on_delivery=lambda error, _: _keep(refused, error)
-            )
-        except BufferError:  # the client's queue is full: let it send some
-            producer.poll(0.1)
-        except KafkaException as error:
-            refused.append(error.args[0])
-            return
-        else:
-            producer.poll(0)
-            return
-
-
-def _keep(refused: list[KafkaError], error: KafkaError | None) -> None:
-    if error is not None:
-        refused.append(error)
-
-
-def _tell(topic: str, refused: Sequence[KafkaError], left: int) -> None:
-    """Raise what hinders: a record that no broker would ever take, or a cluster that does not answer."""
-    from confluent_kafka import KafkaError, KafkaException
-
-    broken = [error for error in refused if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)]
-    if broken:
-        raise ContractBroken(
-            f"topic {topic}: the broker refuses {len(broken)} records: {broken[0].str()}",
-            "send smaller records, or raise the topic's max.message.bytes",
-        )
-    if refused:
-        raise unavailable(topic, KafkaException(refused[0]))
-    raise StoreUnavailable(f"topic {topic}: {left} records are not acknowledged in time", "is the cluster up?")

@@ -130,7 +130,7 @@ class Reader:
                 self._pass(topic, message, error)
             else:
                 self.at[topic, message.partition()] = message.offset() + 1
-                yield _row(message)
+                yield row(message)
 
     def _pass(self, topic: str, message: Message, error: KafkaError) -> None:
         """Stand behind what is no record, such as the end of a transaction; other errors are the caller's."""
@@ -183,7 +183,8 @@ def unavailable(topic: str, error: Exception) -> StoreUnavailable:
     )
 
 
-def _row(message: Message) -> Read:
+def row(message: Message) -> Read:
+    """Take a message apart."""
     import orjson
 
     headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or ()}

@@ -1,0 +1,199 @@
+"""Scores records of one stream onto another, exactly once: answers and the group's place are one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_core.contracts.serving import DesiredState
+from platform_core.errors import BadRequest, LooplineError, NotFound, TaskFailed, Transient, Unsupported
+from platform_core.loop import packages
+from platform_core.loop.deployments import deployment
+from platform_core.runtime import log
+from platform_core.runtime.inference import Inference, ModelState
+from platform_core.runtime.routes import Route
+from platform_core.scoring.stream_records import answered, as_request, dead, parsed
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from platform_core.contracts.event_stream import Member, Record
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+
+LOOK_SECONDS = 1.0
+"""How often it is looked up which version is live; also how long a turn waits for its first record."""
+LAST_LOOKS = 5
+"""So often in a row nothing may come until who works ``once`` has done."""
+LOG_SECONDS = 3600.0
+"""Records that were logged, but whose commit did not come through, are looked for in files written since."""
+Answers = Mapping[str, "Sequence[Record]"]
+
+
+@dataclass
+class StreamScorer:
+    """Scores for one member of a group; ``report`` is told what went wrong and is tried again."""
+
+    platform: Platform
+    ref: ModelRef
+    source: str
+    target: str
+    member: Member
+    report: Callable[[str], None]
+    limit: int = 500
+    counted: Counter[str] = field(default_factory=Counter)
+    _log: _StreamLog = field(init=False)
+    _inference: Inference = field(init=False)
+    _loop: asyncio.Runner = field(init=False, default_factory=asyncio.Runner)
+    _looked: float = field(init=False, default=float("-inf"))
+    _moves: int = field(init=False, default=-1)
+
+    def __post_init__(self) -> None:
+        """Open the log."""
+        self._log = _StreamLog(_root(self.platform), self.ref.dotted, f"{self.source}:")
+        self._inference = Inference(self.platform.online_store, self._log.write, self.platform.clock)
+
+    def run(self, stop: Event, *, once: bool = False) -> None:
+        """Turn until told to stop; ``once``: until nothing has come for a while.
+
+        Raises:
+            LooplineError: trying again would not help, such as nothing being live.
+        """
+        idle = 0
+        while not stop.is_set() and not (once and idle >= LAST_LOOKS):
+            try:
+                idle = 0 if self.turn(LOOK_SECONDS) else idle + 1
+            except Transient as error:
+                self.report(f"{type(error).__name__}: {error}")
+                self._start_over()
+                stop.wait(error.delay_seconds)
+
+    def turn(self, wait_seconds: float) -> int:
+        """Score what is there, log it, and commit answers, dead records and the place; gives the records done."""
+        self._follow()
+        rows = self.member.take(self.limit, wait_seconds).to_pylist()
+        if self.member.moves != self._moves:  # another member may have logged what is given here now
+            self._moves = self.member.moves
+            self._log.look_again()
+        if not rows:
+            return 0
+        out = self._loop.run(self._score(rows))
+        self._log.sync()
+        self.member.commit(out)
+        self._log.committed(self._name(row) for row in rows)
+        self.counted.update({stream: len(records) for stream, records in out.items()})
+        return len(rows)
+
+    def close(self) -> None:
+        """Leave the group and close the log."""
+        self.member.close()
+        self._log.close()
+        self._loop.close()
+
+    def _start_over(self) -> None:
+        """Take again what was not committed; what of it is logged is not logged twice."""
+        self.member.abandon()
+        self._log.look_again()
+
+    def _follow(self) -> None:
+        """Load the version that is live, if it is another one."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        current = deployment(self.platform.ledger, self.ref)
+        if current is None or current.stable is None:
+            raise NotFound(f"no version of {self.ref} is live", "promote one first: the stable version scores")
+        before = self._inference.models.get(self.ref.dotted, ModelState()).route
+        if not current.stable.package.is_dir():
+            packages.fetched(self.platform, self.ref, current.stable.version)
+        if before is None or before.stable.served != current.stable:
+            self._load(DesiredState(self.ref.dotted, current.generation, current.stable), before)
+        self._looked = time.monotonic()
+
+    def _load(self, state: DesiredState, before: Route | None) -> None:
+        """Load a version; where that fails the one before goes on."""
+        try:
+            self._inference.models[self.ref.dotted] = ModelState(Route.build(state, before))
+        except LooplineError as error:
+            if before is None:
+                raise
+            self.report(
+                f"version {state.stable.version} cannot be loaded, {before.stable.served.version} goes on: {error}"
+            )
+
+    async def _score(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
+        """Score rows at once, so that their look-ups travel together; answers keep the order of their requests."""
+        results = await asyncio.gather(*(self._one(row) for row in rows))
+        out: dict[str, list[Record]] = {}
+        for stream, record in results:
+            out.setdefault(stream, []).append(record)
+        return out
+
+    def _name(self, row: Mapping[str, Any]) -> str:
+        """Name a record in the log: its place is nobody else's, as an id of the caller's may be."""
+        return f"{self.source}:{row['partition']}:{row['offset']}"
+
+    async def _one(self, row: Mapping[str, Any]) -> tuple[str, Record]:
+        name = self._name(row)
+        recipe = self._inference.route(self.ref.dotted).stable.recipe
+        try:
+            asked = parsed(row["value"])
+            answer = await self._inference.infer(self.ref.dotted, as_request(asked, name, recipe))
+        except (BadRequest, TaskFailed) as error:
+            return f"{self.source}.dead", dead(row["key"], row["value"], name, str(error))
+        return self.target, answered(row["key"], asked, name, self.ref.dotted, answer)
+
+
+class _StreamLog:
+    """The prediction log of one scorer: a record is written once, though it may be scored again."""
+
+    def __init__(self, root: Path, model: str, prefix: str) -> None:
+        self._root, self._model, self._prefix = root, model, prefix
+        self._log = log.PredictionLog(root, f"stream-{time.time_ns()}")
+        self._known: set[str] | None = None
+
+    def write(self, model: str, record: log.Record) -> None:
+        """Write a record that is not there yet."""
+        if self._known is None:
+            self._known = self._found()
+        if record.request_id not in self._known:
+            self._log.write(model, record)
+            self._known.add(record.request_id)
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        self._log.sync()
+
+    def committed(self, names: Iterable[str]) -> None:
+        """Forget what will not come again."""
+        if self._known is not None:
+            self._known.difference_update(names)
+
+    def look_again(self) -> None:
+        """Read the files before the next record is written."""
+        self._known = None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+    def _found(self) -> set[str]:
+        since, found = time.time() - LOG_SECONDS, set[str]()
+        for file in log.log_folder(self._root, self._model).glob(f"*{log.SUFFIX}"):
+            if file.stat().st_mtime >= since:
+                found |= {record.request_id for records, _ in log.read(file) for record in records}
+        return {name for name in found if name.startswith(self._prefix)}
+
+
+def _root(platform: Platform) -> Path:
+    root = getattr(platform.serving, "root", None)
+    if root is None:
+        raise Unsupported(
+            f"{type(platform.serving).__name__} keeps no prediction log into which a stream's answers could be written",
+            "bind serving to a vendor with a root, such as 'local'",
+        )
+    return Path(root)

@@ -1,0 +1,232 @@
+"""Records are scored from stream to stream as the server would answer them; what goes wrong is said once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from platform_core.contracts.event_stream import Record
+from platform_core.contracts.serving import DesiredState, Served
+from platform_core.errors import CommitConflict, NotFound, StoreUnavailable, Unsupported
+from platform_core.names import ModelRef
+from platform_core.runtime import log_table
+from platform_core.runtime.inference import Inference, ModelState
+from platform_core.runtime.protocol import decode
+from platform_core.runtime.routes import Route
+from platform_core.scoring.stream import StreamScorer
+from platform_core.testing.engine_tables import at
+from platform_core.testing.fakes.event_stream import InMemoryEventStream
+from platform_core.testing.fakes.serving import InMemoryServing
+
+REF = ModelRef("shop", "large_orders")
+
+
+class RootedServing(InMemoryServing):
+    """An endpoint with a folder for its log, as the local one has."""
+
+    root: str
+
+
+@pytest.fixture
+def shop(new_shop: Callable[..., Any], tmp_path: Path) -> Any:
+    """Give a shop with two customers online, and streams."""
+    shop = new_shop(event_stream=InMemoryEventStream(), serving=RootedServing(root=str(tmp_path / "serving")))
+    shop.land((1, 1.0, 1.25, 31.0, "tray"), (2, 2.0, 2.25, 7.5, "clock"), hour=3)
+    return shop
+
+
+def scorer(shop: Any, limit: int = 500, said: list[str] | None = None) -> StreamScorer:
+    """Join the group of the requests."""
+    member = shop.platform.event_stream.join("shop/ask", "g")
+    return StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, (said or []).append, limit)
+
+
+def ask(shop: Any, *asked: Any, key: bytes | None = None) -> None:
+    """Publish requests."""
+    raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in asked]
+    shop.platform.event_stream.publish("shop/ask", [Record(value, key) for value in raw])
+
+
+def request(customer: int, amount: float = 5.0, **more: Any) -> dict[str, Any]:
+    """Make a request."""
+    return {"id": f"c{customer}", "entities": {"customer": customer}, "features": {"amount": amount}} | more
+
+
+def rows(shop: Any, stream: str) -> list[dict[str, Any]]:
+    """Read a stream."""
+    return shop.platform.event_stream.read(stream, {}, 10_000).to_pylist()
+
+
+def said(shop: Any) -> list[dict[str, Any]]:
+    """Read the answers, ordered by id."""
+    return sorted((json.loads(row["value"]) for row in rows(shop, "shop/say")), key=lambda each: str(each["id"]))
+
+
+def logged(shop: Any) -> list[dict[str, Any]]:
+    """Read the prediction log, ordered by keys."""
+    table, _ = log_table.read_after(Path(shop.platform.serving.root), REF.dotted, None)
+    return sorted(table.to_pylist(), key=lambda row: (row["keys"], row["request_id"]))
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "onnx"])
+def test_an_answer_is_what_the_server_says(kind: str, shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """Probability, label, version and cycle, under the request's key; logged with features as served."""
+    served = shop.live(write_model(kind, tmp_path / "package"))
+    moment = at(4).isoformat()
+    ask(shop, *(request(customer, event_time=moment) for customer in (1, 2, 99)), key=b"same")
+    scoring = scorer(shop)
+    assert scoring.turn(0) == 3
+    inference = Inference(shop.platform.online_store, lambda *_: None)
+    inference.models[REF.dotted] = ModelState(Route.build(DesiredState(REF.dotted, 1, served), None))
+    for answer, customer in zip(said(shop), (1, 2, 99), strict=True):
+        inputs = [("customer", "INT64", customer), ("amount", "FP64", 5.0)]
+        tensors = [{"name": n, "shape": [1], "datatype": kind_, "data": [v]} for n, kind_, v in inputs]
+        body = json.dumps({"inputs": tensors, "parameters": {"event_time": moment}}).encode()
+        expected = asyncio.run(inference.infer(REF.dotted, decode(body)))
+        assert answer["probability"] == expected.outputs["probability"][0]
+        assert answer["label"] == expected.outputs["label"][0]
+        assert (answer["version"], answer["cycle"], answer["model"]) == ("1", "cycle-1", REF.dotted)
+        assert (answer["id"], answer["entities"], answer["event_time"]) == (
+            f"c{customer}",
+            {"customer": customer},
+            moment,
+        )
+    assert {row["key"] for row in rows(shop, "shop/say")} == {b"same"}
+    records = logged(shop)
+    assert sorted(row["request_id"] for row in records) == sorted(answer["request_id"] for answer in said(shop))
+    assert [(row["role"], row["status"], row["missing"]) for row in records] == [
+        ("stable", 200, []),
+        ("stable", 200, []),
+        ("stable", 200, ["shop.spending.v1"]),
+    ]
+    scoring.close()
+
+
+def test_bad_records_are_put_aside_with_their_reason(shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """They keep key and bytes; the good ones beside them are answered."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    bad = [
+        b"\xff",
+        b"[]",
+        b'{"entities": 7}',
+        b"",
+        {"entities": {"customer": 1}},
+        request(1, colour=1, event_time="noon"),
+    ]
+    bad += [request(1, features={"amount": "much"}), request(1, features={"amount": 1, "size": 2}), {"entities": {}}]
+    ask(shop, *bad, request(1), key=b"k")
+    scoring = scorer(shop)
+    assert scoring.turn(0) == len(bad) + 1
+    assert [answer["id"] for answer in said(shop)] == ["c1"]
+    dead = rows(shop, "shop/ask.dead")
+    assert [row["value"] for row in dead] == [
+        each if isinstance(each, bytes) else json.dumps(each).encode() for each in bad
+    ]
+    reasons = [json.loads(row["headers"])["reason"] for row in dead]
+    for reason, word in zip(reasons, ["no request"] * 4 + ["amount", "noon", "text", "size", "customer"], strict=True):
+        assert word in reason
+    assert (scoring.counted["shop/say"], scoring.counted["shop/ask.dead"]) == (1, len(bad))
+    scoring.close()
+
+
+def test_a_commit_that_fails_leaves_one_record_in_the_log(shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """What was scored is scored again and published once; the log knows it already, also after a restart."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    ask(shop, *map(request, range(20)))
+    scoring = scorer(shop)
+    scoring.member.commit = _refuse  # type: ignore[method-assign]
+    with pytest.raises(CommitConflict):
+        scoring.turn(0)
+    assert said(shop) == []
+    scoring.close()
+    successor = scorer(shop, limit=7)
+    while successor.turn(0):
+        pass
+    assert Counter(answer["id"] for answer in said(shop)) == dict.fromkeys((f"c{n}" for n in range(20)), 1)
+    assert set(Counter(row["request_id"] for row in logged(shop)).values()) == {1}
+    assert len(logged(shop)) == 20
+    successor.close()
+
+
+def _refuse(_: Any) -> None:
+    raise CommitConflict("overtaken", "take again")
+
+
+def test_a_store_that_is_away_is_waited_for(
+    shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is committed, nothing is put aside; the records are answered once it is back."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    ask(shop, *map(request, range(3)))
+    notes: list[str] = []
+    member = shop.platform.event_stream.join("shop/ask", "g")
+    scoring = StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, notes.append)
+    fetch, store = type(shop.platform.online_store).fetch, type(shop.platform.online_store)
+
+    async def away(*_: Any) -> Any:
+        monkeypatch.setattr(store, "fetch", fetch)
+        raise StoreUnavailable("the store is away", "wait", delay_seconds=0.01)
+
+    monkeypatch.setattr(store, "fetch", away)
+    monkeypatch.setattr("platform_core.scoring.stream.LOOK_SECONDS", 0.01)
+    scoring.run(threading.Event(), once=True)
+    assert len(notes) == 1
+    assert "the store is away" in notes[0]
+    assert [answer["id"] for answer in said(shop)] == ["c0", "c1", "c2"]
+    assert rows(shop, "shop/ask.dead") == []
+    scoring.close()
+
+
+def test_the_live_version_is_followed(
+    shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion is seen by the next turn; a version that cannot be loaded leaves the one before scoring."""
+    monkeypatch.setattr("platform_core.scoring.stream.LOOK_SECONDS", 0)
+    with pytest.raises(NotFound, match="no version of shop/large_orders is live"):
+        scorer(shop).turn(0)
+    notes: list[str] = []
+    member = shop.platform.event_stream.join("shop/ask", "other")
+    scoring = StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, notes.append)
+    for version, kind in (("1", "lightgbm"), ("2", "onnx")):
+        shop.live(write_model(kind, tmp_path / version, version=version))
+        ask(shop, request(int(version)))
+        scoring.turn(0)
+    broken = tmp_path / "3"
+    broken.mkdir()
+    (broken / "manifest.json").write_text("{}")
+    shop.live(Served("3", broken, "cycle-3"))
+    ask(shop, request(3))
+    scoring.turn(0)
+    assert [(answer["id"], answer["version"]) for answer in said(shop)] == [("c1", "1"), ("c2", "2"), ("c3", "2")]
+    assert "version 3 cannot be loaded" in notes[0]
+    scoring.close()
+
+
+def test_a_model_that_raises(shop: Any, tmp_path: Path, write_model: Any) -> None:
+    """The record is put aside, and the failure is in the log as the server would have it."""
+    served = write_model("lightgbm", tmp_path / "package")
+    shop.live(served)
+    scoring = scorer(shop)
+    scoring._follow()
+    route = scoring._inference.models[REF.dotted].route
+    object.__setattr__(route.stable.model, "predict", lambda _: 1 / 0)
+    ask(shop, request(1))
+    scoring.turn(0)
+    (dead,) = rows(shop, "shop/ask.dead")
+    assert "ZeroDivisionError" in json.loads(dead["headers"])["reason"]
+    assert [(row["status"], row["score"]) for row in logged(shop)] == [(500, None)]
+    scoring.close()
+
+
+def test_a_serving_without_a_log(new_shop: Callable[..., Any]) -> None:
+    """Answers that nobody could look at later are not given."""
+    shop = new_shop(event_stream=InMemoryEventStream())
+    with pytest.raises(Unsupported, match="prediction log"):
+        scorer(shop)

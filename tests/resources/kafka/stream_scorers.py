@@ -1,0 +1,67 @@
+"""Processes that score a stream until they are killed: forked from one that has imported everything, to start at once.
+
+Run as a script: ``stream_scorers.py <home> <bootstrap servers> <package>``. Each line on stdin names a member to start;
+its process id is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka.admin  # noqa: F401 - imported before the fork
+import pyarrow as pa  # noqa: F401
+
+from platform_core.environment import Environment
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.scoring.stream import StreamScorer
+from platform_core.testing.fakes.registry import InMemoryRegistry
+from resources.kafka.event_stream import KafkaEventStream
+from resources.local.serving import LocalServing
+from resources.sqlite.online_store import SqliteOnlineStore
+
+REF = ModelRef("kit", "model")
+LIMIT = 40
+
+
+def opened(home: Path, servers: str) -> Platform:
+    """Open the platform of this test."""
+    bindings: dict[str, Any] = {
+        "event_stream": KafkaEventStream(bootstrap_servers=servers, partitions=4, session_seconds=6),
+        "online_store": SqliteOnlineStore(path=f"{home}/online.db"),
+        "serving": LocalServing(root=f"{home}/serving", port=1),
+        "registry": InMemoryRegistry(),
+    }
+    return Platform(Environment("kills", home, bindings, f"sqlite:///{home}/ledger.db", None, home))
+
+
+def score(home: Path, servers: str, member: str) -> None:
+    """Score for ever."""
+    platform = opened(home, servers)
+    joined = platform.event_stream.join("kit/ask", "scorers", member)
+
+    def report(said: str) -> None:
+        with (home / "reports").open("a") as file:
+            file.write(f"{member}: {said}\n")
+
+    StreamScorer(platform, REF, "kit/ask", "kit/say", joined, report, LIMIT).run(threading.Event())
+
+
+def main(home: Path, servers: str) -> None:
+    """Fork a scorer for each line on stdin."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os.close(0)
+            score(home, servers, line.strip())
+        print(child, flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
