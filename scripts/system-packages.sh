@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is no Python package: OpenMP's run time for LightGBM; and for the tests the servers of PostgreSQL and
-# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, and wrk, curl and openssl.
+# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, wrk, curl, openssl, and
+# promtool for the alert rules.
 # Debian and Ubuntu as root (or with sudo); elsewhere it says what to install.
 set -euo pipefail
 
@@ -12,6 +13,7 @@ if [ "${1:-}" != run ]; then
     command -v javac >/dev/null || missing+=(default-jdk-headless)
     command -v mvn >/dev/null || missing+=(maven)
     command -v wrk >/dev/null || missing+=(wrk)
+    command -v promtool >/dev/null || missing+=(prometheus)
     command -v curl >/dev/null || missing+=(curl)
     command -v openssl >/dev/null || missing+=(openssl)
 fi
