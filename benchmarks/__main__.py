@@ -1,6 +1,6 @@
-"""``python -m benchmarks`` measures everything and writes ``docs/benchmarks.md``.
+"""``python -m benchmarks [name ...]`` measures everything, or what is named, and writes it into ``docs/benchmarks.md``.
 
-Named benchmarks alone (``load``, ``canary``, ``imports``), or ``--quick`` ones, are printed and not written.
+What was not measured stays on the page as it was; ``--quick`` figures are printed and not written.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer times and sizes, to see that it runs")
     asked = parser.parse_args()
     sections = [_measured(name, asked.quick) for name in asked.names or ALL]
-    if not asked.names and not asked.quick:
-        ROOT.joinpath("docs", "benchmarks.md").write_text(page.write(sections))
+    file = ROOT / "docs" / "benchmarks.md"
+    if not asked.quick:
+        file.write_text(page.write(sections, file.read_text() if file.exists() else ""))
     print(page.machine())
     return 0
 

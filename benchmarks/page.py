@@ -66,9 +66,18 @@ class Section:
         return "\n".join([*lines, "", *(f"- {promise}" for promise in self.promises), ""])
 
 
-def write(sections: Sequence[Section]) -> str:
-    """Return the whole page."""
-    return HEAD + "\n".join([*map(str, sections), machine()])
+def write(sections: Sequence[Section], before: str = "") -> str:
+    """Return the page with these sections; those that stood in the page ``before`` and were not measured stay."""
+    new = {f"## {section.title}": str(section) for section in sections}
+    old = {part.partition("\n")[0]: part for part in _parts(before)}
+    kept = {title: new.pop(title, part) for title, part in old.items() if title != "## Machine"}
+    return HEAD + "\n".join([*kept.values(), *new.values(), machine()])
+
+
+def _parts(page: str) -> list[str]:
+    """Cut a page at its headings."""
+    found = page.split("\n## ")[1:]
+    return [f"## {part.rstrip()}\n" for part in found]
 
 
 def machine() -> str:
