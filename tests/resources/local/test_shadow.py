@@ -10,11 +10,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from platform_core.contracts.registry import Publication
 from platform_core.contracts.serving import DesiredState
+from platform_core.environment import Environment
+from platform_core.loop import gates, rollouts
+from platform_core.loop.gates import Verdict
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.specs import ErrorRate, Model, Rollout, ScoreShift
 from platform_core.testing.endpoints import Load, ask_over_http, come_to, new_model, served, wait_for, wait_until
+from platform_core.testing.fakes.registry import InMemoryRegistry
 from platform_core.testing.inference_server import free_port, inference_server, shadow_process
+from platform_core.testing.model_packages import Column, Constant, write_package
 from resources.local.serving import LocalServing
 
 KILLS = 12
@@ -107,3 +117,45 @@ def test_without_its_process_the_endpoint_says_so(serving, tmp_path):
     assert ask_over_http(serving, model, "k", 1.0).version == "1"
     come_to(serving, DesiredState(model, 2, served(tmp_path, "1")))
     assert serving.observe(model).problem == ""
+
+
+@pytest.fixture
+def loop(serving, tmp_path) -> Iterator[Platform]:
+    """Bind the server to a ledger and a registry."""
+    bindings = {"serving": serving, "registry": InMemoryRegistry()}
+    platform = Platform(
+        Environment("test", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/ledger.db", None, tmp_path)
+    )
+    yield platform
+    platform.close()
+
+
+def roll_out(platform: Platform, ref: ModelRef, model: Model, estimator: object) -> rollouts.RolloutRecord:
+    """Register a version that passed its gates and start its rollout."""
+    package = write_package(platform.home / "built" / str(time.monotonic_ns()), estimator)
+    published = platform.registry.publish(Publication(ref.dotted, package, None, pa.table({})))
+    now = platform.clock.now()
+    gates.record_verdict(platform.ledger, ref, "", published.version, Verdict(()), now)
+    return rollouts.start(platform, ref, model, published.version, "", now)
+
+
+@pytest.mark.parametrize(("estimator", "action"), [(Constant(0.99), "roll_back"), (Column(0), "advance")])
+def test_a_rollout_on_the_real_parts_judges_what_was_replayed(loop, environment, estimator, action):
+    """A candidate that answers otherwise is taken back, one that answers alike goes on; callers meet version 1 only."""
+    ref = ModelRef("kit", new_model().removeprefix("kit."))
+    rule = Rollout(
+        (50,), bake_minutes=0, min_requests=50, judges=(ErrorRate(0.05), ScoreShift(1.0)), shadow_requests=200
+    )
+    model = Model(ref.model, (), None, None, rollout=rule)  # type: ignore[arg-type]
+    roll_out(loop, ref, model, Column(0))
+    wait_for(loop.serving, ref.dotted, lambda seen: seen.ready)
+    record = roll_out(loop, ref, model, estimator)
+    assert record.in_shadow
+    with shadow_process(environment):
+        met = [ask_over_http(loop.serving, ref.dotted, f"k{n}", n / 240) for n in range(240)]
+        assert wait_until(lambda: len(shadowed(loop.serving, ref.dotted)) == 240)
+        wait_until(lambda: not loop.serving.observe(ref.dotted).problem)
+        decision = rollouts.step(loop, model, record.rollout_id, loop.clock.now())
+    assert {(answer.version, answer.role) for answer in met} == {("1", "stable")}
+    assert decision.action == action, decision.reason
+    assert decision.figures["candidate"]["requests"] == decision.figures["stable"]["requests"] == 240
