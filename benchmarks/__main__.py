@@ -20,6 +20,7 @@ from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
 from benchmarks.serving import compare as serving
+from benchmarks.serving import shadow
 from benchmarks.turns import ROOT
 
 ALL: dict[str, Callable[[bool], Section]] = {
@@ -33,6 +34,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "materialization": materialization.compare,
     "feature_server": feature_server.compare,
     "serving": serving.compare,
+    "shadow": shadow.compare,
 }
 
 
