@@ -19,7 +19,7 @@ from platform_core.runtime.access import Doorkeeper
 from platform_core.runtime.access_log import AccessLog
 from platform_core.runtime.allowance import Allowances
 from platform_core.runtime.gateway_settings import GatewaySettings
-from platform_core.runtime.http import Message, Receive, Response, Scope, Send, refusal, respond
+from platform_core.runtime.http import Message, Receive, Scope, Send, refusal, respond
 from platform_core.runtime.noted import NOTED, Noted
 from platform_core.runtime.protocol import new_id
 
@@ -74,29 +74,41 @@ class Door:
     def __init__(self, doorkeeper: Doorkeeper | None, allowances: Allowances) -> None:
         self._doorkeeper, self._allowances = doorkeeper, allowances
 
-    def admit(self, path: str, model: str, headers: dict[bytes, bytes]) -> str:
-        """Return who asks; "" where nobody is asked for a key."""
-        if self._doorkeeper is None or path in _OPEN:
+    def admit(self, model: str, headers: dict[bytes, bytes]) -> str:
+        """Return who asks; "" where nobody is asked for a key.
+
+        Raises:
+            Refusal: the caller is unknown, may not ask the model, or has asked too much.
+        """
+        if self._doorkeeper is None:
             return ""
         try:
             name, tenant = self._doorkeeper.tenant(headers)
         except BadRequest as error:
-            raise _Refusal("no_key", "", error, [(b"www-authenticate", b"Bearer")]) from error
+            raise Refusal("no_key", "", error, [(b"www-authenticate", b"Bearer")]) from error
         if model and not tenant.may_ask(model):
             said = f"tenant {name!r} may not ask model {model!r}"
-            raise _Refusal(
+            raise Refusal(
                 "not_allowed", name, BadRequest(said, "ask whoever runs the endpoint to allow it", status=403)
             )
         wait = self._allowances.take(name, tenant) if model else 0.0
         if wait:
             seconds = math.ceil(wait)
             too_much = BadRequest(f"tenant {name!r} has asked too much", f"ask again in {seconds} s", status=TOO_MANY)
-            raise _Refusal("too_much", name, too_much, [(b"retry-after", b"%d" % seconds)])
+            raise Refusal("too_much", name, too_much, [(b"retry-after", b"%d" % seconds)])
         return name
 
 
+class Guards(NamedTuple):
+    """What stands before every request: the door, who keeps what, and the counts of refusals by reason."""
+
+    door: Door
+    keepers: Sequence[Keeper]
+    refused: Counter[str]
+
+
 class Gateway:
-    """The application with a door; what goes through or not is kept by the ``keepers``."""
+    """The application with a door; keepers keep what goes through or not, ``refused`` counts what does not."""
 
     def __init__(self, inner: Application, door: Door, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
         self._inner, self._door, self._keepers, self._refused = inner, door, keepers, refused
@@ -108,18 +120,18 @@ class Gateway:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        noted = Noted(_id(headers))
+        noted = Noted(request_id(headers))
         token = NOTED.set(noted)
         sending = _Sending(send, noted)
         tenant, model = "", _model(scope["path"])
         try:
             try:
-                tenant = self._door.admit(scope["path"], model, headers)
-            except _Refusal as refused:
+                tenant = "" if scope["path"] in _OPEN else self._door.admit(model, headers)
+            except Refusal as refused:
                 tenant = refused.tenant
                 self._refused[refused.reason] += 1
                 sending.extra = refused.headers
-                await respond(refused.response, headers, sending)
+                await respond(refusal(refused.error), headers, sending)
             else:
                 await self._inner(scope, receive, sending)
         finally:
@@ -131,14 +143,13 @@ class Gateway:
                 keeper.keep(seen)
 
 
-class _Refusal(Exception):  # noqa: N818 - a signal, not an error
-    """The request goes no further."""
+class Refusal(Exception):  # noqa: N818 - a signal, not an error
+    """The request goes no further: by whom, why, and with which headers."""
 
     def __init__(
         self, reason: str, tenant: str, error: BadRequest, headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> None:
-        self.reason, self.tenant, self.headers = reason, tenant, headers
-        self.response: Response = refusal(error)
+        self.reason, self.tenant, self.error, self.headers = reason, tenant, error, headers
 
 
 class _Sending:
@@ -167,8 +178,8 @@ class _Sending:
         return logged if _ID.fullmatch(logged) else own
 
 
-def before(inner: Application, settings: GatewaySettings, root: Path, refused: Counter[str]) -> Gateway:
-    """Put the gateway that an environment asks for before an application; ``refused`` counts by reason.
+def of(settings: GatewaySettings, root: Path) -> tuple[Door, Sequence[Keeper]]:
+    """Make the door and the keepers that an environment asks for.
 
     Raises:
         ContractBroken: the file of keys is none. InvalidEnvironment: traces go nowhere that is known.
@@ -181,10 +192,11 @@ def before(inner: Application, settings: GatewaySettings, root: Path, refused: C
 
         keepers.append(Tracer.to(settings.traces, settings.traces_share))
     doorkeeper = Doorkeeper(settings.keys) if settings.keys is not None else None
-    return Gateway(inner, Door(doorkeeper, Allowances(root / "allowances")), keepers, refused)
+    return Door(doorkeeper, Allowances(root / "allowances")), keepers
 
 
-def _id(headers: dict[bytes, bytes]) -> str:
+def request_id(headers: dict[bytes, bytes]) -> str:
+    """Return the id that came among the headers, if it can be one; else a new one."""
     given = headers.get(REQUEST_ID, b"")
     return given.decode() if _ID.fullmatch(given) else new_id()
 

@@ -14,14 +14,22 @@ from google.protobuf.message import DecodeError
 
 from platform_core.errors import BadRequest, LooplineError, NotFound, Transient
 from platform_core.runtime import grpc_codec, metadata
+from platform_core.runtime.gateway_settings import Tls
+from platform_core.runtime.grpc_gateway import GrpcGateway
 from platform_core.runtime.grpc_messages import METHODS, SERVICE, message
 from platform_core.runtime.inference import Inference
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
 
 Ready = Callable[[], bool]
+Call = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
 _LOG = logging.getLogger(__name__)
-_TOO_LARGE = 413
+_CODES = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
 _IDLE_MS = 10 * 60 * 1000
 _GRACE_SECONDS = 5.0
 
@@ -29,8 +37,10 @@ _GRACE_SECONDS = 5.0
 class GrpcService:
     """Answers the protocol's six calls; the messages' classes are made once."""
 
-    def __init__(self, inference: Inference, metrics: Metrics, ready: Ready) -> None:
-        self._inference, self._metrics, self._ready = inference, metrics, ready
+    def __init__(
+        self, inference: Inference, metrics: Metrics, ready: Ready, gateway: GrpcGateway | None = None
+    ) -> None:
+        self._inference, self._metrics, self._ready, self._gateway = inference, metrics, ready, gateway
         self._responses = {name: message(f"{name}Response") for name in METHODS}
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -40,11 +50,19 @@ class GrpcService:
             SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    _safe(call, message(f"{name}Request").FromString), None, self._responses[name].SerializeToString
+                    _safe(self._guarded(name, call), message(f"{name}Request").FromString),
+                    None,
+                    self._responses[name].SerializeToString,
                 )
                 for name, call in calls.items()
             },
         )
+
+    def _guarded(self, name: str, call: Callable[[Any], Awaitable[Any]]) -> Call:
+        gateway = self._gateway
+        if gateway is None:
+            return lambda asked, _: call(asked)
+        return lambda asked, context: gateway.through(name, asked, call, context)
 
     async def model_infer(self, asked: Any) -> Any:
         """Answer a ``ModelInferRequest``."""
@@ -81,8 +99,8 @@ class GrpcService:
 class GrpcPort:
     """The server on ``host:port``, which the workers share."""
 
-    def __init__(self, service: GrpcService, address: str, limits: Limits) -> None:
-        self._service, self._address, self._limits = service, address, limits
+    def __init__(self, service: GrpcService, address: str, limits: Limits, tls: Tls | None = None) -> None:
+        self._service, self._address, self._limits, self._tls = service, address, limits, tls
 
     async def open(self) -> None:
         """Listen; called in the event loop that is to answer."""
@@ -96,7 +114,10 @@ class GrpcPort:
             maximum_concurrent_rpcs=self._limits.requests,
         )
         self._server.add_generic_rpc_handlers((self._service.handlers(),))
-        self._server.add_insecure_port(self._address)
+        if self._tls is None:
+            self._server.add_insecure_port(self._address)
+        else:
+            self._server.add_secure_port(self._address, _credentials(self._tls))
         await self._server.start()
 
     async def close(self) -> None:
@@ -104,14 +125,18 @@ class GrpcPort:
         await self._server.stop(_GRACE_SECONDS)
 
 
-def _safe(
-    call: Callable[[Any], Awaitable[Any]], parse: Callable[[bytes], Any]
-) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[Any]]:
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    clients = tls.clients.read_bytes() if tls.clients else None
+    own = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    return grpc.ssl_server_credentials([own], clients, require_client_auth=clients is not None)
+
+
+def _safe(call: Call, parse: Callable[[bytes], Any]) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[Any]]:
     """Read the message and say what went wrong by gRPC's codes; gRPC itself calls an unreadable message our fault."""
 
     async def answer(received: bytes, context: grpc.aio.ServicerContext) -> Any:
         try:
-            return await call(parse(received))
+            return await call(parse(received), context)
         except DecodeError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no message of the protocol: {error} → send one")
         except LooplineError as error:
@@ -125,8 +150,8 @@ def _safe(
 
 def _code(error: LooplineError) -> grpc.StatusCode:
     match error:
-        case BadRequest() if error.status == _TOO_LARGE:
-            return grpc.StatusCode.RESOURCE_EXHAUSTED
+        case BadRequest() if error.status in _CODES:
+            return _CODES[error.status]
         case BadRequest():
             return grpc.StatusCode.INVALID_ARGUMENT
         case NotFound():

@@ -49,10 +49,11 @@ def as_json(value: object, status: int = 200) -> Response:
 def refusal(error: LooplineError) -> Response:
     """Write an error as the protocol wants it: ``{"error": message}``."""
     retry = max(1, math.ceil(error.delay_seconds)) if isinstance(error, Transient) else None
-    return as_json({"error": str(error)}, _status(error))._replace(retry_seconds=retry)
+    return as_json({"error": str(error)}, status_of(error))._replace(retry_seconds=retry)
 
 
-def _status(error: LooplineError) -> int:
+def status_of(error: LooplineError) -> int:
+    """Return the HTTP code of an error."""
     match error:
         case BadRequest():
             return error.status

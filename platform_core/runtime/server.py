@@ -18,8 +18,9 @@ from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
 from platform_core.runtime.app import App
 from platform_core.runtime.bounds import Bounds
-from platform_core.runtime.deferred import Deferred, holding
+from platform_core.runtime.deferred import Deferred
 from platform_core.runtime.deferred_settings import DeferredSettings
+from platform_core.runtime.deferred_worker import holding
 from platform_core.runtime.inference import Inference
 from platform_core.runtime.lifespan import Beside, Lifespan
 from platform_core.runtime.limits import Limits
@@ -30,7 +31,7 @@ from platform_core.runtime.states import Worker
 from platform_core.runtime.watcher import Watcher
 
 if TYPE_CHECKING:
-    from platform_core.runtime.gateway import Application
+    from platform_core.runtime.gateway import Application, Guards
     from platform_core.runtime.gateway_settings import GatewaySettings, Tls
     from platform_core.runtime.grpc_service import GrpcPort
 
@@ -79,18 +80,13 @@ def settings(file: Path | None = None) -> Settings:
         port,
         store,
         clock.chosen(bound.clock),
-        **_guards(vendor),
+        **_asked(vendor),
     )
 
 
-def _guards(vendor: Vendor) -> dict[str, Any]:
+def _asked(vendor: Vendor) -> dict[str, Any]:
     """Return who may connect and ask, and how much, as far as the vendor says it."""
     said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port", "deferred")}
-    if said["grpc_port"] is not None and (said["tls"] or (said["gateway"] and said["gateway"].keys)):
-        raise InvalidEnvironment(
-            "serving.grpc_port: gRPC knows no certificates and no API keys, and would be a way around them",
-            "leave out grpc_port, or tls and gateway.keys",
-        )
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -112,12 +108,17 @@ def assemble(chosen: Settings) -> Application:
     def ready() -> bool:
         return watcher.ready
 
+    guards = _guards(chosen, bounds)
     beside: list[Beside] = [bounds]
     if chosen.grpc_port is not None:
-        beside.append(_grpc(chosen, inference, metrics, ready))
+        beside.append(_grpc(chosen, inference, metrics, ready, guards))
     app = App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
     whole = _together(Deferred(app, inference, chosen.root, chosen.deferred, ready), chosen.root, worker)
-    return _guarded(whole, chosen, bounds)
+    if guards is None:
+        return whole
+    from platform_core.runtime.gateway import Gateway
+
+    return Gateway(whole, *guards)
 
 
 def _together(app: Application, root: Path, worker: Worker) -> Application:
@@ -128,21 +129,25 @@ def _together(app: Application, root: Path, worker: Worker) -> Application:
     return MetricsTogether(app, root, worker.name)
 
 
-def _guarded(app: Application, chosen: Settings, bounds: Bounds) -> Application:
+def _guards(chosen: Settings, bounds: Bounds) -> Guards | None:
+    """Return what stands before every request, over HTTP or gRPC; None where an environment asks for nothing."""
     if chosen.gateway is None:
-        return app
+        return None
     from platform_core.runtime import gateway
 
-    return gateway.before(app, chosen.gateway, chosen.root, bounds.refused)
+    return gateway.Guards(*gateway.of(chosen.gateway, chosen.root), bounds.refused)
 
 
-def _grpc(chosen: Settings, inference: Inference, metrics: Metrics, ready: Callable[[], bool]) -> GrpcPort:
+def _grpc(
+    chosen: Settings, inference: Inference, metrics: Metrics, ready: Callable[[], bool], guards: Guards | None
+) -> GrpcPort:
     try:
+        from platform_core.runtime.grpc_gateway import GrpcGateway
         from platform_core.runtime.grpc_service import GrpcPort, GrpcService
     except ImportError as error:
         raise InvalidEnvironment(
             f"serving.grpc_port is set, and gRPC is not installed ({error})",
             "install the extra 'grpc', or leave it out",
         ) from error
-    service = GrpcService(inference, metrics, ready)
-    return GrpcPort(service, f"{chosen.host}:{chosen.grpc_port}", chosen.limits)
+    service = GrpcService(inference, metrics, ready, GrpcGateway(*guards) if guards else None)
+    return GrpcPort(service, f"{chosen.host}:{chosen.grpc_port}", chosen.limits, chosen.tls)

@@ -9,6 +9,7 @@ import pytest
 
 from platform_core.runtime import access, gateway
 from platform_core.runtime.access import Tenant
+from platform_core.runtime.gateway import Gateway
 from platform_core.runtime.gateway_settings import GatewaySettings
 from platform_core.runtime.noted import NOTED, noting
 from platform_core.testing.model_packages import Constant
@@ -25,7 +26,7 @@ class Guarded:
         server.serve(Constant(0.7))
         self.refused = Counter()
         server.inference.log = noting(server.inference.log)
-        server.app = gateway.before(server.app, GatewaySettings(**settings), folder, self.refused)
+        server.app = Gateway(server.app, *gateway.of(GatewaySettings(**settings), folder), self.refused)
         self.server = server
 
     def ask(self, key="", method="POST", path=f"/v2/models/{MODEL}/infer", body=None, **headers):

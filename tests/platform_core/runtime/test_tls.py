@@ -16,7 +16,6 @@ from platform_core.contracts.serving import DesiredState
 from platform_core.errors import InvalidEnvironment
 from platform_core.runtime import access
 from platform_core.runtime.gateway_settings import Tls
-from platform_core.runtime.server import settings
 from platform_core.testing.inference_server import free_port, inference_server
 from platform_core.testing.model_packages import AMOUNT, ENTITY
 from platform_core.testing.serving import come_to, served
@@ -154,20 +153,6 @@ def test_files_that_are_wrong_are_told_before_the_server_starts(certificates, wr
     files = {"certificate": "server.pem", "key": "server.key"} | wrong
     with pytest.raises(InvalidEnvironment, match=r"serving\.tls"):
         Tls(**{name: certificates / file for name, file in files.items()}).for_uvicorn()
-
-
-def test_a_port_for_grpc_is_no_way_around(tmp_path, certificates):
-    """It knows neither certificates nor keys, so it is refused beside either."""
-    tls = f'tls: {{certificate: "{certificates}/server.pem", key: "{certificates}/server.key"}}'
-    for guard in (tls, f'gateway: {{keys: "{tmp_path}/keys.json"}}'):
-        file = tmp_path / "environment.yaml"
-        file.write_text(f"""
-bindings:
-  serving: {{vendor: local, root: "{tmp_path}/serving", port: 1, grpc_port: 2, {guard}}}
-  online_store: {{vendor: sqlite, path: "{tmp_path}/online.db"}}
-""")
-        with pytest.raises(InvalidEnvironment, match="grpc_port"):
-            settings(file)
 
 
 def test_an_own_certificate_needs_its_key(certificates):

@@ -1,0 +1,139 @@
+"""The real server over gRPC behind certificates and keys: the same door as over REST, the same log of who asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from platform_core.contracts.serving import DesiredState
+from platform_core.runtime import access
+from platform_core.runtime.access import Tenant
+from platform_core.runtime.gateway_settings import Tls
+from platform_core.testing.inference_server import free_port, inference_server
+from platform_core.testing.model_packages import AMOUNT, ENTITY
+from platform_core.testing.serving import come_to, served
+from resources.local.serving import LocalServing
+
+grpc = pytest.importorskip("grpc")
+MODEL = "retail.cancellations"
+NEW = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Run a server over TLS that asks for keys, and give its folder, its gRPC port and three keys."""
+    folder = tmp_path_factory.mktemp("grpc")
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", *NEW, *names, "-keyout", "server.key", "-out", "server.pem"]
+    subprocess.run(made, cwd=folder, check=True, capture_output=True)
+    port, grpc_port, keys = free_port(), free_port(), folder / "keys.json"
+    tls = Tls(certificate=folder / "server.pem", key=folder / "server.key", trust=folder / "server.pem")
+    written = json.dumps(tls.model_dump(mode="json", exclude_none=True))
+    file = folder / "environment.yaml"
+    file.write_text(f"""
+bindings:
+  serving:
+    vendor: local
+    root: "{folder}/serving"
+    port: {port}
+    grpc_port: {grpc_port}
+    tls: {written}
+    gateway: {{keys: "{keys}", access_log: "{folder}/access.jsonl"}}
+  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
+""")
+    given = {
+        "shop": access.create(keys, "shop"),
+        "bank": access.create(keys, "bank", Tenant(("credit.*",))),
+        "slow": access.create(keys, "slow", Tenant(per_day=1)),
+    }
+    serving = LocalServing(root=f"{folder}/serving", port=port, tls=tls)
+    with inference_server(file, port, context=tls.client_context()):
+        come_to(serving, DesiredState(MODEL, 1, served(folder, "1")))
+        yield folder, grpc_port, given
+
+
+@pytest.fixture
+def channel(place) -> Iterator[grpc.Channel]:
+    """Connect as who trusts the certificate."""
+    folder, port, _ = place
+    trusting = grpc.ssl_channel_credentials(folder.joinpath("server.pem").read_bytes())
+    with grpc.secure_channel(f"localhost:{port}", trusting) as opened:
+        yield opened
+
+
+def call(channel, name, metadata=(), /, **fields):
+    """Call a method; its answer, and what stood in the trailing metadata."""
+    from platform_core.runtime.grpc_messages import SERVICE, message
+
+    method = channel.unary_unary(
+        f"/{SERVICE}/{name}", message(f"{name}Request").SerializeToString, message(f"{name}Response").FromString
+    )
+    answer, done = method.with_call(message(f"{name}Request")(**fields), timeout=20, metadata=metadata)
+    return answer, dict(done.trailing_metadata())
+
+
+def infer(channel, key="", request_id=""):
+    """Ask the model."""
+    metadata = [("authorization", f"Bearer {key}")] if key else []
+    metadata += [("x-request-id", request_id)] if request_id else []
+    inputs = [
+        {"name": ENTITY, "shape": [1], "datatype": "BYTES", "contents": {"bytes_contents": [b"k"]}},
+        {"name": AMOUNT, "shape": [1], "datatype": "FP64", "contents": {"fp64_contents": [1.0]}},
+    ]
+    return call(channel, "ModelInfer", metadata, model_name=MODEL, inputs=inputs)
+
+
+def lines(place):
+    """Return the access log."""
+    return [json.loads(line) for line in place[0].joinpath("access.jsonl").read_text().splitlines()]
+
+
+def test_a_key_lets_in(place, channel):
+    """The id of the metadata is the answer's, the log's and the access log's."""
+    answer, trailing = infer(channel, place[2]["shop"], "g1")
+    assert (answer.id, trailing["x-request-id"]) == ("g1", "g1")
+    (line,) = [line for line in lines(place) if line["request_id"] == "g1"]
+    assert (line["method"], line["tenant"], line["model"], line["version"], line["status"]) == (
+        *("GRPC", "shop", MODEL, "1", 200),
+    )
+
+
+@pytest.mark.parametrize(("tenant", "code"), [("", "UNAUTHENTICATED"), ("bank", "PERMISSION_DENIED")])
+def test_who_may_not_ask_is_refused(place, channel, tenant, code):
+    """Without a key, and for a model that is not allowed; the model is neither asked nor described."""
+    key = place[2].get(tenant, "ll_no_body")
+    for name, fields in (
+        ("ModelInfer", {"model_name": MODEL}),
+        ("ModelMetadata", {"name": MODEL}),
+        ("ModelReady", {"name": MODEL}),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            call(channel, name, [("x-api-key", key)], **fields)
+        assert refused.value.code().name == code
+
+
+def test_health_needs_no_key(channel):
+    """A probe asks whether the server lives."""
+    assert call(channel, "ServerLive")[0].live
+    assert call(channel, "ServerReady")[0].ready
+    with pytest.raises(grpc.RpcError) as refused:
+        call(channel, "ServerMetadata")
+    assert refused.value.code().name == "UNAUTHENTICATED"
+
+
+def test_who_asks_too_much_is_told_when_to_come_back(place, channel):
+    """REST and gRPC count together, in the same file."""
+    infer(channel, place[2]["slow"])
+    with pytest.raises(grpc.RpcError) as refused:
+        infer(channel, place[2]["slow"])
+    assert refused.value.code().name == "RESOURCE_EXHAUSTED"
+    assert 0 < int(dict(refused.value.trailing_metadata())["retry-after"]) <= 86_400
+
+
+def test_without_tls_nobody_is_heard(place):
+    """The port speaks TLS alone."""
+    with grpc.insecure_channel(f"localhost:{place[1]}") as plain, pytest.raises(grpc.RpcError):
+        call(plain, "ServerLive")
