@@ -34,12 +34,17 @@ class Held(Protocol):
 
 
 class Bounds:
-    """The limits of a worker, its connections, the bodies it reads, and how often each limit was met."""
+    """The limits of a worker, its connections, the bodies it reads, and how often each limit was met.
+
+    ``underway`` counts the requests that were taken on and not yet answered. uvicorn's set of tasks holds those of an
+    earlier turn of the loop too: by that a crowd that comes again at once would be refused for ever.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.connections: set[Held] = set()
         self.refused: Counter[str] = Counter()
+        self.underway = 0
         self.bodies = Bodies(limits.body_bytes, limits.held_bytes)
         self._since: dict[Held, tuple[Waiting, float]] = {}
 

@@ -83,9 +83,19 @@ class Connection(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        underway = len(self.tasks) - self.bounds.bodies.receiving
-        super()._start_asgi_task(cycle, app if underway < self._most else self._overloaded)
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ARG002 - always the one
+        bounds = self.bounds
+        if bounds.underway - bounds.bodies.receiving < self._most:
+            bounds.underway += 1  # from here on, and not from when its turn comes: the queue is what is bounded
+            super()._start_asgi_task(cycle, self._counted)
+        else:
+            super()._start_asgi_task(cycle, self._overloaded)
+
+    async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.bounds.underway -= 1
 
     async def _overloaded(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse an inference; whoever asks for health, metadata or metrics is answered."""
