@@ -59,6 +59,7 @@ class TheLoop(RuleBasedStateMachine):
     """Sensors, people and kills, in any order."""
 
     template: Path
+    model = MODEL
 
     @initialize()
     def begin(self) -> None:
@@ -87,20 +88,20 @@ class TheLoop(RuleBasedStateMachine):
     def drift_alarms(self, repeat: bool) -> None:
         """A sensor opens a cycle, or repeats its tick."""
         self.keys += 0 if repeat else 1
-        self._try(cycles.open_cycle, self.platform.ledger, REF, MODEL.drift, "drift", str(self.keys), self.now)
+        self._try(cycles.open_cycle, self.platform.ledger, REF, self.model.drift, "drift", str(self.keys), self.now)
 
     @rule(good=st.sampled_from([True, True, True, False]))
     def loop_turns(self, good: bool) -> None:
         """A person opens a cycle if none is, a version is trained and judged, and its rollout starts if it may."""
         self.keys += 1
-        ledger, rule = self.platform.ledger, MODEL.drift
+        ledger, rule = self.platform.ledger, self.model.drift
         self._try(cycles.open_cycle, ledger, REF, rule, "by hand", str(self.keys), self.now, force=True)
         for cycle in cycles.open_cycles(ledger):
             version = self._published(cycle.cycle_id)
             if gates.version_of_cycle(ledger, REF, cycle.cycle_id) is None:
                 reading = replace(READING, passed=good)
                 gates.record_verdict(ledger, REF, cycle.cycle_id, version, Verdict((reading,)), self.now)
-            self._try(rollouts.start, self.platform, REF, MODEL, version, cycle.cycle_id, self.now)
+            self._try(rollouts.start, self.platform, REF, self.model, version, cycle.cycle_id, self.now)
 
     @rule(state=st.sampled_from(["rejected", "failed"]))
     def run_fails(self, state: str) -> None:
@@ -117,7 +118,7 @@ class TheLoop(RuleBasedStateMachine):
             self.serving.answer(REF.dotted, str(self.asked), dict.fromkeys(versions, 0.5), 80.0 if slow else 1.0)
         self.now += timedelta(minutes=10)
         for record in rollouts.active(self.platform.ledger):
-            self._try(rollouts.step, self.platform, MODEL, record.rollout_id, self.now)
+            self._try(rollouts.step, self.platform, self.model, record.rollout_id, self.now)
 
     @rule(on=st.sampled_from([True, False, False]))
     def switch_is_turned(self, on: bool) -> None:
@@ -156,16 +157,24 @@ class TheLoop(RuleBasedStateMachine):
         live = deployments.deployment(self.platform.ledger, REF)
         record = rollouts.running(self.platform.ledger, REF)
         if live is None or live.candidate is None:
-            assert record is None or record.step == -1
+            assert record is None or record.step < 0
         else:
             assert record is not None
             assert (live.candidate.version, live.percent) == (record.version, record.percent)
 
     @invariant()
-    def nothing_went_live_unjudged(self) -> None:
-        """Each version that answers passed its gates."""
+    def a_shadow_is_there_only_before_a_first_percent(self) -> None:
+        """And it is the version whose rollout is at that."""
         live = deployments.deployment(self.platform.ledger, REF)
-        for served in (live.stable, live.candidate) if live else ():
+        record = rollouts.running(self.platform.ledger, REF)
+        shadow = live.shadow.version if live and live.shadow else None
+        assert shadow == (record.version if record and record.in_shadow else None)
+
+    @invariant()
+    def nothing_went_live_unjudged(self) -> None:
+        """Each version that answers, or is in shadow, passed its gates."""
+        live = deployments.deployment(self.platform.ledger, REF)
+        for served in (live.stable, live.candidate, live.shadow) if live else ():
             assert served is None or gates.require_passed(self.platform.ledger, REF, served.version)
 
     @invariant()
@@ -187,6 +196,7 @@ class TheLoop(RuleBasedStateMachine):
             assert (account.stable, account.candidate, account.percent, account.generation) == (
                 live.stable, live.candidate, live.percent, live.generation,
             )  # fmt: skip
+            assert account.shadow == live.shadow
             assert account.why
         assert all(told.text for told in story(self.platform.ledger, REF))
 
@@ -208,6 +218,12 @@ class TheLoop(RuleBasedStateMachine):
             return None
 
 
+class TheLoopWithShadows(TheLoop):
+    """The same, where a candidate is in shadow first."""
+
+    model = replace(MODEL, rollout=replace(MODEL.rollout, shadow_requests=20))
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrate one ledger, of which each example takes a copy."""
@@ -219,9 +235,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_loop_keeps_its_word(template):
+@pytest.mark.parametrize("machine", [TheLoop, TheLoopWithShadows])
+def test_the_loop_keeps_its_word(template, machine):
     """Thirty lives of up to forty events each."""
-    TheLoop.template = template
+    machine.template = template
     lives = settings(
         max_examples=30,
         stateful_step_count=40,
@@ -229,4 +246,4 @@ def test_the_loop_keeps_its_word(template):
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(TheLoop, settings=lives)
+    run_state_machine_as_test(machine, settings=lives)
