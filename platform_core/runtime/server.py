@@ -113,7 +113,9 @@ def assemble(chosen: Settings) -> Application:
     if chosen.grpc_port is not None:
         beside.append(_grpc(chosen, inference, metrics, ready, guards))
     app = App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
-    whole = _together(Deferred(app, inference, chosen.root, chosen.deferred, ready), chosen.root, worker)
+    deferred = Deferred(app, inference, chosen.root, chosen.deferred, ready)
+    beside.append(deferred)
+    whole = _together(deferred, chosen.root, worker)
     if guards is None:
         return whole
     from platform_core.runtime.gateway import Gateway

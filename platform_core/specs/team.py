@@ -88,6 +88,8 @@ class Team:
         for model in self.models:
             yield model.labels.source
             yield from (view.source for view in model.features)
+            if model.batch is not None:
+                yield model.batch.rows.source
         yield from (view.source for view in self.features)
 
 
