@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from pathlib import Path
 
 from platform_core.environment import FILE, environment_file
-from platform_core.errors import LooplineError
+from platform_core.errors import InvalidEnvironment, LooplineError
 
 
 def main() -> int:
@@ -33,6 +34,8 @@ def _serve(workers: int) -> int:
 
     chosen = settings()  # a mistake is found here, and not by workers that die one after another
     chosen.store.close()
+    if chosen.grpc_port is not None:
+        _check_free(chosen.host, chosen.grpc_port)
     uvicorn.run(
         "platform_core.runtime.server:create",
         factory=True,
@@ -51,6 +54,20 @@ def _serve(workers: int) -> int:
         **(chosen.tls.for_uvicorn() if chosen.tls else {}),
     )
     return 0
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a gRPC port on which somebody else listens: workers share theirs, and would share it with him too."""
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise InvalidEnvironment(
+                f"serving.grpc_port: {host}:{port} cannot be listened on: {error}",
+                "choose another port, or stop whoever has it",
+            ) from error
 
 
 if __name__ == "__main__":
