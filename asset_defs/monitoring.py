@@ -10,7 +10,7 @@ import dagster as dg
 from asset_defs.keys import key
 from platform_core.monitor import skew
 from platform_core.monitor.drift import Watched, last_report, watch
-from platform_core.monitor.predictions import compact, forget
+from platform_core.monitor.predictions import compact, expire, forget
 from platform_core.monitor.quality import realised
 from platform_core.monitor.task import drawn
 from platform_core.platform import Platform
@@ -34,7 +34,8 @@ def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         done, gone = compact(platform, team, model), forget(platform, team, model)
         version = -1 if done.version is None else done.version
-        yield dg.MaterializeResult(metadata={"rows": done.rows, "table_version": version, "log_files_removed": gone})
+        told = {"rows": done.rows, "table_version": version, "log_files_removed": gone}
+        yield dg.MaterializeResult(metadata=told | {"rows_expired": expire(platform, team, model)})
         yield _skew_check(skew.check(platform, team, model))
 
     return predictions

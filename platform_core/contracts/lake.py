@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.base import Vendor
+from platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +44,8 @@ class Lake(Vendor):
       10. ``among`` reads only the rows whose value in a column is among those given.
       11. ``tidy`` changes no row of the newest version nor of a kept one, and lets older versions go.
       12. ``newer_than`` reads only the rows that were appended after a version, whatever was tidied since.
+      13. ``drop_days`` takes whole days from the newest version, no other day, row or transaction; a version before it
+          reads the same until it is let go.
     """
 
     @abc.abstractmethod
@@ -105,6 +108,23 @@ class Lake(Vendor):
             NotFound: the table, or a version to keep, does not exist.
             CommitConflict: another writer won again and again.
         """
+
+    def drop_days(self, table: TableName, before: date) -> int:
+        """Take the rows of days before ``before`` (``_date``, not included) from the newest version.
+
+        On disk they are until ``tidy`` lets the versions before go. Where there are none nothing is written.
+
+        Returns:
+            How many rows were taken.
+
+        Raises:
+            Unsupported: the vendor cannot. NotFound: the table was never written.
+            CommitConflict: another writer won again and again.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot take days of {table!r} away before {before}",
+            "leave retention_days out, or let the lake's own lifecycle rules do it",
+        )
 
     @abc.abstractmethod
     def tables(self) -> Sequence[TableName]:

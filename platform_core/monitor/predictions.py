@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_core.loop import rollout_table
-from platform_core.names import DATE, ModelRef, prediction_table
+from platform_core.names import DATE, ModelRef, prediction_table, realised_table
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
@@ -77,6 +77,16 @@ def forget(platform: Platform, team: Team, model: Model) -> int:
     record = rollout_table.running(platform.ledger, ref)
     judged = (record.cursor, record.first_cursor) if record else ()
     return platform.serving.forget(ref.dotted, [last.cursor, *(cursor for cursor in judged if cursor is not None)])
+
+
+def expire(platform: Platform, team: Team, model: Model) -> int:
+    """Take predictions older than ``retention_days`` from the lake, labelled ones too; return how many rows went."""
+    if model.retention_days is None:
+        return 0
+    ref, lake = ModelRef(team.name, model.name), platform.lake
+    before = (platform.clock.now() - timedelta(days=model.retention_days)).date()
+    tables = [table for table in (prediction_table(*ref), realised_table(*ref)) if lake.version(table) is not None]
+    return sum(lake.drop_days(table, before) for table in tables)
 
 
 def waiting(platform: Platform, team: Team, model: Model) -> int:

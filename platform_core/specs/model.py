@@ -87,7 +87,10 @@ class Skew:
 
 @dataclass(frozen=True)
 class Model:
-    """What is predicted, from what, how it is fitted, what is good enough, and how it goes live."""
+    """What is predicted, from what, how it is fitted, what is good enough, and how it goes live.
+
+    ``retention_days`` is how long the lake keeps what was predicted, by the day of the event (None: for ever).
+    """
 
     name: str
     features: tuple[FeatureView, ...]
@@ -103,3 +106,4 @@ class Model:
     owner: str = ""
     description: str = ""
     batch: Batch | None = None
+    retention_days: int | None = None

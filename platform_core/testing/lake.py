@@ -259,3 +259,23 @@ class LakeKit:
             assert newer.schema == opened_anew.read(table, columns=["new", "n"]).schema
             assert numbers(opened_anew, table, newer_than=newest) == []
             lake.tidy(table, [], timedelta(days=1))
+
+    def test_13_drop_days_takes_whole_days(self, lake: Lake, opened_anew: Lake) -> None:
+        """Days before the date go from the newest version alone; later appends stay, and so do transactions."""
+        table = new_table()
+        versions = [lake.append(table, numbered(n, day=n), {"a": n}) for n in range(1, 5)]
+        assert lake.drop_days(table, date(2020, 1, 3)) == 2
+        assert numbers(opened_anew, table) == [3, 4]
+        assert numbers(opened_anew, table, version=versions[1]) == [1, 2]
+        assert numbers(opened_anew, table, version=versions[3]) == [1, 2, 3, 4]
+        assert opened_anew.committed(table, ["a"]) == {"a": 4}
+        before = lake.version(table)
+        assert lake.drop_days(table, date(2020, 1, 3)) == 0
+        assert lake.version(table) == before
+        opened_anew.append(table, numbered(9, day=1), {"a": 5}, after={"a": 4})
+        assert numbers(lake, table) == [3, 4, 9]
+        assert numbers(lake, table, newer_than=versions[2]) == [4, 9]  # what was taken was not added
+        assert opened_anew.drop_days(table, date(2020, 1, 2)) == 1
+        assert numbers(lake, table) == [3, 4]
+        with pytest.raises(NotFound):
+            lake.drop_days(new_table(), date(2020, 1, 1))

@@ -90,6 +90,13 @@ class DeltaLake(Lake):
             self.open(table, version)
         return tidy(self, table, keep, older_than)
 
+    def drop_days(self, table: TableName, before: date) -> int:
+        """Remove whole partitions: no file is written anew."""
+        from resources.delta.tidying import drop_days
+
+        self.open(table)
+        return drop_days(self, table, before)
+
     def tables(self) -> Sequence[TableName]:
         """List folders that hold a Delta log."""
         from deltalake.fs import DeltaStorageHandler

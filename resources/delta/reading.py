@@ -74,4 +74,5 @@ def newer_rows(found: DeltaTable, wanted: Wanted, version: int) -> pa.Table:
         raise NotFound(
             f"{found.table_uri} cannot tell what was added after version {version}: {error}", "read it whole"
         ) from error
-    return wanted.of(frame.drop(_OF_THE_FEED))
+    added = frame.filter(pl.col("_change_type") == "insert")  # days that were taken are told of as well
+    return wanted.of(added.drop(_OF_THE_FEED))

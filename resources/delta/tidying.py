@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.lake import TableName, Tidied
+from platform_core.names import DATE
 from resources.delta import log
 from resources.delta.commits import insist, logs_stay
 
@@ -29,6 +30,20 @@ def tidy(lake: DeltaLake, table: TableName, keep: Collection[int], older_than: t
     deleted = insist(table, lake.attempts, lambda: _vacuum(lake.open(table), kept, older_than))
     _trim_log(lake, table, kept, older_than)
     return Tidied(files, len(found.file_uris()), len(deleted), tuple(kept))
+
+
+def drop_days(lake: DeltaLake, table: TableName, before: date) -> int:
+    """Commit the removal of partitions; it holds against appends of other days, and is tried again on the rest."""
+
+    def once() -> int:
+        found = lake.open(table)
+        older = [part for part in found.partitions() if date.fromisoformat(part[DATE]) < before]
+        if not older:
+            return 0
+        done = found.delete(f"{DATE} < '{before.isoformat()}'", post_commithook_properties=logs_stay())
+        return int(done["num_deleted_rows"] or 0)
+
+    return int(insist(table, lake.attempts, once))
 
 
 def _compact(found: DeltaTable) -> None:

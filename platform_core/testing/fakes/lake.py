@@ -25,6 +25,12 @@ class Kept:
     appends: list[pa.Table] = field(default_factory=list)
     committed: dict[str, int] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
+    before: dict[int, list[pa.Table]] = field(default_factory=dict)
+    """Appends as they were up to a version, for versions from which days were taken later."""
+
+    def as_of(self, version: int) -> list[pa.Table]:
+        """Return the appends as a version shows them."""
+        return self.before[min(later)] if (later := [at for at in self.before if at >= version]) else self.appends
 
 
 _shared: dict[str, dict[TableName, Kept]] = {}
@@ -85,9 +91,10 @@ class InMemoryLake(Lake):
 
         with _lock:
             last = self.existing(table, version)
-            rows = joined(self.held[table].appends[: last + 1])
+            appends = self.held[table].as_of(last)
+            rows = joined(appends[: last + 1])
             if newer_than is not None:
-                rows = rows.slice(sum(map(len, self.held[table].appends[: newer_than + 1])))
+                rows = rows.slice(sum(map(len, appends[: newer_than + 1])))
         for column, values in (among or {}).items():
             rows = rows.filter(pc.is_in(rows[column], values.cast(rows[column].type), skip_nulls=True))
         rows = rows if since is None else rows.filter(pc.field(DATE) >= since)
@@ -119,6 +126,20 @@ class InMemoryLake(Lake):
             if not older_than:
                 self.held[table].gone = set(range(newest)) - kept
             return Tidied(newest + 1, 1, newest + 1 - len(kept), tuple(sorted(kept)))
+
+    def drop_days(self, table: TableName, before: date) -> int:
+        """Note from which day on the newest version has rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        with _lock:
+            newest, kept = self.existing(table, None), self.held[table]
+            older: int = self.read(table, until=before - timedelta(days=1)).num_rows
+            if older:
+                rest = [rows.filter(pc.field(DATE) >= before) for rows in kept.appends]
+                kept.before[newest] = kept.appends
+                kept.appends = [*rest, pa.table({DATE: pa.array([], pa.date32())})]
+            return older
 
     def tables(self) -> Sequence[TableName]:
         """List the names."""

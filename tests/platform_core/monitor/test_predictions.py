@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from shutil import rmtree
 
 import pyarrow as pa
 import pytest
 
-from platform_core.monitor.predictions import compact, forget, spool, waiting
+from platform_core.monitor.predictions import compact, expire, forget, spool, waiting
 from platform_core.names import prediction_table
 from resources.delta.lake import DeltaLake
 
@@ -152,3 +153,20 @@ def test_what_is_not_in_the_lake_is_let_go_of_by_nobody(shop) -> None:
     rmtree(spool(shop.platform, shop.ref))
     forget(shop.platform, shop.team, shop.model)
     assert asked == [(shop.ref.dotted, ["3"])]
+
+
+def test_predictions_expire_by_the_day_of_their_event(shop) -> None:
+    """After so many days the lake's newest version has them no more; compaction goes on as if nothing had happened."""
+    shop.answer(3)
+    compact(shop.platform, shop.team, shop.model)
+    assert expire(shop.platform, shop.team, shop.model) == 0
+    kept = replace(shop.model, retention_days=2)
+    shop.platform.clock.set(shop.start + timedelta(days=2))
+    assert expire(shop.platform, shop.team, kept) == 0
+    shop.platform.clock.set(shop.start + timedelta(days=3))
+    assert expire(shop.platform, shop.team, kept) == 3
+    assert identities(shop) == []
+    assert compact(shop.platform, shop.team, kept).rows == 0
+    shop.answer(2)
+    compact(shop.platform, shop.team, kept)
+    assert identities(shop) == ["r000004", "r000005"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -217,6 +217,40 @@ class NewerButNotYetThen(InMemoryLake):
         return super().read(table, newer_than=newer_than, **how | ({"version": None} if newer_than is not None else {}))
 
 
+class DropsTheDayItself(InMemoryLake):
+    """Breaks promise 13: the day that is to be the first goes too."""
+
+    def drop_days(self, table: TableName, before: date) -> int:
+        return super().drop_days(table, before + timedelta(days=1))
+
+
+class DropsFromEveryVersion(InMemoryLake):
+    """Breaks promise 13: old versions lose the days as well."""
+
+    def drop_days(self, table: TableName, before: date) -> int:
+        taken = super().drop_days(table, before)
+        self.held[table].before.clear()
+        return taken
+
+
+class DropsWhatWasCommitted(InMemoryLake):
+    """Breaks promise 13: transactions are forgotten with the days."""
+
+    def drop_days(self, table: TableName, before: date) -> int:
+        self.held.get(table, Kept()).committed.clear()
+        return super().drop_days(table, before)
+
+
+class WritesAnEmptyDrop(InMemoryLake):
+    """Breaks promise 13: a version is written though nothing went."""
+
+    def drop_days(self, table: TableName, before: date) -> int:
+        taken = super().drop_days(table, before)
+        if not taken:
+            self.append(table, pa.table({"_date": pa.array([], pa.date32())}))
+        return taken
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -241,6 +275,10 @@ class NewerButNotYetThen(InMemoryLake):
         (KeepsWhatIsNotThere, "test_11_tidy_needs_what_it_is_to_keep"),
         (NewerOrAsOld, "test_12_newer_than_reads_only_what_was_appended_since"),
         (NewerButNotYetThen, "test_12_newer_than_reads_only_what_was_appended_since"),
+        (DropsTheDayItself, "test_13_drop_days_takes_whole_days"),
+        (DropsFromEveryVersion, "test_13_drop_days_takes_whole_days"),
+        (DropsWhatWasCommitted, "test_13_drop_days_takes_whole_days"),
+        (WritesAnEmptyDrop, "test_13_drop_days_takes_whole_days"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str) -> None:
