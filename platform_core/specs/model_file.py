@@ -12,6 +12,7 @@ They stand at the top of the file, or under ``attributes`` where Dagster reads t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from platform_core.errors import InvalidSpec
 from platform_core.located_yaml import Located, Place, load
+from platform_core.specs.batch import Batch
 from platform_core.specs.business_hours import business_hours
 from platform_core.specs.features import FeatureView
 from platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
@@ -91,6 +93,14 @@ class RolloutFile(_Strict):
     patience: float = Rollout.patience
 
 
+class BatchFile(_Strict):
+    """``specs.Batch`` in YAML: ``rows`` is the import path of a view."""
+
+    rows: str
+    start: date
+    wait_days: int = Batch.wait_days
+
+
 class ModelFile(_Strict):
     """``specs.Model`` in YAML: ``features``, ``labels`` and ``fit`` are import paths.
 
@@ -110,6 +120,8 @@ class ModelFile(_Strict):
     threshold: float = Model.threshold
     owner: str = Model.owner
     description: str = Model.description
+    retention_days: int | None = Field(Model.retention_days, ge=1)
+    batch: BatchFile | None = None
 
     def to_model(self) -> Model:
         """Import what the paths name.
@@ -123,6 +135,7 @@ class ModelFile(_Strict):
             "fit": imported(self.fit),
             "search": Search(**self.search.fields()),
             "rollout": Rollout(**self.rollout.fields()),
+            "batch": self.batch and Batch(**{**self.batch.fields(), "rows": imported(self.batch.rows, FeatureView)}),
         }
         return Model(**{**self.fields(), **named})
 
@@ -132,6 +145,7 @@ class ModelFile(_Strict):
             *((("features", i), path, FeatureView) for i, path in enumerate(self.features)),
             (("labels",), self.labels, Labels),
             (("fit",), self.fit, None),
+            *([(("batch", "rows"), self.batch.rows, FeatureView)] if self.batch else ()),
         ]
         for place, path, wanted in paths:
             try:

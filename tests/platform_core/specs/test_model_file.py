@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,13 @@ def test_a_team_takes_models_from_files(file: Path) -> None:
     assert [model.name for model in team.models] == ["again"]
     with pytest.raises(InvalidSpec, match="again"):
         team.with_files(file.name)
+
+
+def test_a_batch(file: Path) -> None:
+    """Rows are a view by its import path, days begin at a date; what names no view is told by its line."""
+    batch = '  batch: {rows: "retail.features:order_shape", start: 2011-01-01, wait_days: 2}\n'
+    file.write_text(GOOD + batch)
+    found = read_model_file(file).batch
+    assert (found.rows.name, found.start, found.wait_days) == ("order_shape", date(2011, 1, 1), 2)
+    file.write_text(GOOD + batch.replace("features:order_shape", "labels:cancelled_within_30_days"))
+    assert [(problem.line, problem.field) for problem in problems(file)] == [(GOOD.count("\n") + 1, "batch.rows")]

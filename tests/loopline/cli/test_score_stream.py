@@ -1,0 +1,75 @@
+"""``loopline score-stream`` on a real broker: requests in, answers and dead records out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from platform_core.contracts.event_stream import Record
+from platform_core.contracts.registry import Publication
+from platform_core.contracts.serving import Served
+from platform_core.loop.deployments import change
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.runtime import log, manifest
+from platform_core.testing.model_packages import Constant, write_package
+
+REF = ModelRef("corner", "returns")
+
+
+def bound(world: Any, stream: str) -> Path:
+    """Write an environment with a stream and an endpoint that keeps a log, and let a version be live in it."""
+    text = world.environment.read_text().replace(
+        "serving: {vendor: kept}", "serving: {vendor: local, root: %s, port: 1}"
+    )
+    file = world.home.parent / "streams.yaml"
+    file.write_text((text % (world.home / "serving")).replace("clock:", f"  event_stream: {stream}\nclock:"))
+    platform = Platform.open(file)
+    served = Served("1", write_package(world.home / "package", Constant(0.75)), "cycle-1")
+    msgspec.structs.replace(manifest.load(served.package), model=REF.dotted).save(served.package)
+    platform.registry.publish(Publication(REF.dotted, served.package, None, None))
+    change(platform, REF, served, None, 0, actor="t", reason="t", cycle="cycle-1", now=world.now)
+    platform.close()
+    return file
+
+
+def test_a_topic_is_scored(world: Any, kafka: str) -> None:
+    """Two requests and a record that is none: counted, answered, put aside, logged; once more, nothing is left."""
+    file = bound(world, f"{{vendor: kafka, bootstrap_servers: '{kafka}', partitions: 2}}")
+    platform = Platform.open(file)
+    requests = [{"id": n, "entities": {"customer_id": n}, "features": {"amount": 2.0}} for n in (1, 2)]
+    records = [Record(json.dumps(each).encode(), b"k") for each in [*requests, "no request"]]
+    platform.event_stream.publish("corner/asked", records)
+    command = ("score-stream", "corner/returns", "--from", "asked", "--to", "corner/said", "--once")
+    done = world.json(*command, "--member", "a", "--environment", str(file))
+    assert (done["answers"], done["dead"]) == (2, 1)
+    assert world.json(*command, "--member", "a", "--environment", str(file))["answers"] == 0
+    answers = [json.loads(row) for row in platform.event_stream.read("corner/said", {}, 9)["value"].to_pylist()]
+    assert [(answer["id"], answer["probability"], answer["label"]) for answer in answers] == [
+        (1, 0.75, 1),
+        (2, 0.75, 1),
+    ]
+    assert len(platform.event_stream.read("corner/asked.dead", {}, 9)) == 1
+    files = log.log_folder(world.home / "serving", REF.dotted).glob("*.frames")
+    assert sum(len(records) for each in files for records, _ in log.read(each)) == 2
+    platform.close()
+
+
+def test_a_stream_without_transactions(world: Any) -> None:
+    """The folder cannot: the command says so, and what to bind."""
+    file = bound(world, "{vendor: folder, root: %s}" % (world.home / "streams"))
+    command = ("score-stream", "corner/returns", "--from", "asked", "--to", "said", "--environment", str(file))
+    done = world.run(*command)
+    assert done.exit_code == 1
+    assert "kafka" in done.output
+
+
+@pytest.mark.parametrize("missing", ["--from", "--to"])
+def test_both_streams_are_named(world: Any, missing: str) -> None:
+    """Where answers go is nobody's guess."""
+    given = [each for name in ("--from", "--to") if name != missing for each in (name, "x")]
+    assert missing in world.run("score-stream", "returns", *given).output
