@@ -223,6 +223,12 @@ class TheLoopWithShadows(TheLoop):
 
     model = replace(MODEL, rollout=replace(MODEL.rollout, shadow_requests=20))
 
+    @rule()
+    def it_goes_well_for_a_while(self) -> None:
+        """A longer way takes more good ticks until its end."""
+        for _ in range(3):
+            self.sensor_ticks(slow=False, count=30)
+
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
