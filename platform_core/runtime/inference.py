@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,8 +13,10 @@ import msgspec
 
 from platform_core.clock import Clock, WallClock
 from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
+from platform_core.runtime.batching import MOST_ROWS, Batcher
 from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
+from platform_core.runtime.pace import THREADS
 from platform_core.runtime.protocol import InferRequest
 from platform_core.runtime.recipe import Found, Gathered
 from platform_core.runtime.routes import Role, Route, Version
@@ -23,8 +24,6 @@ from platform_core.runtime.routes import Role, Route, Version
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineStore
 
-_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="batch")
-"""For slow models and many rows: libraries let go of the interpreter's lock, and Python gives it up now and then."""
 Log = Callable[[str, Record], None]
 """Keeps the record of a request to the model named first; when it returns, the record is safe."""
 
@@ -78,11 +77,7 @@ class Inference:
             request = chosen.recipe.complete(request)
         found = await chosen.recipe.look_up(request, self.store)
         event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
-        if request.rows <= chosen.model.inline_rows:
-            said = _say(chosen, request, found, event_time_us)
-        else:
-            run = asyncio.get_running_loop().run_in_executor
-            said = await run(_THREADS, _say, chosen, request, found, event_time_us)
+        said = await _said(chosen, request, found, event_time_us)
         self.freshness.count(model, said.gathered.uses)
         self.log(
             model,
@@ -147,6 +142,27 @@ class _Said(NamedTuple):
     problem: str
 
 
+async def _said(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> _Said:
+    """Gather and predict: with what other requests ask, at once, or in a thread when it takes long."""
+    model = version.model
+    if model.batcher is not None and request.rows <= MOST_ROWS:
+        gathered = version.recipe.gather(request, found, event_time_us)
+        return _Said(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, gathered))
+    if request.rows <= model.inline_rows:
+        return _say(version, request, found, event_time_us)
+    run = asyncio.get_running_loop().run_in_executor
+    return await run(THREADS, _say, version, request, found, event_time_us)
+
+
+async def _predict_among(batcher: Batcher, gathered: Gathered) -> tuple[list[float] | None, str]:
+    """Let the model answer for several requests at once; one that fails is its own failure, not the others'."""
+    try:
+        scores: list[float] = (await batcher(gathered.matrix)).tolist()
+    except Exception as error:  # noqa: BLE001 - a model may raise anything
+        return None, f"{type(error).__name__}: {error}"
+    return _checked(scores)
+
+
 def _say(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> _Said:
     """Gather and predict, in the event loop or in a thread."""
     gathered = version.recipe.gather(request, found, event_time_us)
@@ -159,6 +175,10 @@ def _predict(version: Version, gathered: Gathered) -> tuple[list[float] | None, 
         scores: list[float] = version.model.predict(gathered.matrix).tolist()
     except Exception as error:  # noqa: BLE001 - a model may raise anything
         return None, f"{type(error).__name__}: {error}"
+    return _checked(scores)
+
+
+def _checked(scores: list[float]) -> tuple[list[float] | None, str]:
     if not all(map(math.isfinite, scores)):
         return None, "a probability is no number"
     return scores, ""

@@ -26,7 +26,7 @@ def model(name: str, route: Route, chosen: Version) -> dict[str, Any]:
         "platform": f"loopline_{chosen.model.manifest.kind}",
         "inputs": [_tensor(*described) for described in inputs],
         "outputs": [_tensor(*described) for described in OUTPUTS.items()],
-        "parameters": _live(route),
+        "parameters": _live(route) | _form(chosen),
     }
 
 
@@ -43,6 +43,11 @@ def _live(route: Route) -> dict[str, Any]:
         "candidate_cycle": route.candidate.served.cycle,
         "candidate_percent": route.split.percent,
     }
+
+
+def _form(version: Version) -> dict[str, Any]:
+    """Say in which form a version is served, whether requests share predictions, and why."""
+    return {"form": version.model.manifest.parity.why, "batching": version.model.batching.why}
 
 
 def _tensor(name: str, datatype: str) -> dict[str, Any]:

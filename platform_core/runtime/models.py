@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from platform_core.errors import ContractBroken, LooplineError
 from platform_core.runtime import manifest as manifests
+from platform_core.runtime.batching import UNTIMED, Batcher, Batching, choose
 from platform_core.runtime.lightgbm_native import Booster
 from platform_core.runtime.manifest import Manifest
-from platform_core.runtime.pace import MOST_INLINE, inline_rows
+from platform_core.runtime.pace import MOST_INLINE, THREADS, inline_rows
 
 Matrix = NDArray[np.float64]
 """(rows, features) in the manifest's order; missing NaN, a category its position in the vocabulary, unknown -1."""
@@ -27,12 +28,15 @@ Predict = Callable[[Matrix], NDArray[np.float64]]
 class LoadedModel:
     """A package in memory, warm: its manifest, the function that answers, and for how many rows it does so at once.
 
-    Requests of more rows than ``inline_rows`` are answered in threads, so ``predict`` is called by several at once.
+    Small requests share predictions through the ``batcher``, where ``batching`` says so. Others of more rows than
+    ``inline_rows`` are answered in threads, so ``predict`` is called by several at once.
     """
 
     manifest: Manifest
     predict: Predict
     inline_rows: int = MOST_INLINE
+    batching: Batching = UNTIMED
+    batcher: Batcher | None = None
 
 
 def load_model(package: Path) -> LoadedModel:
@@ -46,7 +50,7 @@ def load_model(package: Path) -> LoadedModel:
         manifest = manifests.load(package)
         loaded = LoadedModel(manifest, _LOADERS[manifest.kind](package / manifest.file, len(manifest.features)))
         _warm(loaded)
-        loaded = replace(loaded, inline_rows=inline_rows(loaded.predict, len(manifest.features)))
+        loaded = _timed(loaded)
     except LooplineError:
         raise
     except msgspec.MsgspecError as error:
@@ -57,6 +61,14 @@ def load_model(package: Path) -> LoadedModel:
             "package the model anew, with the libraries that the server has",
         ) from error
     return loaded
+
+
+def _timed(loaded: LoadedModel) -> LoadedModel:
+    """Let the model's own times say how it is asked."""
+    features = len(loaded.manifest.features)
+    inline, batching = inline_rows(loaded.predict, features), choose(loaded.predict, features)
+    batcher = Batcher(loaded.predict, inline, THREADS) if batching.shared else None
+    return replace(loaded, inline_rows=inline, batching=batching, batcher=batcher)
 
 
 def _warm(loaded: LoadedModel) -> None:

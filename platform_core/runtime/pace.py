@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 INLINE_SECONDS = 0.002
 """A thread costs about 0.1 ms and lets the others go on; a prediction of 5 µs is not worth it, one of 5 ms is."""
+THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="batch")
+"""For slow models and many rows: libraries let go of the interpreter's lock, and Python gives it up now and then."""
 MOST_INLINE = 256
 """Rows whose features are put together in the event loop, whatever the model costs: about 3 µs a row."""
 _MANY = 64
@@ -24,14 +27,14 @@ Predict = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
 def inline_rows(predict: Predict, features: int) -> int:
     """Return how many rows at once a model answers within ``INLINE_SECONDS``, by trying; 0 when one is too slow."""
-    one = _fastest(predict, 1, features)
+    one = fastest(predict, 1, features)
     if one > INLINE_SECONDS:
         return 0
-    each = (_fastest(predict, _MANY, features) - one) / (_MANY - 1)
+    each = (fastest(predict, _MANY, features) - one) / (_MANY - 1)
     return min(MOST_INLINE, 1 + int((INLINE_SECONDS - one) / each)) if each > 0 else MOST_INLINE
 
 
-def _fastest(predict: Predict, rows: int, features: int) -> float:
+def fastest(predict: Predict, rows: int, features: int) -> float:
     """Return the seconds of the fastest of a few tries; one that is far too slow is not tried again."""
     matrix = np.zeros((rows, features))
     best = float("inf")

@@ -219,6 +219,8 @@ def test_model_metadata(server):
         {"name": "amount", "datatype": "FP64", "shape": [-1]},
     ]
     assert [(o["name"], o["datatype"]) for o in said["outputs"]] == [("probability", "FP64"), ("label", "INT64")]
+    form, batching = said["parameters"].pop("form"), said["parameters"].pop("batching")
+    assert (form, batching[:5]) == ("a model for tests is served as it is", "off: ")
     assert said["parameters"] == {
         "generation": 1,
         "stable_version": "1",
