@@ -14,6 +14,7 @@ from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.feature_server import compare as feature_server
 from benchmarks.ingestion import compare as ingestion
+from benchmarks.judges import compare as judges
 from benchmarks.load import compare as load
 from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
@@ -35,6 +36,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "feature_server": feature_server.compare,
     "serving": serving.compare,
     "shadow": shadow.compare,
+    "judges": judges.compare,
 }
 
 

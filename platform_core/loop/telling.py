@@ -53,9 +53,17 @@ def _rollout(entry: Entry) -> str:
     details = entry.details
     who = f" by {entry.actor}" if entry.actor != "platform" else ""
     percent = f" to {details['percent']} percent" if entry.kind == "rollout.advanced" and "percent" in details else ""
-    seen = "; ".join(f"{side}: {_counts(details[side])}" for side in ("candidate", "stable") if details.get(side))
+    seen = [f"{side}: {_counts(details[side])}" for side in ("candidate", "stable") if details.get(side)]
+    seen += [f"judged: {', '.join(map(_found, details['findings']))}"] if details.get("findings") else []
     done = _words(entry.kind.removeprefix("rollout."))
-    return f"rollout of version {entry.version} {done}{percent}{who}: {entry.reason}" + (f" [{seen}]" if seen else "")
+    return f"rollout of version {entry.version} {done}{percent}{who}: {entry.reason}" + (
+        f" [{'; '.join(seen)}]" if seen else ""
+    )
+
+
+def _found(finding: Mapping[str, Any]) -> str:
+    value = "nothing yet" if finding["value"] is None else _number(finding["value"])
+    return f"{finding['judge']} {value} of {_number(finding['bound'])}"
 
 
 def _changed(entry: Entry) -> str:

@@ -23,7 +23,7 @@ def shift(a: Floats, b: Floats, alpha: float) -> Shift:
 
     Two samples of one distribution lie apart too: what chance adds on average then is taken off. The distance is normal
     in the limit where both differ, and its variance is that of its influence function over both samples (Hampel,
-    "The influence curve and its role in robust estimation", 1974). A side counts as at most ``ENOUGH`` rows, the newest.
+    "The influence curve and its role in robust estimation", 1974). Of a side the newest ``ENOUGH`` rows count.
     """
     left, right = finite(a)[-ENOUGH:], finite(b)[-ENOUGH:]
     if not len(left) or not len(right):
@@ -54,7 +54,7 @@ def _by_chance(left: int, right: int, steps: Floats) -> float:
 
 
 def _variance(values: Floats, mine: NDArray[np.bool_], signed: Floats, apart: float, unit: float) -> float:
-    """Return the variance of the distance; the second sample's deviation, by which it is divided, is itself measured."""
+    """Return the variance of the distance; the deviation by which it is divided is itself measured."""
     beyond = (signed[::-1].cumsum()[::-1]) / unit  # what one row more at a value adds to the area
     left, right = beyond[mine], -beyond[~mine]
     from_mean = (values[~mine] - values[~mine].mean()) / unit

@@ -23,7 +23,8 @@ class LogMetric(Judge):
 
     ``metric`` takes the rows (an Arrow table, oldest first; its columns are the serving contract's) and returns a
     number for each row, or for each group of rows, between ``lowest`` and ``highest``; or it is the import path
-    ``package.module:function`` of such a function. Groups are to be independent of one another: a customer, a day.
+    ``package.module:function`` of such a function. Groups are to be independent of one another and complete: a
+    request, an hour that is over.
 
     Raises:
         InvalidSpec: ``at_most`` is not within the range.

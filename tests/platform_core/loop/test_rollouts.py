@@ -13,7 +13,7 @@ from platform_core.loop import cycles, deployments, freezes, gates, rollouts, sk
 from platform_core.loop.gates import GateReading, Verdict
 from platform_core.loop.ledger import Entry
 from platform_core.loop.telling import tell
-from platform_core.specs import P99, ErrorRate, Finding, Judge, Rollout, Traffic
+from platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
 from platform_core.testing.fakes.serving import InMemoryServing
 
 FAILED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.5, 0.65, passed=False, detail=""),))
@@ -371,3 +371,21 @@ def test_doubt_that_stays_keeps_the_old_version_after_its_patience(sqlite_loop):
     assert (taken.action, taken.reason[:35]) == ("roll_back", "still in doubt after 2 bake times: ")
     told = tell(loop.ledger.entries(record.ref, ["rollout.rolled_back"])[-1])
     assert "still in doubt after 2 bake times: P99" in told
+
+
+def test_a_team_metric_over_the_log_takes_a_candidate_back_and_the_ledger_tells_its_figures(sqlite_loop):
+    """Each step tells what every judge found, in numbers."""
+    loop = sqlite_loop
+    loop.rule = Rollout((50, 100), 10, 20, (LogMetric(0.6, metric=lambda log: log["score"].drop_null()),))
+    loop.roll_out("first")
+    loop.later(60 * 48)
+    record = loop.roll_out("second")
+    loop.ask(200)
+    loop.later(10)
+    assert loop.step(record).percent == 100
+    told = tell(loop.ledger.entries(record.ref, ["rollout.advanced"])[-1])
+    assert "judged: LogMetric(<lambda>) 0.5 of 0.6]" in told
+    loop.ask(200, {"2": 0.9})
+    assert loop.step(record).action == "roll_back"
+    (finding,) = loop.ledger.entries(record.ref, ["rollout.rolled_back"])[-1].details["findings"]
+    assert (finding["value"], finding["harm"]) == (pytest.approx(0.9), True)

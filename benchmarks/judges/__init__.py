@@ -1,0 +1,1 @@
+"""How often judges cry wolf, and how soon they find harm, by simulated rollouts."""

@@ -1,0 +1,52 @@
+"""A rollout that bakes is judged by the labels that come meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from platform_core.contracts.registry import Publication
+from platform_core.loop import cycles, deployments, gates, rollouts
+from platform_core.loop.gates import Verdict
+from platform_core.monitor.predictions import compact
+from platform_core.monitor.quality import realised
+from platform_core.specs import Drift, RealisedQuality, Rollout
+
+RULE = Rollout((50, 100), bake_minutes=60, min_requests=100, judges=(RealisedQuality(0.05),))
+
+
+@pytest.fixture
+def candidate(shop):
+    """Let version 1 answer, and version 2 half of it; gives the rollout, and the model with its rule."""
+    shop.platform.clock.set(shop.start)
+    shop.deploy("1").joinpath("manifest.json").write_text("{}")
+    deployments.reapply(shop.platform)
+    package = shop.platform.home / "built"
+    package.mkdir()
+    package.joinpath("manifest.json").write_text("{}")
+    version = shop.platform.registry.publish(Publication(shop.ref.dotted, package, None, None)).version
+    cycle = cycles.open_cycle(shop.platform.ledger, shop.ref, Drift(), "test", "test", shop.start, force=True)
+    gates.record_verdict(shop.platform.ledger, shop.ref, cycle.cycle_id, version, Verdict(()), shop.start)
+    model = replace(shop.model, rollout=RULE)
+    return rollouts.start(shop.platform, shop.ref, model, version, cycle.cycle_id, shop.start), model
+
+
+@pytest.mark.parametrize(("scores", "action"), [([0.1, 0.9], "roll_back"), ([0.9, 0.1], "advance")])
+def test_labels_tell_whether_the_candidate_goes_on(shop, candidate, scores, action):
+    """One that ranks the wrong way round is taken back when the labels have come, one that is right goes on."""
+    record, model = candidate
+    assert (record.version, record.percent) == ("2", 50)
+    shop.answer_scores([0.9, 0.1] * 100, version="1")
+    shop.answer_scores(scores * 100, version="2")
+    now = shop.start + timedelta(minutes=61)
+    early = rollouts.decide(shop.platform, model, record, now)
+    assert early.findings[0].detail == "0 labels of one of both"
+    shop.settle([1, 0] * 200, settled_at=shop.start)
+    compact(shop.platform, shop.team, model)
+    realised(shop.platform, shop.team, model)
+    decision = rollouts.step(shop.platform, model, record.rollout_id, now)
+    assert decision.action == action
+    assert decision.figures["candidate"]["labels"] == 200
+    assert decision.findings[0].judge == "RealisedQuality(roc_auc)"
