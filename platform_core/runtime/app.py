@@ -10,6 +10,7 @@ from platform_core.errors import BadRequest, LooplineError, NotFound
 from platform_core.runtime import metadata, openapi
 from platform_core.runtime.bounds import STATE, Bounds
 from platform_core.runtime.http import (
+    LONG_BODY,
     Disconnected,
     Receive,
     Response,
@@ -28,8 +29,6 @@ from platform_core.runtime.protocol import decode, encode
 _LOG = logging.getLogger(__name__)
 _JSON_LENGTH = b"inference-header-content-length"
 _MOST_DIGITS = 18
-_LONG_BODY = 64 * 1024
-"""Longer ones are read in a thread, so that others need not wait."""
 
 
 class App:
@@ -86,7 +85,7 @@ class App:
         )  # a name that nobody serves is not counted: callers could fill the memory with names
         with self._metrics.request(model) as watched:
             json_length = _length(headers)
-            if len(body) < _LONG_BODY:
+            if len(body) < LONG_BODY:
                 request = decode(body, json_length)
             else:
                 request = await asyncio.to_thread(decode, body, json_length)

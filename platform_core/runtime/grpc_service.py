@@ -5,6 +5,7 @@ The same ``Inference`` answers, so that errors, split and prediction log are the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +18,7 @@ from platform_core.runtime import grpc_codec, metadata
 from platform_core.runtime.gateway_settings import Tls
 from platform_core.runtime.grpc_gateway import GrpcGateway
 from platform_core.runtime.grpc_messages import METHODS, SERVICE, message
+from platform_core.runtime.http import LONG_BODY
 from platform_core.runtime.inference import Inference
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
@@ -68,7 +70,10 @@ class GrpcService:
         """Answer a ``ModelInferRequest``."""
         self._inference.route(asked.model_name)  # a name that nobody serves is not counted
         with self._metrics.request(asked.model_name) as watched:
-            request = grpc_codec.decode(asked)
+            if asked.ByteSize() < LONG_BODY:
+                request = grpc_codec.decode(asked)
+            else:
+                request = await asyncio.to_thread(grpc_codec.decode, asked)
             answer = await self._inference.infer(asked.model_name, request, asked.model_version)
             watched.version = answer.version
             return grpc_codec.encode(self._responses["ModelInfer"](), asked.model_name, request, answer)
@@ -110,6 +115,8 @@ class GrpcPort:
                 ("grpc.max_receive_message_length", self._limits.body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_connection_idle_ms", _IDLE_MS),
+                ("grpc.server_handshake_timeout_ms", int(self._limits.receive_seconds * 1000)),
+                ("grpc.max_concurrent_streams", self._limits.requests),
             ],
             maximum_concurrent_rpcs=self._limits.requests,
         )

@@ -17,6 +17,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 TOO_LARGE = 413
+LONG_BODY = 64 * 1024
+"""A body of so many bytes is understood in a thread, so that others need not wait."""
 _WORTH_COMPRESSING = 4096
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")

@@ -17,7 +17,7 @@ from platform_core.runtime.grpc_messages import message
 from platform_core.testing.model_packages import Column, Slow
 from resources.local.serving import LocalServing
 
-LIMITS = ", limits: {requests: 4, rows: 5000, body_bytes: 200000}"
+LIMITS = ", limits: {requests: 4, rows: 5000, body_bytes: 200000, receive_seconds: 1.0}"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 
@@ -92,11 +92,15 @@ def test_a_call_that_is_given_up(server):
 
 
 def test_connections_that_say_nothing(server):
-    """A hundred of them hold up nobody."""
+    """A hundred of them hold up nobody, and are ended like those over HTTP."""
     with contextlib.ExitStack() as opened:
-        for _ in range(100):
+        silent = [
             opened.enter_context(socket.create_connection(("127.0.0.1", server.grpc_port), timeout=5))
+            for _ in range(100)
+        ]
         assert ask(server.grpc_port, request("fast")) is None
+        while silent[0].recv(65536):
+            pass
 
 
 def test_workers_share_the_port(start, tmp_path):
