@@ -7,6 +7,7 @@ others would cost more. So each model is timed when it is loaded.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -43,8 +44,9 @@ UNTIMED = Batching(shared=False, why="off: not timed")
 
 def choose(predict: Predict, features: int) -> Batching:
     """Decide by the model's own times: sharing must save a request more than it costs, and half of its prediction."""
-    one = min(fastest(predict, 1, features), fastest(predict, 1, features))
-    each = fastest(predict, TOGETHER, features) / TOGETHER
+    # this thread's own time: other models are loaded beside it, and what they take says nothing of this one
+    one = fastest(predict, 1, features, time.thread_time)
+    each = fastest(predict, TOGETHER, features, time.thread_time) / TOGETHER
     shared = one - each > COST_SECONDS and each < one / 2
     figures = f"a row alone takes {one * 1e6:.0f} µs, among {TOGETHER} {each * 1e6:.1f} µs"
     return Batching(shared, f"{'on' if shared else 'off'}: {figures}; sharing costs {COST_SECONDS * 1e6:.0f} µs")
