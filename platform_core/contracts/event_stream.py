@@ -140,7 +140,7 @@ class EventStream(Vendor):
         """
         raise Unsupported(
             f"{type(self).__name__} has no transactions, so {group!r} cannot read {stream!r} and answer exactly once",
-            "bind an event_stream that can 'transactions', such as kafka",
+            "bind an event_stream that can 'transactions', such as kafka or folder",
         )
 
 

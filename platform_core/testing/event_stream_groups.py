@@ -113,7 +113,7 @@ class EventStreamGroupsKit:
         left = work([first], out, 7)
         second, moves = joined(events, stream, group), first.moves
         events.publish(stream, [Record(b"%d" % n, b"key %d" % n) for n in range(60, 120)])
-        work([first, second], out, 60 + left)
+        work([first, second], out, 113 + left)
         assert first.moves > moves
         events.publish(stream, [Record(b"%d" % n, b"key %d" % n) for n in range(120, 160)])
         shares = [self._settled(member) for member in (first, second)]

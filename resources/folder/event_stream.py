@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
-import zlib
-from base64 import b64decode, b64encode
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from pydantic import Field
 
-from platform_core.contracts.event_stream import EventStream, Read, Record, records_table
+from platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Read, Record, records_table
 from platform_core.errors import ContractBroken
+from resources.folder import lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LOOK_SECONDS = 0.05
 """How long a read that waits sleeps between two looks at the files."""
-BLOCK = 1 << 16
 
 
 class FolderEventStream(EventStream):
@@ -33,12 +28,14 @@ class FolderEventStream(EventStream):
     killed: it is not read, and the next writer takes it away.
     """
 
+    can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
+
     root: str
     partitions: int = Field(default=1, ge=1)
 
     def ends(self, stream: str) -> Mapping[int, int]:
         """Look where the last line of each file ends."""
-        return {partition: _end(path) for partition, path in self._files(stream).items()}
+        return {partition: lines.end(path) for partition, path in self._files(stream).items()}
 
     def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
         """Read lines, and look again until there is one or the time is over."""
@@ -49,14 +46,16 @@ class FolderEventStream(EventStream):
 
     def publish(self, stream: str, records: Sequence[Record]) -> None:
         """Append the lines of each partition at once, and have the disk keep them."""
-        lines: defaultdict[int, list[bytes]] = defaultdict(list)
-        for record in records:
-            spread_by = record.value if record.key is None else record.key
-            lines[zlib.crc32(spread_by) % self.partitions].append(_line(record))
         folder = Path(self.root, stream)
         folder.mkdir(parents=True, exist_ok=True)
-        for partition, own in lines.items():
-            _append(folder / f"{partition}.jsonl", b"".join(own))
+        for partition, own in lines.by_partition(records, self.partitions).items():
+            lines.append(folder / f"{partition}.jsonl", own)
+
+    def join(self, stream: str, group: str, member: str = "") -> Member:
+        """Come to the others of a group, which is a folder beside the partitions."""
+        from resources.folder.member import FolderMember
+
+        return FolderMember(self, stream, group, member)
 
     def _files(self, stream: str) -> dict[int, Path]:
         found = sorted(Path(self.root, stream).glob("*.jsonl"))
@@ -71,11 +70,11 @@ class FolderEventStream(EventStream):
         left = {partition: _Lines(partition, path, offsets.get(partition, 0)) for partition, path in files.items()}
         while left and len(rows) < limit:
             share = -(-(limit - len(rows)) // len(left))
-            for lines in list(left.values()):
-                read = list(lines.take(min(share, limit - len(rows))))
+            for own in list(left.values()):
+                read = list(own.take(min(share, limit - len(rows))))
                 rows += read
                 if len(read) < share:
-                    left.pop(lines.partition)
+                    left.pop(own.partition)
         return rows
 
 
@@ -108,7 +107,7 @@ class _Lines:
         try:
             held = orjson.loads(line)
             headers = orjson.dumps(held["headers"]).decode() if "headers" in held else "{}"
-            key, value = _bytes(held, "key"), _bytes(held, "value")
+            key, value = lines.content(held, "key"), lines.content(held, "value")
             return Read(self.partition, start, self.offset, key, value, headers, held["at"])
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ContractBroken(
@@ -122,53 +121,3 @@ def _refuse(path: Path, offset: int) -> None:
             f"{path}: no record begins at {offset}: the file is gone, or another than it was",
             "put it back, or declare a source of a new name",
         )
-
-
-def _line(record: Record) -> bytes:
-    import orjson
-
-    at = {"at": time.time_ns() // 1000}
-    fields = at | _text("key", record.key) | _text("value", record.value)
-    return orjson.dumps(fields | ({"headers": dict(record.headers)} if record.headers else {})) + b"\n"
-
-
-def _text(name: str, content: bytes | None) -> dict[str, str]:
-    if content is None:
-        return {}
-    try:
-        return {name: content.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}64": b64encode(content).decode()}
-
-
-def _bytes(held: Mapping[str, Any], name: str) -> bytes | None:
-    if f"{name}64" in held:
-        return b64decode(held[f"{name}64"], validate=True)
-    return held[name].encode() if name in held else None
-
-
-def _append(path: Path, lines: bytes) -> None:
-    with path.open("ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # let go with the file, also by a kill
-        file.truncate(_whole(file))
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _end(path: Path) -> int:
-    with path.open("rb") as file:
-        return _whole(file)
-
-
-def _whole(file: BinaryIO) -> int:
-    """Return where the last whole line ends."""
-    at = file.seek(0, os.SEEK_END)
-    while at:
-        start = max(at - BLOCK, 0)
-        file.seek(start)
-        found = file.read(at - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        at = start
-    return 0

@@ -1,4 +1,4 @@
-"""``loopline score-stream`` on a real broker: requests in, answers and dead records out."""
+"""``loopline score-stream`` on a real broker and in a folder: requests in, answers and dead records out."""
 
 from __future__ import annotations
 
@@ -37,9 +37,13 @@ def bound(world: Any, stream: str) -> Path:
     return file
 
 
-def test_a_topic_is_scored(world: Any, kafka: str) -> None:
+@pytest.mark.parametrize("vendor", ["kafka", "folder"])
+def test_a_stream_is_scored(vendor: str, world: Any, request: pytest.FixtureRequest) -> None:
     """Two requests and a record that is none: counted, answered, put aside, logged; once more, nothing is left."""
-    file = bound(world, f"{{vendor: kafka, bootstrap_servers: '{kafka}', partitions: 2}}")
+    where = f"root: {world.home}/streams"
+    if vendor == "kafka":
+        where = f"bootstrap_servers: '{request.getfixturevalue('kafka')}'"
+    file = bound(world, f"{{vendor: {vendor}, partitions: 2, {where}}}")
     platform = Platform.open(file)
     requests = [{"id": n, "entities": {"customer_id": n}, "features": {"amount": 2.0}} for n in (1, 2)]
     records = [Record(json.dumps(each).encode(), b"k") for each in [*requests, "no request"]]
@@ -57,15 +61,6 @@ def test_a_topic_is_scored(world: Any, kafka: str) -> None:
     files = log.log_folder(world.home / "serving", REF.dotted).glob("*.frames")
     assert sum(len(records) for each in files for records, _ in log.read(each)) == 2
     platform.close()
-
-
-def test_a_stream_without_transactions(world: Any) -> None:
-    """The folder cannot: the command says so, and what to bind."""
-    file = bound(world, "{vendor: folder, root: %s}" % (world.home / "streams"))
-    command = ("score-stream", "corner/returns", "--from", "asked", "--to", "said", "--environment", str(file))
-    done = world.run(*command)
-    assert done.exit_code == 1
-    assert "kafka" in done.output
 
 
 @pytest.mark.parametrize("missing", ["--from", "--to"])

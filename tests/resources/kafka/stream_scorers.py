@@ -1,7 +1,7 @@
 """Processes that score a stream until they are killed: forked from one that has imported everything, to start at once.
 
-Run as a script: ``stream_scorers.py <home> <bootstrap servers> <package>``. Each line on stdin names a member to start;
-its process id is printed.
+Run as a script: ``stream_scorers.py <home> <bootstrap servers, or "" for a folder>``. Each line on stdin names a member
+to start; its process id is printed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from platform_core.names import ModelRef
 from platform_core.platform import Platform
 from platform_core.scoring.stream import StreamScorer
 from platform_core.testing.fakes.registry import InMemoryRegistry
+from resources.folder.event_stream import FolderEventStream
 from resources.kafka.event_stream import KafkaEventStream
 from resources.local.serving import LocalServing
 from resources.sqlite.online_store import SqliteOnlineStore
@@ -31,8 +32,11 @@ LIMIT = 40
 
 def opened(home: Path, servers: str) -> Platform:
     """Open the platform of this test."""
+    streams: Any = FolderEventStream(root=f"{home}/streams", partitions=4)
+    if servers:
+        streams = KafkaEventStream(bootstrap_servers=servers, partitions=4, session_seconds=6)
     bindings: dict[str, Any] = {
-        "event_stream": KafkaEventStream(bootstrap_servers=servers, partitions=4, session_seconds=6),
+        "event_stream": streams,
         "online_store": SqliteOnlineStore(path=f"{home}/online.db"),
         "serving": LocalServing(root=f"{home}/serving", port=1),
         "registry": InMemoryRegistry(),

@@ -1,4 +1,7 @@
-"""Two scorers share a topic and are killed (-9): every request has one answer, and one record in the log."""
+"""Two scorers share a stream and are killed (-9), on a real broker and in a folder.
+
+Every request has one answer, and one record in the log.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +74,10 @@ class Site:
             time.sleep(0.5)
 
 
-@pytest.fixture
-def site(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Give a live version, topics of four partitions, and a process that starts scorers."""
+@pytest.fixture(params=["kafka", "folder"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Give a live version, streams of four partitions, and a process that starts scorers."""
+    kafka = request.getfixturevalue("kafka") if request.param == "kafka" else ""
     monkeypatch.syspath_prepend(str(HERE))
     import stream_scorers
 
@@ -85,7 +89,7 @@ def site(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     change(platform, stream_scorers.REF, served, None, 0, **why)
     command = [sys.executable, str(HERE / "stream_scorers.py"), str(tmp_path), kafka]
     nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    for name in ("kit/ask", "kit/say", "kit/ask.dead"):
+    for name in ("kit/ask", "kit/say", "kit/ask.dead") if kafka else ():
         platform.event_stream._make(name.replace("/", "."))
     yield Site(tmp_path, platform, nursery)
     nursery.stdin.close()
