@@ -1,0 +1,48 @@
+"""What the commands say of a version in shadow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loopline.cli.cycle_state import standing
+from platform_core.loop import cycles, rollouts
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+
+REF = ModelRef("corner", "returns")
+
+
+@pytest.fixture
+def cycle(world):
+    """Make version 1 live, and put version 2 in shadow; gives its cycle."""
+    from corner_shop import returns  # the fixture has just installed it
+
+    world.roll_out("first")
+    version, cycle = world.open_cycle("second")
+    platform = Platform.open()
+    model = replace(returns, rollout=replace(returns.rollout, shadow_requests=100))
+    assert rollouts.start(platform, REF, model, version, cycle, world.now).in_shadow
+    platform.close()
+    return cycle
+
+
+def test_status_and_history_name_the_shadow(world, cycle):
+    """As JSON and as text; nobody is answered by it."""
+    said = world.json("model", "status", "returns")["models"][0]
+    assert (said["stable"]["version"], said["candidate"], said["percent"]) == ("1", None, 0)
+    assert said["shadow"] == {"version": "2", "cycle": cycle}
+    assert "shadow" in world.run("model", "status", "returns").stdout
+    account = world.json("history", "returns", "--at", world.now.isoformat())
+    assert (account["shadow"]["version"], account["candidate"]) == ("2", None)
+    assert "version 1 answers, version 2 in shadow" in world.run("history", "returns").stdout
+
+
+def test_who_waits_for_the_cycle_is_told_that_it_is_in_shadow(world, cycle):
+    """The rest is a matter of traffic and bake time, as with a first percent."""
+    platform = Platform.open()
+    now = standing(platform, cycles.cycle(platform.ledger, cycle))
+    platform.close()
+    assert (now.state, now.percent, now.settled) == ("baking", 0, True)
+    assert "version 2 answers nobody yet" in now.said
