@@ -18,7 +18,20 @@ from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 WIDTH = 110
-SPECS = ("team", "source", "features", "labels", "model", "examples", "search", "gates", "judges", "model_file")
+SPECS = (
+    "team",
+    "source",
+    "features",
+    "labels",
+    "model",
+    "examples",
+    "search",
+    "gates",
+    "judges",
+    "quality_judge",
+    "log_judge",
+    "model_file",
+)
 SHARED = ("output", "home", "environment", "debug", "help")
 """Options that every command has, told once at the top of the page."""
 SECTION = re.compile(r"(Args|Returns|Raises|Yields):")

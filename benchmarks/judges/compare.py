@@ -18,7 +18,7 @@ ever finds harm must not exceed `alpha` = 0.01, and may show as much more as cha
 rule*: the same rollouts, taken back as soon as the value lies above the bound at one look. *Worse*: times the bound,
 the share of rollouts in which harm is proven before their end, and the median of the requests until then (a label each
 for realised quality)."""
-ALPHA, ROLLOUTS, WORSE_ROLLOUTS = 0.01, 1_000, 100
+ALPHA, ROLLOUTS, WORSE_ROLLOUTS = 0.01, 1_000, 40
 
 
 class Found(NamedTuple):
@@ -34,7 +34,10 @@ def compare(quick: bool = False) -> Section:
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         told = [_told(pool, number, many, few) for number in range(len(CASES))]
     least = ALPHA + 2 * float(np.sqrt(ALPHA * (1 - ALPHA) / many))
-    promises = [Promise(f"false alarms of {case.name}", alarms, round(least, 4)) for case, (_, alarms) in _pairs(told)]
+    bound = round(100 * least, 1)
+    promises = [
+        Promise(f"false alarms of {case.name}", 100 * alarms, bound, " %") for case, (_, alarms) in _pairs(told)
+    ]
     header = ("judge", "of what", "false alarms at the bound", "plain rule", "worse: proven, after requests")
     return Section("Judges of a rollout", HOW, header, [row for row, _ in told], promises)
 

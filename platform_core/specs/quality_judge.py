@@ -21,8 +21,8 @@ DECIDING, MOST_PARTNERS = 100, 10
 """How many of the commoner class stand beside one of the rarer is settled by so many labels, once and for all."""
 
 
-class Losses(NamedTuple):
-    """Losses in 0..1 whose mean, times ``unit``, is what a metric lacks of its best."""
+class _Losses(NamedTuple):
+    """_Losses in 0..1 whose mean, times ``unit``, is what a metric lacks of its best."""
 
     values: Floats
     unit: float
@@ -30,11 +30,11 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class RealisedQuality(Judge):
-    """By how much the candidate's realised ``metric`` is worse than the stable version's, of the rows with a label.
+    """By how much the candidate's realised metric is worse than the stable version's, of the rows with a label.
 
-    ``at_most`` is in the metric's unit: 0.02 lets ``roc_auc`` fall by 0.02, ``log_loss`` rise by 0.02. Each version
-    needs ``min_labels`` labels. Versions answer different entities, so that their losses are compared as two samples:
-    the candidate's mean is at least, and the stable version's at most, so much at all looks together but for alpha.
+    ``metric`` is ``roc_auc``, ``log_loss`` or ``brier``, and ``at_most`` is in its unit: 0.02 lets ``roc_auc`` fall by
+    0.02, ``log_loss`` rise by 0.02. Each version
+    needs ``min_labels`` labels. Versions answer different entities, so that their losses are compared as two samples.
     """
 
     metric: Metric = "roc_auc"
@@ -53,33 +53,29 @@ class RealisedQuality(Judge):
         if fewest < self.min_labels or not len(mine.values) or not len(other.values):
             return Finding(self.name, None, self.at_most, harm=False, detail=f"{fewest} labels of one of both")
         worse = float(mine.values.mean() - other.values.mean()) * mine.unit
+        proven = worse > self.at_most and self._evidence(mine, other) >= 1 / self.alpha
         detail = f"{len(candidate.labels)} labels beside {len(stable.labels)}"
-        if worse <= self.at_most:  # what is proven is never more than what is seen
-            return Finding(self.name, worse, self.at_most, harm=False, detail=detail)
-        least = self._at_least(mine, other)
-        detail += f", at least {max(least, 0.0):.3g} worse"
-        return Finding(self.name, worse, self.at_most, least > self.at_most, detail)
+        return Finding(self.name, worse, self.at_most, proven, detail)
 
-    def _at_least(self, mine: Losses, other: Losses) -> float:
-        from platform_core.specs.sequential import mean_at_least
+    def _evidence(self, mine: _Losses, other: _Losses) -> float:
+        from platform_core.specs.sequential import evidence_of_gap
 
-        most = 1 - mean_at_least(1 - other.values, self.alpha / 2)
-        return (mean_at_least(mine.values, self.alpha / 2) - most) * mine.unit
+        return evidence_of_gap(mine.values, other.values, self.at_most / mine.unit)
 
 
-def _log_loss(labels: Floats, scores: Floats) -> Losses:
+def _log_loss(labels: Floats, scores: Floats) -> _Losses:
     import numpy as np
 
     unit = -float(np.log(SURE))
     right = np.clip(np.where(labels > 0, scores, 1 - scores), SURE, 1 - SURE)
-    return Losses(-np.log(right) / unit, unit)
+    return _Losses(-np.log(right) / unit, unit)
 
 
-def _brier(labels: Floats, scores: Floats) -> Losses:
-    return Losses((labels - scores) ** 2, 1.0)
+def _brier(labels: Floats, scores: Floats) -> _Losses:
+    return _Losses((labels - scores) ** 2, 1.0)
 
 
-def _misranked(labels: Floats, scores: Floats) -> Losses:
+def _misranked(labels: Floats, scores: Floats) -> _Losses:
     """Return for each of the rarer class the share of its partners that rank on the wrong side, ties counting half.
 
     Each has partners of its own among the other class, in the order in which labels came, so that the losses are
@@ -93,7 +89,7 @@ def _misranked(labels: Floats, scores: Floats) -> Losses:
         above, below = -below, -above
     pairs = min(len(above), len(below) // each)
     wrong = below[: pairs * each].reshape(pairs, each) - above[:pairs, None]
-    return Losses((np.sign(wrong).mean(axis=1) + 1) / 2, 1.0)
+    return _Losses((np.sign(wrong).mean(axis=1) + 1) / 2, 1.0)
 
 
 def _partners(labels: Floats) -> tuple[bool, int]:
@@ -104,7 +100,7 @@ def _partners(labels: Floats) -> tuple[bool, int]:
     return positives == fewer, min(MOST_PARTNERS, (len(first) - fewer) // max(fewer, 1)) or 1
 
 
-METRICS: dict[Metric, Callable[[Floats, Floats], Losses]] = {
+METRICS: dict[Metric, Callable[[Floats, Floats], _Losses]] = {
     "roc_auc": _misranked,
     "log_loss": _log_loss,
     "brier": _brier,

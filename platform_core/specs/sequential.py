@@ -22,7 +22,7 @@ LEVELS = 100
 """A value counts as a mean of the two of so many levels between which it lies, so that a look costs the same at any
 size. Of a logarithm that proves less than the value does, by very little.
 """
-HALVINGS = 15
+BETWEEN, MOST_LOG = 24, 700.0
 
 
 def evidence(hits: int, rows: int, bound: float) -> float:
@@ -51,16 +51,22 @@ def evidence_of_mean(values: Floats, bound: float) -> float:
     return _capital(levels, counts, bound)
 
 
-def mean_at_least(values: Floats, alpha: float) -> float:
-    """Return what the mean of values in 0..1 is at least, at all looks together but for a chance of ``alpha``."""
-    if not len(values):
-        return 0.0
-    levels, counts = _rounded(values)
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):  # what is proven of a mean is proven of every smaller one
-        middle = (low + high) / 2
-        low, high = (middle, high) if _capital(levels, counts, middle) >= 1 / alpha else (low, middle)
-    return low
+def evidence_of_gap(high: Floats, low: Floats, gap: float) -> float:
+    """Return the evidence that the mean of ``high`` exceeds that of ``low`` by more than ``gap``, values in 0..1.
+
+    Whatever the mean of ``low``: if it is *m*, the gamblers of ``high`` against *m* and the gap, and of ``low`` against
+    *m*, multiply their capitals; what counts is the *m* at which they have least. As with one mean, this reaches
+    1/alpha with probability alpha at most. Between two *m* the one capital only falls, the other only rises.
+    """
+    import numpy as np
+
+    if not len(high) or not len(low):
+        return 1.0
+    likely = np.linspace(low.mean(), max(high.mean() - gap, 0.0), BETWEEN)
+    means = np.unique(np.concatenate([np.linspace(0.0, 1.0, 9), likely]))
+    above = _logs_of_capital(*_rounded(high), means[1:] + gap)
+    below = _logs_of_capital(*_rounded(1 - low), 1 - means[:-1])
+    return math.exp(min(float((above + below).min()), MOST_LOG))
 
 
 def look(rows: int) -> tuple[int, int]:
@@ -79,9 +85,17 @@ def spent(number: int, alpha: float) -> float:
 def _capital(levels: Floats, counts: Floats, bound: float) -> float:
     import numpy as np
 
-    stakes = np.geomspace(LEAST_STAKE, MOST_STAKE, STAKES)[:, None]
-    grown = np.log1p(stakes * (levels / bound - 1)) @ counts
-    return float(np.mean(np.exp(np.minimum(grown, 700.0))))
+    return math.exp(min(float(_logs_of_capital(levels, counts, np.array([bound]))[0]), MOST_LOG))
+
+
+def _logs_of_capital(levels: Floats, counts: Floats, bounds: Floats) -> Floats:
+    """Return the logarithm of the capital against each bound."""
+    import numpy as np
+
+    stakes = np.geomspace(LEAST_STAKE, MOST_STAKE, STAKES)[:, None, None]
+    grown = np.log1p(stakes * (levels / bounds[:, None] - 1)) @ counts
+    most = grown.max(axis=0)
+    return np.asarray(most + np.log(np.exp(grown - most).mean(axis=0)))
 
 
 def _rounded(values: Floats) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from platform_core.specs import P99, ErrorRate, ScoreShift, Traffic
-from platform_core.specs.sequential import evidence, look, spent
+from platform_core.specs.sequential import evidence, evidence_of_gap, look, spent
 
 NONE = Traffic(0, 0, np.empty(0), np.empty(0))
 
@@ -92,3 +92,17 @@ def test_a_shift_of_scores_is_proven_beyond_its_bound_only(moved: float, least: 
         sides = ((traffic(scores=candidate[:n]), traffic(scores=stable)) for n in sizes)
         found += any(ScoreShift(0.5).find(*pair).harm for pair in sides)
     assert least <= found <= most
+
+
+def test_a_gap_between_two_means_is_proven_beyond_its_bound_only() -> None:
+    """Of 200 pairs of samples whose means lie just so far apart at most chance is alarmed; twice as far, nearly all."""
+    found = dict.fromkeys((0.1, 0.25), 0)
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        low = random.beta(2, 8, 2_000)
+        for apart in found:
+            high = np.clip(random.beta(2, 8, 500) + apart, 0, 1)
+            found[apart] += any(evidence_of_gap(high[:n], low[: 4 * n], 0.1) >= 100 for n in range(25, 501, 25))
+    assert found[0.1] <= 0.01 * 200 + 2 * math.sqrt(200 * 0.01 * 0.99)
+    assert found[0.25] >= 190
+    assert evidence_of_gap(np.empty(0), np.ones(3), 0.1) == 1.0
