@@ -46,6 +46,7 @@ def _serve(workers: int) -> int:
         http="platform_core.runtime.connections:Connection",
         ws="none",
         access_log=False,
+        proxy_headers=False,  # nobody asks for the caller's address, so nobody need work it out for each request
         log_level="warning",
         server_header=False,
         date_header=False,
