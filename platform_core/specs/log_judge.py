@@ -44,8 +44,8 @@ class LogMetric(Judge):
     @property
     def name(self) -> str:
         """Name the judge with its metric."""
-        named = self.metric.rpartition(":")[2] if isinstance(self.metric, str) else self.metric.__name__
-        return f"LogMetric({named})"
+        named = self.metric if isinstance(self.metric, str) else getattr(self.metric, "__name__", "metric")
+        return f"LogMetric({named.rpartition(':')[2]})"
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:  # noqa: ARG002 - one signature for all
         """Compare the mean of the metric with the bound."""

@@ -33,8 +33,8 @@ class RealisedQuality(Judge):
     """By how much the candidate's realised metric is worse than the stable version's, of the rows with a label.
 
     ``metric`` is ``roc_auc``, ``log_loss`` or ``brier``, and ``at_most`` is in its unit: 0.02 lets ``roc_auc`` fall by
-    0.02, ``log_loss`` rise by 0.02. Each version
-    needs ``min_labels`` labels. Versions answer different entities, so that their losses are compared as two samples.
+    0.02, ``log_loss`` rise by 0.02. Each version needs ``min_labels`` labels. Versions answer different entities, so
+    that their losses are compared as two samples.
     """
 
     metric: Metric = "roc_auc"
