@@ -64,7 +64,8 @@ class Recipe:
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = Encoder(self._names, manifest.vocabulary)
-        self._hidden = [(entity, personal.pseudonyms()) for entity in manifest.personal]
+        self._personal = frozenset(manifest.personal)
+        self._hiding = personal.pseudonyms() if manifest.personal else None
         self._check_manifest(manifest)
 
     def complete(self, request: InferRequest) -> InferRequest:
@@ -130,10 +131,11 @@ class Recipe:
 
     def keys(self, request: InferRequest) -> list[str]:
         """Write the entity keys of each row as a JSON object, each as it was sent; a person's as a pseudonym."""
-        columns = {entity: request.columns[entity] for entity in self.entities}
-        for entity, pseudonyms in self._hidden:
-            columns[entity] = pseudonyms.column(entity, columns[entity])
-        return [_as_json(self.entities, row) for row in zip(*columns.values(), strict=True)]
+        columns = [request.columns[entity] for entity in self.entities]
+        if self._hiding is not None:
+            named = zip(self.entities, columns, strict=True)
+            columns = [self._hiding.column(n, keys) if n in self._personal else keys for n, keys in named]
+        return [_as_json(self.entities, row) for row in zip(*columns, strict=True)]
 
     def _rows(self, columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) -> list[tuple[Value, ...]]:
         """Return each row's features in the manifest's order."""

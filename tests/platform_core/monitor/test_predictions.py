@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -9,9 +10,13 @@ from shutil import rmtree
 
 import pyarrow as pa
 import pytest
+from pydantic import PrivateAttr
+from sqlalchemy import insert
 
+from platform_core.loop import tables
 from platform_core.monitor.predictions import compact, expire, forget, spool, waiting
 from platform_core.names import prediction_table
+from platform_core.testing.fakes.serving import InMemoryServing
 from resources.delta.lake import DeltaLake
 
 
@@ -142,17 +147,53 @@ def test_the_batch_of_the_faster_counts(shop) -> None:
     assert (loaded.rows, loaded.cursor) == (row, "1")
 
 
-def test_what_is_not_in_the_lake_is_let_go_of_by_nobody(shop) -> None:
-    """Before the first batch, and where the spool that knows how far the lake has read is lost."""
+class ForgettingServing(InMemoryServing):
+    """An endpoint that notes what it may let go of."""
+
+    _forgotten: list[Sequence[str]] = PrivateAttr(default_factory=list)
+
+    def forget(self, model: str, cursors: Sequence[str]) -> int:
+        """Note the cursors behind which everybody is."""
+        self._forgotten.append(list(cursors))
+        return 0
+
+
+@pytest.fixture
+def forgetting(shop) -> ForgettingServing:
+    """Let the shop's endpoint note what it may let go of; it has answered three requests."""
     shop.answer(3)
-    asked = []
-    shop.serving.__class__ = type("Forgetting", (type(shop.serving),), {"forget": lambda _, *what: asked.append(what)})
+    serving = ForgettingServing()
+    serving._log = shop.serving._log
+    shop.platform.environment.bindings["serving"] = serving
+    return serving
+
+
+def test_what_is_not_in_the_lake_is_let_go_of_by_nobody(shop, forgetting) -> None:
+    """Neither before the first batch, nor where the spool that knows how far the lake has read is lost."""
     forget(shop.platform, shop.team, shop.model)
+    assert forgetting._forgotten == []
     compact(shop.platform, shop.team, shop.model)
     forget(shop.platform, shop.team, shop.model)
+    assert forgetting._forgotten == [["3"]]
     rmtree(spool(shop.platform, shop.ref))
     forget(shop.platform, shop.team, shop.model)
-    assert asked == [(shop.ref.dotted, ["3"])]
+    assert forgetting._forgotten == [["3"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "cursors"), [("running", ["3", "2", "1"]), ("held", ["3", "2", "1"]), ("promoted", ["3"])]
+)
+def test_what_a_rollout_has_still_to_judge_stays(shop, forgetting, state, cursors) -> None:
+    """Its step's cursor and that of its beginning are told to the endpoint, until it has ended."""
+    compact(shop.platform, shop.team, shop.model)
+    now = shop.platform.clock.now()
+    row = {"rollout_id": "r", "team": shop.ref.team, "model": shop.ref.model, "cycle": "c", "version": "2"}
+    times = {"started_at": now, "step_started_at": now}
+    place = {"package": "p", "step": 1, "percent": 25, "first_cursor": "1", "cursor": "2", "state": state}
+    with shop.platform.ledger.writing() as connection:
+        connection.execute(insert(tables.rollouts).values(row | times | place))
+    forget(shop.platform, shop.team, shop.model)
+    assert forgetting._forgotten == [cursors]
 
 
 def test_predictions_expire_by_the_day_of_their_event(shop) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -204,6 +206,35 @@ def test_a_trace_decides_for_its_spans(server, tmp_path):
     guarded.server.app._keepers[0].close()
     (span,) = (json.loads(line) for line in file.read_text().splitlines())
     assert span["context"]["trace_id"] == f"0x{trace}"
+
+
+def test_a_collector_receives_spans(server, tmp_path):
+    """Over OTLP, as the exporter sends them to a collector's URL."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    received = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        guarded = Guarded(server, tmp_path, traces=f"http://127.0.0.1:{collector.server_port}/v1/traces")
+        assert guarded.ask().status == 200
+        guarded.server.app._keepers[0].close()
+        collector.shutdown()
+    ((path, body),) = received
+    (scoped,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    (span,) = scoped.scope_spans[0].spans
+    assert (path, span.name) == ("/v1/traces", f"POST {MODEL}")
+    assert {one.key: one.value.string_value for one in span.attributes}["loopline.cycle"] == "cycle-1"
 
 
 def test_nothing_is_noted_of_a_request_that_is_over(server, tmp_path):
