@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ from platform_core.contracts.serving import DesiredState
 from platform_core.errors import BadRequest, LooplineError, NotFound, TaskFailed, Transient, Unsupported
 from platform_core.loop import packages
 from platform_core.loop.deployments import deployment
-from platform_core.runtime import log
 from platform_core.runtime.inference import Inference, ModelState
 from platform_core.runtime.routes import Route
+from platform_core.scoring.stream_log import StreamLog
 from platform_core.scoring.stream_records import answered, as_request, dead, parsed
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ LOOK_SECONDS = 1.0
 """How often it is looked up which version is live; also how long a turn waits for its first record."""
 LAST_LOOKS = 5
 """So often in a row nothing may come until who works ``once`` has done."""
-LOG_SECONDS = 3600.0
-"""Records that were logged, but whose commit did not come through, are looked for in files written since."""
 Answers = Mapping[str, "Sequence[Record]"]
 
 
@@ -47,7 +45,7 @@ class StreamScorer:
     report: Callable[[str], None]
     limit: int = 500
     counted: Counter[str] = field(default_factory=Counter)
-    _log: _StreamLog = field(init=False)
+    _log: StreamLog = field(init=False)
     _inference: Inference = field(init=False)
     _loop: asyncio.Runner = field(init=False, default_factory=asyncio.Runner)
     _looked: float = field(init=False, default=float("-inf"))
@@ -55,7 +53,7 @@ class StreamScorer:
 
     def __post_init__(self) -> None:
         """Open the log."""
-        self._log = _StreamLog(_root(self.platform), self.ref.dotted, f"{self.source}:")
+        self._log = StreamLog(_root(self.platform), self.ref.dotted, f"{self.source}:")
         self._inference = Inference(self.platform.online_store, self._log.write, self.platform.clock)
 
     def run(self, stop: Event, *, once: bool = False) -> None:
@@ -82,6 +80,7 @@ class StreamScorer:
             self._log.look_again()
         if not rows:
             return 0
+        self._log.expect(min(row["at"] for row in rows))
         out = self._loop.run(self._score(rows))
         self._log.sync()
         self.member.commit(out)
@@ -146,47 +145,6 @@ class StreamScorer:
         except (BadRequest, TaskFailed) as error:
             return f"{self.source}.dead", dead(row["key"], row["value"], name, str(error))
         return self.target, answered(row["key"], asked, name, self.ref.dotted, answer)
-
-
-class _StreamLog:
-    """The prediction log of one scorer: a record is written once, though it may be scored again."""
-
-    def __init__(self, root: Path, model: str, prefix: str) -> None:
-        self._root, self._model, self._prefix = root, model, prefix
-        self._log = log.PredictionLog(root, f"stream-{time.time_ns()}")
-        self._known: set[str] | None = None
-
-    def write(self, model: str, record: log.Record) -> None:
-        """Write a record that is not there yet."""
-        if self._known is None:
-            self._known = self._found()
-        if record.request_id not in self._known:
-            self._log.write(model, record)
-            self._known.add(record.request_id)
-
-    def sync(self) -> None:
-        """Bring it to the disk."""
-        self._log.sync()
-
-    def committed(self, names: Iterable[str]) -> None:
-        """Forget what will not come again."""
-        if self._known is not None:
-            self._known.difference_update(names)
-
-    def look_again(self) -> None:
-        """Read the files before the next record is written."""
-        self._known = None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._log.close()
-
-    def _found(self) -> set[str]:
-        since, found = time.time() - LOG_SECONDS, set[str]()
-        for file in log.log_folder(self._root, self._model).glob(f"*{log.SUFFIX}"):
-            if file.stat().st_mtime >= since:
-                found |= {record.request_id for records, _ in log.read(file) for record in records}
-        return {name for name in found if name.startswith(self._prefix)}
 
 
 def _root(platform: Platform) -> Path:

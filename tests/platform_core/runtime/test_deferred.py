@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import http.server
 import json
 import os
 import random
 import signal
+import struct
 import threading
 import time
 from collections import Counter
@@ -93,6 +95,32 @@ def test_submit_and_poll(site: Site) -> None:
         assert (status, answer) == (200, at_once[2])
         assert headers["content-type"] == at_once[1]["content-type"]
         assert site.logged() == {said["id"]: 1, "mine": 1}
+
+
+def test_binary_tensors_and_packed_bodies(site: Site) -> None:
+    """What the protocol allows at once is allowed here: the answer comes as it would have come, bytes included."""
+    key = {"name": "customer_id", "shape": [1], "datatype": "INT64", "parameters": {"binary_data_size": 8}}
+    amount = {"name": "amount", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
+    text = json.dumps({"id": "b", "inputs": [key, amount], "parameters": {"binary_data_output": True}}).encode()
+    body, length = text + struct.pack("<qd", 7, 1.5), str(len(text))
+    headers = {"Inference-Header-Content-Length": length, "Content-Encoding": "gzip"}
+    with inference_server(site.file, site.port):
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+        said = []
+        for prefer in ({}, {"Prefer": "respond-async"}):
+            connection.request("POST", f"/v2/models/{MODEL}/infer", gzip.compress(body), headers | prefer)
+            answer = connection.getresponse()
+            said.append((answer.status, answer.getheader("inference-header-content-length"), answer.read()))
+        where, end = answer.getheader("location"), time.monotonic() + 20
+        while answer.status == 202 and time.monotonic() < end:
+            time.sleep(0.05)
+            connection.request("GET", where)
+            answer = connection.getresponse()
+            later = (answer.status, answer.getheader("inference-header-content-length"), answer.read())
+        connection.close()
+    assert said[1][0] == 202
+    assert later == said[0]
+    assert b"binary_data_size" in later[2]
 
 
 @pytest.mark.parametrize("prefer", ["wait=5", "respond-asynchronously", "return=minimal"])

@@ -1,0 +1,62 @@
+"""What a scorer of a stream writes into the prediction log: each record once, though it may be scored again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_core.runtime import log
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LOG_SECONDS = 3600.0
+"""How much earlier than its record's publication a file may seem to be written: clocks differ, partitions too."""
+
+
+class StreamLog:
+    """The log of one scorer; ``prefix`` begins the names of its stream's records."""
+
+    def __init__(self, root: Path, model: str, prefix: str) -> None:
+        self._root, self._model, self._prefix = root, model, prefix
+        self._log = log.PredictionLog(root, f"stream-{time.time_ns()}")
+        self._known: set[str] | None = None
+
+    def expect(self, published: datetime) -> None:
+        """Look, where that is due, for what may be logged already of records published since then."""
+        if self._known is None:
+            self._known = self._found(published.timestamp() - LOG_SECONDS)
+
+    def write(self, model: str, record: log.Record) -> None:
+        """Write a record that is not there yet."""
+        known = self._known
+        assert known is not None
+        if record.request_id not in known:
+            self._log.write(model, record)
+            known.add(record.request_id)
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        self._log.sync()
+
+    def committed(self, names: Iterable[str]) -> None:
+        """Forget what will not come again."""
+        if self._known is not None:
+            self._known.difference_update(names)
+
+    def look_again(self) -> None:
+        """Read the files before the next record is written."""
+        self._known = None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+    def _found(self, since: float) -> set[str]:
+        found: set[str] = set()
+        for file in log.log_folder(self._root, self._model).glob(f"*{log.SUFFIX}"):
+            if file.stat().st_mtime >= since:
+                found |= {record.request_id for records, _ in log.read(file) for record in records}
+        return {name for name in found if name.startswith(self._prefix)}
