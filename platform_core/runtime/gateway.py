@@ -6,7 +6,6 @@ of this is asked for the application stands alone, and a request costs no more t
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections import Counter
@@ -14,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from platform_core.errors import BadRequest
 from platform_core.runtime.access import Doorkeeper
 from platform_core.runtime.access_log import AccessLog
 from platform_core.runtime.allowance import Allowances
+from platform_core.runtime.door import Door, Refusal
 from platform_core.runtime.gateway_settings import GatewaySettings
 from platform_core.runtime.http import Message, Receive, Scope, Send, refusal, respond
 from platform_core.runtime.noted import NOTED, Noted
@@ -27,7 +26,6 @@ REQUEST_ID = b"x-request-id"
 _ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _MODELS = ["v2", "models"]
-TOO_MANY = 429
 
 
 class Application(Protocol):
@@ -66,37 +64,6 @@ class Keeper(Protocol):
 
     def keep(self, exchange: Exchange) -> None:
         """Keep it."""
-
-
-class Door:
-    """Lets tenants through to the models that they may ask, as often as they may; without keys it lets everybody."""
-
-    def __init__(self, doorkeeper: Doorkeeper | None, allowances: Allowances) -> None:
-        self._doorkeeper, self._allowances = doorkeeper, allowances
-
-    def admit(self, model: str, headers: dict[bytes, bytes]) -> str:
-        """Return who asks; "" where nobody is asked for a key.
-
-        Raises:
-            Refusal: the caller is unknown, may not ask the model, or has asked too much.
-        """
-        if self._doorkeeper is None:
-            return ""
-        try:
-            name, tenant = self._doorkeeper.tenant(headers)
-        except BadRequest as error:
-            raise Refusal("no_key", "", error, [(b"www-authenticate", b"Bearer")]) from error
-        if model and not tenant.may_ask(model):
-            said = f"tenant {name!r} may not ask model {model!r}"
-            raise Refusal(
-                "not_allowed", name, BadRequest(said, "ask whoever runs the endpoint to allow it", status=403)
-            )
-        wait = self._allowances.take(name, tenant) if model else 0.0
-        if wait:
-            seconds = math.ceil(wait)
-            too_much = BadRequest(f"tenant {name!r} has asked too much", f"ask again in {seconds} s", status=TOO_MANY)
-            raise Refusal("too_much", name, too_much, [(b"retry-after", b"%d" % seconds)])
-        return name
 
 
 class Guards(NamedTuple):
@@ -141,15 +108,6 @@ class Gateway:
             )
             for keeper in self._keepers:
                 keeper.keep(seen)
-
-
-class Refusal(Exception):  # noqa: N818 - a signal, not an error
-    """The request goes no further: by whom, why, and with which headers."""
-
-    def __init__(
-        self, reason: str, tenant: str, error: BadRequest, headers: Sequence[tuple[bytes, bytes]] = ()
-    ) -> None:
-        self.reason, self.tenant, self.error, self.headers = reason, tenant, error, headers
 
 
 class _Sending:

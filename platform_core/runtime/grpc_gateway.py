@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from platform_core.errors import BadRequest, LooplineError
-from platform_core.runtime.gateway import REQUEST_ID, Door, Exchange, Keeper, Refusal, request_id
+from platform_core.runtime.door import Door, Refusal
+from platform_core.runtime.gateway import REQUEST_ID, Exchange, Keeper, request_id
 from platform_core.runtime.http import status_of
 from platform_core.runtime.noted import NOTED, Noted
 
