@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.page import Promise, Section
 from benchmarks.serving import data, many_models, ours
-from benchmarks.serving.load import Cell, loaded, served
+from benchmarks.serving.load import Cell, NotAnsweredError, loaded, served
 from benchmarks.serving.sides import BARE, KSERVE, LOOKED_UP, MLSERVER, OURS, SIDES, TENSOR
 from platform_core.testing.inference_server import free_port
 
@@ -21,10 +21,10 @@ them (LightGBM's single-row call, ONNX), with prediction log and metrics; featur
 uvicorn with our models, JSON in and out, without checks, log or metrics. The peers serve the artefacts with their own
 runtimes or as their documentation writes a model, logs of requests off: KServe 0.21's `ModelServer` without gRPC,
 MLServer 1.7.1 (one worker is `parallel_workers: 0`), BentoML 1.4, each in its own environment, MLflow's `models serve`
-in ours. wrk asks with one thread, sixteen different requests in turns, {seconds:g} s a load after a warm-up. CPU is user
-and system time of all of the server's processes, a request; it says more than requests a second where wrk and server
-share few cores; "beside ours" compares it with ours, asked by one tensor. A load is named workers / rows a request /
-connections. Start is from the command to the first answer."""
+in ours. wrk asks with one thread, sixteen different requests in turns, {seconds:g} s a load after a warm-up. CPU is
+user and system time of all of the server's processes, a request; it says more than requests a second where wrk and
+server share few cores; "beside ours" compares it with ours, asked by one tensor. A load is named workers / rows a
+request / connections. Start is from the command to the first answer."""
 BODIES = 16
 """Different requests of a load, in turns."""
 SECONDS, QUICK_SECONDS = 2, 1
@@ -48,9 +48,10 @@ QUICK = (ONE_ROW, MANY_ROWS)
 
 
 class Found(NamedTuple):
-    """A side with a model: cells by load; seconds to the first answer and memory by workers."""
+    """A side with a model: cells by load, or what went wrong; seconds to the first answer and memory by workers."""
 
     cells: dict[Load, Cell]
+    unanswered: dict[Load, str]
     start_seconds: dict[int, float]
     rss_mb: dict[int, float]
 
@@ -74,7 +75,7 @@ def compare(quick: bool = False) -> Section:
 
 def measure(side: str, model: str, folder: Path, loads: Sequence[Load], seconds: int) -> Found:
     """Start the side once for each number of workers, and put every load on it."""
-    found, one = Found({}, {}, {}), SIDES[side]
+    found, one = Found({}, {}, {}, {}), SIDES[side]
     path, first = one.path(model), bodies(side, folder, 1).read_text().splitlines()[0]
     variables = {"BENCH_PACKAGES": str(folder / "packages"), "BENCH_LOGS": str(folder)}
     for workers in sorted({load.workers for load in loads}):
@@ -82,7 +83,11 @@ def measure(side: str, model: str, folder: Path, loads: Sequence[Load], seconds:
         with served(one.start(folder, port, workers, model), port, path, first, variables) as server:
             found.start_seconds[workers] = server.start_seconds
             for load in (load for load in loads if load.workers == workers):
-                found.cells[load] = loaded(server, [path], bodies(side, folder, load.rows), load.connections, seconds)
+                try:
+                    asked = bodies(side, folder, load.rows)
+                    found.cells[load] = loaded(server, [path], asked, load.connections, seconds)
+                except NotAnsweredError as error:
+                    found.unanswered[load] = str(error)
             found.rss_mb[workers] = server.rss_mb
     return found
 
@@ -97,22 +102,15 @@ def bodies(side: str, folder: Path, rows: int) -> Path:
 
 
 def _rows(found: dict[Key, Found]) -> Iterator[list[str]]:
-    for model in data.MODELS:
-        for side in SIDES:
-            one, own = found[side, model], found[TENSOR, model]
-            for load, cell in one.cells.items():
-                yield [
-                    side,
-                    model,
-                    str(load),
-                    f"{cell.rps:,.0f}",
-                    f"{cell.p50_ms:.2f} ms",
-                    f"{cell.p99_ms:.1f} ms",
-                    f"{cell.cpu_us:,.0f} µs",
-                    f"{cell.cpu_us / own.cells[load].cpu_us:.1f}x",
-                    f"{one.start_seconds[load.workers]:.1f} s",
-                    f"{one.rss_mb[load.workers]:.0f} MB",
-                ]
+    for (side, model), one in sorted(found.items(), key=lambda item: item[0][1]):
+        own = found[TENSOR, model]
+        for load, cell in one.cells.items():
+            beside = cell.cpu_us / own.cells[load].cpu_us if load in own.cells else float("nan")
+            times = [f"{cell.rps:,.0f}", f"{cell.p50_ms:.2f} ms", f"{cell.p99_ms:.1f} ms", f"{cell.cpu_us:,.0f} µs"]
+            sizes = [f"{one.start_seconds[load.workers]:.1f} s", f"{one.rss_mb[load.workers]:.0f} MB"]
+            yield [side, model, str(load), *times, f"{beside:.1f}x", *sizes]
+        for load, problem in one.unanswered.items():
+            yield [side, model, str(load), problem, *[""] * 6]
 
 
 def _promises(found: dict[Key, Found]) -> list[Promise]:

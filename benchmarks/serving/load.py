@@ -38,6 +38,10 @@ end
 """
 
 
+class NotAnsweredError(RuntimeError):
+    """A server did not answer every request of a load."""
+
+
 class Cell(NamedTuple):
     """What a load of so many connections found: requests a second, ms, µs of the server's CPU a request."""
 
@@ -85,16 +89,17 @@ def loaded(server: Server, paths: Sequence[str], bodies: Path, connections: int,
     """Ask the paths in turns for a while, after a second that is not counted.
 
     Raises:
-        RuntimeError: a request was not answered with success.
+        NotAnsweredError: a request was not answered with success, or none was answered at all.
     """
     script = bodies.with_suffix(".lua")
     script.write_text(SCRIPT % (", ".join(f'"{path}"' for path in paths), bodies))
     _wrk(server, script, connections, 1)
     before = _cpu_seconds(server.process)
     found = _wrk(server, script, connections, seconds)
-    cpu_us = (_cpu_seconds(server.process) - before) * 1e6 / found["requests"]
-    if found["failed"]:
-        raise RuntimeError(f"{paths[0]}: {found['failed']} of {found['requests']} requests failed")
+    cpu_seconds = _cpu_seconds(server.process) - before
+    if found["failed"] or not found["requests"]:
+        raise NotAnsweredError(f"{found['failed']} of {found['requests']} requests failed")
+    cpu_us = cpu_seconds * 1e6 / found["requests"]
     return Cell(found["requests"] * 1e6 / found["us"], found["p50"] / 1e3, found["p99"] / 1e3, cpu_us)
 
 
