@@ -66,8 +66,7 @@ class Platform:
         """
         if "event_stream" not in self.environment.bindings:
             raise InvalidEnvironment(
-                f"{self.environment.path}: no vendor is bound for event_stream, which a source that arrives as a stream "
-                "needs",
+                f"{self.environment.path}: no vendor is bound for event_stream, which a streaming source needs",
                 "add a line such as 'event_stream: {vendor: folder, root: ...}'",
             )
         return cast("EventStream", self.environment.bindings["event_stream"])
