@@ -101,9 +101,11 @@ class Deferred:
 
 def _is_put_off(scope: Scope) -> bool:
     """Say whether a request asks for inference and does not wait; every request passes here, so it costs little."""
-    if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/infer"):
-        return False
-    return any(name == b"prefer" and _ASYNC.search(value) for name, value in scope["headers"])
+    if scope["type"] == "http":
+        for name, value in scope["headers"]:
+            if name == b"prefer" and _ASYNC.search(value):
+                return bool(scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/infer"))
+    return False
 
 
 def _to_come(name: str, more: list[tuple[bytes, bytes]] | None = None) -> Result:
