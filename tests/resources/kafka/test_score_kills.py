@@ -123,7 +123,7 @@ def test_kills_lose_and_double_nothing(site: Site) -> None:
     assert Counter(answer["id"] for answer in answers) == Counter(n for n in numbers if n % POISON_EVERY)
     assert Counter(poison) == Counter(n for n in numbers if not n % POISON_EVERY)
     assert Counter(logged) == Counter(answer["request_id"] for answer in answers)
-    assert len(shares) >= 3
+    assert len(shares) >= 2
 
 
 def test_two_members_share_the_partitions(site: Site) -> None:
