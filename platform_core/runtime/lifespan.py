@@ -43,9 +43,9 @@ class Lifespan:
         """Speak ASGI's lifespan protocol."""
         await receive()
         tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._sync())]
+        await self._watcher.settled(SETTLE_SECONDS)  # workers share ports: one without models would fail requests
         for other in self._beside:
             await other.open()
-        await self._watcher.settled(SETTLE_SECONDS)  # workers share a port: one without models would fail requests
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for other in self._beside:
