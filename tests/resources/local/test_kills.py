@@ -100,11 +100,13 @@ def platform(folder: Path, port: int) -> Iterator[Platform]:
     opened.close()
 
 
-def kill_one(root: Path, chance: random.Random) -> int:
-    """Kill a worker as soon as there are two, so that somebody answers; return its id."""
-    while len(alive := sorted(states.living(root))) < 2:
+def kill_one(root: Path, killed: set[int], chance: random.Random) -> int:
+    """Kill a worker as soon as there are two that were not killed yet, so that somebody answers; return its id."""
+    alive: set[int] = set()
+    while len(alive) < 2:
         time.sleep(0.02)
-    victim = int(chance.choice(alive).rpartition("-")[2])
+        alive = {int(name.rpartition("-")[2]) for name in states.living(root)} - killed
+    victim = chance.choice(sorted(alive))
     os.kill(victim, signal.SIGKILL)
     return victim
 
@@ -120,13 +122,14 @@ bindings:
   online_store: {{vendor: sqlite, path: "{tmp_path}/online.db"}}
 """)
     team, model = SimpleNamespace(name=REF.team), SimpleNamespace(name=REF.model)
-    killed, removed = set(), 0
+    killed: set[int] = set()
+    removed = 0
     with platform(tmp_path, port) as opened, inference_server(file, port, WORKERS):
         come_to(opened.serving, DesiredState(REF.dotted, 1, served(tmp_path, "1")))
         with Callers(port) as callers:
             for number in range(KILLS):
                 time.sleep(chance.uniform(0.05, 0.4))
-                killed.add(kill_one(tmp_path / "serving", chance))
+                killed.add(kill_one(tmp_path / "serving", killed, chance))
                 if number % 5 == 4:
                     compact(opened, team, model)
                     removed += forget(opened, team, model)
