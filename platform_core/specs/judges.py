@@ -113,7 +113,7 @@ class ScoreShift(Judge):
     """Wasserstein distance of the candidate's scores from the stable version's, in the stable's deviations.
 
     It is looked at when the candidate's scores have grown by a quarter, first at 30, beside what the stable version had
-    answered by then (at least 200): what comes later changes no look. What chance adds to the distance of two samples
+    answered by then (at least 50): what comes later changes no look. What chance adds to the distance of two samples
     is taken off; how far chance may move it is known in the limit only.
     """
 
@@ -132,7 +132,7 @@ class ScoreShift(Judge):
         return Finding(self.name, found.distance, self.at_most, found.at_least > self.at_most, detail)
 
 
-ENOUGH_BESIDE = 200
+ENOUGH_BESIDE = 50
 """Scores of the stable version, before which its deviation may miss what is rare, and is no unit to measure in."""
 
 
