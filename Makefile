@@ -29,6 +29,7 @@ test: $(INSTALLED) ## Every test, services started by the tests
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
 	@scripts/peer.sh feast
+	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon"
 	$(BIN)/python -m pytest -m daemon
 
@@ -42,7 +43,7 @@ check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
 
 peers: $(INSTALLED) ## The environments of the projects that we are compared with
-	@scripts/peer.sh feast
+	@for pins in benchmarks/peers/*.txt; do scripts/peer.sh $$(basename $$pins .txt); done
 
 bench: peers ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
 	@scripts/system-packages.sh
