@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -81,7 +82,8 @@ def served(command: Sequence[str], port: int, path: str, body: str, variables: M
         _wait(process, port, path, body, log)
         yield Server(psutil.Process(process.pid), port, time.perf_counter() - began)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it died by itself: what it said is the error to show
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

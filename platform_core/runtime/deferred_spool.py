@@ -44,13 +44,18 @@ class Result(msgspec.Struct, frozen=True):
     callback: str | None = None
 
 
+_put_off = msgspec.msgpack.Decoder(PutOff).decode
+_result = msgspec.msgpack.Decoder(Result).decode
+"""Made at once, as ``manifest`` says: threads use them."""
+
+
 class Claim:
     """A waiting request that this worker has to itself."""
 
     def __init__(self, name: str, file: int, content: bytes) -> None:
         self.id, self._file = name, file
         self.begun = content[:1] == _BEGUN
-        self.request = msgspec.msgpack.decode(content[1:], type=PutOff)
+        self.request = _put_off(content[1:])
 
     def begin(self) -> None:
         """Note that the answer is kept, and that the log may hold the request from now on."""
@@ -85,7 +90,7 @@ class Spool:
         """Return the answer, else whether one is to come."""
         for _ in range(2):  # it may be answered between the two looks
             with suppress(FileNotFoundError):
-                return msgspec.msgpack.decode((self._folders["done"] / name).read_bytes(), type=Result)
+                return _result((self._folders["done"] / name).read_bytes())
             if (self._folders["waiting"] / name).exists():
                 return True
         return False
@@ -118,7 +123,7 @@ class Spool:
         """Let the kept answer be the answer; again, where someone died over it."""
         draft = self._folders["drafts"] / name
         if draft.exists():
-            if msgspec.msgpack.decode(draft.read_bytes(), type=Result).callback:
+            if _result(draft.read_bytes()).callback:
                 (self._folders["calls"] / name).touch()
             draft.replace(self._folders["done"] / name)
         (self._folders["waiting"] / name).unlink()

@@ -72,6 +72,10 @@ class Manifest(msgspec.Struct, frozen=True):
         package.joinpath(FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self)))
 
 
+_decode = msgspec.json.Decoder(Manifest).decode
+"""Made at import: two threads that work out a type's fields at once end the process (seen with msgspec 0.22)."""
+
+
 def load(package: Path) -> Manifest:
     """Read a package's manifest.
 
@@ -79,6 +83,6 @@ def load(package: Path) -> Manifest:
         NotFound: the folder holds no package.
     """
     try:
-        return msgspec.json.decode(package.joinpath(FILE).read_bytes(), type=Manifest)
+        return _decode(package.joinpath(FILE).read_bytes())
     except FileNotFoundError as error:
         raise NotFound(f"{package} holds no {FILE}", "give the folder of a model package") from error

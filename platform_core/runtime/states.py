@@ -63,7 +63,7 @@ def read_desired(text: bytes) -> DesiredState:
         ContractBroken: it is none.
     """
     try:
-        return msgspec.json.decode(text, type=DesiredState, dec_hook=_path)
+        return _desired(text)
     except msgspec.MsgspecError as error:
         raise ContractBroken(f"no desired state: {error}", "deploy the model again") from error
 
@@ -77,7 +77,7 @@ def observed(root: Path, model: str) -> list[ObservedState]:
             continue
         try:
             text = folder.joinpath(f"{model}.json").read_bytes()
-            found.append(msgspec.json.decode(text, type=ObservedState))
+            found.append(_observed(text))
         except FileNotFoundError:
             found.append(ObservedState(None, ready=False, problem="the worker has not seen the model yet"))
     return found
@@ -150,3 +150,8 @@ def _replace(file: Path, content: bytes) -> None:
 
 def _path(wanted: type, value: Any) -> Any:
     return wanted(value)
+
+
+_desired = msgspec.json.Decoder(DesiredState, dec_hook=_path).decode
+_observed = msgspec.json.Decoder(ObservedState).decode
+"""Made at once, as ``manifest`` says: states are read in threads."""
