@@ -12,13 +12,13 @@ CHECKED = "skew.checked"
 """Kind of the entry that each check leaves; its details are a ``platform_core.monitor.skew.Skew``."""
 
 
-def checks(ledger: Ledger, ref: ModelRef, version: str) -> list[Entry]:
-    """Return the checks of a version, oldest first."""
-    return [entry for entry in ledger.entries(ref, [CHECKED]) if entry.version == version]
+def newest(ledger: Ledger, ref: ModelRef, version: str) -> Entry | None:
+    """Return the newest check of a version, None while it was never checked."""
+    entries = ledger.entries(ref, [CHECKED], newest_first=True)
+    return next((entry for entry in entries if entry.version == version), None)
 
 
 def standing(ledger: Ledger, ref: ModelRef, version: str) -> str:
     """Say what the newest check of a version has against it, "" for nothing."""
-    newest = ledger.entries(ref, [CHECKED], newest_first=True)
-    entry = next((entry for entry in newest if entry.version == version), None)
+    entry = newest(ledger, ref, version)
     return "" if entry is None or entry.details["passed"] else f"skew: {entry.reason}"

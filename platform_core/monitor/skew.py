@@ -101,8 +101,8 @@ def _served_lately(platform: Platform, ref: ModelRef) -> list[Served]:
 
 def _check_version(platform: Platform, team: Team, model: Model, one: Served) -> Skew | None:
     ref = ModelRef(team.name, model.name)
-    past = skews.checks(platform.ledger, ref, one.version)
-    after = Place(*past[-1].details["until"]) if past else None
+    past = skews.newest(platform.ledger, ref, one.version)
+    after = Place(*past.details["until"]) if past else None
     rows = answers(platform.lake, ref, one.version, after, columns=LOGGED)
     if not len(rows):
         return None

@@ -106,7 +106,7 @@ def _alike(left: Any, right: Any, relative: float) -> bool:
         return False
     if isinstance(left, str):
         return bool(left == right)
-    return math.isclose(left, right, rel_tol=relative, abs_tol=relative)
+    return bool(np.isclose(left, right, rtol=relative, atol=relative))  # as whole columns are compared in ``differs``
 
 
 def _other_type(left: Any, right: Any) -> bool:
