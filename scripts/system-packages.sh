@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is no Python package: OpenMP's run time for LightGBM; and for the tests the servers of PostgreSQL and
-# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, wrk, curl, openssl, and
-# promtool for the alert rules.
+# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, wrk, curl, openssl,
+# promtool for the alert rules, and Chromium for the portal.
 # Debian and Ubuntu as root (or with sudo); elsewhere it says what to install.
 set -euo pipefail
 
@@ -16,6 +16,7 @@ if [ "${1:-}" != run ]; then
     command -v promtool >/dev/null || missing+=(prometheus)
     command -v curl >/dev/null || missing+=(curl)
     command -v openssl >/dev/null || missing+=(openssl)
+    command -v chromium >/dev/null || missing+=(chromium)
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
