@@ -1,7 +1,7 @@
 """The ledger's tables, in SQLAlchemy Core.
 
-``entries`` is append-only and remembers everything; ``cycles``, ``deployments``, ``rollouts`` and the feature
-registry's ``feature_views``, ``feature_sources`` and ``feature_readers`` hold what is true now.
+``entries`` is append-only and remembers everything; ``cycles``, ``deployments``, ``rollouts``, ``quality_windows`` and
+the feature registry's ``feature_views``, ``feature_sources`` and ``feature_readers`` hold what is true now.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -193,4 +194,48 @@ feature_readers = Table(
     Column("contact", String(256), nullable=False),
     Column("since", UtcTime, nullable=False),
     Index("feature_readers_by_view", "team", "view", "version"),
+)
+
+quality_windows = Table(
+    "quality_windows",
+    metadata,
+    Column("team", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("since", UtcTime, primary_key=True),
+    Column("until", UtcTime, nullable=False),
+    Column("measured_at", UtcTime, nullable=False),
+    Column("spec", String(64), nullable=False),
+    Column("measured", Text, nullable=False),  # both as msgspec writes them: a page reads two years of them at once
+    Column("fairness", Text, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("cause", String(512), primary_key=True),
+    Column("severity", String(16), nullable=False),
+    Column("team", String(128), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("fix", Text, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("acknowledged", Text, nullable=False),
+    Column("standing", Boolean, nullable=False),
+    Column("episode", BigInteger, nullable=False),  # the entry of its raising
+    Column("raised_at", UtcTime, nullable=False),  # people are told by the wall's time
+    Column("over_at", UtcTime),
+)
+
+alarm_deliveries = Table(
+    "alarm_deliveries",
+    metadata,
+    Column("notifier", String(128), primary_key=True),
+    Column("cause", String(512), primary_key=True),
+    Column("told", String(16), nullable=False),
+    Column("episode", BigInteger, nullable=False),
+    Column("told_at", UtcTime),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcTime),
+    Column("problem", Text, nullable=False),
 )
