@@ -1,0 +1,171 @@
+"""Open dead letters, a page at a time: counted by day and reason, and read from the days of that page only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from platform_core.errors import NotFound
+from platform_core.names import ARRIVED_AT, DATE, LINE, dead_letter_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.contracts.lake import Lake
+
+ID = "letter_id"
+ALL = ""
+"""In the place of a reason: whatever the reason."""
+SHOWN = (ID, "reasons", "name", LINE, ARRIVED_AT, "row")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Open letters of a source as they were at one version of its tables.
+
+    ``days`` has, by reason (``ALL``: every letter once), the number by UTC day of arrival, the newest day first; a
+    letter with two reasons counts under both.
+    """
+
+    team: str
+    source: str
+    versions: tuple[int | None, int | None]
+    days: Mapping[str, Mapping[date, int]]
+    closed: pa.ChunkedArray | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def letters(self) -> int:
+        """Return how many letters are open."""
+        return self.of(ALL)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return how many letters have a reason, the most frequent first."""
+        found = {reason: self.of(reason) for reason in self.days if reason != ALL}
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def of(self, reason: str) -> int:
+        """Return how many open letters have a reason."""
+        return sum(self.days.get(reason, {}).values())
+
+
+def count(lake: Lake, team: str, source: str, known: Counts | None = None) -> Counts:
+    """Count the open letters of a source; ``known`` is given back while its tables have not changed.
+
+    It reads two narrow columns of every letter, and the ids once some were replayed.
+    """
+    table = dead_letter_table(team, source)
+    versions = lake.version(table), lake.version(_resolved(table))
+    if known is not None and (known.team, known.source, known.versions) == (team, source, versions):
+        return known
+    if versions[0] is None:
+        return Counts(team, source, versions, {})
+    closed = lake.read(_resolved(table), columns=[ID])[ID] if versions[1] is not None else None
+    columns = [DATE, "reasons", *([ID] if closed is not None else [])]
+    return Counts(team, source, versions, _days(_open(lake.read(table, columns=columns), closed)), closed)
+
+
+def page(lake: Lake, counts: Counts, reason: str = ALL, offset: int = 0, size: int = 50) -> pa.Table:
+    """Read one page of open letters, the newest arrivals first, then by file and line.
+
+    Returns:
+        At most ``size`` rows: ``letter_id``, ``reasons`` (list<string>), ``name`` (of the file), ``line``,
+        ``arrived_at`` (UTC, µs), ``row`` (the fields as they came, a JSON object).
+    """
+    import pyarrow as pa
+
+    skipped, days = _days_of_page(counts.days.get(reason, {}), offset, size)
+    if not days:
+        return _shown(_none())
+    table, when = dead_letter_table(counts.team, counts.source), {"since": min(days), "until": max(days)}
+    narrow = _open(lake.read(table, columns=[c for c in SHOWN if c != "row"], **when), counts.closed)
+    wanted = _sorted(_with(narrow, reason)).slice(offset - skipped, size)
+    rows = lake.read(table, columns=list(SHOWN), among={ID: pa.array(wanted[ID].to_pylist(), pa.string())}, **when)
+    return _shown(_sorted(rows))
+
+
+def letter(lake: Lake, team: str, source: str, letter_id: str, day: date | None = None) -> dict[str, Any]:
+    """Return one letter, open or closed, as ``page`` describes it, with ``resolved_at`` (None while open).
+
+    Who knows the ``day`` of its arrival (UTC) spares the others.
+
+    Raises:
+        NotFound: there is no such letter.
+    """
+    import pyarrow as pa
+
+    table, among = dead_letter_table(team, source), {ID: pa.array([letter_id], pa.string())}
+    held = lake.version(table) is not None
+    rows = lake.read(table, columns=list(SHOWN), since=day, until=day, among=among) if held else _none()
+    if not len(rows):
+        raise NotFound(f"{team}/{source} has no dead letter {letter_id!r}", "list them: loopline dead-letters list")
+    closed = None
+    if lake.version(_resolved(table)) is not None:
+        closed = next(iter(lake.read(_resolved(table), among=among)["resolved_at"].to_pylist()), None)
+    return {**_shown(rows).to_pylist()[0], "resolved_at": closed}
+
+
+def _resolved(table: str) -> str:
+    return f"{table}.resolved"
+
+
+def _open(letters: pa.Table, closed: pa.ChunkedArray | None) -> pa.Table:
+    from pyarrow import compute
+
+    if closed is None:
+        return letters
+    return letters.filter(compute.invert(compute.is_in(letters[ID], value_set=closed.combine_chunks())))
+
+
+def _days(letters: pa.Table) -> dict[str, dict[date, int]]:
+    """Count letters by reason and day."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    reasons = letters["reasons"].combine_chunks()
+    by_reason = pa.table({"day": letters[DATE].take(compute.list_parent_indices(reasons)), "reason": reasons.flatten()})
+    every = pa.table({"day": letters[DATE], "reason": pa.repeat(ALL, len(letters))})
+    counted = pa.concat_tables([every, by_reason]).group_by(["reason", "day"]).aggregate([([], "count_all")])
+    days: dict[str, dict[date, int]] = {}
+    for row in counted.sort_by([("day", "descending")]).to_pylist():
+        days.setdefault(row["reason"], {})[row["day"]] = row["count_all"]
+    return days
+
+
+def _days_of_page(days: Mapping[date, int], offset: int, size: int) -> tuple[int, list[date]]:
+    """Return how many letters lie before the days of a page, and those days."""
+    found, before, skipped = [], 0, 0
+    for day, letters in days.items():
+        if before + letters <= offset:
+            skipped = before + letters
+        elif before < offset + size:
+            found.append(day)
+        before += letters
+    return skipped, found
+
+
+def _with(letters: pa.Table, reason: str) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if reason == ALL:
+        return letters
+    reasons = letters["reasons"].combine_chunks()
+    places = compute.list_parent_indices(reasons).filter(compute.equal(reasons.flatten(), pa.scalar(reason)))
+    return letters.take(places.unique())
+
+
+def _sorted(letters: pa.Table) -> pa.Table:
+    return letters.sort_by([(ARRIVED_AT, "descending"), ("name", "ascending"), (LINE, "ascending")])
+
+
+def _shown(letters: pa.Table) -> pa.Table:
+    return letters.select(SHOWN).rename_columns([ID, "reasons", "name", "line", "arrived_at", "row"])
+
+
+def _none() -> pa.Table:
+    from platform_core.ingestion.letters import schema
+
+    return schema().empty_table()

@@ -1,0 +1,101 @@
+"""Open letters are counted and paged as the whole list is, and only the days of a page are read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from platform_core.errors import NotFound
+from platform_core.ingestion.dead_letters import dead_letters, replay
+from platform_core.ingestion.landing import land
+from platform_core.ingestion.letter_pages import count, letter, page
+from platform_core.testing.fakes.lake import InMemoryLake
+
+
+@pytest.fixture
+def letters(shop: Any) -> Any:
+    """Deliver broken rows on three days, some broken twice."""
+    shop.deliver("monday", "7,0,", "x,1,extra,field", ",9,")
+    shop.deliver("tuesday", *(f"7,0.{n}," for n in range(5)), ",0.5,", hours=24)
+    shop.deliver("wednesday", ",9,", "7,2,", hours=48)
+    land(*shop.args)
+    return shop
+
+
+def counted(shop: Any) -> Any:
+    """Count the shop's letters."""
+    return count(shop.platform.lake, shop.team.name, shop.source.name)
+
+
+def test_pages_together_are_the_whole_list(letters: Any) -> None:
+    """Whatever a page's size, one after the other they are what the list of all letters says, in its order."""
+    every, counts = dead_letters(*letters.args, limit=None).to_pylist(), counted(letters)
+    assert counts.letters == len(every) == 10
+    for size in (1, 2, 3, 7, 50):
+        pages = [page(letters.platform.lake, counts, offset=start, size=size) for start in range(0, 12, size)]
+        assert [row for rows in pages for row in rows.to_pylist()] == every
+
+
+def test_counts_are_by_reason_and_day(letters: Any) -> None:
+    """A letter with two reasons counts under both; the newest day comes first; a page may be of one reason."""
+    counts = counted(letters)
+    every = dead_letters(*letters.args, limit=None).to_pylist()
+    for reason, number in counts.reasons.items():
+        own = [row for row in every if reason in row["reasons"]]
+        assert number == len(own) > 0
+        found = [page(letters.platform.lake, counts, reason, offset, 2).to_pylist() for offset in range(0, 10, 2)]
+        assert [row for rows in found for row in rows] == own
+    assert list(counts.days[""].items())[0][1] == 1
+    assert sum(counts.reasons.values()) > counts.letters
+
+
+def test_replayed_letters_are_not_among_them(letters: Any) -> None:
+    """Once a mended contract takes letters they are neither counted nor listed; one of them says when it was closed."""
+    before = counted(letters)
+    gone = page(letters.platform.lake, before).to_pylist()
+    letters.contract("1.1.0", low=0)
+    done = replay(*letters.args)
+    counts = count(letters.platform.lake, letters.team.name, letters.source.name, before)
+    assert counts.letters == before.letters - done.replayed < before.letters
+    assert page(letters.platform.lake, counts).to_pylist() == dead_letters(*letters.args).to_pylist()
+    ids = {row["letter_id"] for row in page(letters.platform.lake, counts).to_pylist()}
+    closed = [letter(letters.platform.lake, "shop", letters.source.name, row["letter_id"]) for row in gone]
+    assert {row["letter_id"] for row in closed if row["resolved_at"] is None} == ids
+
+
+class Counting(InMemoryLake):
+    """Remembers what was read."""
+
+    def read(self, table: str, **how: Any) -> Any:
+        """Note the days."""
+        READS.append(how)
+        return super().read(table, **how)
+
+
+READS: list[dict[str, Any]] = []
+
+
+def test_a_page_reads_only_its_own_days(shop: Any) -> None:
+    """Of ten days the first page of two letters reads two, and counting again reads nothing."""
+    shop.on(Counting(name=str(shop.folder)))
+    for day in range(10):
+        shop.deliver(f"day{day}", f",{day + 9},", hours=24 * day)
+    land(*shop.args)
+    counts = counted(shop)
+    READS.clear()
+    assert count(shop.platform.lake, shop.team.name, shop.source.name, counts) is counts
+    assert READS == []
+    newest = max(counts.days[""])
+    page(shop.platform.lake, counts, size=2)
+    days = {(how["since"].isoformat(), how["until"].isoformat()) for how in READS}
+    assert days == {((newest - timedelta(days=1)).isoformat(), newest.isoformat())}
+
+
+def test_what_is_not_there_is_said(shop: Any) -> None:
+    """A source of which nothing ever broke has no letters, and no letter of that name."""
+    assert counted(shop).letters == 0
+    assert len(page(shop.platform.lake, counted(shop))) == 0
+    with pytest.raises(NotFound, match="no dead letter 'x'"):
+        letter(shop.platform.lake, "shop", shop.source.name, "x")
