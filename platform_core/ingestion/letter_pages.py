@@ -79,7 +79,7 @@ def page(lake: Lake, counts: Counts, reason: str = ALL, offset: int = 0, size: i
     skipped, days = _days_of_page(counts.days.get(reason, {}), offset, size)
     if not days:
         return _shown(_none())
-    table, when = dead_letter_table(counts.team, counts.source), {"since": min(days), "until": max(days)}
+    table, when = dead_letter_table(counts.team, counts.source), dict[str, Any](since=min(days), until=max(days))
     narrow = _open(lake.read(table, columns=[c for c in SHOWN if c != "row"], **when), counts.closed)
     wanted = _sorted(_with(narrow, reason)).slice(offset - skipped, size)
     rows = lake.read(table, columns=list(SHOWN), among={ID: pa.array(wanted[ID].to_pylist(), pa.string())}, **when)

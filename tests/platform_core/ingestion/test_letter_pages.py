@@ -47,7 +47,7 @@ def test_counts_are_by_reason_and_day(letters: Any) -> None:
         assert number == len(own) > 0
         found = [page(letters.platform.lake, counts, reason, offset, 2).to_pylist() for offset in range(0, 10, 2)]
         assert [row for rows in found for row in rows] == own
-    assert list(counts.days[""].items())[0][1] == 1
+    assert next(iter(counts.days[""].values())) == 1
     assert sum(counts.reasons.values()) > counts.letters
 
 
