@@ -14,6 +14,7 @@ from typing import Protocol
 
 from platform_core.runtime.http import Bodies
 from platform_core.runtime.limits import Limits
+from platform_core.runtime.sending import Turn
 
 STATE = "bounds"
 """Where a worker's ``Bounds`` lie in the application's state."""
@@ -45,6 +46,7 @@ class Bounds:
         self.connections: set[Held] = set()
         self.refused: Counter[str] = Counter()
         self.underway = 0
+        self.turn = Turn()
         self.bodies = Bodies(limits.body_bytes, limits.held_bytes)
         self._since: dict[Held, tuple[Waiting, float]] = {}
 

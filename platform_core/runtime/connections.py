@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from platform_core.runtime.bounds import RETRY_SECONDS, STATE, Bounds, Waiting
 from platform_core.runtime.http import Response, as_json, respond
 from platform_core.runtime.limits import Limits
+from platform_core.runtime.sending import Sending
 
 _MOST_HEADERS = 128
 _LOG = logging.getLogger("uvicorn.error.connections")
@@ -33,7 +34,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are too many."""
         if len(self.connections) < self.bounds.limits.connections:
-            super().connection_made(transport)
+            super().connection_made(Sending(transport, self.bounds.turn))  # type: ignore[arg-type]
             return
         self.transport = transport
         self.refuse(503, "too many connections are open → try again later, or start more workers", "connections")
