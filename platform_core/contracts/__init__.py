@@ -7,6 +7,7 @@ from platform_core.contracts.engine import Engine
 from platform_core.contracts.event_source import EventSource
 from platform_core.contracts.event_stream import EventStream
 from platform_core.contracts.lake import Lake
+from platform_core.contracts.notifier import Notifier
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.contracts.registry import Registry
 from platform_core.contracts.serving import Serving
@@ -21,20 +22,25 @@ CONTRACTS: dict[str, type[Vendor]] = {
     "serving": Serving,
     "drift_report": DriftReport,
     "event_stream": EventStream,
+    "notifier": Notifier,
 }
 """Contract by the name under which an environment file binds it."""
-OPTIONAL = frozenset({"event_stream"})
+OPTIONAL = frozenset({"event_stream", "notifier"})
 """What an environment may leave unbound, as long as no team needs it."""
+SEVERAL = {"notifier": "notifiers"}
+"""What an environment may bind several of: each by a name of its own, under this key at the file's top."""
 
 __all__ = [
     "CONTRACTS",
     "OPTIONAL",
+    "SEVERAL",
     "Compute",
     "DriftReport",
     "Engine",
     "EventSource",
     "EventStream",
     "Lake",
+    "Notifier",
     "OnlineStore",
     "Registry",
     "Serving",

@@ -1,0 +1,10 @@
+"""Alarms: something is wrong, one entry a cause while it stands, and one message a cause to people.
+
+``raise_alarm`` and ``clear`` write to the ledger and nothing else, so whoever finds something wrong is not held up;
+the watchdog calls ``deliver``, which tells the notifiers.
+"""
+
+from platform_core.alarms.alarm import Alarm
+from platform_core.alarms.board import Standing, acknowledge, clear, past, raise_alarm, standing
+
+__all__ = ["Alarm", "Standing", "acknowledge", "clear", "past", "raise_alarm", "standing"]

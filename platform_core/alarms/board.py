@@ -1,0 +1,146 @@
+"""What stands: an alarm is raised once, cleared once, and may be acknowledged; the ledger keeps each of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, Alarm
+from platform_core.errors import NotFound
+from platform_core.loop import tables
+from platform_core.loop.freezes import signed
+from platform_core.loop.ledger import Entry, append
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from platform_core.loop.ledger import Ledger
+    from platform_core.platform import Platform
+
+_column = tables.alarms.c
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An alarm as it stands, or as it last stood.
+
+    ``since`` and ``until`` (None while it stands) are the wall's time; ``episode`` is the ledger entry of its raising;
+    ``told`` names the notifiers that have said so; ``acknowledged`` says who took it and why, "" for nobody.
+    """
+
+    alarm: Alarm
+    since: datetime
+    until: datetime | None
+    episode: int
+    told: tuple[str, ...] = ()
+    acknowledged: str = ""
+
+
+def raise_alarm(platform: Platform, alarm: Alarm) -> bool:
+    """Say that something is wrong; False while that cause stands already, whose words are then brought up to date."""
+    with platform.ledger.reading() as connection:
+        row = _row(connection, alarm.cause)
+    if row is not None and row["standing"] and _alarm(row) == alarm:
+        return False  # the usual case takes no lock
+    with platform.ledger.writing() as connection:
+        row = _row(connection, alarm.cause)
+        if row is not None and row["standing"]:
+            connection.execute(update(tables.alarms).where(_column.cause == alarm.cause).values(_words(alarm)))
+            return False
+        _raise(connection, alarm, platform.clock.now())
+    return True
+
+
+def clear(platform: Platform, cause: str, why: str = "all is well again") -> bool:
+    """Say that it is over; False when the cause does not stand."""
+    with platform.ledger.reading() as connection:
+        row = _row(connection, cause)
+    if row is None or not row["standing"]:
+        return False
+    with platform.ledger.writing() as connection:
+        still = update(tables.alarms).where(_column.cause == cause, _column.standing.is_(True))
+        now = datetime.now(UTC)
+        if not connection.execute(still.values(standing=False, over_at=now)).rowcount:
+            return False
+        minutes = round((now - row["raised_at"]).total_seconds() / 60, 1)
+        details = {"cause": cause, "episode": row["episode"], "minutes": minutes}
+        entry = Entry(CLEARED, platform.clock.now(), row["team"], row["model"], reason=why, details=details)
+        append(connection, entry)
+    return True
+
+
+def acknowledge(platform: Platform, cause: str, by: str, reason: str) -> Standing:
+    """Take an alarm on: who and why is kept, and nobody else is told of it; it ends when all is well.
+
+    Raises:
+        Refused: nobody is named, or no reason given. NotFound: the cause does not stand.
+    """
+    signed(by, reason, "an acknowledgement")
+    with platform.ledger.writing() as connection:
+        row = _row(connection, cause)
+        if row is None or not row["standing"]:
+            raise NotFound(f"no alarm {cause!r} stands", "list those that do with 'loopline alarms list'")
+        said = {"acknowledged": f"{by}: {reason}"}
+        connection.execute(update(tables.alarms).where(_column.cause == cause).values(said))
+        details = {"cause": cause, "episode": row["episode"]}
+        entry = Entry(ACKNOWLEDGED, platform.clock.now(), row["team"], row["model"], "", "", by, reason, details)
+        append(connection, entry)
+    return next(one for one in standing(platform.ledger) if one.alarm.cause == cause)
+
+
+def standing(ledger: Ledger, prefix: str = "") -> list[Standing]:
+    """List the alarms that stand, the oldest first; only causes that begin with ``prefix``."""
+    return [one for one in _board(ledger) if one.until is None and one.alarm.cause.startswith(prefix)]
+
+
+def past(ledger: Ledger) -> list[Standing]:
+    """List the causes that stood once and do not now, each as it last stood, the oldest first."""
+    return [one for one in _board(ledger) if one.until is not None]
+
+
+def _board(ledger: Ledger) -> list[Standing]:
+    told: dict[str, list[str]] = {}
+    delivery = tables.alarm_deliveries.c
+    with ledger.reading() as connection:
+        for notifier, cause in connection.execute(
+            select(delivery.notifier, delivery.cause).where(delivery.told == "raised").order_by(delivery.notifier)
+        ):
+            told.setdefault(cause, []).append(notifier)
+        rows = connection.execute(select(tables.alarms).order_by(_column.episode)).mappings().all()
+    return [
+        Standing(
+            _alarm(row),
+            row["raised_at"],
+            row["over_at"],
+            row["episode"],
+            tuple(told.get(row["cause"], ())),
+            row["acknowledged"],
+        )
+        for row in rows
+    ]
+
+
+def _raise(connection: Connection, alarm: Alarm, at: datetime) -> None:
+    team, model = alarm.subject or ("", "")
+    details = {"cause": alarm.cause, "severity": alarm.severity, "fix": alarm.fix, "link": alarm.link}
+    episode = append(connection, Entry(RAISED, at, team, model, reason=alarm.problem, details=details))
+    connection.execute(delete(tables.alarms).where(_column.cause == alarm.cause))
+    fresh = {"standing": True, "episode": episode, "raised_at": datetime.now(UTC), "acknowledged": ""}
+    connection.execute(insert(tables.alarms).values({"cause": alarm.cause, **_words(alarm), **fresh}))
+
+
+def _words(alarm: Alarm) -> dict[str, str]:
+    team, model = alarm.subject or ("", "")
+    plain = {name: getattr(alarm, name) for name in ("severity", "problem", "fix", "link")}
+    return plain | {"team": team, "model": model}
+
+
+def _row(connection: Connection, cause: str) -> RowMapping | None:
+    return connection.execute(select(tables.alarms).where(_column.cause == cause)).mappings().one_or_none()
+
+
+def _alarm(row: RowMapping) -> Alarm:
+    subject = ModelRef(row["team"], row["model"]) if row["team"] else None
+    return Alarm(row["cause"], row["severity"], row["problem"], row["fix"], subject, row["link"])
