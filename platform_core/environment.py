@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True)
 class Environment:
-    """What an environment file says: vendor class and settings per contract, ledger URL, replay clock's file."""
+    """What an environment file says: vendors by contract, ledger URL, replay clock's file, where spans go."""
 
     name: str
     path: Path
@@ -35,6 +35,7 @@ class Environment:
     ledger: str
     clock: Path | None
     home: Path
+    traces: str | None = None
 
 
 def home() -> Path:
@@ -55,7 +56,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
     """
     document = load(path or environment_file())
     data = _expanded(document.data)
-    _known(document, data, {"name", "bindings", "ledger", "clock"}, ())
+    _known(document, data, {"name", "bindings", "ledger", "clock", "traces"}, ())
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
@@ -75,6 +76,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         ledger=str(data.get("ledger") or f"sqlite:///{home()}/ledger.db"),
         clock=Path(clock) if clock else None,
         home=home(),
+        traces=data.get("traces"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from platform_core import clock, environment
 from platform_core.errors import InvalidEnvironment
+from platform_core.observability import tracing
 
 if TYPE_CHECKING:
     from platform_core.contracts import (
@@ -31,6 +32,7 @@ class Platform:
     def __init__(self, bound: Environment) -> None:
         self.environment = bound
         self.clock = clock.chosen(bound.clock)
+        tracing.start(bound.traces)
 
     @classmethod
     def open(cls, path: Path | None = None) -> Platform:
