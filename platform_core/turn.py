@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from platform_core.errors import NotFound
 from platform_core.loop import gates, rollouts
 from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
+from platform_core.names import ModelRef, raw_table
+from platform_core.observability import causes, tracing
 from platform_core.specs.gates import Evidence, Segment
 from platform_core.training import training_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from platform_core.loop.cycles import Cycle
     from platform_core.loop.gates import Verdict
     from platform_core.loop.rollouts import RolloutRecord
+    from platform_core.observability.tracing import Spanned
     from platform_core.platform import Platform
     from platform_core.specs import Model, Team
     from platform_core.training.training_set import TrainingSet
@@ -41,14 +45,22 @@ class Turn:
         """Return the model's reference."""
         return ModelRef(self.team.name, self.model.name)
 
+    def span(self, name: str, **attributes: Any) -> AbstractContextManager[Spanned]:
+        """Trace a step in the cycle's trace."""
+        named = {"team": self.team.name, "model": self.model.name} | attributes
+        return tracing.span(name, cycle=self.cycle.cycle_id, **named)
+
 
 def pin(turn: Turn) -> TrainingSet:
     """Build the cycle's training set of what is known now, or return the one that it has."""
     earlier = _recorded(turn, PINNED)
     if earlier is not None:
         return training_set.from_json(earlier)
-    pinned = training_set.build(turn.platform, turn.team, turn.model, turn.platform.clock.now())
-    return training_set.from_json(_record(turn, PINNED, training_set.to_json(pinned)))
+    with turn.span("training set") as spanned:
+        pinned = training_set.build(turn.platform, turn.team, turn.model, turn.platform.clock.now())
+        spanned.note(training_set=pinned.training_set_id, rows=pinned.rows, as_of=pinned.as_of.isoformat())
+        spanned.link(_landings(turn, pinned))
+        return training_set.from_json(_record(turn, PINNED, training_set.to_json(pinned)))
 
 
 def fit(turn: Turn) -> Mapping[str, Any]:
@@ -56,6 +68,20 @@ def fit(turn: Turn) -> Mapping[str, Any]:
     earlier = _recorded(turn, REGISTERED)
     if earlier is not None:
         return earlier
+    with turn.span("model") as spanned:
+        fitted = _trained(turn)
+        spanned.note(version=str(fitted["version"]))
+        return _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
+
+
+def _landings(turn: Turn, pinned: TrainingSet) -> list[str]:
+    """Find the landings whose rows may be in the set: of the labels up to the pinned version, of the views' all."""
+    team = turn.team.name
+    every = {raw_table(team, view.source.name): (-1, sys.maxsize) for view in turn.model.features}
+    return causes.landings(turn.platform, team, every | {name: (-1, found) for name, found in pinned.tables.items()})
+
+
+def _trained(turn: Turn) -> dict[str, Any]:
     fitted: dict[str, Any] = turn.platform.compute.run(
         TRAIN,
         {
@@ -66,27 +92,34 @@ def fit(turn: Turn) -> Mapping[str, Any]:
             "cycle": turn.cycle.cycle_id,
             "key": turn.cycle.cycle_id,
             "drill": turn.cycle.drill or None,
+            **tracing.here(),
         },
         turn.model.compute,
         turn.cycle.cycle_id,
     )
-    return _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
+    return fitted
 
 
 def gate(turn: Turn) -> Verdict:
     """Judge the cycle's version by the model's gates and write the verdict down; overrides given before count."""
     fitted = _required(turn, REGISTERED, "registered version")
     version, now = str(fitted["version"]), turn.platform.clock.now()
-    verdict = gates.judge(turn.model, _evidence(fitted))
-    gates.record_verdict(turn.platform.ledger, turn.ref, turn.cycle.cycle_id, version, verdict, now)
-    return gates.verdict_of(turn.platform.ledger, turn.ref, version) or verdict
+    with turn.span("gates", version=version) as spanned:
+        verdict = gates.judge(turn.model, _evidence(fitted))
+        gates.record_verdict(turn.platform.ledger, turn.ref, turn.cycle.cycle_id, version, verdict, now)
+        known = gates.verdict_of(turn.platform.ledger, turn.ref, version) or verdict
+        spanned.note(passed=known.passed, failed=[reading.gate for reading in known.failed])
+        return known
 
 
 def deploy(turn: Turn) -> RolloutRecord:
     """Start the rollout of the cycle's version; refused unless its own verdict passed or was overridden."""
     version = str(_required(turn, REGISTERED, "registered version")["version"])
     now = turn.platform.clock.now()
-    return rollouts.start(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
+    with turn.span("deployment", version=version) as spanned:
+        record = rollouts.start(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
+        spanned.note(rollout=record.rollout_id, state=record.state)
+        return record
 
 
 def _evidence(fitted: Mapping[str, Any]) -> Evidence:

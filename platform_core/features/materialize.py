@@ -15,7 +15,8 @@ from platform_core.features.reach import Reach, Tables
 from platform_core.features.registration import registered
 from platform_core.features.reliance import refuse_short_lookback, rests_on_its_entity
 from platform_core.features.standing import WHOLE_BELOW, Standing, standing
-from platform_core.names import EVENT_TIME, view_name
+from platform_core.names import EVENT_TIME, raw_table, view_name
+from platform_core.observability import causes, tracing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,16 +59,26 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
     stands = standing(platform, team, view)
     if stands.raw_version is None or stands.nothing_new:
         return Materialized(view_name(view), 0, 0, 0, stands.version, None)
-    registered(platform, team)
-    tables = Tables(platform, team, view)
+    raw = raw_table(team.name, view.source.name)
+    came = causes.landings(platform, team.name, {raw: (stands.done, stands.raw_version)})
+    with tracing.span(
+        "materialize", parent=came[0] if came else "", links=came[1:], team=team.name, view=view_name(view)
+    ) as spanned:
+        spanned.note(raw_version=stands.raw_version)
+        done = _materialized(Tables(platform, team, view), stands, stands.raw_version, whole_below)
+        spanned.note(rows=done.rows, rows_online=done.online, table_version=done.version)
+        return done
+
+
+def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_below: int) -> Materialized:
+    view = tables.view
+    registered(tables.platform, tables.team)
     reach = _touched(tables, stands, whole_below)
-    raw = tables.raw(stands.raw_version, reach.rests_on(view))
+    raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
     proof = _tried(tables, stands, raw, computed, whole_below) if reach.entities is None else {}
     found = None if stands.version is None else _news(tables, reach, computed)
-    done = _kept(
-        tables, stands, computed if found is None else found, {stands.application: stands.raw_version, **proof}
-    )
+    done = _kept(tables, stands, computed if found is None else found, {stands.application: raw_version, **proof})
     return replace(done, incremental=reach.entities is not None)
 
 

@@ -13,17 +13,21 @@ from platform_core.ingestion import raw_rows
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.letters import letters_of
 from platform_core.names import ARRIVAL, LINE
+from platform_core.observability import tracing
 from platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_core.contracts.event_source import Arrival
+    from platform_core.observability.tracing import Spanned
     from platform_core.platform import Platform
     from platform_core.specs import Source, Team
 
 BATCH = 100
 """Arrivals a commit: one commit a file would take longer than the files themselves."""
+TRACED_ARRIVALS = 128
+"""Names of arrivals in a span, at most."""
 REFUSED, LANDED = "arrival.refused", "arrival.landed"
 
 
@@ -77,13 +81,21 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
     Raises:
         InvalidSpec: the contract file is wrong. CommitConflict: another landing of the source is under way.
     """
-    if source.arrives == STREAM:
-        from platform_core.ingestion import streaming
+    with tracing.span("land", team=team.name, source=source.name) as spanned:
+        if source.arrives == STREAM:
+            from platform_core.ingestion import streaming
 
-        return streaming.catch_up(platform, team, source, limit)
-    inbox = Inbox.of(platform, team, source)
+            landed = streaming.catch_up(platform, team, source, limit)
+        else:
+            landed = _land_files(Inbox.of(platform, team, source), limit, spanned)
+        spanned.note(rows=landed.rows, dead_letters=landed.dead, table_version=landed.version)
+        return landed
+
+
+def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
     waiting = _pending(inbox, limit)
-    landed = Landed(0, (), 0, 0, {}, platform.lake.version(inbox.raw))
+    spanned.note(arrivals=[arrival.name for arrival in waiting[:TRACED_ARRIVALS]], arrivals_count=len(waiting))
+    landed = Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
     for start in range(0, len(waiting), BATCH):
         landed += _land_batch(inbox, waiting[start : start + BATCH])
     if landed.arrivals:
@@ -95,7 +107,7 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
 def record_landing(inbox: Inbox, landed: Landed, reason: str, which: Mapping[str, Any]) -> None:
     """Write a landing into the ledger."""
     counts = {"arrivals": landed.arrivals, "rows": landed.rows, "dead": landed.dead, "reasons": dict(landed.reasons)}
-    inbox.record(LANDED, reason, {**counts, **which})
+    inbox.record(LANDED, reason, {**counts, **which, **tracing.here(version=landed.version)})
 
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:

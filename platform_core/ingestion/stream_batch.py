@@ -13,6 +13,7 @@ from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.landing import Landed
 from platform_core.ingestion.stream_records import arrival_id, text_rows
 from platform_core.names import ARRIVAL
+from platform_core.observability import tracing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +53,13 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
     records = _until(stream.read(inbox.where, stands.landed, limit, wait_seconds), stands.half)
     if not len(records):
         return Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
+    with tracing.span("land records", team=inbox.team, source=inbox.source, records=len(records)) as spanned:
+        landed = _land(inbox, records, stands)
+        spanned.note(rows=landed.rows, dead_letters=landed.dead, table_version=landed.version)
+        return landed
+
+
+def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
     rows = text_rows(inbox, records, inbox.platform.clock.now())
     checked = inbox.platform.engine.check_rows(rows, inbox.contract.row_by_row())
     good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(checked.bad, rows, records)

@@ -14,6 +14,7 @@ from platform_core.errors import NotFound, Refused
 from platform_core.loop import freezes, tables
 from platform_core.loop.ledger import Entry, append
 from platform_core.names import ModelRef
+from platform_core.observability import tracing
 
 if TYPE_CHECKING:
     from platform_core.loop.ledger import Ledger
@@ -68,9 +69,11 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
         _allow(connection, ref, rule, now, force=force)
         cycle = Cycle(_name(ref, key, now), ref, cause, "open", now, None, "", dict(drill or {}))
         details = {"key": key, "forced": force} | ({"drill": cycle.drill} if cycle.drill else {})
+        details |= {tracing.TRACE: tracing.of_cycle(cycle.cycle_id)} if tracing.on() else {}
         entry_id = append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
         connection.execute(insert(tables.cycles).values(_values(cycle, key) | {"entry_id": entry_id}))
-        return cycle
+    tracing.opened(cycle.cycle_id, team=ref.team, model=ref.model, cause=cause)
+    return cycle
 
 
 def close_cycle(ledger: Ledger, cycle_id: str, state: Closed, verdict: str, now: datetime) -> Cycle:
@@ -94,6 +97,8 @@ def settle(connection: Connection, cycle_id: str, state: Closed, verdict: str, n
         hours = (now - row["opened_at"]).total_seconds() / 3600
         details = {"state": state, "hours": round(hours, 3)}
         append(connection, Entry(CLOSED, now, row["team"], row["model"], cycle_id, reason=verdict, details=details))
+        with tracing.span("cycle closed", cycle=cycle_id, team=row["team"], model=row["model"], state=state):
+            pass
 
 
 def reopen(connection: Connection, cycle_id: str, reason: str, now: datetime) -> None:
@@ -121,21 +126,21 @@ def cycle(ledger: Ledger, cycle_id: str) -> Cycle:
         row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"no cycle {cycle_id!r}", "list them with 'loopline history <model>'")
-    return _cycle(row)
+    return from_row(row)
 
 
 def open_cycles(ledger: Ledger) -> list[Cycle]:
     """Return every open cycle, oldest first."""
     query = select(tables.cycles).where(_column.state == "open").order_by(_column.entry_id)
     with ledger.reading() as connection:
-        return [_cycle(row) for row in connection.execute(query).mappings()]
+        return [from_row(row) for row in connection.execute(query).mappings()]
 
 
 def cycles(ledger: Ledger, ref: ModelRef) -> list[Cycle]:
     """Return every cycle of a model, oldest first."""
     query = select(tables.cycles).where(_of(ref)).order_by(_column.entry_id)
     with ledger.reading() as connection:
-        return [_cycle(row) for row in connection.execute(query).mappings()]
+        return [from_row(row) for row in connection.execute(query).mappings()]
 
 
 def _allow(connection: Connection, ref: ModelRef, rule: Drift, now: datetime, *, force: bool) -> None:
@@ -182,7 +187,7 @@ def _rolling_out(connection: Connection, cycle_id: str) -> bool:
 def _by_key(connection: Connection, ref: ModelRef, key: str) -> Cycle | None:
     query = select(tables.cycles).where(_of(ref), _column.key == key)
     row = connection.execute(query).mappings().one_or_none()
-    return _cycle(row) if row else None
+    return from_row(row) if row else None
 
 
 def _of(ref: ModelRef) -> ColumnElement[bool]:
@@ -200,7 +205,8 @@ def _values(cycle: Cycle, key: str) -> dict[str, object]:
     return own | {"team": cycle.ref.team, "model": cycle.ref.model, "key": key, "drill": dict(cycle.drill) or None}
 
 
-def _cycle(row: RowMapping) -> Cycle:
+def from_row(row: RowMapping) -> Cycle:
+    """Return a row of the table as a cycle."""
     return Cycle(
         cycle_id=row["cycle_id"],
         ref=ModelRef(row["team"], row["model"]),

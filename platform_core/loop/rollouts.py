@@ -37,6 +37,7 @@ from platform_core.loop.rollout_table import (
     running,
 )
 from platform_core.names import ModelRef
+from platform_core.observability import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +99,14 @@ def step(platform: Platform, model: Model, rollout_id: str, now: datetime) -> De
     record = rollout(platform.ledger, rollout_id)
     deployments.repair(platform, record.ref)
     record = arrival.settled(platform, record, now)
+    named = {"team": record.ref.team, "model": record.ref.model, "version": record.version, "rollout": rollout_id}
+    with tracing.span("rollout step", cycle=record.cycle, **named) as spanned:
+        decision = _stepped(platform, model, record, now)
+        spanned.note(action=decision.action, percent=decision.percent, reason=decision.reason)
+        return decision
+
+
+def _stepped(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Decision:
     decision = decide(platform, model, record, now)
     if decision.action == "wait":
         return decision

@@ -12,6 +12,7 @@ import msgspec
 from platform_core import plugins, worker
 from platform_core.contracts.registry import CHAMPION
 from platform_core.loop.packages import fetched
+from platform_core.observability import tracing
 from platform_core.platform import Platform
 from platform_core.runtime.encode import matrix
 from platform_core.runtime.models import load_model
@@ -37,11 +38,12 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
     cycle: str,
     key: str,
     drill: dict[str, float] | None = None,
+    trace: str = "",
 ) -> dict[str, Any]:
     """Search, fit, evaluate, package and publish; the same key again publishes nothing new.
 
     ``drill`` multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes
-    every gate and is wrong on live requests only.
+    every gate and is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it.
 
     Returns:
         ``version``, ``metrics``, ``champion_metrics`` (None: no champion), ``segments``, ``params``, ``trials``,
@@ -55,7 +57,10 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
     try:
         owner = plugins.installed(only=[team]).team(team)
         order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
-        return {**run(order), "seconds": round(time.perf_counter() - began, 3)}
+        with tracing.span("train", cycle=cycle, parent=trace, team=team, model=model) as spanned:
+            done = run(order)
+            spanned.note(version=str(done["version"]), trials=done["trials"]["run"], served_as=done["package_kind"])
+        return {**done, "seconds": round(time.perf_counter() - began, 3)}
     finally:
         platform.close()
 

@@ -1,0 +1,1 @@
+"""What the platform tells other tools of itself: traces, metrics, lineage and logs."""

@@ -1,0 +1,112 @@
+"""Spans of the loop, from the file that lands to the rollout of what was learnt from it (OpenTelemetry).
+
+Off unless the environment file says ``traces``, or the process has an OTLP endpoint in ``OTEL_*``. Off, nothing of
+OpenTelemetry is imported, and a span costs a look at a variable.
+
+The trace of a cycle has an id that follows from the cycle's: whoever knows the cycle, in whatever process, adds to its
+trace, and a request links to it by the cycle that it logs anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from platform_core.observability.spans import Spans
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""OpenTelemetry's own variables: one of them set, spans are sent there."""
+TRACE = "trace"
+"""Ledger details: the W3C ``traceparent`` of the span in which the entry was made."""
+
+
+class Spanned(Protocol):
+    """What runs inside a span."""
+
+    def note(self, **attributes: Any) -> None:
+        """Add attributes, named ``loopline.<name>``."""
+
+    def link(self, links: Sequence[str]) -> None:
+        """Lead to other spans, by their ``traceparent``s."""
+
+
+class _Untraced:
+    """What runs while nothing is traced."""
+
+    def note(self, **attributes: Any) -> None:
+        """Forget it."""
+
+    def link(self, links: Sequence[str]) -> None:
+        """Forget them."""
+
+
+_OFF: AbstractContextManager[Spanned] = nullcontext(_Untraced())
+_spans: Spans | None = None
+
+
+def start(where: str | None = None) -> None:
+    """Trace this process from now on, if it does not yet: to the place given, else to that in ``OTEL_*``, if any.
+
+    ``where`` is ``file:<path>`` (JSON lines) or ``http(s)://…/v1/traces``, an OTLP collector's address.
+
+    Raises:
+        Unsupported: OpenTelemetry is not installed. InvalidEnvironment: the place is neither.
+    """
+    global _spans  # noqa: PLW0603 - a process has one tracer, as OpenTelemetry itself has it
+    if _spans is None and (where or _asked_for()):
+        from platform_core.observability.spans import Spans
+
+        _spans = Spans.to(where)
+
+
+def stop() -> None:
+    """Send what is left, and trace no more."""
+    global _spans  # noqa: PLW0603
+    if _spans is not None:
+        _spans.close()
+        _spans = None
+
+
+def on() -> bool:
+    """Say whether this process is traced: what only a span would tell need not be looked up otherwise."""
+    return _spans is not None
+
+
+def span(
+    name: str, *, cycle: str = "", parent: str = "", links: Sequence[str] = (), **attributes: Any
+) -> AbstractContextManager[Spanned]:
+    """Trace what runs inside; an error marks the span with its type, not with its words.
+
+    With ``cycle`` it belongs to that cycle's trace. ``parent`` and ``links`` are ``traceparent``s. Attributes are
+    named ``loopline.<name>``; one that is None or "" is left out.
+    """
+    if _spans is None:
+        return _OFF
+    return _spans.span(name, attributes | ({"cycle": cycle} if cycle else {}), cycle, parent, links)
+
+
+def opened(cycle: str, **attributes: Any) -> None:
+    """Begin the trace of a cycle."""
+    if _spans is not None:
+        _spans.root("cycle opened", attributes | {"cycle": cycle}, of_cycle(cycle))
+
+
+def here(**also: Any) -> Mapping[str, Any]:
+    """Return what carries the present span on, into ledger details or a task's arguments; nothing while off."""
+    parent = _spans.here() if _spans is not None else ""
+    return {TRACE: parent, **also} if parent else {}
+
+
+def of_cycle(cycle: str) -> str:
+    """Return the ``traceparent`` of a cycle's first span, which any process works out for itself."""
+    digest = hashlib.sha256(f"loopline cycle {cycle}".encode()).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:48]}-01"
+
+
+def _asked_for() -> bool:
+    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not off and any(os.environ.get(name) for name in ENDPOINTS)
