@@ -186,7 +186,7 @@ def stable_before(changes: Iterable[Entry]) -> Served | None:
 def read(connection: Connection, ref: ModelRef) -> Deployment | None:
     """Return a model's deployment inside a transaction."""
     row = connection.execute(select(tables.deployments).where(_of(ref))).mappings().one_or_none()
-    return _deployment(row) if row else None
+    return from_row(row) if row else None
 
 
 def served(state: Mapping[str, Any] | None) -> Served | None:
@@ -231,7 +231,8 @@ def _json(version: Served | None) -> dict[str, str] | None:
     return {"version": version.version, "package": str(version.package), "cycle": version.cycle}
 
 
-def _deployment(row: RowMapping) -> Deployment:
+def from_row(row: RowMapping) -> Deployment:
+    """Return a row of the table as a deployment."""
     ref = ModelRef(row["team"], row["model"])
     stable, candidate, shadow = (served(row[side]) for side in ("stable", "candidate", "shadow"))
     return Deployment(ref, row["generation"], stable, candidate, row["percent"], row["applied"], shadow)

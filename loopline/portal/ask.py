@@ -1,0 +1,86 @@
+"""What a route gets, and how it answers: ``def route(ask: Asked) -> Response: return ask.answer(SomePage(...))``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request, Response
+
+from loopline.portal import rendering
+from loopline.portal.links import Links
+from loopline.portal.page import Page
+from platform_core.platform import Platform
+from platform_core.plugins import Installed, Quarantined
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+    from platform_core.specs import Model, Team
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Portal:
+    """What every page may look at: the platform as bound, the teams that load, those that do not, and links."""
+
+    platform: Platform
+    installed: Installed
+    links: Links = field(default_factory=Links)
+
+    @property
+    def teams(self) -> tuple[Team, ...]:
+        """Return the teams that load."""
+        return self.installed.teams
+
+    @property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """Return the teams that do not load, with their reasons."""
+        return self.installed.quarantined
+
+    def declared(self, ref: ModelRef) -> Model | None:
+        """Return a model's declaration; None where its team does not load, or declares it no longer."""
+        models = [m for t in self.teams if t.name == ref.team for m in t.models if m.name == ref.model]
+        return models[0] if models else None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request to the portal."""
+
+    request: Request
+    portal: Portal
+
+    @property
+    def platform(self) -> Platform:
+        """Return the platform as bound."""
+        return self.portal.platform
+
+    def answer(self, page: Page, status: int = 200) -> Response:
+        """Answer with a page, in the form that was asked for."""
+        return answer(self.request, page, status)
+
+
+def answer(request: Request, page: Page, status: int = 200) -> Response:
+    """Show a page as JSON where that was asked for, else as HTML."""
+    if wants_json(request):
+        return Response(rendering.as_json(page), status, media_type=JSON)
+    return Response(rendering.as_html(page, request), status, media_type="text/html; charset=utf-8")
+
+
+def wants_json(request: Request) -> bool:
+    """Say whether JSON was asked for: by ``.json`` at the end of the path, or by an Accept that names it first."""
+    if request.scope.get("loopline.json"):
+        return True
+    accepted = request.headers.get("accept", "")
+    json, html = accepted.find(JSON), accepted.find("text/html")
+    return json >= 0 and (html < 0 or json < html)
+
+
+def _ask(request: Request) -> Ask:
+    portal: Portal = request.app.state.portal
+    return Ask(request, portal)
+
+
+Asked = Annotated[Ask, Depends(_ask)]
+"""A route's parameter by which it gets the request and the portal."""

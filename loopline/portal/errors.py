@@ -1,0 +1,79 @@
+"""How the portal says that something is wrong: a page with problem and fix, in the form that was asked for."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from loopline.features_api.errors import status_of
+from loopline.portal.ask import answer
+from loopline.portal.page import Page
+from platform_core.errors import LooplineError, Transient
+
+_log = logging.getLogger("loopline.portal")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, and what to do."""
+
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class ErrorPage(Page):
+    """An answer that is not what was asked for; as JSON ``{"status": ..., "error": {"problem": ..., "fix": ...}}``."""
+
+    template: ClassVar[str] = "error.html"
+    status: int
+    error: Problem
+
+    @property
+    def title(self) -> str:
+        """Return the status in words."""
+        return _TITLES.get(self.status, "This did not work")
+
+
+_TITLES = {404: "Not found", 403: "Not allowed", 409: "Not now", 503: "Not there", 500: "A defect"}
+
+
+def install(app: FastAPI) -> None:
+    """Let every error be answered by an error page; ``security.Guard`` sees to defects."""
+
+    @app.exception_handler(LooplineError)
+    def ours(request: Request, error: LooplineError) -> Response:
+        delay = {"retry-after": str(math.ceil(error.delay_seconds))} if isinstance(error, Transient) else {}
+        return failed(request, status_of(error), error.problem, error.fix, delay)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return failed(request, 400, f"{place}: {first['msg']}", "go back, and correct the field")
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> Response:
+        problem = f"{request.method} {request.url.path}: {error.detail}"
+        return failed(request, error.status_code, problem, "start from the list of models", error.headers)
+
+
+def defect(request: Request, error: Exception) -> Response:
+    """Answer with an error page for what nobody foresaw; the traceback is in the log."""
+    _log.exception("%s %s", request.method, request.url.path, exc_info=error)
+    said = f"{type(error).__name__}: {error}"
+    return failed(request, 500, said, "this is a defect of the portal: report it with the lines of its log")
+
+
+def failed(request: Request, status: int, problem: str, fix: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with an error page."""
+    response = answer(request, ErrorPage(status, Problem(problem, fix)), status)
+    response.headers.update(headers or {})
+    return response

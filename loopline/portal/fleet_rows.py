@@ -1,0 +1,158 @@
+"""Every model as one row, from a few queries over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from platform_core.loop import fleet, freezes, rollout_table
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from loopline.portal.ask import Portal
+    from platform_core.loop.cycles import Cycle
+    from platform_core.loop.ledger import Entry
+    from platform_core.loop.rollout_table import RolloutRecord
+
+DRIFT, REALISED = "drift.window", "quality.realised"
+
+
+@dataclass(frozen=True)
+class RolloutNow:
+    """A rollout under way: the candidate, the percent of entities that it answers, and whether a person holds it."""
+
+    version: str
+    percent: int
+    state: str
+    in_shadow: bool
+    since: datetime
+
+
+@dataclass(frozen=True)
+class DriftNow:
+    """The newest verdict on the live version; ``said`` names what moved, or says that nothing did."""
+
+    drifted: bool
+    said: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class QualityNow:
+    """How good the live version turned out to be: a metric, of how many answers whose label has come."""
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    labelled: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model. ``version`` "" means that nothing is live; ``frozen`` says by whom and why, "" for nobody.
+
+    ``declared`` is False for a model that the ledger knows and no team that loads declares.
+    """
+
+    team: str
+    model: str
+    owner: str
+    declared: bool
+    version: str
+    since: datetime | None
+    cycle: str
+    rollout: RolloutNow | None
+    drift: DriftNow | None
+    quality: QualityNow | None
+    alarms: int
+    frozen: str
+    cycle_state: str
+    cycle_opened_at: datetime | None
+
+    @property
+    def path(self) -> str:
+        """Return the address of the model's page."""
+        return f"/models/{self.team}/{self.model}"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All models in order of team and name, and who froze everything ("" for nobody)."""
+
+    rows: list[ModelRow]
+    everything_frozen: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the ledger says of all models, each read once."""
+
+    live: Mapping[ModelRef, fleet.Live]
+    entries: Mapping[tuple[ModelRef, str], Entry]
+    rollouts: Mapping[ModelRef, RolloutRecord]
+    frozen: Mapping[ModelRef, Entry]
+    cycles: Mapping[ModelRef, Cycle]
+    alarms: Mapping[ModelRef, int]
+
+
+def read(portal: Portal) -> Fleet:
+    """Read every model that a team declares or the ledger knows."""
+    ledger = portal.platform.ledger
+    known = _Known(
+        live=fleet.live(ledger),
+        entries=fleet.of_live(ledger, [DRIFT], details=False) | fleet.of_live(ledger, [REALISED]),
+        rollouts={record.ref: record for record in rollout_table.active(ledger)},
+        frozen=fleet.freezes(ledger),
+        cycles=fleet.newest_cycles(ledger),
+        alarms={},
+    )
+    owners = {ModelRef(t.name, m.name): m.owner or t.owner for t in portal.teams for m in t.models}
+    refs = sorted({*owners, *known.live, *known.cycles})
+    everything = known.frozen.get(freezes.EVERYTHING)
+    return Fleet([_row(ref, owners.get(ref), known) for ref in refs], _by(everything))
+
+
+def _row(ref: ModelRef, owner: str | None, known: _Known) -> ModelRow:
+    live, cycle = known.live.get(ref), known.cycles.get(ref)
+    stable = live.deployment.stable if live else None
+    return ModelRow(
+        team=ref.team,
+        model=ref.model,
+        owner=owner or "",
+        declared=owner is not None,
+        version=stable.version if stable else "",
+        since=live.since if live and stable else None,
+        cycle=stable.cycle if stable else "",
+        rollout=_rollout(known.rollouts.get(ref)),
+        drift=_drift(known.entries.get((ref, DRIFT))),
+        quality=_quality(known.entries.get((ref, REALISED))),
+        alarms=known.alarms.get(ref, 0),
+        frozen=_by(known.frozen.get(ref)),
+        cycle_state=cycle.state if cycle else "",
+        cycle_opened_at=cycle.opened_at if cycle else None,
+    )
+
+
+def _rollout(record: RolloutRecord | None) -> RolloutNow | None:
+    if record is None:
+        return None
+    return RolloutNow(record.version, record.percent, record.state, record.in_shadow, record.step_started_at)
+
+
+def _drift(entry: Entry | None) -> DriftNow | None:
+    return DriftNow(entry.reason.startswith("drifted"), entry.reason, entry.at) if entry else None
+
+
+def _quality(entry: Entry | None) -> QualityNow | None:
+    if entry is None:
+        return None
+    figures = entry.details
+    return QualityNow("roc auc", figures.get("auc"), None, None, int(figures.get("labelled", 0)), entry.at)
+
+
+def _by(entry: Entry | None) -> str:
+    return f"frozen by {entry.actor}: {entry.reason}" if entry else ""

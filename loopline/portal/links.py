@@ -1,0 +1,43 @@
+"""Where the portal's neighbours answer: Dagster's UI, MLflow's, the inference server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from platform_core.names import ModelRef
+
+
+@dataclass(frozen=True)
+class Links:
+    """Base URLs, "" for a neighbour that is not there: pages then show names without links."""
+
+    dagster: str = ""
+    mlflow: str = ""
+    inference: str = ""
+    features: str = ""
+
+    def asset(self, *key: str) -> str:
+        """Link an asset in Dagster's catalog."""
+        return self._dagster("assets/" + "/".join(quote(part, safe="") for part in key))
+
+    def run(self, run_id: str) -> str:
+        """Link a run of Dagster."""
+        return self._dagster(f"runs/{quote(run_id, safe='')}")
+
+    def runs_of_cycle(self, cycle: str) -> str:
+        """Link the runs that turned a cycle, by their tag."""
+        return self._dagster(f"runs?q[0]={quote(f'tag:loopline/cycle={cycle}', safe='')}")
+
+    def version(self, ref: ModelRef, version: str) -> str:
+        """Link a version in MLflow's UI."""
+        return f"{self.mlflow}/#/models/{quote(ref.dotted, safe='')}/versions/{quote(version)}" if self.mlflow else ""
+
+    def openapi(self, ref: ModelRef) -> str:
+        """Link the description of a model's endpoint."""
+        return f"{self.inference}/v2/models/{quote(ref.dotted, safe='')}/openapi.json" if self.inference else ""
+
+    def _dagster(self, path: str) -> str:
+        return f"{self.dagster}/{path}" if self.dagster else ""

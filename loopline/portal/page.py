@@ -1,0 +1,98 @@
+"""What every page is: one typed object, shown as HTML or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that a page says, as plain fields: numbers, text, times, and dataclasses of those.
+
+    A subclass is a frozen dataclass that names its ``template``. The template reads the object as ``page``; the JSON
+    is the object itself, so what is not a field is in neither. Times have a zone; a ``Path`` or a ``Decimal`` is
+    written as text first.
+    """
+
+    template: ClassVar[str]
+    section: ClassVar[str] = ""
+
+    @property
+    def title(self) -> str:
+        """Return what stands in the browser's tab, without the portal's name."""
+        return type(self).__name__
+
+    @property
+    def crumbs(self) -> list[tuple[str, str]]:
+        """Return the pages above this one as (name, path), the outermost first."""
+        return []
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which part of a longer list a page shows: ``start`` counts from 0, ``total`` is of all that match."""
+
+    start: int
+    size: int
+    total: int
+
+    @property
+    def end(self) -> int:
+        """Return the number of the last row shown."""
+        return min(self.start + self.size, self.total)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a line; ``low`` and ``high`` bound what it may be, ``label`` says more of it to people."""
+
+    at: datetime
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart. ``style`` is ``line``, ``dashed`` (an estimate) or ``bound`` (a threshold)."""
+
+    name: str
+    points: list[Point]
+    style: str = "line"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment worth seeing: a version went live, an alarm. ``kind`` is ``note`` or ``alarm``."""
+
+    at: datetime
+    label: str
+    kind: str = "note"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over time, drawn by ``static/portal.js``; ``unit`` is ``ms``, ``s`` and so on, or ``%`` for shares 0..1."""
+
+    title: str
+    lines: list[Line]
+    marks: list[Mark]
+    unit: str = ""
+    y_from: float | None = None
+    y_to: float | None = None
+
+    @property
+    def rows(self) -> list[tuple[str, Point]]:
+        """Return the points as rows of (line, point), newest first, for the table beside the picture."""
+        told: list[tuple[str, Point]] = [(line.name, point) for line in self.lines for point in line.points]
+        return sorted(told, key=_at, reverse=True)
+
+
+def _at(row: tuple[str, Any]) -> datetime:
+    at: datetime = row[1].at
+    return at

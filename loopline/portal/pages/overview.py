@@ -1,0 +1,134 @@
+"""All models: what is live, and whether it does well; sorted, filtered and paged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from loopline.portal import fleet_rows
+from loopline.portal.ask import Asked
+from loopline.portal.fleet_rows import ModelRow
+from loopline.portal.page import Page, Slice
+
+router = APIRouter()
+PAGE = 50
+Sort = Literal["model", "since", "drift", "quality", "alarms", "cycle"]
+Show = Literal["all", "live", "rollout", "drifted", "alarms", "frozen", "nothing_live"]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What the list was asked for: ``text`` is looked for in team, model and owner."""
+
+    text: str
+    team: str
+    show: Show
+    sort: Sort
+    descending: bool
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How many models of the whole organisation are in which state."""
+
+    models: int
+    live: int
+    rollouts: int
+    drifted: int
+    alarms: int
+    frozen: int
+
+
+@dataclass(frozen=True)
+class OverviewPage(Page):
+    """A page of the list of all models. ``everything_frozen`` says who froze everything and why, "" for nobody."""
+
+    template: ClassVar[str] = "overview.html"
+    section: ClassVar[str] = "/models"
+    totals: Totals
+    teams: list[str]
+    everything_frozen: str
+    quarantined: dict[str, str]
+    asked: Asking
+    slice: Slice
+    models: list[ModelRow]
+
+    @property
+    def title(self) -> str:
+        """Return what the list is of."""
+        return "Models"
+
+
+@router.get("/models", response_model=OverviewPage)
+def models(  # noqa: PLR0913, PLR0917 - each is a filter
+    ask: Asked,
+    text: Annotated[str, Query(max_length=200)] = "",
+    team: Annotated[str, Query(max_length=128)] = "",
+    show: Show = "all",
+    sort: Sort = "model",
+    descending: bool = False,
+    start: Annotated[int, Query(ge=0)] = 0,
+    size: Annotated[int, Query(ge=1, le=500)] = PAGE,
+) -> Response:
+    """List models."""
+    asked = Asking(text, team, show, sort, descending)
+    fleet = fleet_rows.read(ask.portal)
+    found = _sorted([row for row in fleet.rows if _matches(row, asked)], asked)
+    page = OverviewPage(
+        totals=_totals(fleet.rows),
+        teams=sorted({row.team for row in fleet.rows}),
+        everything_frozen=fleet.everything_frozen,
+        quarantined={broken.team: str(broken) for broken in ask.portal.quarantined},
+        asked=asked,
+        slice=Slice(start, size, len(found)),
+        models=found[start : start + size],
+    )
+    return ask.answer(page)
+
+
+_SHOWN: dict[Show, Callable[[ModelRow], bool]] = {
+    "all": lambda _: True,
+    "live": lambda row: row.version != "",
+    "rollout": lambda row: row.rollout is not None,
+    "drifted": lambda row: row.drift is not None and row.drift.drifted,
+    "alarms": lambda row: row.alarms > 0,
+    "frozen": lambda row: row.frozen != "",
+    "nothing_live": lambda row: row.version == "",
+}
+
+
+def _matches(row: ModelRow, asked: Asking) -> bool:
+    searched = f"{row.team}/{row.model} {row.owner}".lower()
+    return asked.team in {"", row.team} and asked.text.lower() in searched and _SHOWN[asked.show](row)
+
+
+_ORDERS: dict[Sort, Callable[[ModelRow], Any]] = {
+    "model": lambda row: (row.team, row.model),
+    "since": lambda row: row.since,
+    "drift": lambda row: row.drift and (row.drift.drifted, row.drift.at),
+    "quality": lambda row: row.quality and row.quality.value,
+    "alarms": lambda row: row.alarms,
+    "cycle": lambda row: row.cycle_opened_at,
+}
+
+
+def _sorted(rows: Sequence[ModelRow], asked: Asking) -> list[ModelRow]:
+    """Sort rows; those without a value come last in both directions."""
+    value = _ORDERS[asked.sort]
+    with_value = sorted((row for row in rows if value(row) is not None), key=value, reverse=asked.descending)
+    return [*with_value, *(row for row in rows if value(row) is None)]
+
+
+def _totals(rows: Sequence[ModelRow]) -> Totals:
+    counted = {show: sum(map(shown, rows)) for show, shown in _SHOWN.items()}
+    return Totals(
+        models=len(rows),
+        live=counted["live"],
+        rollouts=counted["rollout"],
+        drifted=counted["drifted"],
+        alarms=sum(row.alarms for row in rows),
+        frozen=counted["frozen"],
+    )

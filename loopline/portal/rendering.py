@@ -1,0 +1,57 @@
+"""Turns a page into bytes: Jinja2 with everything escaped, or JSON of the very same object."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from loopline.portal import words
+from loopline.portal.sections import SECTIONS
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from loopline.portal.page import Chart, Page
+
+STATIC = Path(__file__).with_name("static")
+
+
+def as_json(page: Page) -> bytes:
+    """Write a page as JSON: times in ISO 8601 with their zone, NaN and infinities as null."""
+    return msgspec.json.encode(page)
+
+
+def as_html(page: Page, request: Request) -> str:
+    """Write a page as HTML."""
+    return _environment().get_template(page.template).render(page=page, request=request, sections=SECTIONS)
+
+
+def asset(path: str) -> str:
+    """Return the address of a file of ``static``, which changes with its content: it may be kept for ever."""
+    return f"/static/{path}?v={_digest(path)}"
+
+
+def chart_data(chart: Chart) -> Markup:
+    """Write a chart as JSON that may stand inside a ``<script type="application/json">``."""
+    text = msgspec.json.encode(chart).decode()
+    return Markup(text.replace("<", r"\u003c").replace("\u2028", r"\u2028").replace("\u2029", r"\u2029"))  # noqa: S704
+
+
+@cache
+def _environment() -> Environment:
+    loader = PackageLoader("loopline.portal")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= words.FILTERS
+    made.globals |= {"asset": asset, "chart_data": chart_data}
+    return made
+
+
+@cache
+def _digest(path: str) -> str:
+    return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]

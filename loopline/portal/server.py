@@ -1,0 +1,59 @@
+"""Runs the portal: ``python -m loopline.portal.server --port N``, or ``loopline portal``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from platform_core import environment, plugins
+from platform_core.errors import LooplineError
+
+HOST, PORT = "127.0.0.1", 8790
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m loopline.portal.server", description=__doc__)
+    parser.add_argument("--host", default=HOST, help="where to listen")
+    parser.add_argument("--port", type=int, default=PORT, help="where to listen")
+    parser.add_argument("--name", action="append", default=[], help="a name by which browsers ask, or * for any")
+    for neighbour in ("dagster", "mlflow", "inference", "features"):
+        parser.add_argument(f"--{neighbour}", default="", help="its base URL, for links")
+    given = vars(parser.parse_args(arguments))
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    where = given.pop("host"), given.pop("port"), tuple(given.pop("name"))
+    try:
+        serve(*where, **given)
+    except LooplineError as error:
+        print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
+        return 2
+    return 0
+
+
+def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), **links: str) -> None:
+    """Answer until told to stop; ``names`` are those by which browsers ask beside this machine's own.
+
+    Raises:
+        InvalidEnvironment: the environment file does not bind.
+    """
+    import uvicorn
+
+    from loopline.portal.app import create_app
+    from loopline.portal.links import Links
+    from loopline.portal.security import LOCAL
+    from platform_core.platform import Platform
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    platform = Platform(environment.read())
+    try:
+        app = create_app(platform, plugins.installed(), Links(**links), hosts=(*LOCAL, host, *names))
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    finally:
+        platform.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+// Draws charts from the JSON beside them. Colours come from the stylesheet, so light and dark are its business alone.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const drawn = new Set();
+
+  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  const written = (value, unit) => {
+    if (value === null || value === undefined) return "–";
+    if (unit === "%") return `${digits.format(value * 100)} %`;
+    return unit ? `${digits.format(value)} ${unit}` : digits.format(value);
+  };
+  const instant = (at) => new Date(at).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+
+  const band = (line, ink) => {
+    // an interval: an unseen lower line, and what lies above it filled
+    const common = { type: "line", stack: `${line.name} interval`, symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false } };
+    const known = line.points.filter((point) => point.low !== null && point.high !== null);
+    if (!known.length) return [];
+    return [
+      { ...common, name: line.name, color: ink, data: known.map((point) => [point.at, point.low]) },
+      { ...common, name: line.name, color: ink, areaStyle: { color: ink, opacity: 0.14 }, data: known.map((point) => [point.at, point.high - point.low]) },
+    ];
+  };
+
+  const stroke = { line: { width: 2, type: "solid" }, dashed: { width: 2, type: "dashed" }, bound: { width: 1.25, type: [5, 4] } };
+
+  const series = (chart, ink) => chart.lines.flatMap((line, place) => {
+    const bound = line.style === "bound";
+    const own = bound ? colour("--bad") : colour(`--line-${(place % 6) + 1}`);
+    const few = line.points.length <= 60;
+    return [
+      ...(bound ? [] : band(line, own)),
+      {
+        name: line.name, type: "line", color: own, symbol: "circle", symbolSize: 5, showSymbol: few && !bound, z: 3,
+        lineStyle: stroke[line.style] || stroke.line,
+        data: line.points.map((point) => ({ value: [point.at, point.value], point })),
+        ...(place === 0 && chart.marks.length ? { markLine: marks(chart, ink) } : {}),
+      },
+    ];
+  });
+
+  const marks = (chart, ink) => ({
+    symbol: ["none", "none"], silent: false, animation: false,
+    label: { formatter: (given) => given.data.label_, position: "insideEndTop", rotate: 0, fontSize: 10, color: ink.soft, distance: 2 },
+    data: chart.marks.map((mark) => ({
+      xAxis: mark.at, label_: mark.kind === "alarm" ? "" : mark.label, name: mark.label,
+      lineStyle: mark.kind === "alarm" ? { color: colour("--bad"), width: 1.5, type: "solid", opacity: 0.7 } : { color: ink.soft, width: 1, type: "dotted" },
+    })),
+    tooltip: { formatter: (given) => `${given.name}\n${instant(given.data.xAxis)}` },
+  });
+
+  const said = (chart) => (given) => {
+    const rows = given.filter((one) => one.data && one.data.point);
+    if (!rows.length) return "";
+    const lines = rows.map((one) => {
+      const { value, low, high, label } = one.data.point;
+      const between = low !== null && high !== null ? ` (${written(low, chart.unit)} to ${written(high, chart.unit)})` : "";
+      return `${one.seriesName}: ${written(value, chart.unit)}${between}${label ? `, ${label}` : ""}`;
+    });
+    return [instant(rows[0].data.point.at), ...lines].join("\n");
+  };
+
+  const options = (chart) => {
+    const ink = { text: colour("--ink"), soft: colour("--soft"), line: colour("--line"), sheet: colour("--sheet") };
+    const names = chart.lines.map((line) => line.name);
+    return {
+      animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: ink.soft },
+      aria: { enabled: false },
+      grid: { left: 8, right: 16, top: names.length > 1 ? 44 : 26, bottom: 4, containLabel: true },
+      legend: names.length > 1 ? { type: "scroll", top: 0, left: 0, itemWidth: 16, itemHeight: 8, itemGap: 14, textStyle: { color: ink.text, fontSize: 12 }, pageTextStyle: { color: ink.soft }, pageIconColor: ink.soft, pageIconInactiveColor: ink.line, data: names } : undefined,
+      tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: ink.sheet, borderColor: ink.line, textStyle: { color: ink.text, fontSize: 12 }, formatter: said(chart), axisPointer: { lineStyle: { color: ink.soft } } },
+      xAxis: { type: "time", axisLine: { lineStyle: { color: ink.line } }, axisTick: { show: false }, axisLabel: { color: ink.soft, hideOverlap: true, fontSize: 11 }, splitLine: { show: false } },
+      yAxis: { type: "value", min: chart.y_from ?? undefined, max: chart.y_to ?? undefined, scale: chart.y_from === null, axisLabel: { color: ink.soft, fontSize: 11, formatter: (value) => written(value, chart.unit) }, splitNumber: 4, splitLine: { lineStyle: { color: ink.line, opacity: 0.7 } } },
+      series: series(chart, ink),
+    };
+  };
+
+  const draw = (place) => {
+    const data = place.parentElement.querySelector('script[type="application/json"]');
+    if (!data || !window.echarts) return;
+    const chart = JSON.parse(data.textContent);
+    const picture = window.echarts.getInstanceByDom(place) || window.echarts.init(place, null, { renderer: "canvas" });
+    picture.setOption(options(chart), { notMerge: true });
+    drawn.add(place);
+  };
+
+  const drawAll = (within) => within.querySelectorAll("[data-chart]").forEach(draw);
+
+  document.addEventListener("DOMContentLoaded", () => drawAll(document));
+  document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && drawAll(event.detail.elt));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
+  new ResizeObserver(() => drawn.forEach((place) => {
+    if (!place.isConnected) { drawn.delete(place); return; }
+    const picture = window.echarts.getInstanceByDom(place);
+    if (picture) picture.resize();
+  })).observe(root);
+
+  // a filter's form asks again as soon as something is chosen
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest && event.target.closest("form[data-at-once]");
+    if (form && event.target.tagName === "SELECT") form.requestSubmit();
+  });
+})();

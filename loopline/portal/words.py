@@ -1,0 +1,72 @@
+"""How figures and times are written for people: filters of the templates, the same on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+NOTHING = "\N{EN DASH}"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def when(at: datetime | None) -> Markup:
+    """Write a time to the minute, with its zone, as ``<time>``; the seconds are in its title."""
+    if at is None:
+        return Markup.escape(NOTHING)
+    utc = at.astimezone(UTC)
+    html = '<time datetime="{iso}" title="{exact} UTC">{short} <abbr>UTC</abbr></time>'
+    exact, short = utc.strftime("%Y-%m-%d %H:%M:%S"), utc.strftime("%Y-%m-%d %H:%M")
+    return Markup(html).format(iso=utc.isoformat(timespec="seconds"), exact=exact, short=short)  # noqa: S704
+
+
+def span(seconds: float | timedelta | None) -> str:
+    """Write a duration in its two largest units: ``2 d 4 h``, ``35 min``, ``12 s``."""
+    if seconds is None:
+        return NOTHING
+    total = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+    if total < 1:
+        return f"{total * 1000:.0f} ms"
+    if total < _MINUTE:
+        return f"{total:.0f} s"
+    for unit, size, smaller, part in (("d", _DAY, "h", _HOUR), ("h", _HOUR, "min", _MINUTE), ("min", _MINUTE, "s", 1)):
+        if total >= size:
+            whole, rest = divmod(int(total), size)
+            return f"{whole} {unit} {rest // part} {smaller}" if rest // part else f"{whole} {unit}"
+    raise AssertionError(total)
+
+
+def number(value: float | None) -> str:
+    """Write a number: whole ones with thousands apart, others in four figures."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):  # noqa: PLR2004
+        return f"{int(value):,}".replace(",", "\u202f")
+    return f"{value:.4g}"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """Write a share 0..1 in percent."""
+    return NOTHING if value is None else f"{value * 100:.{digits}f} %"
+
+
+def plain(name: str) -> str:
+    """Write a name of code in words."""
+    return name.replace("_", " ").replace(".", " ")
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Write a count with its noun: ``1 model``, ``3 models``."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "when": when,
+    "span": span,
+    "number": number,
+    "share": share,
+    "plain": plain,
+    "counted": counted,
+}
