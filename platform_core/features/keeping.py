@@ -58,13 +58,17 @@ class Keeping:
         return found.rows.set_column(place, CREATED_AT, now.cast(found.rows[CREATED_AT].type))
 
     def go_offline(self, rows: pa.Table, begun: datetime, transactions: dict[str, int], after: dict[str, int]) -> int:
-        """Append rows to the view's table, if nobody else has gone on from where this materialization began."""
+        """Append rows to the view's table and tell the ledger, if nobody else has gone on from where this began."""
         import pyarrow as pa
         from pyarrow import compute
 
+        from platform_core.features import extents  # SQLAlchemy costs time
+
         rows = rows.append_column(BEGUN_AT, pa.repeat(_instant(begun), len(rows)))
         rows = rows.append_column(DATE, compute.cast(rows[EVENT_TIME], pa.date32()))
-        return self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
+        version = self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
+        extents.record(self.platform, self.team, self.view, rows, version)
+        return version
 
 
 def _instant(instant: datetime) -> pa.Scalar:

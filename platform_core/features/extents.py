@@ -1,0 +1,97 @@
+"""How far the offline rows of views go, as materializations told the ledger: to ask for all views reads no row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from platform_core.features.declaration import ref_of
+from platform_core.features.view_ref import ViewRef
+from platform_core.loop import tables
+from platform_core.loop.ledger import Entry
+from platform_core.names import CREATED_AT, EVENT_TIME, ModelRef
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_core.loop.ledger import Ledger
+    from platform_core.platform import Platform
+    from platform_core.specs import FeatureView, Team
+
+MATERIALIZED = "feature_view.materialized"
+LOOKED_AT = 20_000
+"""How many of the newest materializations are looked at when a process asks first."""
+_entry = tables.entries.c
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a version's offline table holds, as its newest materialization left it.
+
+    ``rows`` is the sum of what materializations added; ``newest_event`` and ``newest_created`` are of any row.
+    """
+
+    rows: int
+    newest_event: datetime | None
+    newest_created: datetime | None
+    at: datetime
+    version: int
+
+
+def record(platform: Platform, team: Team, view: FeatureView, rows: pa.Table, version: int) -> None:
+    """Tell the ledger what a materialization added, and how much there is now; nothing added is nothing to tell."""
+    from pyarrow import compute
+
+    if len(rows) == 0:
+        return
+    ref, now = ref_of(team, view), platform.clock.now()
+    before, event = _before(platform.ledger, ref), compute.max(rows[EVENT_TIME]).as_py()
+    event = max(event, before.newest_event) if before and before.newest_event else event
+    details = {
+        "view": ref.view,
+        "added": len(rows),
+        "rows": len(rows) + (before.rows if before else 0),
+        "newest_event": event.isoformat(),
+        "newest_created": compute.max(rows[CREATED_AT]).as_py().isoformat(),
+        "table_version": version,
+    }
+    said = f"{ref}: {len(rows):,} rows"
+    entry = Entry(MATERIALIZED, now, ref.team, version=str(ref.version), reason=said, details=details)
+    platform.ledger.record(entry, once=f"{MATERIALIZED}:{ref.table}:{version}")
+
+
+class Extents:
+    """Keeps what it has read, so that asking again reads only what was told since; for many threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[ViewRef, Extent] = {}
+        self._read_to = 0
+        self._lock = threading.Lock()
+
+    def newest(self, ledger: Ledger) -> Mapping[ViewRef, Extent]:
+        """Return the newest extent of each version of a view, of those that were materialized of late."""
+        columns = (_entry.entry_id, _entry.team, _entry.version, _entry.at, _entry.details)
+        query = select(*columns).where(_entry.kind == MATERIALIZED).order_by(_entry.entry_id.desc()).limit(LOOKED_AT)
+        with self._lock:
+            with ledger.reading() as connection:
+                rows = connection.execute(query.where(_entry.entry_id > self._read_to)).all()
+            for row in reversed(rows):
+                self._known[ViewRef(row.team, row.details["view"], int(row.version))] = _extent(row.details, row.at)
+                self._read_to = row.entry_id
+            return dict(self._known)
+
+
+def _before(ledger: Ledger, ref: ViewRef) -> Extent | None:
+    entries = ledger.entries(ModelRef(ref.team, ""), [MATERIALIZED], newest_first=True, limit=LOOKED_AT // 10)
+    named = (ref.view, str(ref.version))
+    return next((_extent(e.details, e.at) for e in entries if (e.details["view"], e.version) == named), None)
+
+
+def _extent(details: Mapping[str, Any], at: datetime) -> Extent:
+    event, created = (datetime.fromisoformat(details[name]) for name in ("newest_event", "newest_created"))
+    return Extent(details["rows"], event, created, at, details["table_version"])
