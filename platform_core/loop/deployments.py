@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 
 from platform_core.contracts.registry import CANDIDATE, CHAMPION
 from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import CommitConflict, NotFound
+from platform_core.errors import CommitConflict, NotFound, Refused
 from platform_core.loop import packages, tables
 from platform_core.loop.freezes import signed
 from platform_core.loop.ledger import Entry, append
@@ -142,28 +142,48 @@ def reapply(platform: Platform) -> list[Deployment]:
     return [carry_out(platform, ModelRef(row["team"], row["model"])) for row in rows]
 
 
-def roll_back(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> Deployment:
+def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and when
+    platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
+) -> Deployment:
     """Take one step back at once: end the rollout that runs, else return to the stable version before this one.
 
+    Who names the ``version`` to take back means that one: asked twice, or by two people, it is taken back once.
+
     Raises:
-        Refused: nobody is named, or no reason given. NotFound: there is nothing to go back to.
+        Refused: nobody is named, or no reason given, or another version would be taken back. NotFound: there is
+        nothing to go back to.
     """
     from platform_core.loop import rollouts  # which itself changes deployments
 
     signed(actor, reason, "a rollback")
-    if not rollouts.end(platform, ref, actor, reason, now):
-        _step_back(platform, ref, actor, reason, now)
+    if not rollouts.end(platform, ref, actor, reason, now, version):
+        _step_back(platform, Entry(CHANGED, now, *ref, actor=actor, reason=reason, details={"back": True}), version)
     return carry_out(platform, ref)
 
 
-def _step_back(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> None:
+def refuse_another(ref: ModelRef, meant: str | None, found: str) -> None:
+    """Hold a rollback to the version that it names.
+
+    Raises:
+        Refused: it is another one's turn.
+    """
+    if meant not in {None, found}:
+        problem = f"version {meant} of {ref} is not the one to take back now: that is version {found}"
+        raise Refused(problem, "look at what is live now, and decide anew")
+
+
+def _step_back(platform: Platform, why: Entry, version: str | None) -> None:
+    ref = ModelRef(why.team, why.model)
     changes = platform.ledger.entries(ref, [CHANGED])
+    live = served(changes[-1].details["stable"]) if changes else None
+    if live is not None:
+        refuse_another(ref, version, live.version)
     earlier = stable_before(changes)
     if earlier is None:
         raise NotFound(f"{ref} has no earlier stable version", "fix forward: train and roll out a new version")
     package = packages.fetched(platform, ref, earlier.version)
     wanted = Deployment(ref, 0, replace(earlier, package=package), None, 0)
-    why = Entry(CHANGED, now, *ref, earlier.cycle, earlier.version, actor, reason, {"back": True})
+    why = replace(why, cycle=earlier.cycle, version=earlier.version)
     with platform.ledger.writing(ref) as connection:
         current = read(connection, ref)
         if current is None or current.generation != changes[-1].details["generation"]:

@@ -120,12 +120,19 @@ def look(platform: Platform, model: Model, record: RolloutRecord, now: datetime)
     return decide(platform, model, arrival.settled(platform, record, now), now)
 
 
-def end(platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime) -> bool:
-    """Roll back the rollout that runs, in a person's name; False when none runs. The caller carries it out."""
+def end(  # noqa: PLR0913, PLR0917 - as ``deployments.roll_back``
+    platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
+) -> bool:
+    """Roll back the rollout that runs, in a person's name; False when none runs. The caller carries it out.
+
+    Raises:
+        Refused: it is of another version than the one that is meant.
+    """
     while True:
         record = running(platform.ledger, ref)
         if record is None:
             return False
+        deployments.refuse_another(ref, version, record.version)
         if _take(platform.ledger, record, Decision("roll_back", 0, reason), now, actor):
             return True
 

@@ -155,6 +155,24 @@ def test_nothing_goes_back_in_nobodys_name(loop, ref, live):
         roll_back(loop.platform, ref, "", "complaints", loop.now)
 
 
+def test_who_names_a_version_takes_that_one_back_once(loop, ref, live):
+    """Two people who both see version 3 live and take it back go one step, not two."""
+    roll_back(loop.platform, ref, "ada", "too many complaints", loop.now, live[2].version)
+    with pytest.raises(Refused, match=r"version 3 of .* is not the one to take back now: that is version 2"):
+        roll_back(loop.platform, ref, "bob", "too many complaints", loop.now, live[2].version)
+    assert deployment(loop.ledger, ref).stable == live[1]
+
+
+def test_who_names_the_stable_version_does_not_end_a_rollout(loop, ref):
+    """While a candidate is on its way that is what goes back first, and only if it is meant."""
+    first, second = loop.roll_out("first"), loop.roll_out("second")
+    with pytest.raises(Refused, match="that is version 2"):
+        roll_back(loop.platform, ref, "ada", "slow", loop.now, first.version)
+    assert deployment(loop.ledger, ref).candidate is not None
+    roll_back(loop.platform, ref, "ada", "slow", loop.now, second.version)
+    assert deployment(loop.ledger, ref).candidate is None
+
+
 def test_before_anything_is_live_there_is_nothing_to_go_back_to(loop, ref):
     """Neither a deployment nor an earlier one."""
     assert deployment(loop.ledger, ref) is None
