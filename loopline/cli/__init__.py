@@ -34,6 +34,8 @@ COMMANDS = {
     "key": ("loopline.cli.key:key", "API keys of the endpoint, and what their tenants may ask."),
     "score-stream": ("loopline.cli.score_stream:score_stream", "Score a stream's records onto another, exactly once."),
     "lake": ("loopline.cli.lake:lake", "The lake's tables: tidy them."),
+    "new": ("loopline.cli.new:new", "Begin from a template: a team, a model, a vendor."),
+    "update": ("loopline.cli.new:update", "Bring what a template made to the template's newest version."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),
     "workspace": ("loopline.cli.workspace:workspace", "The workspace file of the installed teams."),
 }

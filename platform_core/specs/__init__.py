@@ -1,6 +1,7 @@
 """What a team declares; the only package that a team's package needs."""
 
 from platform_core.specs.batch import Batch
+from platform_core.specs.collected import models_in
 from platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from platform_core.specs.features import FeatureView, feature_view
 from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
@@ -55,6 +56,7 @@ __all__ = [
     "labels",
     "log_range",
     "minutes",
+    "models_in",
     "uniform",
     "weekday",
 ]

@@ -14,7 +14,7 @@ import pytest
 from loopline.up.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "tutorials" / "your-first-team.md"
+PAGES = ("tutorials/your-first-team.md", "how-to/begin-from-a-template.md")
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false"}
 """What pip is built with is installed already; of an option that begins with "no", false means: do not."""
 
@@ -44,10 +44,11 @@ def variables(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.daemon
 @pytest.mark.timeout(400)
-def test_the_tutorial_does_what_it_says(steps, open_shell, clone, variables):
-    """From an empty folder to a live model and back, under the real daemon; only the ports are this machine's."""
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_does_what_it_says(page, steps, open_shell, clone, variables):
+    """From an empty folder to a live model, under the real daemon; only the ports are this machine's."""
     inference, web = free_port(), free_port(3100)
-    text = PAGE.read_text(encoding="utf-8").replace("127.0.0.1:8080", f"127.0.0.1:{inference}")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").replace("127.0.0.1:8080", f"127.0.0.1:{inference}")
     text = text.replace("127.0.0.1:3000", f"127.0.0.1:{web}").replace("loopline up >", f"loopline up --port {web} >")
     shell = open_shell(clone, variables | {"LOOPLINE_INFERENCE_PORT": str(inference)})
     for step in steps(text):

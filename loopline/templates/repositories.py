@@ -1,0 +1,105 @@
+"""The shipped templates as Copier wants them: a Git repository a template, a tag a version.
+
+A version is a folder, ``shipped/<kind>/v<number>``, and stays once it was released: an update needs the version that
+a project was made from as well as the newest. The repositories are built again when what is shipped has changed. A
+project knows its template by an address that means the same on every machine; Git is told here where that lies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from platform_core.errors import NotFound
+
+SHIPPED = Path(__file__).parent / "shipped"
+ADDRESS = "loopline-templates://"
+"""Begins the address by which a project names its template; Git takes it for the folder of the repositories."""
+_DATE = "2026-01-01T00:00:00Z"
+_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Loopline"), ("EMAIL", "templates@loopline.invalid"), ("DATE", _DATE))
+}
+
+
+def address(kind: str) -> str:
+    """Return the address of a template."""
+    return f"{ADDRESS}{kind}.git"
+
+
+def kinds(shipped: Path = SHIPPED) -> list[str]:
+    """Name the templates."""
+    return sorted(folder.name for folder in shipped.iterdir() if folder.is_dir())
+
+
+@contextlib.contextmanager
+def reachable(shipped: Path = SHIPPED) -> Iterator[None]:
+    """Let Git, as Copier calls it, find the templates under their addresses."""
+    from plumbum import local
+
+    told = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{_built(shipped)}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+    }
+    with local.env(**told):
+        yield
+
+
+def _built(shipped: Path) -> Path:
+    """Return the folder of the repositories, named by the content of what is shipped."""
+    folder = _cache() / f"templates-{_digest(shipped)}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(dir=folder.parent))
+        for kind in kinds(shipped):
+            _repository(shipped / kind, making / f"{kind}.git")
+        with contextlib.suppress(OSError):  # another process was quicker
+            making.rename(folder)
+        shutil.rmtree(making, ignore_errors=True)
+    return folder
+
+
+def _repository(versions: Path, folder: Path) -> None:
+    """Commit each version of a template on top of the one before, and tag it."""
+    folder.mkdir()
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    for version in sorted(versions.iterdir(), key=lambda one: int(one.name.removeprefix("v"))):
+        for old in (path for path in folder.iterdir() if path.name != ".git"):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        shutil.copytree(version, folder, dirs_exist_ok=True)
+        _git(folder, "add", "--all")
+        _git(folder, "commit", "--quiet", "--allow-empty", "--message", version.name)
+        _git(folder, "tag", version.name)
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    quiet = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    try:
+        subprocess.run(  # noqa: S603 - our own arguments
+            ["git", *arguments],  # noqa: S607 - wherever Git is
+            cwd=folder,
+            env={**os.environ, **_IDENTITY, **quiet},
+            check=True,
+            capture_output=True,
+        )
+    except FileNotFoundError as error:
+        raise NotFound("templates are rendered with Git, which is not installed", "install git") from error
+
+
+def _digest(shipped: Path) -> str:
+    content = hashlib.sha256()
+    for path in sorted(path for path in shipped.rglob("*") if path.is_file()):
+        content.update(str(path.relative_to(shipped)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return content.hexdigest()[:16]
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loopline"

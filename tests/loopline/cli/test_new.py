@@ -1,0 +1,48 @@
+"""``loopline new`` and ``loopline update`` as a person types them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from loopline.cli import loopline
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Call the command line in an empty folder; gives the exit code and the answer."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        done = CliRunner().invoke(loopline, [*words, "--output", "json"])
+        return done.exit_code, json.loads(done.stdout)
+
+    return run
+
+
+def test_a_team_then_a_model_then_a_vendor(call, tmp_path):
+    """Each says what it wrote and what to type next; a model takes source and entity from its team."""
+    code, made = call("new", "team", "shop", "--source", "baskets", "--entity", "member")
+    assert (code, made["next"]) == (0, "pip install -e plugins/shop && loopline plugin check shop")
+    code, added = call("new", "model", "churned", "--team", "plugins/shop")
+    assert code == 0
+    assert "plugins/shop/src/shop/models/churned.py" in added["files"]
+    text = (tmp_path / "plugins/shop/src/shop/models/churned.py").read_text()
+    assert "from shop.features import member_history, baskets, the_row" in text
+    code, vendor = call("new", "vendor", "shelf", "--contract", "lake")
+    assert (code, vendor["next"]) == (0, "pip install -e shelf && pytest shelf")
+
+
+def test_errors_name_the_problem_and_the_fix(call, tmp_path):
+    """An unknown contract, a folder that no template made, and an update outside Git."""
+    code, said = call("new", "vendor", "shelf", "--contract", "shelfs")
+    assert (code, "online_store" in said["fix"]) == (1, True)
+    code, said = call("new", "model", "churned", "--team", "nowhere")
+    assert (code, said["error"]) == (1, "NotFound")
+    call("new", "team", "shop")
+    code, said = call("update", "plugins/shop")
+    assert (code, said["error"]) == (1, "Refused")
+    assert "git" in said["problem"].lower()
