@@ -71,8 +71,7 @@ def _start_rollout(model: str, version: str) -> None:
     team, spec = declared(model)
     ref = ModelRef(team.name, spec.name)
     with opened() as platform:
-        judged = platform.ledger.entries(ref, [gates.JUDGED], newest_first=True)
-        cycle = next(entry.cycle for entry in judged if entry.version == version)
+        cycle = gates.cycle_of_version(platform.ledger, ref, version)
         rollouts.start(platform, ref, spec, version, cycle, platform.clock.now())
 
 

@@ -47,15 +47,20 @@ def dead_letters(platform: Platform, team: Team, source: Source, limit: int | No
     return shown.rename_columns(["letter_id", "reasons", "name", "line", "arrived_at", "row"])
 
 
-def replay(
-    platform: Platform, team: Team, source: Source, rows: pa.Table | None = None, by: str | None = None
+def replay(  # noqa: PLR0913, PLR0917 - what, who and why
+    platform: Platform,
+    team: Team,
+    source: Source,
+    rows: pa.Table | None = None,
+    by: str | None = None,
+    reason: str = "",
 ) -> Replayed:
     """Check open letters by the contract as it is now; those that keep it become raw rows, known from now on.
 
     With ``rows``, mended by hand and read by ``mended_rows.read``, only their letters are tried, on the fields given
     there. A row keeps its own event time, and so its place among the others and its ``_date``. A kill loses and doubles
     nothing: rows that a replay has landed are found by arrival and line, and only letters whose rows are there are
-    closed. ``by`` is who replays.
+    closed. ``by`` is who replays, and ``reason`` why; who says why is in the ledger even if nothing lands.
 
     Raises:
         ContractBroken, NotFound: ``rows`` names a letter or a column that there is not; nothing is landed.
@@ -74,7 +79,9 @@ def replay(
         done = landed(inbox, wanted)
     if len(done):
         close(inbox, raw_rows.within(letters, done))
-        _record(inbox, len(done), letters, {"mended": None if rows is None else len(done), "by": by})
+    if len(done) or reason:
+        how = {"mended": None if rows is None else len(done), "by": by, "why": reason or None}
+        _record(inbox, len(done), letters, how)
     return Replayed(len(done), len(checked.bad), _reasons(tried, checked.bad))
 
 
@@ -87,7 +94,8 @@ def _land(inbox: Inbox, rows: pa.Table) -> None:
 
 def _record(inbox: Inbox, replayed: int, letters: pa.Table, how: Mapping[str, Any]) -> None:
     told = {name: value for name, value in how.items() if value is not None}
-    inbox.record(REPLAYED, f"{replayed} of {len(letters)} letters", {"replayed": replayed, **told})
+    said = f"{replayed} of {len(letters)} letters" + (f": {told['why']}" if "why" in told else "")
+    inbox.record(REPLAYED, said, {"replayed": replayed, **told}, actor=told.get("by", "platform"))
 
 
 def _reasons(letters: pa.Table, bad: pa.Table) -> dict[str, tuple[str, ...]]:

@@ -54,10 +54,13 @@ class Inbox:
         """Name the table of letters that were replayed since: ``letter_id``, ``resolved_at``, ``_date``."""
         return f"{self.dead_letters}.resolved"
 
-    def record(self, kind: str, reason: str, details: Mapping[str, Any], once: str | None = None) -> None:
+    def record(
+        self, kind: str, reason: str, details: Mapping[str, Any], once: str | None = None, actor: str = "platform"
+    ) -> None:
         """Write a line into the ledger, with the source and the contract's version."""
         from platform_core.loop.ledger import Entry
 
         every = {"source": self.where, "contract": self.contract.version, **details}
-        entry = Entry(kind, self.platform.clock.now(), team=self.team, reason=reason, details=every)
+        now = self.platform.clock.now()
+        entry = Entry(kind, now, team=self.team, actor=actor, reason=reason, details=every)
         self.platform.ledger.record(entry, once)

@@ -134,6 +134,18 @@ def version_of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> str | None:
     return next((entry.version for entry in judged if entry.cycle == cycle), None)
 
 
+def cycle_of_version(ledger: Ledger, ref: ModelRef, version: str) -> str:
+    """Return the cycle in which a version's gates judged it last.
+
+    Raises:
+        Refused: it was never judged.
+    """
+    with ledger.reading() as connection:
+        judged, verdict = _last(connection, ref, version)
+    require(verdict, ref, version)
+    return judged.cycle if judged else ""
+
+
 def require(verdict: Verdict | None, ref: ModelRef, version: str) -> Verdict:
     """Return the verdict that there must be.
 

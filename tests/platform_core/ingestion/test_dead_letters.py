@@ -45,6 +45,21 @@ def test_a_mended_contract_brings_letters_back(shop: Any) -> None:
     assert entry.details["replayed"] == 1
 
 
+def test_a_person_who_says_why_is_in_the_ledger(shop: Any) -> None:
+    """Who replays and why is kept, whether or not a letter lands; without a reason what changes nothing is not told."""
+    shop.deliver("monday", "7,0.5,", "7,-3,")
+    land(*shop.args)
+    replay(*shop.args, by="ada", reason="the price list was wrong")
+    shop.contract("1.1.0", low=0)
+    replay(*shop.args, by="bob", reason="prices below one are right")
+    replay(*shop.args, by="bob")
+    told = [(entry.actor, entry.reason) for entry in shop.entries("dead_letters.replayed")]
+    assert told == [
+        ("ada", "0 of 2 letters: the price list was wrong"),
+        ("bob", "1 of 2 letters: prices below one are right"),
+    ]
+
+
 def test_letters_that_are_all_alike_are_no_retyped_column(shop: Any) -> None:
     """All prices are unreadable: that is why they are letters, not a reason to refuse their replay."""
     shop.deliver("monday", *(f"{n},1,no date" for n in range(9)), *("8,1," for _ in range(9)))
