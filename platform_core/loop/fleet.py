@@ -46,7 +46,9 @@ def live(ledger: Ledger) -> dict[ModelRef, Live]:
 
 def of_live(ledger: Ledger, kinds: Sequence[str], *, details: bool = True) -> dict[tuple[ModelRef, str], Entry]:
     """Return the newest entry of each kind about each model's live version; large details may be left out."""
-    picked = union(*[select(_newest(kind).label("entry_id")) for kind in kinds]).subquery()
+    picked = union(
+        *[select(_newest(kind).label("entry_id")).select_from(tables.deployments) for kind in kinds]
+    ).subquery()
     columns = [_entry[name] for name in (*_PLAIN, *(["details"] if details else []))]
     query = select(*columns).join(picked, _entry.entry_id == picked.c.entry_id)
     with ledger.reading() as connection:
