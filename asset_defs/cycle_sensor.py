@@ -80,7 +80,7 @@ def _run_for(context: dg.SensorEvaluationContext, platform: Platform, cycle: Cyc
     runs = statuses(context.instance, {CYCLE_TAG: cycle.cycle_id})
     if runs and (runs[0] in IN_PROGRESS or dg.DagsterRunStatus.SUCCESS in runs):
         return None
-    if runs and _ended(platform, cycle, len(runs)):
+    if runs and _ended(platform, cycle, runs):
         return None
     return _request(cycle, attempt=len(runs) + 1)
 
@@ -93,8 +93,11 @@ def _request(cycle: Cycle, attempt: int) -> dg.RunRequest:
     )
 
 
-def _ended(platform: Platform, cycle: Cycle, attempts: int) -> bool:
-    """Close the cycle if its gates refused it, or if its run died too often."""
+def _ended(platform: Platform, cycle: Cycle, runs: list[dg.DagsterRunStatus]) -> bool:
+    """Close the cycle if its gates refused it, if a person cancelled its run, or if that died too often.
+
+    Dagster calls a run cancelled only if somebody asked for it; one that was interrupted otherwise has failed.
+    """
     version = gates.version_of_cycle(platform.ledger, cycle.ref, cycle.cycle_id)
     verdict = gates.verdict_of(platform.ledger, cycle.ref, version) if version else None
     now = platform.clock.now()
@@ -102,7 +105,10 @@ def _ended(platform: Platform, cycle: Cycle, attempts: int) -> bool:
         failed = ", ".join(reading.gate for reading in verdict.failed)
         cycles.close_cycle(platform.ledger, cycle.cycle_id, "rejected", f"gates not passed: {failed}", now)
         return True
-    if attempts >= ATTEMPTS:
-        cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", f"its run failed {attempts} times", now)
+    if runs[0] == dg.DagsterRunStatus.CANCELED:
+        cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", "its run was cancelled in Dagster", now)
+        return True
+    if len(runs) >= ATTEMPTS:
+        cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", f"its run failed {len(runs)} times", now)
         return True
     return False

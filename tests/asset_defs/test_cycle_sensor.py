@@ -113,6 +113,14 @@ def test_a_run_that_died_is_tried_twice_more(driver):
     assert driver.tick("cycle") == ([], "no cycle waits for a run")
 
 
+def test_a_run_that_a_person_cancelled_is_not_started_again(driver):
+    """Who cancels a run means it: the cycle ends at its first run, and says why."""
+    cycle = driver.open_cycle("one", "by hand")
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, dg.DagsterRunStatus.CANCELED)
+    assert driver.tick("cycle")[0] == []
+    assert driver.state(cycle) == ("failed", "its run was cancelled in Dagster")
+
+
 def test_failed_gates_reject_at_once(driver):
     """A run that its gates ended is not tried again: the same rows would give the same verdict."""
     cycle = driver.open_cycle("one", "by hand")
