@@ -6,14 +6,14 @@ import inspect
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from platform_core.contracts import CONTRACTS, OPTIONAL, Vendor
+from platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
 from platform_core.errors import InvalidEnvironment
 from platform_core.located_yaml import Located, load
 
@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True)
 class Environment:
-    """What an environment file says: vendors by contract, ledger URL, replay clock's file, where spans go."""
+    """What an environment file says: vendors by contract and name, ledger URL, replay clock's file, where spans go."""
 
     name: str
     path: Path
@@ -36,6 +36,8 @@ class Environment:
     clock: Path | None
     home: Path
     traces: str | None = None
+    prices: Path | None = None
+    notifiers: Mapping[str, Vendor] = field(default_factory=dict)
 
 
 def home() -> Path:
@@ -56,9 +58,9 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
     """
     document = load(path or environment_file())
     data = _expanded(document.data)
-    _known(document, data, {"name", "bindings", "ledger", "clock", "traces"}, ())
+    _known(document, data, {"name", "bindings", "ledger", "clock", "traces", "prices", *SEVERAL.values()}, ())
     bindings = data.get("bindings") or {}
-    _known(document, bindings, set(CONTRACTS), ("bindings",))
+    _known(document, bindings, set(CONTRACTS) - set(SEVERAL), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
     if missing:
         raise InvalidEnvironment(
@@ -77,6 +79,8 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         clock=Path(clock) if clock else None,
         home=home(),
         traces=data.get("traces"),
+        prices=Path(data["prices"]) if data.get("prices") else None,
+        notifiers=_named(document, data, "notifier") if "notifier" in only else {},
     )
 
 
@@ -108,6 +112,21 @@ def _bind(document: Located, contract: str, settings: Any) -> Vendor:
     if not isinstance(settings, dict):
         raise InvalidEnvironment(f"{where}: {contract} is no mapping", "write {vendor: name, field: value}")
     return bind(contract, settings, where)
+
+
+def _named(document: Located, data: Mapping[str, Any], contract: str) -> dict[str, Vendor]:
+    """Bind the vendors of a contract that an environment may have several of; each is told its name."""
+    key = SEVERAL[contract]
+    found = data.get(key) or {}
+    if not isinstance(found, dict):
+        raise InvalidEnvironment(f"{document.at(key)}: {key} is no mapping", f"write {key}: {{<name>: {{vendor: …}}}}")
+    for name, settings in found.items():
+        if not isinstance(settings, dict):
+            raise InvalidEnvironment(f"{document.at(key, name)}: {name} is no mapping", "write {vendor: name, …}")
+    return {
+        str(name): bind(contract, settings | {"name": str(name)}, document.at(key, name))
+        for name, settings in found.items()
+    }
 
 
 def _vendor_class(contract: str, name: str, where: str) -> type[Vendor]:

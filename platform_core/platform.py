@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EventSource,
         EventStream,
         Lake,
+        Notifier,
         OnlineStore,
         Registry,
         Serving,
@@ -98,6 +99,11 @@ class Platform:
         """Return the bound drift report."""
         return cast("DriftReport", self.environment.bindings["drift_report"])
 
+    @property
+    def notifiers(self) -> tuple[Notifier, ...]:
+        """Return the bound notifiers, in the file's order; an environment may have none."""
+        return tuple(cast("Notifier", notifier) for notifier in self.environment.notifiers.values())
+
     @cached_property
     def ledger(self) -> Ledger:
         """Open the ledger, brought to the newest schema."""
@@ -107,7 +113,7 @@ class Platform:
 
     def close(self) -> None:
         """Let every vendor and the ledger go."""
-        for vendor in self.environment.bindings.values():
+        for vendor in (*self.environment.bindings.values(), *self.environment.notifiers.values()):
             vendor.close()
         if "ledger" in self.__dict__:
             self.ledger.close()

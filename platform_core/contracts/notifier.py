@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from platform_core.contracts.base import Vendor
 
@@ -79,6 +79,8 @@ class Notifier(Vendor):
     told; after a message about a cause there is no other that it is raised for ``cooldown_minutes``; beyond
     ``daily_budget`` messages in 24 hours there is one summary an hour.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # what is wrong may be a secret
 
     name: str = ""
     at_least: Severity = "info"
