@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "contract": ("loopline.cli.contract:contract", "What a source's rows must be, and what a change of that breaks."),
     "stream": ("loopline.cli.stream:stream", "Land a stream as its records come, views included."),
+    "metrics": ("loopline.cli.metrics:metrics", "What Prometheus scrapes of the platform itself."),
     "key": ("loopline.cli.key:key", "API keys of the endpoint, and what their tenants may ask."),
     "score-stream": ("loopline.cli.score_stream:score_stream", "Score a stream's records onto another, exactly once."),
     "lake": ("loopline.cli.lake:lake", "The lake's tables: tidy them."),

@@ -1,0 +1,53 @@
+"""Metrics in Prometheus' text format: a family has a name, a type, a line of help and one sample a set of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+@dataclass
+class Family:
+    """A metric: base units in its name (seconds, ratio), ``_total`` for what only grows."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ()
+    samples: list[tuple[float, tuple[object, ...]]] = field(default_factory=list)
+
+    def add(self, value: float | None, *labels: object) -> None:
+        """Add a sample with a value for each label; one that is not known is left out."""
+        if value is not None:
+            self.samples.append((value, labels))
+
+    def lines(self) -> Iterator[str]:
+        """Write the family, also one without samples: what might be there is told."""
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} {self.kind}"
+        start = [f'{"," if position else ""}{label}="' for position, label in enumerate(self.labels)]
+        for value, labels in self.samples:
+            named = "".join(f'{s}{_escaped(label)}"' for s, label in zip(start, labels, strict=True))
+            yield f"{self.name}{{{named}}} {_number(value)}" if named else f"{self.name} {_number(value)}"
+
+
+def text(families: Iterable[Family]) -> bytes:
+    """Write families, each ending its line."""
+    return "".join(f"{line}\n" for family in families for line in family.lines()).encode()
+
+
+def seconds(since: datetime | None, now: datetime) -> float | None:
+    """Return how long ago something was; never less than nothing, also where a replayed clock was set back."""
+    return max(0.0, round((now - since).total_seconds(), 3)) if since else None
+
+
+def _escaped(label: object) -> str:
+    return str(label).translate(_ESCAPED)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))

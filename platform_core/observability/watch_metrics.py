@@ -1,0 +1,115 @@
+"""Metrics of what is watched: drift, skew and quality of live versions, and alarms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from platform_core.loop import fleet, skews, tables
+from platform_core.observability.families import Family, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_core.loop.ledger import Entry, Ledger
+    from platform_core.names import ModelRef
+
+WINDOW, REALISED = "drift.window", "quality.realised"
+_VERSION = ("team", "model", "version")
+_entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deliveries.c
+
+
+def watch_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
+    """Yield every family about live versions at an instant of the platform's clock, and about alarms by the wall's."""
+    found = fleet.of_live(ledger, [WINDOW, skews.CHECKED, REALISED])
+    yield _windows(ledger)
+    yield from _drift(_of(found, WINDOW), now)
+    yield from _skew(_of(found, skews.CHECKED), now)
+    yield from _quality(_of(found, REALISED))
+    yield from _alarms(ledger, datetime.now(UTC))
+
+
+def _of(found: Mapping[tuple[ModelRef, str], Entry], kind: str) -> list[Entry]:
+    return [entry for (_, its), entry in found.items() if its == kind]
+
+
+def _windows(ledger: Ledger) -> Family:
+    judged = Family("loopline_drift_windows_total", "counter", "Windows that were judged.", ("team", "model"))
+    query = select(_entry.team, _entry.model, func.count()).where(_entry.kind == WINDOW)
+    with ledger.reading() as connection:
+        for team, model, count in connection.execute(query.group_by(_entry.team, _entry.model)):
+            judged.add(count, team, model)
+    return judged
+
+
+def _drift(entries: list[Entry], now: datetime) -> Iterator[Family]:
+    age = Family("loopline_drift_window_age_seconds", "gauge", "Age of the newest judged window.", _VERSION)
+    rows = Family("loopline_drift_window_rows", "gauge", "Rows of the newest judged window.", _VERSION)
+    watched = Family("loopline_drift_columns", "gauge", "Columns that the newest window judged.", _VERSION)
+    drifted = Family("loopline_drift_columns_drifted", "gauge", "Columns that drifted in it.", _VERSION)
+    worst = Family("loopline_drift_worst_ratio", "gauge", "Largest score of a column over its threshold.", _VERSION)
+    for entry in entries:
+        labels, verdict = (entry.team, entry.model, entry.version), entry.details["verdict"]
+        columns: list[Mapping[str, Any]] = list(verdict["columns"].values())
+        age.add(seconds(entry.at, now), *labels)
+        rows.add(verdict["rows"], *labels)
+        watched.add(len(columns), *labels)
+        drifted.add(sum(bool(column["drifted"]) for column in columns), *labels)
+        scores = [c["score"] / c["threshold"] for c in columns if c.get("score") is not None and c.get("threshold")]
+        worst.add(max(scores, default=None), *labels)
+    yield from (age, rows, watched, drifted, worst)
+
+
+def _skew(entries: list[Entry], now: datetime) -> Iterator[Family]:
+    age = Family("loopline_skew_check_age_seconds", "gauge", "Age of the newest skew check.", _VERSION)
+    rows = Family("loopline_skew_rows", "gauge", "Answered rows that it compared.", _VERSION)
+    share = Family("loopline_skew_differing_ratio", "gauge", "Share of them that are otherwise offline.", _VERSION)
+    for entry in entries:
+        labels, count = (entry.team, entry.model, entry.version), entry.details["rows"]
+        age.add(seconds(entry.at, now), *labels)
+        rows.add(count, *labels)
+        share.add(entry.details["differing"] / count if count else 0.0, *labels)
+    yield from (age, rows, share)
+
+
+def _quality(entries: list[Entry]) -> Iterator[Family]:
+    value = Family("loopline_quality_ratio", "gauge", "Realised quality of the version.", (*_VERSION, "metric"))
+    labelled = Family("loopline_quality_labelled_ratio", "gauge", "Share of its answers that have labels.", _VERSION)
+    for entry in entries:
+        labels, figures = (entry.team, entry.model, entry.version), entry.details
+        for metric in ("auc", "recall"):
+            value.add(figures.get(metric), *labels, metric)
+        predictions = figures.get("predictions")
+        labelled.add(figures["labelled"] / predictions if predictions else None, *labels)
+    yield from (value, labelled)
+
+
+def _alarms(ledger: Ledger, wall: datetime) -> Iterator[Family]:
+    standing = Family(
+        "loopline_alarms_standing", "gauge", "Alarms that stand.", ("team", "model", "kind", "severity", "acknowledged")
+    )
+    oldest = Family("loopline_alarms_oldest_age_seconds", "gauge", "Age of the oldest of them.", ("severity",))
+    failing = Family("loopline_alarm_delivery_failures", "gauge", "Failed attempts of a message.", ("notifier",))
+    with ledger.reading() as connection:
+        rows = connection.execute(select(tables.alarms).where(_alarm.standing.is_(True))).mappings().all()
+        failed = select(_delivery.notifier, func.max(_delivery.attempts)).group_by(_delivery.notifier)
+        for notifier, attempts in connection.execute(failed):
+            failing.add(attempts, notifier)
+    counted = Counter((r["team"], r["model"], _kind(r["cause"]), r["severity"], _said(r)) for r in rows)
+    for labels, count in counted.items():
+        standing.add(count, *labels)
+    for severity in {row["severity"] for row in rows}:
+        oldest.add(seconds(min(r["raised_at"] for r in rows if r["severity"] == severity), wall), severity)
+    yield from (standing, oldest, failing)
+
+
+def _kind(cause: str) -> str:
+    return cause.partition(":")[0]
+
+
+def _said(row: Mapping[Any, Any]) -> str:
+    return "true" if row["acknowledged"] else "false"
