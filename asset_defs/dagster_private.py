@@ -1,17 +1,29 @@
 """What we use of Dagster that is not its public API, in one place; its test names what an upgrade broke."""
 
+import contextlib
 import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._grpc.server import DagsterApiServer
 
-__all__ = ["AssetJob", "CheckOutcome", "Process", "finished_checks", "fork_run_workers", "process_of"]
+__all__ = [
+    "AssetJob",
+    "CheckOutcome",
+    "Process",
+    "finished_checks",
+    "forget_run",
+    "fork_run_workers",
+    "location_of",
+    "process_of",
+]
 
 FINAL = {"SUCCEEDED", "FAILED"}
 
@@ -59,6 +71,21 @@ def process_of(instance: dg.DagsterInstance, run_id: str) -> Process | None:
         if pid is not None:
             return Process(int(str(pid.value)), entry.timestamp)
     return None
+
+
+def location_of(run: dg.DagsterRun) -> str | None:
+    """Return the value of the tag that names a run's repository and code location; None for a run in process."""
+    return run.remote_job_origin.repository_origin.get_label() if run.remote_job_origin else None
+
+
+def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete a run with its events; on SQLite its own file of events goes too, which Dagster empties but leaves."""
+    instance.delete_run(run_id)
+    storage = instance.event_log_storage
+    if type(storage) is SqliteEventLogStorage:
+        for ending in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
 
 
 def fork_run_workers(preload: Sequence[str]) -> None:

@@ -1,10 +1,11 @@
-"""A team's tables are tidied once a day, while little else goes on."""
+"""A team's tables are tidied once a day, while little else goes on; and Dagster forgets old runs of routine."""
 
 from datetime import timedelta
 
 import dagster as dg
 
 from asset_defs.keys import LAKE_JOB
+from asset_defs.run_care import forget_runs_op
 from platform_core.lake_care import OLDER_THAN, care
 from platform_core.platform import Platform
 from platform_core.specs import Team
@@ -19,7 +20,7 @@ class TidyConfig(dg.Config):
 
 
 def lake_job(team: Team) -> dg.JobDefinition:
-    """Build the job that tidies every table of a team; it fails where a table could not be tidied."""
+    """Build the job that tidies every table of a team and forgets its old runs; it fails where a table was busy."""
 
     @dg.op(name="tidy_tables")
     def tidy_tables(context: dg.OpExecutionContext, config: TidyConfig, platform: dg.ResourceParam[Platform]) -> None:
@@ -41,6 +42,7 @@ def lake_job(team: Team) -> dg.JobDefinition:
 
     @dg.job(name=LAKE_JOB, description="Merge small files, let old versions go that no registered model pins")
     def tidy_job() -> None:
+        forget_runs_op()
         tidy_tables()
 
     return tidy_job

@@ -41,7 +41,7 @@ def test_the_job_says_what_it_did(tmp_path: Path) -> None:
     """Tables, files before and after, and how many versions are pinned are metadata of its output."""
     shop = shop_on(InMemoryLake(), tmp_path)
     done = lake_job(shop.team).execute_in_process(resources={"platform": shop.platform}, run_config=AT_ONCE)
-    (event,) = [e for e in done.all_events if e.event_type == dg.DagsterEventType.STEP_OUTPUT]
+    (event,) = [e for e in done.events_for_node("tidy_tables") if e.event_type == dg.DagsterEventType.STEP_OUTPUT]
     said = {name: value.value for name, value in event.step_output_data.metadata.items()}
     assert said == {"tables": 1, "files_before": 3, "files_after": 1, "files_deleted": 2, "versions_pinned": 0}
     assert shop.platform.lake.read(raw_table("shop", "orders")).num_rows == 3

@@ -1,0 +1,44 @@
+"""Dagster keeps every run and all its events for ever: those of routine are forgotten, those of cycles stay."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from asset_defs.dagster_private import forget_run, location_of
+from asset_defs.keys import CYCLE_TAG, INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORES_JOB
+from asset_defs.runs import IN_PROGRESS
+
+ROUTINE = (INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORES_JOB)
+"""Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""
+LOCATION_TAG = ".dagster/repository"
+
+
+class ForgetConfig(dg.Config):
+    """How many days a run of routine is kept, and how many of the newest of a job whatever their age."""
+
+    days: float = 30
+    least: int = 100
+
+
+def forget_runs(instance: dg.DagsterInstance, location: str | None, config: ForgetConfig) -> int:
+    """Forget the ended runs of routine of a code location (None: whatever location); return how many."""
+    tags = {LOCATION_TAG: location} if location else {}
+    before = datetime.now(UTC) - timedelta(days=config.days)
+    return sum(_forget(instance, job, tags, before, config.least) for job in ROUTINE)
+
+
+def _forget(instance: dg.DagsterInstance, job: str, tags: dict[str, str], before: datetime, least: int) -> int:
+    newest = {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=job, tags=tags), limit=least)}
+    old = instance.get_runs(dg.RunsFilter(job_name=job, tags=tags, created_before=before))
+    ended = [run for run in old if run.run_id not in newest and run.status not in IN_PROGRESS]
+    gone = [run for run in ended if CYCLE_TAG not in run.tags]
+    for run in gone:
+        forget_run(instance, run.run_id)
+    return len(gone)
+
+
+@dg.op(name="forget_runs")
+def forget_runs_op(context: dg.OpExecutionContext, config: ForgetConfig) -> None:
+    """Forget old runs of routine of this code location."""
+    gone = forget_runs(context.instance, location_of(context.run), config)
+    context.add_output_metadata({"runs_forgotten": gone})

@@ -1,0 +1,61 @@
+"""Old runs of routine are forgotten, with their events and their files; runs of cycles and new ones stay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB
+from asset_defs.run_care import LOCATION_TAG, ForgetConfig, forget_runs
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """Give an instance on SQLite, as a laptop has it."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+@dg.job(name=MONITOR_JOB)
+def watch() -> None:
+    """Do nothing, as a run of routine."""
+
+
+def executed(instance) -> str:
+    """Run the job now."""
+    return watch.execute_in_process(instance=instance).run_id
+
+
+def added(instance, job: str, status: dg.DagsterRunStatus, tags: dict[str, str]) -> str:
+    """Add a run as it would stand in the storage."""
+    run = dg.DagsterRun(job_name=job, status=status, tags=tags)
+    instance.add_run(run)
+    instance.report_engine_event("it left an event", run)
+    return run.run_id
+
+
+def test_what_goes_and_what_stays(instance, tmp_path):
+    """Ended runs of routine go; a cycle's, one under way, and another location's stay."""
+    here = {LOCATION_TAG: "__repository__@shop"}
+    old = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here)
+    running = added(instance, MONITOR_JOB, dg.DagsterRunStatus.STARTED, here)
+    cycle = added(instance, CYCLE_JOB, dg.DagsterRunStatus.SUCCESS, here)
+    tagged = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here | {CYCLE_TAG: "c"})
+    elsewhere = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, {LOCATION_TAG: "__repository__@other"})
+    assert list(tmp_path.rglob(f"{old}.db"))
+    gone = forget_runs(instance, here[LOCATION_TAG], ForgetConfig(days=0, least=0))
+    assert gone == 1
+    assert {run.run_id for run in instance.get_runs()} == {running, cycle, tagged, elsewhere}
+    assert not list(tmp_path.rglob(f"{old}.db*"))
+    assert instance.all_logs(old) == []
+
+
+def test_young_runs_and_the_newest_of_each_job_stay(instance):
+    """Nothing younger than the days goes; of the older ones the newest stay, so that a page is never empty."""
+    runs = [executed(instance) for _ in range(4)]
+    assert forget_runs(instance, None, ForgetConfig()) == 0
+    assert forget_runs(instance, None, ForgetConfig(days=0, least=3)) == 1
+    assert {run.run_id for run in instance.get_runs()} == set(runs[1:])
+    assert datetime.now(UTC) - timedelta(days=30) < instance.get_run_records(limit=1)[0].create_timestamp
