@@ -27,6 +27,10 @@ LABEL = "label"
 """Labels and training sets: what is to be predicted."""
 
 
+PLATFORM = "loopline"
+"""What the platform's own code location, asset keys and tables are called; no team may have the name."""
+
+
 class ModelRef(NamedTuple):
     """A model of a team; ``team/model`` for people, ``team.model`` for registry, server and the ledger's log."""
 
@@ -86,3 +90,8 @@ def realised_table(team: str, model: str) -> str:
 def scores_table(team: str, model: str) -> str:
     """Name the table of what a model's daily batches scored, in the form of the prediction log."""
     return f"{team}/scores/{model}"
+
+
+def scorecard_table(name: str) -> str:
+    """Name a table of the scorecard; it is the platform's, no team's."""
+    return f"{PLATFORM}/scorecard/{name}"

@@ -88,6 +88,20 @@ class ObservedState:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class ServerUse:
+    """What a process that answers has used since its start.
+
+    ``server`` names it, and no other process ever; ``seconds`` is how long it has run, ``memory_gb`` what it holds
+    now (GiB).
+    """
+
+    server: str
+    cpu_seconds: float
+    memory_gb: float
+    seconds: float
+
+
 class Serving(Vendor):
     """Endpoints that answer for models.
 
@@ -152,6 +166,10 @@ class Serving(Vendor):
             How many files or other pieces went.
         """
         return 0
+
+    def usage(self) -> Sequence[ServerUse]:
+        """Say what the processes that answer have used; a vendor that cannot tell says nothing of any."""
+        return ()
 
     def grpc_endpoint(self, model: str) -> str:
         """Return ``host:port`` where the model is asked over gRPC.

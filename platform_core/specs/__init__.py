@@ -12,6 +12,7 @@ from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.moments import minutes, weekday
 from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
+from platform_core.specs.slo import Slo
 from platform_core.specs.source import Source
 from platform_core.specs.team import Team
 
@@ -47,6 +48,7 @@ __all__ = [
     "Search",
     "Segment",
     "Skew",
+    "Slo",
     "Source",
     "Team",
     "Traffic",

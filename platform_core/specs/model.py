@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from platform_core.specs.business_hours import business_hours
 from platform_core.specs.search import Search
+from platform_core.specs.slo import Slo
 
 if TYPE_CHECKING:
     from platform_core.specs.batch import Batch
@@ -101,6 +102,7 @@ class Model:
     rollout: Rollout = field(default_factory=Rollout)
     drift: Drift = field(default_factory=Drift)
     skew: Skew = field(default_factory=Skew)
+    slo: Slo = field(default_factory=Slo)
     compute: Requirements = field(default_factory=Requirements)
     threshold: float = 0.5
     owner: str = ""

@@ -32,6 +32,7 @@ from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search
+from platform_core.specs.slo import Slo
 from platform_core.specs.typed_entry import typed_entry
 from platform_core.specs.yaml_problems import Problem, of_validation
 
@@ -116,6 +117,7 @@ class ModelFile(_Strict):
     rollout: RolloutFile = RolloutFile()
     drift: Drift = Drift()
     skew: Skew = Skew()
+    slo: Slo = Slo()
     compute: Requirements = Requirements()
     threshold: float = Model.threshold
     owner: str = Model.owner

@@ -22,6 +22,7 @@ from platform_core.training.order import Fitted, Order
 from platform_core.training.package import probabilities
 from platform_core.training.publish import packaged, published
 from platform_core.training.search import Fitting, Found, find
+from platform_core.usage import Meter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
 
     Returns:
         ``version``, ``metrics``, ``champion_metrics`` (None: no champion), ``segments``, ``params``, ``trials``,
-        ``package_kind``, ``parity``, ``seconds``; all of it JSON.
+        ``package_kind``, ``parity``, ``seconds``, ``usage`` (``platform_core.usage.Usage``); all of it JSON.
 
     Raises:
         ContractBroken: the training set cannot be rebuilt bit for bit, or is too small to be split.
@@ -56,11 +57,12 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
     platform = Platform.open(Path(environment))
     try:
         owner = plugins.installed(only=[team]).team(team)
+        meter = Meter(owner.model(model).compute)
         order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
         with tracing.span("train", cycle=cycle, parent=trace, team=team, model=model) as spanned:
             done = run(order)
             spanned.note(version=str(done["version"]), trials=done["trials"]["run"], served_as=done["package_kind"])
-        return {**done, "seconds": round(time.perf_counter() - began, 3)}
+        return {**done, "seconds": round(time.perf_counter() - began, 3), "usage": meter.read().to_json()}
     finally:
         platform.close()
 

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from platform_core.contracts.serving import CANARY, GRPC, SHADOW, DesiredState, ObservedState, Serving
+from platform_core.contracts.serving import (
+    CANARY,
+    GRPC,
+    SHADOW,
+    DesiredState,
+    ObservedState,
+    ServerUse,
+    Serving,
+)
 from platform_core.runtime import states
 from platform_core.runtime.deferred_settings import DeferredSettings
 from platform_core.runtime.gateway_settings import GatewaySettings, Tls
@@ -75,6 +83,11 @@ class LocalServing(Serving):
 
         return len(trim(Path(self.root), model, cursors, self.keep_days * 86_400))
 
+    def usage(self) -> Sequence[ServerUse]:
+        """Ask the kernel about the living workers; a worker's name ends in its process id."""
+        found = (_used(name) for name in sorted(states.living(Path(self.root))))
+        return tuple(use for use in found if use is not None)
+
     def _shadow_problem(self, model: str) -> str:
         wanted = states.desired(Path(self.root), model)
         if wanted is None or wanted.shadow is None:
@@ -83,3 +96,17 @@ class LocalServing(Serving):
         if not seen:
             return "no shadow process runs → start it with 'loopline up'"
         return next((one.problem for one in seen if one.problem), "")
+
+
+def _used(worker: str) -> ServerUse | None:
+    import time
+
+    import psutil
+
+    try:
+        process = psutil.Process(int(worker.rpartition("-")[2]))
+        with process.oneshot():
+            times, seconds = process.cpu_times(), time.time() - process.create_time()
+            return ServerUse(worker, times.user + times.system, process.memory_info().rss / 2**30, seconds)
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return None

@@ -107,7 +107,7 @@ def test_the_same_key_adds_no_version_and_no_trial(post: Post, trained: dict[str
     """A process that died after it had published is repeated: same version, and only the last fit is done again."""
     before = post.fits()
     again = train(**post.args("mlflow", "cycle-1"))
-    assert {**again, "seconds": 0} == {**trained, "seconds": 0}
+    assert {**again, "seconds": 0, "usage": 0} == {**trained, "seconds": 0, "usage": 0}
     assert post.fits() == before + 1
     assert len(post.open("mlflow").registry.versions("parcels.late")) == 1
 
@@ -182,7 +182,7 @@ def test_killed_worker_goes_on_where_it_was(post: Post, monkeypatch: pytest.Monk
     assert failure
     assert 2 <= complete < TRIALS
     assert post.fits() - before == begun + (TRIALS - complete) + 1
-    changing = {"seconds": 0, "version": ""}
+    changing = {"seconds": 0, "usage": 0, "version": ""}
     assert {**result, **changing} == {**whole, **changing}
 
 

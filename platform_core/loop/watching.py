@@ -1,0 +1,86 @@
+"""What the monitor's sensor sees of an endpoint at each tick, as the ledger keeps it.
+
+That is when a change had arrived, and for how long the endpoint was ready. An entry a day and change of state, not one
+a tick. Seconds are the wall's, also where the platform's clock replays history: an endpoint is up in real time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from platform_core.loop.ledger import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Any
+
+    from platform_core.loop.deployments import Deployment
+    from platform_core.platform import Platform
+
+ARRIVED = "deployment.arrived"
+"""The endpoint was seen at a generation, and no worker is at an older one."""
+WATCHED = "endpoint.watched"
+"""For how many seconds the endpoint was seen ready, and not ready, since the entry before."""
+LONGEST_SECONDS = 60.0
+"""Two looks further apart than that say nothing of the time between them: the sensor did not run."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is remembered of an endpoint between two looks; ``looked_at`` is the wall's time, in seconds since 1970."""
+
+    looked_at: float
+    day: str
+    ready: bool
+    arrived: int = 0
+    up_seconds: float = 0.0
+    down_seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what a cursor can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Seen:
+        """Turn it back."""
+        return cls(**value)
+
+
+def look(platform: Platform, live: Deployment, before: Seen | None, wall: float) -> Seen:
+    """Look at an endpoint once, write down what is worth it, and return what is to be remembered until the next look.
+
+    ``wall`` is the machine's time, in seconds since 1970.
+    """
+    observed, now = platform.serving.observe(live.ref.dotted), platform.clock.now()
+    there = observed.generation is not None and observed.generation >= live.generation
+    if there and (before is None or before.arrived < live.generation):
+        _arrive(platform, live, now)
+    seen = _added(before, wall) if before else Seen(wall, "", observed.ready)
+    if before and (before.day != now.date().isoformat() or before.ready != observed.ready):
+        _tell(platform, live, seen, now)
+        seen = replace(seen, up_seconds=0.0, down_seconds=0.0)
+    arrived = live.generation if there else seen.arrived
+    return replace(seen, looked_at=wall, day=now.date().isoformat(), ready=observed.ready, arrived=arrived)
+
+
+def _added(before: Seen, wall: float) -> Seen:
+    """Count the time since the look before as what it saw."""
+    seconds = wall - before.looked_at
+    if not 0 < seconds <= LONGEST_SECONDS:
+        return before
+    name = "up_seconds" if before.ready else "down_seconds"
+    return replace(before, **{name: getattr(before, name) + seconds})
+
+
+def _arrive(platform: Platform, live: Deployment, now: datetime) -> None:
+    version = live.stable.version if live.stable else ""
+    entry = Entry(ARRIVED, now, *live.ref, version=version, details={"generation": live.generation})
+    platform.ledger.record(entry, once=f"{ARRIVED}:{live.ref.dotted}:{live.generation}")
+
+
+def _tell(platform: Platform, live: Deployment, seen: Seen, now: datetime) -> None:
+    if seen.up_seconds or seen.down_seconds:
+        details = {"up_seconds": round(seen.up_seconds, 3), "down_seconds": round(seen.down_seconds, 3)}
+        platform.ledger.record(Entry(WATCHED, now, *live.ref, details=details))

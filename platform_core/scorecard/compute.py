@@ -1,0 +1,137 @@
+"""Computes the scorecard: what is missing of its history, and today's figures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from platform_core.errors import CommitConflict
+from platform_core.names import ModelRef
+from platform_core.scorecard import facts as ledger_facts
+from platform_core.scorecard import prices, reuse, servers, store, traffic
+from platform_core.scorecard.cost import Costs
+from platform_core.scorecard.definitions import DEFINITIONS, MONTH_DAYS, QUARTER_DAYS
+from platform_core.scorecard.delivery import Delivery
+from platform_core.scorecard.figure import ORGANISATION, Figure, Measure
+from platform_core.scorecard.service import Service
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+    from platform_core.specs import Team
+
+LONGEST_DAYS = 800
+"""How far back history is filled in at the most."""
+Measured = Mapping[str, Mapping[str, Measure]]
+"""By scope, by name."""
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What a call did: figures of now, days computed (with today), and rows that were written."""
+
+    figures: tuple[Figure, ...]
+    days: int
+    rows: int
+
+
+def update(platform: Platform, teams: Sequence[Team] = (), runs: Measured | None = None) -> Updated:
+    """Compute every day since the last one of which there are figures, and today as far as it is; write them down.
+
+    A day's figures are those of its end, by what was recorded until then; so what was missed is filled in. Called
+    often it is cheap: what did not change is not written. ``teams`` are those installed, for their objectives and
+    templates; ``runs`` are figures that only an orchestrator knows.
+    """
+    refs = _refs(platform, teams)
+    with contextlib.suppress(CommitConflict):  # another process counts the same at this moment
+        traffic.count(platform.lake, refs)
+    servers.look(platform)
+    now = platform.clock.now()
+    ends = _ends(platform, now)
+    first = (ends[0] - timedelta(microseconds=1)).date()
+    computer = _computer(platform, teams, first, now)
+    figures = [figure for end in ends for figure in computer.at(end)]
+    figures += list(_as_of_now(platform, teams, computer, runs or {}, now))
+    rows = store.keep(platform, figures, first)
+    return Updated(tuple(figure for figure in figures if figure.at == now), len(ends), rows)
+
+
+@dataclass(frozen=True)
+class _Computer:
+    """Everything that figures are computed from."""
+
+    deliveries: Mapping[str, Delivery]
+    service: Service
+    costs: Costs
+
+    def at(self, end: datetime) -> Iterator[Figure]:
+        """Compute the figures of the organisation and of all teams as they were at an instant."""
+        until = end.timestamp()
+        for scope, delivery in self.deliveries.items():
+            found = delivery.measured(until) | self.service.measured(scope, until) | self.costs.measured(scope, until)
+            yield from _figures(scope, found, end)
+
+    def of_models(self, end: datetime) -> Iterator[Figure]:
+        """Compute what is said of each model."""
+        until = end.timestamp()
+        trained = {ModelRef(team, model) for team, model, _ in self.costs.trainings}
+        for ref in sorted({*self.service.models, *trained}):
+            scope = str(ref)
+            yield from _figures(scope, self.service.measured(scope, until) | self.costs.measured(scope, until), end)
+
+
+def _computer(platform: Platform, teams: Sequence[Team], first: date, now: datetime) -> _Computer:
+    since = datetime.combine(first - timedelta(days=2 * QUARTER_DAYS), time(), UTC)
+    facts = ledger_facts.read(platform.ledger, since)
+    count = (now.date() - first).days + MONTH_DAYS + 1
+    days = [now.date() - timedelta(days=back) for back in range(count)]
+    asked, used = traffic.days(platform.lake, days), servers.used(platform.lake, days)
+    slos = {ModelRef(team.name, model.name): model.slo for team in teams for model in team.models}
+    scopes = [ORGANISATION, *sorted({*facts.teams, *(team.name for team in teams)})]
+    deliveries = {scope: Delivery(facts, scope) for scope in scopes}
+    costs = Costs(facts, asked, used, prices.of_platform(platform))
+    return _Computer(deliveries, Service(facts, asked, slos), costs)
+
+
+def _as_of_now(
+    platform: Platform, teams: Sequence[Team], computer: _Computer, runs: Measured, now: datetime
+) -> Iterator[Figure]:
+    """Compute what is known of now alone: what is registered, what runs did, and what is said of models."""
+    for scope, found in reuse.measured(platform.ledger, teams, computer.deliveries).items():
+        yield from _figures(scope, {**found, **runs.get(scope, {})}, now)
+    yield from computer.of_models(now)
+
+
+def _figures(scope: str, found: Mapping[str, Measure], at: datetime) -> Iterator[Figure]:
+    for name, measure in found.items():
+        known = DEFINITIONS[name]
+        yield Figure(
+            name, scope, measure.value, measure.unit or known.unit, measure.count, known.how, at, measure.reason
+        )
+
+
+def _ends(platform: Platform, now: datetime) -> list[datetime]:
+    """Return the end of each day to compute, and now for today's."""
+    begun = store.last_day(platform.lake) or _first_day(platform, now)
+    past = [begun + timedelta(days=day) for day in range((now.date() - begun).days)]
+    return [*(datetime.combine(day + timedelta(days=1), time(), UTC) for day in past), now]
+
+
+def _first_day(platform: Platform, now: datetime) -> date:
+    found = platform.ledger.entries(limit=1)
+    longest = now.date() - timedelta(days=LONGEST_DAYS)
+    return max(longest, min(found[0].at.date(), now.date())) if found else now.date()
+
+
+def _refs(platform: Platform, teams: Sequence[Team]) -> list[ModelRef]:
+    """Return every model that is declared, or was ever deployed."""
+    from sqlalchemy import select
+
+    from platform_core.loop import tables
+
+    place = tables.deployments.c
+    with platform.ledger.reading() as connection:
+        deployed = {ModelRef(row[0], row[1]) for row in connection.execute(select(place.team, place.model))}
+    return sorted(deployed | {ModelRef(team.name, model.name) for team in teams for model in team.models})

@@ -1,0 +1,72 @@
+"""What the processes that answer have used, looked at by and by: counters as they stood, a row a process and look."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from platform_core.names import scorecard_table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date
+
+    import pyarrow as pa
+
+    from platform_core.contracts.lake import Lake
+    from platform_core.platform import Platform
+
+TABLE = scorecard_table("servers")
+
+
+@dataclass(frozen=True)
+class Used:
+    """What all processes that answer used on a day: CPU seconds, GiB seconds of memory, and seconds they ran."""
+
+    day: date
+    cpu_seconds: float
+    memory_gb_seconds: float
+    seconds: float
+
+
+def look(platform: Platform) -> int:
+    """Write down how the counters of every process stand now; return how many processes there are."""
+    found = platform.serving.usage()
+    if found:
+        now = platform.clock.now()
+        rows = [{"day": now.date(), "at": now, **each.__dict__} for each in found]
+        platform.lake.append(TABLE, _table(rows))
+    return len(found)
+
+
+def used(lake: Lake, among: Collection[date] | None = None) -> list[Used]:
+    """Return what was used, by day, of these days or of all; a process's first look counts from its start.
+
+    What a process used after the last look at it is not known.
+    """
+    import pyarrow as pa
+
+    if lake.version(TABLE) is None:
+        return []
+    wanted = {} if among is None else {"day": pa.array(sorted(among), pa.date32())}
+    rows = lake.read(TABLE, among=wanted).sort_by([("server", "ascending"), ("seconds", "ascending")]).to_pylist()
+    totals: dict[date, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    nothing = {"server": None, "cpu_seconds": 0.0, "seconds": 0.0}
+    for before, row in pairwise([nothing, *rows]):
+        start = before if before["server"] == row["server"] else nothing
+        seconds = row["seconds"] - start["seconds"]
+        added = (row["cpu_seconds"] - start["cpu_seconds"], row["memory_gb"] * seconds, seconds)
+        totals[row["day"]] = [held + more for held, more in zip(totals[row["day"]], added, strict=True)]
+    return [Used(day, *sums) for day, sums in sorted(totals.items())]
+
+
+def _table(rows: list[dict[str, object]]) -> pa.Table:
+    """Lay looks out; there is no ``_date``: the rows are few, and tidying may merge them across days."""
+    import pyarrow as pa
+
+    number, instant = pa.float64(), pa.timestamp("us", "UTC")
+    named = [("day", pa.date32()), ("at", instant), ("server", pa.string())]
+    schema = pa.schema([*named, ("cpu_seconds", number), ("memory_gb", number), ("seconds", number)])
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -1,0 +1,153 @@
+"""The scorecard's history in the lake: a row a figure, scope and day, the last one written being the day's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from platform_core.names import scorecard_table
+from platform_core.scorecard.definitions import DEFINITIONS
+from platform_core.scorecard.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    import pyarrow as pa
+
+    from platform_core.contracts.lake import Lake
+    from platform_core.platform import Platform
+
+TABLE = scorecard_table("figures")
+RECENT_DAYS = 35
+"""How far back the newest figures are looked for before the whole table is read."""
+Key = tuple[str, str]
+"""Name and scope."""
+
+
+class _Held:
+    """What a process has read of one version of the table: the newest figures by name and scope, and histories."""
+
+    def __init__(self, version: int, newest: Mapping[Key, Figure]) -> None:
+        self.version, self.newest = version, newest
+        self.histories: dict[Key, list[Figure]] = {}
+
+
+_held: WeakKeyDictionary[Platform, _Held] = WeakKeyDictionary()
+
+
+def latest(platform: Platform, scope: str | None = None) -> list[Figure]:
+    """Return the newest figures, in the order of their definitions.
+
+    Those of the organisation (scope "") and of all teams, or those of one scope: a team, or ``team/model``.
+    """
+    held = _read(platform)
+    found = (
+        [f for f in held.newest.values() if f.scope == scope or (scope is None and "/" not in f.scope)] if held else []
+    )
+    order = {name: place for place, name in enumerate(DEFINITIONS)}
+    return sorted(found, key=lambda figure: (figure.scope, order[figure.name]))
+
+
+def history(platform: Platform, name: str, scope: str = "") -> list[Figure]:
+    """Return a figure of a scope as it was at the end of each day, oldest first."""
+    held = _read(platform)
+    if held is None:
+        return []
+    if (name, scope) not in held.histories:
+        held.histories[name, scope] = sorted(_figures(_rows(platform, {"name": [name], "scope": [scope]})), key=_at)
+    return held.histories[name, scope]
+
+
+def last_day(lake: Lake) -> date | None:
+    """Return the newest day of which there are figures."""
+    import pyarrow.compute as pc
+
+    if lake.version(TABLE) is None:
+        return None
+    found: date | None = pc.max(lake.read(TABLE, columns=["day"])["day"]).as_py()
+    return found
+
+
+def keep(platform: Platform, figures: Iterable[Figure], since: date) -> int:
+    """Write down what is new among figures of days from ``since`` on; return how many rows that were."""
+    lake = platform.lake
+    known = {} if lake.version(TABLE) is None else _newest(_rows(platform, {}, since))
+    rows = [row for figure in figures if _said(row := _row(figure)) != _said(known.get(_key(row)))]
+    if rows:
+        lake.append(TABLE, _table(rows))
+    return len(rows)
+
+
+def _read(platform: Platform) -> _Held | None:
+    version = platform.lake.version(TABLE)
+    if version is None:
+        return None
+    held = _held.get(platform)
+    if held is None or held.version != version:
+        since = platform.clock.now().date() - timedelta(days=RECENT_DAYS)
+        rows = _rows(platform, {}, since) or _rows(platform, {})
+        newest = {(figure.name, figure.scope): figure for figure in sorted(_figures(rows), key=_at)}
+        held = _held[platform] = _Held(version, newest)
+    return held
+
+
+def _rows(platform: Platform, among: Mapping[str, Sequence[str]], since: date | None = None) -> list[dict[str, Any]]:
+    import pyarrow as pa
+
+    wanted = {name: pa.array(values) for name, values in among.items()}
+    if since is not None:
+        count = (platform.clock.now().date() - since).days + 2
+        wanted["day"] = pa.array([since + timedelta(days=day) for day in range(max(count, 1))], pa.date32())
+    return list(platform.lake.read(TABLE, among=wanted).to_pylist())
+
+
+def _newest(rows: Iterable[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Keep the row of each key that was written last."""
+    ordered = sorted(rows, key=lambda row: (row["at"], row["written_at"]))
+    return {_key(row): row for row in ordered}
+
+
+def _figures(rows: Iterable[dict[str, Any]]) -> list[Figure]:
+    """Read figures back; one that this release does not define is left out."""
+    return [
+        Figure(
+            *(row[name] for name in ("name", "scope", "value", "unit", "count")),
+            DEFINITIONS[row["name"]].how,
+            row["at"],
+            row["reason"],
+        )
+        for row in _newest(rows).values()
+        if row["name"] in DEFINITIONS
+    ]
+
+
+def _row(figure: Figure) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    plain = {name: getattr(figure, name) for name in ("name", "scope", "value", "unit", "count", "at", "reason")}
+    day = (figure.at - timedelta(microseconds=1)).date()  # a day's last instant is the next one's first
+    return {"day": day, "written_at": datetime.now(UTC), **plain}
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["day"], row["name"], row["scope"]
+
+
+def _said(row: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    return None if row is None else (row["value"], row["unit"], row["count"], row["reason"])
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Lay figures out; there is no ``_date``: the rows are few, and tidying may merge them across days."""
+    import pyarrow as pa
+
+    text, instant = pa.string(), pa.timestamp("us", "UTC")
+    named = [("day", pa.date32()), ("name", text), ("scope", text), ("value", pa.float64()), ("unit", text)]
+    schema = pa.schema([*named, ("count", pa.int64()), ("reason", text), ("at", instant), ("written_at", instant)])
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _at(figure: Figure) -> Any:
+    return figure.at

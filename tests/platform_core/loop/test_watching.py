@@ -1,0 +1,98 @@
+"""What the monitor's sensor saw of an endpoint: an entry when a change has arrived, and seconds of being ready."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from platform_core.clock import ReplayClock
+from platform_core.contracts.serving import ObservedState, Served
+from platform_core.environment import Environment
+from platform_core.loop import watching
+from platform_core.loop.deployments import Deployment
+from platform_core.platform import Platform
+from platform_core.testing.fakes.serving import InMemoryServing
+
+T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+class Told(InMemoryServing):
+    """An endpoint that says what it is told to say."""
+
+    def observe(self, model: str) -> ObservedState:
+        """Say it."""
+        return SAID[model]
+
+
+SAID: dict[str, ObservedState] = {}
+
+
+@pytest.fixture
+def platform(tmp_path):
+    """Open a platform whose clock is moved by hand."""
+    clock = tmp_path / "clock"
+    bound = Environment(
+        "t", tmp_path / "e.yaml", {"serving": Told()}, f"sqlite:///{tmp_path}/ledger.db", clock, tmp_path
+    )
+    opened = Platform(bound)
+    ReplayClock(clock).set(T0)
+    yield opened
+    opened.close()
+
+
+def live(ref, generation: int) -> Deployment:
+    """Return a deployment at a generation."""
+    return Deployment(ref, generation, Served("7", Path("/p"), "c"), None, 0)
+
+
+def entries(platform, kind: str):
+    """Return the details of a kind."""
+    return [dict(entry.details) for entry in platform.ledger.entries(kinds=[kind])]
+
+
+def test_a_change_has_arrived_once_every_worker_is_there(platform, ref):
+    """While the endpoint is at generation 2, generation 3 has not arrived; seen at 3, it is told once."""
+    SAID[ref.dotted] = ObservedState(2, ready=True)
+    seen = watching.look(platform, live(ref, 3), None, 0.0)
+    assert entries(platform, watching.ARRIVED) == []
+    SAID[ref.dotted] = ObservedState(3, ready=True)
+    for second in (5.0, 10.0):
+        seen = watching.look(platform, live(ref, 3), seen, second)
+    assert entries(platform, watching.ARRIVED) == [{"generation": 3}]
+    assert seen.arrived == 3
+
+
+def test_a_sensor_that_lost_its_cursor_tells_of_an_arrival_once(platform, ref):
+    """A daemon that starts anew remembers nothing, and the ledger does."""
+    SAID[ref.dotted] = ObservedState(3, ready=True)
+    for _ in range(2):
+        watching.look(platform, live(ref, 3), None, 0.0)
+    assert entries(platform, watching.ARRIVED) == [{"generation": 3}]
+
+
+def test_seconds_are_told_when_readiness_changes_and_when_a_day_begins(platform, ref):
+    """Ready for 20 s, then 10 s not, then 5 s ready until midnight: three entries, nothing in between."""
+    seen, looks = None, ((0, True), (10, True), (20, False), (30, True), (35, True))
+    for second, ready in looks:
+        SAID[ref.dotted] = ObservedState(1, ready=ready)
+        seen = watching.look(platform, live(ref, 1), seen, float(second))
+        seen = watching.Seen.from_json(seen.to_json())  # as a cursor keeps it
+    ReplayClock(platform.environment.clock).set(T0 + timedelta(hours=12))
+    watching.look(platform, live(ref, 1), seen, 40.0)
+    assert entries(platform, watching.WATCHED) == [
+        {"up_seconds": 20.0, "down_seconds": 0.0},
+        {"up_seconds": 0.0, "down_seconds": 10.0},
+        {"up_seconds": 10.0, "down_seconds": 0.0},
+    ]
+
+
+def test_time_that_nobody_watched_counts_neither_way(platform, ref):
+    """Between two looks an hour apart the daemon was down: only the ten seconds before are known."""
+    SAID[ref.dotted] = ObservedState(1, ready=True)
+    seen = watching.look(platform, live(ref, 1), None, 0.0)
+    seen = watching.look(platform, live(ref, 1), seen, 10.0)
+    SAID[ref.dotted] = ObservedState(1, ready=False)
+    watching.look(platform, live(ref, 1), seen, 3610.0)
+    assert entries(platform, watching.WATCHED) == [{"up_seconds": 10.0, "down_seconds": 0.0}]
