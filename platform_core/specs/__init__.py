@@ -10,6 +10,7 @@ from platform_core.specs.labels import Labels, labels
 from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.moments import minutes, weekday
+from platform_core.specs.quality import Fairness, Quality
 from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
 from platform_core.specs.slo import Slo
@@ -28,6 +29,7 @@ __all__ = [
     "Evidence",
     "Examples",
     "FairAcross",
+    "Fairness",
     "FeatureView",
     "Finding",
     "Fit",
@@ -38,6 +40,7 @@ __all__ = [
     "Model",
     "Params",
     "Pruned",
+    "Quality",
     "Range",
     "Reading",
     "RealisedQuality",

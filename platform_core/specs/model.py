@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from platform_core.specs.business_hours import business_hours
+from platform_core.specs.quality import Quality
 from platform_core.specs.search import Search
 from platform_core.specs.slo import Slo
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from platform_core.specs.gates import Gate
     from platform_core.specs.judges import Judge
     from platform_core.specs.labels import Labels
+    from platform_core.specs.quality import Fairness
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Model:
     """What is predicted, from what, how it is fitted, what is good enough, and how it goes live.
 
     ``retention_days`` is how long the lake keeps what was predicted, by the day of the event (None: for ever).
+    ``segments`` are columns by which live figures are split: segment columns of the labels or features of the model
+    (none: those of the labels). Without ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too.
     """
 
     name: str
@@ -109,3 +113,6 @@ class Model:
     description: str = ""
     batch: Batch | None = None
     retention_days: int | None = None
+    segments: tuple[str, ...] = ()
+    quality: Quality = field(default_factory=Quality)
+    fairness: tuple[Fairness, ...] = ()

@@ -30,6 +30,7 @@ from platform_core.specs.judges import P99, ErrorRate, Judge, ScoreShift
 from platform_core.specs.labels import Labels
 from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from platform_core.specs.quality import Fairness, Quality
 from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search
 from platform_core.specs.slo import Slo
@@ -123,6 +124,9 @@ class ModelFile(_Strict):
     owner: str = Model.owner
     description: str = Model.description
     retention_days: int | None = Field(Model.retention_days, ge=1)
+    segments: tuple[str, ...] = Model.segments
+    quality: Quality = Quality()
+    fairness: tuple[Fairness, ...] = Model.fairness
     batch: BatchFile | None = None
 
     def to_model(self) -> Model:

@@ -1,0 +1,61 @@
+"""The table of quality windows: what is known now of each version and window, as it was measured last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+
+from platform_core.loop import tables
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from platform_core.loop.ledger import Ledger
+    from platform_core.names import ModelRef
+
+column = tables.quality_windows.c
+
+
+@dataclass(frozen=True)
+class Row:
+    """One version's window from ``since`` to ``until``; ``spec`` names by what rules it was measured."""
+
+    version: str
+    since: datetime
+    until: datetime
+    measured_at: datetime
+    spec: str
+    measured: str
+    fairness: str
+
+
+NAMES = tuple(Row.__dataclass_fields__)
+
+
+def rows(ledger: Ledger, ref: ModelRef) -> list[Row]:
+    """Return a model's windows, oldest first."""
+    with ledger.reading() as connection:
+        query = select(*(column[name] for name in NAMES)).where(_of(ref)).order_by(column.since, column.version)
+        return [Row(*row) for row in connection.execute(query)]
+
+
+def put(ledger: Ledger, ref: ModelRef, measured: Sequence[Row], spec: str) -> None:
+    """Let rows take the place of those of their version and time, and all that stay count as measured by ``spec``.
+
+    Windows of another length give way where they overlap; where the lake has nothing left to measure they stay.
+    """
+    with ledger.writing(ref) as connection:
+        connection.execute(update(tables.quality_windows).where(_of(ref)).values(spec=spec))
+        for row in measured:
+            overlaps = (column.version == row.version) & (column.since < row.until) & (column.until > row.since)
+            connection.execute(delete(tables.quality_windows).where(_of(ref), overlaps))
+        if measured:
+            own = [{**asdict(row), "team": ref.team, "model": ref.model} for row in measured]
+            connection.execute(insert(tables.quality_windows), own)
+
+
+def _of(ref: ModelRef) -> ColumnElement[bool]:
+    return (column.team == ref.team) & (column.model == ref.model)

@@ -1,0 +1,91 @@
+"""What a score means: how often rows of such a score turned out positive, among rows that the model never learnt from.
+
+The score's logit is put through a line, which is fitted to labels (Platt, 1999; Cox, 1958). Two parameters need no
+more than some hundred rows; their covariance says how sure they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from platform_core.monitor.distance import Floats
+
+FILE = "calibration.json"
+"""File of a package, beside its profile; packages of before have none."""
+LEAST = 1e-6
+"""A score counts as at least this and at most 1 less this: a logit has no end."""
+PRIOR = 1e-3
+"""Weight of "scores mean what they say", so that a handful of rows still gives a line."""
+ROUNDS = 50
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """The line from a score's logit to that of the probability, and the variances of its parameters.
+
+    ``rows`` and ``positives`` are those it was fitted to.
+    """
+
+    intercept: float
+    slope: float
+    covariance: tuple[float, float, float]
+    rows: int
+    positives: int
+
+    def __call__(self, scores: Floats) -> Floats:
+        """Return the probability that each row is positive."""
+        return _expit(self.intercept + self.slope * logit(scores))
+
+    def others(self, count: int, seed: int = 0) -> list[Calibration]:
+        """Draw calibrations that other held-out rows might have given."""
+        first, both, second = self.covariance
+        drawn = np.random.default_rng(seed).multivariate_normal(
+            [self.intercept, self.slope], [[first, both], [both, second]], size=count
+        )
+        return [msgspec.structs.replace(self, intercept=float(a), slope=float(b)) for a, b in drawn]
+
+    def save(self, package: Path) -> None:
+        """Write it into a package."""
+        package.joinpath(FILE).write_bytes(msgspec.json.encode(self))
+
+
+def load(package: Path) -> Calibration | None:
+    """Read a package's calibration; None where it was made without one."""
+    try:
+        return msgspec.json.decode(package.joinpath(FILE).read_bytes(), type=Calibration)
+    except FileNotFoundError:
+        return None
+
+
+def fit(labels: Floats, scores: Floats) -> Calibration:
+    """Fit the line to labels 0 and 1 by Newton's method."""
+    x = np.column_stack([np.ones(len(scores)), logit(scores)])
+    y, identity = (labels > 0).astype(np.float64), np.array([0.0, 1.0])
+    line: Floats = identity
+    inverse: Floats = np.eye(2)
+    for _ in range(ROUNDS):
+        given = _expit(x @ line)
+        slope = x.T @ (y - given) - PRIOR * (line - identity)
+        curved = (x * (given * (1 - given))[:, None]).T @ x + PRIOR * np.eye(2)
+        inverse = np.asarray(np.linalg.inv(curved))
+        step = inverse @ slope
+        line = np.asarray(line + step)
+        if np.abs(step).max() < LEAST:
+            break
+    first, both, second = float(inverse[0, 0]), float(inverse[0, 1]), float(inverse[1, 1])
+    return Calibration(float(line[0]), float(line[1]), (first, both, second), len(y), int(y.sum()))
+
+
+def logit(scores: Floats) -> Floats:
+    """Return the log of the odds."""
+    given = np.clip(scores, LEAST, 1 - LEAST)
+    return np.asarray(np.log(given / (1 - given)), dtype=np.float64)
+
+
+def _expit(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-values)), dtype=np.float64)

@@ -1,0 +1,58 @@
+"""By which columns live figures are split, and where each row's value of them is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from platform_core.errors import InvalidSpec
+from platform_core.specs.quality import watched_fairness, watched_segments
+
+if TYPE_CHECKING:
+    from platform_core.specs import Model, Team
+
+Texts = NDArray[np.object_]
+MOST = 20
+"""Groups of a column that are looked at, the largest first: a column of thousands of values is no segment."""
+
+
+def columns(team: Team, model: Model) -> tuple[str, ...]:
+    """Return the segments and fairness groups of a model.
+
+    Raises:
+        InvalidSpec: a contract marks one as personal.
+    """
+    wanted = dict.fromkeys([*watched_segments(model), *(rule.column for rule in watched_fairness(model))])
+    persons = personal_columns(team, model)
+    for column in wanted:
+        if column in persons:
+            raise InvalidSpec(
+                f"model {model.name!r} splits its figures by {column!r}, which a contract marks as personal: each "
+                "person would be a group, and the figures would tell of persons",
+                f"let the labels return a coarser column, such as a region or an age band, in place of {column!r}",
+            )
+    return tuple(wanted)
+
+
+def personal_columns(team: Team, model: Model) -> set[str]:
+    """Return the columns that a contract of the model's sources marks as personal."""
+    from platform_core.specs.odcs import read_contract
+
+    sources = {model.labels.source, *(view.source for view in model.features)}
+    read = (column for source in sources for column in read_contract(team.folder / source.contract).columns)
+    return {column.name for column in read if column.personal}
+
+
+def values_of(rows: Sequence[Mapping[str, Any]], column: str) -> Texts:
+    """Return a column of rows as text, "" where there is no value."""
+    return np.array(["" if (value := row.get(column)) is None else str(value) for row in rows], dtype=object)
+
+
+def largest(values: Texts, least: int) -> list[str]:
+    """Name the groups with ``least`` rows, at most ``MOST`` of them, by name."""
+    names, counts = np.unique(values.astype(str), return_counts=True)
+    ranked = sorted(zip(counts.tolist(), names.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
+    return sorted([name for count, name in ranked if name and count >= least][:MOST])

@@ -1,0 +1,197 @@
+"""How good each version is live, window by window: measured as labels come, and estimated before; kept, and read back.
+
+A window is measured anew, with every label that has come, until twice the time has passed in which labels come; then
+its figures stay. Of a version's window there is one row in the ledger's database, so that a page reads two years of
+them in milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from platform_core.errors import NotFound
+from platform_core.loop import packages, quality_table
+from platform_core.monitor import calibration, fairness, figures, groups
+from platform_core.monitor.estimate import estimated
+from platform_core.monitor.figures import POSITIVE_RATE, Figure
+from platform_core.monitor.labelled import LabelBook, book
+from platform_core.monitor.outcomes import DAY_US, Age, outcomes
+from platform_core.names import ModelRef, prediction_table, scores_table
+from platform_core.specs.quality import watched_fairness, watched_segments
+
+if TYPE_CHECKING:
+    from platform_core.monitor.calibration import Calibration
+    from platform_core.monitor.outcomes import Outcomes
+    from platform_core.platform import Platform
+    from platform_core.specs import Model, Team
+
+MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+"""Windows are counted from here."""
+SPARE = timedelta(days=7)
+"""How much longer than labels take a window is measured at least."""
+LONGEST = timedelta(days=366)
+"""How long a window is measured while labels of one kind only have come."""
+
+
+class Measured(NamedTuple):
+    """A metric of one version's window, with its 95 % interval.
+
+    ``segment`` is "" for all rows, else such as "country=France". ``rows`` were answered; ``labelled`` of them have a
+    label that counts. An estimate is of all ``rows``, and what is not estimated is of the labelled ones, but for
+    ``positive_rate``, which needs no label.
+    """
+
+    metric: str
+    version: str
+    segment: str
+    since: datetime
+    until: datetime
+    value: float
+    low: float
+    high: float
+    rows: int
+    labelled: int
+    estimated: bool
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A ``Measured`` of one row of the table."""
+
+    metric: str
+    segment: str
+    value: float
+    low: float
+    high: float
+    rows: int
+    labelled: int
+    estimated: bool
+
+
+_decoder = msgspec.json.Decoder(list[Kept])
+
+
+def history(platform: Platform, ref: ModelRef) -> list[Measured]:
+    """Return every figure as it was measured last, oldest window first; nothing is measured here."""
+    return [
+        Measured(*(k.metric, row.version, k.segment, row.since, row.until), *msgspec.structs.astuple(k)[2:])
+        for row in quality_table.rows(platform.ledger, ref)
+        for k in _decoder.decode(row.measured)
+    ]
+
+
+def measure(platform: Platform, team: Team, model: Model, labels: LabelBook | None = None) -> int:
+    """Measure the windows whose labels still come, and keep what is found; return how many were.
+
+    ``labels`` are those of the raw rows, for whoever has computed them.
+
+    Raises:
+        InvalidSpec: figures are split by a personal column. NotFound: nothing has arrived that could be a label.
+    """
+    ref = ModelRef(team.name, model.name)
+    columns = groups.columns(team, model)
+    if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
+        return 0
+    labels = labels or book(platform, team, model)
+    job = _Job(platform, ref, model, columns, _age(platform, model, labels), _spec(model, columns))
+    rows = list(job.rows(labels))
+    quality_table.put(platform.ledger, ref, rows, job.spec)
+    return len(rows)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A model's windows to be measured."""
+
+    platform: Platform
+    ref: ModelRef
+    model: Model
+    columns: Sequence[str]
+    age: Age
+    spec: str
+
+    def rows(self, labels: LabelBook) -> Iterator[quality_table.Row]:
+        """Yield a row of the table for each version and window."""
+        since, lake = self._since(), self.platform.lake
+        day = since.date() if since else None
+        for version, answered in outcomes(lake, self.ref, labels, self.columns, self.age, day):
+            meaning = self._calibration(version)
+            for start, window in _windows(answered, self._length):
+                yield self._row(version, start, window, meaning)
+
+    @property
+    def _length(self) -> timedelta:
+        return timedelta(days=self.model.quality.days)
+
+    def _since(self) -> datetime | None:
+        """Return where the first window begins whose figures may change; None where all are to be measured."""
+        kept = quality_table.rows(self.platform.ledger, self.ref)
+        if not kept or any(row.spec != self.spec for row in kept):
+            return None
+        wait = LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
+        changing = self.platform.clock.now() - max(2 * wait, wait + SPARE)
+        return MONDAY + (changing - MONDAY) // self._length * self._length
+
+    def _calibration(self, version: str) -> Calibration | None:
+        try:
+            return calibration.load(packages.fetched(self.platform, self.ref, version))
+        except NotFound:  # the registry has forgotten the version
+            return None
+
+    def _row(self, version: str, start: datetime, window: Outcomes, meaning: Calibration | None) -> quality_table.Row:
+        measured = [kept for name, part in self._parts(window) for kept in self._figures(name, part, meaning)]
+        rules = watched_fairness(self.model)
+        judged = [found for rule in rules if (found := fairness.judge(rule, window, self.model.threshold))]
+        times = (start, start + self._length, self.platform.clock.now())
+        told = msgspec.json.encode(measured).decode()
+        return quality_table.Row(version, *times, self.spec, told, fairness.encode(judged))
+
+    def _parts(self, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
+        """Yield all rows, and those of each segment that has enough."""
+        yield "", window
+        for column in watched_segments(self.model):
+            values = window.groups[column]
+            for value in groups.largest(values, self.model.quality.min_rows):
+                yield f"{column}={value}", window.where(values == value)
+
+    def _figures(self, segment: str, rows: Outcomes, meaning: Calibration | None) -> Iterator[Kept]:
+        told, threshold = np.isfinite(rows.labels), self.model.threshold
+        counts = len(rows), int(told.sum())
+        flagged = figures.flagged_share(rows.scores, threshold)
+        real = list(figures.realised(rows.labels[told], rows.scores[told], threshold))
+        real += [Figure(POSITIVE_RATE, *flagged)] if flagged else []
+        for figure in real:
+            yield _kept(figure, segment, counts, is_estimate=False)
+        for figure in estimated(meaning, rows.scores, threshold) if meaning else ():
+            yield _kept(figure, segment, counts, is_estimate=True)
+
+
+def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> Kept:
+    value, low, high = (float(f"{number:.6g}") for number in figure[1:])
+    return Kept(figure.metric, segment, value, low, high, *counts, is_estimate)
+
+
+def _windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outcomes]]:
+    """Cut rows by event time."""
+    length_us = length // timedelta(microseconds=1)
+    numbers = (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // length_us
+    for number in np.unique(numbers).tolist():
+        yield MONDAY + number * length, rows.where(numbers == number)
+
+
+def _age(platform: Platform, model: Model, labels: LabelBook) -> Age:
+    declared = model.quality.wait_days
+    return Age(platform.clock.now_us(), labels.wait_us() if declared is None else int(declared * DAY_US))
+
+
+def _spec(model: Model, columns: Sequence[str]) -> str:
+    """Name by what rules windows are measured: where these change, all that can be is measured anew."""
+    rules = [asdict(rule) for rule in watched_fairness(model)]
+    told = [asdict(model.quality), columns, rules, model.threshold]
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()

@@ -1,0 +1,261 @@
+"""Figures by version, segment and window: realised as labels come, estimated before, kept once and read quickly."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from platform_core.errors import InvalidSpec
+from platform_core.loop import quality_table
+from platform_core.monitor import calibration, fairness
+from platform_core.monitor.predictions import compact
+from platform_core.monitor.quality_history import MONDAY, Measured, history, measure
+from platform_core.names import DATE, raw_table, scores_table
+from platform_core.specs import Fairness, Model, Quality, Source, labels
+
+ORDERS = Source("orders", contract="contracts/orders.yaml")
+START = datetime(2011, 3, 7, tzinfo=UTC)
+"""A Monday."""
+PARTS = {"segments": ("country",), "quality": Quality(days=7, min_rows=20)}
+
+
+@labels(
+    ORDERS, entities=("order_id",), time="ordered_at", label="returned", known_at="settled_at", segments=("country",)
+)
+def returned(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Per order: was it returned, when it is settled, and where it went."""
+    return rows.select("order_id", "ordered_at", "returned", "settled_at", "country")
+
+
+@dataclass
+class Live:
+    """A shop whose model answers orders that are settled later."""
+
+    shop: Any
+    model: Model
+    asked: int = 0
+
+    def answer(  # noqa: PLR0913 - an order has all that
+        self,
+        scores: Sequence[float],
+        truth: Sequence[float],
+        at: datetime,
+        *,
+        wait_days: Sequence[float] | float = 31,
+        countries: Sequence[str] | str = "France",
+        version: str = "1",
+        features: dict[str, Any] | None = None,
+    ) -> None:
+        """Answer orders at an instant, and let them arrive as raw rows that are settled later."""
+        count = len(scores)
+        numbers = list(range(self.asked + 1, self.asked + count + 1))
+        self.asked += count
+        self.shop.serving.log(
+            [self.row(n, s, at, version, features or {}) for n, s in zip(numbers, scores, strict=True)]
+        )
+        instant = pa.timestamp("us", tz="UTC")
+        waits = [wait_days] * count if isinstance(wait_days, int | float) else wait_days
+        rows = {
+            "order_id": pa.array(numbers, pa.int64()),
+            "ordered_at": pa.array([at] * count, instant),
+            "returned": pa.array(truth, pa.float64()),
+            "settled_at": pa.array([at + timedelta(days=wait) for wait in waits], instant),
+            "country": pa.array([countries] * count if isinstance(countries, str) else countries, pa.string()),
+            "_arrived_at": pa.array([at] * count, instant),
+            DATE: pa.array([at.date()] * count, pa.date32()),
+        }
+        self.shop.platform.lake.append(raw_table("shop", "orders"), pa.table(rows))
+
+    def row(self, number: int, score: float, at: datetime, version: str, features: dict[str, Any]) -> dict[str, Any]:
+        """Make a row of the log."""
+        row = self.shop._row(features, float(score), version)
+        return row | {"event_time": at, "logged_at": at, "keys": json.dumps({"order_id": number})}
+
+    def measured(self, now: datetime | None = None) -> list[Measured]:
+        """Compact and measure at a time."""
+        if now is not None:
+            self.shop.platform.clock.set(now)
+        compact(self.shop.platform, self.shop.team, self.model)
+        measure(self.shop.platform, self.shop.team, self.model)
+        return history(self.shop.platform, self.shop.ref)
+
+
+@pytest.fixture
+def live(shop) -> Live:
+    """Give a shop whose figures are split by country, week by week."""
+    model = replace(shop.model, labels=returned, **PARTS)
+    shop.deploy()
+    return Live(shop, model)
+
+
+def told(found: Sequence[Measured], metric: str, segment: str = "", *, estimated: bool = False) -> list[Measured]:
+    """Pick a metric's windows."""
+    return [m for m in found if (m.metric, m.segment, m.estimated) == (metric, segment, estimated)]
+
+
+def test_figures_follow_labels_by_version_segment_and_window(live: Live) -> None:
+    """Each week, version and country has its own figures, with the share of labels that have come."""
+    countries = ["France"] * 30 + ["EIRE"] * 30 + ["Malta"] * 5
+    live.answer([0.9, 0.2] * 15 + [0.2, 0.9] * 15 + [0.5] * 5, [1.0, 0.0] * 30 + [1.0] * 5, START, countries=countries)
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START + timedelta(days=8), version="2")
+    early = live.measured(START + timedelta(days=10))
+    assert {m.metric for m in early} == {"positive_rate"}, "what needs no label is known at once"
+    assert [(m.rows, m.labelled) for m in told(early, "positive_rate")] == [(65, 0), (40, 0)]
+    first = live.measured(START + timedelta(days=31))
+    assert [(m.version, m.since, m.until) for m in told(first, "recall")] == [("1", START, START + timedelta(days=7))]
+    both = live.measured(START + timedelta(days=60))
+    assert [(m.version, m.rows, m.labelled, m.value) for m in told(both, "roc_auc")] == [
+        ("1", 65, 65, pytest.approx(0.5, abs=0.05)),
+        ("2", 40, 40, 1.0),
+    ]
+    assert told(both, "recall", "country=France")[0].value == 1.0
+    assert told(both, "recall", "country=EIRE")[0].value == 0.0
+    assert told(both, "recall", "country=Malta") == [], "five rows are no segment"
+    assert all(m.low <= m.value <= m.high for m in both)
+
+
+def test_labels_that_come_early_wait_for_those_of_the_other_kind(live: Live) -> None:
+    """Returns are known after three days, orders that stay after thirty: the young week would be all returns."""
+    truth, waits = [1.0, 0.0] * 30, [3, 30] * 30
+    live.answer([0.6, 0.4] * 30, truth, START, wait_days=waits)
+    live.answer([0.6, 0.4] * 30, truth, START + timedelta(days=28), wait_days=waits)
+    found = live.measured(START + timedelta(days=33))
+    assert [(m.since, m.value, m.labelled) for m in told(found, "positives")] == [(START, 0.5, 60)]
+    later = live.measured(START + timedelta(days=60))
+    assert [m.value for m in told(later, "positives")] == [0.5, 0.5]
+
+
+def test_while_labels_of_one_kind_only_have_come_nothing_is_said(live: Live) -> None:
+    """Nobody knows yet how long the others take, unless the team has said so."""
+    live.answer([0.6] * 30, [1.0] * 30, START, wait_days=3)
+    assert told(live.measured(START + timedelta(days=10)), "recall") == []
+    live.model = replace(live.model, quality=replace(live.model.quality, wait_days=5))
+    assert [m.value for m in told(live.measured(), "recall")] == [1.0]
+
+
+def test_a_segment_may_be_a_feature_that_was_served(live: Live) -> None:
+    """The value is the one in the log."""
+    live.model = replace(live.model, segments=("channel",))
+    live.answer([0.9, 0.1] * 15, [1.0, 0.0] * 15, START, features={"channel": "web"})
+    live.answer([0.1, 0.9] * 15, [1.0, 0.0] * 15, START, features={"channel": "shop"})
+    found = live.measured(START + timedelta(days=40))
+    values = {m.segment: m.value for m in found if m.metric == "recall" and m.segment}
+    assert values == {"channel=web": 1.0, "channel=shop": 0.0}
+
+
+def test_a_personal_column_is_no_segment(live: Live, mark_personal: Callable[..., None]) -> None:
+    """The refusal says why, and what to do instead."""
+    mark_personal(live.shop.platform.home, "order_id")
+    live.model = replace(live.model, segments=("order_id",))
+    with pytest.raises(InvalidSpec, match=r"'order_id', which a contract marks as personal: each person would be") as e:
+        measure(live.shop.platform, live.shop.team, live.model)
+    assert "age band" in e.value.fix
+
+
+def test_the_newest_answer_to_an_example_counts(live: Live) -> None:
+    """An example that was asked twice is one row; what a shadow said is none."""
+    live.answer([0.9] * 20 + [0.1] * 20, [1.0] * 20 + [0.0] * 20, START)
+    again = live.row(1, 0.2, START + timedelta(hours=1), "1", {})
+    live.shop.serving.log([again, live.row(2, 0.1, START, "1", {}) | {"role": "shadow"}])
+    (recall,) = told(live.measured(START + timedelta(days=40)), "recall")
+    assert (recall.rows, recall.value) == (40, 19 / 20)
+
+
+def test_answers_of_batches_count_too(live: Live) -> None:
+    """What was scored without a request is measured with the rest."""
+    live.answer([0.9] * 20, [1.0] * 20, START)
+    live.answer([0.1] * 20, [0.0] * 20, START)
+    compact(live.shop.platform, live.shop.team, live.model)
+    row = live.row(40, 0.9, START + timedelta(hours=1), "1", {}) | {"role": "batch", "request_id": "batch-1"}
+    like = live.shop.platform.lake.read("shop/predictions/returns")
+    batch = pa.Table.from_pylist([row | {DATE: START.date()}], schema=like.schema)
+    live.shop.platform.lake.append(scores_table("shop", "returns"), batch)
+    (precision,) = told(live.measured(START + timedelta(days=40)), "precision")
+    assert (precision.rows, precision.value) == (40, pytest.approx(20 / 21, abs=1e-5))
+
+
+def test_an_estimate_stands_until_labels_come_and_after(live: Live) -> None:
+    """With the package's calibration a week is estimated on its first day; the realised figure lies in its interval."""
+    random = np.random.default_rng(3)
+    chances = random.beta(1, 4, 4_000)
+    truth = (random.random(4_000) < chances).astype(float)
+    calibration.fit(truth[:2_000], chances[:2_000]).save(live.shop.platform.home / "packages" / "shop.returns" / "1")
+    live.answer(chances[2_000:], truth[2_000:], START)
+    first = live.measured(START + timedelta(days=1))
+    (guess,) = told(first, "roc_auc", estimated=True)
+    assert (guess.rows, guess.labelled) == (2_000, 0)
+    later = live.measured(START + timedelta(days=40))
+    (real,) = told(later, "roc_auc")
+    assert guess.low < real.value < guess.high
+    assert abs(guess.value - real.value) < 0.02
+    assert len(told(later, "roc_auc", estimated=True)) == 1
+
+
+def test_a_window_has_one_row_and_is_measured_no_more_once_labels_have_come(live: Live) -> None:
+    """Labels take 31 days; after 62 the window is left alone, whatever comes."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    for day in (1, 20, 31, 40, 60):
+        live.measured(START + timedelta(days=day))
+    platform = live.shop.platform
+    assert len(quality_table.rows(platform.ledger, live.shop.ref)) == 1
+    live.answer([0.9] * 20, [1.0] * 20, START + timedelta(days=90))
+    compact(platform, live.shop.team, live.model)
+    platform.clock.set(START + timedelta(days=90))
+    assert measure(platform, live.shop.team, live.model) == 1, "the new week alone"
+    old, new = quality_table.rows(platform.ledger, live.shop.ref)
+    assert (old.measured_at, new.measured_at) == (START + timedelta(days=60), START + timedelta(days=90))
+
+
+def test_other_rules_measure_everything_anew(live: Live) -> None:
+    """Longer windows take the place of those that they overlap; where the lake has lost the rows the old ones stay."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START + timedelta(days=70))
+    live.measured(START + timedelta(days=120))
+    live.shop.platform.lake.drop_days("shop/predictions/returns", (START + timedelta(days=60)).date())
+    live.model = replace(live.model, quality=replace(live.model.quality, days=14))
+    weeks = [m.until - m.since for m in told(live.measured(), "recall")]
+    assert weeks == [timedelta(days=7), timedelta(days=14)]
+    assert measure(live.shop.platform, live.shop.team, live.model) == 1, "the next call knows the rules"
+
+
+def test_windows_begin_on_mondays() -> None:
+    """Windows of a whole number of weeks do."""
+    assert MONDAY.weekday() == 0
+    assert (START - MONDAY) % timedelta(days=7) == timedelta(0)
+
+
+def test_history_of_two_years_is_read_in_milliseconds(live: Live) -> None:
+    """Of 104 weeks, five segments and fifteen figures each."""
+    random, platform = np.random.default_rng(0), live.shop.platform
+    countries = random.choice(["DE", "FR", "UK", "IT", "ES"], 400).tolist()
+    calibration.fit(np.array([0.0, 1.0] * 50), np.array([0.3, 0.6] * 50)).save(
+        platform.home / "packages" / "shop.returns" / "1"
+    )
+    live.answer(random.random(400), (random.random(400) < 0.3).astype(float), START, countries=countries)
+    live.model = replace(live.model, fairness=(Fairness("country", "recall"), Fairness("country", "positive_rate")))
+    live.measured(START + timedelta(days=40))
+    (row,) = quality_table.rows(platform.ledger, live.shop.ref)
+    weeks = [timedelta(days=7 * week) for week in range(1, 104)]
+    copies = [replace(row, since=row.since + week, until=row.until + week) for week in weeks]
+    quality_table.put(platform.ledger, live.shop.ref, copies, row.spec)
+    assert _best(lambda: history(platform, live.shop.ref)) < 0.02
+    assert _best(lambda: fairness.history(platform, live.shop.ref)) < 0.02
+    assert len(history(platform, live.shop.ref)) == 104 * 6 * 15
+
+
+def _best(call: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
