@@ -14,7 +14,7 @@ LOCATION_TAG = ".dagster/repository"
 
 
 class ForgetConfig(dg.Config):
-    """How many days a run of routine is kept, and how many of the newest of a job whatever their age."""
+    """How many days a run of routine is kept, and how many of a job's newest whatever their age: one at least."""
 
     days: float = 30
     least: int = 100
@@ -28,7 +28,7 @@ def forget_runs(instance: dg.DagsterInstance, location: str | None, config: Forg
 
 
 def _forget(instance: dg.DagsterInstance, job: str, tags: dict[str, str], before: datetime, least: int) -> int:
-    newest = {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=job, tags=tags), limit=least)}
+    newest = {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=job, tags=tags), limit=max(least, 1))}
     old = instance.get_runs(dg.RunsFilter(job_name=job, tags=tags, created_before=before))
     ended = [run for run in old if run.run_id not in newest and run.status not in IN_PROGRESS]
     gone = [run for run in ended if CYCLE_TAG not in run.tags]

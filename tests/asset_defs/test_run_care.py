@@ -37,17 +37,18 @@ def added(instance, job: str, status: dg.DagsterRunStatus, tags: dict[str, str])
 
 
 def test_what_goes_and_what_stays(instance, tmp_path):
-    """Ended runs of routine go; a cycle's, one under way, and another location's stay."""
+    """Ended runs of routine go but for the newest; a cycle's, one under way, and another location's stay."""
     here = {LOCATION_TAG: "__repository__@shop"}
     old = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here)
+    young = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here)
     running = added(instance, MONITOR_JOB, dg.DagsterRunStatus.STARTED, here)
     cycle = added(instance, CYCLE_JOB, dg.DagsterRunStatus.SUCCESS, here)
     tagged = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here | {CYCLE_TAG: "c"})
     elsewhere = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, {LOCATION_TAG: "__repository__@other"})
     assert list(tmp_path.rglob(f"{old}.db"))
-    gone = forget_runs(instance, here[LOCATION_TAG], ForgetConfig(days=0, least=0))
+    gone = forget_runs(instance, here[LOCATION_TAG], ForgetConfig(days=0, least=3))
     assert gone == 1
-    assert {run.run_id for run in instance.get_runs()} == {running, cycle, tagged, elsewhere}
+    assert {run.run_id for run in instance.get_runs()} == {young, running, cycle, tagged, elsewhere}
     assert not list(tmp_path.rglob(f"{old}.db*"))
     assert instance.all_logs(old) == []
 
