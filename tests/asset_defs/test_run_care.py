@@ -50,7 +50,7 @@ def test_what_goes_and_what_stays(instance, tmp_path):
     assert gone == 1
     assert {run.run_id for run in instance.get_runs()} == {young, running, cycle, tagged, elsewhere}
     assert not list(tmp_path.rglob(f"{old}.db*"))
-    assert instance.all_logs(old) == []
+    assert instance.get_run_by_id(old) is None
 
 
 def test_young_runs_and_the_newest_of_each_job_stay(instance):
