@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
-from platform_core.errors import InvalidEnvironment
+from platform_core.errors import InvalidEnvironment, InvalidSpec
 from platform_core.located_yaml import Located, load
 
 VENDORS = "loopline.vendors"
@@ -82,6 +82,15 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         prices=Path(data["prices"]) if data.get("prices") else None,
         notifiers=_named(document, data, "notifier") if "notifier" in only else {},
     )
+
+
+def binds(contract: str, path: Path | None = None) -> bool:
+    """Say whether an environment file binds a contract, without loading a vendor; a file that is none binds nothing."""
+    try:
+        data = load(path or environment_file()).data
+    except InvalidSpec:
+        return False
+    return isinstance(data, dict) and contract in (data.get("bindings") or {})
 
 
 def bind(contract: str, settings: Mapping[str, Any], where: str = "binding") -> Vendor:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EventSource,
         EventStream,
         Lake,
+        Lineage,
         Notifier,
         OnlineStore,
         Registry,
@@ -98,6 +99,20 @@ class Platform:
     def drift_report(self) -> DriftReport:
         """Return the bound drift report."""
         return cast("DriftReport", self.environment.bindings["drift_report"])
+
+    @property
+    def lineage(self) -> Lineage:
+        """Return the bound lineage.
+
+        Raises:
+            InvalidEnvironment: the environment binds none.
+        """
+        if "lineage" not in self.environment.bindings:
+            raise InvalidEnvironment(
+                f"{self.environment.path}: no vendor is bound for lineage",
+                "add a line such as 'lineage: {vendor: openlineage, url: ...}'",
+            )
+        return cast("Lineage", self.environment.bindings["lineage"])
 
     @property
     def notifiers(self) -> tuple[Notifier, ...]:

@@ -7,6 +7,7 @@ from platform_core.contracts.engine import Engine
 from platform_core.contracts.event_source import EventSource
 from platform_core.contracts.event_stream import EventStream
 from platform_core.contracts.lake import Lake
+from platform_core.contracts.lineage import Lineage
 from platform_core.contracts.notifier import Notifier
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.contracts.registry import Registry
@@ -23,9 +24,10 @@ CONTRACTS: dict[str, type[Vendor]] = {
     "drift_report": DriftReport,
     "event_stream": EventStream,
     "notifier": Notifier,
+    "lineage": Lineage,
 }
 """Contract by the name under which an environment file binds it."""
-OPTIONAL = frozenset({"event_stream", "notifier"})
+OPTIONAL = frozenset({"event_stream", "notifier", "lineage"})
 """What an environment may leave unbound, as long as no team needs it."""
 SEVERAL = {"notifier": "notifiers"}
 """What an environment may bind several of: each by a name of its own, under this key at the file's top."""
@@ -40,6 +42,7 @@ __all__ = [
     "EventSource",
     "EventStream",
     "Lake",
+    "Lineage",
     "Notifier",
     "OnlineStore",
     "Registry",
