@@ -8,11 +8,12 @@ from typing import Any
 import dagster as dg
 
 from asset_defs.keys import key
-from platform_core.monitor import skew
+from platform_core.monitor import quality_verdict, skew
 from platform_core.monitor.drift import Watched, last_report, watch
 from platform_core.monitor.predictions import compact, expire, forget
-from platform_core.monitor.quality import realised
+from platform_core.monitor.quality import LiveQuality, measured
 from platform_core.monitor.task import drawn
+from platform_core.names import ModelRef
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
 
@@ -65,27 +66,49 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
 
 
 def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
-    """Build the asset of realised quality: predictions joined with the labels that have come."""
+    """Build the asset of live quality: estimated at once, realised as labels come; its checks warn."""
+    own = key(team.name, "quality", model.name)
 
     @dg.asset(
-        key=key(team.name, "quality", model.name),
+        key=own,
         deps=[key(team.name, "predictions", model.name), key(team.name, "raw", model.labels.source.name)],
         group_name=team.name,
-        description="Realised metrics by model version, as far as labels have come",
+        description="Metrics by version, segment and window: estimated at once, realised as labels come",
+        check_specs=[
+            dg.AssetCheckSpec("good_enough", asset=own, description="The live version reaches what its gates asked"),
+            dg.AssetCheckSpec("fair_enough", asset=own, description="Live answers treat groups alike"),
+        ],
         kinds={"quality"},
     )
-    def quality(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
-        versions = realised(platform, team, model)
-        return dg.MaterializeResult(
-            metadata={
-                f"version_{v.version}": dg.MetadataValue.json(
-                    {"predictions": v.predictions, "labelled": v.labelled, "auc": v.auc, "recall": v.recall}
-                )
-                for v in versions
-            }
-        )
+    def quality(
+        platform: dg.ResourceParam[Platform],
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        found = measured(platform, team, model)
+        yield dg.MaterializeResult(metadata=_quality_metadata(found))
+        ref = ModelRef(team.name, model.name)
+        yield _warning("good_enough", quality_verdict.good_enough(platform, ref, model))
+        yield _warning("fair_enough", quality_verdict.fair_enough(platform, ref))
 
     return quality
+
+
+def _quality_metadata(found: LiveQuality) -> dict[str, Any]:
+    versions = {
+        f"version_{v.version}": dg.MetadataValue.json(
+            {"predictions": v.predictions, "labelled": v.labelled, "auc": v.auc, "recall": v.recall}
+        )
+        for v in found.versions
+    }
+    return {**versions, "windows_measured": found.windows}
+
+
+def _warning(name: str, finding: quality_verdict.Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"reason": finding.reason},
+    )
 
 
 def _skew_check(found: list[skew.Skew]) -> dg.AssetCheckResult:

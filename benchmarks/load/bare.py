@@ -142,7 +142,7 @@ def _gates(number: int) -> dg.AssetChecksDefinition:
 
 def _watch(number: int) -> Iterator[dg.AssetsDefinition]:
     name = f"model_{number}"
-    log, judged = asset_key("predictions", name), asset_key("drift", name)
+    log, judged, measured = (asset_key(stage, name) for stage in ("predictions", "drift", "quality"))
 
     @dg.asset(
         key=log,
@@ -169,13 +169,21 @@ def _watch(number: int) -> Iterator[dg.AssetsDefinition]:
         yield dg.MaterializeResult()
 
     @dg.asset(
-        key=asset_key("quality", name),
+        key=measured,
         deps=[log, asset_key("raw", f"source_{number}")],
         group_name=TEAM,
-        description="Realised metrics by model version, as far as labels have come",
+        description="Metrics by version, segment and window: estimated at once, realised as labels come",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "good_enough", asset=measured, description="The live version reaches what its gates asked"
+            ),
+            dg.AssetCheckSpec("fair_enough", asset=measured, description="Live answers treat groups alike"),
+        ],
         kinds={"quality"},
     )
-    def quality(platform: dg.ResourceParam[None]) -> dg.MaterializeResult:
-        return dg.MaterializeResult()
+    def quality(platform: dg.ResourceParam[None]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        yield dg.MaterializeResult()
+        yield dg.AssetCheckResult(check_name="good_enough", passed=True)
+        yield dg.AssetCheckResult(check_name="fair_enough", passed=True)
 
     yield from (predictions, drift, quality)

@@ -14,8 +14,9 @@ from platform_core.loop.ledger import Entry
 from platform_core.monitor.distance import Floats
 from platform_core.monitor.intervals import midranks
 from platform_core.monitor.labelled import LabelBook, book
+from platform_core.monitor.quality_history import measure
 from platform_core.monitor.realised import KEPT, Key, keep
-from platform_core.names import ModelRef, prediction_table
+from platform_core.names import ModelRef, prediction_table, scores_table
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
@@ -46,6 +47,23 @@ class VersionQuality:
     def labelled_share(self) -> float:
         """Return the share of the answers whose label is known, 0..1."""
         return self.labelled / self.predictions if self.predictions else 0.0
+
+
+@dataclass(frozen=True)
+class LiveQuality:
+    """What one call measured: figures of each version's whole life, and how many windows."""
+
+    versions: list[VersionQuality]
+    windows: int
+
+
+def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
+    """Measure versions and their windows with labels that are computed once; nothing where nothing was answered."""
+    ref = ModelRef(team.name, model.name)
+    if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
+        return LiveQuality([], 0)
+    labels = book(platform, team, model)
+    return LiveQuality(realised(platform, team, model, labels), measure(platform, team, model, labels))
 
 
 def realised(platform: Platform, team: Team, model: Model, labels: LabelBook | None = None) -> list[VersionQuality]:

@@ -20,11 +20,14 @@ def test_both_graphs_are_the_same() -> None:
     assert not differing, "asset_defs has changed: change benchmarks/load/bare.py in the same way"
 
 
-def test_a_model_is_nine_assets_and_nine_checks() -> None:
+def test_a_model_is_nine_assets_and_eleven_checks() -> None:
     """What the benchmark's page says of the load is what is loaded."""
     graph = bare.definitions(1).resolve_asset_graph()
     assert len(graph.materializable_asset_keys) == 9
-    assert {check.name for check in graph.asset_check_keys} == {*bare.RAW_CHECKS, "gates", "drift", "skew"}
+    assert {check.name for check in graph.asset_check_keys} == {
+        *(*bare.RAW_CHECKS, "gates", "drift", "skew"),
+        *("good_enough", "fair_enough"),
+    }
     assert graph.external_asset_keys == {dg.AssetKey(["bench", "arrivals", "source_0"])}
 
 

@@ -1,0 +1,67 @@
+"""Whether the live version is still good enough, and fair enough, as far as it is proven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from platform_core.loop.deployments import deployment
+from platform_core.monitor import fairness, quality_history
+from platform_core.specs.gates import AtLeast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from platform_core.monitor.quality_history import Measured
+    from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+    from platform_core.specs import Model
+
+
+class Finding(NamedTuple):
+    """A verdict, and why."""
+
+    passed: bool
+    reason: str
+
+
+def good_enough(platform: Platform, ref: ModelRef, model: Model) -> Finding:
+    """Hold the newest figures of the stable version, realised and estimated, against its ``AtLeast`` gates.
+
+    Only an interval that lies wholly below a bound counts.
+    """
+    own = [m for m in quality_history.history(platform, ref) if m.version == _stable(platform, ref) and not m.segment]
+    pairs = [
+        (gate, m)
+        for gate in model.gates
+        if isinstance(gate, AtLeast)
+        for is_estimate in (False, True)
+        if (m := _newest(own, gate.metric, is_estimate=is_estimate))
+    ]
+    below = [_said(gate, m) for gate, m in pairs if m.high < gate.bound]
+    return Finding(not below, "; ".join(below or [_said(gate, m) for gate, m in pairs]) or "nothing is known yet")
+
+
+def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
+    """Read the newest verdict of each fairness rule on the stable version."""
+    stable = _stable(platform, ref)
+    newest = {(f.column, f.metric): f for f in fairness.history(platform, ref) if f.version == stable}.values()
+    unfair = [f.reason for f in newest if f.verdict == "unfair"]
+    return Finding(not unfair, "; ".join(unfair or [f.reason for f in newest]) or "nothing is known yet")
+
+
+def _stable(platform: Platform, ref: ModelRef) -> str | None:
+    current = deployment(platform.ledger, ref)
+    return current.stable.version if current and current.stable else None
+
+
+def _newest(own: Sequence[Measured], metric: str, *, is_estimate: bool) -> Measured | None:
+    return next((m for m in reversed(own) if (m.metric, m.estimated) == (metric, is_estimate)), None)
+
+
+def _said(gate: AtLeast, m: Measured) -> str:
+    kind = "estimated" if m.estimated else "realised"
+    rows = f"{m.rows} rows" if m.estimated else f"{m.labelled} labels of {m.rows} rows"
+    return (
+        f"{kind} {m.metric} of version {m.version}, {m.since:%Y-%m-%d} to {m.until:%Y-%m-%d}: {m.value:.3f} "
+        f"({m.low:.3f} to {m.high:.3f}, {rows}), {gate.bound:g} is asked for"
+    )
