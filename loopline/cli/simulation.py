@@ -14,7 +14,8 @@ from platform_core.loop import packages
 from platform_core.loop.deployments import deployment
 from platform_core.monitor.alarm import Alarm, alarm
 from platform_core.monitor.answers import answers
-from platform_core.monitor.profile import NumericColumn, Profile
+from platform_core.monitor.columns import NumericColumn
+from platform_core.monitor.profile import Profile
 from platform_core.monitor.values import SCORE, objects
 from platform_core.monitor.window import WindowVerdict, judge_window
 

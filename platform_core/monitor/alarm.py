@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from platform_core.monitor.values import JOINT
+
 if TYPE_CHECKING:
     from platform_core.monitor.window import ColumnVerdict, WindowVerdict
     from platform_core.specs.model import Drift
@@ -30,9 +32,11 @@ def alarm(rule: Drift, windows: Sequence[WindowVerdict]) -> Alarm | None:
     if not windows:
         return None
     newest = windows[-1]
-    if len(newest.drifted) >= max(AT_ONCE, rule.share * len(newest.columns)):
-        reason = f"{len(newest.drifted)} of {len(newest.columns)} columns drifted at once"
-        return Alarm(newest.drifted, f"{reason}: {_figures(newest, newest.drifted)}")
+    apart, columns = len(set(newest.drifted) - {JOINT}), len(newest.columns.keys() - {JOINT})
+    if apart >= max(AT_ONCE, rule.share * columns):
+        return Alarm(
+            newest.drifted, f"{apart} of {columns} columns drifted at once: {_figures(newest, newest.drifted)}"
+        )
     recent = windows[-rule.windows :]
     times = Counter(name for window in recent for name in window.drifted)
     again = tuple(sorted(name for name, count in times.items() if count >= rule.alarms))
@@ -47,10 +51,12 @@ def _figures(window: WindowVerdict, names: Sequence[str]) -> str:
     moved = {name: window.columns[name] for name in names if name in window.drifted}
     first = sorted(moved, key=lambda name: moved[name].threshold - moved[name].score)
     more = [f"and {len(first) - NAMED} more"] if len(first) > NAMED else []
-    return ", ".join([_figure(name, moved[name]) for name in first[:NAMED]] + more)
+    return "; ".join([_figure(name, moved[name]) for name in first[:NAMED]] + more)
 
 
 def _figure(name: str, verdict: ColumnVerdict) -> str:
+    """Give a column's score with its threshold, and how it moved."""
+    moved = f": {verdict.moved}" if verdict.moved else ""
     if verdict.score >= verdict.threshold:
-        return f"{name} {verdict.score:.2f} (from {verdict.threshold:.2f})"
+        return f"{name} {verdict.score:.2f} (from {verdict.threshold:.2f}){moved}"
     return f"{name} missing in {verdict.missing_share:.0%}"

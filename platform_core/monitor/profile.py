@@ -17,9 +17,21 @@ import numpy as np
 import pyarrow as pa
 
 from platform_core.errors import ContractBroken, NotFound
+from platform_core.monitor import embeddings, words
+from platform_core.monitor.columns import (
+    KNOWN,
+    TEXT_KIND,
+    TOP,
+    CategoryColumn,
+    Column,
+    EmbeddingColumn,
+    NumericColumn,
+    TextColumn,
+)
 from platform_core.monitor.distance import Floats, finite
-from platform_core.monitor.values import SCORE, is_text, numbers, texts
+from platform_core.monitor.values import JOINT, SCORE, is_text, numbers, texts
 from platform_core.runtime.manifest import PROFILE
+from platform_core.specs.model import Drift
 
 SAMPLE = "reference.arrow"
 """File beside the profile: rows of the training set for people to look at, never to judge by."""
@@ -27,34 +39,8 @@ SAMPLE_ROWS = 5_000
 QUANTILES = 1_024
 TAIL = 64
 """Edges a side among the outermost order statistics, where a heavy tail keeps its distance."""
-TOP = 50
-"""Categories counted by name; the rest fold into one."""
-KNOWN = 5_000
-"""Names remembered of the categories beyond ``TOP``; a value that is not among them counts as unseen."""
-
-
-class NumericColumn(msgspec.Struct, frozen=True, tag="numeric"):
-    """Distribution of ``rows`` finite values: ``at[i]`` is the share ≤ ``edges[i]``, ``below[i]`` the share <."""
-
-    edges: list[float]
-    at: list[float]
-    below: list[float]
-    std: float
-    rows: int
-    missing_share: float
-
-
-class CategoryColumn(msgspec.Struct, frozen=True, tag="category"):
-    """Counts of ``rows`` values: the most frequent by name, ``other`` for all the rest, of which ``rest`` are names."""
-
-    counts: dict[str, int]
-    other: int
-    rest: list[str]
-    rows: int
-    missing_share: float
-
-
-Column = NumericColumn | CategoryColumn
+MEASURED = 50_000
+"""Texts and vectors looked at; more would not tell more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,28 +81,90 @@ class Profile:
         return msgspec.json.encode(self.columns)
 
 
-def build_profile(table: pa.Table, features: Sequence[str], scores: Floats, seed: int = 0) -> Profile:
+def build_profile(
+    table: pa.Table, features: Sequence[str], scores: Floats, seed: int = 0, rule: Drift | None = None
+) -> Profile:
     """Profile the training set.
 
     ``scores`` has one entry a row of ``table``: the model's output, NaN for rows that it has learnt from (a model
-    is surer of those than of any live row).
+    is surer of those than of any live row). ``rule`` says which strings are text or categories; of the others the data
+    tell.
 
     Raises:
-        ContractBroken: a column can be neither measured nor counted.
+        ContractBroken: a column can be neither measured nor counted, or has a name that the monitor gives away.
     """
-    if SCORE in features:
-        raise ContractBroken(f"a feature is called {SCORE!r}, as the model's output is", "rename the feature")
-    columns = {name: _column(table.column(name)) for name in features}
-    chosen = np.random.default_rng(seed).permutation(table.num_rows)[:SAMPLE_ROWS]
-    sample = table.select(list(features)).append_column(SCORE, pa.array(scores, pa.float64(), from_pandas=True))
-    return Profile({**columns, SCORE: _numeric(np.asarray(scores), missing_share=0.0)}, sample.take(np.sort(chosen)))
+    taken = {SCORE, JOINT} & set(features)
+    if taken:
+        raise ContractBroken(
+            f"a feature is called {taken.pop()!r}, as the monitor calls a measure", "rename the feature"
+        )
+    random, rule = np.random.default_rng(seed), rule or Drift()
+    chosen = np.sort(random.permutation(table.num_rows)[:SAMPLE_ROWS])
+    sample = table.select(list(features)).take(chosen)
+    columns = {name: _column(name, table.column(name), sample.column(name), rule) for name in features}
+    drawn = pa.array(np.asarray(scores)[chosen], pa.float64(), from_pandas=True)
+    marked = _marked(sample, columns).append_column(SCORE, drawn)
+    return Profile({**columns, SCORE: _numeric(np.asarray(scores), missing_share=0.0)}, marked)
 
 
-def _column(column: pa.ChunkedArray) -> Column:
+def _column(name: str, column: pa.ChunkedArray, sample: pa.ChunkedArray, rule: Drift) -> Column:
     if is_text(column.type):
-        return _category(texts(column), len(column))
+        return _text(column) if _measured_as_text(name, sample, rule) else _category(texts(column), len(column))
+    if embeddings.is_embedding(column.type):
+        return _embedding(column)
     values = numbers(column)
     return _numeric(values, float(np.mean(~np.isfinite(values))) if len(values) else 0.0)
+
+
+def _measured_as_text(name: str, sample: pa.ChunkedArray, rule: Drift) -> bool:
+    if name in {*rule.texts, *rule.categories}:
+        return name in rule.texts
+    return words.looks_like_text(sample.drop_null().to_pylist())
+
+
+def _marked(sample: pa.Table, columns: Mapping[str, Column]) -> pa.Table:
+    """Say in the schema which string columns are text, for whoever draws the sample."""
+    marks = {name: TEXT_KIND for name, column in columns.items() if isinstance(column, TextColumn)}
+    fields = [f.with_metadata({TEXT_KIND: b"text"}) if f.name in marks else f for f in sample.schema]
+    return sample.cast(pa.schema(fields))
+
+
+def _text(column: pa.ChunkedArray) -> TextColumn:
+    read = _at_most(MEASURED, column.drop_null()).to_pylist()
+    sums, lengths, within = words.counted(read)
+    return TextColumn(
+        buckets=sums.astype(int).tolist(),
+        words=_numeric(lengths, missing_share=0.0),
+        top=dict(within.most_common(TOP)),
+        rows=len(read),
+        missing_share=column.null_count / len(column) if len(column) else 0.0,
+    )
+
+
+def _embedding(column: pa.ChunkedArray) -> EmbeddingColumn:
+    values = _at_most(MEASURED, column.drop_null()).to_pylist()
+    dimensions = len(values[0]) if values else 0
+    vectors = embeddings.matrix(values, dimensions)
+    if not vectors.size:
+        return EmbeddingColumn([], [], [], 1.0, 1.0, _numeric(np.empty(0), missing_share=0.0), 0, 1.0)
+    mean, std = embeddings.scale(vectors)
+    standard = (vectors - mean) / std
+    width = embeddings.bandwidth(standard)
+    return EmbeddingColumn(
+        mean=mean.tolist(),
+        std=std.tolist(),
+        features=embeddings.features(standard, width).mean(axis=0).tolist(),
+        bandwidth=width,
+        unit=embeddings.unit(standard[:SAMPLE_ROWS], width),
+        norms=_numeric(np.linalg.norm(vectors, axis=1), missing_share=0.0),
+        rows=len(vectors),
+        missing_share=1 - (1 - column.null_count / len(column)) * len(vectors) / len(values),
+    )
+
+
+def _at_most(rows: int, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Take so many values at even steps."""
+    return column.take(pa.array(np.linspace(0, len(column) - 1, min(rows, len(column))).astype(np.int64)))
 
 
 def _numeric(values: Floats, missing_share: float) -> NumericColumn:
@@ -130,6 +178,7 @@ def _numeric(values: Floats, missing_share: float) -> NumericColumn:
         std=float(np.std(ordered)) if len(ordered) else 0.0,
         rows=len(ordered),
         missing_share=missing_share,
+        mean=float(np.mean(ordered)) if len(ordered) else 0.0,
     )
 
 

@@ -13,9 +13,12 @@ import pyarrow.compute as pc
 
 from platform_core.errors import ContractBroken
 from platform_core.monitor.distance import Floats
+from platform_core.monitor.embeddings import is_embedding
 
 SCORE = "score"
 """The model's output, measured like a feature."""
+JOINT = "(joint)"
+"""All features together, judged like one more column."""
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -67,7 +70,9 @@ def as_counts(values: Iterable[Any]) -> Mapping[str, int]:
 def as_table(rows: pa.Table, like: pa.Schema) -> pa.Table:
     """Turn rows of the prediction log into columns such as ``like`` has: features and ``score``, text or float64."""
     served = objects(rows.column("features"))
-    return pa.table({field.name: _column(rows, served, field) for field in like})
+    found = {field.name: _column(rows, served, field) for field in like}
+    kinds = [pa.field(field.name, found[field.name].type, metadata=field.metadata) for field in like]
+    return pa.table(found, schema=pa.schema(kinds))
 
 
 def _column(rows: pa.Table, served: Sequence[Mapping[str, Any]], field: pa.Field) -> pa.Array | pa.ChunkedArray:
@@ -76,7 +81,13 @@ def _column(rows: pa.Table, served: Sequence[Mapping[str, Any]], field: pa.Field
     values = [row.get(field.name) for row in served]
     if is_text(field.type):
         return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if is_embedding(field.type):
+        return pa.array([value if _is_vector(value) else None for value in values], pa.list_(pa.float64()))
     return pa.array(as_numbers(values), pa.float64(), from_pandas=True)
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(number, int | float) for number in value)
 
 
 def _number(value: Any) -> float:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from platform_core.monitor.distance import SMALLEST_STD, Floats, finite, js_distance
-from platform_core.monitor.profile import CategoryColumn, Column, NumericColumn, Profile
-from platform_core.monitor.threshold import share_threshold, threshold
-from platform_core.monitor.values import SCORE, as_counts, as_numbers, numbers, objects
+from platform_core.errors import ContractBroken
+from platform_core.monitor import joint, scores
+from platform_core.monitor.columns import KINDS, Column
+from platform_core.monitor.profile import Profile
+from platform_core.monitor.tally import CategoryTally, Tally, added, tally
+from platform_core.monitor.telling import told
+from platform_core.monitor.threshold import chance, share_threshold, threshold
+from platform_core.monitor.values import JOINT, SCORE, as_table
 from platform_core.specs.model import Drift
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+CHUNK = 250_000
+"""Rows of a column that are counted at a time, so that memory does not grow with the window."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class ColumnVerdict:
     """How far a column has moved: ``score`` in deviations, or Jensen-Shannon distance; 0 where it has no values.
 
     ``unseen_share`` of its values the training set never showed. A column has drifted when its score reaches the
-    threshold, or when its ``missing_share`` has moved by more than chance and 0.1.
+    threshold, or when its ``missing_share`` has moved by more than chance and 0.1. ``moved`` says how, in words.
+    All columns together are one more, of ``kind`` joint; its score is the area under a classifier's curve.
     """
 
     score: float
@@ -31,6 +37,8 @@ class ColumnVerdict:
     drifted: bool
     unseen_share: float
     missing_share: float
+    kind: str = ""
+    moved: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,78 +55,75 @@ class WindowVerdict:
         return tuple(name for name, verdict in self.columns.items() if verdict.drifted)
 
 
+@dataclass(frozen=True)
+class WindowProfile:
+    """Tallies of a window's columns against the reference named by ``digest``; those of several windows merge."""
+
+    digest: str
+    rows: int
+    columns: Mapping[str, Tally] = field(repr=False)
+
+
 def judge_window(profile: Profile, window: pa.Table, min_rows: int = Drift.min_rows) -> WindowVerdict:
     """Judge rows of the prediction log (``features`` as JSON objects, ``score``)."""
     if window.num_rows < min_rows:
         return WindowVerdict(window.num_rows, enough=False, columns={})
-    served = columns(profile, window)
-    verdicts = {name: _judge(profile, name, values) for name, values in served.items()}
-    return WindowVerdict(window.num_rows, enough=True, columns=verdicts)
+    return judge_table(profile, as_table(window, profile.sample.schema))
 
 
-def columns(profile: Profile, window: pa.Table) -> dict[str, Sequence[Any] | Floats]:
-    """Take the profile's columns out of rows of the prediction log; what was not served is None."""
-    rows = objects(window.column("features"))
-    served: dict[str, Sequence[Any] | Floats] = {
-        name: [row.get(name) for row in rows] for name in profile.columns if name != SCORE
-    }
-    return {**served, SCORE: numbers(window.column(SCORE))}
+def judge_table(profile: Profile, rows: pa.Table) -> WindowVerdict:
+    """Judge rows whose columns are those of the profile's sample, also when they are millions."""
+    verdict = judge(profile, profile_window(profile, rows))
+    found = joint.judge(profile, rows, chance(profile), without=verdict.drifted)
+    if found is None:
+        return verdict
+    drifted = found.area >= found.threshold
+    together = ColumnVerdict(found.area, found.threshold, drifted, 0.0, 0.0, "joint", found.tells)
+    return WindowVerdict(verdict.rows, verdict.enough, {**verdict.columns, JOINT: together})
 
 
-def numeric_score(column: NumericColumn, values: Floats) -> float:
-    """Measure the earth mover's distance between finite values and a profile, in the profile's deviations.
+def profile_window(profile: Profile, rows: pa.Table) -> WindowProfile:
+    """Count rows whose columns are those of the profile's sample."""
+    columns = {name: _tally(column, rows.column(name)) for name, column in profile.columns.items()}
+    return WindowProfile(profile.digest, rows.num_rows, columns)
 
-    Between two edges the profile's distribution is taken as a straight line; the values count as they are.
+
+def merge(windows: Sequence[WindowProfile]) -> WindowProfile:
+    """Add windows up: the result is that of one window with all their rows.
+
+    Raises:
+        ContractBroken: they were counted against different references, or there is none.
     """
-    if not len(values) or not column.edges:
-        return 0.0
-    points = np.sort(np.concatenate([column.edges, values]))
-    left, right = _reference(column, points)
-    share = np.searchsorted(np.sort(values), points[:-1], side="right") / len(values)
-    area = np.diff(points) @ _mean_gap(left - share, right - share)
-    return float(area) / max(column.std, SMALLEST_STD)
+    if len({window.digest for window in windows}) != 1:
+        raise ContractBroken("windows of different model versions do not add up", "merge those of one version")
+    names = windows[0].columns
+    columns = {name: added([window.columns[name] for window in windows]) for name in names}
+    return WindowProfile(windows[0].digest, sum(window.rows for window in windows), columns)
 
 
-def category_score(column: CategoryColumn, counts: Mapping[str, int]) -> float:
-    """Measure the Jensen-Shannon distance between counts and a profile; unseen values count as other."""
-    named = [counts.get(name, 0) for name in column.counts]
-    other = sum(counts.values()) - sum(named)
-    return js_distance([*column.counts.values(), column.other], [*named, other])
+def judge(profile: Profile, window: WindowProfile) -> WindowVerdict:
+    """Judge what was counted, column by column."""
+    verdicts = {name: _judge(profile, name, window.columns[name]) for name in profile.columns}
+    return WindowVerdict(window.rows, enough=True, columns=verdicts)
 
 
-def _judge(profile: Profile, name: str, values: Sequence[Any] | Floats) -> ColumnVerdict:
+def _tally(column: Column, values: pa.ChunkedArray) -> Tally:
+    starts = range(0, max(len(values), 1), CHUNK)
+    return added([tally(column, values.slice(start, CHUNK)) for start in starts])
+
+
+def _judge(profile: Profile, name: str, window: Tally) -> ColumnVerdict:
     column = profile.columns[name]
-    score, present, unseen = _measure(column, values)
-    missing = 1 - present / len(values)
-    bound = threshold(profile, name, present)
-    allowed = share_threshold(column.missing_share, len(values), len(profile.columns))
+    measured = [(part, threshold(profile, name, window.rows, part.name)) for part in scores.parts(column, window)]
+    part, bound = max(measured, key=lambda pair: pair[0].score / pair[1])
+    missing = 1 - window.rows / window.total if window.total else 0.0
+    allowed = share_threshold(column.missing_share, window.total, chance(profile))
     lost = name != SCORE and abs(missing - column.missing_share) > allowed
-    return ColumnVerdict(score, bound, score >= bound or lost, unseen, missing)
+    unseen = window.unseen / window.rows if isinstance(window, CategoryTally) and window.rows else 0.0
+    moved = _moved(column, window, missing if lost else None)
+    return ColumnVerdict(part.score, bound, part.score >= bound or lost, unseen, missing, KINDS[type(column)], moved)
 
 
-def _measure(column: Column, values: Sequence[Any] | Floats) -> tuple[float, int, float]:
-    """Return score, number of values and share of values that the profile does not know."""
-    if isinstance(column, NumericColumn):
-        present = finite(as_numbers(values))
-        return numeric_score(column, present), len(present), 0.0
-    counts = as_counts(values)
-    total = sum(counts.values())
-    unseen = sum(counts[name] for name in counts.keys() - column.counts.keys() - set(column.rest))
-    return category_score(column, counts), total, unseen / total if total else 0.0
-
-
-def _reference(column: NumericColumn, points: Floats) -> tuple[Floats, Floats]:
-    """Return the profile's distribution at both ends of each stretch between sorted points, edges among them."""
-    edges, at, below = np.array(column.edges), np.array(column.at), np.array(column.below)
-    stretch = np.searchsorted(edges, points[:-1], side="right")  # 0: before the first edge
-    start = np.concatenate([[0.0], at])[stretch]
-    slope = np.concatenate([[0.0], (below[1:] - at[:-1]) / np.diff(edges), [0.0]])[stretch]
-    origin = np.concatenate([edges[:1], edges])[stretch]
-    return start + slope * (points[:-1] - origin), start + slope * (points[1:] - origin)
-
-
-def _mean_gap(left: Floats, right: Floats) -> Floats:
-    """Average the absolute value of straight lines that run from ``left`` to ``right``."""
-    total = np.abs(left) + np.abs(right)
-    crossing = (left**2 + right**2) / np.where(total == 0, 1, 2 * total)
-    return np.asarray(np.where(left * right >= 0, total / 2, crossing))
+def _moved(column: Column, window: Tally, missing: float | None) -> str:
+    lost = [f"missing {column.missing_share:.0%} → {missing:.0%}"] if missing is not None else []
+    return ", ".join([*lost, *([how] if (how := told(column, window)) else [])])

@@ -66,6 +66,8 @@ class Drift:
 
     Windows hold at least ``min_rows`` predictions; an alarm is the same column in ``alarms`` of the last
     ``windows``, or ``share`` of all columns at once; at most ``daily_budget`` cycles a day, ``cooldown_hours`` apart.
+    String features named in ``texts`` are measured by their words, those in ``categories`` by their values; of the
+    others the training set decides.
     """
 
     min_rows: int = 500
@@ -74,6 +76,8 @@ class Drift:
     share: float = 0.3
     cooldown_hours: float = 24
     daily_budget: int = 3
+    texts: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def packaged(order: Order, data: Learnable, fitted: Fitted, folder: Path) -> Man
     manifest = package(fitted.estimator, _draft(order, data), learnt, folder)
     scores = fitted.scores.copy()
     scores[data.parts.train] = np.nan  # a model is surer of rows that it has learnt from than of any live one
-    build_profile(data.table, data.features, scores).save(folder)
+    build_profile(data.table, data.features, scores, rule=order.model.drift).save(folder)
     held_out = slice(data.parts.train.stop, None)
     calibration.fit(data.y[held_out], fitted.scores[held_out]).save(folder)
     return manifest

@@ -12,6 +12,7 @@ from platform_core.monitor.answers import Place, answers, cut
 from platform_core.monitor.drift import AT_MOST, WINDOW, judged, last_report, report, watch
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.profile import SAMPLE
+from platform_core.monitor.values import JOINT
 
 
 def look(shop):
@@ -49,7 +50,7 @@ def test_rows_wait_until_they_fill_a_window(shop) -> None:
     assert look(shop).windows == []
     (entry,) = shop.platform.ledger.entries(shop.ref, [WINDOW])
     assert (entry.version, entry.reason, entry.at) == ("1", "quiet", shop.start + timedelta(days=1))
-    assert set(entry.details["verdict"]["columns"]) == {"amount", "country", "score"}
+    assert set(entry.details["verdict"]["columns"]) == {"amount", "country", "score", JOINT}
     assert entry.details["verdict"]["columns"]["amount"]["threshold"] >= 0.1
 
 

@@ -123,7 +123,7 @@ def test_a_small_reference_is_held_against_both_sides() -> None:
     """The reference is a sample as well: with 500 rows it counts as half of a window of 500."""
     assert effective(500, 500) == 250
     assert effective(500, 1_000_000) == 499
-    assert share_threshold(0.5, 20, 10) > share_threshold(0.0, 2_000, 10) == FLOOR
+    assert share_threshold(0.5, 20, 0.005) > share_threshold(0.0, 2_000, 0.005) == FLOOR
 
 
 def test_many_columns_at_once_alarm_at_once() -> None:
