@@ -23,6 +23,8 @@ COMMANDS = {
     "gate": ("loopline.cli.gate:gate", "What the gates said; let a version pass one by name."),
     "drift": ("loopline.cli.drift:drift", "Would it be noticed? Try a shift without changing anything."),
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
+    "alarms": ("loopline.cli.alarms:alarms", "What is wrong now, and who takes it on."),
+    "watchdog": ("loopline.cli.watchdog:watchdog", "Look for what is wrong, and tell people."),
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
     "features": ("loopline.cli.features:features", "Feature views: the registry, the service, the online store."),
     "quality": (

@@ -1,4 +1,4 @@
-"""Our end of the watchdog: it is told of process groups, and ends them should we be killed."""
+"""Our end of the reaper: it is told of process groups, and ends them should we be killed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 
-from loopline.up import watchdog
+from loopline.up import reaper
 
 
 class Guard:
@@ -15,7 +15,7 @@ class Guard:
     def __init__(self) -> None:
         self.groups: set[int] = set()
         self._process = subprocess.Popen(  # noqa: S603 - our own script
-            (sys.executable, "-I", "-S", watchdog.__file__), stdin=subprocess.PIPE, text=True, start_new_session=True
+            (sys.executable, "-I", "-S", reaper.__file__), stdin=subprocess.PIPE, text=True, start_new_session=True
         )
 
     def add(self, group: int) -> None:
@@ -25,13 +25,13 @@ class Guard:
 
     def forget(self, group: int) -> None:
         """Let a group go that has no member left: its number may come to mean somebody else."""
-        if group in self.groups and not watchdog.alive(group):
+        if group in self.groups and not reaper.alive(group):
             self.groups.discard(group)
             self._tell(f"-{group}\n")
 
     def end(self, grace_seconds: float) -> None:
-        """End what the groups still hold, such as run workers, and the watchdog with them."""
-        watchdog.end(self.groups, grace_seconds)
+        """End what the groups still hold, such as run workers, and the reaper with them."""
+        reaper.end(self.groups, grace_seconds)
         self._tell("".join(f"-{group}\n" for group in self.groups))
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -40,6 +40,6 @@ class Guard:
 
     def _tell(self, lines: str) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # somebody killed the watchdog: we end things ourselves
+        with contextlib.suppress(BrokenPipeError):  # somebody killed the reaper: we end things ourselves
             self._process.stdin.write(lines)
             self._process.stdin.flush()

@@ -19,6 +19,7 @@ WEB = "web"
 INFERENCE = "inference"
 SHADOW = "shadow"
 FEATURES = "features"
+WATCHDOG = "watchdog"
 
 
 class Rank(IntEnum):
@@ -75,6 +76,10 @@ class Programs:
         """Answer for features: the registry, online values, training sets."""
         where = ("--host", HOST, "--port", str(port))
         return self._program(FEATURES, Rank.INFERENCE, "-m", "loopline.features_api.server", *where)
+
+    def watchdog(self, dagster_url: str) -> Program:
+        """Look for what is wrong and tell people; it ends among the first, so that an end in order is no alarm."""
+        return self._program(WATCHDOG, Rank.DAEMON, "-m", "loopline.watchdog", "--dagster", dagster_url)
 
     def _program(self, name: str, rank: Rank, *arguments: str) -> Program:
         log = self.home / "logs" / f"{name.replace(':', '-')}.log"

@@ -12,12 +12,13 @@ from threading import Event as Flag
 
 from loopline.up import dagster_home, lock, start
 from loopline.up.app import App
-from loopline.up.ports import free_port
+from loopline.up.ports import HOST, free_port
 from loopline.up.program import Event
 from loopline.up.programs import Programs, child_environment
 from loopline.up.supervisor import Supervisor
 from loopline.up.sweep import end_marked, new_mark
 from platform_core import environment as environments
+from platform_core.alarms.pages import DAGSTER_URL
 from platform_core.platform import Platform
 
 INFERENCE_PORT = "LOOPLINE_INFERENCE_PORT"
@@ -109,7 +110,7 @@ def _variables(home: Path, environment: Path, ports: Mapping[str, int]) -> Itera
         environments.HOME: str(home),
         environments.FILE: str(environment),
         INFERENCE_PORT: str(ports["inference"]),
-    }
+    } | ({DAGSTER_URL: f"http://{HOST}:{ports['web']}"} if "web" in ports else {})
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

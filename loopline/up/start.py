@@ -69,7 +69,7 @@ class Waiting:
 
 
 def everything(app: App, programs: Programs, waiting: Waiting) -> None:
-    """Bring up instance, ledger, inference server, code servers, daemon, web server and feature service."""
+    """Bring up instance, ledger, inference server, code servers, daemon, web server, feature service and watchdog."""
     folder = app.home / "dagster"
     known = dagster_home.prepare(folder)
     initialising = spawn(programs.initialiser())
@@ -87,6 +87,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     _reapply(app, waiting)
     _start_shadow(app, programs)
     _start_feature_server(app, programs)
+    app.supervisor.start(programs.watchdog(app.ui_url or ""))
 
 
 def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, waiting: Waiting) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_core.alarms import events
 from platform_core.loop import packages
 from platform_core.loop.deployments import deployment
 from platform_core.loop.ledger import Entry
@@ -72,7 +73,9 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
         return Watched([], None)
     past = judged(platform, on.ref, on.version)
     new = _judge_waiting(on, Profile.load(on.package), past)
-    return Watched([window.verdict for window in new], _newest_alarm(on, [*past, *new], len(new)))
+    found = _newest_alarm(on, [*past, *new], len(new))
+    events.drift(platform, on.ref, found.reason if found else "")
+    return Watched([window.verdict for window in new], found)
 
 
 def report(platform: Platform, team: Team, model: Model) -> Path | None:

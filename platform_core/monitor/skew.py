@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_core import personal
+from platform_core.alarms import events
 from platform_core.errors import NotFound
 from platform_core.loop import packages, skews
-from platform_core.loop.deployments import CHANGED, served
+from platform_core.loop.deployments import CHANGED, deployment, served
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.answers import COLUMNS, Place, answers, place
 from platform_core.monitor.offline_replay import SERVED_BEGUN, SERVED_EVENT, Asked, OfflineView, Readings
@@ -89,7 +90,16 @@ def check(platform: Platform, team: Team, model: Model) -> list[Skew]:
     found = [s for served in _served_lately(platform, ref) if (s := _check_version(platform, team, model, served))]
     for skew in found:
         _record(platform, ref, skew)
+    events.skew(platform, ref, _standing(platform, ref))
     return found
+
+
+def _standing(platform: Platform, ref: ModelRef) -> str:
+    """Say what the newest checks have against the versions that answer now, "" for nothing."""
+    live = deployment(platform.ledger, ref)
+    sides = (live.stable, live.candidate) if live else ()
+    said = {side.version: skews.standing(platform.ledger, ref, side.version) for side in sides if side}
+    return "; ".join(f"version {version}: {reason}" for version, reason in said.items() if reason)
 
 
 def _served_lately(platform: Platform, ref: ModelRef) -> list[Served]:

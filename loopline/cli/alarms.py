@@ -1,0 +1,93 @@
+"""``loopline alarms``."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import Answer, table
+from loopline.cli.subject import opened, person
+
+if TYPE_CHECKING:
+    from platform_core.alarms import Standing
+    from platform_core.platform import Platform
+
+SILENT_SECONDS = 300
+"""From when on nobody may rely on the watchdog."""
+
+alarms = LazyGroup(
+    "alarms",
+    {
+        "list": ("loopline.cli.alarms:list_alarms", "What is wrong now, since when, and who was told."),
+        "acknowledge": ("loopline.cli.alarms:acknowledge", "Take an alarm on: nobody else is told of it."),
+    },
+    "What is wrong: alarms as they stand.",
+)
+
+
+@click.command("list", cls=Command)
+@click.option("--all", "everything", is_flag=True, help="Also what is over, each cause as it last stood.")
+def list_alarms(everything: bool) -> Answer:
+    """List the alarms that stand, the oldest first, with what to do about each."""
+    from platform_core.alarms import past, standing
+
+    with opened(only=()) as platform:
+        found = [*(past(platform.ledger) if everything else ()), *standing(platform.ledger)]
+        at = _looked_at(platform)
+    said = "\n".join(_told(one) for one in found) or "no alarm stands"
+    data = {"alarms": [_json(one) for one in found], "watchdog": at}
+    return Answer(data, "\n".join([said, *_silent(at)]))
+
+
+@click.command("acknowledge", cls=Command)
+@click.argument("cause")
+@click.option("--reason", required=True, help="What you do about it; kept in the ledger.")
+@click.option("--by", metavar="NAME", help="Who; you when left out.")
+def acknowledge(cause: str, reason: str, by: str | None) -> Answer:
+    """Take the alarm of CAUSE on: it stands until all is well, but nobody else is told of it."""
+    from platform_core.alarms import acknowledge as take
+
+    with opened(only=()) as platform:
+        taken = take(platform, cause, person(by), reason)
+    return Answer(_json(taken), f"{cause} is {taken.acknowledged}")
+
+
+def _json(one: Standing) -> dict[str, Any]:
+    alarm = one.alarm
+    words = {name: getattr(alarm, name) for name in ("cause", "severity", "problem", "fix", "link")}
+    times = {"since": one.since, "until": one.until}
+    return words | {"subject": alarm.about} | times | {"told": one.told, "acknowledged": one.acknowledged}
+
+
+def _told(one: Standing) -> str:
+    alarm = one.alarm
+    state = "over" if one.until else alarm.severity
+    rows = [("", alarm.problem), ("", f"→ {alarm.fix}"), ("", alarm.link), ("told", ", ".join(one.told))]
+    rows.append(("taken by", one.acknowledged))
+    shown = table([(name, value) for name, value in rows if value])
+    since = f"{one.since:%Y-%m-%d %H:%M}" + (f" to {one.until:%Y-%m-%d %H:%M}" if one.until else "")
+    lines = (f"  {line.removeprefix('-').strip()}" for line in shown.splitlines())
+    return "\n".join([f"{state:<8} {alarm.cause}  since {since}", *lines])
+
+
+def _looked_at(platform: Platform) -> str | None:
+    """Return when the watchdog of this home ended its last round."""
+    from loopline.watchdog.dog import FILE
+
+    try:
+        return str(json.loads((platform.home / FILE).read_text())["at"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _silent(at: str | None) -> list[str]:
+    """Warn when nobody watches: no alarm is no good news then."""
+    if at is None:
+        return ["no watchdog has looked in this home; start one with 'loopline up' or 'loopline watchdog'"]
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
+    return [f"the watchdog has not looked for {seconds / 60:.0f} minutes: start it"] if seconds > SILENT_SECONDS else []

@@ -1,0 +1,66 @@
+"""``loopline watchdog``."""
+
+from __future__ import annotations
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.output import Answer
+from loopline.cli.stream import told_to_stop
+from loopline.cli.subject import opened
+
+
+@click.command("watchdog", cls=Command)
+@click.option(
+    "--once", is_flag=True, help="Look once, tell what is to be told, and end; exit code 1 when alarms stand."
+)
+@click.option(
+    "--dagster", metavar="URL", envvar="LOOPLINE_DAGSTER_URL", help="Dagster's web server [that of this home's 'up']."
+)
+@click.option("--interval", default=15.0, show_default=True, envvar="LOOPLINE_WATCHDOG_INTERVAL", help="Seconds.")
+@click.option(
+    "--patience",
+    default=30.0,
+    show_default=True,
+    envvar="LOOPLINE_WATCHDOG_PATIENCE",
+    help="Seconds in which programs may come back by themselves before that is an alarm.",
+)
+@click.option(
+    "--heartbeat",
+    default=120.0,
+    show_default=True,
+    envvar="LOOPLINE_WATCHDOG_HEARTBEAT",
+    help="Seconds without a heartbeat after which a daemon is dead; it writes one every 30.",
+)
+def watchdog(once: bool, dagster: str | None, interval: float, patience: float, heartbeat: float) -> Answer:
+    """Look for what nobody else says: dead daemons, silent sensors, broken teams, failed checks, hanging runs.
+
+    What is wrong becomes an alarm in the ledger, once a cause, and the environment's notifiers tell people: once that
+    it is wrong, once that it is over. `loopline up` runs it; elsewhere run one, or `--once` from a timer.
+    """
+    from loopline.watchdog.kennel import watchdog as made
+    from loopline.watchdog.look import Bounds
+    from platform_core.alarms import standing
+
+    bounds = Bounds(patience=0 if once else patience, heartbeat=heartbeat)
+    with opened(only=("serving", "notifier")) as platform, told_to_stop() as stop:
+        dog = made(platform, (dagster or _announced()).rstrip("/"), bounds, lambda said: click.echo(said, err=True))
+        if once:
+            dog.round()
+        else:
+            dog.run(stop, interval)
+        stands = standing(platform.ledger)
+    data = {"standing": [one.alarm.cause for one in stands]}
+    return Answer(data, f"{len(stands)} alarms stand", exit_code=1 if once and stands else 0)
+
+
+def _announced() -> str:
+    """Return the address of the web server that runs in this home, "" for none."""
+    from loopline.up import lock
+    from platform_core.environment import home
+    from platform_core.errors import NotFound
+
+    try:
+        return str(lock.announced(home())["ui"] or "")
+    except NotFound:
+        return ""

@@ -1,0 +1,97 @@
+"""What Dagster's assets say and nobody hears: failed checks that hold nothing up, and drift that is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loopline.graphql import Dagster
+from loopline.watchdog.look import Bounds, Looked
+from platform_core.alarms.alarm import Alarm
+from platform_core.alarms.pages import Pages
+from platform_core.names import ModelRef
+
+OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew")}
+"""Stage and check of which the kernel raises the alarm itself, at the moment of finding."""
+NO_MODEL = {"raw", "features"}
+"""Stages whose assets are not named after a model."""
+ASSETS = """
+{assetNodes {assetKey {path} assetMaterializations(limit: 1) {timestamp}
+  assetChecksOrError {... on AssetChecks {checks {name blocking
+    executionForLatestMaterialization {status runId evaluation {severity description
+      metadataEntries {label ... on TextMetadataEntry {text}}}}}}}}}"""
+
+
+@dataclass(frozen=True)
+class AssetLooks:
+    """Looks at all assets with one question."""
+
+    dagster: Dagster
+    pages: Pages
+    bounds: Bounds
+
+    def look(self) -> Looked:
+        """Find failed checks and stale drift."""
+        nodes = {tuple(node["assetKey"]["path"]): node for node in self.dagster.ask(ASSETS)["assetNodes"]}
+        found, unknown = list(self._stale(nodes)), set()
+        for path, node in nodes.items():
+            for check in node["assetChecksOrError"].get("checks", ()):
+                cause = f"check:{'/'.join(path)}:{check['name']}"
+                execution = check["executionForLatestMaterialization"]
+                if check["blocking"] or (*path[1:2], check["name"]) in OF_THE_KERNEL:
+                    continue
+                if execution is None or execution["status"] == "IN_PROGRESS":
+                    unknown.add(cause)
+                elif execution["status"] in {"FAILED", "EXECUTION_FAILED"}:
+                    found.append(self._failed(cause, path, check["name"], execution))
+        return Looked(tuple(found), frozenset(unknown))
+
+    def _failed(self, cause: str, path: tuple[str, ...], name: str, execution: Mapping[str, Any]) -> Alarm:
+        evaluation = execution["evaluation"] or {}
+        why = _reason(evaluation) or "it could not be evaluated; the run's log says why"
+        severity = "error" if evaluation.get("severity") == "ERROR" else "warning"
+        return Alarm(
+            cause=cause,
+            severity=severity,  # type: ignore[arg-type]
+            problem=f"check {name} of {'/'.join(path)} does not pass: {why}",
+            fix=_fix(path),
+            subject=_subject(path),
+            link=self.pages.asset(path, "checks"),
+        )
+
+    def _stale(self, nodes: Mapping[tuple[str, ...], Mapping[str, Any]]) -> Iterator[Alarm]:
+        """Compare drift with the predictions that it judges: both are made in one run, unless drift fails."""
+        for path, node in nodes.items():
+            if len(path) != 3 or path[1] != "drift":  # noqa: PLR2004 - team, stage, name
+                continue
+            predictions = _made_at(nodes.get((path[0], "predictions", path[2])))
+            behind = predictions - _made_at(node)
+            if predictions and behind > self.bounds.stale:
+                ref = ModelRef(path[0], path[2])
+                said = f"drift was last judged {behind / 60:.0f} minutes before the newest predictions came"
+                fix = "look at the last run of loopline_monitor: what it failed at"
+                yield Alarm(f"stale:{ref}", "error", said, fix, ref, self.pages.asset(path, "events"))
+
+
+def _made_at(node: Mapping[str, Any] | None) -> float:
+    """Return when an asset was last materialized, in seconds since 1970; 0 for never."""
+    made = node["assetMaterializations"] if node else ()
+    return float(made[0]["timestamp"]) / 1000 if made else 0.0
+
+
+def _reason(evaluation: Mapping[str, Any]) -> str:
+    texts = {entry["label"]: entry.get("text") for entry in evaluation.get("metadataEntries", ())}
+    return str(evaluation.get("description") or texts.get("reason") or "")
+
+
+def _subject(path: tuple[str, ...]) -> ModelRef | None:
+    if len(path) != 3:  # noqa: PLR2004 - an asset of a team's own may be called otherwise
+        return ModelRef(path[0], "") if path else None
+    return ModelRef(path[0], "" if path[1] in NO_MODEL else path[2])
+
+
+def _fix(path: tuple[str, ...]) -> str:
+    if len(path) == 3 and path[1] == "raw":  # noqa: PLR2004
+        return f"see 'loopline quality {path[0]}/{path[2]}' and ask whoever delivers the data"
+    return "open the check's page: it names what is odd"

@@ -1,0 +1,128 @@
+"""Whether Dagster itself is well: its web server, daemons, code locations, sensors and schedules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loopline.graphql import Dagster, Location
+from loopline.watchdog.look import Bounds, Looked
+from platform_core.alarms.alarm import Alarm
+from platform_core.alarms.pages import Pages
+from platform_core.errors import LooplineError
+from platform_core.names import ModelRef
+
+INTERVALS = 5
+"""Ticks that a sensor may miss."""
+LATE_SECONDS = 600
+"""How much later than planned a schedule may tick."""
+DAEMONS = """
+{instance {daemonHealth {allDaemonStatuses {daemonType required lastHeartbeatTime lastHeartbeatErrors {message}}}}}"""
+AUTOMATION = """
+query ($repository: RepositorySelector!, $now: Float!) {repositoryOrError(repositorySelector: $repository) {
+  ... on Repository {
+    sensors {name minIntervalSeconds defaultStatus sensorState {status ticks(limit: 1) {
+      timestamp endTimestamp status error {message}}}}
+    schedules {name defaultStatus potentialTickTimestamps(startTimestamp: $now, upperLimit: 0, lowerLimit: 2)
+      scheduleState {status ticks(limit: 1) {timestamp endTimestamp status error {message}}}}}
+  ... on PythonError {message}}}"""
+
+
+@dataclass(frozen=True)
+class DagsterHealth:
+    """Looks at Dagster through its GraphQL."""
+
+    dagster: Dagster
+    pages: Pages
+    bounds: Bounds
+
+    def web(self) -> Looked:
+        """Does the web server answer? Without it nobody sees anything, the watchdog included."""
+        try:
+            self.dagster.ask("{version}")
+        except LooplineError as error:
+            fix = "look into its log; 'loopline up' starts it again, six times in a row at most"
+            return Looked((Alarm("web", "error", f"Dagster's web server does not answer: {error.problem}", fix),))
+        return Looked()
+
+    def daemons(self) -> Looked:
+        """Do the daemons live? A dead one says nothing, and Dagster's own page waits for half an hour."""
+        dead = self.dead()
+        if not dead:
+            return Looked()
+        said = f"Dagster's daemon is dead or stuck: no heartbeat of {', '.join(dead)} for {self.bounds.heartbeat:.0f} s"
+        fix = "read the daemon's log and start it again: no sensor ticks, no queued run starts until then"
+        return Looked((Alarm("daemon", "error", said, fix, link=self.pages.daemons()),))
+
+    def dead(self) -> list[str]:
+        """Name the required daemons without a fresh heartbeat."""
+        statuses = self.dagster.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        oldest = time.time() - self.bounds.heartbeat
+        return sorted(
+            one["daemonType"].lower()
+            for one in statuses
+            if one["required"] and (one["lastHeartbeatTime"] or 0) < oldest
+        )
+
+    def locations(self) -> Looked:
+        """Has every team loaded? A location that has not loses its sensors without a word."""
+        found, unknown = [], set()
+        for location in self.dagster.locations():
+            if location.state == "broken":
+                found.append(self._broken(location))
+            elif location.state == "loading":
+                unknown.add(f"location:{location.name}")
+        return Looked(tuple(found), frozenset(unknown))
+
+    def automation(self) -> Looked:
+        """Does everything tick? While the daemon is dead or a team broken, that is why, and said there."""
+        if self.dead():
+            return Looked(blind=("sensor:", "schedule:"))
+        loaded = {one.name: one.state == "loaded" for one in self.dagster.locations()}
+        blind = [f"{kind}:{name}/" for name, well in loaded.items() if not well for kind in ("sensor", "schedule")]
+        found = [alarm for name, well in loaded.items() if well for alarm in self._of_location(name)]
+        return Looked(tuple(found), blind=tuple(blind))
+
+    def _broken(self, location: Location) -> Alarm:
+        return Alarm(
+            cause=f"location:{location.name}",
+            severity="error",
+            problem=f"the code of team {location.name} does not load: {location.reason}",
+            fix="mend what the reason names; until then its sensors are silent and its loop stands still",
+            subject=ModelRef(location.name, ""),
+            link=self.pages.locations(),
+        )
+
+    def _of_location(self, location: str) -> Iterator[Alarm]:
+        selector = {"repositoryName": "__repository__", "repositoryLocationName": location}
+        found = self.dagster.ask(AUTOMATION, repository=selector, now=time.time())["repositoryOrError"]
+        for sensor in found.get("sensors", ()):
+            most = INTERVALS * sensor["minIntervalSeconds"] + self.bounds.silence
+            yield from self._judged(location, "sensor", sensor, sensor["sensorState"], time.time() - most)
+        for schedule in found.get("schedules", ()):
+            planned = [at for at in schedule["potentialTickTimestamps"] if at < time.time() - LATE_SECONDS]
+            yield from self._judged(location, "schedule", schedule, schedule["scheduleState"], max(planned, default=0))
+
+    def _judged(
+        self, location: str, kind: str, one: Mapping[str, Any], state: Mapping[str, Any], oldest: float
+    ) -> Iterator[Alarm]:
+        """Hold the newest tick against the oldest that may be; what nobody has ever started is not missed."""
+        if one["defaultStatus"] != "RUNNING":
+            return
+        tick = next(iter(state["ticks"]), None)
+        if state["status"] != "RUNNING":
+            yield self._alarm(location, kind, one["name"], "warning", "is stopped", "start it when the reason is gone")
+        elif tick and max(tick["timestamp"], tick["endTimestamp"] or 0) < oldest:
+            minutes = (time.time() - tick["timestamp"]) / 60
+            said, fix = f"has not ticked for {minutes:.0f} minutes", "look at its last tick and the daemon's log"
+            yield self._alarm(location, kind, one["name"], "error", said, fix)
+        elif tick and tick["status"] == "FAILURE":
+            said = f"fails: {(tick['error'] or {}).get('message', '').strip()}"
+            yield self._alarm(location, kind, one["name"], "error", said, "mend what the tick's error names")
+
+    def _alarm(self, location: str, kind: str, name: str, severity: Any, said: str, fix: str) -> Alarm:  # noqa: PLR0913, PLR0917
+        page = self.pages.sensor if kind == "sensor" else self.pages.schedule
+        cause, subject = f"{kind}:{location}/{name}", ModelRef(location, "")
+        return Alarm(cause, severity, f"{kind} {name} {said}", fix, subject, page(location, name))

@@ -1,0 +1,97 @@
+"""The rounds: look, raise what is found and clear what is over, then tell people."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING
+
+from loopline.watchdog.look import Bounds, Look, Looked
+from platform_core.alarms import Alarm, clear, raise_alarm, standing
+from platform_core.alarms.deliver import Sent, deliver
+from platform_core.errors import LooplineError
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+
+FILE = "watchdog.json"
+"""In the home: when the last round ended, for whoever asks whether the watchdog itself lives."""
+
+
+@dataclass
+class Watchdog:
+    """Looks round by round; ``say`` hears what it raised, cleared and told."""
+
+    platform: Platform
+    looks: Sequence[Look]
+    bounds: Bounds
+    say: Callable[[str], None]
+    rounds: int = 0
+    _seen: dict[str, float] = field(default_factory=dict)
+
+    def run(self, stop: Event, interval_seconds: float) -> None:
+        """Go round until told to stop."""
+        while not stop.is_set():
+            try:
+                self.round()
+            except LooplineError as error:  # the ledger is away: nothing can be written, so go on
+                self.say(f"this round failed: {error}")
+            stop.wait(interval_seconds)
+
+    def round(self) -> list[Sent]:
+        """Look at everything whose turn it is, then tell what is to be told."""
+        for look in self.looks:
+            if self.rounds % look.every == 0:
+                self._settle(look, self._looked(look))
+        self.rounds += 1
+        sent = deliver(self.platform)
+        for one in sent:
+            self.say(f"{one.notifier}: {'not told, ' + one.problem if one.problem else 'told'}: {one.message.title}")
+        self._note()
+        return sent
+
+    def _looked(self, look: Look) -> Looked:
+        """Look; a look that fails is blind, which is an alarm when it is our own fault."""
+        cause = f"watchdog:{look.name}"
+        try:
+            found = look.at()
+        except LooplineError as error:
+            self.say(f"{look.name}: cannot look: {error.problem}")
+            return Looked(blind=look.owns)
+        except Exception as error:  # noqa: BLE001 - the watchdog must outlive a look's defect
+            said = f"the watchdog cannot look at {look.name}: {type(error).__name__}: {error}"
+            self._raise(Alarm(cause, "warning", said, "report it: this is a defect of Loopline or a newer Dagster"))
+            return Looked(blind=look.owns)
+        self._clear(cause)
+        return found
+
+    def _settle(self, look: Look, looked: Looked) -> None:
+        found = {alarm.cause: alarm for alarm in looked.found}
+        owned = [one.alarm.cause for one in standing(self.platform.ledger) if one.alarm.cause.startswith(look.owns)]
+        for cause in {*owned, *(seen for seen in self._seen if seen.startswith(look.owns))} - set(found):
+            if not looked.leaves(cause):
+                self._seen.pop(cause, None)
+                self._clear(cause)
+        for cause, alarm in found.items():
+            first = self._seen.setdefault(cause, time.monotonic())
+            if not look.patient or time.monotonic() - first >= self.bounds.patience:
+                self._raise(alarm)
+
+    def _raise(self, alarm: Alarm) -> None:
+        if raise_alarm(self.platform, alarm):
+            self.say(f"raised {alarm.cause}: {alarm.problem}")
+
+    def _clear(self, cause: str) -> None:
+        if clear(self.platform, cause):
+            self.say(f"over {cause}")
+
+    def _note(self) -> None:
+        facts = {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "rounds": self.rounds}
+        draft = self.platform.home / f"{FILE}.{os.getpid()}.tmp"
+        draft.write_text(json.dumps(facts))
+        draft.replace(self.platform.home / FILE)

@@ -1,0 +1,80 @@
+"""What the ledger and the endpoints say: models that do not answer, and turns of the loop that did not end well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from loopline.watchdog.look import Bounds, Looked
+from platform_core.alarms.alarm import Alarm
+from platform_core.contracts.notifier import Severity
+from platform_core.loop import tables
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+
+FIX: dict[str, tuple[Severity, str]] = {
+    "rejected": (
+        "info",
+        "nothing must be done: the old version answers; 'loopline gate show' says what it fell short of",
+    ),
+    "rolled_back": (
+        "info",
+        "nothing must be done: the old version answers; 'loopline history' says what the judges saw",
+    ),
+    "failed": ("warning", "look at the cycle's last run, then 'loopline cycle start'"),
+}
+
+
+@dataclass(frozen=True)
+class LoopLooks:
+    """Looks at endpoints and cycles."""
+
+    platform: Platform
+    bounds: Bounds
+
+    def serving(self) -> Looked:
+        """Does everything that is deployed answer? When nothing does, that is one alarm, not one a model."""
+        silent = {ref: said for ref in self._deployed() if (said := self._silent(ref)) is not None}
+        if silent and len(silent) == len(self._deployed()):
+            models = ", ".join(map(str, silent))
+            said = f"no model answers ({models}): {next(iter(silent.values()))}"
+            fix = "look into the inference server's log; 'loopline up' starts it again, six times in a row at most"
+            return Looked((Alarm("serving", "error", said, fix),), blind=("serving:",))
+        return Looked(tuple(_unready(ref, said) for ref, said in silent.items()))
+
+    def cycles(self) -> Looked:
+        """Which model's newest turn did not end well? It stands until the next one does, or a week has gone."""
+        return Looked(tuple(self._unhappy()))
+
+    def _deployed(self) -> list[ModelRef]:
+        column = tables.deployments.c
+        query = select(column.team, column.model).where(column.stable.is_not(None)).order_by(column.team, column.model)
+        with self.platform.ledger.reading() as connection:
+            return [ModelRef(*row) for row in connection.execute(query)]
+
+    def _silent(self, ref: ModelRef) -> str | None:
+        """Return why a model does not answer; None when it does."""
+        seen = self.platform.serving.observe(ref.dotted)
+        return None if seen.ready else seen.problem or "it is not ready"
+
+    def _unhappy(self) -> Iterator[Alarm]:
+        column = tables.cycles.c
+        since = self.platform.clock.now() - self.bounds.recent
+        query = select(tables.cycles).where(column.closed_at > since).order_by(column.entry_id)
+        with self.platform.ledger.reading() as connection:
+            newest = {ModelRef(row.team, row.model): row for row in connection.execute(query)}
+        for ref, row in newest.items():
+            if row.state in FIX:
+                severity, fix = FIX[row.state]
+                said = f"cycle {row.cycle_id} {row.state.replace('_', ' ')}: {row.verdict}"
+                yield Alarm(f"cycle:{row.cycle_id}", severity, said, fix, ref)
+
+
+def _unready(ref: ModelRef, said: str) -> Alarm:
+    fix = "look into the inference server's log; 'loopline model status' says which version it should be"
+    return Alarm(f"serving:{ref}", "error", f"{ref} does not answer: {said}", fix, ref)
