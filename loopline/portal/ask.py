@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request, Response
 
 from loopline.portal import rendering
+from loopline.portal.kept import Kept
 from loopline.portal.links import Links
 from loopline.portal.page import Page
 from platform_core.platform import Platform
@@ -22,11 +23,12 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Portal:
-    """What every page may look at: the platform as bound, the teams that load, those that do not, and links."""
+    """What every page may look at: the platform as bound, teams that load and that do not, links, what is kept."""
 
     platform: Platform
     installed: Installed
     links: Links = field(default_factory=Links)
+    kept: Kept = field(default_factory=Kept, compare=False)
 
     @property
     def teams(self) -> tuple[Team, ...]:
@@ -37,6 +39,10 @@ class Portal:
     def quarantined(self) -> tuple[Quarantined, ...]:
         """Return the teams that do not load, with their reasons."""
         return self.installed.quarantined
+
+    def version_url(self, ref: ModelRef, version: str) -> str:
+        """Link a version's page in the registry's own UI, "" where it has none."""
+        return self.links.version(ref, version) or self.platform.registry.page(ref.dotted, version)
 
     def declared(self, ref: ModelRef) -> Model | None:
         """Return a model's declaration; None where its team does not load, or declares it no longer."""

@@ -1,0 +1,16 @@
+"""What a person may decide in the portal, each decision signed with a name and a reason.
+
+They call what the command line calls; here are only what a form needs to know and the sentences around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loopline.portal.actions import alarms, letters, loops, rollouts, starts
+from loopline.portal.actions.action import Action
+
+ACTIONS: Mapping[str, Action] = {
+    action.name: action for module in (rollouts, loops, letters, alarms, starts) for action in module.ACTIONS
+}
+"""By the name that stands in the address: ``/actions/<name>``."""

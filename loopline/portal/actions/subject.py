@@ -1,0 +1,66 @@
+"""What an action is about, by the name that was sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_core.errors import BadRequest, NotFound
+from platform_core.loop import deployments
+from platform_core.names import ModelRef
+
+if TYPE_CHECKING:
+    from loopline.portal.actions.action import Given
+    from loopline.portal.ask import Portal
+    from platform_core.specs import Source, Team
+
+
+def required(given: Given, name: str) -> str:
+    """Return a field that must be there.
+
+    Raises:
+        BadRequest: it is missing or empty.
+    """
+    value = given.get(name, "").strip()
+    if not value:
+        raise BadRequest(f"{name!r} is missing", f"say it: {name}=...")
+    return value
+
+
+def model_of(portal: Portal, given: Given) -> ModelRef:
+    """Return the model that was sent as ``model=team/model``; its team need not load, the ledger's word is enough.
+
+    Raises:
+        BadRequest: it is written otherwise. NotFound: nobody knows it.
+    """
+    text = required(given, "model")
+    team, slash, model = text.partition("/")
+    if not slash or not team or not model:
+        raise BadRequest(f"{text!r} names no model", "write it as team/model")
+    ref = ModelRef(team, model)
+    if portal.declared(ref) is None and not _in_ledger(portal, ref):
+        raise NotFound(f"no team has a model {text!r}", "choose one from the list of models")
+    return ref
+
+
+def source_of(portal: Portal, given: Given) -> tuple[Team, Source]:
+    """Return the source that was sent as ``source=team/source``.
+
+    Raises:
+        BadRequest: it is written otherwise. InvalidSpec: its team is quarantined. NotFound: there is none.
+    """
+    text = required(given, "source")
+    team_name, slash, name = text.partition("/")
+    if not slash:
+        raise BadRequest(f"{text!r} names no source", "write it as team/source")
+    team = portal.installed.team(team_name)
+    return team, team.source(name)
+
+
+def page_of(ref: ModelRef) -> str:
+    """Return the address of a model's page."""
+    return f"/models/{ref.team}/{ref.model}"
+
+
+def _in_ledger(portal: Portal, ref: ModelRef) -> bool:
+    ledger = portal.platform.ledger
+    return deployments.deployment(ledger, ref) is not None or bool(ledger.entries(ref, limit=1))

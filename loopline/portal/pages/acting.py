@@ -1,0 +1,190 @@
+"""Actions over HTTP: GET shows what would be done and the form, POST does it; nothing is ever done by GET."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl, quote, unquote
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from loopline.features_api.errors import status_of
+from loopline.portal.actions import ACTIONS, tokens
+from loopline.portal.actions.action import Action, Given, Outcome, Proposal, Signed
+from loopline.portal.ask import Ask, Asked, wants_json
+from loopline.portal.errors import Problem
+from loopline.portal.page import Page
+from platform_core.errors import BadRequest, LooplineError, NotFound
+
+router = APIRouter(prefix="/actions")
+NAME_COOKIE = "loopline_name"
+YEAR_SECONDS = 365 * 86_400
+LARGEST, LONGEST_NAME, LONGEST_REASON = 65_536, 120, 1_000
+PLATFORM_OWN = frozenset({"platform", "api"})
+"""Names that the ledger gives to what no person decided."""
+
+
+@dataclass(frozen=True)
+class ActionPage(Page):
+    """What an action would do, and its form; after a refusal with ``error``, and everything that was written.
+
+    A program sends the fields back as a JSON object with ``by``, ``reason``, ``token`` and ``key``, and the cookie that
+    came with them. One ``key`` is acted on once.
+    """
+
+    template: ClassVar[str] = "action.html"
+    name: str
+    proposal: Proposal | None
+    by: str
+    reason: str
+    token: str
+    key: str
+    error: Problem | None = None
+    back: str = "/models"
+
+    @property
+    def title(self) -> str:
+        """Return what would be done."""
+        return self.proposal.title if self.proposal else self.name.replace("-", " ").capitalize()
+
+
+@dataclass(frozen=True)
+class DonePage(Page):
+    """What was done."""
+
+    template: ClassVar[str] = "done.html"
+    name: str
+    done: Outcome
+
+    @property
+    def title(self) -> str:
+        """Say that it is done."""
+        return "Done"
+
+
+async def _sent(request: Request) -> dict[str, str]:
+    """Read what was sent: a form, or a JSON object, of which every value is taken as text."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST:
+            raise BadRequest("the form is too large", "say it in fewer words", 413)
+    try:
+        if request.headers.get("content-type", "").startswith("application/json"):
+            return {name: _text(value) for name, value in dict(json.loads(body)).items()}
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"what was sent cannot be read: {error}", "send a form, or one JSON object") from error
+
+
+Sent = Annotated[dict[str, str], Depends(_sent)]
+
+
+@router.get("/done/{receipt}", response_model=DonePage)
+def done(ask: Asked, receipt: str) -> Response:
+    """Show what was done; after a restart of the portal only the ledger knows."""
+    name, _, key = receipt.partition(".")
+    outcome = ask.portal.kept.outcomes.known(key)
+    if outcome is None:
+        raise NotFound("what came of this is not kept any more", "look at the ledger of what it was about")
+    return ask.answer(DonePage(name, outcome))
+
+
+@router.get("/{name}", response_model=ActionPage)
+def form(ask: Asked, name: str) -> Response:
+    """Show what an action would do now, and the form by which a person signs it."""
+    action, given = _action(name), dict(ask.request.query_params)
+    return _answer(ask, _page(ask, action, action.propose(ask.portal, given), given))
+
+
+@router.post("/{name}", response_model=DonePage)
+def act(ask: Asked, name: str, given: Sent) -> Response:
+    """Do it, once a key; what is refused shows its problem and fix above the form, with everything that was written."""
+    action = _action(name)
+    try:
+        _require_ours(ask, given)
+        who, key = _signed(given), _key(name, given)
+        outcome = ask.portal.kept.outcomes.run(key, lambda: action.act(ask.portal, given, who))
+    except LooplineError as error:
+        return _refused(ask, action, given, error)
+    if wants_json(ask.request):
+        return ask.answer(DonePage(name, outcome))
+    response = RedirectResponse(f"/actions/done/{name}.{key}", 303)
+    _remember(ask, response, NAME_COOKIE, quote(who.by, safe=""), YEAR_SECONDS)
+    return response
+
+
+def _action(name: str) -> Action:
+    if name not in ACTIONS:
+        raise NotFound(f"there is no action {name!r}", f"use one of {', '.join(ACTIONS)}")
+    return ACTIONS[name]
+
+
+def _page(ask: Ask, action: Action, proposal: Proposal | None, given: Given) -> ActionPage:
+    key = tokens.secret(ask.platform.home)
+    cookie = ask.request.cookies.get(tokens.COOKIE, "") or tokens.browser()
+    by = given.get("by") or unquote(ask.request.cookies.get(NAME_COOKIE, ""))
+    once = given.get("key") or secrets.token_urlsafe(16)
+    back = proposal.back if proposal else "/models"
+    ask.request.state.form_cookie = cookie
+    signed = by[:LONGEST_NAME], given.get("reason", ""), tokens.token(key, cookie)
+    return ActionPage(action.name, proposal, *signed, once, back=back)
+
+
+def _answer(ask: Ask, page: ActionPage, status: int = 200) -> Response:
+    response = ask.answer(page, status)
+    _remember(ask, response, tokens.COOKIE, ask.request.state.form_cookie, None)
+    return response
+
+
+def _refused(ask: Ask, action: Action, given: Given, error: LooplineError) -> Response:
+    """Show the form again, in place, as far as there is still something to propose."""
+    status, problem = status_of(error), Problem(error.problem, error.fix)
+    try:
+        proposal = action.propose(ask.portal, given)
+    except LooplineError:
+        proposal = None
+    page = replace(_page(ask, action, proposal, given), error=problem)
+    return _answer(ask, page, status)
+
+
+def _require_ours(ask: Ask, given: Given) -> None:
+    """Take only forms that this portal made for this browser; ``security.Guard`` has looked at the origin."""
+    key, cookie = tokens.secret(ask.platform.home), ask.request.cookies.get(tokens.COOKIE, "")
+    if not tokens.matches(key, cookie, given.get("token", "")):
+        fix = "send it again from this page; a program first gets the action's page as JSON, with its cookie and token"
+        raise BadRequest("the form does not come from this portal's page, or the browser keeps no cookie", fix, 403)
+
+
+def _signed(given: Given) -> Signed:
+    by, reason = given.get("by", "").strip(), given.get("reason", "").strip()
+    for value, what, longest in ((by, "your name", LONGEST_NAME), (reason, "the reason", LONGEST_REASON)):
+        if not value:
+            raise BadRequest(f"{what} is missing", "the ledger keeps who decided, and why: say both")
+        if len(value) > longest or not value.isprintable():
+            raise BadRequest(f"{what} is no single line of at most {longest} characters", "write it shorter")
+    if by.casefold() in PLATFORM_OWN:
+        raise BadRequest(f"{by!r} is nobody's name", "write your own: what is signed so was decided by no person")
+    return Signed(by, reason)
+
+
+def _key(name: str, given: Given) -> str:
+    """Name what was sent: the same form sent twice has the same key; a form without one is by itself each time."""
+    once = given.get("key") or secrets.token_urlsafe(16)
+    said = json.dumps([name, once, sorted((k, v) for k, v in given.items() if k not in {"token", "key"})])
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _remember(ask: Ask, response: Response, name: str, value: str, seconds: int | None) -> None:
+    secure = ask.request.url.scheme == "https"
+    response.set_cookie(name, value, seconds, path="/actions", secure=secure, httponly=True, samesite="strict")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,63 @@
+"""The portal on homes with a past: as a client in this process asks it, and as a browser sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from loopline.portal.app import create_app
+from platform_core.testing.portal_home import PortalHome, portal_home
+from resources.polars.engine import PolarsEngine
+
+HOST = "http://127.0.0.1"
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[PortalHome]:
+    """Make a home for one test, which may change it."""
+    home = portal_home(tmp_path / "home")
+    home.platform.environment.bindings["engine"] = PolarsEngine()  # type: ignore[index]
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def client(told: PortalHome) -> TestClient:
+    """Ask the portal as a browser without scripts would: it keeps cookies and says where it comes from."""
+    headers = {"origin": HOST, "sec-fetch-site": "same-origin"}
+    return TestClient(create_app(told.platform, told.teams), HOST, headers=headers, follow_redirects=True)
+
+
+class Form:
+    """An action's form, got and sent as JSON."""
+
+    def __init__(self, client: TestClient, action: str, **asked: str) -> None:
+        self.client, self.action = client, action
+        answer = client.get(f"/actions/{action}.json", params=asked)
+        assert answer.status_code == 200, answer.text
+        self.page: dict[str, Any] = answer.json()
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return everything that the form sends, but for name and reason."""
+        proposed = {field["name"]: field["value"] for field in self.page["proposal"]["fields"]}
+        return {**proposed, "token": self.page["token"], "key": self.page["key"]}
+
+    def send(self, by: str = "ada", reason: str = "the test says so", **more: str) -> Any:
+        """Sign it and send it as a program does."""
+        sent = {**self.fields, "by": by, "reason": reason, **more}
+        return self.client.post(f"/actions/{self.action}", json=sent, headers={"accept": "application/json"})
+
+
+@pytest.fixture
+def form(client: TestClient) -> Callable[..., Form]:
+    """Give a function that gets an action's form: ``form("hold", model="team/model")``."""
+
+    def get(action: str, by: TestClient | None = None, **asked: str) -> Form:
+        return Form(by or client, action, **asked)
+
+    return get

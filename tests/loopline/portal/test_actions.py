@@ -1,0 +1,241 @@
+"""Actions are done once, in a person's name, by our own forms only; what is refused says why, in place."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from loopline.portal.actions import ACTIONS, tokens
+from loopline.portal.actions.once import Once
+from platform_core import alarms
+from platform_core.loop import deployments, freezes, rollouts
+from platform_core.loop.ledger import Entry
+from platform_core.names import ModelRef
+from platform_core.testing.portal_home import PortalHome
+
+HOST = "http://127.0.0.1"
+RETURNS, BASKET, FRAUD = ModelRef("shop", "returns"), ModelRef("shop", "basket"), ModelRef("bank", "card_fraud")
+
+
+def newest(home: PortalHome, ref: ModelRef, kind: str) -> Entry:
+    """Return the newest entry of a kind."""
+    return home.platform.ledger.entries(ref, [kind], limit=1, newest_first=True)[0]
+
+
+def test_a_rollback_ends_the_rollout_in_my_name(told: PortalHome, client: TestClient, form: Any) -> None:
+    """The candidate is gone from the ledger and from what is served, and the ledger says who and why."""
+    asked = form("roll-back", model=str(RETURNS))
+    assert "25 percent" in " ".join(asked.page["proposal"]["says"])
+    answer = asked.send("ada", "customers complain")
+    assert answer.status_code == 200, answer.text
+    assert "taken back" in answer.json()["done"]["said"]
+    live = deployments.deployment(told.platform.ledger, RETURNS)
+    assert live is not None
+    assert live.candidate is None
+    assert told.platform.serving._states[RETURNS.dotted].candidate is None  # type: ignore[attr-defined]
+    entry = newest(told, RETURNS, "rollout.rolled_back")
+    assert (entry.actor, entry.reason) == ("ada", "customers complain")
+
+
+def test_a_double_click_is_one_step(told: PortalHome, client: TestClient, form: Any) -> None:
+    """The same form sent four times at once rolls back once, and each click is told the same."""
+    asked, answers = form("roll-back", model=str(RETURNS)), []
+    threads = [threading.Thread(target=lambda: answers.append(asked.send())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert len(told.platform.ledger.entries(RETURNS, ["rollout.rolled_back"])) == 1
+
+
+def test_two_people_who_see_the_same_go_back_one_step(told: PortalHome, client: TestClient, form: Any) -> None:
+    """The second one's form is about a version that is gone: it is refused, says so, and keeps what was written."""
+    first, second = (form("roll-back", model=str(RETURNS)) for _ in range(2))
+    assert first.send("ada").status_code == 200
+    answer = second.send("bob", "customers complain")
+    assert answer.status_code in {404, 409}
+    assert answer.json()["error"]["fix"]
+    assert (answer.json()["by"], answer.json()["reason"]) == ("bob", "customers complain")
+    assert len(told.platform.ledger.entries(RETURNS, ["rollout.rolled_back"])) == 1
+
+
+def test_a_rollout_is_held_and_goes_on(told: PortalHome, client: TestClient, form: Any) -> None:
+    """Each is in the ledger with its author; a rollout that is held cannot be held again."""
+    assert form("hold", model=str(RETURNS)).send("ada", "until Monday").status_code == 200
+    record = rollouts.running(told.platform.ledger, RETURNS)
+    assert record is not None
+    assert record.state == "held"
+    again = client.get("/actions/hold.json", params={"model": str(RETURNS)})
+    assert (again.status_code, "it is held" in again.json()["error"]["problem"]) == (404, True)
+    assert form("resume", model=str(RETURNS)).send("bob", "it is Monday").status_code == 200
+    assert newest(told, RETURNS, "rollout.resumed").actor == "bob"
+
+
+def test_one_model_or_everything_is_frozen_and_thawed(told: PortalHome, client: TestClient, form: Any) -> None:
+    """A freeze of everything is another one than a model's own, and each is thawed by itself."""
+    ledger = told.platform.ledger
+    assert form("freeze", model="everything").send("ada", "a sale begins").status_code == 200
+    assert freezes.frozen(ledger, FRAUD) is not None
+    answer = form("thaw", model=str(BASKET)).send("ada", "the till is there")
+    assert "everything is still frozen by ada" in answer.json()["done"]["said"]
+    assert form("thaw", model="everything").send("ada", "the sale is over").status_code == 200
+    assert freezes.frozen(ledger, BASKET) is None
+    refused = client.get("/actions/thaw.json", params={"model": str(BASKET)})
+    assert refused.status_code == 409
+
+
+def test_a_failed_gate_is_overridden_and_the_version_goes_on(told: PortalHome, client: TestClient, form: Any) -> None:
+    """With ``deploy`` the rollout begins; the gate's name in a person's name is in the ledger."""
+    asked = form("override", model=str(FRAUD))
+    answer = asked.send("ada", "the segment is too small to tell", deploy="true")
+    assert answer.status_code == 200, answer.text
+    entry = newest(told, FRAUD, "gate.overridden")
+    assert (entry.actor, entry.details["gate"]) == ("ada", asked.fields["gate"])
+    assert rollouts.running(told.platform.ledger, FRAUD) is not None
+    again = client.get("/actions/override.json", params={"model": str(FRAUD), "version": asked.fields["version"]})
+    assert (again.status_code, again.json()["error"]["problem"].count("nothing to override")) == (409, 1)
+
+
+def test_an_alarm_is_taken_on(told: PortalHome, client: TestClient, form: Any) -> None:
+    """Who and why stand at the alarm; a cause that does not stand is not found."""
+    alarms.raise_alarm(told.platform, alarms.Alarm("test:cause", "warning", "it is late", "wake it", BASKET))
+    assert form("acknowledge", cause="test:cause").send("ada", "I look into it").status_code == 200
+    assert [one.acknowledged for one in alarms.standing(told.platform.ledger, "test:")] == ["ada: I look into it"]
+    assert client.get("/actions/acknowledge.json", params={"cause": "none"}).status_code == 404
+
+
+UNSIGNED = (
+    ("", "why", "your name is missing"),
+    ("ada", "  ", "the reason is missing"),
+    ("ada\u202e", "why", "no single line"),
+    ("platform", "why", "nobody's name"),
+    ("ada", "x" * 1001, "no single line"),
+)
+
+
+def test_nothing_is_done_unsigned(told: PortalHome, client: TestClient, form: Any) -> None:
+    """Without a name or a reason that people can read nothing happens, and the form says so above what was written."""
+    before = told.platform.ledger.entries()[-1].entry_id
+    asked = form("hold", model=str(RETURNS))
+    for by, reason, said in UNSIGNED:
+        answer = client.post("/actions/hold", data={**asked.fields, "by": by, "reason": reason})
+        assert answer.status_code == 400
+        assert said in answer.text.replace("&#39;", "'")
+        assert 'role="alert"' in answer.text
+    assert told.platform.ledger.entries()[-1].entry_id == before
+
+
+def test_forms_of_others_are_refused(told: PortalHome, client: TestClient, form: Any) -> None:
+    """Another site's page, a form without token, with one of another browser, or without cookie: nothing happens."""
+    asked = form("hold", model=str(RETURNS))
+    sent = {**asked.fields, "by": "ada", "reason": "why"}
+    other = TestClient(client.app, HOST)
+    stranger = form("hold", by=other, model=str(RETURNS))
+    refused = [
+        client.post("/actions/hold", data=sent, headers={"origin": "https://elsewhere.example"}),
+        client.post("/actions/hold", data=sent, headers={"origin": "null"}),
+        client.post("/actions/hold", data=sent, headers={"sec-fetch-site": "cross-site"}),
+        client.post("/actions/hold", data={**sent, "token": ""}),
+        client.post("/actions/hold", data={**sent, "token": stranger.fields["token"]}),
+        TestClient(client.app, HOST).post("/actions/hold", data=sent),
+        TestClient(client.app, "http://elsewhere.example").post("/actions/hold", data=sent),
+    ]
+    assert [answer.status_code for answer in refused] == [403] * len(refused)
+    record = rollouts.running(told.platform.ledger, RETURNS)
+    assert record is not None
+    assert record.state == "running"
+
+
+def test_nothing_is_done_by_get(told: PortalHome, client: TestClient, form: Any) -> None:
+    """A link to an action, with all its fields, shows the form and changes nothing."""
+    before = len(told.platform.ledger.entries())
+    for name in ACTIONS:
+        fields = {"model": str(RETURNS), "by": "ada", "reason": "why", "source": "shop/orders"}
+        client.get(f"/actions/{name}", params=fields)
+    assert len(told.platform.ledger.entries()) == before
+
+
+def test_a_browser_is_led_to_what_was_done_and_its_name_is_kept(client: TestClient, form: Any) -> None:
+    """After the post a page says what was done, also when it is loaded again; the next form knows my name."""
+    asked = form("hold", model=str(RETURNS))
+    answer = client.post("/actions/hold", data={**asked.fields, "by": "Ada Lövelace", "reason": "why"})
+    assert (answer.status_code, answer.request.method) == (200, "GET")
+    assert "is held at 25 percent" in answer.text
+    assert client.get(answer.url.path).text == answer.text
+    assert client.get("/actions/done/hold.nothing").status_code == 404
+    assert form("resume", model=str(RETURNS)).page["by"] == "Ada Lövelace"
+
+
+def test_what_is_unknown_is_said(client: TestClient, form: Any) -> None:
+    """An action, a model or a source that there is not, and a body that is no form, are answered with a fix."""
+    for path, status in (
+        ("/actions/explode.json", 404),
+        ("/actions/hold.json?model=shop/nothing", 404),
+        ("/actions/hold.json?model=returns", 400),
+        ("/actions/hold.json", 400),
+        ("/actions/replay.json?source=shop/nothing", 404),
+        ("/actions/replay.json?source=pricing/prices", 400),
+        ("/actions/start.json?kind=rocket", 400),
+    ):
+        answer = client.get(path)
+        assert (path, answer.status_code) == (path, status)
+        assert answer.json()["error"]["fix"]
+    broken = client.post("/actions/hold", content=b"[1]", headers={"content-type": "application/json"})
+    assert broken.status_code == 400
+    large = client.post("/actions/hold", content=b"by=" + b"x" * 70_000)
+    assert large.status_code == 413
+
+
+def test_projects_begin_inside_the_workspace_only(
+    client: TestClient, form: Any, told: PortalHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a workspace there is no such action; with one a team is made in it, and nothing outside."""
+    assert client.get("/actions/start.json").status_code == 409
+    monkeypatch.setenv("LOOPLINE_WORKSPACE", str(tmp_path / "work"))
+    outside = form("start", kind="team").send(name="garden", folder="../garden")
+    assert (outside.status_code, "is not below" in outside.json()["error"]["problem"]) == (400, True)
+    for folder in ("", ".", str(tmp_path)):
+        assert form("start", kind="team").send(name="garden", folder=folder).status_code == 400
+    made = form("start", kind="team").send("ada", "we sell plants", name="garden", folder="plugins/garden")
+    assert made.status_code == 200, made.text
+    assert (tmp_path / "work/plugins/garden/pyproject.toml").exists()
+    again = form("start", kind="team").send(name="garden", folder="plugins/garden")
+    assert again.status_code == 409
+    [entry] = told.platform.ledger.entries(kinds=["template.started"])
+    assert (entry.actor, entry.details["name"]) == ("ada", "garden")
+
+
+def test_what_failed_may_be_tried_again() -> None:
+    """An outcome is kept, an error is not."""
+    once: Once[int] = Once()
+    outcomes = iter([ValueError("no"), 7])
+
+    def act() -> int:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    with pytest.raises(ValueError, match="no"):
+        once.run("a", act)
+    assert once.known("a") is None
+    assert [once.run("a", act), once.run("a", act), once.known("a")] == [7, 7, 7]
+
+
+def test_the_secret_is_made_once_and_nobody_elses(tmp_path: Path) -> None:
+    """Processes that begin together end with one secret, which only its owner can read."""
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(tokens.secret(tmp_path / "home"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert (tmp_path / "home/portal.secret").stat().st_mode & 0o777 == 0o600
+    assert list((tmp_path / "home").iterdir()) == [tmp_path / "home/portal.secret"]
