@@ -38,10 +38,12 @@ def span(seconds: float | timedelta | None) -> str:
     raise AssertionError(total)
 
 
-def number(value: float | None) -> str:
+def number(value: float | str | None) -> str:
     """Write a number: whole ones with thousands apart, others in four figures."""
     if value is None:
         return NOTHING
+    if isinstance(value, str):
+        return value
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):  # noqa: PLR2004
         return f"{int(value):,}".replace(",", "\u202f")
     return f"{value:.4g}"
@@ -57,6 +59,14 @@ def plain(name: str) -> str:
     return name.replace("_", " ").replace(".", " ")
 
 
+def clipped(text: str, width: int = 160) -> Markup:
+    """Write a text in at most ``width`` characters; the whole of it is in its title."""
+    if len(text) <= width:
+        return Markup.escape(text)
+    html = '<span title="{whole}">{begin}\N{HORIZONTAL ELLIPSIS}</span>'
+    return Markup(html).format(whole=text, begin=text[: width - 1].rstrip())  # noqa: S704
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """Write a count with its noun: ``1 model``, ``3 models``."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
@@ -68,5 +78,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "share": share,
     "plain": plain,
+    "clipped": clipped,
     "counted": counted,
 }

@@ -80,6 +80,10 @@ class Registry(Vendor):
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
 
+    def page(self, model: str, version: str) -> str:  # noqa: ARG002 - vendors that have pages need both
+        """Return the address of a version's page in the vendor's own UI, "" where there is none."""
+        return ""
+
     def by_alias(self, model: str, alias: str) -> ModelVersion | None:
         """Return the version that an alias points at."""
         return next((v for v in self.versions(model) if alias in v.aliases), None)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import and_, or_, select
+
 from platform_core.errors import NotFound
+from platform_core.loop import tables
 from platform_core.loop.deployments import CHANGED, served
+from platform_core.loop.freezes import FROZEN, THAWED
 from platform_core.loop.telling import tell
 
 if TYPE_CHECKING:
@@ -95,6 +99,20 @@ def story(ledger: Ledger, ref: ModelRef, until: datetime | None = None) -> list[
     everything = type(ref)("", "")
     own = [*ledger.entries(ref, until=until), *ledger.entries(everything, until=until)]
     return [Told(entry, tell(entry)) for entry in sorted(own, key=lambda entry: entry.entry_id or 0)]
+
+
+def newest(ledger: Ledger, ref: ModelRef, limit: int, before: int | None = None) -> list[Entry]:
+    """Return the last entries of a model and the freezes of all, newest first; those recorded ``before`` an entry."""
+    column = tables.entries.c
+    own = and_(column.team == ref.team, column.model == ref.model)
+    everything = and_(column.kind.in_((FROZEN, THAWED)), column.team == "", column.model == "")
+    query = select(tables.entries).where(or_(own, everything)).order_by(column.entry_id.desc()).limit(limit)
+    return ledger.selected(query if before is None else query.where(column.entry_id < before))
+
+
+def of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> list[Entry]:
+    """Return what a cycle of a model did, oldest first: its reasons and the changes that it made."""
+    return [entry for entry in ledger.entries(ref, (*REASONS, CHANGED)) if entry.cycle == cycle]
 
 
 def _came(changes: Sequence[Entry]) -> Entry:

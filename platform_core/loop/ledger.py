@@ -95,6 +95,10 @@ class Ledger:
         """Read entries in the order in which they were recorded; ``since`` and ``until`` (included) by ``at``."""
         order = tables.entries.c.entry_id
         query = _filtered(ref, kinds, since, until).order_by(order.desc() if newest_first else order).limit(limit)
+        return self.selected(query)
+
+    def selected(self, query: Select[Any]) -> list[Entry]:
+        """Read the entries that a query over the whole ``tables.entries`` selects."""
         with self.reading() as connection:
             return [_entry(row) for row in connection.execute(query).mappings()]
 

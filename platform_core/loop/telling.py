@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 def tell(entry: Entry) -> str:
-    """Say an entry in one line, with its time by the platform's clock; a kind of a later release is told plainly."""
-    sentence = _SENTENCES.get(entry.kind, _plainly)(entry)
-    return f"{entry.at:%Y-%m-%d %H:%M:%S} {sentence}"
+    """Say an entry in one line, with its time by the platform's clock."""
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} {sentence(entry)}"
+
+
+def sentence(entry: Entry) -> str:
+    """Say an entry without its time; a kind of a later release is told plainly."""
+    return _SENTENCES.get(entry.kind, _plainly)(entry)
 
 
 def _plainly(entry: Entry) -> str:

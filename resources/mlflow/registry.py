@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from platform_core.contracts.registry import ModelVersion, Publication, Registry
 from platform_core.errors import ContractBroken, NotFound, StoreUnavailable
@@ -81,6 +82,12 @@ class MlflowRegistry(Registry):
                 self._client.delete_registered_model_alias(model, alias)
             else:
                 self._client.set_registered_model_alias(model, alias, version)
+
+    def page(self, model: str, version: str) -> str:
+        """Return the version's page at a tracking server; a database has none until 'mlflow ui' shows it."""
+        if not self.tracking_uri.startswith(("http://", "https://")):
+            return ""
+        return f"{self.tracking_uri.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}"
 
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""

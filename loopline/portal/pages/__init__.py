@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from loopline.portal.pages import home, overview
+from loopline.portal.pages import acting, cycles, home, model, overview, reports
 
-ROUTERS: tuple[APIRouter, ...] = (home.router, overview.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    home.router,
+    overview.router,
+    model.router,
+    cycles.router,
+    reports.router,
+    acting.router,
+)

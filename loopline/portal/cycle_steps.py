@@ -1,0 +1,125 @@
+"""A cycle's entries as the steps of a story: what happened, why, on what figures, how long after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from loopline.portal.model.story import told
+
+if TYPE_CHECKING:
+    from platform_core.loop.ledger import Entry
+
+HEADS = {
+    "cycle.opened": "Opened",
+    "cycle.reopened": "Taken up again",
+    "training_set.pinned": "Training set pinned",
+    "model.registered": "Version registered",
+    "gate.judged": "Gates judged",
+    "gate.overridden": "Gate overridden",
+    "rollout.started": "Rollout started",
+    "rollout.shadowed": "In shadow",
+    "rollout.advanced": "Advanced",
+    "rollout.held": "Held",
+    "rollout.resumed": "Resumed",
+    "rollout.promoted": "Promoted",
+    "rollout.rolled_back": "Rolled back",
+    "deployment.changed": "Endpoint changed",
+    "cycle.closed": "Closed",
+}
+QUIET = frozenset({"deployment.changed"})
+"""What follows from the step before it, and is told in one line."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its name; ``bound`` is what it was held against, ``passed`` what came of that."""
+
+    name: str
+    value: float | str | None
+    bound: float | None = None
+    passed: bool | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. ``after_seconds`` is since the step before by the platform's clock, ``wall_seconds`` by the wall's."""
+
+    entry_id: int
+    kind: str
+    head: str
+    at: datetime
+    after_seconds: float | None
+    wall_seconds: float | None
+    actor: str
+    version: str
+    said: str
+    state: str
+    figures: list[Figure]
+
+
+def steps(entries: Sequence[Entry]) -> list[Step]:
+    """Tell entries, oldest first."""
+    before: Sequence[Entry | None] = [None, *entries[:-1]]
+    return [_step(entry, earlier) for entry, earlier in zip(entries, before, strict=True)]
+
+
+def _step(entry: Entry, before: Entry | None) -> Step:
+    told_ = told(entry)
+    return Step(
+        entry_id=entry.entry_id or 0,
+        kind=entry.kind,
+        head=_head(entry),
+        at=entry.at,
+        after_seconds=(entry.at - before.at).total_seconds() if before else None,
+        wall_seconds=_wall(entry, before),
+        actor=entry.actor,
+        version=entry.version,
+        said=told_.text if entry.kind in QUIET else entry.reason,
+        state=told_.state,
+        figures=_figures(entry),
+    )
+
+
+def _wall(entry: Entry, before: Entry | None) -> float | None:
+    if before is None or entry.recorded_at is None or before.recorded_at is None:
+        return None
+    return (entry.recorded_at - before.recorded_at).total_seconds()
+
+
+def _head(entry: Entry) -> str:
+    head = HEADS.get(entry.kind, entry.kind)
+    if entry.kind == "rollout.advanced" and "percent" in entry.details:
+        return f"{head} to {entry.details['percent']} %"
+    if entry.kind == "cycle.closed":
+        return str(entry.details["state"]).replace("_", " ").capitalize()
+    return head
+
+
+def _figures(entry: Entry) -> list[Figure]:
+    details = entry.details
+    if entry.kind == "training_set.pinned":
+        return [Figure("rows", details["rows"]), Figure("positives", details["positives"])]
+    if entry.kind == "model.registered":
+        return [Figure(name, value) for name, value in details.get("metrics", {}).items()]
+    if entry.kind == "gate.judged":
+        return [_reading(reading) for reading in details["readings"]]
+    if entry.kind.startswith("rollout."):
+        return [*_sides(details), *(_finding(finding) for finding in details.get("findings", ()))]
+    return []
+
+
+def _reading(reading: Mapping[str, Any]) -> Figure:
+    return Figure(reading["gate"], reading["value"], reading["bound"], reading["passed"], reading["detail"])
+
+
+def _finding(finding: Mapping[str, Any]) -> Figure:
+    return Figure(finding["judge"], finding["value"], finding["bound"], not finding["harm"], finding["detail"])
+
+
+def _sides(details: Mapping[str, Any]) -> list[Figure]:
+    sides = ((side, details.get(side) or {}) for side in ("candidate", "stable"))
+    return [Figure(f"{name} of the {side}", value) for side, figures in sides for name, value in figures.items()]

@@ -1,0 +1,149 @@
+"""Drift of a model's live version over time: each column's score in multiples of its threshold, and each in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from loopline.portal.page import Chart, Line, Mark, Point
+from platform_core.monitor.alarm import alarm
+from platform_core.monitor.drift import Window, judged
+
+if TYPE_CHECKING:
+    from loopline.portal.ask import Portal
+    from platform_core.monitor.window import ColumnVerdict
+    from platform_core.names import ModelRef
+    from platform_core.specs.model import Drift
+
+SHOWN = 120
+"""Windows in a picture."""
+LINES = 6
+"""Columns in the picture of all: those that came nearest to their thresholds."""
+
+
+@dataclass(frozen=True)
+class ColumnRow:
+    """A column in the newest window: ``ratio`` is its score over its threshold, 1 and more has drifted."""
+
+    name: str
+    score: float
+    threshold: float
+    ratio: float
+    drifted: bool
+    missing_share: float
+    unseen_share: float
+
+
+@dataclass(frozen=True)
+class DriftPart:
+    """What the monitor found of a version. ``alarm`` says why the newest windows alarm, "" where they do not."""
+
+    version: str
+    windows: int
+    at: datetime
+    rows: int
+    enough: bool
+    alarm: str
+    column: str
+    chart: Chart | None
+    columns: list[ColumnRow]
+    report: str
+
+
+def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> DriftPart | None:
+    """Read the windows of a version; with a ``column`` the picture is of its score and threshold alone."""
+    windows = judged(portal.platform, ref, version)
+    if not windows:
+        return None
+    newest, shown = windows[-1], windows[-SHOWN:]
+    model = portal.declared(ref)
+    known = column if any(column in window.verdict.columns for window in shown) else ""
+    found = alarm(model.drift, [window.verdict for window in windows[-10:]]) if model else None
+    return DriftPart(
+        version=version,
+        windows=len(windows),
+        at=_at(newest),
+        rows=newest.verdict.rows,
+        enough=newest.verdict.enough,
+        alarm=found.reason if found else "",
+        column=known,
+        chart=_chart(shown, known, model.drift if model else None),
+        columns=sorted((_row(*item) for item in newest.verdict.columns.items()), key=_farthest),
+        report=_report(portal, ref, version, windows),
+    )
+
+
+def _chart(windows: Sequence[Window], column: str, rule: Drift | None) -> Chart | None:
+    if not any(window.verdict.columns for window in windows):
+        return None
+    marks = _alarms(windows, rule) if rule else []
+    if column:
+        return Chart(f"{column}: score against its threshold", _one(windows, column), marks, y_from=0)
+    names = sorted(_columns(windows), key=lambda name: -max(_ratios(windows, name)))
+    lines = [Line(name, _points(windows, name)) for name in names[:LINES]]
+    bound = Line("threshold", [Point(_at(window), 1.0) for window in windows], "bound")
+    title = "Score of the farthest columns, in multiples of their thresholds"
+    return Chart(title, [*lines, bound], marks, "times", y_from=0)
+
+
+def _one(windows: Sequence[Window], column: str) -> list[Line]:
+    found = [(_at(window), window.verdict.columns[column]) for window in windows if column in window.verdict.columns]
+    score = Line("score", [Point(at, verdict.score, label=_said(verdict)) for at, verdict in found])
+    return [score, Line("threshold", [Point(at, verdict.threshold) for at, verdict in found], "bound")]
+
+
+def _points(windows: Sequence[Window], name: str) -> list[Point]:
+    found = [(_at(window), window.verdict.columns[name]) for window in windows if name in window.verdict.columns]
+    return [Point(at, _ratio(verdict), label=_said(verdict)) for at, verdict in found]
+
+
+def _alarms(windows: Sequence[Window], rule: Drift) -> list[Mark]:
+    """Mark where an alarm began: it stands from its first window to the last that still alarms."""
+    marks: list[Mark] = []
+    stands = False
+    for end, window in enumerate(windows, 1):
+        found = alarm(rule, [one.verdict for one in windows[max(0, end - rule.windows) : end]])
+        if found and not stands:
+            marks.append(Mark(_at(window), found.reason, "alarm"))
+        stands = found is not None
+    return marks
+
+
+def _columns(windows: Sequence[Window]) -> set[str]:
+    return {name for window in windows for name in window.verdict.columns}
+
+
+def _ratios(windows: Sequence[Window], name: str) -> list[float]:
+    return [_ratio(w.verdict.columns[name]) for w in windows if name in w.verdict.columns]
+
+
+def _ratio(verdict: ColumnVerdict) -> float:
+    return verdict.score / verdict.threshold if verdict.threshold else 0.0
+
+
+def _said(verdict: ColumnVerdict) -> str:
+    missing = f"missing {verdict.missing_share:.0%}" if verdict.missing_share >= 0.01 else ""  # noqa: PLR2004
+    return ", ".join(filter(None, ["drifted" if verdict.drifted else "", missing]))
+
+
+def _row(name: str, verdict: ColumnVerdict) -> ColumnRow:
+    figures = (verdict.score, verdict.threshold, _ratio(verdict))
+    return ColumnRow(name, *figures, verdict.drifted, verdict.missing_share, verdict.unseen_share)
+
+
+def _farthest(row: ColumnRow) -> tuple[bool, float]:
+    return not row.drifted, -row.ratio
+
+
+def _at(window: Window) -> datetime:
+    at = datetime.fromisoformat(window.until.event_time)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _report(portal: Portal, ref: ModelRef, version: str, windows: Sequence[Window]) -> str:
+    """Link the newest page that was drawn of the version, "" for none."""
+    folder = portal.platform.home / "reports" / ref.dotted
+    drawn = (f"{version}-{window.number}.html" for window in reversed(windows[-SHOWN:]))
+    return next((f"/reports/{ref.dotted}/{name}" for name in drawn if (folder / name).is_file()), "")

@@ -1,0 +1,68 @@
+"""Whether a model treats declared groups alike, window by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from loopline.portal.page import Chart, Line, Point
+from platform_core.monitor import fairness
+
+if TYPE_CHECKING:
+    from loopline.portal.ask import Portal
+    from platform_core.monitor.fairness import FairnessAt
+    from platform_core.names import ModelRef
+
+SHOWN = 120
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One group's share with its 95 % interval, of so many rows."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class FairnessPart:
+    """A rule over time: how far (signed) the farthest group lies from the whole, to stay ``within`` a bound."""
+
+    column: str
+    metric: str
+    version: str
+    until: datetime
+    verdict: str
+    group: str
+    gap: float
+    within: float
+    groups: list[GroupRow]
+    chart: Chart
+
+
+def read(portal: Portal, ref: ModelRef) -> list[FairnessPart]:
+    """Read each rule's verdicts; empty where a model declares no groups, or none was judged yet."""
+    rules: dict[tuple[str, str], list[FairnessAt]] = {}
+    for found in fairness.history(portal.platform, ref):
+        rules.setdefault((found.column, found.metric), []).append(found)
+    return [_part(history[-SHOWN:]) for history in rules.values()]
+
+
+def _part(history: list[FairnessAt]) -> FairnessPart:
+    newest = history[-1]
+    gap = Line(
+        "farthest group", [Point(at.until, at.gap, at.low, at.high, f"{at.group}: {at.verdict}") for at in history]
+    )
+    above = Line("allowed above", [Point(at.until, at.within) for at in history], "bound")
+    below = Line("allowed below", [Point(at.until, -at.within) for at in history], "bound")
+    title = f"{newest.metric.replace('_', ' ')} by {newest.column}: the farthest group less the whole"
+    return FairnessPart(
+        *(newest.column, newest.metric, newest.version, newest.until, newest.verdict),
+        *(newest.group, newest.gap, newest.within),
+        groups=[GroupRow(group.name, group.value, group.low, group.high, group.rows) for group in newest.groups],
+        chart=Chart(title, [gap, above, below], [], "%"),
+    )

@@ -1,0 +1,99 @@
+"""How good a model's versions turned out to be, and how good they seem before labels come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from loopline.portal.page import Chart, Line, Point
+from platform_core.monitor import quality_history
+from platform_core.monitor.quality import REALISED
+
+if TYPE_CHECKING:
+    from loopline.portal.ask import Portal
+    from platform_core.names import ModelRef
+
+CHARTS = 2
+"""Metrics that are drawn; all of them are in the table."""
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """A metric of a version over a window; ``segment`` "" is of all rows, ``estimated`` before labels came."""
+
+    metric: str
+    version: str
+    segment: str
+    until: datetime
+    value: float | None
+    low: float | None
+    high: float | None
+    rows: int
+    labelled: int
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class QualityPart:
+    """Quality over time, and the newest figure of each version, segment and metric."""
+
+    charts: list[Chart]
+    newest: list[MeasuredRow]
+
+
+def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
+    """Read everything measured of a model; None while nothing was."""
+    measured = _measured(portal, ref)
+    if not measured:
+        return None
+    overall = [row for row in measured if not row.segment]
+    metrics = list(dict.fromkeys(row.metric for row in overall))
+    return QualityPart([_chart(metric, overall) for metric in metrics[:CHARTS]], _newest(measured))
+
+
+def _measured(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
+    names = ("metric", "version", "segment", "until", "value", "low", "high", "rows", "labelled", "estimated")
+    found = quality_history.history(portal.platform, ref)
+    return [MeasuredRow(*(getattr(one, name) for name in names)) for one in found] or _of_ledger(portal, ref)
+
+
+def _of_ledger(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
+    """Read what the ledger kept before windows were: figures of all answers of a version so far."""
+    entries = portal.platform.ledger.entries(ref, [REALISED], limit=SHOWN, newest_first=True)
+    return [
+        MeasuredRow(
+            *(metric, entry.version, "", entry.at, entry.details[name], None, None),
+            *(entry.details["predictions"], entry.details["labelled"], False),
+        )
+        for entry in reversed(entries)
+        for name, metric in (("auc", "roc_auc"), ("recall", "recall"))
+    ]
+
+
+def _chart(metric: str, rows: Sequence[MeasuredRow]) -> Chart:
+    lines: dict[tuple[str, bool], list[Point]] = {}
+    for row in rows:
+        if row.metric == metric:
+            said = "" if row.estimated else f"{row.labelled:,} of {row.rows:,} labelled"
+            point = Point(row.until, row.value, row.low, row.high, said)
+            lines.setdefault((row.version, row.estimated), []).append(point)
+    drawn = [
+        Line(
+            f"version {version}{', estimated' if estimated else ''}", points[-SHOWN:], "dashed" if estimated else "line"
+        )
+        for (version, estimated), points in sorted(lines.items(), key=lambda item: item[1][-1].at)[-6:]
+    ]
+    return Chart(metric.replace("_", " "), drawn, [])
+
+
+def _newest(rows: Sequence[MeasuredRow]) -> list[MeasuredRow]:
+    """Keep the newest figure of each metric, version, segment and kind; the newest version first, all rows first."""
+    newest = {(row.metric, row.version, row.segment, row.estimated): row for row in rows}
+    return sorted(newest.values(), key=lambda row: (-_number(row.version), row.segment, row.metric, row.estimated))
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdigit() else 0

@@ -1,0 +1,121 @@
+"""A model's versions: what they learnt from, how good they were, what the gates said, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from platform_core.loop import gates
+from platform_core.loop.cycles import cycles
+from platform_core.turn import PINNED, REGISTERED
+
+if TYPE_CHECKING:
+    from loopline.portal.ask import Portal
+    from platform_core.loop.cycles import Cycle
+    from platform_core.loop.deployments import Deployment
+    from platform_core.loop.ledger import Entry
+    from platform_core.names import ModelRef
+
+SHOWN = 20
+"""Versions on a model's page; older ones are in the ledger below it."""
+KINDS = (REGISTERED, gates.JUDGED, gates.OVERRIDDEN)
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """What one gate said of a version; ``overridden_by`` names who let a failed one pass, "" for nobody."""
+
+    gate: str
+    value: float | None
+    bound: float | None
+    passed: bool
+    detail: str
+    overridden_by: str
+
+
+@dataclass(frozen=True)
+class TrainingSetRow:
+    """What a version learnt from: rows that can be had again bit for bit from these versions of these tables."""
+
+    training_set_id: str
+    as_of: datetime
+    rows: int
+    positives: int
+    tables: dict[str, int]
+    row_hash: str
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version. ``state``: live, candidate, shadow, was_live, rejected, rolled_back, failed, or in_work."""
+
+    version: str
+    state: str
+    registered_at: datetime
+    cycle: str
+    metrics: dict[str, float]
+    gates: list[GateRow]
+    training_set: TrainingSetRow | None
+    registry_url: str
+
+    @property
+    def passed(self) -> bool | None:
+        """Say whether every gate lets it go on; None while none was asked."""
+        return all(row.passed or row.overridden_by for row in self.gates) if self.gates else None
+
+
+def read(portal: Portal, ref: ModelRef, live: Deployment | None) -> list[VersionRow]:
+    """Read the newest versions, the newest first."""
+    ledger = portal.platform.ledger
+    entries = ledger.entries(ref, KINDS, limit=len(KINDS) * SHOWN, newest_first=True)
+    pinned = {e.cycle: e.details for e in ledger.entries(ref, [PINNED], limit=2 * SHOWN, newest_first=True)}
+    turns = {cycle.cycle_id: cycle for cycle in cycles(ledger, ref)}
+    registered = [entry for entry in entries if entry.kind == REGISTERED][:SHOWN]
+    return [
+        VersionRow(
+            version=entry.version,
+            state=_state(entry.version, live, turns.get(entry.cycle)),
+            registered_at=entry.at,
+            cycle=entry.cycle,
+            metrics={name: value for name, value in entry.details.get("metrics", {}).items() if value is not None},
+            gates=_gates(entry.version, entries),
+            training_set=_training_set(pinned.get(entry.cycle)),
+            registry_url=portal.version_url(ref, entry.version),
+        )
+        for entry in registered
+    ]
+
+
+def _state(version: str, live: Deployment | None, cycle: Cycle | None) -> str:
+    sides = {"live": live and live.stable, "candidate": live and live.candidate, "shadow": live and live.shadow}
+    for name, served in sides.items():
+        if served and served.version == version:
+            return name
+    if cycle is None or cycle.state == "open":
+        return "in_work"
+    return "was_live" if cycle.state == "promoted" else cycle.state
+
+
+def _gates(version: str, entries: Sequence[Entry]) -> list[GateRow]:
+    """Take the newest verdict on a version, with the overrides of that very verdict."""
+    judged = next((e for e in entries if e.kind == gates.JUDGED and e.version == version), None)
+    if judged is None:
+        return []
+    given = [e for e in entries if e.kind == gates.OVERRIDDEN and e.details["verdict"] == judged.entry_id]
+    people = {e.details["gate"]: e.actor for e in given}
+    return [_gate(reading, people) for reading in judged.details["readings"]]
+
+
+def _gate(reading: Mapping[str, Any], people: Mapping[str, str]) -> GateRow:
+    said = {name: reading[name] for name in ("gate", "value", "bound", "passed", "detail")}
+    return GateRow(**said, overridden_by=people.get(reading["gate"], ""))
+
+
+def _training_set(details: Mapping[str, Any] | None) -> TrainingSetRow | None:
+    if details is None:
+        return None
+    names = ("training_set_id", "as_of", "rows", "positives", "tables", "row_hash")
+    said = {name: details[name] for name in names}
+    return TrainingSetRow(**{**said, "as_of": datetime.fromisoformat(said["as_of"])})

@@ -1,0 +1,179 @@
+"""Cycles: the list of all, and each one told in order, from its cause to its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import func, select
+
+from loopline.graphql import Dagster
+from loopline.portal.ask import Asked, Portal
+from loopline.portal.cycle_steps import Step, steps
+from loopline.portal.page import Page, Slice
+from loopline.portal.pages.params import CycleInPath, Start
+from platform_core.errors import LooplineError
+from platform_core.loop import history, tables
+from platform_core.loop.cycles import Cycle, cycle, from_row
+from platform_core.loop.ledger import Ledger
+
+router = APIRouter()
+PAGE = 50
+State = Literal["all", "open", "promoted", "rejected", "rolled_back", "failed"]
+WAITING_SECONDS = 3.0
+"""How long a page waits for Dagster before it goes without its runs."""
+
+
+@dataclass(frozen=True)
+class CycleRow:
+    """One turn of the loop; ``verdict`` is "" while it is open, ``seconds`` by the platform's clock."""
+
+    cycle_id: str
+    team: str
+    model: str
+    cause: str
+    state: str
+    opened_at: datetime
+    closed_at: datetime | None
+    seconds: float | None
+    verdict: str
+    drill: dict[str, float]
+
+
+@dataclass(frozen=True)
+class CyclesPage(Page):
+    """Cycles of all models, the newest first."""
+
+    template: ClassVar[str] = "cycles.html"
+    section: ClassVar[str] = "/cycles"
+    state: State
+    team: str
+    model: str
+    counts: dict[str, int]
+    slice: Slice
+    cycles: list[CycleRow]
+
+    @property
+    def title(self) -> str:
+        """Return what the list is of."""
+        return f"Cycles of {self.team}/{self.model}" if self.model else "Cycles"
+
+
+@dataclass(frozen=True)
+class CyclePage(Page):
+    """One cycle in order. ``runs_url`` lists its runs in Dagster, "" where that is not there."""
+
+    template: ClassVar[str] = "cycle.html"
+    section: ClassVar[str] = "/cycles"
+    cycle: CycleRow
+    steps: list[Step]
+    runs_url: str
+
+    @property
+    def title(self) -> str:
+        """Return what the cycle is of, and when it opened."""
+        return f"Cycle of {self.cycle.team}/{self.cycle.model}, {self.cycle.opened_at:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def crumbs(self) -> list[tuple[str, str]]:
+        """Return the list, and the model."""
+        name = f"{self.cycle.team}/{self.cycle.model}"
+        return [("Cycles", "/cycles"), (name, f"/models/{name}")]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run of Dagster that turned the cycle; times are the wall's."""
+
+    run_id: str
+    job: str
+    status: str
+    started_at: datetime | None
+    seconds: float | None
+    url: str
+
+
+@dataclass(frozen=True)
+class RunsPart(Page):
+    """The runs of a cycle, as Dagster tells them; ``trouble`` says why there are none to tell."""
+
+    template: ClassVar[str] = "cycle_runs.html"
+    runs: list[RunRow]
+    trouble: str
+
+
+@router.get("/cycles", response_model=CyclesPage)
+def page(
+    ask: Asked,
+    state: State = "all",
+    team: Annotated[str, Query(max_length=128)] = "",
+    model: Annotated[str, Query(max_length=128)] = "",
+    start: Start = 0,
+) -> Response:
+    """List cycles."""
+    ledger = ask.platform.ledger
+    of = {"team": team, "model": model}
+    counts = _counts(ledger, of)
+    chosen = of | ({} if state == "all" else {"state": state})
+    total = sum(counts.values()) if state == "all" else counts.get(state, 0)
+    rows = [row_of(found) for found in _select(ledger, chosen, start)]
+    return ask.answer(CyclesPage(state, team, model, counts, Slice(start, PAGE, total), rows))
+
+
+@router.get("/cycles/{cycle_id}", response_model=CyclePage)
+def one(ask: Asked, cycle_id: CycleInPath) -> Response:
+    """Tell a cycle."""
+    found = cycle(ask.platform.ledger, cycle_id)
+    told = steps(history.of_cycle(ask.platform.ledger, found.ref, cycle_id))
+    return ask.answer(CyclePage(row_of(found), told, ask.portal.links.runs_of_cycle(cycle_id)))
+
+
+@router.get("/cycles/{cycle_id}/runs", response_model=RunsPart)
+def runs(ask: Asked, cycle_id: CycleInPath) -> Response:
+    """Ask Dagster for a cycle's runs; a part of the cycle's page."""
+    try:
+        return ask.answer(RunsPart(_runs(ask.portal, cycle_id), ""))
+    except LooplineError as error:
+        return ask.answer(RunsPart([], f"{error.problem}; {error.fix}"))
+
+
+def row_of(found: Cycle) -> CycleRow:
+    """Return a cycle as a row."""
+    seconds = (found.closed_at - found.opened_at).total_seconds() if found.closed_at else None
+    plain = (found.cycle_id, *found.ref, found.cause, found.state, found.opened_at, found.closed_at)
+    return CycleRow(*plain, seconds, found.verdict, dict(found.drill))
+
+
+def _select(ledger: Ledger, chosen: dict[str, str], start: int) -> Sequence[Cycle]:
+    order = tables.cycles.c.entry_id.desc()
+    query = select(tables.cycles).where(*_conditions(chosen)).order_by(order).offset(start).limit(PAGE)
+    with ledger.reading() as connection:
+        return [from_row(row) for row in connection.execute(query).mappings()]
+
+
+def _counts(ledger: Ledger, chosen: dict[str, str]) -> dict[str, int]:
+    state = tables.cycles.c.state
+    query = select(state, func.count()).where(*_conditions(chosen)).group_by(state)
+    with ledger.reading() as connection:
+        return {str(name): int(count) for name, count in connection.execute(query)}
+
+
+def _conditions(chosen: dict[str, str]) -> list[Any]:
+    return [tables.cycles.c[name] == value for name, value in chosen.items() if value]
+
+
+def _runs(portal: Portal, cycle_id: str) -> list[RunRow]:
+    if not portal.links.dagster:
+        return []
+    client = Dagster(f"{portal.links.dagster}/graphql", WAITING_SECONDS)
+    return [_run(portal, run) for run in client.runs({"loopline/cycle": cycle_id})]
+
+
+def _run(portal: Portal, run: dict[str, Any]) -> RunRow:
+    began, ended = run["startTime"], run["endTime"]
+    at = datetime.fromtimestamp(began, UTC) if began else None
+    seconds = ended - began if began and ended else None
+    return RunRow(run["runId"], run["jobName"], run["status"].lower(), at, seconds, portal.links.run(run["runId"]))

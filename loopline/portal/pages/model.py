@@ -1,0 +1,148 @@
+"""A model: its versions, what they learnt from, how they went live, and whether the live one does well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+from fastapi import APIRouter, Query, Response
+
+from loopline.portal.ask import Asked, Portal
+from loopline.portal.model import cost, drift, facts, fairness, quality, rollouts, story, versions
+from loopline.portal.model.cost import CostRow
+from loopline.portal.model.drift import DriftPart
+from loopline.portal.model.facts import AlarmRow, FeatureRow, LinkOut
+from loopline.portal.model.fairness import FairnessPart
+from loopline.portal.model.quality import QualityPart
+from loopline.portal.model.rollouts import Look, RolloutRow
+from loopline.portal.model.story import StoryPart
+from loopline.portal.model.versions import VersionRow
+from loopline.portal.page import Page
+from loopline.portal.pages.params import ModelInPath, TeamInPath
+from platform_core.loop import rollout_table
+from platform_core.loop.deployments import Deployment, deployment
+from platform_core.names import ModelRef
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class LiveNow:
+    """What the endpoint should be and is: ``trouble`` says what keeps it from the newest generation, "" for nothing."""
+
+    version: str
+    cycle: str
+    since: datetime | None
+    candidate: str
+    shadow: str
+    percent: int
+    generation: int
+    trouble: str
+
+
+@dataclass(frozen=True)
+class ModelPage(Page):
+    """Everything of one model; ``live`` is None before anything was, ``frozen`` says by whom and why."""
+
+    template: ClassVar[str] = "model.html"
+    section: ClassVar[str] = "/models"
+    team: str
+    model: str
+    owner: str
+    description: str
+    declared: bool
+    frozen: str
+    alarms: list[AlarmRow]
+    live: LiveNow | None
+    links: list[LinkOut]
+    rollouts: list[RolloutRow]
+    versions: list[VersionRow]
+    features: list[FeatureRow]
+    drift: DriftPart | None
+    quality: QualityPart | None
+    fairness: list[FairnessPart]
+    cost: list[CostRow]
+    ledger: StoryPart
+
+    @property
+    def title(self) -> str:
+        """Return the model's name."""
+        return f"{self.team}/{self.model}"
+
+    @property
+    def crumbs(self) -> list[tuple[str, str]]:
+        """Return the list of models, and the team's in it."""
+        return [("Models", "/models"), (self.team, f"/models?team={self.team}")]
+
+    @property
+    def path(self) -> str:
+        """Return the page's own address."""
+        return f"/models/{self.team}/{self.model}"
+
+
+@dataclass(frozen=True)
+class RolloutPart(Page):
+    """A model's rollout under way, looked at just now; ``rollout`` is None where none runs."""
+
+    template: ClassVar[str] = "model_rollout.html"
+    team: str
+    model: str
+    rollout: RolloutRow | None
+    look: Look | None
+
+
+@router.get("/models/{team}/{model}", response_model=ModelPage)
+def page(
+    ask: Asked,
+    team: TeamInPath,
+    model: ModelInPath,
+    column: Annotated[str, Query(max_length=256)] = "",
+    before: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    """Show a model; ``column`` is drawn in the picture of drift, ``before`` begins the ledger below an entry."""
+    portal, ref = ask.portal, ModelRef(team, model)
+    found = facts.known(portal, ref)
+    live = deployment(ask.platform.ledger, ref)
+    stable = live.stable.version if live and live.stable else ""
+    shown = ModelPage(
+        **(found.__dict__ | {"team": team, "model": model}),
+        live=_live(portal, live),
+        links=facts.links(portal, ref),
+        rollouts=rollouts.read(portal, ref),
+        versions=versions.read(portal, ref, live),
+        features=facts.features(portal, ref),
+        drift=drift.read(portal, ref, stable, column) if stable else None,
+        quality=quality.read(portal, ref),
+        fairness=fairness.read(portal, ref),
+        cost=cost.read(portal, ref),
+        ledger=story.read(portal, ref, before),
+    )
+    return ask.answer(shown)
+
+
+@router.get("/models/{team}/{model}/rollout", response_model=RolloutPart)
+def rollout(ask: Asked, team: TeamInPath, model: ModelInPath) -> Response:
+    """Look at a model's rollout as it stands now; a part of the model's page, which refreshes itself."""
+    ref = ModelRef(team, model)
+    record = rollout_table.running(ask.platform.ledger, ref)
+    if record is None:
+        return ask.answer(RolloutPart(team, model, None, None))
+    live = deployment(ask.platform.ledger, ref)
+    stable = live.stable.version if live and live.stable else ""
+    return ask.answer(RolloutPart(team, model, rollouts.row_of(record), rollouts.look(ask.portal, record, stable)))
+
+
+def _live(portal: Portal, live: Deployment | None) -> LiveNow | None:
+    if live is None or live.stable is None:
+        return None
+    return LiveNow(
+        version=live.stable.version,
+        cycle=live.stable.cycle,
+        since=facts.since(portal, live),
+        candidate=live.candidate.version if live.candidate else "",
+        shadow=live.shadow.version if live.shadow else "",
+        percent=live.percent,
+        generation=live.generation,
+        trouble=facts.trouble(portal, live),
+    )

@@ -1,0 +1,13 @@
+"""What stands in addresses: names of teams and models, checked before anything is looked up."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+TeamInPath = Annotated[str, Path(pattern=NAME, max_length=128)]
+ModelInPath = Annotated[str, Path(pattern=NAME, max_length=128)]
+CycleInPath = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=256)]
+Start = Annotated[int, Query(ge=0, le=10_000_000)]

@@ -1,0 +1,25 @@
+"""Drift reports as their vendor drew them: one file each, in a sandbox of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import FileResponse
+
+from loopline.portal.ask import Asked
+from loopline.portal.security import DRAWN_ELSEWHERE
+from platform_core.errors import NotFound
+
+router = APIRouter()
+Folder = Annotated[str, Path(pattern=r"^\w+\.\w+$", max_length=256)]
+File = Annotated[str, Path(pattern=r"^[\w-]+\.html$", max_length=256)]
+
+
+@router.get("/reports/{model}/{name}", response_class=FileResponse)
+def report(ask: Asked, model: Folder, name: File) -> FileResponse:
+    """Serve a report; its scripts run in an origin of their own and reach nothing."""
+    file = ask.platform.home / "reports" / model / name
+    if not file.is_file():
+        raise NotFound(f"no report {model}/{name}", "the newest is linked from the model's page")
+    return FileResponse(file, media_type="text/html", headers={"content-security-policy": DRAWN_ELSEWHERE})
