@@ -70,7 +70,7 @@ class Lineage(Vendor):
          problem and tags.
       3. The same event again is told in the same words: a receiver that knows it learns nothing new.
       4. A receiver that does not answer, or has too much to do, raises ``StoreUnavailable``: the call may be repeated.
-      5. A receiver that refuses an event raises ``ContractBroken``: repeating it would not help.
+      5. A receiver that refuses an event raises a ``Permanent`` error: repeating it would not help.
 
     ``namespace`` is what the receiver calls this installation.
     """

@@ -1,0 +1,149 @@
+"""Reads OpenLineage's JSON as a consumer does: held to the specification's schema, then turned into events.
+
+``openlineage-python`` generates its classes from the published JSON schemas; here they become schemas again. Each facet
+is held to the one that it names by ``_schemaURL``.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import types
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import attr
+from jsonschema import Draft202012Validator, FormatChecker
+from openlineage.client import event_v2, facet_v2
+from openlineage.client.generated import base
+
+from platform_core.contracts.lineage import Dataset, Field, Run, RunEvent
+
+_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_ALWAYS = {"_producer", "_schemaURL", "producer", "schemaURL", "eventTime"}
+_FORMATS = {"runId": "uuid", "eventTime": "date-time", "_producer": "uri", "producer": "uri", "schemaURL": "uri"}
+_FACETS = ("facets", "inputFacets", "outputFacets")
+_CHECKER = FormatChecker()
+_URL = "https://openlineage.io/spec/"
+
+
+def checked(line: str) -> Mapping[str, Any]:
+    """Return a run event as JSON.
+
+    Raises:
+        AssertionError: it is not what the specification says; with all faults.
+    """
+    event: Mapping[str, Any] = json.loads(line)
+    faults = [*_faults(event_v2.RunEvent, event), *_facet_faults(event)]
+    assert not faults, "\n".join(faults)
+    return event
+
+
+def read(line: str, namespace: str = "loopline") -> RunEvent:
+    """Turn a run event back into ours; everything in it is in that namespace."""
+    event = checked(line)
+    facets = event["run"].get("facets", {})
+    parent, error, tags = (facets.get(name, {}) for name in ("parent", "errorMessage", "tags"))
+    places = [event["job"], *event["inputs"], *event["outputs"], *([parent["job"]] if parent else [])]
+    assert {place["namespace"] for place in places} == {namespace}
+    return RunEvent(
+        event["eventType"],
+        datetime.fromisoformat(event["eventTime"]),
+        Run(event["job"]["name"], UUID(event["run"]["runId"])),
+        tuple(map(_dataset, event["inputs"])),
+        tuple(map(_dataset, event["outputs"])),
+        Run(parent["job"]["name"], UUID(parent["run"]["runId"])) if parent else None,
+        error.get("message", ""),
+        {tag["key"]: tag["value"] for tag in tags.get("tags", [])},
+    )
+
+
+def _dataset(one: Mapping[str, Any]) -> Dataset:
+    facets = one.get("facets", {})
+    fields = facets.get("schema", {}).get("fields", [])
+    rows = one.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount")
+    version = facets.get("version", {}).get("datasetVersion", "")
+    return Dataset(one["name"], tuple(Field(f["name"], f["type"]) for f in fields), version, rows)
+
+
+def _facet_faults(value: Any) -> Iterator[str]:
+    """Hold every facet, wherever it is, to its own schema."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _facet_faults(item)
+    if not isinstance(value, dict):
+        return
+    for name, item in value.items():
+        yield from _facet_faults(item)
+        for facet, content in item.items() if name in _FACETS else ():
+            url = content.get("_schemaURL", "")
+            its = _classes().get(url.rpartition("/")[2])
+            if its is None or not url.startswith(_URL) or _address(its) != url:
+                yield f"{name}.{facet}: no facet is at {url!r}"
+            else:
+                yield from _faults(its, content)
+
+
+def _address(facet: Any) -> str:
+    return str(facet._get_schema())  # noqa: SLF001 - where the class keeps it
+
+
+def _faults(of: type, value: Any) -> Iterator[str]:
+    validator = Draft202012Validator(_schema(of), format_checker=_CHECKER)
+    for error in validator.iter_errors(value):
+        yield f"{of.__name__} {'.'.join(map(str, error.path))}: {error.message}"
+
+
+def _has_zone(value: str) -> bool:
+    return datetime.fromisoformat(value).tzinfo is not None
+
+
+_CHECKER.checks("date-time", ValueError)(_has_zone)
+
+
+@cache
+def _classes() -> dict[str, type]:
+    modules = [module for module in vars(facet_v2).values() if isinstance(module, types.ModuleType)]
+    found = [item for module in modules for item in vars(module).values() if isinstance(item, type)]
+    return {item.__name__: item for item in found if issubclass(item, base.BaseFacet)}
+
+
+@cache
+def _schema(of: type) -> dict[str, Any]:
+    definitions: dict[str, Any] = {}
+    return {**_defined(of, definitions), "$defs": definitions}
+
+
+def _defined(of: type, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Refer to a class's schema, after it was put among the definitions; a class may hold itself."""
+    name = f"{of.__module__.rpartition('.')[2]}.{of.__name__}"
+    if name not in definitions:
+        definitions[name] = {}
+        hints, fields = get_type_hints(of), attr.fields(of)
+        definitions[name] = {
+            "type": "object",
+            "properties": {each.name: _typed(each.name, hints[each.name], definitions) for each in fields},
+            "required": [each.name for each in fields if each.default is attr.NOTHING or each.name in _ALWAYS],
+            "additionalProperties": False,
+        }
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _typed(name: str, hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Turn a type of Python into a schema; a facet in a table of facets is looked at by itself."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in {Union, types.UnionType}:
+        (own,) = (each for each in arguments if each is not type(None))  # left out, never null
+        return _typed(name, own, definitions)
+    if origin is list:
+        return {"type": "array", "items": _typed("", arguments[0], definitions)}
+    if origin is dict:
+        return {"type": "object"}
+    if hint in _PLAIN:
+        return {"type": _PLAIN[hint]} | ({"format": _FORMATS[name]} if name in _FORMATS else {})
+    if issubclass(hint, enum.Enum):
+        return {"enum": [each.value for each in hint]}
+    return _defined(hint, definitions)

@@ -1,0 +1,122 @@
+"""The lineage's kit passes the fake, and catches a lineage that breaks any one promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from platform_core.contracts.lineage import RunEvent
+from platform_core.errors import LooplineError, StoreUnavailable
+from platform_core.testing import lineage as kit
+from platform_core.testing.fakes.lineage import InMemoryLineage
+from platform_core.testing.lineage import COMPLETE, LineageKit, Mood
+from platform_core.testing.mutants import assert_catches
+
+
+class Keeper:
+    """The fake's other end."""
+
+    def __init__(self, lineage: InMemoryLineage) -> None:
+        self.lineage = lineage
+
+    def feel(self, mood: Mood) -> None:
+        self.lineage.feel(mood)
+
+    def received(self) -> Sequence[RunEvent]:
+        return self.lineage.told
+
+    def words(self) -> Sequence[str]:
+        return [repr(event) for event in self.lineage.told]
+
+
+class TestFake(LineageKit):
+    """The fake keeps every promise."""
+
+    @pytest.fixture
+    def lineage(self) -> InMemoryLineage:
+        return InMemoryLineage()
+
+    @pytest.fixture
+    def receiver(self, lineage: InMemoryLineage) -> Keeper:
+        return Keeper(lineage)
+
+
+class Backwards(InMemoryLineage):
+    """Breaks promise 1: the newest first."""
+
+    def emit(self, events: Sequence[RunEvent]) -> None:
+        super().emit(list(reversed(events)))
+
+
+class Lazy(InMemoryLineage):
+    """Breaks promise 1: it keeps the last event for later."""
+
+    def emit(self, events: Sequence[RunEvent]) -> None:
+        super().emit(events[:-1])
+
+
+class ForgetsRows(InMemoryLineage):
+    """Breaks promise 2: nobody learns how much was written."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, outputs=tuple(replace(output, rows=None) for output in event.outputs)))
+
+
+class ForgetsParents(InMemoryLineage):
+    """Breaks promise 2: nobody learns whose part it was."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, parent=None))
+
+
+class Counts(InMemoryLineage):
+    """Breaks promise 3: each telling is another one."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, tags={**event.tags, "told": str(len(self.told))}))
+
+
+class Swallows(InMemoryLineage):
+    """Breaks promise 4: what a busy receiver did not take is gone."""
+
+    def emit(self, events: Sequence[RunEvent]) -> None:
+        try:
+            super().emit(events)
+        except StoreUnavailable:
+            return
+
+
+class SwallowsAll(InMemoryLineage):
+    """Breaks promise 5: nobody learns that it was refused."""
+
+    def emit(self, events: Sequence[RunEvent]) -> None:
+        try:
+            super().emit(events)
+        except LooplineError:
+            return
+
+
+@pytest.mark.parametrize(
+    ("mutant", "promise"),
+    [
+        (Backwards, "test_1_every_event_is_there_in_order"),
+        (Lazy, "test_1_every_event_is_there_in_order"),
+        (ForgetsRows, "test_2_nothing_is_lost"),
+        (ForgetsParents, "test_2_nothing_is_lost"),
+        (Counts, "test_3_the_same_event_has_the_same_words"),
+        (Swallows, "test_4_a_receiver_that_is_busy_may_be_asked_again"),
+        (SwallowsAll, "test_5_a_receiver_that_refuses_is_told"),
+    ],
+)
+def test_the_kit_catches(mutant: type[InMemoryLineage], promise: str) -> None:
+    """Each mutant breaks one promise, and that promise's test notices."""
+    lineage = mutant()
+    event = {"event": COMPLETE} if promise.startswith("test_2") else {}
+    assert_catches(LineageKit, promise, lineage=lineage, receiver=Keeper(lineage), **event)
+
+
+def test_the_kit_s_events_differ() -> None:
+    """Events that are alike would show nothing lost."""
+    assert len({repr(event) for event in (kit.START, kit.COMPLETE, kit.FAIL)}) == 3
