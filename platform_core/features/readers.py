@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,8 @@ from platform_core.loop.rollout_table import ACTIVE
 from platform_core.names import ModelRef
 
 Kind = Literal["live", "model", "application"]
+CHUNK = 500
+"""Cycles that are asked for at once."""
 HOLDS: tuple[Kind, ...] = ("live", "application")
 """Readers that keep a view from being changed or dropped; a model by declaration alone serves nobody."""
 
@@ -90,12 +92,26 @@ def live(connection: Connection, team: str | None = None) -> Iterator[Live]:
             yield Live(ModelRef(row["team"], row["model"]), row["version"], "rollout", Path(row["package"]))
 
 
-def views_of(connection: Connection, version: Live) -> tuple[ViewRef, ...]:
-    """Return the views that a model version reads: its training set's, by the ledger; else its package's."""
-    training_set = pinned(connection, version.ref, version.version)
-    tables_read = training_set.tables if training_set else ()
-    found = [ViewRef.of_table(table) for table in tables_read] or [ViewRef.of_online(name) for name in _packed(version)]
-    return tuple(ref for ref in found if ref is not None)
+def views_of(connection: Connection, versions: Sequence[Live]) -> list[tuple[ViewRef, ...]]:
+    """Return the views that each version reads: its training set's, by the ledger; else its package's.
+
+    It takes two queries, however many versions there are.
+    """
+    from platform_core.turn import PINNED, REGISTERED
+
+    entry = tables.entries.c
+    wanted = {(*version.ref, version.version) for version in versions}
+    named = (entry.team, entry.model, entry.version, entry.cycle)
+    fitted = connection.execute(select(*named).where(entry.kind == REGISTERED))
+    cycles = {(*row[:2], row.cycle): row.version for row in fitted if tuple(row[:3]) in wanted}
+    pins = select(entry.team, entry.model, entry.cycle, entry.details).where(entry.kind == PINNED)
+    every = sorted({cycle for _, _, cycle in cycles})
+    sets: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for start in range(0, len(every), CHUNK):
+        for row in connection.execute(pins.where(entry.cycle.in_(every[start : start + CHUNK]))):
+            if tuple(row[:3]) in cycles:
+                sets[row.team, row.model, cycles[tuple(row[:3])]] = tuple(row.details["tables"])
+    return [_views(version, sets.get((*version.ref, version.version), ())) for version in versions]
 
 
 def pinned(connection: Connection, ref: ModelRef, version: str) -> Pinned | None:
@@ -114,9 +130,15 @@ def pinned(connection: Connection, ref: ModelRef, version: str) -> Pinned | None
 
 
 def _live_readers(connection: Connection, team: str | None) -> Iterator[Reader]:
-    for version in live(connection, team):
-        for view in views_of(connection, version):
+    versions = list(live(connection, team))
+    for version, views in zip(versions, views_of(connection, versions), strict=True):
+        for view in views:
             yield Reader(view, "live", str(version.ref), version.version, version.role)
+
+
+def _views(version: Live, tables_read: Iterable[str]) -> tuple[ViewRef, ...]:
+    found = [ViewRef.of_table(table) for table in tables_read] or [ViewRef.of_online(name) for name in _packed(version)]
+    return tuple(ref for ref in found if ref is not None)
 
 
 def _packed(version: Live) -> list[str]:

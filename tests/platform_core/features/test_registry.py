@@ -11,7 +11,7 @@ import narwhals as nw
 import pytest
 
 from platform_core.errors import NotFound, Refused
-from platform_core.features import view_table
+from platform_core.features import readers, view_table
 from platform_core.features.registry import FeatureRegistry, Registration
 from platform_core.features.view_ref import ViewRef
 from platform_core.loop import deployments
@@ -270,3 +270,16 @@ def test_an_application_reads_what_is_there(registered_team):
         shop.registry.announce("checkout", [V1, V2], "")
     with pytest.raises(NotFound, match="'checkout' has announced no reading"):
         shop.registry.withdraw("checkout")
+
+
+def test_versions_read_the_views_that_they_learnt_from(registered_team):
+    """Each version reads the views of its own training set, as its cycle pinned it."""
+    shop = registered_team
+    shop.registry.register(shop.team(FIRST, beside=(SECOND,)), "ada")
+    stable, candidate = shop.made(FIRST), shop.made(FIRST, SECOND)
+    shop.live(stable, candidate)
+    with shop.platform.ledger.reading() as connection:
+        versions = list(readers.live(connection, "shop"))
+        assert readers.views_of(connection, versions) == [(V1,), (V1, V2)]
+        assert readers.views_of(connection, versions[1:]) == [(V1, V2)]
+        assert readers.views_of(connection, []) == []
