@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
+from typing import Any
 
-from platform_core.errors import BadRequest, LooplineError, NotFound
+from platform_core.errors import BadRequest, NotFound
 from platform_core.runtime import metadata, openapi
 from platform_core.runtime.bounds import STATE, Bounds
 from platform_core.runtime.http import (
@@ -20,13 +20,12 @@ from platform_core.runtime.http import (
     refusal,
     respond,
 )
-from platform_core.runtime.inference import Inference
+from platform_core.runtime.inference import Answer, Inference
 from platform_core.runtime.lifespan import Lifespan
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.protocol import decode, encode
+from platform_core.runtime.protocol import InferRequest, decode, encode
 
-_LOG = logging.getLogger(__name__)
 _JSON_LENGTH = b"inference-header-content-length"
 _MOST_DIGITS = 18
 
@@ -48,11 +47,13 @@ class App:
         self._metrics = metrics or Metrics()
         self._bounds = bounds or Bounds(Limits())
         self.bodies = self._bounds.bodies
+        self.state: dict[str, Any] = {STATE: self._bounds}
+        """What connections find in the application's state."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "lifespan":
-            scope["state"][STATE] = self._bounds  # connections find it there
+            scope["state"] |= self.state
             await self._lifespan(receive, send)
             return
         headers = dict(scope["headers"])
@@ -60,11 +61,8 @@ class App:
             response = await self._answer(scope, headers, receive)
         except Disconnected:
             return
-        except LooplineError as error:
+        except Exception as error:  # noqa: BLE001 - a mistake of ours is an answer too
             response = refusal(error)
-        except Exception:  # noqa: BLE001 - a mistake of ours is an answer too
-            _LOG.exception("a request failed")
-            response = as_json({"error": "the server failed → see its log"}, 500)
         await respond(response, headers, send)
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
@@ -84,21 +82,14 @@ class App:
             model
         )  # a name that nobody serves is not counted: callers could fill the memory with names
         with self._metrics.request(model) as watched:
-            json_length = _length(headers)
+            json_length = length(headers)
             if len(body) < LONG_BODY:
                 request = decode(body, json_length)
             else:
                 request = await asyncio.to_thread(decode, body, json_length)
             answer = await self._inference.infer(model, request, version)
             watched.version = answer.version
-            head = {
-                "model_name": model,
-                "model_version": answer.version,
-                "id": request.id,
-                "parameters": {"version": answer.version, "cycle": answer.cycle, "role": answer.role},
-            }
-            text, json_length = encode(head, answer.outputs, request.outputs)
-            return Response(text, 200, json_length)
+            return answered(model, request, answer)
 
     def _describe(self, model: str, rest: list[str]) -> Response:
         match rest:
@@ -134,6 +125,18 @@ class App:
         raise NotFound(f"no /{'/'.join(parts)}", "ask for /v2, /v2/health/ready or /v2/models/<model>")
 
 
+def answered(model: str, request: InferRequest, answer: Answer) -> Response:
+    """Write what a model answered."""
+    head = {
+        "model_name": model,
+        "model_version": answer.version,
+        "id": request.id,
+        "parameters": {"version": answer.version, "cycle": answer.cycle, "role": answer.role},
+    }
+    text, json_length = encode(head, answer.outputs, request.outputs)
+    return Response(text, 200, json_length)
+
+
 def _not_allowed(method: str, path: str) -> Response:
     """Say which method a path knows, or that nobody knows the path."""
     match path.strip("/").split("/"):
@@ -150,7 +153,12 @@ def _not_allowed(method: str, path: str) -> Response:
     return as_json({"error": f"{path} knows no {method} → use {allow}"}, 405)._replace(allow=allow.encode())
 
 
-def _length(headers: dict[bytes, bytes]) -> int | None:
+def length(headers: dict[bytes, bytes]) -> int | None:
+    """Read how long the JSON part of a body is, None if it is all.
+
+    Raises:
+        BadRequest: the header is no length.
+    """
     text = headers.get(_JSON_LENGTH)
     if text is None:
         return None

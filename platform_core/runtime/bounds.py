@@ -20,6 +20,7 @@ STATE = "bounds"
 """Where a worker's ``Bounds`` lie in the application's state."""
 RETRY_SECONDS = 1
 _LOOK_SECONDS = 1.0
+_IDLE = "idle"
 Waiting = tuple[str, object]
 """What a connection waits for, and in which request."""
 
@@ -50,6 +51,11 @@ class Bounds:
         self.bodies = Bodies(limits.body_bytes, limits.held_bytes)
         self._since: dict[Held, tuple[Waiting, float]] = {}
 
+    @property
+    def is_full(self) -> bool:
+        """Say whether as many requests are underway as may be; those whose bodies still come in are not."""
+        return self.underway - self.bodies.receiving >= self.limits.requests
+
     async def open(self) -> None:
         """Begin to look at every connection now and then."""
         self._looking = asyncio.create_task(self._run())
@@ -69,7 +75,8 @@ class Bounds:
             same = before is not None and before[0][0] == waiting[0] and before[0][1] is waiting[1]
             since[connection] = before if same and before else (waiting, now)
             if now - since[connection][1] > self._seconds(waiting[0]):
-                self.refused[waiting[0]] += 1
+                if waiting[0] != _IDLE:
+                    self.refused[waiting[0]] += 1
                 connection.give_up(waiting[0])
         self._since = since
 
@@ -85,4 +92,6 @@ class Bounds:
             self.look(time.monotonic())
 
     def _seconds(self, kind: str) -> float:
+        if kind == _IDLE:
+            return self.limits.idle_seconds
         return self.limits.receive_seconds if kind == "slow_request" else self.limits.send_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -17,6 +18,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 TOO_LARGE = 413
+_LOG = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """A body of so many bytes is understood in a thread, so that others need not wait."""
 _WORTH_COMPRESSING = 4096
@@ -48,8 +50,11 @@ def as_json(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status)
 
 
-def refusal(error: LooplineError) -> Response:
-    """Write an error as the protocol wants it: ``{"error": message}``."""
+def refusal(error: Exception) -> Response:
+    """Write an error as the protocol wants it: ``{"error": message}``; one that is none of ours is logged."""
+    if not isinstance(error, LooplineError):
+        _LOG.error("a request failed", exc_info=error)
+        return as_json({"error": "the server failed → see its log"}, 500)
     retry = max(1, math.ceil(error.delay_seconds)) if isinstance(error, Transient) else None
     return as_json({"error": str(error)}, status_of(error))._replace(retry_seconds=retry)
 
@@ -75,7 +80,7 @@ class Bodies:
     """
 
     def __init__(self, most_bytes: int, most_held: int) -> None:
-        self._most_bytes, self._most_held = most_bytes, most_held
+        self.most_bytes, self._most_held = most_bytes, most_held
         self._held = 0
         self.receiving = 0
 
@@ -122,9 +127,9 @@ class Bodies:
         return b"".join(pieces)
 
     def _fits(self, size: int) -> None:
-        if size > self._most_bytes:
+        if size > self.most_bytes:
             raise BadRequest(
-                f"the request exceeds {self._most_bytes} bytes", "ask for fewer rows at once", status=TOO_LARGE
+                f"the request exceeds {self.most_bytes} bytes", "ask for fewer rows at once", status=TOO_LARGE
             )
 
     def _unpacked(self, body: bytes, coding: bytes) -> bytes:
@@ -132,7 +137,7 @@ class Bodies:
             raise BadRequest(f"the content encoding {coding!r} is unknown", "use gzip, deflate or none")
         unpacker = zlib.decompressobj(_WINDOW[coding])
         try:
-            whole = unpacker.decompress(body, self._most_bytes + 1)
+            whole = unpacker.decompress(body, self.most_bytes + 1)
         except zlib.error as error:
             raise BadRequest(f"the body is no {coding.decode()}: {error}", "pack it as its header says") from error
         self._fits(len(whole))
@@ -142,7 +147,14 @@ class Bodies:
 
 
 async def respond(response: Response, headers: dict[bytes, bytes], send: Send) -> None:
-    """Send an answer, packed when the caller can unpack and it is worth it."""
+    """Send an answer."""
+    status, out, body = prepared(response, headers)
+    await send({"type": "http.response.start", "status": status, "headers": out})
+    await send({"type": "http.response.body", "body": body})
+
+
+def prepared(response: Response, headers: dict[bytes, bytes]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return an answer's status, headers and body, packed when the caller can unpack and it is worth it."""
     body = response.body
     out = [response.content_type if response.json_length is None else _BINARY]
     if response.json_length is not None:
@@ -156,8 +168,7 @@ async def respond(response: Response, headers: dict[bytes, bytes], send: Send) -
     if response.allow:
         out.append((b"allow", response.allow))
     out.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": response.status, "headers": out})
-    await send({"type": "http.response.body", "body": body})
+    return response.status, out, body
 
 
 def _packed(body: bytes, coding: bytes) -> bytes:

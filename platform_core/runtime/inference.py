@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from platform_core.clock import Clock, WallClock
+from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
-from platform_core.runtime.batching import MOST_ROWS, Batcher
 from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
-from platform_core.runtime.pace import THREADS
+from platform_core.runtime.predicting import Said, said
 from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.recipe import Found, Gathered
 from platform_core.runtime.routes import Role, Route, Version
-
-if TYPE_CHECKING:
-    from platform_core.contracts.online_store import OnlineStore
 
 Log = Callable[[str, Record], None]
 """Keeps the record of a request to the model named first; when it returns, the record is safe."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A request, and the version that answers it; ``event_time_us`` is now unless the caller said otherwise."""
+
+    request: InferRequest
+    version: Version
+    role: Role
+    asked_at_us: int
+    event_time_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +73,35 @@ class Inference:
             TaskFailed: the model raised; that is logged as status 500.
         """
         started, asked_at_us = time.perf_counter(), self.clock.now_us()
+        begun = self.begin(self.route(model), request, version, asked_at_us)
+        recipe = begun.version.recipe
+        asks = recipe.asks(begun.request)
+        found = recipe.found(begun.request, await self.store.fetch(asks)) if asks else []
+        predicted = await said(begun.version, begun.request, found, begun.event_time_us)
+        self.freshness.count(model, predicted.gathered.uses)
+        self.log(model, record(begun, predicted, self.clock.now_us(), time.perf_counter() - started))
+        return answer(model, begun, predicted)
+
+    def begin(self, route: Route, request: InferRequest, version: str, asked_at_us: int) -> Begun:
+        """Check a request and choose its version; for what it raises see ``infer``."""
         if request.rows > self.most_rows:
             raise BadRequest(f"{request.rows} rows exceed {self.most_rows}", "ask for fewer rows at once", status=413)
-        chosen, role = self._choose(self.route(model), request, version)
-        if request.matrix is not None:
-            request = chosen.recipe.complete(request)
-        found = await chosen.recipe.look_up(request, self.store)
+        chosen, role = _choose(route, request, version)
+        request = chosen.recipe.checked(request)
         event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
-        said = await _said(chosen, request, found, event_time_us)
-        self.freshness.count(model, said.gathered.uses)
-        self.log(
-            model,
-            Record(
-                request_id=request.id,
-                event_time_us=event_time_us,
-                logged_at_us=self.clock.now_us(),
-                version=chosen.served.version,
-                cycle=chosen.served.cycle,
-                role=role,
-                status=500 if said.scores is None else 200,
-                latency_ms=(time.perf_counter() - started) * 1e3,
-                scores=said.scores,
-                keys=said.keys,
-                features=said.gathered.features,
-                missing=said.gathered.missing,
-                stale=said.gathered.stale,
-                asked_at_us=asked_at_us,
-            ),
-        )
-        if said.scores is None:
-            raise TaskFailed(
-                f"version {chosen.served.version} of {model!r} failed: {said.problem}",
-                "roll the model back, or mend it",
-            )
-        return Answer(chosen.served.version, chosen.served.cycle, role, _outputs(chosen, said.scores))
+        return Begun(request, chosen, role, asked_at_us, event_time_us)
+
+    def at_once(self, model: str, rows: int) -> Route | None:
+        """Return what answers for a model, if it answers so many rows without waiting.
+
+        A version waits for others with whom it shares a prediction, for a thread, and for a store that is elsewhere.
+        """
+        state = self.models.get(model)
+        route = state.route if state is not None else None
+        if route is None or rows > route.rows_at_once:
+            return None
+        is_here = not route.looks_up or type(self.store).fetch is OnlineStore.fetch  # that one reads, and no more
+        return route if is_here else None
 
     def route(self, model: str) -> Route:
         """Return what answers for a model.
@@ -118,72 +116,55 @@ class Inference:
             raise StoreUnavailable(f"model {model!r} is not loaded: {state.problem or 'loading'}", "try again soon")
         return state.route
 
-    @staticmethod
-    def _choose(route: Route, request: InferRequest, version: str) -> tuple[Version, Role]:
-        if not request.columns.keys() <= route.known:
-            unknown = ", ".join(sorted(request.columns.keys() - route.known))
-            raise BadRequest(f"the model takes no tensor {unknown}", route.stable.recipe.expected())
-        if version:
-            return route.named(version)
-        keys = request.columns.get(route.key)
-        if keys is None and request.matrix is not None:
-            return route.choose(request.id)
-        if keys is None:
-            raise BadRequest(f"tensor {route.key!r} is missing", route.stable.recipe.expected())
-        return route.choose(str(keys[0]))
+
+def record(begun: Begun, predicted: Said, logged_at_us: int, seconds: float) -> Record:
+    """Write down a request and what was said of it in so many seconds."""
+    gathered, served = predicted.gathered, begun.version.served
+    return Record(
+        request_id=begun.request.id,
+        event_time_us=begun.event_time_us,
+        logged_at_us=logged_at_us,
+        version=served.version,
+        cycle=served.cycle,
+        role=begun.role,
+        status=500 if predicted.scores is None else 200,
+        latency_ms=seconds * 1e3,
+        scores=predicted.scores,
+        keys=predicted.keys,
+        features=gathered.features,
+        missing=gathered.missing,
+        stale=gathered.stale,
+        asked_at_us=begun.asked_at_us,
+    )
 
 
-class _Said(NamedTuple):
-    """What a version made of a request; no scores when it failed."""
+def answer(model: str, begun: Begun, predicted: Said) -> Answer:
+    """Put the answer together.
 
-    gathered: Gathered
-    keys: list[str]
-    scores: list[float] | None
-    problem: str
-
-
-async def _said(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> _Said:
-    """Gather and predict: with what other requests ask, at once, or in a thread when it takes long."""
-    model = version.model
-    if model.batcher is not None and request.rows <= MOST_ROWS:
-        gathered = version.recipe.gather(request, found, event_time_us)
-        return _Said(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, gathered))
-    if request.rows <= model.inline_rows:
-        return _say(version, request, found, event_time_us)
-    run = asyncio.get_running_loop().run_in_executor
-    return await run(THREADS, _say, version, request, found, event_time_us)
-
-
-async def _predict_among(batcher: Batcher, gathered: Gathered) -> tuple[list[float] | None, str]:
-    """Let the model answer for several requests at once; one that fails is its own failure, not the others'."""
-    try:
-        scores: list[float] = (await batcher(gathered.matrix)).tolist()
-    except Exception as error:  # noqa: BLE001 - a model may raise anything
-        return None, f"{type(error).__name__}: {error}"
-    return _checked(scores)
-
-
-def _say(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> _Said:
-    """Gather and predict, in the event loop or in a thread."""
-    gathered = version.recipe.gather(request, found, event_time_us)
-    return _Said(gathered, version.recipe.keys(request), *_predict(version, gathered))
-
-
-def _predict(version: Version, gathered: Gathered) -> tuple[list[float] | None, str]:
-    """Let the model answer; what it raises is its own failure and no reason to fall."""
-    try:
-        scores: list[float] = version.model.predict(gathered.matrix).tolist()
-    except Exception as error:  # noqa: BLE001 - a model may raise anything
-        return None, f"{type(error).__name__}: {error}"
-    return _checked(scores)
-
-
-def _checked(scores: list[float]) -> tuple[list[float] | None, str]:
-    if not all(map(math.isfinite, scores)):
-        return None, "a probability is no number"
-    return scores, ""
-
-
-def _outputs(version: Version, scores: list[float]) -> dict[str, list[float]]:
+    Raises:
+        TaskFailed: the model raised.
+    """
+    version = begun.version
+    if predicted.scores is None:
+        raise TaskFailed(
+            f"version {version.served.version} of {model!r} failed: {predicted.problem}",
+            "roll the model back, or mend it",
+        )
     threshold = version.model.manifest.threshold
-    return {"probability": scores, "label": [int(score >= threshold) for score in scores]}
+    labels: list[float] = [int(score >= threshold) for score in predicted.scores]
+    outputs = {"probability": predicted.scores, "label": labels}
+    return Answer(version.served.version, version.served.cycle, begun.role, outputs)
+
+
+def _choose(route: Route, request: InferRequest, version: str) -> tuple[Version, Role]:
+    if not request.columns.keys() <= route.known:
+        unknown = ", ".join(sorted(request.columns.keys() - route.known))
+        raise BadRequest(f"the model takes no tensor {unknown}", route.stable.recipe.expected())
+    if version:
+        return route.named(version)
+    keys = request.columns.get(route.key)
+    if keys is None and request.matrix is not None:
+        return route.choose(request.id)
+    if keys is None:
+        raise BadRequest(f"tensor {route.key!r} is missing", route.stable.recipe.expected())
+    return route.choose(str(keys[0]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -67,10 +67,17 @@ class PredictionLog:
         Raises:
             StoreUnavailable: the file takes no more.
         """
-        payload = _encode(record)
-        frame = _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
+        self.write_many(model, [record])
+
+    def write_many(self, model: str, records: Iterable[Record]) -> None:
+        """Append records in one write: all of them, or none.
+
+        Raises:
+            StoreUnavailable: the file takes no more.
+        """
+        frames = b"".join(map(_frame, records))
         try:
-            self._segment(model).append(frame)
+            self._segment(model).append(frames)
         except OSError as error:
             raise StoreUnavailable(
                 f"the prediction log of {model!r} takes no more: {error}", "free the disk"
@@ -112,12 +119,12 @@ class _Segment:
         self._synced = 0
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
 
-    def append(self, frame: bytes) -> None:
-        """Write a frame whole, or leave nothing of it."""
-        written = os.write(self._file, frame)
-        if written != len(frame):
+    def append(self, frames: bytes) -> None:
+        """Write frames whole, or leave nothing of them."""
+        written = os.write(self._file, frames)
+        if written != len(frames):
             os.ftruncate(self._file, self.size)
-            raise OSError(f"{written} of {len(frame)} bytes fitted")
+            raise OSError(f"{written} of {len(frames)} bytes fitted")
         self.size += written
 
     def sync(self) -> None:
@@ -129,6 +136,11 @@ class _Segment:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _frame(record: Record) -> bytes:
+    payload = _encode(record)
+    return _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
 def log_folder(root: Path, model: str) -> Path:

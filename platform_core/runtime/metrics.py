@@ -30,6 +30,16 @@ class Metrics:
         """Watch one request; set ``version`` once it is known."""
         return Watched(self, model)
 
+    def count(self, model: str, version: str, seconds: float, error: BaseException | None = None) -> None:
+        """Count one request, and whether it failed."""
+        labels = (model, version)
+        self.buckets[labels][bisect.bisect_left(_BOUNDS, seconds)] += 1
+        self.seconds[labels] += seconds
+        if error is not None:
+            self.errors[labels] += 1
+            if not isinstance(error, _CALLERS_OWN):
+                self.failures[model] += 1
+
     def lines(self) -> Iterator[str]:
         """Write every counter."""
         yield from self._requests()
@@ -79,14 +89,7 @@ class Watched:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Count it, and whether it failed."""
-        seconds = time.perf_counter() - self._started
-        labels = (self._model, self.version)
-        self._metrics.buckets[labels][bisect.bisect_left(_BOUNDS, seconds)] += 1
-        self._metrics.seconds[labels] += seconds
-        if error is not None:
-            self._metrics.errors[labels] += 1
-            if not isinstance(error, _CALLERS_OWN):
-                self._metrics.failures[self._model] += 1
+        self._metrics.count(self._model, self.version, time.perf_counter() - self._started, error)
 
 
 def _written(labels: Labels) -> str:

@@ -19,7 +19,7 @@ from platform_core.runtime.protocol import InferRequest, Matrix, sent_twice
 from platform_core.runtime.tensors import TEXT, Value
 
 if TYPE_CHECKING:
-    from platform_core.contracts.online_store import OnlineRow, OnlineStore
+    from platform_core.contracts.online_store import Key, OnlineRow
 
 _DAY_US = 86_400_000_000
 _KEY_TYPES = frozenset({int, str})
@@ -68,45 +68,28 @@ class Recipe:
         self._hiding = personal.pseudonyms() if manifest.personal else None
         self._check_manifest(manifest)
 
-    def complete(self, request: InferRequest) -> InferRequest:
-        """Check that the request's matrix holds this version's features, in the manifest's order, and add the entities.
-
-        An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
+    def checked(self, request: InferRequest) -> InferRequest:
+        """Check that a request holds what this version takes; one with a matrix is given its entities.
 
         Raises:
-            BadRequest: not every feature comes with the request as a number, or the matrix has another width.
+            BadRequest: a tensor is missing, or has the wrong type or width.
         """
-        matrix = request.matrix
-        assert matrix is not None
-        if self.online or self.categories or matrix.datatype == TEXT or matrix.width != len(self._names):
-            raise BadRequest(
-                f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
-                f"{len(self._names)} features",
-                f"{self.expected()}; one tensor of shape [n, {len(self._names)}] only where each is a number you send",
-            )
-        columns: dict[str, Sequence[Value]] = {name: [None] * request.rows for name in self.entities}
-        columns |= request.columns
-        for name in self._names:
-            if name in request.columns:
-                raise sent_twice(name)
-        return msgspec.structs.replace(request, columns=columns)
-
-    async def look_up(self, request: InferRequest, store: OnlineStore) -> list[Found]:
-        """Ask the store once, for the views of which the request does not bring every feature.
-
-        Raises:
-            BadRequest: a tensor is missing, or text where a number belongs.
-            StoreUnavailable: the online store did not answer.
-        """
-        self._check(request)
         if request.matrix is not None:
+            request = self._complete(request, request.matrix)
+        self._check(request)
+        return request
+
+    def asks(self, request: InferRequest) -> list[tuple[str, list[Key]]]:
+        """Return what to ask the store: the views of which the request does not bring every feature, and their keys."""
+        views = self._asked(request)
+        if not views:
             return []
-        asked = [view for view, features in self._views if not features <= request.columns.keys()]
-        if not asked:
-            return []
-        keys = {entity: [str(key) for key in request.columns[entity]] for entity in {view.entity for view in asked}}
-        rows = await store.fetch([(view.view, keys[view.entity]) for view in asked])
-        return list(map(Found, asked, rows))
+        keys = {entity: [str(key) for key in request.columns[entity]] for entity in {view.entity for view in views}}
+        return [(view.view, keys[view.entity]) for view in views]
+
+    def found(self, request: InferRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> list[Found]:
+        """Name what the store answered to ``asks``."""
+        return list(map(Found, self._asked(request), rows))
 
     def gather(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings, and encode; rows too old at its event time fall out.
@@ -136,6 +119,29 @@ class Recipe:
             named = zip(self.entities, columns, strict=True)
             columns = [self._hiding.column(n, keys) if n in self._personal else keys for n, keys in named]
         return [_as_json(self.entities, row) for row in zip(*columns, strict=True)]
+
+    def _asked(self, request: InferRequest) -> list[ViewField]:
+        if request.matrix is not None:
+            return []
+        return [view for view, features in self._views if not features <= request.columns.keys()]
+
+    def _complete(self, request: InferRequest, matrix: Matrix) -> InferRequest:
+        """Check that the matrix holds this version's features, in the manifest's order, and add the entities.
+
+        An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
+        """
+        if self.online or self.categories or matrix.datatype == TEXT or matrix.width != len(self._names):
+            raise BadRequest(
+                f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
+                f"{len(self._names)} features",
+                f"{self.expected()}; one tensor of shape [n, {len(self._names)}] only where each is a number you send",
+            )
+        columns: dict[str, Sequence[Value]] = {name: [None] * request.rows for name in self.entities}
+        columns |= request.columns
+        for name in self._names:
+            if name in request.columns:
+                raise sent_twice(name)
+        return msgspec.structs.replace(request, columns=columns)
 
     def _rows(self, columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) -> list[tuple[Value, ...]]:
         """Return each row's features in the manifest's order."""

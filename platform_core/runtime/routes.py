@@ -31,13 +31,18 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers for a model in one generation; ``known`` are the tensors that one of its versions takes."""
+    """What answers for a model in one generation; ``known`` are the tensors that one of its versions takes.
+
+    Each version answers up to ``rows_at_once`` in the event loop; ``looks_up`` says that one may ask the online store.
+    """
 
     generation: int
     stable: Version
     candidate: Version | None
     split: Split
     known: frozenset[str]
+    rows_at_once: int
+    looks_up: bool
 
     @classmethod
     def build(cls, state: DesiredState, before: Route | None) -> Route:
@@ -50,8 +55,16 @@ class Route:
 
         stable = version(state.stable)
         candidate = version(state.candidate) if state.candidate else None
-        known = stable.recipe.known | (candidate.recipe.known if candidate else frozenset())
-        return cls(state.generation, stable, candidate, Split(state.model, state.percent), known)
+        versions = [stable, candidate] if candidate else [stable]
+        return cls(
+            state.generation,
+            stable,
+            candidate,
+            Split(state.model, state.percent),
+            known=frozenset().union(*(one.recipe.known for one in versions)),
+            rows_at_once=min(0 if one.model.batcher else one.model.inline_rows for one in versions),
+            looks_up=any(one.model.manifest.views for one in versions),
+        )
 
     @property
     def versions(self) -> tuple[Version, ...]:

@@ -20,10 +20,11 @@ class Turn:
     def add(self, one: Sending) -> None:
         """Let a connection send when this turn of the loop is over."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._over)
+            asyncio.get_running_loop().call_soon(self.over)
         self._waiting.append(one)
 
-    def _over(self) -> None:
+    def over(self) -> None:
+        """End the turn: send what waits."""
         waiting, self._waiting = self._waiting, []
         for one in waiting:
             one.flush()

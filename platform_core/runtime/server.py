@@ -17,7 +17,9 @@ from platform_core.contracts.base import Vendor
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
 from platform_core.runtime.app import App
+from platform_core.runtime.at_once import AT_ONCE, AtOnce
 from platform_core.runtime.bounds import Bounds
+from platform_core.runtime.crowd import Crowd
 from platform_core.runtime.deferred import Deferred
 from platform_core.runtime.deferred_settings import DeferredSettings
 from platform_core.runtime.deferred_worker import holding
@@ -117,6 +119,7 @@ def assemble(chosen: Settings) -> Application:
     beside.append(deferred)
     whole = _together(deferred, chosen.root, worker)
     if guards is None:
+        app.state[AT_ONCE] = AtOnce(inference, Crowd(inference, metrics, log.write_many), bounds)
         return whole
     from platform_core.runtime.gateway import Gateway
 

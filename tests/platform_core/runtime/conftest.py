@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from platform_core.contracts.serving import DesiredState, Served
+from platform_core.errors import StoreUnavailable
 from platform_core.runtime.app import App
+from platform_core.runtime.at_once import AT_ONCE, AtOnce
+from platform_core.runtime.bounds import Bounds
+from platform_core.runtime.connections import Connection
+from platform_core.runtime.crowd import Crowd
 from platform_core.runtime.inference import Inference, ModelState
+from platform_core.runtime.limits import Limits
 from platform_core.runtime.log import Record
 from platform_core.runtime.manifest import ViewField
+from platform_core.runtime.metrics import Metrics
 from platform_core.runtime.routes import Route
 from platform_core.runtime.states import write_desired
 from platform_core.testing.fakes.online_store import InMemoryOnlineStore
@@ -51,22 +62,178 @@ class Reply:
 
 
 @dataclass
+class Outcome:
+    """What a connection was sent, what was logged meanwhile (without times), and what was counted."""
+
+    sent: bytes
+    logged: list[tuple[str, Record]]
+    counted: dict[str, Any]
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is sent, and "closed" behind it in the end."""
+
+    def __init__(self) -> None:
+        """Begin open."""
+        self.sent = bytearray()
+
+    def write(self, data: Any) -> None:
+        """Keep bytes."""
+        self.sent += data
+
+    def close(self) -> None:
+        """Close."""
+        if not self.is_closing():
+            self.sent += b"closed"
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        """Say whether it is closed."""
+        return self.sent.endswith(b"closed")
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Know nothing."""
+        return default
+
+    def pause_reading(self) -> None:
+        """Go on: all is there."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
+    async def settled(self) -> None:
+        """Wait until nothing more is sent."""
+        before = -1
+        while before != len(self.sent) or any(threads_work()):
+            before = len(self.sent)
+            for _ in range(8):
+                await asyncio.sleep(0)
+
+
+def threads_work() -> Iterator[bool]:
+    """Say of each task but this one that it is not done."""
+    here = asyncio.current_task()
+    return (not task.done() for task in asyncio.all_tasks() if task is not here)
+
+
+class Counting(AtOnce):
+    """Counts what is taken."""
+
+    def __init__(self, server: Server, crowd: Crowd, bounds: Bounds) -> None:
+        """Count for a server."""
+        super().__init__(server.inference, crowd, bounds)
+        self._server = server
+
+    def take(self, *given: Any) -> bool:
+        """Take a request or not."""
+        is_taken = super().take(*given)
+        self._server.taken += is_taken
+        return is_taken
+
+
+class Wiring:
+    """A worker's connections, as uvicorn makes them."""
+
+    def __init__(self, server: Server, at_once: bool) -> None:
+        """Put them together over the application."""
+        self.metrics, self.bounds = Metrics(), Bounds(server.limits)
+        app = App(server.inference, lifespan=None, ready=lambda: True, metrics=self.metrics, bounds=self.bounds)
+        if at_once:
+            crowd = Crowd(server.inference, self.metrics, server.log_many)
+            app.state[AT_ONCE] = Counting(server, crowd, self.bounds)
+        self._config, self._state, self._found = Config(app, proxy_headers=False), ServerState(), app.state
+
+    def connect(self) -> tuple[Connection, Wire]:
+        """Open a connection."""
+        connection, wire = Connection(self._config, self._state, self._found), Wire()
+        connection.connection_made(wire)
+        return connection, wire
+
+    def counted(self) -> dict[str, Any]:
+        """Return the counts, without times."""
+        requests = {labels: sum(counts) for labels, counts in self.metrics.buckets.items()}
+        refused = dict(self.bounds.refused)
+        return {"requests": requests, "errors": dict(self.metrics.errors), "refused": refused}
+
+
+def timeless(model: str, record: Record) -> tuple[str, Record]:
+    """Take the times out of a record, but for the one that a caller gave."""
+    is_now = record.event_time_us == record.asked_at_us
+    times = {"latency_ms": 0.0, "logged_at_us": 0, "asked_at_us": 0}
+    return model, msgspec.structs.replace(record, **times, **({"event_time_us": 0} if is_now else {}))
+
+
+@dataclass
 class Server:
     """An application with its log and its online store in memory."""
 
     folder: Path
     store: InMemoryOnlineStore = field(default_factory=InMemoryOnlineStore)
     logged: list[tuple[str, Record]] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    writes: list[list[Record]] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    full: bool = False
+    taken: int = 0
 
     def __post_init__(self) -> None:
         """Put the application together."""
         self.inference = Inference(self.store, lambda model, record: self.logged.append((model, record)))
         self.app = App(self.inference, lifespan=None, ready=lambda: True)
 
+    def log_many(self, model: str, records: list[Record]) -> None:
+        """Keep records that were made at once."""
+        if self.full:
+            raise StoreUnavailable("the disk is full", "free it")
+        self.writes.append(records)
+        self.logged += [(model, record) for record in records]
+
     def serve(self, estimator: Any = None, candidate: Any = None, percent: int = 0, **package: Any) -> None:
         """Serve version 1, and version 2 as its candidate; the score says who answered."""
         stable = self.served("1", estimator or Constant(0.1), **package)
         self.route(stable, self.served("2", candidate, **package) if candidate else None, percent)
+
+    def both(self, pieces: Sequence[bytes], together: bool = False) -> tuple[Outcome, Outcome]:
+        """Send pieces to one connection, over ASGI only and then as a server would; ``together``: without a pause."""
+        plain, at_once = (self._wired(pieces, together, at_once=at_once) for at_once in (False, True))
+        return plain, at_once
+
+    def crowd(self, requests: Sequence[bytes], shutdown: bool = False, looks: Sequence[float] = ()) -> list[bytes]:
+        """Send requests in one turn of the loop, each on its connection, and return what each was sent."""
+
+        async def run() -> list[bytes]:
+            wiring = Wiring(self, at_once=True)
+            wires = [wiring.connect() for _ in requests]
+            for (connection, _), request in zip(wires, requests, strict=True):
+                connection.data_received(request)
+            for connection, _ in wires if shutdown else ():
+                connection.shutdown()
+            for _, wire in wires:
+                await wire.settled()
+            for now in looks:
+                wiring.bounds.look(now)
+            self.refused = wiring.bounds.refused
+            return [bytes(wire.sent) for _, wire in wires]
+
+        return asyncio.run(run())
+
+    def _wired(self, pieces: Sequence[bytes], together: bool, at_once: bool) -> Outcome:
+        random.seed(0)
+        before = len(self.logged)
+
+        async def run() -> Outcome:
+            wiring = Wiring(self, at_once)
+            connection, wire = wiring.connect()
+            for piece in pieces:
+                if not wire.is_closing():
+                    connection.data_received(piece)
+                if not together:
+                    await wire.settled()
+            await wire.settled()
+            return Outcome(bytes(wire.sent), [timeless(*one) for one in self.logged[before:]], wiring.counted())
+
+        return asyncio.run(run())
 
     def served(self, version: str, estimator: Any, **package: Any) -> Served:
         """Package a version."""

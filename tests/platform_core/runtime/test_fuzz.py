@@ -108,6 +108,19 @@ def test_json(often, body):
 
 
 @BUDGET
+@given(json_bodies() | anything, st.integers(0, 400) | st.none(), st.binary(max_size=4))
+def test_json_at_once(asked, body, at, put):
+    """Whatever JSON comes, whole or mangled: what is answered at once is what ASGI answers, to the byte."""
+    raw = json.dumps(body).encode()
+    raw = raw if at is None else raw[:at] + put + raw[at + len(put) :]
+    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(raw)}\r\n\r\n"
+    plain, at_once = asked.both([head.encode() + raw])
+    assert at_once == plain
+    assert plain.sent.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400"))
+    assert asked.taken > 0
+
+
+@BUDGET
 @given(json_bodies(), st.integers(0, 400), st.binary(max_size=4))
 def test_mangled_json(often, body, at, put):
     """JSON with bytes put into it or cut off."""

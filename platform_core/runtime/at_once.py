@@ -1,0 +1,109 @@
+"""Requests that are answered when the turn of the event loop is over: no task, no ASGI messages, the same bytes.
+
+What a caller may ask for beside a plain inference (put off, packed, a body that comes in pieces) goes through ASGI, and
+so does every model that waits for something: company, a thread, an online store behind a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from platform_core.runtime.crowd import Asked, Crowd
+from platform_core.runtime.http import prepared
+
+if TYPE_CHECKING:
+    from platform_core.runtime.bounds import Bounds
+    from platform_core.runtime.inference import Inference
+
+AT_ONCE = "at_once"
+"""Where a worker's ``AtOnce`` lies in the application's state; it is not there where a gateway looks at requests."""
+MOST_BYTES = 8 * 1024
+"""Longer bodies have many rows, which are predicted in threads."""
+_SPECIAL = frozenset(
+    {
+        b"connection",
+        b"content-encoding",
+        b"expect",
+        b"inference-header-content-length",
+        b"prefer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers that ask for something else than an answer to a body of JSON; a request with one goes through ASGI."""
+_USUAL = (b"connection", b"keep-alive")
+_LENGTH = b"content-length"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Caller(Protocol):
+    """Who is answered."""
+
+    def answered(self, answer: bytes) -> None:
+        """Take the answer, head and all."""
+
+
+class AtOnce:
+    """Collects the requests of a turn; belongs to one event loop."""
+
+    def __init__(self, inference: Inference, crowd: Crowd, bounds: Bounds) -> None:
+        self._inference, self._crowd, self._bounds = inference, crowd, bounds
+        self._most_bytes = min(MOST_BYTES, bounds.limits.body_bytes)
+        self._waiting: list[tuple[Caller, Asked]] = []
+
+    def may(self, method: bytes, url: bytes, headers: Headers) -> bool:
+        """Say from a request's head whether it may be one for here."""
+        if method != b"POST" or _model(url) is None:
+            return False
+        length = None
+        for name, value in headers:
+            if name in _SPECIAL and (name, value) != _USUAL:
+                return False
+            if name == _LENGTH:
+                length = value
+        return length is not None and int(length) <= self._most_bytes and not self._bounds.is_full
+
+    def take(self, caller: Caller, url: bytes, headers: Headers, body: bytes) -> bool:
+        """Answer a request when the turn is over; False if it has to be waited for."""
+        model = _model(url)
+        route = self._inference.at_once(model[0], body.count(b",") + 1) if model else None  # commas part values
+        if model is None or route is None:
+            return False
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.over)
+        self._bounds.underway += 1
+        self._waiting.append((caller, Asked(*model, route, dict(headers), body)))
+        return True
+
+    def over(self) -> None:
+        """End the turn: answer what waits."""
+        waiting, self._waiting = self._waiting, []
+        self._bounds.underway -= len(waiting)
+        self._crowd.answer([one for _, one in waiting])
+        for caller, one in waiting:
+            caller.answered(_written(*prepared(one.response, one.headers)))
+        self._bounds.turn.over()
+
+
+@lru_cache(4096)
+def _model(url: bytes) -> tuple[str, str] | None:
+    """Return the model and the version ("" for the split's choice) that a plain path asks; None if it is none."""
+    if b"%" in url or b"?" in url:
+        return None
+    match url.decode("latin-1").strip("/").split("/"):
+        case ["v2", "models", model, "infer"]:
+            return model, ""
+        case ["v2", "models", model, "versions", version, "infer"]:
+            return model, version
+    return None
+
+
+def _written(status: int, fields: Headers, body: bytes) -> bytes:
+    """Write an answer as uvicorn does."""
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    return b"".join((STATUS_LINE[status], *lines, b"\r\n", body))

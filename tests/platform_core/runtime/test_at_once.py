@@ -1,0 +1,205 @@
+"""Requests answered at the turn's end, beside the same requests over ASGI: the same bytes, records and counts."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from platform_core.errors import StoreUnavailable
+from platform_core.runtime.limits import Limits
+from platform_core.runtime.manifest import ViewField
+from platform_core.testing.model_packages import Column, Constant, Slow
+
+MODEL = "retail.cancellations"
+HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)
+KEY = {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [7]}
+AMOUNT = {"name": "amount", "shape": [1], "datatype": "FP64", "data": [0.5]}
+ONE = {"inputs": [KEY, AMOUNT]}
+WIDE = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [0.25]}]}
+
+
+def post(body, *more, path="", model=MODEL):
+    """Write a request."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = [f"POST /v2/models/{model}{path}/infer HTTP/1.1", "Host: x", f"Content-Length: {len(raw)}", *more]
+    return "\r\n".join([*head, "", ""]).encode() + raw
+
+
+def get(path):
+    """Write a request for something else."""
+    return f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+
+
+class Failing(Column):
+    """A model that raises."""
+
+    def predict_proba(self, matrix):
+        """Raise."""
+        if len(matrix) == 1 and matrix[0, 0] < 0:
+            raise ValueError("no")
+        return super().predict_proba(matrix)
+
+
+REQUESTS = {
+    "columns": post(ONE),
+    "a matrix": post(WIDE),
+    "a version": post(ONE, path="/versions/1"),
+    "the candidate": post(ONE, path="/versions/2"),
+    "no such version": post(ONE, path="/versions/9"),
+    "no such model": post(ONE, model="nobody"),
+    "an id": post(ONE | {"id": "é/1"}),
+    "an instant": post(ONE | {"parameters": {"event_time": "2011-03-01T12:00:00Z"}}),
+    "no instant": post(ONE | {"parameters": {"event_time": "noon"}}),
+    "one output": post(ONE | {"outputs": [{"name": "label"}]}),
+    "bytes out": post(ONE | {"parameters": {"binary_data_output": True}}),
+    "no json": post(b"{"),
+    "no body": post(b""),
+    "a tensor too few": post({"inputs": [KEY]}),
+    "a tensor too many": post({"inputs": [KEY, AMOUNT, AMOUNT | {"name": "x"}]}),
+    "text": post({"inputs": [KEY, {"name": "amount", "shape": [1], "datatype": "BYTES", "data": ["x"]}]}),
+    "the model fails": post({"inputs": [KEY, AMOUNT | {"data": [-1.0]}]}),
+    "many rows": post({"inputs": [t | {"shape": [600], "data": t["data"] * 600} for t in (KEY, AMOUNT)]}),
+    "too many rows": post({"inputs": [t | {"shape": [900], "data": t["data"] * 900} for t in (KEY, AMOUNT)]}),
+    "a long body": post(ONE | {"id": "x" * 30_000}),
+    "too long": post(ONE | {"id": "x" * 70_000}),
+    "keep alive": post(ONE, "Connection: keep-alive"),
+    "close": post(ONE, "Connection: close"),
+    "packed answer": post(ONE | {"id": "x" * 6_000}, "Accept-Encoding: gzip"),
+    "no packed body": post(ONE, "Content-Encoding: gzip"),
+    "a length": post(ONE, "Inference-Header-Content-Length: 3"),
+    "expecting": post(ONE, "Expect: 100-continue"),
+    "a query": post(ONE, path="/versions/1").replace(b"/infer ", b"/infer?x=1 "),
+    "an escape": post(ONE).replace(b"retail.", b"retail%2E"),
+    "another method": post(ONE).replace(b"POST", b"PUT", 1),
+    "health": get("/v2/health/ready"),
+    "no http": b"\x00\x01\r\n\r\n",
+}
+
+
+@pytest.fixture
+def asked(server):
+    """Give a server with two versions of which some requests make one fail, and features online."""
+    server.limits = Limits(rows=800, body_bytes=65_536)
+    server.inference.most_rows = 800
+    server.serve(Failing(0), candidate=Constant(0.9), percent=50)
+    return server
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_both_ways_say_the_same(asked, name):
+    """Status, headers, body, the log's records and the counts are the same; so is whether the connection goes on."""
+    plain, at_once = asked.both([REQUESTS[name]])
+    assert at_once == plain
+    assert plain.sent.startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_looked_up_is_the_same(server, known):
+    """A store that only reads is asked at the turn's end, for all at once."""
+    server.serve(Column(1), views=[HISTORY])
+    if known:
+        server.know("7", 0.25, "GB")
+    instant = {"parameters": {"event_time": "2011-03-01T12:00:00Z"}}
+    plain, at_once = server.both([post(ONE | instant), post(ONE | instant)])
+    assert at_once == plain
+    assert [record.missing for _, record in plain.logged] == [[[] if known else [HISTORY.view]]] * 2
+    assert server.taken == 2
+
+
+def test_a_store_that_does_not_answer_fails_those_who_need_it(server, monkeypatch):
+    """They are told to come again; nothing is logged of them."""
+    server.serve(views=[HISTORY])
+
+    def read(store, asks):
+        raise StoreUnavailable("down", "wait")
+
+    monkeypatch.setattr(type(server.store), "read", read)
+    whole = {"name": "orders", "shape": [1], "datatype": "FP64", "data": [1.0]}
+    country = {"name": "country", "shape": [1], "datatype": "BYTES", "data": ["DE"]}
+    plain, at_once = server.both([post(ONE), post({"inputs": [KEY, AMOUNT, whole, country]})])
+    assert at_once == plain
+    assert (plain.sent.count(b" 503 "), plain.sent.count(b" 200 "), len(plain.logged)) == (1, 1, 1)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(sorted(set(REQUESTS) - {"expecting", "no http"})), min_size=1, max_size=5),
+    st.lists(st.integers(0, 2_000), max_size=3),
+)
+def test_whatever_follows_whatever(asked, names, cuts):
+    """Requests that come behind one another, cut anywhere, are answered in their order; so are those on both paths."""
+    sent = b"".join(REQUESTS[name] for name in names)
+    places = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
+    plain, at_once = asked.both([sent[a:b] for a, b in pairwise(places)], together=True)
+    assert at_once == plain
+
+
+def test_what_is_plain_is_answered_at_once(asked):
+    """One of these tests would see it if nothing were."""
+    for name in ("columns", "a matrix", "a version", "an id", "keep alive", "no json", "the model fails"):
+        before = asked.taken
+        asked.both([REQUESTS[name]])
+        assert asked.taken == before + 1, name
+
+
+@pytest.mark.parametrize("name", ["many rows", "a long body", "close", "a length", "no packed body", "expecting"])
+def test_what_asks_for_more_is_not(asked, name):
+    """It goes through ASGI."""
+    asked.both([REQUESTS[name]])
+    assert asked.taken == 0
+
+
+def test_a_slow_model_is_not_asked_in_the_loop(server):
+    """Its requests go to threads, whatever their size."""
+    server.serve(Slow(0.0, call=0.01))
+    plain, at_once = server.both([REQUESTS["columns"]])
+    assert (at_once, server.taken) == (plain, 0)
+
+
+def test_a_crowd_is_bounded(server):
+    """Of those who come in one turn no more are taken on than may be underway; the others are told to come again."""
+    server.limits = Limits(requests=2)
+    server.serve()
+    said = server.crowd([post(ONE)] * 5)
+    assert sorted(one[9:12] for one in said) == [b"200"] * 2 + [b"503"] * 3
+    assert len(server.logged) == 2
+
+
+def test_a_crowd_is_logged_in_one_write(server):
+    """Each model's records go together, before any answer."""
+    server.serve()
+    said = server.crowd([post(ONE | {"id": f"r{n}"}) for n in range(5)])
+    assert all(one.startswith(b"HTTP/1.1 200") for one in said)
+    assert [len(records) for records in server.writes] == [5]
+
+
+def test_what_cannot_be_logged_is_not_answered(server):
+    """A full disk makes the whole crowd come again."""
+    server.serve()
+    server.full = True
+    said = server.crowd([post(ONE)] * 3)
+    assert [one[9:12] for one in said] == [b"503"] * 3
+    assert all(b"retry-after" in one for one in said)
+
+
+def test_a_shutdown_answers_what_came(server):
+    """Who was taken is answered, then the connection ends."""
+    server.serve()
+    (said,) = server.crowd([post(ONE)], shutdown=True)
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.endswith(b"closed")
+
+
+def test_an_idle_connection_ends(server):
+    """After an answer the next request may take its time, but not for ever; that is no refusal."""
+    server.limits = Limits(idle_seconds=5)
+    server.serve()
+    (said,) = server.crowd([post(ONE)], looks=[0.0, 4.0])
+    assert not said.endswith(b"closed")
+    (said,) = server.crowd([post(ONE)], looks=[0.0, 4.0, 6.0])
+    assert said.endswith(b"closed")
+    assert not server.refused
