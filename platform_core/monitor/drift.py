@@ -13,9 +13,17 @@ from platform_core.loop.deployments import deployment
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.alarm import Alarm, alarm
 from platform_core.monitor.answers import Place, answers, cut, place
+from platform_core.monitor.days import Counted, judge_days, judged_days, keep
 from platform_core.monitor.profile import Profile
 from platform_core.monitor.values import as_table
-from platform_core.monitor.window import ColumnVerdict, WindowVerdict, judge_window
+from platform_core.monitor.window import (
+    ColumnVerdict,
+    WindowVerdict,
+    from_details,
+    judge_table,
+    judge_window,
+    profile_window,
+)
 from platform_core.names import ModelRef
 
 if TYPE_CHECKING:
@@ -71,9 +79,10 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
     on = _live(platform, team, model)
     if on is None:
         return Watched([], None)
-    past = judged(platform, on.ref, on.version)
-    new = _judge_waiting(on, Profile.load(on.package), past)
-    found = _newest_alarm(on, [*past, *new], len(new))
+    past, profile = judged(platform, on.ref, on.version), Profile.load(on.package)
+    new = _judge_waiting(on, profile, past)
+    judge_days(platform, on.ref, on.version, profile, {window.number: window.until for window in [*past, *new]})
+    found = _newest_alarm(on, [*past, *new], len(new)) or _by_day(on)
     events.drift(platform, on.ref, found.reason if found else "")
     return Watched([window.verdict for window in new], found)
 
@@ -115,11 +124,16 @@ def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list
     after = past[-1].until if past else None
     waiting = answers(on.platform.lake, on.ref, on.version, after)
     new: list[Window] = []
+    counted: list[Counted] = []
     for rows in cut(waiting, on.model.drift.min_rows, AT_MOST):
-        verdict = judge_window(profile, rows, on.model.drift.min_rows)
-        new.append(Window(len(past) + len(new) + 1, after, place(rows), verdict))
+        window, number = as_table(rows, profile.sample.schema), len(past) + len(new) + 1
+        counted.append(Counted(number, place(rows), profile_window(profile, window)))
+        verdict = judge_table(profile, window, counted[-1].profile)
+        new.append(Window(number, after, place(rows), verdict))
         after = new[-1].until
-        _record(on, new[-1])
+    keep(on.platform, on.ref, on.version, counted)  # first, so that no window of the ledger is without its counts
+    for judged_now in new:
+        _record(on, judged_now)
     return new
 
 
@@ -127,6 +141,13 @@ def _newest_alarm(on: _Watch, windows: Sequence[Window], new: int) -> Alarm | No
     verdicts = [window.verdict for window in windows]
     ends = range(len(verdicts), len(verdicts) - max(new, 1), -1)
     return next((found for end in ends if (found := alarm(on.model.drift, verdicts[:end]))), None)
+
+
+def _by_day(on: _Watch) -> Alarm | None:
+    """Hold whole days against the same rule: a drift that is too small for any one window."""
+    days = [day.verdict for day in judged_days(on.platform, on.ref, on.version)]
+    found = alarm(on.model.drift, days)
+    return Alarm(found.columns, f"by day: {found.reason}") if found else None
 
 
 def _page(on: _Watch, window: Window) -> Path:
@@ -159,11 +180,5 @@ def _record(on: _Watch, window: Window) -> None:
 
 
 def _from_json(details: Mapping[str, Any]) -> Window:
-    verdict = details["verdict"]
-    columns = {name: ColumnVerdict(**found) for name, found in verdict["columns"].items()}
-    return Window(
-        details["number"],
-        Place(*details["after"]) if details["after"] else None,
-        Place(*details["until"]),
-        WindowVerdict(verdict["rows"], verdict["enough"], columns),
-    )
+    after, until = details["after"], Place(*details["until"])
+    return Window(details["number"], Place(*after) if after else None, until, from_details(details["verdict"]))

@@ -69,7 +69,7 @@ def _text(column: TextColumn, window: TextTally) -> str:
     seen = window.top | window.new
     told_of = [f"'{one}" for one in _shares(both, column.rows, seen, window.rows, "' in ")]
     before, after = mean(column.words), window.words.added / window.rows
-    return ", ".join([*told_of, f"{before:.3g} → {after:.3g} words a text"])
+    return ", ".join([f"{before:.3g} → {after:.3g} words a text", *told_of])
 
 
 def _shares(

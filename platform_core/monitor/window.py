@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_core.errors import ContractBroken
 from platform_core.monitor import joint, scores
@@ -55,6 +55,12 @@ class WindowVerdict:
         return tuple(name for name, verdict in self.columns.items() if verdict.drifted)
 
 
+def from_details(details: Mapping[str, Any]) -> WindowVerdict:
+    """Read a verdict that an entry of the ledger holds, also one that an earlier release wrote."""
+    columns = {name: ColumnVerdict(**found) for name, found in details["columns"].items()}
+    return WindowVerdict(details["rows"], details["enough"], columns)
+
+
 @dataclass(frozen=True)
 class WindowProfile:
     """Tallies of a window's columns against the reference named by ``digest``; those of several windows merge."""
@@ -71,9 +77,12 @@ def judge_window(profile: Profile, window: pa.Table, min_rows: int = Drift.min_r
     return judge_table(profile, as_table(window, profile.sample.schema))
 
 
-def judge_table(profile: Profile, rows: pa.Table) -> WindowVerdict:
-    """Judge rows whose columns are those of the profile's sample, also when they are millions."""
-    verdict = judge(profile, profile_window(profile, rows))
+def judge_table(profile: Profile, rows: pa.Table, counted: WindowProfile | None = None) -> WindowVerdict:
+    """Judge rows whose columns are those of the profile's sample, also when they are millions.
+
+    ``counted`` are the same rows, where they were counted already.
+    """
+    verdict = judge(profile, counted or profile_window(profile, rows))
     found = joint.judge(profile, rows, chance(profile), without=verdict.drifted)
     if found is None:
         return verdict

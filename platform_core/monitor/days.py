@@ -1,0 +1,160 @@
+"""A day is the sum of its windows: kept as counts in the lake, judged without the rows, and again when those are gone.
+
+A slow drift that hides in the noise of small windows shows in a day of them. A window belongs to the day on which it
+ends. What needs rows, all columns together, a day does not show.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from platform_core.loop.ledger import Entry
+from platform_core.monitor.answers import Place
+from platform_core.monitor.profile import Profile
+from platform_core.monitor.tally import Tally
+from platform_core.monitor.window import WindowProfile, WindowVerdict, from_details, judge, merge
+from platform_core.names import DATE, ModelRef
+
+if TYPE_CHECKING:
+    from platform_core.platform import Platform
+
+DAY = "drift.day"
+"""Kind of the ledger entry that a judged day leaves; its details are a ``Day``."""
+FEWEST = 2
+"""Windows of a day below which it says nothing that its window did not."""
+SCHEMA = pa.schema(
+    [
+        ("version", pa.string()),
+        ("number", pa.int64()),
+        ("until", pa.string()),
+        ("rows", pa.int64()),
+        ("digest", pa.string()),
+        ("tallies", pa.binary()),
+        (DATE, pa.date32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A window's number within its version, where it ends, and what was counted in it."""
+
+    number: int
+    until: Place
+    profile: WindowProfile
+
+    @property
+    def day(self) -> date:
+        """Return the day of its last row."""
+        return datetime.fromisoformat(self.until.event_time).date()
+
+
+@dataclass(frozen=True)
+class Day:
+    """A judged day of a version, the windows that it is the sum of, and its verdict."""
+
+    day: date
+    windows: int
+    verdict: WindowVerdict
+
+
+def table(ref: ModelRef) -> str:
+    """Name the table of what was counted in each window."""
+    return f"{ref.team}/drift/{ref.model}"
+
+
+def keep(platform: Platform, ref: ModelRef, version: str, windows: Sequence[Counted]) -> None:
+    """Write down what was counted; a window that two monitors write is there twice, and is read once."""
+    if not windows:
+        return
+    rows = [
+        {
+            "version": version,
+            "number": window.number,
+            "until": msgspec.json.encode(window.until).decode(),
+            "rows": window.profile.rows,
+            "digest": window.profile.digest,
+            "tallies": zlib.compress(msgspec.msgpack.encode(window.profile.columns)),
+            DATE: window.day,
+        }
+        for window in windows
+    ]
+    platform.lake.append(table(ref), pa.Table.from_pylist(rows, SCHEMA))
+
+
+def kept(platform: Platform, ref: ModelRef, version: str, since: date, until: date) -> list[Counted]:
+    """Read what was counted in a version's windows that end on these days, both included; in order."""
+    if platform.lake.version(table(ref)) is None:
+        return []
+    found: pa.Table = platform.lake.read(table(ref), since=since, until=until)
+    rows = {(row["number"], row["until"]): row for row in found.to_pylist() if row["version"] == version}
+    return [_counted(rows[place]) for place in sorted(rows)]
+
+
+def judge_days(
+    platform: Platform, ref: ModelRef, version: str, profile: Profile, ends: Mapping[int, Place]
+) -> list[Day]:
+    """Judge the days that are over and were not judged yet; ``ends`` says where each window of the ledger ends.
+
+    A day is over once a window ends on a later one.
+    """
+    done = {day.day for day in judged_days(platform, ref, version)}
+    days = sorted({datetime.fromisoformat(end.event_time).date() for end in ends.values()})
+    waiting = [day for day in days[:-1] if day not in done]
+    if not waiting:
+        return []
+    counted = kept(platform, ref, version, waiting[0], waiting[-1])
+    counted = [window for window in counted if ends.get(window.number) == window.until]
+    new = [found for day in waiting if (found := _judge(profile, day, [w for w in counted if w.day == day]))]
+    for day in new:
+        _record(platform, ref, version, day)
+    return new
+
+
+def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:
+    """Judge windows of any stretch of time, such as ``kept`` gives, as one; None where there are none."""
+    counted = {window.number: window.profile for window in windows if window.profile.digest == profile.digest}
+    return judge(profile, merge(list(counted.values()))) if counted else None
+
+
+def judged_days(platform: Platform, ref: ModelRef, version: str) -> list[Day]:
+    """Return the days of a version that were judged, in order."""
+    entries = platform.ledger.entries(ref, [DAY])
+    found = [_from_json(entry.details) for entry in entries if entry.version == version]
+    return sorted(found, key=lambda day: day.day)
+
+
+def _judge(profile: Profile, day: date, windows: Sequence[Counted]) -> Day | None:
+    same = [window.profile for window in windows if window.profile.digest == profile.digest]
+    return Day(day, len(same), judge(profile, merge(same))) if len(same) >= FEWEST else None
+
+
+def _record(platform: Platform, ref: ModelRef, version: str, day: Day) -> None:
+    drifted = ", ".join(day.verdict.drifted)
+    entry = Entry(
+        kind=DAY,
+        at=platform.clock.now(),
+        team=ref.team,
+        model=ref.model,
+        version=version,
+        reason=f"{day.day}: " + (f"drifted: {drifted}" if drifted else "quiet"),
+        details={**asdict(day), "day": day.day.isoformat()},
+    )
+    platform.ledger.record(entry, once=f"{DAY}:{ref.dotted}:{version}:{day.day}")
+
+
+def _counted(row: Mapping[str, Any]) -> Counted:
+    columns = msgspec.msgpack.decode(zlib.decompress(row["tallies"]), type=dict[str, Tally])
+    until = Place(*msgspec.json.decode(row["until"]))
+    return Counted(row["number"], until, WindowProfile(row["digest"], row["rows"], columns))
+
+
+def _from_json(details: Mapping[str, Any]) -> Day:
+    return Day(date.fromisoformat(details["day"]), details["windows"], from_details(details["verdict"]))
