@@ -8,6 +8,7 @@ from loopline.cli.lazy import LazyGroup
 
 COMMANDS = {
     "up": ("loopline.cli.up:up", "Start everything on this machine; Ctrl-C ends it."),
+    "portal": ("loopline.cli.portal:portal", "What is live, why, and whether it does well, as pages."),
     "demo": ("loopline.cli.demo:demo", "Replay two years of real orders, and tell what happened."),
     "validate": (
         "loopline.cli.validate:validate",

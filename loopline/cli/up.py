@@ -24,7 +24,7 @@ QUIET = frozenset({"started", "ended"})
 
 @click.command("up", cls=Command)
 @click.option("--port", default=3000, show_default=True, help="Dagster's UI; the next free one when it is busy.")
-@click.option("--no-web", is_flag=True, help="Run without Dagster's UI and GraphQL.")
+@click.option("--no-web", is_flag=True, help="Run without the portal, Dagster's UI and GraphQL.")
 @click.pass_obj
 def up(call: Call, port: int, no_web: bool) -> None:
     """Start everything on this machine: inference server, feature service, code servers, Dagster's UI and daemon.
@@ -46,6 +46,7 @@ def up(call: Call, port: int, no_web: bool) -> None:
 
 def _welcome(app: App) -> str:
     rows = [
+        ("portal", app.portal_url or "not started"),
         ("Dagster", app.ui_url or "not started"),
         ("inference server", app.endpoint or "elsewhere"),
         ("features", f"{app.features_url}/docs"),

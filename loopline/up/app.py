@@ -21,9 +21,9 @@ class App:
     """Everything on one machine.
 
     ``endpoint`` is the inference server's base URL, None when the environment serves elsewhere; ``features_url`` the
-    feature service's, which starts last and is not waited for; ``quarantined`` gives the reason by team; ``ports`` are
-    ``web``, ``inference``, ``features`` and one a team; ``seconds`` is how long it took
-    until everything was ready.
+    feature service's and ``portal_url`` the portal's, which start last and are not waited for; ``quarantined`` gives
+    the reason by team; ``ports`` are ``web``, ``portal``, ``inference``, ``features`` and one a team; ``seconds`` is
+    how long it took until everything was ready.
     """
 
     platform: Platform
@@ -33,6 +33,7 @@ class App:
     ui_url: str | None = None
     endpoint: str | None = None
     features_url: str | None = None
+    portal_url: str | None = None
     quarantined: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -73,6 +74,7 @@ class App:
             "graphql": self.graphql_url,
             "inference": self.endpoint,
             "features": self.features_url,
+            "portal": self.portal_url,
             "teams": list(self.teams),
             "quarantined": dict(self.quarantined),
             "ports": dict(self.ports),

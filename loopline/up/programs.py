@@ -19,6 +19,7 @@ WEB = "web"
 INFERENCE = "inference"
 SHADOW = "shadow"
 FEATURES = "features"
+PORTAL = "portal"
 WATCHDOG = "watchdog"
 
 
@@ -80,6 +81,12 @@ class Programs:
     def watchdog(self, dagster_url: str) -> Program:
         """Look for what is wrong and tell people; it ends among the first, so that an end in order is no alarm."""
         return self._program(WATCHDOG, Rank.DAEMON, "-m", "loopline.watchdog", "--dagster", dagster_url)
+
+    def portal(self, port: int, **neighbours: str | None) -> Program:
+        """Show people what is live and why, with links to its neighbours (``dagster``, ``inference``, ...)."""
+        where = ("--host", HOST, "--port", str(port))
+        links = [part for name, url in neighbours.items() if url for part in (f"--{name}", url)]
+        return self._program(PORTAL, Rank.WEB, "-m", "loopline.portal.server", *where, *links)
 
     def _program(self, name: str, rank: Rank, *arguments: str) -> Program:
         log = self.home / "logs" / f"{name.replace(':', '-')}.log"

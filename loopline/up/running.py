@@ -25,6 +25,7 @@ INFERENCE_PORT = "LOOPLINE_INFERENCE_PORT"
 """By this variable an environment file takes the inference server's port: ``${LOOPLINE_INFERENCE_PORT:-8080}``."""
 DEFAULT_INFERENCE_PORT = 8080
 FEATURES_PORT = 8090
+PORTAL_PORT = 8790
 
 
 def _silent(event: Event) -> None:
@@ -33,7 +34,7 @@ def _silent(event: Event) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: the web server's wanted port, with or without it, whom to tell, and a flag to give up waiting."""
+    """How to run: Dagster's wanted port, with or without it and the portal, whom to tell, a flag to give up waiting."""
 
     port: int = 3000
     web: bool = True
@@ -98,7 +99,7 @@ def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], 
 def _ports(options: Options) -> dict[str, int]:
     wanted = int(os.environ.get(INFERENCE_PORT, DEFAULT_INFERENCE_PORT))
     ports = {"inference": free_port(wanted), "features": free_port(FEATURES_PORT)} | (
-        {"web": free_port(options.port)} if options.web else {}
+        {"web": free_port(options.port), "portal": free_port(PORTAL_PORT)} if options.web else {}
     )
     return ports | {team: free_port() for team in dagster_home.team_names()}
 

@@ -87,6 +87,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     _reapply(app, waiting)
     _start_shadow(app, programs)
     _start_feature_server(app, programs)
+    _start_portal(app, programs)
     app.supervisor.start(programs.watchdog(app.ui_url or ""))
 
 
@@ -115,6 +116,14 @@ def _start_feature_server(app: App, programs: Programs) -> None:
     """Start the feature service last, so that its start takes no time from those that are waited for."""
     app.features_url = f"http://{HOST}:{app.ports['features']}"
     app.supervisor.start(programs.feature_server(app.ports["features"]))
+
+
+def _start_portal(app: App, programs: Programs) -> None:
+    """Start the portal beside Dagster's UI; nothing waits for it either."""
+    if "portal" in app.ports:
+        app.portal_url = f"http://{HOST}:{app.ports['portal']}"
+        neighbours = {"dagster": app.ui_url, "inference": app.endpoint, "features": app.features_url}
+        app.supervisor.start(programs.portal(app.ports["portal"], **neighbours))
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:

@@ -1,0 +1,27 @@
+"""``loopline portal``."""
+
+from __future__ import annotations
+
+import click
+
+from loopline.cli.command import Command
+
+
+@click.command("portal", cls=Command)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8790, show_default=True, help="Where to listen.")
+@click.option("--name", "names", multiple=True, help="A name by which browsers ask, beside this machine's; * for any.")
+@click.option("--dagster", default="", metavar="URL", help="Dagster's UI, for links.")
+@click.option("--mlflow", default="", metavar="URL", help="MLflow's UI, for links.")
+@click.option("--inference", default="", metavar="URL", help="The inference server, for links.")
+def portal(  # noqa: PLR0913, PLR0917 - each is an option
+    host: str, port: int, names: tuple[str, ...], dagster: str, mlflow: str, inference: str
+) -> None:
+    """Serve the portal alone until Ctrl-C; 'loopline up' serves it with everything else.
+
+    It knows no passwords: let it listen on this machine, or behind a proxy that signs people in.
+    """
+    from loopline.portal import server
+
+    click.echo(f"portal: http://{host}:{port}/", err=True)
+    server.serve(host, port, names, dagster=dagster, mlflow=mlflow, inference=inference)
