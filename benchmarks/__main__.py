@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
+from benchmarks.estimated_quality import compare as estimated_quality
 from benchmarks.feature_server import compare as feature_server
 from benchmarks.ingestion import compare as ingestion
 from benchmarks.judges import compare as judges
@@ -37,6 +38,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "serving": serving.compare,
     "shadow": shadow.compare,
     "judges": judges.compare,
+    "estimated_quality": estimated_quality.compare,
 }
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from platform_core.errors import NotFound
 from platform_core.loop import packages, quality_table
 from platform_core.monitor import calibration, fairness, figures, groups
+from platform_core.monitor.calibration import Evidence, HeldOut
 from platform_core.monitor.estimate import estimated
 from platform_core.monitor.figures import POSITIVE_RATE, Figure
 from platform_core.monitor.labelled import LabelBook, book
@@ -61,28 +62,17 @@ class Measured(NamedTuple):
     estimated: bool
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A ``Measured`` of one row of the table."""
-
-    metric: str
-    segment: str
-    value: float
-    low: float
-    high: float
-    rows: int
-    labelled: int
-    estimated: bool
-
-
+Kept = tuple[str, str, float, float, float, int, int, bool]
+"""A ``Measured`` of one row of the table, without what the row says of all: metric, segment, value and so on."""
 _decoder = msgspec.json.Decoder(list[Kept])
 
 
 def history(platform: Platform, ref: ModelRef) -> list[Measured]:
     """Return every figure as it was measured last, oldest window first; nothing is measured here."""
     return [
-        Measured(*(k.metric, row.version, k.segment, row.since, row.until), *msgspec.structs.astuple(k)[2:])
+        Measured(metric, row.version, segment, row.since, row.until, value, low, high, rows, labelled, is_estimate)
         for row in quality_table.rows(platform.ledger, ref)
-        for k in _decoder.decode(row.measured)
+        for metric, segment, value, low, high, rows, labelled, is_estimate in _decoder.decode(row.measured)
     ]
 
 
@@ -119,11 +109,13 @@ class _Job:
     def rows(self, labels: LabelBook) -> Iterator[quality_table.Row]:
         """Yield a row of the table for each version and window."""
         since, lake = self._since(), self.platform.lake
-        day = since.date() if since else None
+        day = (since - self._length - self._wait).date() if since else None  # by rows of before, scores are read
         for version, answered in outcomes(lake, self.ref, labels, self.columns, self.age, day):
-            meaning = self._calibration(version)
+            evidence = Evidence(self._held_out(version), answered.event_us, answered.scores, answered.labels)
             for start, window in _windows(answered, self._length):
-                yield self._row(version, start, window, meaning)
+                if since is None or start >= since:
+                    known = start + self._length - self._wait
+                    yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
 
     @property
     def _length(self) -> timedelta:
@@ -134,15 +126,18 @@ class _Job:
         kept = quality_table.rows(self.platform.ledger, self.ref)
         if not kept or any(row.spec != self.spec for row in kept):
             return None
-        wait = LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
-        changing = self.platform.clock.now() - max(2 * wait, wait + SPARE)
+        changing = self.platform.clock.now() - max(2 * self._wait, self._wait + SPARE)
         return MONDAY + (changing - MONDAY) // self._length * self._length
 
-    def _calibration(self, version: str) -> Calibration | None:
+    @property
+    def _wait(self) -> timedelta:
+        return LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
+
+    def _held_out(self, version: str) -> HeldOut:
         try:
             return calibration.load(packages.fetched(self.platform, self.ref, version))
         except NotFound:  # the registry has forgotten the version
-            return None
+            return calibration.NONE
 
     def _row(self, version: str, start: datetime, window: Outcomes, meaning: Calibration | None) -> quality_table.Row:
         measured = [kept for name, part in self._parts(window) for kept in self._figures(name, part, meaning)]
@@ -174,7 +169,7 @@ class _Job:
 
 def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> Kept:
     value, low, high = (float(f"{number:.6g}") for number in figure[1:])
-    return Kept(figure.metric, segment, value, low, high, *counts, is_estimate)
+    return (figure.metric, segment, value, low, high, *counts, is_estimate)
 
 
 def _windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outcomes]]:

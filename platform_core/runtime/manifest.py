@@ -5,7 +5,7 @@ A package is a folder::
     manifest.json     this
     model.txt | model.onnx | model.pkl
     profile.json      the drift profile of the training set (platform_core.monitor)
-    calibration.json  what its scores mean, by rows that it never learnt from (platform_core.monitor)
+    calibration.json  scores and labels of rows that it never learnt from: what a score means (platform_core.monitor)
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ import pytest
 
 from platform_core.errors import InvalidSpec
 from platform_core.loop import quality_table
-from platform_core.monitor import calibration, fairness
+from platform_core.monitor import fairness
+from platform_core.monitor.calibration import HeldOut
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.quality_history import MONDAY, Measured, history, measure
 from platform_core.names import DATE, raw_table, scores_table
@@ -79,6 +80,10 @@ class Live:
         """Make a row of the log."""
         row = self.shop._row(features, float(score), version)
         return row | {"event_time": at, "logged_at": at, "keys": json.dumps({"order_id": number})}
+
+    def hold_out(self, scores: Any, truth: Any) -> None:
+        """Put rows that it never learnt from into the package of version 1."""
+        HeldOut.newest(scores, truth).save(self.shop.platform.home / "packages" / "shop.returns" / "1")
 
     def measured(self, now: datetime | None = None) -> list[Measured]:
         """Compact and measure at a time."""
@@ -188,7 +193,7 @@ def test_an_estimate_stands_until_labels_come_and_after(live: Live) -> None:
     random = np.random.default_rng(3)
     chances = random.beta(1, 4, 4_000)
     truth = (random.random(4_000) < chances).astype(float)
-    calibration.fit(truth[:2_000], chances[:2_000]).save(live.shop.platform.home / "packages" / "shop.returns" / "1")
+    live.hold_out(chances[:2_000], truth[:2_000])
     live.answer(chances[2_000:], truth[2_000:], START)
     first = live.measured(START + timedelta(days=1))
     (guess,) = told(first, "roc_auc", estimated=True)
@@ -198,6 +203,21 @@ def test_an_estimate_stands_until_labels_come_and_after(live: Live) -> None:
     assert guess.low < real.value < guess.high
     assert abs(guess.value - real.value) < 0.02
     assert len(told(later, "roc_auc", estimated=True)) == 1
+
+
+def test_the_meaning_of_scores_is_learnt_anew_from_labels_that_come(live: Live) -> None:
+    """From one week on scores mean something else; two months later the estimates know, and not by hindsight."""
+    random = np.random.default_rng(4)
+    held = random.random(2_000)
+    live.hold_out(held, (random.random(2_000) < held).astype(float))
+    for week in range(10):
+        scores = random.random(500)
+        live.answer(scores, (random.random(500) < scores / 2).astype(float), START + timedelta(days=7 * week))
+    found = live.measured(START + timedelta(days=120))
+    guesses, reals = told(found, "positives", estimated=True), told(found, "positives")
+    errors = [guess.value - real.value for guess, real in zip(guesses, reals, strict=True)]
+    assert min(errors[:5]) > 0.15, "labels take a month: until then nobody knows"
+    assert max(map(abs, errors[8:])) < 0.06
 
 
 def test_a_window_has_one_row_and_is_measured_no_more_once_labels_have_come(live: Live) -> None:
@@ -237,9 +257,7 @@ def test_history_of_two_years_is_read_in_milliseconds(live: Live) -> None:
     """Of 104 weeks, five segments and fifteen figures each."""
     random, platform = np.random.default_rng(0), live.shop.platform
     countries = random.choice(["DE", "FR", "UK", "IT", "ES"], 400).tolist()
-    calibration.fit(np.array([0.0, 1.0] * 50), np.array([0.3, 0.6] * 50)).save(
-        platform.home / "packages" / "shop.returns" / "1"
-    )
+    live.hold_out(np.array([0.3, 0.6] * 50), np.array([0.0, 1.0] * 50))
     live.answer(random.random(400), (random.random(400) < 0.3).astype(float), START, countries=countries)
     live.model = replace(live.model, fairness=(Fairness("country", "recall"), Fairness("country", "positive_rate")))
     live.measured(START + timedelta(days=40))
@@ -253,9 +271,10 @@ def test_history_of_two_years_is_read_in_milliseconds(live: Live) -> None:
 
 
 def _best(call: Callable[[], object]) -> float:
+    """Return the least seconds of this process: other people's tests run beside this one."""
     seconds = []
     for _ in range(10):
-        began = time.perf_counter()
+        began = time.process_time()
         call()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return min(seconds)

@@ -1,0 +1,1 @@
+"""How far estimates of quality are from what is realised."""
