@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 from loopline.portal.actions.once import Once
 from platform_core.features.extents import Extents
+from platform_core.features.readers import Reader, announced, live, views_of
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from loopline.portal.actions.action import Outcome
+    from loopline.portal.feature_rows import Declared
     from platform_core.contracts.lake import Lake
+    from platform_core.features.readers import Live
+    from platform_core.features.view_ref import ViewRef
     from platform_core.ingestion.letter_pages import Counts
 
 
@@ -20,8 +26,23 @@ class Kept:
     def __init__(self) -> None:
         self.extents = Extents()
         self.outcomes: Once[Outcome] = Once()
+        self.declared: dict[str, Declared] = {}
+        self._read: dict[Live, tuple[ViewRef, ...]] = {}
         self._counts: dict[tuple[str, str], Counts] = {}
         self._lock = threading.Lock()
+
+    def readers(self, connection: Connection) -> list[Reader]:
+        """Return who reads which view, in no order; what a version has learnt from is asked once."""
+        versions = list(live(connection))
+        unknown = [version for version in versions if version not in self._read]
+        if unknown:
+            self._read |= zip(unknown, views_of(connection, unknown), strict=True)
+        found = [
+            Reader(view, "live", str(version.ref), version.version, version.role)
+            for version in versions
+            for view in self._read[version]
+        ]
+        return [*announced(connection), *found]
 
     def letters(self, lake: Lake, team: str, source: str) -> Counts:
         """Count a source's open dead letters; as long as its tables do not change they are counted once."""

@@ -15,5 +15,6 @@ class Section(NamedTuple):
 SECTIONS: tuple[Section, ...] = (
     Section("Models", "/models"),
     Section("Cycles", "/cycles"),
+    Section("Features", "/features"),
 )
 """In the order in which they stand; add yours here when its page is there."""

@@ -67,11 +67,15 @@ class Pinned:
 
 def readers(connection: Connection, team: str | None = None) -> list[Reader]:
     """Return who reads views, of one team or of all, in a fixed order; inside a transaction."""
+    return sorted({*announced(connection, team), *_live_readers(connection, team)}, key=_order)
+
+
+def announced(connection: Connection, team: str | None = None) -> list[Reader]:
+    """Return the models that declare views and the applications that said that they read some, in no order."""
     query = select(tables.feature_readers)
     if team is not None:
         query = query.where(tables.feature_readers.c.team == team)
-    kept = [_kept(row) for row in connection.execute(query).mappings()]
-    return sorted({*kept, *_live_readers(connection, team)}, key=_order)
+    return [_kept(row) for row in connection.execute(query).mappings()]
 
 
 def live(connection: Connection, team: str | None = None) -> Iterator[Live]:

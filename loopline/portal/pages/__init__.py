@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from loopline.portal.pages import acting, cycles, home, model, overview, reports
+from loopline.portal.pages import acting, cycles, features, home, model, overview, reports
 
 ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     overview.router,
     model.router,
     cycles.router,
+    features.router,
     reports.router,
     acting.router,
 )

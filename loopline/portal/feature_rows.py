@@ -1,0 +1,147 @@
+"""Every version of a feature view as one row: from the registry and the ledger, without a table being opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import select
+
+from platform_core.features.view_ref import ViewRef
+from platform_core.loop import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, RowMapping
+
+    from loopline.portal.ask import Portal
+    from platform_core.features.extents import Extent
+    from platform_core.features.readers import Reader
+
+Fresh = Literal["fresh", "stale", "not known", "retired"]
+_view = tables.feature_views.c
+_PLAIN = (_view.team, _view.name, _view.version, _view.state, _view.entity, _view.source, _view.owner)
+
+
+@dataclass(frozen=True)
+class ViewRow:
+    """One version of a view.
+
+    ``fresh`` holds the age of its newest event against its TTL; without a TTL any age is fresh. ``rows`` and times are
+    of its offline table, as materializations told them: None before the first that did. ``live``, ``models`` and
+    ``applications`` count its readers.
+    """
+
+    team: str
+    view: str
+    version: int
+    state: str
+    entity: str
+    source: str
+    owner: str
+    ttl_days: float | None
+    features: int
+    fresh: Fresh
+    newest_event: datetime | None
+    newest_created: datetime | None
+    age_seconds: float | None
+    rows: int | None
+    live: int
+    models: int
+    applications: int
+
+    @property
+    def name(self) -> str:
+        """Return the view's name among assets: from its second version on with the version."""
+        return self.view if self.version == 1 else f"{self.view}_v{self.version}"
+
+    @property
+    def readers(self) -> int:
+        """Return how many read it: models once, whether live or declared, and applications."""
+        return max(self.live, self.models) + self.applications
+
+    @property
+    def path(self) -> str:
+        """Return the address of its page."""
+        return f"/features/{self.team}/{self.view}?version={self.version}"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What of a meaning the list shows; kept by the meaning's hash, so that its code is read once."""
+
+    ttl_days: float | None
+    features: int
+
+
+def read(portal: Portal) -> list[ViewRow]:
+    """Read every registered version of every view, in order of team, name and version."""
+    ledger, now = portal.platform.ledger, portal.platform.clock.now()
+    extents = portal.kept.extents.newest(ledger)
+    with ledger.reading() as connection:
+        views = connection.execute(
+            select(*_PLAIN, _view.meaning).order_by(_view.team, _view.name, _view.version)
+        ).mappings()
+        rows = list(views)
+        declared = _declared(portal, connection, {row["meaning"] for row in rows})
+        counts = _counted(portal.kept.readers(connection))
+    return [_row(row, declared[row["meaning"]], extents, counts, now) for row in rows]
+
+
+def _row(
+    row: RowMapping,
+    declared: Declared,
+    extents: Mapping[ViewRef, Extent],
+    counts: Mapping[tuple[ViewRef, str], int],
+    now: datetime,
+) -> ViewRow:
+    ref = ViewRef(row["team"], row["name"], row["version"])
+    extent = extents.get(ref)
+    event = extent.newest_event if extent else None
+    age = (now - event).total_seconds() if event else None
+    return ViewRow(
+        team=ref.team,
+        view=ref.view,
+        version=ref.version,
+        state=row["state"],
+        entity=row["entity"],
+        source=row["source"],
+        owner=row["owner"],
+        ttl_days=declared.ttl_days,
+        features=declared.features,
+        fresh=fresh(row["state"], age, declared.ttl_days),
+        newest_event=event,
+        newest_created=extent.newest_created if extent else None,
+        age_seconds=age,
+        rows=extent.rows if extent else None,
+        live=counts.get((ref, "live"), 0),
+        models=counts.get((ref, "model"), 0),
+        applications=counts.get((ref, "application"), 0),
+    )
+
+
+def fresh(state: str, age_seconds: float | None, ttl_days: float | None) -> Fresh:
+    """Say how the newest event stands against the TTL."""
+    if state == "retired":
+        return "retired"
+    if age_seconds is None:
+        return "not known"
+    return "stale" if ttl_days is not None and age_seconds > timedelta(days=ttl_days).total_seconds() else "fresh"
+
+
+def _declared(portal: Portal, connection: Connection, meanings: set[str]) -> Mapping[str, Declared]:
+    known = portal.kept.declared
+    unknown = sorted(meanings - known.keys())
+    for start in range(0, len(unknown), 500):
+        some = unknown[start : start + 500]
+        query = select(_view.meaning, _view.definition).where(_view.meaning.in_(some))
+        for meaning, definition in connection.execute(query):
+            known[meaning] = Declared(definition["ttl_days"], len(definition["features"]))
+    return known
+
+
+def _counted(readers: Iterable[Reader]) -> Mapping[tuple[ViewRef, str], int]:
+    """Count who reads a version: a model with a stable version and a candidate counts once."""
+    return Counter((view, kind) for view, kind, _ in {(reader.view, reader.kind, reader.name) for reader in readers})
