@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from platform_core.environment import environment_file
+from platform_core.environment import binds, environment_file
 from platform_core.platform import Platform
 
 
@@ -20,7 +20,14 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
 
     def open(self) -> Platform:
         """Open the platform, or return the one this process has."""
-        return _opened(Path(self.environment) if self.environment else environment_file())
+        return _opened(self._file())
+
+    def binds(self, contract: str) -> bool:
+        """Say whether the environment binds a contract; no vendor is loaded for that."""
+        return binds(contract, self._file())
+
+    def _file(self) -> Path:
+        return Path(self.environment) if self.environment else environment_file()
 
 
 BOUND = PlatformResource()

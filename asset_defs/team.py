@@ -10,6 +10,7 @@ from asset_defs.dagster_private import AssetJob
 from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
 from asset_defs.lake_care import lake_job, lake_schedule
+from asset_defs.lineage_sensor import lineage_sensor
 from asset_defs.monitor_sensor import monitor_sensor
 from asset_defs.platform_resource import BOUND, PlatformResource
 from asset_defs.rollout_sensor import rollout_sensor
@@ -58,6 +59,12 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
     ]
 
 
+def team_sensors(team: Team, platform: PlatformResource) -> list[dg.SensorDefinition]:
+    """Build the sensors of a team; that of lineage only where the environment binds one."""
+    lineage = [lineage_sensor(team)] if platform.binds("lineage") else []
+    return [ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team), *lineage]
+
+
 def team_definitions(
     team: Team, platform: PlatformResource | None = None, executor: dg.ExecutorDefinition | None = None
 ) -> dg.Definitions:
@@ -68,7 +75,7 @@ def team_definitions(
         assets=list(team_assets(team)),
         asset_checks=[training.gates_check(team, model) for model in team.models],
         jobs=team_jobs(team),
-        sensors=[ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team)],
+        sensors=team_sensors(team, platform or BOUND),
         schedules=[*ingest_schedules(team), lake_schedule(), *scores.scores_schedules(team)],
         resources={"platform": platform or BOUND},
         # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short

@@ -1,0 +1,161 @@
+"""What Dagster knows of a run as lineage: each step reads the parents of its assets and writes them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID, uuid5
+
+import dagster as dg
+
+from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, SOURCE_TAG
+from platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
+from platform_core.observability.columns import Columns
+
+TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG, "cause": CAUSE_TAG}
+TABLE_VERSION, ROWS, TABLES = "table_version", ("dagster/row_count", "rows"), "tables"
+DATA_VERSION = "dagster/data_version"
+_ASKED = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.STEP_START,
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+}
+_ENDED: Mapping[dg.DagsterEventType, Happened] = {
+    dg.DagsterEventType.STEP_SUCCESS: "COMPLETE",
+    dg.DagsterEventType.STEP_FAILURE: "FAIL",
+}
+
+
+@dataclass
+class _Step:
+    """A step that was to make assets: what it made, when, and how it ended (ABORT: it did not)."""
+
+    planned: list[dg.AssetKey] = field(default_factory=list)
+    made: dict[dg.AssetKey, dg.AssetMaterialization] = field(default_factory=dict)
+    began: float | None = None
+    ended: float | None = None
+    how: Happened = "ABORT"
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class RunStory:
+    """A run of a team's assets, told from its events; ids follow from the run's, so that it is told alike each time."""
+
+    instance: dg.DagsterInstance
+    run: dg.DagsterRun
+    team: str
+    graph: Any
+    columns: Columns
+
+    def started(self, at: float) -> Iterator[RunEvent]:
+        """Tell that the run has begun; nothing of one that makes no asset of the team."""
+        if self._steps:
+            yield RunEvent("START", _instant(at), self._whole, tags=self._tags)
+
+    def ended(self, how: Happened, at: float) -> Iterator[RunEvent]:
+        """Tell each step's beginning and end, then the end of the run."""
+        for name, step in self._steps.items():
+            if step.began is not None:
+                yield from self._told(name, step, at)
+        if self._steps:
+            problem = f"run {self.run.run_id} failed; Dagster says why" if how == "FAIL" else ""
+            yield RunEvent(how, _instant(at), self._whole, tags=self._tags, problem=problem)
+
+    def _told(self, name: str, step: _Step, run_ended: float) -> Iterator[RunEvent]:
+        run = Run(f"{self.team}.{name}", uuid5(UUID(self.run.run_id), name))
+        inputs, outputs = self._inputs(step), tuple(Dataset(_name(key)) for key in sorted(step.planned))
+        assert step.began is not None
+        yield RunEvent("START", _instant(step.began), run, inputs, outputs, self._whole, tags=self._tags)
+        if step.made:
+            outputs = tuple(self._output(key, made) for key, made in sorted(step.made.items()))
+        ended = _instant(step.ended or run_ended)
+        yield RunEvent(step.how, ended, run, inputs, outputs, self._whole, step.problem, self._tags)
+
+    @property
+    def _whole(self) -> Run:
+        return Run(f"{self.team}.{self.run.job_name}", UUID(self.run.run_id))
+
+    @property
+    def _tags(self) -> Mapping[str, str]:
+        return {name: self.run.tags[tag] for name, tag in TAGS.items() if tag in self.run.tags}
+
+    @cached_property
+    def _steps(self) -> dict[str, _Step]:
+        steps: dict[str, _Step] = {}
+        for entry in self.instance.all_logs(self.run.run_id, of_type=_ASKED):
+            event = entry.get_dagster_event()
+            if event.step_key is not None:
+                _note(steps.setdefault(event.step_key, _Step()), event, entry.timestamp)
+        return {name: step for name, step in steps.items() if any(key.path[0] == self.team for key in step.planned)}
+
+    def _inputs(self, step: _Step) -> tuple[Dataset, ...]:
+        """Return the parents of a step's assets in the graph, with versions where the step wrote down which it read."""
+        parents = {parent for key in step.planned if self.graph.has(key) for parent in self.graph.get(key).parent_keys}
+        read = dict(versions for made in step.made.values() for versions in _read(self.team, made).items())
+        return tuple(
+            Dataset(_name(key), self.columns.of(key.path), read.get(_name(key), ""))
+            for key in sorted(parents - set(step.planned))
+        )
+
+    def _output(self, key: dg.AssetKey, made: dg.AssetMaterialization) -> Dataset:
+        version = _value(made, TABLE_VERSION)
+        version = (made.tags or {}).get(DATA_VERSION, "") if version is None else version
+        rows = next((found for name in ROWS if isinstance(found := _value(made, name), int)), None)
+        return Dataset(_name(key), self.columns.of(key.path), str(version), rows)
+
+
+def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
+    """Take over what an event says of a step."""
+    kind = event.event_type
+    if kind == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and event.asset_key:
+        step.planned.append(event.asset_key)
+    elif kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
+        made = event.step_materialization_data.materialization
+        step.made[made.asset_key] = made
+    elif kind == dg.DagsterEventType.STEP_START:
+        step.began = at
+    else:
+        step.ended, step.how = at, _ENDED[kind]
+        step.problem = _problem(event) if step.how == "FAIL" else ""
+
+
+def _problem(event: dg.DagsterEvent) -> str:
+    """Say what kind of error it was; its words may hold rows, and stay where they are."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{error.cls_name if error else 'error'} in step {event.step_key}; Dagster's run has the words"
+
+
+def _read(team: str, made: dg.AssetMaterialization) -> dict[str, str]:
+    """Return the table versions that a training set is pinned to, by asset."""
+    tables = _value(made, TABLES)
+    if not isinstance(tables, dict):
+        return {}
+    return {_asset(name): str(version) for name, version in tables.items() if name.startswith(f"{team}/")}
+
+
+def _asset(table: str) -> str:
+    """Return the asset whose table it is: a view's has its version in the name."""
+    team, stage, name = table.split("/", 2)
+    view, _, version = name.rpartition(".v")
+    if stage != "features" or not view:
+        return table
+    return f"{team}/{stage}/{view}" if version == "1" else f"{team}/{stage}/{view}_v{version}"
+
+
+def _value(made: dg.AssetMaterialization, name: str) -> Any:
+    found = made.metadata.get(name)
+    return None if found is None else found.value
+
+
+def _name(key: dg.AssetKey) -> str:
+    return key.to_user_string()
+
+
+def _instant(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,187 @@
+"""What made what, told by the sensor from the runs of a real instance of Dagster to a real receiver of OpenLineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import dagster as dg
+import narwhals as nw
+import pytest
+
+from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, key
+from asset_defs.platform_resource import PlatformResource
+from asset_defs.team import team_definitions
+from platform_core.contracts.lineage import Dataset, Field, RunEvent
+from platform_core.errors import StoreUnavailable
+from platform_core.observability.columns import Columns
+from platform_core.specs.features import FeatureView
+from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from platform_core.testing.http_sink import HttpSink
+from platform_core.testing.openlineage_events import read
+from resources.openlineage.lineage import OpenLineage
+
+SENSOR = "loopline_lineage_sensor"
+EVENTS = (Field("who", "integer"), Field("at", "timestamp"))
+
+
+class Bound(PlatformResource):
+    """The platform of a test whose environment binds a lineage."""
+
+    def binds(self, contract: str) -> bool:
+        return contract == "lineage"
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    """Run a receiver."""
+    with HttpSink() as running:
+        yield running
+
+
+@pytest.fixture
+def told(driver, sink, tmp_path):
+    """Let the driver's platform tell its lineage, on an instance that is on disk; gives ticks' events."""
+    lineage = {"lineage": OpenLineage(url=sink.url, timeout_seconds=2), "online_store": InMemoryOnlineStore()}
+    driver.platform.environment.bindings.update(lineage)
+    seen = FeatureView(
+        "seen", driver.team.source("events"), "who", "at", lambda rows: rows.with_columns(times=nw.lit(1))
+    )
+    driver.team = replace(driver.team, models=tuple(replace(m, features=(seen,)) for m in driver.team.models))
+    driver.definitions = team_definitions(driver.team, driver.definitions.resources["platform"])
+    (tmp_path / "dagster").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "dagster")) as instance:
+        driver.instance = instance
+        telling = team_definitions(driver.team, Bound())
+
+        def tick() -> list[RunEvent]:
+            before = len(sink.posted)
+            context = dg.build_sensor_context(
+                instance=instance,
+                cursor=driver.cursors.get(SENSOR),
+                definitions=telling,
+                resources={"platform": driver.platform},
+            )
+            done = telling.get_repository_def().get_sensor_def(SENSOR).evaluate_tick(context)
+            driver.cursors[SENSOR] = done.cursor
+            return [read(posted.body.decode()) for posted in sink.posted[before:]]
+
+        yield tick
+
+
+def ingest(driver, name: str = "1.csv", content: str = "Who,At\n1,2011-02-01\nx,2011-02-02\n") -> str:
+    """Land a file of one good and one bad row, as the sensor's run does; gives the run's id."""
+    driver.deliver(name, content)
+    return driver.execute(INGEST_JOB).run_id
+
+
+def only(events, what, job):
+    """Return the one event of a kind about a job."""
+    (found,) = [event for event in events if event.what == what and event.run.job == job]
+    return found
+
+
+def test_an_environment_without_lineage_has_no_sensor(driver):
+    """Nothing is looked at where nobody listens."""
+    assert SENSOR not in {sensor.name for sensor in driver.definitions.get_repository_def().sensor_defs}
+
+
+def test_the_environment_file_decides(tmp_path: Path):
+    """The contract is looked for in the file, and its vendor is not loaded."""
+    for number, (binding, found) in enumerate((("lineage: {vendor: nobody_has_it}", True), ("lake: {}", False))):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(f"bindings:\n  {binding}\n")
+        assert PlatformResource(environment=str(file)).binds("lineage") is found
+    assert not PlatformResource(environment=str(tmp_path / "none.yaml")).binds("lineage")
+
+
+def test_a_landing_and_its_views_are_told_with_what_they_read_and_wrote(driver, told):
+    """File → raw and dead letters → view: datasets with columns, versions and rows; each a part of Dagster's run."""
+    run_id = ingest(driver)
+    events = told()
+    landing = only(events, "COMPLETE", "tiny.tiny__land__events")
+    assert landing.inputs == (Dataset("tiny/arrivals/events", EVENTS),)
+    assert landing.outputs[1] == Dataset("tiny/raw/events", EVENTS, "0", 1)
+    assert (landing.outputs[0].name, landing.outputs[0].rows) == ("tiny/dead_letters/events", 1)
+    view = only(events, "COMPLETE", "tiny.tiny__features__seen")
+    assert [each.name for each in view.inputs] == ["tiny/raw/events"]
+    assert (view.outputs[0].name, view.outputs[0].rows, view.outputs[0].version) == ("tiny/features/seen", 1, "0")
+    assert {view.parent, landing.parent} == {only(events, "COMPLETE", f"tiny.{INGEST_JOB}").run}
+    assert view.parent.run_id == UUID(run_id)
+
+
+def test_each_run_begins_once_and_ends_once(driver, told):
+    """OpenLineage asks for one START and one end a run, the end no earlier than the start."""
+    ingest(driver)
+    events = told()
+    runs = {event.run for event in events}
+    assert len(runs) == 3
+    for run in runs:
+        began, ended = [event for event in events if event.run == run]
+        assert (began.what, ended.what) == ("START", "COMPLETE")
+        assert began.at <= ended.at
+
+
+def test_what_was_told_is_not_told_again(driver, told):
+    """The cursor goes on behind it; the next run is told by itself."""
+    ingest(driver)
+    first = told()
+    assert told() == []
+    ingest(driver, "2.csv", "Who,At\n2,2011-02-03\n")
+    second = told()
+    assert len(first) == len(second) == 6
+    assert {event.run for event in first}.isdisjoint(event.run for event in second)
+
+
+def test_a_receiver_that_is_gone_misses_nothing(driver, told, sink):
+    """The tick fails and its cursor stays; told again, the events have the same ids."""
+    ingest(driver)
+    sink.mood = "busy"
+    with pytest.raises(StoreUnavailable):
+        told()
+    sink.mood = "well"
+    events = told()
+    assert len(events) == 6
+    driver.cursors.pop(SENSOR)
+    assert told() == events
+
+
+def test_a_step_that_fails_is_told_without_its_words(driver, told):
+    """The kind of error and where to look; what it says may hold rows."""
+    cycle = driver.open_cycle("one", "first")
+    done = driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=[key("tiny", "training_set", "one")])
+    assert not done.success
+    events = told()
+    failed = only(events, "FAIL", "tiny.tiny__training_set__one")
+    assert failed.problem == "NotFound in step tiny__training_set__one; Dagster's run has the words"
+    assert failed.tags == {"cycle": cycle}
+    assert [each.name for each in failed.inputs] == ["tiny/features/seen"]
+    assert [each.name for each in failed.outputs] == ["tiny/training_set/one"]
+    assert only(events, "FAIL", f"tiny.{CYCLE_JOB}").tags == {"cycle": cycle}
+
+
+def test_another_team_s_runs_are_not_told(driver, told):
+    """Each location tells its own; a run that makes nothing of the team says nothing."""
+
+    @dg.asset(key=["other", "raw", "events"])
+    def theirs(): ...
+
+    dg.materialize([theirs], instance=driver.instance)
+    assert told() == []
+
+
+def test_columns_of_views_and_training_sets_come_from_the_registry(driver, told):
+    """Once a view is registered its features are known by type; a training set has those of its views."""
+    ingest(driver)
+    view = only(told(), "COMPLETE", "tiny.tiny__features__seen").outputs[0]
+    assert [field.name for field in view.fields] == ["who", "event_time", "times"]
+    columns = Columns(driver.platform, driver.team)
+    assert [field.name for field in columns.of(["tiny", "training_set", "one"])] == [
+        "who",
+        "event_time",
+        "times",
+        "label",
+    ]
+    assert columns.of(["tiny", "drift", "one"]) == columns.of(["tiny", "raw", "gone"]) == ()
