@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.portal.model.story import told
+from platform_core.loop.telling import sentence
 
 if TYPE_CHECKING:
     from platform_core.loop.ledger import Entry
@@ -29,8 +30,8 @@ HEADS = {
     "deployment.changed": "Endpoint changed",
     "cycle.closed": "Closed",
 }
-QUIET = frozenset({"deployment.changed"})
-"""What follows from the step before it, and is told in one line."""
+FOLLOWS = "deployment.changed"
+"""What a step of a rollout brings about: it is told in that step's last line."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,22 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Side:
+    """What one side of a rollout answered in a step: requests, errors, p99 of the latency, mean score."""
+
+    side: str
+    requests: int
+    errors: int
+    p99_ms: float | None
+    mean_score: float | None
+
+
+@dataclass(frozen=True)
 class Step:
-    """One step. ``after_seconds`` is since the step before by the platform's clock, ``wall_seconds`` by the wall's."""
+    """One step. ``after_seconds`` is since the step before by the platform's clock, ``wall_seconds`` by the wall's.
+
+    ``brought`` says what the endpoint answers from then on, "" where nothing changed.
+    """
 
     entry_id: int
     kind: str
@@ -59,16 +74,25 @@ class Step:
     said: str
     state: str
     figures: list[Figure]
+    sides: list[Side]
+    brought: str = ""
 
 
 def steps(entries: Sequence[Entry]) -> list[Step]:
     """Tell entries, oldest first."""
-    before: Sequence[Entry | None] = [None, *entries[:-1]]
-    return [_step(entry, earlier) for entry, earlier in zip(entries, before, strict=True)]
+    told_: list[Step] = []
+    before: Entry | None = None
+    for entry in entries:
+        if entry.kind == FOLLOWS and told_ and told_[-1].kind.startswith("rollout.") and told_[-1].at == entry.at:
+            told_[-1] = replace(told_[-1], brought=sentence(replace(entry, reason="")).rstrip(": "))
+        else:
+            told_.append(_step(entry, before))
+            before = entry
+    return told_
 
 
 def _step(entry: Entry, before: Entry | None) -> Step:
-    told_ = told(entry)
+    shown = told(entry)
     return Step(
         entry_id=entry.entry_id or 0,
         kind=entry.kind,
@@ -78,9 +102,10 @@ def _step(entry: Entry, before: Entry | None) -> Step:
         wall_seconds=_wall(entry, before),
         actor=entry.actor,
         version=entry.version,
-        said=told_.text if entry.kind in QUIET else entry.reason,
-        state=told_.state,
+        said=shown.text if entry.kind == FOLLOWS else entry.reason,
+        state=shown.state,
         figures=_figures(entry),
+        sides=_sides(entry.details) if entry.kind.startswith("rollout.") else [],
     )
 
 
@@ -95,7 +120,7 @@ def _head(entry: Entry) -> str:
     if entry.kind == "rollout.advanced" and "percent" in entry.details:
         return f"{head} to {entry.details['percent']} %"
     if entry.kind == "cycle.closed":
-        return str(entry.details["state"]).replace("_", " ").capitalize()
+        return f"Closed: {str(entry.details['state']).replace('_', ' ')}"
     return head
 
 
@@ -108,7 +133,7 @@ def _figures(entry: Entry) -> list[Figure]:
     if entry.kind == "gate.judged":
         return [_reading(reading) for reading in details["readings"]]
     if entry.kind.startswith("rollout."):
-        return [*_sides(details), *(_finding(finding) for finding in details.get("findings", ()))]
+        return [_finding(finding) for finding in details.get("findings", ())]
     return []
 
 
@@ -120,6 +145,6 @@ def _finding(finding: Mapping[str, Any]) -> Figure:
     return Figure(finding["judge"], finding["value"], finding["bound"], not finding["harm"], finding["detail"])
 
 
-def _sides(details: Mapping[str, Any]) -> list[Figure]:
-    sides = ((side, details.get(side) or {}) for side in ("candidate", "stable"))
-    return [Figure(f"{name} of the {side}", value) for side, figures in sides for name, value in figures.items()]
+def _sides(details: Mapping[str, Any]) -> list[Side]:
+    sides = ((side, details[side]) for side in ("candidate", "stable") if details.get(side))
+    return [Side(name, f["requests"], f["errors"], f.get("p99_ms"), f.get("mean_score")) for name, f in sides]

@@ -49,6 +49,11 @@ def number(value: float | str | None) -> str:
     return f"{value:.4g}"
 
 
+def figure(value: float | None) -> str:
+    """Write a metric or a score with four decimals, so that a column of them stands in line."""
+    return NOTHING if value is None else f"{value:.4f}" if abs(value) < 10 else number(value)  # noqa: PLR2004
+
+
 def share(value: float | None, digits: int = 1) -> str:
     """Write a share 0..1 in percent."""
     return NOTHING if value is None else f"{value * 100:.{digits}f} %"
@@ -76,6 +81,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "when": when,
     "span": span,
     "number": number,
+    "figure": figure,
     "share": share,
     "plain": plain,
     "clipped": clipped,

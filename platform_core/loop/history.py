@@ -101,10 +101,15 @@ def story(ledger: Ledger, ref: ModelRef, until: datetime | None = None) -> list[
     return [Told(entry, tell(entry)) for entry in sorted(own, key=lambda entry: entry.entry_id or 0)]
 
 
-def newest(ledger: Ledger, ref: ModelRef, limit: int, before: int | None = None) -> list[Entry]:
-    """Return the last entries of a model and the freezes of all, newest first; those recorded ``before`` an entry."""
+def newest(
+    ledger: Ledger, ref: ModelRef, limit: int, before: int | None = None, without: Sequence[str] = ()
+) -> list[Entry]:
+    """Return the last entries of a model and the freezes of all, newest first.
+
+    Those recorded ``before`` an entry, and ``without`` some kinds, if given.
+    """
     column = tables.entries.c
-    own = and_(column.team == ref.team, column.model == ref.model)
+    own = and_(column.team == ref.team, column.model == ref.model, column.kind.not_in(without))
     everything = and_(column.kind.in_((FROZEN, THAWED)), column.team == "", column.model == "")
     query = select(tables.entries).where(or_(own, everything)).order_by(column.entry_id.desc()).limit(limit)
     return ledger.selected(query if before is None else query.where(column.entry_id < before))

@@ -85,6 +85,26 @@ def _frozen(entry: Entry) -> str:
     return f"{what} {entry.kind.removeprefix('loop.')} by {entry.actor}: {entry.reason}"
 
 
+def _window(entry: Entry) -> str:
+    details = entry.details
+    rows = details.get("verdict", {}).get("rows", 0)
+    return f"window {details['number']} of version {entry.version}: {rows:,} rows, {entry.reason}"
+
+
+def _realised(entry: Entry) -> str:
+    details = entry.details
+    share = f"{details['labelled']:,} of {details['predictions']:,} answers labelled"
+    return f"version {entry.version}: {share}, {_counts(details, ('auc', 'recall'))}"
+
+
+def _skew(entry: Entry) -> str:
+    return f"skew of version {entry.version} {'passed' if entry.details['passed'] else 'did not pass'}: {entry.reason}"
+
+
+def _alarm(entry: Entry) -> str:
+    return f"alarm {entry.kind.removeprefix('alarm.')} {entry.details.get('cause', '')}: {entry.reason}"
+
+
 def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
     """Write numbers as ``name value``."""
     chosen = {name: value for name, value in figures.items() if names is None or name in names}
@@ -92,7 +112,15 @@ def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) ->
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return (
+        "none"
+        if value is None
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 def _words(name: str) -> str:
@@ -114,6 +142,11 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "rollout.promoted": _rollout,
     "rollout.rolled_back": _rollout,
     "deployment.changed": _changed,
+    "drift.window": _window,
+    "quality.realised": _realised,
+    "skew.checked": _skew,
+    "alarm.raised": _alarm,
+    "alarm.cleared": _alarm,
     "loop.frozen": _frozen,
     "loop.thawed": _frozen,
 }

@@ -179,13 +179,13 @@ def _returns(author: Author, now: datetime) -> None:
     record = author.roll_out(author.train(second, _metrics(0.758), passed(0.758, 0.65, 0.731)), second)
     for _ in range(3):
         author.bake(record)
-    author.watch("2", 22)
+    author.watch("2", 34)
     third = author.cycle("schedule: monthly", 27_800)
     failed = GateReading("BeatsChampion(roc_auc)", 1, 0.749, 0.758, passed=False, detail="")
     author.train(third, _metrics(0.749), (*passed(0.749, 0.65)[:1], failed))
     author.later(1)
     cycles.close_cycle(author.platform.ledger, third.cycle_id, "rejected", f"its gates: {failed}", author.at)
-    author.watch("2", 18, {"article": 0.29, "spend": 0.22})
+    author.watch("2", 34, {"article": 0.29, "spend": 0.22})
     author.later((now - author.at).total_seconds() / 3600 - 3)
     fourth = author.cycle(
         "drift: 2 of 4 columns drifted at once: article 0.29 (from 0.10), spend 0.22 (from 0.10)", 31_377

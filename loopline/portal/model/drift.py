@@ -85,7 +85,7 @@ def _chart(windows: Sequence[Window], column: str, rule: Drift | None) -> Chart 
     lines = [Line(name, _points(windows, name)) for name in names[:LINES]]
     bound = Line("threshold", [Point(_at(window), 1.0) for window in windows], "bound")
     title = "Score of the farthest columns, in multiples of their thresholds"
-    return Chart(title, [*lines, bound], marks, "times", y_from=0)
+    return Chart(title, [*lines, bound], marks, "\N{MULTIPLICATION SIGN}", y_from=0)
 
 
 def _one(windows: Sequence[Window], column: str) -> list[Line]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from platform_core.names import ModelRef
 
 SHOWN = 30
+OBSERVED = ("drift.window", "quality.realised", "skew.checked", "alarm.told")
+"""What is looked at day after day; it hides what was decided, and is shown when asked for."""
 KINDS_OF_STATE = {
     "good": ("promoted", "passed", "cleared", "thawed", "resumed"),
     "bad": ("rolled_back", "failed", "raised"),
@@ -38,18 +40,23 @@ class Sentence:
 
 @dataclass(frozen=True)
 class StoryPart:
-    """A part of the ledger; ``older`` is the entry before which the next part begins, None at the end."""
+    """A part of the ledger, of ``everything`` or without observations.
+
+    ``older`` is the entry before which the next part begins, None at the end.
+    """
 
     sentences: list[Sentence]
+    everything: bool
     before: int | None
     older: int | None
 
 
-def read(portal: Portal, ref: ModelRef, before: int | None = None) -> StoryPart:
+def read(portal: Portal, ref: ModelRef, before: int | None = None, *, everything: bool = False) -> StoryPart:
     """Read the newest entries of a model, or those before an entry."""
-    entries = history.newest(portal.platform.ledger, ref, SHOWN + 1, before)
+    without = () if everything else OBSERVED
+    entries = history.newest(portal.platform.ledger, ref, SHOWN + 1, before, without)
     shown = [told(entry) for entry in entries[:SHOWN]]
-    return StoryPart(shown, before, shown[-1].entry_id if len(entries) > SHOWN else None)
+    return StoryPart(shown, everything, before, shown[-1].entry_id if len(entries) > SHOWN else None)
 
 
 def told(entry: Entry) -> Sentence:

@@ -93,14 +93,18 @@ class RolloutPart(Page):
 
 
 @router.get("/models/{team}/{model}", response_model=ModelPage)
-def page(
+def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
     ask: Asked,
     team: TeamInPath,
     model: ModelInPath,
     column: Annotated[str, Query(max_length=256)] = "",
     before: Annotated[int | None, Query(ge=1)] = None,
+    everything: bool = False,
 ) -> Response:
-    """Show a model; ``column`` is drawn in the picture of drift, ``before`` begins the ledger below an entry."""
+    """Show a model; ``column`` is drawn in the picture of drift, ``before`` begins the ledger below an entry.
+
+    ``everything`` shows what was observed in the ledger as well: windows, quality, skew.
+    """
     portal, ref = ask.portal, ModelRef(team, model)
     found = facts.known(portal, ref)
     live = deployment(ask.platform.ledger, ref)
@@ -116,7 +120,7 @@ def page(
         quality=quality.read(portal, ref),
         fairness=fairness.read(portal, ref),
         cost=cost.read(portal, ref),
-        ledger=story.read(portal, ref, before),
+        ledger=story.read(portal, ref, before, everything=everything),
     )
     return ask.answer(shown)
 

@@ -10,6 +10,7 @@
   const written = (value, unit) => {
     if (value === null || value === undefined) return "–";
     if (unit === "%") return `${digits.format(value * 100)} %`;
+    if (unit === "×") return `${digits.format(value)}×`;
     return unit ? `${digits.format(value)} ${unit}` : digits.format(value);
   };
   const instant = (at) => new Date(at).toISOString().slice(0, 16).replace("T", " ") + " UTC";
@@ -69,7 +70,7 @@
     return {
       animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: ink.soft },
       aria: { enabled: false },
-      grid: { left: 8, right: 16, top: names.length > 1 ? 44 : 26, bottom: 4, containLabel: true },
+      grid: { left: 8, right: 16, top: names.length > 1 ? 36 : 14, bottom: 4, containLabel: true },
       legend: names.length > 1 ? { type: "scroll", top: 0, left: 0, itemWidth: 16, itemHeight: 8, itemGap: 14, textStyle: { color: ink.text, fontSize: 12 }, pageTextStyle: { color: ink.soft }, pageIconColor: ink.soft, pageIconInactiveColor: ink.line, data: names } : undefined,
       tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: ink.sheet, borderColor: ink.line, textStyle: { color: ink.text, fontSize: 12 }, formatter: said(chart), axisPointer: { lineStyle: { color: ink.soft } } },
       xAxis: { type: "time", axisLine: { lineStyle: { color: ink.line } }, axisTick: { show: false }, axisLabel: { color: ink.soft, hideOverlap: true, fontSize: 11 }, splitLine: { show: false } },
