@@ -14,6 +14,7 @@ INGEST_JOB = "loopline_ingest"
 LAKE_JOB = "loopline_lake_care"
 MONITOR_JOB = "loopline_monitor"
 ROLLOUT_JOB = "loopline_rollout_step"
+SCORECARD_JOB = "loopline_scorecard"
 SCORES_JOB = "loopline_scores"
 
 TURN = ("training_set", "model", "deployment")

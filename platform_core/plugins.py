@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from platform_core.errors import InvalidSpec, NotFound
+from platform_core.names import PLATFORM
 from platform_core.specs.team import Team
 
 TEAMS = "loopline.teams"
@@ -85,6 +86,8 @@ def load(point: EntryPoint) -> Team | Quarantined:
         return Quarantined(point.name, point.value, 1, f"{point.value} is a {type(team).__name__}, not a Team")
     if team.name != point.name:
         return Quarantined(point.name, point.value, 1, f"the team calls itself {team.name!r}")
+    if team.name == PLATFORM:
+        return Quarantined(point.name, point.value, 1, f"{PLATFORM!r} is the platform's own name")
     return team
 
 

@@ -37,6 +37,10 @@ COMMANDS = {
     "metrics": ("loopline.cli.metrics:metrics", "What Prometheus scrapes of the platform itself."),
     "key": ("loopline.cli.key:key", "API keys of the endpoint, and what their tenants may ask."),
     "score-stream": ("loopline.cli.score_stream:score_stream", "Score a stream's records onto another, exactly once."),
+    "scorecard": (
+        "loopline.cli.scorecard:scorecard",
+        "How fast and safely models change, how they answer, what they cost.",
+    ),
     "lake": ("loopline.cli.lake:lake", "The lake's tables: tidy them."),
     "new": ("loopline.cli.new:new", "Begin from a template: a team, a model, a vendor."),
     "update": ("loopline.cli.new:update", "Bring what a template made to the template's newest version."),

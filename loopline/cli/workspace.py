@@ -13,12 +13,12 @@ from loopline.cli.output import Answer
 @click.command("workspace", cls=Command)
 @click.option("--write", type=click.Path(dir_okay=False), help="Write it to this file.")
 def workspace(write: str | None) -> Answer:
-    """Print the workspace of the installed teams, one code location each, for plain Dagster."""
+    """Print the workspace of the installed teams, one code location each, and the platform's own, for plain Dagster."""
     import yaml
 
     from loopline.up import dagster_home
 
-    data = dagster_home.module_workspace(dagster_home.team_names())
+    data = dagster_home.module_workspace(dagster_home.location_names())
     text = yaml.safe_dump(data, sort_keys=False)
     if write:
         Path(write).write_text(text, encoding="utf-8")

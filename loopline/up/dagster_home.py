@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loopline.up.ports import HOST
+from platform_core.names import PLATFORM
 from platform_core.plugins import TEAMS
 
 MODULE = "asset_defs.code_location"
@@ -20,6 +21,11 @@ STAMP = "initialised-with"
 def team_names() -> tuple[str, ...]:
     """Return the installed teams by name; nothing of theirs is loaded."""
     return tuple(sorted({point.name for point in entry_points(group=TEAMS)}))
+
+
+def location_names() -> tuple[str, ...]:
+    """Return the code locations: every installed team's, and the platform's own."""
+    return (*team_names(), PLATFORM)
 
 
 def prepare(folder: Path) -> bool:

@@ -101,7 +101,7 @@ def _ports(options: Options) -> dict[str, int]:
     ports = {"inference": free_port(wanted), "features": free_port(FEATURES_PORT)} | (
         {"web": free_port(options.port), "portal": free_port(PORTAL_PORT)} if options.web else {}
     )
-    return ports | {team: free_port() for team in dagster_home.team_names()}
+    return ports | {team: free_port() for team in dagster_home.location_names()}
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
 from platform_core.contracts.serving import SHADOW, Serving
 from platform_core.errors import StoreUnavailable
+from platform_core.names import PLATFORM
 
 OURS = ("root", "host", "port")
 """Fields of a serving vendor that say where a server of ours listens."""
@@ -127,7 +128,7 @@ def _start_portal(app: App, programs: Programs) -> None:
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:
-    ports = {team: app.ports[team] for team in app.teams}
+    ports = {name: app.ports[name] for name in (*app.teams, PLATFORM)}
     for team, port in ports.items():
         app.supervisor.start(programs.code_server(team, port))
     for team, port in ports.items():
@@ -153,7 +154,7 @@ def _workspace_loaded(app: App) -> bool:
         locations = app.dagster.locations()
     except StoreUnavailable:
         return False
-    if any(location.state == "loading" for location in locations) or len(locations) < len(app.teams):
+    if any(location.state == "loading" for location in locations) or len(locations) <= len(app.teams):
         return False
     for broken in (location for location in locations if location.state == "broken"):
         if broken.name not in app.quarantined:

@@ -116,7 +116,8 @@ def _ends(platform: Platform, now: datetime) -> list[datetime]:
     """Return the end of each day to compute, and now for today's."""
     begun = store.last_day(platform.lake) or _first_day(platform, now)
     past = [begun + timedelta(days=day) for day in range((now.date() - begun).days)]
-    return [*(datetime.combine(day + timedelta(days=1), time(), UTC) for day in past), now]
+    ends = (datetime.combine(day + timedelta(days=1), time(), UTC) for day in past)
+    return [*(end for end in ends if end < now), now]
 
 
 def _first_day(platform: Platform, now: datetime) -> date:

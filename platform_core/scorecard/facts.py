@@ -88,15 +88,15 @@ def read(ledger: Ledger, since: datetime | None = None) -> Facts:
     with ledger.reading() as connection:
         facts.first = _first(connection)
         _Rollouts(facts).follow(_rows(connection, _ROLLOUT_KINDS, _ROLLOUT_COLUMNS, since))
-        _skews(facts, _rows(connection, (skews.CHECKED,), (_details["passed"].as_boolean(),), since))
-        usage = (_details["usage"],)
+        _skews(facts, _rows(connection, (skews.CHECKED,), (_details["passed"].as_boolean().label("passed"),), since))
+        usage = (_details["usage"].label("usage"),)
         facts.trainings = [
-            Event(row.team, row.model, row.at.timestamp(), row[-1])
+            Event(row.team, row.model, row.at.timestamp(), row.usage)
             for row in _rows(connection, (REGISTERED,), usage, since)
         ]
-        times = (_details["up_seconds"].as_float(), _details["down_seconds"].as_float())
+        times = [_details[f"{side}_seconds"].as_float().label(side) for side in ("up", "down")]
         facts.watched = [
-            Event(row.team, row.model, row.at.timestamp(), (row[-2] or 0.0, row[-1] or 0.0))
+            Event(row.team, row.model, row.at.timestamp(), (row.up, row.down))
             for row in _rows(connection, (watching.WATCHED,), times, since)
         ]
     return facts
@@ -139,7 +139,7 @@ def _skews(facts: Facts, rows: Iterable[Row[Any]]) -> None:
     failing: dict[tuple[str, str, str], bool] = {}
     for row in rows:
         key = row.team, row.model, row.version
-        failed = not row[-1]
+        failed = not row.passed
         if failed and not failing.get(key, False):
             facts.skews.append(Event(row.team, row.model, row.at.timestamp()))
         failing[key] = failed
@@ -219,8 +219,9 @@ class _Rollouts:
         self.stable[owner] = row.stable
 
     def _arrive(self, row: Row[Any]) -> None:
-        generation, decided, fact = self.awaited.get((row.team, row.model), (None, None, None))
-        if generation is None or row.generation < generation:
+        awaited = self.awaited.get((row.team, row.model))
+        if awaited is None or row.generation < awaited[0]:
             return
+        _, decided, fact = awaited
         fact.restored, fact.restored_at = (row.recorded_at - decided).total_seconds(), row.at.timestamp()
         del self.awaited[row.team, row.model]

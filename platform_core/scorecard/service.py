@@ -14,7 +14,7 @@ from platform_core.scorecard import traffic
 from platform_core.scorecard.definitions import MONTH_DAYS
 from platform_core.scorecard.figure import Measure
 from platform_core.scorecard.series import MONTH, Series, within
-from platform_core.specs.model import Slo
+from platform_core.specs.slo import Slo
 
 if TYPE_CHECKING:
     from platform_core.scorecard.facts import Facts

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TABLE = scorecard_table("figures")
 RECENT_DAYS = 35
 """How far back the newest figures are looked for before the whole table is read."""
+_PLAIN = ("name", "scope", "value", "unit", "count", "at", "reason")
 Key = tuple[str, str]
 """Name and scope."""
 
@@ -32,6 +33,7 @@ class _Held:
     def __init__(self, version: int, newest: Mapping[Key, Figure]) -> None:
         self.version, self.newest = version, newest
         self.histories: dict[Key, list[Figure]] = {}
+        self.scopes: set[str] = set()
 
 
 _held: WeakKeyDictionary[Platform, _Held] = WeakKeyDictionary()
@@ -58,6 +60,20 @@ def history(platform: Platform, name: str, scope: str = "") -> list[Figure]:
     if (name, scope) not in held.histories:
         held.histories[name, scope] = sorted(_figures(_rows(platform, {"name": [name], "scope": [scope]})), key=_at)
     return held.histories[name, scope]
+
+
+def histories(platform: Platform, scope: str = "") -> dict[str, list[Figure]]:
+    """Return every figure of a scope as ``history`` does, by name; one read for all of them."""
+    held = _read(platform)
+    if held is None:
+        return {}
+    if scope not in held.scopes:
+        found: dict[str, list[Figure]] = {}
+        for figure in sorted(_figures(_rows(platform, {"scope": [scope]})), key=_at):
+            found.setdefault(figure.name, []).append(figure)
+        held.histories |= {(name, scope): figures for name, figures in found.items()}
+        held.scopes.add(scope)
+    return {name: figures for (name, of), figures in held.histories.items() if of == scope}
 
 
 def last_day(lake: Lake) -> date | None:
@@ -112,12 +128,7 @@ def _newest(rows: Iterable[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, A
 def _figures(rows: Iterable[dict[str, Any]]) -> list[Figure]:
     """Read figures back; one that this release does not define is left out."""
     return [
-        Figure(
-            *(row[name] for name in ("name", "scope", "value", "unit", "count")),
-            DEFINITIONS[row["name"]].how,
-            row["at"],
-            row["reason"],
-        )
+        Figure(how=DEFINITIONS[row["name"]].how, **{name: row[name] for name in _PLAIN})
         for row in _newest(rows).values()
         if row["name"] in DEFINITIONS
     ]
@@ -126,7 +137,7 @@ def _figures(rows: Iterable[dict[str, Any]]) -> list[Figure]:
 def _row(figure: Figure) -> dict[str, Any]:
     from datetime import UTC, datetime
 
-    plain = {name: getattr(figure, name) for name in ("name", "scope", "value", "unit", "count", "at", "reason")}
+    plain = {name: getattr(figure, name) for name in _PLAIN}
     day = (figure.at - timedelta(microseconds=1)).date()  # a day's last instant is the next one's first
     return {"day": day, "written_at": datetime.now(UTC), **plain}
 

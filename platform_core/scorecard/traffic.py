@@ -173,5 +173,5 @@ def _sum(key: tuple[str, str, date], rows: Sequence[dict[str, Any]]) -> Day:
     buckets = np.zeros(BUCKETS, dtype=np.int64)
     for row in counted:
         buckets[row["buckets"]] += row["counts"]
-    sums = [sum(row[name] for row in counted) for name in _ADDED]
-    return Day(ModelRef(key[0], key[1]), key[2], *sums, buckets)
+    sums = {name: sum(row[name] for row in counted) for name in _ADDED}
+    return Day(ModelRef(key[0], key[1]), key[2], buckets=buckets, **sums)

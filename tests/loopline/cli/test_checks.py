@@ -105,10 +105,12 @@ def test_a_view_must_be_keyed_as_the_labels_are(copy):
 
 
 def test_workspace_names_each_team_as_a_location(world, tmp_path):
-    """The workspace has a code location a team, which plain Dagster loads; it may be written to a file."""
+    """The workspace has a location a team and the platform's own, which plain Dagster loads; it may be written."""
     said = world.json("workspace", "--write", str(tmp_path / "workspace.yaml"))
     location = {"module_name": "asset_defs.code_location", "attribute": "corner", "location_name": "corner"}
     assert {"python_module": location} in said["load_from"]
+    own = {"module_name": "asset_defs.code_location", "attribute": "loopline", "location_name": "loopline"}
+    assert said["load_from"][-1] == {"python_module": own}
     assert yaml.safe_load((tmp_path / "workspace.yaml").read_text())["load_from"] == said["load_from"]
     assert yaml.safe_load(world.run("workspace").stdout)["load_from"] == said["load_from"]
 
@@ -118,7 +120,7 @@ def test_the_repository_s_workspace_names_retail():
     from loopline.up.dagster_home import module_workspace
 
     file = Path(__file__).parents[3] / "workspace.yaml"
-    assert yaml.safe_load(file.read_text()) == module_workspace(["retail"])
+    assert yaml.safe_load(file.read_text()) == module_workspace(["retail", "loopline"])
 
 
 YAML_MODEL = """

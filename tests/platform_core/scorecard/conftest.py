@@ -9,13 +9,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pydantic import PrivateAttr
 
 from platform_core.clock import ReplayClock
+from platform_core.contracts.serving import ServerUse
 from platform_core.environment import Environment
 from platform_core.loop import watching
 from platform_core.loop.ledger import Entry, Ledger
+from platform_core.names import prediction_table
 from platform_core.platform import Platform
+from platform_core.specs import Model, Team
 from platform_core.testing.fakes.lake import InMemoryLake
 from platform_core.testing.fakes.serving import InMemoryServing
 from platform_core.turn import REGISTERED
@@ -109,6 +114,16 @@ def told(url: str) -> Iterator[Told]:
     ledger.close()
 
 
+class Servers(InMemoryServing):
+    """An endpoint whose processes use what a test says."""
+
+    _used: tuple[ServerUse, ...] = PrivateAttr(default=())
+
+    def usage(self) -> tuple[ServerUse, ...]:
+        """Say it."""
+        return self._used
+
+
 @dataclass
 class Office:
     """A platform in memory whose clock is moved by hand, and its ledger to tell."""
@@ -122,6 +137,29 @@ class Office:
         self.platform.clock.set(self.told.at(hours))
         return self.told.at(hours)
 
+    def teams(self, *owners: str) -> list[Team]:
+        """Declare models, written ``team/model``."""
+        pairs = [owner.split("/") for owner in owners]
+        return [Team(team, __file__, models=(Model(model, (), None, None),)) for team, model in pairs]
+
+    def servers(self, *used: ServerUse) -> None:
+        """Let the processes that answer have used so much."""
+        assert isinstance(self.platform.serving, Servers)
+        self.platform.serving._used = used
+
+    def answered(self, hours: float, owner: str, *latencies: float, status: int = 200) -> None:
+        """Compact requests of an hour into the lake."""
+        count, at = len(latencies), self.told.at(hours)
+        whole = pa.int32()
+        log = {
+            "row": pa.array([0] * count, whole),
+            "logged_at": pa.array([at] * count, pa.timestamp("us", "UTC")),
+            "role": ["stable"] * count,
+            "status": pa.array([status] * count, whole),
+            "latency_ms": pa.array(latencies, pa.float64()),
+        }
+        self.platform.lake.append(prediction_table(*owner.split("/")), pa.table(log))
+
 
 @pytest.fixture
 def make_office(tmp_path: Path) -> Iterator[Callable[..., Office]]:
@@ -129,7 +167,7 @@ def make_office(tmp_path: Path) -> Iterator[Callable[..., Office]]:
     made = []
 
     def make(prices: Path | None = None) -> Office:
-        bindings = {"lake": InMemoryLake(), "serving": InMemoryServing()}
+        bindings = {"lake": InMemoryLake(), "serving": Servers()}
         bound = Environment(
             "t",
             tmp_path / "e.yaml",

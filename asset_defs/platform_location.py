@@ -1,0 +1,21 @@
+"""The platform's own code location: what is the whole organisation's and no team's is computed here, and only here."""
+
+import dagster as dg
+
+from asset_defs.lake_care import lake_job, lake_schedule
+from asset_defs.platform_resource import BOUND, PlatformResource
+from asset_defs.scorecard import scorecard_assets, scorecard_job, scorecard_schedule
+from platform_core.names import PLATFORM
+from platform_core.specs import Team
+
+
+def platform_definitions(platform: PlatformResource | None = None) -> dg.Definitions:
+    """Build the location; tests give their own platform."""
+    own = Team(PLATFORM, __file__)  # whose tables are tidied like a team's
+    return dg.Definitions(
+        assets=[scorecard_assets()],
+        jobs=[scorecard_job(), lake_job(own)],
+        schedules=[scorecard_schedule(), lake_schedule()],
+        resources={"platform": platform or BOUND},
+        executor=dg.in_process_executor,
+    )
