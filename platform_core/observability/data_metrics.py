@@ -31,7 +31,7 @@ def data_metrics(ledger: Ledger, teams: Iterable[Team], now: datetime) -> Iterat
     """Yield every family about data, at an instant of the platform's clock."""
     arrives = {(team.name, source.name): source.arrives for team in teams for source in team.sources}
     yield from _landed(ledger, arrives, now)
-    yield _refused(ledger)
+    yield _refused(ledger, arrives)
     yield from _views(ledger, teams, now)
 
 
@@ -54,16 +54,19 @@ def _landed(ledger: Ledger, arrives: dict[tuple[str, str], str], now: datetime) 
         age.add(seconds(row["newest"], now), *place, arrives.get(place, "gone"))
         for name, family in summed.items():
             family.add(row[name] or 0, *place)
+    for family in (landings, *summed.values()):
+        family.begin_at_zero(arrives)
     yield from (landings, *summed.values(), age)
 
 
-def _refused(ledger: Ledger) -> Family:
+def _refused(ledger: Ledger, sources: Iterable[tuple[str, str]]) -> Family:
     refused = Family("loopline_arrivals_refused_total", "counter", "Files that were refused as a whole.", _SOURCE)
     source = _entry.details["source"].as_string().label("source")
     query = select(source, func.count()).where(_entry.kind == REFUSED).group_by(source)
     with ledger.reading() as connection:
         for name, count in connection.execute(query):
             refused.add(count, *name.split("/", 1))
+    refused.begin_at_zero(sources)
     return refused
 
 

@@ -6,19 +6,24 @@ row of the lake is read and nobody else is asked, so a scrape is quick and harms
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from platform_core.observability.families import Family, text
+from platform_core.observability.families import Family, seconds, text
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.plugins import Installed
 
+WATCHDOG = "watchdog.json"
+"""In the home: where the watchdog notes each round."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -61,4 +66,13 @@ def _platform(platform: Platform, teams: Installed) -> Iterator[Family]:
     written = Family("loopline_ledger_entries_total", "counter", "Entries of the ledger.")
     with platform.ledger.reading() as connection:
         written.add(connection.scalar(select(func.max(tables.entries.c.entry_id))) or 0)
-    yield from (build, installed, models, written)
+    yield from (build, installed, models, written, _watchdog(platform))
+
+
+def _watchdog(platform: Platform) -> Family:
+    """Tell when the watchdog of this home ended its last round, by the wall's time."""
+    age = Family("loopline_watchdog_age_seconds", "gauge", "Since when the watchdog has not ended a round.")
+    with suppress(FileNotFoundError, ValueError, KeyError):
+        noted = json.loads(platform.home.joinpath(WATCHDOG).read_text())
+        age.add(seconds(datetime.fromisoformat(noted["at"]), datetime.now(UTC)))
+    return age

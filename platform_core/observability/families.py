@@ -25,6 +25,11 @@ class Family:
         if value is not None:
             self.samples.append((value, labels))
 
+    def begin_at_zero(self, every: Iterable[tuple[object, ...]]) -> None:
+        """Add what was not counted yet: of a counter that begins at one, Prometheus sees no increase."""
+        counted = {labels for _, labels in self.samples}
+        self.samples += [(0, labels) for labels in every if labels not in counted]
+
     def lines(self) -> Iterator[str]:
         """Write the family, also one without samples: what might be there is told."""
         yield f"# HELP {self.name} {self.help}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _entry, _cycle, _rollout = tables.entries.c, tables.cycles.c, tables.rollouts.c
 MODEL = ("team", "model")
+ENDS = ("promoted", "rejected", "rolled_back", "failed")
 
 
 def loop_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
@@ -42,6 +43,8 @@ def _cycles(connection: Connection, now: datetime) -> Iterator[Family]:
     closed = select(_entry.team, _entry.model, state, func.count()).where(_entry.kind == CLOSED)
     for team, model, verdict, count in connection.execute(closed.group_by(_entry.team, _entry.model, state)):
         ended.add(count, team, model, verdict)
+    models = [labels for _, labels in opened.samples]
+    ended.begin_at_zero((*labels, verdict) for labels in models for verdict in ENDS)
     age = Family("loopline_cycle_open_age_seconds", "gauge", "Age of the cycle that is open.", MODEL)
     still = select(_cycle.team, _cycle.model, _cycle.opened_at).where(_cycle.state == "open")
     for team, model, since in connection.execute(still):
@@ -75,6 +78,7 @@ def _rollouts(connection: Connection, now: datetime) -> Iterator[Family]:
             ended.add(count, team, model, state)
     for (team, model), count in counts.items():
         started.add(count, team, model)
+    ended.begin_at_zero((*labels, state) for labels in counts for state in ("promoted", "rolled_back"))
     yield from (started, ended, *_under_way(connection, now))
 
 

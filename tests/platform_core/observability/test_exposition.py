@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
@@ -48,6 +49,8 @@ def test_an_empty_ledger_has_every_family_and_hardly_a_sample(platform, teams):
     assert values['loopline_teams{state="quarantined"}'] == 1
     assert values['loopline_models{team="shop"}'] == 2
     assert values["loopline_ledger_entries_total"] == 0
+    assert values['loopline_dead_letters_total{team="shop",source="orders"}'] == 0
+    assert "loopline_watchdog_age_seconds" not in values
 
 
 def test_promtool_finds_no_fault(platform, teams):
@@ -67,6 +70,7 @@ def test_cycles_by_verdict_and_the_age_of_an_open_one(platform, teams):
     values = samples(platform, teams)
     assert values['loopline_cycles_opened_total{team="shop",model="late"}'] == 1
     assert values['loopline_cycles_closed_total{team="shop",model="late",state="rejected"}'] == 1
+    assert values['loopline_cycles_closed_total{team="shop",model="late",state="failed"}'] == 0
     assert values['loopline_cycle_open_age_seconds{team="shop",model="late"}'] == 5 * 3600
 
 
@@ -173,6 +177,14 @@ def test_alarms_that_stand(platform, teams):
     assert values[f"loopline_alarms_standing{drift}{rest}"] == 1
     assert values[f'loopline_alarms_standing{{team="",model="",kind="daemon",severity="critical",{rest}'] == 1
     assert 0 <= values['loopline_alarms_oldest_age_seconds{severity="critical"}'] < 60
+
+
+def test_the_watchdog_s_last_round(platform, teams):
+    """As it noted it in the home; what is half written counts as nothing."""
+    platform.home.joinpath("watchdog.json").write_text(json.dumps({"at": datetime.now(UTC).isoformat(), "rounds": 3}))
+    assert 0 <= samples(platform, teams)["loopline_watchdog_age_seconds"] < 60
+    platform.home.joinpath("watchdog.json").write_text("{")
+    assert "loopline_watchdog_age_seconds" not in samples(platform, teams)
 
 
 def test_labels_are_escaped(platform, teams):
