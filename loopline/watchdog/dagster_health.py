@@ -16,6 +16,8 @@ from platform_core.names import ModelRef
 
 INTERVALS = 5
 """Ticks that a sensor may miss."""
+TWICE = 2
+"""Ticks in a row after which one that fails is wrong."""
 LATE_SECONDS = 600
 """How much later than planned a schedule may tick."""
 DAEMONS = """
@@ -23,10 +25,10 @@ DAEMONS = """
 AUTOMATION = """
 query ($repository: RepositorySelector!, $now: Float!) {repositoryOrError(repositorySelector: $repository) {
   ... on Repository {
-    sensors {name minIntervalSeconds defaultStatus sensorState {status ticks(limit: 1) {
+    sensors {name minIntervalSeconds defaultStatus sensorState {status ticks(limit: 2) {
       timestamp endTimestamp status error {message}}}}
     schedules {name defaultStatus potentialTickTimestamps(startTimestamp: $now, upperLimit: 0, lowerLimit: 2)
-      scheduleState {status ticks(limit: 1) {timestamp endTimestamp status error {message}}}}}
+      scheduleState {status ticks(limit: 2) {timestamp endTimestamp status error {message}}}}}
   ... on PythonError {message}}}"""
 
 
@@ -112,13 +114,14 @@ class DagsterHealth:
         if one["defaultStatus"] != "RUNNING":
             return
         tick = next(iter(state["ticks"]), None)
+        failures = [each["status"] for each in state["ticks"]].count("FAILURE")
         if state["status"] != "RUNNING":
             yield self._alarm(location, kind, one["name"], "warning", "is stopped", "start it when the reason is gone")
         elif tick and max(tick["timestamp"], tick["endTimestamp"] or 0) < oldest:
             minutes = (time.time() - tick["timestamp"]) / 60
             said, fix = f"has not ticked for {minutes:.0f} minutes", "look at its last tick and the daemon's log"
             yield self._alarm(location, kind, one["name"], "error", said, fix)
-        elif tick and tick["status"] == "FAILURE":
+        elif tick and failures == TWICE:  # a code server that starts again fails one
             said = f"fails: {(tick['error'] or {}).get('message', '').strip()}"
             yield self._alarm(location, kind, one["name"], "error", said, "mend what the tick's error names")
 

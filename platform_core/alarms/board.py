@@ -44,7 +44,7 @@ def raise_alarm(platform: Platform, alarm: Alarm) -> bool:
         row = _row(connection, alarm.cause)
     if row is not None and row["standing"] and _alarm(row) == alarm:
         return False  # the usual case takes no lock
-    with platform.ledger.writing() as connection:
+    with platform.ledger.writing(_turn(alarm.cause)) as connection:
         row = _row(connection, alarm.cause)
         if row is not None and row["standing"]:
             connection.execute(update(tables.alarms).where(_column.cause == alarm.cause).values(_words(alarm)))
@@ -59,7 +59,7 @@ def clear(platform: Platform, cause: str, why: str = "all is well again") -> boo
         row = _row(connection, cause)
     if row is None or not row["standing"]:
         return False
-    with platform.ledger.writing() as connection:
+    with platform.ledger.writing(_turn(cause)) as connection:
         still = update(tables.alarms).where(_column.cause == cause, _column.standing.is_(True))
         now = datetime.now(UTC)
         if not connection.execute(still.values(standing=False, over_at=now)).rowcount:
@@ -78,7 +78,7 @@ def acknowledge(platform: Platform, cause: str, by: str, reason: str) -> Standin
         Refused: nobody is named, or no reason given. NotFound: the cause does not stand.
     """
     signed(by, reason, "an acknowledgement")
-    with platform.ledger.writing() as connection:
+    with platform.ledger.writing(_turn(cause)) as connection:
         row = _row(connection, cause)
         if row is None or not row["standing"]:
             raise NotFound(f"no alarm {cause!r} stands", "list those that do with 'loopline alarms list'")
@@ -129,6 +129,11 @@ def _raise(connection: Connection, alarm: Alarm, at: datetime) -> None:
     connection.execute(delete(tables.alarms).where(_column.cause == alarm.cause))
     fresh = {"standing": True, "episode": episode, "raised_at": datetime.now(UTC), "acknowledged": ""}
     connection.execute(insert(tables.alarms).values({"cause": alarm.cause, **_words(alarm), **fresh}))
+
+
+def _turn(cause: str) -> ModelRef:
+    """Return what writers of one cause take turns by."""
+    return ModelRef("alarm", cause)
 
 
 def _words(alarm: Alarm) -> dict[str, str]:

@@ -101,8 +101,25 @@ def _skew(entry: Entry) -> str:
     return f"skew of version {entry.version} {'passed' if entry.details['passed'] else 'did not pass'}: {entry.reason}"
 
 
-def _alarm(entry: Entry) -> str:
-    return f"alarm {entry.kind.removeprefix('alarm.')} {entry.details.get('cause', '')}: {entry.reason}"
+def _raised(entry: Entry) -> str:
+    return f"alarm {entry.details['cause']} ({entry.details.get('severity', 'error')}): {entry.reason}"
+
+
+def _cleared(entry: Entry) -> str:
+    after = f" after {entry.details['minutes']} minutes" if "minutes" in entry.details else ""
+    return f"alarm {entry.details['cause']} over{after}: {entry.reason}"
+
+
+def _told(entry: Entry) -> str:
+    return f"{entry.details['notifier']} told: {entry.reason}"
+
+
+def _silenced(entry: Entry) -> str:
+    return f"nobody is told of {entry.details['cause']}: {entry.reason}"
+
+
+def _acknowledged(entry: Entry) -> str:
+    return f"{entry.actor} took on the alarm {entry.details['cause']}: {entry.reason}"
 
 
 def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
@@ -145,8 +162,11 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "drift.window": _window,
     "quality.realised": _realised,
     "skew.checked": _skew,
-    "alarm.raised": _alarm,
-    "alarm.cleared": _alarm,
+    "alarm.raised": _raised,
+    "alarm.cleared": _cleared,
+    "alarm.told": _told,
+    "alarm.silenced": _silenced,
+    "alarm.acknowledged": _acknowledged,
     "loop.frozen": _frozen,
     "loop.thawed": _frozen,
 }

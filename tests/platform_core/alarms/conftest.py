@@ -1,0 +1,41 @@
+"""A platform on each database, with two notifiers in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from platform_core.environment import Environment
+from platform_core.platform import Platform
+from platform_core.testing.fakes.notifier import InMemoryNotifier
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return request.getfixturevalue("new_database")()
+
+
+@pytest.fixture
+def day() -> InMemoryNotifier:
+    """A notifier that is told everything."""
+    return InMemoryNotifier(name="day", cooldown_minutes=60, daily_budget=5)
+
+
+@pytest.fixture
+def night() -> InMemoryNotifier:
+    """A notifier that is told only what to get up for, of one team."""
+    return InMemoryNotifier(name="night", at_least="error", teams=("retail",))
+
+
+@pytest.fixture
+def platform(url: str, tmp_path: Path, day: InMemoryNotifier, night: InMemoryNotifier) -> Iterator[Platform]:
+    """A platform of ledger and notifiers."""
+    bound = Environment("test", tmp_path / "test.yaml", {}, url, None, tmp_path, notifiers={"day": day, "night": night})
+    opened = Platform(bound)
+    yield opened
+    opened.close()
