@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from platform_core import alarms
 from platform_core.loop import fleet, freezes, rollout_table
 from platform_core.names import ModelRef
 
@@ -108,7 +110,7 @@ def read(portal: Portal) -> Fleet:
         rollouts={record.ref: record for record in rollout_table.active(ledger)},
         frozen=fleet.freezes(ledger),
         cycles=fleet.newest_cycles(ledger),
-        alarms={},
+        alarms=Counter(one.alarm.subject for one in alarms.standing(ledger) if one.alarm.subject),
     )
     owners = {ModelRef(t.name, m.name): m.owner or t.owner for t in portal.teams for m in t.models}
     refs = sorted({*owners, *known.live, *known.cycles})

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from platform_core.alarms import Alarm, raise_alarm
 from platform_core.clock import ReplayClock
 from platform_core.contracts.registry import Publication
 from platform_core.loop import cycles, deployments, freezes, gates, rollouts
 from platform_core.loop.gates import GateReading, Verdict
 from platform_core.loop.ledger import Entry
 from platform_core.names import ModelRef
+from platform_core.testing import portal_quality
 from platform_core.turn import PINNED, REGISTERED
 
 if TYPE_CHECKING:
@@ -192,6 +194,7 @@ def _returns(author: Author, now: datetime) -> None:
     )
     record = author.roll_out(author.train(fourth, _metrics(0.771), passed(0.771, 0.65, 0.758)), fourth)
     author.bake(record)
+    portal_quality.tell(author.platform, author.ref, {"1": first.opened_at, "2": second.opened_at}, now)
 
 
 def _basket(author: Author, now: datetime) -> None:
@@ -228,6 +231,9 @@ def _card_fraud(author: Author, now: datetime) -> None:
     author.later(1)
     cycles.close_cycle(author.platform.ledger, third.cycle_id, "rejected", f"its gates: {failed}", author.at)
     author.watch("1", int((now - author.at).days))
+    problem = "recall of Portugal lies 0.21 from the whole's in the newest version, 0.15 is allowed"
+    fix = "look at the rows of Portugal, then override the gate by name or train anew"
+    raise_alarm(author.platform, Alarm(f"gate:{author.ref}", "warning", problem, fix, author.ref))
 
 
 def _metrics(auc: float) -> dict[str, float]:

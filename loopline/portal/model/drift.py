@@ -25,7 +25,7 @@ LINES = 6
 
 @dataclass(frozen=True)
 class ColumnRow:
-    """A column in the newest window: ``ratio`` is its score over its threshold, 1 and more has drifted."""
+    """A column in the newest window: ``ratio`` is its score over its threshold; ``moved`` says how, in words."""
 
     name: str
     score: float
@@ -34,6 +34,7 @@ class ColumnRow:
     drifted: bool
     missing_share: float
     unseen_share: float
+    moved: str
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def _said(verdict: ColumnVerdict) -> str:
 
 def _row(name: str, verdict: ColumnVerdict) -> ColumnRow:
     figures = (verdict.score, verdict.threshold, _ratio(verdict))
-    return ColumnRow(name, *figures, verdict.drifted, verdict.missing_share, verdict.unseen_share)
+    shares = (verdict.missing_share, verdict.unseen_share)
+    return ColumnRow(name, *figures, verdict.drifted, *shares, verdict.moved)
 
 
 def _farthest(row: ColumnRow) -> tuple[bool, float]:
