@@ -29,6 +29,8 @@ LEAST = 1e-6
 """A score counts as at least this and at most 1 less this: a logit has no end."""
 PRIOR = 1e-3
 """Weight of "scores mean what they say", so that a handful of rows still gives a line."""
+IDENTITY = np.array([0.0, 1.0])
+"""Intercept and slope of scores that mean what they say."""
 ROUNDS = 50
 
 
@@ -107,20 +109,19 @@ class Evidence:
 
 
 def fit(labels: Floats, scores: Floats) -> Calibration:
-    """Fit the line to labels 0 and 1 by Newton's method."""
+    """Fit the line to labels 0 and 1 by Newton's method; a step that overshoots is halved."""
     x = np.column_stack([np.ones(len(scores)), logit(scores)])
-    y, identity = (labels > 0).astype(np.float64), np.array([0.0, 1.0])
-    line: Floats = identity
-    inverse: Floats = np.eye(2)
+    y = (labels > 0).astype(np.float64)
+    line: Floats = np.zeros(2)
     for _ in range(ROUNDS):
         given = _expit(x @ line)
-        slope = x.T @ (y - given) - PRIOR * (line - identity)
-        curved = (x * (given * (1 - given))[:, None]).T @ x + PRIOR * np.eye(2)
-        inverse = np.asarray(np.linalg.inv(curved))
-        step = inverse @ slope
+        step = _curvature_inverse(x, given) @ (x.T @ (y - given) - PRIOR * (line - IDENTITY))
+        while _loss(x, y, line + step) > _loss(x, y, line) and np.abs(step).max() > LEAST:
+            step = step / 2
         line = np.asarray(line + step)
         if np.abs(step).max() < LEAST:
             break
+    inverse = _curvature_inverse(x, _expit(x @ line))
     first, both, second = float(inverse[0, 0]), float(inverse[0, 1]), float(inverse[1, 1])
     return Calibration(float(line[0]), float(line[1]), (first, both, second), len(y), int(y.sum()))
 
@@ -131,5 +132,17 @@ def logit(scores: Floats) -> Floats:
     return np.asarray(np.log(given / (1 - given)), dtype=np.float64)
 
 
+def _loss(x: Floats, y: Floats, line: Floats) -> float:
+    """Return what the fit makes small: surprise (nats), and a little for being far from the scores' own word."""
+    value = x @ line
+    surprise = np.logaddexp(0, value) - y * value
+    return float(surprise.sum() + PRIOR / 2 * ((line - IDENTITY) ** 2).sum())
+
+
+def _curvature_inverse(x: Floats, given: Floats) -> Floats:
+    curved = (x * (given * (1 - given))[:, None]).T @ x + PRIOR * np.eye(2)
+    return np.asarray(np.linalg.inv(curved))
+
+
 def _expit(values: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-values)), dtype=np.float64)
+    return np.asarray((1 + np.tanh(values / 2)) / 2, dtype=np.float64)

@@ -1,0 +1,140 @@
+"""Quality before labels come: right where scores mean what they meant, and wrong where that has changed."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from platform_core.monitor import calibration
+from platform_core.monitor.calibration import NONE, Evidence, HeldOut
+from platform_core.monitor.estimate import EXPECTED, Ranked, estimated
+from platform_core.monitor.figures import READINGS, Figure, realised
+
+THRESHOLD = 0.5
+
+
+def world(random: np.random.Generator, rows: int, moved: float = 0.0, slope: float = 1.2) -> tuple[np.ndarray, ...]:
+    """Draw one feature and its label; ``moved`` shifts the feature, ``slope`` is what the feature means."""
+    feature = random.normal(moved, 1, rows)
+    labels = (random.random(rows) < 1 / (1 + np.exp(-(slope * feature - 1.5)))).astype(float)
+    return feature, labels
+
+
+def model(feature: np.ndarray) -> np.ndarray:
+    """Score a feature; far too sure of itself."""
+    return 1 / (1 + np.exp(-(2.5 * feature - 1.0)))
+
+
+def guess(random: np.random.Generator, scores: np.ndarray, held_out: int = 800) -> dict[str, Figure]:
+    """Estimate by rows held out at training."""
+    feature, labels = world(random, held_out)
+    return {f.metric: f for f in estimated(calibration.fit(labels, model(feature)), scores, THRESHOLD)}
+
+
+def real(labels: np.ndarray, scores: np.ndarray) -> dict[str, Figure]:
+    """Measure with labels."""
+    return {f.metric: f for f in realised(labels, scores, THRESHOLD)}
+
+
+def test_a_shift_of_the_features_is_followed() -> None:
+    """When easy cases become rare the estimate falls as the realised figure does."""
+    random, areas = np.random.default_rng(1), list[float]()
+    for moved in (-1.0, 0.0, 1.5):
+        feature, labels = world(random, 20_000, moved)
+        guessed, measured = guess(random, model(feature), 10_000), real(labels, model(feature))
+        assert set(guessed) == set(READINGS)
+        for name, figure in measured.items():
+            assert guessed[name].value == pytest.approx(figure.value, abs=0.03), (moved, name)
+        areas.append(measured["roc_auc"].value)
+    assert max(areas) - min(areas) > 0.03, "there was something to follow"
+
+
+def test_nineteen_of_twenty_intervals_hold_what_is_realised() -> None:
+    """With 800 rows held out and 600 in a window that has moved, over 400 windows."""
+    random, held = np.random.default_rng(2), dict.fromkeys(READINGS, 0)
+    for _ in range(400):
+        feature, labels = world(random, 600, 0.4)
+        guessed, measured = guess(random, model(feature)), real(labels, model(feature))
+        for name, figure in measured.items():
+            held[name] += guessed[name].low <= figure.value <= guessed[name].high
+    assert {name: count / 400 for name, count in held.items() if not 0.91 <= count / 400 <= 0.985} == {}
+
+
+def test_a_change_of_meaning_is_not_seen() -> None:
+    """Concept drift: the same features say less than before, the scores are the same, and so is the estimate."""
+    random = np.random.default_rng(3)
+    feature, labels = world(random, 5_000, slope=0.2)
+    guessed, measured = guess(random, model(feature))["roc_auc"], real(labels, model(feature))["roc_auc"]
+    assert guessed.value > 0.7
+    assert measured.value < 0.6
+    assert measured.value < guessed.low, "the interval holds only while scores mean what they meant"
+
+
+def test_labels_that_come_mend_it() -> None:
+    """The newest labelled answers take the place of rows held out; those after an instant are not known yet."""
+    random = np.random.default_rng(4)
+    held, truth = world(random, 2_000)
+    feature, labels = world(random, 2_000, slope=0.2)
+    evidence = Evidence(HeldOut.newest(model(held), truth), np.arange(2_000), model(feature), labels)
+    fresh, same = world(random, 5_000, slope=0.2)
+    measured = real(same, model(fresh))["roc_auc"].value
+    before, after = evidence.by(-1), evidence.by(1_999)
+    assert before is not None
+    assert after is not None
+    errors = [abs(next(estimated(meaning, model(fresh), THRESHOLD)).value - measured) for meaning in (before, after)]
+    assert errors[0] > 0.1
+    assert errors[1] < 0.03
+
+
+def test_few_rows_or_one_kind_of_label_give_no_meaning() -> None:
+    """Then nothing is estimated."""
+    nothing = np.empty(0)
+    assert Evidence(NONE, nothing.astype(int), nothing, nothing).by(0) is None
+    alike = HeldOut([0.1] * 200, [0.0] * 200)
+    assert Evidence(alike, nothing.astype(int), nothing, nothing).by(0) is None
+
+
+def test_labels_are_chances_that_are_sure() -> None:
+    """Given labels for chances, the expected metrics are the metrics; ties count half."""
+    random = np.random.default_rng(5)
+    scores = np.sort(np.round(random.random(500), 1))
+    labels = (random.random(500) < 0.3).astype(float)
+    found = {name: float(of(labels[None], Ranked.of(scores, 0.35))[0]) for name, of in EXPECTED.items()}
+    assert found["roc_auc"] == pytest.approx(roc_auc_score(labels, scores))
+    assert found == {f.metric: pytest.approx(f.value) for f in realised(labels, scores, 0.35)}
+
+
+def test_calibration_is_logistic_regression_on_the_logit() -> None:
+    """The same line as scikit-learn's without a penalty, and a covariance that shrinks with rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(6)
+    feature, labels = world(random, 3_000)
+    found = calibration.fit(labels, model(feature))
+    other = LogisticRegression(C=np.inf).fit(calibration.logit(model(feature))[:, None], labels)
+    assert found.slope == pytest.approx(float(other.coef_[0, 0]), rel=1e-3)
+    assert found.intercept == pytest.approx(float(other.intercept_[0]), rel=1e-3)
+    few = calibration.fit(labels[:300], model(feature[:300]))
+    assert few.covariance[2] > 5 * found.covariance[2]
+
+
+def test_a_fit_that_would_overshoot_is_halved() -> None:
+    """Scores that are sure of the opposite: Newton's full steps would run away."""
+    random = np.random.default_rng(8)
+    scores = np.where(random.random(500) < 0.5, 1e-6, 1 - 1e-6)
+    labels = (random.random(500) < np.where(scores < 0.5, 0.9, 0.1)).astype(float)
+    found = calibration.fit(labels, scores)
+    assert found(np.array([1e-6, 1 - 1e-6])) == pytest.approx([0.9, 0.1], abs=0.05)
+
+
+def test_held_out_rows_travel_in_the_package(tmp_path) -> None:
+    """The newest 2,000; a package of before has none."""
+    assert calibration.load(tmp_path) == NONE
+    kept = HeldOut.newest(np.linspace(0, 1, 5_000), np.tile([0.0, 1.0], 2_500))
+    kept.save(tmp_path)
+    assert calibration.load(tmp_path) == kept
+    assert len(kept.scores) == 2_000
+    assert kept.scores[-1] == 1.0
+    assert len(msgspec.json.encode(kept)) < 40_000
