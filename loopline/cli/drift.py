@@ -1,4 +1,4 @@
-"""``loopline drift simulate``."""
+"""``loopline drift``: what was judged, and what would be."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import declared, opened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loopline.cli.simulation import Move, Simulated
+    from platform_core.monitor.window import ColumnVerdict
     from platform_core.names import ModelRef
 
 drift = LazyGroup(
     "drift",
-    {"simulate": ("loopline.cli.drift:simulate", "Move a column and see whether it would alarm.")},
-    "Would it be noticed? Try a shift without changing anything.",
+    {
+        "show": ("loopline.cli.drift_shown:show", "How the newest windows or days were judged, and by which columns."),
+        "ui": ("loopline.cli.drift_shown:ui", "Open the drawn pages in the interface of the vendor that drew them."),
+        "simulate": ("loopline.cli.drift:simulate", "Move a column and see whether it would alarm."),
+    },
+    "What moved, and would it be noticed?",
 )
 
 
@@ -68,10 +75,19 @@ def _text(ref: ModelRef, move: Move, found: Simulated) -> str:
     title = f"{what} x {move.factor:g} + {move.shift:g}"
     if not found.after.enough:
         return f"{title}\nnot enough rows to judge by: no alarm"
-    header = ("column", "score before", "after", "threshold", "drifted")
+    header = ("column", "kind", "score before", "after", "threshold", "drifted", "how it moved")
     before, after = found.before.columns, found.after.columns
-    rows = [(n, before[n].score, after[n].score, after[n].threshold, after[n].drifted) for n in after]
+    rows = [(n, after[n].kind, _score(before, n), *_judged(after[n])) for n in after]
     return f"{title}\n{table(rows, header)}\n{_verdict(found)}"
+
+
+def _score(columns: Mapping[str, ColumnVerdict], name: str) -> float | None:
+    """Return a column's score; all columns together have none where too few did not drift by themselves."""
+    return columns[name].score if name in columns else None
+
+
+def _judged(column: ColumnVerdict) -> tuple[object, ...]:
+    return column.score, column.threshold, column.drifted, column.moved if column.drifted else ""
 
 
 def _verdict(found: Simulated) -> str:

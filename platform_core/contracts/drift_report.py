@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.base import Vendor
+from platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,11 +21,31 @@ class DriftReport(Vendor):
       1. ``render`` writes one HTML file that opens without the network and names every column.
       2. At most ``max_rows`` of each side are looked at, and the page says how many of how many.
       3. The same rows give the same verdict values.
-      4. A column that is all null or missing on one side does not stop the page.
+      4. A column that is all null or missing on one side does not stop the page, nor do texts and vectors.
+      5. Where a ``workspace`` is named, what was drawn is kept there as well, each title once; ``kept`` names them.
     """
 
     max_rows: int = 10_000
+    workspace: str = ""
 
     @abc.abstractmethod
     def render(self, reference: pa.Table, current: pa.Table, page: Path, title: str) -> Path:
-        """Draw a window against the reference and return the path of the page."""
+        """Draw a window against the reference and return the path of the page.
+
+        A string column whose field has the metadata ``loopline.kind`` = ``text`` holds texts, a list column vectors.
+        """
+
+    def kept(self) -> Sequence[str]:
+        """Return the titles of what the workspace holds, sorted; nothing where none is named."""
+        return ()
+
+    def browser(self, port: int) -> Sequence[str]:
+        """Return the command line of a process that shows the workspace at a port of this machine.
+
+        Raises:
+            Unsupported: the vendor has none, or no workspace is named.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot show {self.workspace or 'pages'} at port {port}",
+            "open the pages in reports/ with a browser, or bind a vendor that has an interface of its own",
+        )

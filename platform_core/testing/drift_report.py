@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from platform_core.contracts.drift_report import DriftReport
+from platform_core.monitor.columns import TEXT_KIND
 
 _VERDICT = re.compile(r'data-column="([^"]*)"\s+data-score="([^"]*)"')
 _FETCHED = re.compile(
@@ -34,6 +35,14 @@ def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
             "country": random.choice(["DE", "FR", "UK"], rows),
         }
     )
+
+
+def _wide(rows: int, seed: int) -> pa.Table:
+    """Make rows with texts and vectors as well."""
+    random = np.random.default_rng(seed)
+    texts = pa.field("comment", pa.string(), metadata={TEXT_KIND: b"text"})
+    drawn = table(rows, seed).append_column(texts, pa.array([f"order {n} came late" for n in range(rows)]))
+    return drawn.append_column("meaning", pa.array(random.normal(size=(rows, 4)).tolist()))
 
 
 class DriftReportKit:
@@ -81,3 +90,17 @@ class DriftReportKit:
         page = report.render(reference, current, tmp_path / "page.html", TITLE)
         assert all(name in page.read_text("utf-8") for name in ("never", "gone", "new", "lost"))
         assert {"amount", "country"} <= set(self.verdicts(page))
+
+    def test_4_texts_and_vectors_do_not_stop_the_page(self, report: DriftReport, tmp_path: Path) -> None:
+        """Texts and vectors are named, and the other columns keep their verdicts."""
+        page = report.render(_wide(600, 0), _wide(500, 1), tmp_path / "page.html", TITLE)
+        assert all(name in page.read_text("utf-8") for name in ("comment", "meaning"))
+        assert {"amount", "country"} <= set(self.verdicts(page))
+
+    def test_5_what_was_drawn_is_kept_once(self, report: DriftReport, tmp_path: Path) -> None:
+        """A workspace holds each title once, however often it is drawn; without one nothing is kept."""
+        keeps = report.model_copy(update={"workspace": str(tmp_path / "workspace")})
+        for number, title in enumerate((TITLE, TITLE, "another")):
+            keeps.render(table(600, 0), table(500, 1), tmp_path / f"{number}.html", title)
+        assert list(keeps.kept()) == sorted([TITLE, "another"])
+        assert list(report.kept()) == []

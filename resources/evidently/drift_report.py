@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_core.contracts.drift_report import DriftReport
+from resources.evidently import workspace
+from resources.evidently.instead import instead, measurable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,17 +35,40 @@ class EvidentlyDriftReport(DriftReport):
     """Evidently's data drift preset, held to the distances by which the platform's own monitor judges.
 
     Left to itself Evidently changes its tests with the number of reference rows, and two pages could not be compared.
+    Texts are drawn by their number of words and vectors by their length; the page says so. With a ``workspace`` each
+    window is a snapshot there, in a project named after the folder of its page.
     """
 
     def render(self, reference: pa.Table, current: pa.Table, page: Path, title: str) -> Path:
         """Draw a window against the reference; takes seconds, the first import of Evidently some more."""
-        sides = _sides(_sampled(reference, self.max_rows), _sampled(current, self.max_rows))
-        drawn, scores = _drawn(sides)
+        sides = _sides(measurable(_sampled(reference, self.max_rows)), measurable(_sampled(current, self.max_rows)))
+        drawn, scores = self._drawn(sides, page.parent.name, title)
         rows = f"reference: {_of(reference, self.max_rows)}, window: {_of(current, self.max_rows)}"
-        head = _head(title, rows, scores, sides.left_out)
+        head = _head(title, rows, scores, {**sides.left_out, **instead(reference)})
         draft = page.with_name(f".{page.name}.{os.getpid()}.tmp")
         draft.write_text(drawn.replace(_BODY, _BODY + head, 1), encoding="utf-8")
         return draft.replace(page)
+
+    def kept(self) -> list[str]:
+        """Return the titles of the workspace's snapshots."""
+        return workspace.titles(self.workspace) if self.workspace else []
+
+    def browser(self, port: int) -> Sequence[str]:
+        """Return the command that serves Evidently's own interface."""
+        return workspace.command(self.workspace, port) if self.workspace else super().browser(port)
+
+    def _drawn(self, sides: _Sides, project: str, title: str) -> tuple[str, dict[str, float]]:
+        """Return Evidently's page and its score of each column."""
+        if sides.reference.empty:
+            return f"<!DOCTYPE html><html><head><meta charset='utf-8'></head>{_BODY}</body></html>", {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about columns that do not vary, which the page shows as well
+            snapshot = _snapshot(sides)
+            page = snapshot.get_html_str(as_iframe=False)
+        if self.workspace:
+            workspace.keep(self.workspace, project, snapshot, title)
+        found = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
+        return page, {metric["config"]["column"]: float(metric["value"]) for metric in found}
 
 
 def _sampled(table: pa.Table, max_rows: int) -> pa.Table:
@@ -93,18 +118,6 @@ def _is_number(table: pa.Table, name: str) -> bool:
 
     kind = table.schema.field(name).type
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind))
-
-
-def _drawn(sides: _Sides) -> tuple[str, dict[str, float]]:
-    """Return Evidently's page and its score of each column."""
-    if sides.reference.empty:
-        return f"<!DOCTYPE html><html><head><meta charset='utf-8'></head>{_BODY}</body></html>", {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about columns that do not vary, which the page shows as well
-        snapshot = _snapshot(sides)
-        page = snapshot.get_html_str(as_iframe=False)
-    found = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
-    return page, {metric["config"]["column"]: float(metric["value"]) for metric in found}
 
 
 def _snapshot(sides: _Sides) -> Any:

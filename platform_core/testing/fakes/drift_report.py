@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
 
 from platform_core.contracts.drift_report import DriftReport
 from platform_core.monitor.distance import finite, js_distance, wasserstein
+from platform_core.monitor.embeddings import is_embedding
 from platform_core.monitor.values import is_text, numbers, texts
 
 
@@ -23,7 +25,19 @@ class InMemoryDriftReport(DriftReport):
         lines = "".join(self.line(name, self.score(*sides, name)) for name in names)
         rows = " and ".join(self.counted(side) for side in (reference, current))
         page.write_text(f"<!DOCTYPE html><h1>{html.escape(title)}</h1><p>{rows}</p><table>{lines}</table>", "utf-8")
+        if self.workspace:
+            self.keep(title)
         return page
+
+    def keep(self, title: str) -> None:
+        """Write the title into the workspace, once."""
+        folder = Path(self.workspace)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / quote(title, safe="")).touch()
+
+    def kept(self) -> list[str]:
+        """Return the titles in the workspace."""
+        return sorted(unquote(file.name) for file in Path(self.workspace).iterdir()) if self.workspace else []
 
     def sampled(self, table: pa.Table) -> pa.Table:
         """Take at most ``max_rows`` rows, the same ones each time."""
@@ -38,6 +52,8 @@ class InMemoryDriftReport(DriftReport):
         if name not in reference.column_names or name not in current.column_names:
             return None
         left, right = reference.column(name), current.column(name)
+        if is_embedding(left.type):
+            return None
         if is_text(left.type):
             return _category(texts(left), texts(right))
         values, others = finite(numbers(left)), finite(numbers(right))

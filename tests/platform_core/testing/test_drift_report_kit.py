@@ -80,6 +80,31 @@ class StumblesOverNulls(InMemoryDriftReport):
         return score
 
 
+class ForgetsVectors(InMemoryDriftReport):
+    """Breaks promise 4: a column of vectors is not on the page."""
+
+    def line(self, name, score):
+        """Skip it."""
+        return "" if name == "meaning" else super().line(name, score)
+
+
+class KeepsTwice(InMemoryDriftReport):
+    """Breaks promise 5: a title that is drawn again is kept again."""
+
+    def keep(self, title):
+        """Write another file."""
+        super().keep(title)
+        (Path(self.workspace) / f"again {title.partition('<')[0].replace('/', ' ')}").touch()
+
+
+class KeepsNothing(InMemoryDriftReport):
+    """Breaks promise 5: says that nothing is there."""
+
+    def kept(self):
+        """Name nothing."""
+        return []
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -90,6 +115,9 @@ class StumblesOverNulls(InMemoryDriftReport):
         (KeepsQuietAboutSampling, "test_2_at_most_max_rows_of_each_side"),
         (SamplesAtRandom, "test_3_same_rows_same_verdicts"),
         (StumblesOverNulls, "test_4_null_or_missing_columns_do_not_stop_the_page"),
+        (ForgetsVectors, "test_4_texts_and_vectors_do_not_stop_the_page"),
+        (KeepsTwice, "test_5_what_was_drawn_is_kept_once"),
+        (KeepsNothing, "test_5_what_was_drawn_is_kept_once"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryDriftReport], test: str, tmp_path: Path) -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from urllib.error import URLError
+from urllib.request import urlopen
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from platform_core.environment import bind
+from platform_core.errors import Unsupported
 from platform_core.monitor.distance import js_distance, wasserstein
-from platform_core.testing.drift_report import DriftReportKit
+from platform_core.testing.drift_report import DriftReportKit, table
+from platform_core.testing.inference_server import free_port
 from resources.evidently.drift_report import EvidentlyDriftReport
 
 
@@ -47,3 +56,60 @@ class TestEvidentlyDriftReport(DriftReportKit):
         page = report.render(pa.table({"a": [1.0]}), pa.table({"b": ["x"]}), tmp_path / "page.html", "title")
         assert "no values in the window" in page.read_text("utf-8")
         assert "no values in the reference" in page.read_text("utf-8")
+
+    def test_says_by_what_texts_and_vectors_are_drawn(self, report, tmp_path) -> None:
+        """The page does not pretend that words and vectors were compared by Evidently."""
+        words = pa.field("comment", pa.string(), metadata={b"loopline.kind": b"text"})
+        sides = [
+            pa.table({"v": [[1.0, 2.0]] * rows}).append_column(words, pa.array(["so it is"] * rows)) for rows in (9, 8)
+        ]
+        text = report.render(*sides, tmp_path / "page.html", "title").read_text("utf-8")
+        assert "drawn by the number of words" in text
+        assert "drawn by the length of the vector" in text
+
+    def test_without_a_workspace_there_is_nothing_to_browse(self, report) -> None:
+        """The interface needs a folder, and says so."""
+        with pytest.raises(Unsupported, match="at port 1"):
+            report.browser(1)
+
+
+@pytest.fixture
+def shown(tmp_path) -> Iterator[str]:
+    """Draw two windows of one model and serve the workspace with Evidently's own interface; give its address."""
+    report = EvidentlyDriftReport(workspace=str(tmp_path / "workspace"), max_rows=400)
+    folder = tmp_path / "reports" / "shop.returns"
+    folder.mkdir(parents=True)
+    for number in (1, 2):
+        report.render(table(600, 0), table(500, number), folder / f"1-{number}.html", f"window {number}")
+    port = free_port()
+    with subprocess.Popen(report.browser(port), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def answered(address: str, within_seconds: float = 90) -> bytes:
+    """Ask until somebody answers."""
+    until = time.monotonic() + within_seconds
+    while True:
+        try:
+            with urlopen(address, timeout=30) as answer:
+                body: bytes = answer.read()
+                return body
+        except URLError:
+            assert time.monotonic() < until
+            time.sleep(0.3)
+
+
+def test_evidently_shows_our_snapshots(shown: str) -> None:
+    """Evidently's interface, run as a process, lists the model as a project and opens each window's snapshot."""
+    assert b"<title>Evidently" in answered(f"{shown}/")
+    (project,) = json.loads(answered(f"{shown}/api/projects"))
+    assert project["name"] == "shop.returns"
+    runs = json.loads(answered(f"{shown}/api/projects/{project['id']}/reports"))
+    assert sorted(run["name"] for run in runs) == ["window 1", "window 2"]
+    for run in runs:
+        drawn = answered(f"{shown}/api/projects/{project['id']}/{run['id']}/data")
+        assert b"amount" in drawn
+        assert b"country" in drawn

@@ -1,0 +1,96 @@
+"""``loopline drift show`` and ``ui``: what was judged, and the pages in a browser."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+from platform_core.loop.ledger import Entry
+from platform_core.monitor.days import DAY
+from platform_core.monitor.drift import WINDOW
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+
+REF = ModelRef("corner", "returns")
+
+
+def column(score: float, moved: str = "") -> dict[str, object]:
+    """Write a column's verdict as the ledger has it."""
+    found = {"score": score, "threshold": 0.15, "drifted": score >= 0.15, "unseen_share": 0.0, "missing_share": 0.0}
+    return found | {"kind": "numeric", "moved": moved}
+
+
+def judged(kind: str, details: dict[str, object], amount: float) -> None:
+    """Let a window or a day have been judged."""
+    columns = {"amount": column(amount, "mean 20 → 31"), "country": column(0.01)}
+    verdict = {"rows": 500, "enough": True, "columns": columns}
+    platform = Platform.open()
+    at = datetime(2011, 3, 2, tzinfo=UTC)
+    platform.ledger.record(Entry(kind, at, *REF, version="1", details={**details, "verdict": verdict}))
+    platform.close()
+
+
+def window(number: int, amount: float) -> None:
+    """Let a window have been judged."""
+    judged(WINDOW, {"number": number, "after": None, "until": ["2011-03-01T00:00:00+00:00", f"r{number}", 0]}, amount)
+
+
+def test_an_alarm_is_told_with_its_columns(world):
+    """Each drifted column stands with kind, score, threshold and how it moved; the alarm's reason says the same."""
+    world.roll_out("first")
+    for number, amount in enumerate((0.05, 0.4, 0.5), 1):
+        window(number, amount)
+    text = world.run("drift", "show", "returns").stdout
+    assert "1       500   quiet" in text
+    assert "3       500   amount  numeric  0.500  0.150      mean 20 → 31" in text
+    assert "alarm: drifted in 2 of 3 windows: amount 0." in text
+    assert "mean 20 → 31" in text.splitlines()[-1]
+    said = world.json("drift", "show", "returns", "--last", "1")
+    assert said["alarm"].startswith("drifted in 2 of 3 windows")
+    assert [one["window"] for one in said["windows"]] == ["3"]
+    assert said["windows"][0]["columns"]["amount"]["moved"] == "mean 20 → 31"
+
+
+def test_quiet_columns_are_shown_on_demand(world):
+    """With --all every column is there."""
+    world.roll_out("first")
+    window(1, 0.05)
+    assert "country" not in world.run("drift", "show", "returns").stdout
+    text = world.run("drift", "show", "returns", "--all").stdout
+    assert "country" in text
+    assert text.endswith("no alarm\n")
+
+
+def test_days_are_shown(world):
+    """Days stand by their date, and are held against the same rule."""
+    world.roll_out("first")
+    for day in (1, 2):
+        judged(DAY, {"day": f"2011-03-0{day}", "windows": 4}, 0.2)
+    text = world.run("drift", "show", "returns", "--days").stdout
+    assert "2011-03-02  500   amount" in text
+    assert "alarm: drifted in 2 of 3 windows" in text
+
+
+def test_nothing_judged_and_nothing_live(world):
+    """Without windows it says so; without a live version it asks for one."""
+    world.open_cycle("first")
+    assert world.json("drift", "show", "returns", code=1)["error"] == "NotFound"
+    assert "nothing was judged yet" in world.run("drift", "show", "returns", "--version", "1").stdout
+
+
+def test_the_interface_of_a_vendor_without_one_is_refused(world):
+    """A vendor that only writes pages says where they are."""
+    said = world.json("drift", "ui", code=1)
+    assert said["error"] == "Unsupported"
+    assert "reports/" in said["fix"]
+
+
+def test_the_interface_runs_as_a_process(world, monkeypatch):
+    """The command that the vendor gives is run, and its exit code is the command's."""
+    from resources.evidently.drift_report import EvidentlyDriftReport
+
+    monkeypatch.setattr(
+        EvidentlyDriftReport, "browser", lambda _self, port: [sys.executable, "-c", f"exit({port} - 8)"]
+    )
+    assert world.json("drift", "ui", "--port", "8")["exit_code"] == 0
+    assert world.json("drift", "ui", "--port", "9", code=1)["exit_code"] == 1
