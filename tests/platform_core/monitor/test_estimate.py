@@ -39,16 +39,16 @@ def real(labels: np.ndarray, scores: np.ndarray) -> dict[str, Figure]:
 
 
 def test_a_shift_of_the_features_is_followed() -> None:
-    """When easy cases become rare the estimate falls as the realised figure does."""
-    random, areas = np.random.default_rng(1), list[float]()
+    """Where the features move the estimates move as the realised figures do."""
+    random, recalls = np.random.default_rng(1), list[float]()
     for moved in (-1.0, 0.0, 1.5):
         feature, labels = world(random, 20_000, moved)
         guessed, measured = guess(random, model(feature), 10_000), real(labels, model(feature))
         assert set(guessed) == set(READINGS)
         for name, figure in measured.items():
-            assert guessed[name].value == pytest.approx(figure.value, abs=0.03), (moved, name)
-        areas.append(measured["roc_auc"].value)
-    assert max(areas) - min(areas) > 0.03, "there was something to follow"
+            assert guessed[name].value == pytest.approx(figure.value, abs=0.03, rel=0.06), (moved, name)
+        recalls.append(measured["recall"].value)
+    assert max(recalls) - min(recalls) > 0.5, "there was something to follow"
 
 
 def test_nineteen_of_twenty_intervals_hold_what_is_realised() -> None:
