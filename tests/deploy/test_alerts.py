@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from platform_core.environment import Environment
 from platform_core.ingestion.stream_metrics import StreamMetrics
+from platform_core.observability.exposition import exposition
+from platform_core.platform import Platform
+from platform_core.plugins import Installed
 from platform_core.runtime.app import App
 from platform_core.runtime.inference import Inference
 from platform_core.testing.fakes.online_store import InMemoryOnlineStore
@@ -34,9 +38,14 @@ def alerts(rules):
     return [rule for group in yaml.safe_load(rules.read_text())["groups"] for rule in group["rules"]]
 
 
-def metrics():
-    """Return the names of all series on the /metrics of the server and of a stream."""
-    texts = [asyncio.run(scraped()), StreamMetrics("shop.orders").text().decode()]
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    """Return the names of all series on the /metrics of the server, of a stream and of the platform."""
+    folder = tmp_path_factory.mktemp("metrics")
+    platform = Platform(Environment("test", folder / "e.yaml", {}, f"sqlite:///{folder}/ledger.db", None, folder))
+    own = exposition(platform, Installed((), ())).decode()
+    platform.close()
+    texts = [asyncio.run(scraped()), StreamMetrics("shop.orders").text().decode(), own]
     found = set(PROMETHEUS_OWN)
     for name, kind in _TYPED.findall("\n".join(texts)):
         found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
@@ -74,11 +83,11 @@ def test_every_alert_is_played(rules):
 
 
 @names
-def test_every_metric_is_there(rules):
+def test_every_metric_is_there(rules, metrics):
     """A rule about a series that nobody writes is silent for ever."""
     selected = {name for rule in alerts(rules) for name in _SELECTED.findall(rule["expr"])}
     assert selected
-    assert selected - metrics() == set()
+    assert selected - metrics == set()
 
 
 @names
