@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loopline.portal.actions.once import Once
 from platform_core.features.extents import Extents
 from platform_core.features.readers import Reader, announced, live, views_of
+from platform_core.ingestion.letter_tally import Tallies
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -25,6 +26,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.extents = Extents()
+        self.tallies = Tallies()
         self.outcomes: Once[Outcome] = Once()
         self.declared: dict[str, Declared] = {}
         self._read: dict[Live, tuple[ViewRef, ...]] = {}

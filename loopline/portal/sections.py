@@ -16,5 +16,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("Models", "/models"),
     Section("Cycles", "/cycles"),
     Section("Features", "/features"),
+    Section("Dead letters", "/dead-letters"),
+    Section("Teams", "/teams"),
+    Section("Scorecard", "/scorecard"),
+    Section("Alarms", "/alarms"),
 )
 """In the order in which they stand; add yours here when its page is there."""

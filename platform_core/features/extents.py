@@ -76,10 +76,11 @@ class Extents:
     def newest(self, ledger: Ledger) -> Mapping[ViewRef, Extent]:
         """Return the newest extent of each version of a view, of those that were materialized of late."""
         columns = (_entry.entry_id, _entry.team, _entry.version, _entry.at, _entry.details)
-        query = select(*columns).where(_entry.kind == MATERIALIZED).order_by(_entry.entry_id.desc()).limit(LOOKED_AT)
+        told = select(*columns).where(_entry.kind == MATERIALIZED)
         with self._lock:
+            newer = told.where(_entry.entry_id > self._read_to)
             with ledger.reading() as connection:
-                rows = connection.execute(query.where(_entry.entry_id > self._read_to)).all()
+                rows = connection.execute(newer.order_by(_entry.entry_id.desc()).limit(LOOKED_AT)).all()
             for row in reversed(rows):
                 self._known[ViewRef(row.team, row.details["view"], int(row.version))] = _extent(row.details, row.at)
                 self._read_to = row.entry_id

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_core.names import scorecard_table
 from platform_core.scorecard.definitions import DEFINITIONS
 from platform_core.scorecard.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import date
-
-    import pyarrow as pa
 
     from platform_core.contracts.lake import Lake
     from platform_core.platform import Platform
 
 TABLE = scorecard_table("figures")
-RECENT_DAYS = 35
-"""How far back the newest figures are looked for before the whole table is read."""
+NEWEST_DAYS = 2
+"""Days of which the newest figures are read: what only an orchestrator knows may come late on a day."""
 _PLAIN = ("name", "scope", "value", "unit", "count", "at", "reason")
 Key = tuple[str, str]
 """Name and scope."""
@@ -58,7 +59,9 @@ def history(platform: Platform, name: str, scope: str = "") -> list[Figure]:
     if held is None:
         return []
     if (name, scope) not in held.histories:
-        held.histories[name, scope] = sorted(_figures(_rows(platform, {"name": [name], "scope": [scope]})), key=_at)
+        held.histories[name, scope] = sorted(
+            _figures(_rows(platform.lake, name=pa.array([name]), scope=pa.array([scope]))), key=_at
+        )
     return held.histories[name, scope]
 
 
@@ -78,45 +81,40 @@ def histories(platform: Platform, scope: str = "") -> dict[str, list[Figure]]:
 
 def last_day(lake: Lake) -> date | None:
     """Return the newest day of which there are figures."""
-    import pyarrow.compute as pc
-
     if lake.version(TABLE) is None:
         return None
     found: date | None = pc.max(lake.read(TABLE, columns=["day"])["day"]).as_py()
     return found
 
 
-def keep(platform: Platform, figures: Iterable[Figure], since: date) -> int:
-    """Write down what is new among figures of days from ``since`` on; return how many rows that were."""
-    lake = platform.lake
-    known = {} if lake.version(TABLE) is None else _newest(_rows(platform, {}, since))
-    rows = [row for figure in figures if _said(row := _row(figure)) != _said(known.get(_key(row)))]
+def keep(platform: Platform, figures: Iterable[Figure]) -> int:
+    """Write down what is new among figures; return how many rows that were."""
+    lake, found = platform.lake, [_row(figure) for figure in figures]
+    days = {row["day"] for row in found}
+    known = {} if lake.version(TABLE) is None else _newest(_rows(lake, day=pa.array(sorted(days), pa.date32())))
+    rows = [row for row in found if _said(row) != _said(known.get(_key(row)))]
     if rows:
         lake.append(TABLE, _table(rows))
     return len(rows)
 
 
 def _read(platform: Platform) -> _Held | None:
+    """Read the last two days, if the table has gone on: a day's first look writes every figure, later ones what changed."""
     version = platform.lake.version(TABLE)
     if version is None:
         return None
     held = _held.get(platform)
     if held is None or held.version != version:
-        since = platform.clock.now().date() - timedelta(days=RECENT_DAYS)
-        rows = _rows(platform, {}, since) or _rows(platform, {})
-        newest = {(figure.name, figure.scope): figure for figure in sorted(_figures(rows), key=_at)}
+        days = platform.lake.read(TABLE, columns=["day"])["day"].unique().sort().slice(-NEWEST_DAYS)
+        newest = {
+            (figure.name, figure.scope): figure for figure in sorted(_figures(_rows(platform.lake, day=days)), key=_at)
+        }
         held = _held[platform] = _Held(version, newest)
     return held
 
 
-def _rows(platform: Platform, among: Mapping[str, Sequence[str]], since: date | None = None) -> list[dict[str, Any]]:
-    import pyarrow as pa
-
-    wanted = {name: pa.array(values) for name, values in among.items()}
-    if since is not None:
-        count = (platform.clock.now().date() - since).days + 2
-        wanted["day"] = pa.array([since + timedelta(days=day) for day in range(max(count, 1))], pa.date32())
-    return list(platform.lake.read(TABLE, among=wanted).to_pylist())
+def _rows(lake: Lake, **among: pa.Array) -> list[dict[str, Any]]:
+    return list(lake.read(TABLE, among=among).to_pylist())
 
 
 def _newest(rows: Iterable[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -135,8 +133,6 @@ def _figures(rows: Iterable[dict[str, Any]]) -> list[Figure]:
 
 
 def _row(figure: Figure) -> dict[str, Any]:
-    from datetime import UTC, datetime
-
     plain = {name: getattr(figure, name) for name in _PLAIN}
     day = (figure.at - timedelta(microseconds=1)).date()  # a day's last instant is the next one's first
     return {"day": day, "written_at": datetime.now(UTC), **plain}
@@ -152,8 +148,6 @@ def _said(row: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
     """Lay figures out; there is no ``_date``: the rows are few, and tidying may merge them across days."""
-    import pyarrow as pa
-
     text, instant = pa.string(), pa.timestamp("us", "UTC")
     named = [("day", pa.date32()), ("name", text), ("scope", text), ("value", pa.float64()), ("unit", text)]
     schema = pa.schema([*named, ("count", pa.int64()), ("reason", text), ("at", instant), ("written_at", instant)])

@@ -18,7 +18,7 @@ from platform_core.features.registry import FeatureRegistry
 from platform_core.platform import Platform
 from platform_core.plugins import Installed, Quarantined
 from platform_core.specs import P99, ErrorRate, Model, Rollout, ScoreShift, Team
-from platform_core.testing import portal_light, portal_story
+from platform_core.testing import portal_data, portal_light, portal_story
 from platform_core.testing.engine_tables import large_order, put_contract, spending
 from platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from platform_core.testing.fakes.event_source import InMemoryEventSource
@@ -84,6 +84,7 @@ def portal_home(folder: Path, light: int = 0, *, rich: bool = True) -> PortalHom
         portal_story.tell(platform, {team.name: team for team in teams}, NOW)
     more = portal_light.tell(platform, folder, light, NOW)
     _set(platform, NOW)
+    portal_data.tell(platform, [team.name for team in teams], [(t.name, m.name) for t in more for m in t.models], NOW)
     return PortalHome(platform, Installed((*teams, *more), (BROKEN,) if rich else ()))
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from loopline.portal.pages import acting, cycles, features, home, model, overview, reports
+from loopline.portal.pages import (
+    acting,
+    alarms,
+    cycles,
+    features,
+    home,
+    letters,
+    model,
+    overview,
+    reports,
+    scorecard,
+    teams,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     home.router,
@@ -12,6 +24,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     model.router,
     cycles.router,
     features.router,
+    teams.router,
+    letters.router,
+    scorecard.router,
+    alarms.router,
     reports.router,
     acting.router,
 )

@@ -17,7 +17,7 @@
 
   const band = (line, ink) => {
     // an interval: an unseen lower line, and what lies above it filled
-    const common = { type: "line", stack: `${line.name} interval`, symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false } };
+    const common = { type: "line", stack: `${line.name} interval`, stackStrategy: "all", z: 1, symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false } };
     const known = line.points.filter((point) => point.low !== null && point.high !== null);
     if (!known.length) return [];
     return [
@@ -33,13 +33,13 @@
     const own = bound ? colour("--bad") : colour(`--line-${(place % 6) + 1}`);
     const few = line.points.length <= 60;
     return [
-      ...(bound ? [] : band(line, own)),
       {
         name: line.name, type: "line", color: own, symbol: "circle", symbolSize: 5, showSymbol: few && !bound, z: 3,
         lineStyle: stroke[line.style] || stroke.line,
         data: line.points.map((point) => ({ value: [point.at, point.value], point })),
         ...(place === 0 && chart.marks.length ? { markLine: marks(chart, ink) } : {}),
       },
+      ...(bound ? [] : band(line, own)),
     ];
   });
 
@@ -64,14 +64,26 @@
     return [instant(rows[0].data.point.at), ...lines].join("\n");
   };
 
-  const options = (chart) => {
+  // how many lines the legend takes: its names wrap, and the picture begins below them
+  const legendRows = (names, width) => {
+    let rows = 1;
+    let used = 0;
+    for (const name of names) {
+      const own = 34 + name.length * 7;
+      if (used && used + own > width) { rows += 1; used = 0; }
+      used += own;
+    }
+    return rows;
+  };
+
+  const options = (chart, width) => {
     const ink = { text: colour("--ink"), soft: colour("--soft"), line: colour("--line"), sheet: colour("--sheet") };
     const names = chart.lines.map((line) => line.name);
     return {
       animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: ink.soft },
       aria: { enabled: false },
-      grid: { left: 8, right: 16, top: names.length > 1 ? 36 : 14, bottom: 4, containLabel: true },
-      legend: names.length > 1 ? { type: "scroll", top: 0, left: 0, itemWidth: 16, itemHeight: 8, itemGap: 14, textStyle: { color: ink.text, fontSize: 12 }, pageTextStyle: { color: ink.soft }, pageIconColor: ink.soft, pageIconInactiveColor: ink.line, data: names } : undefined,
+      grid: { left: 8, right: 16, top: names.length > 1 ? 14 + 22 * legendRows(names, width) : 14, bottom: 4, containLabel: true },
+      legend: names.length > 1 ? { top: 0, left: 0, itemWidth: 16, itemHeight: 8, itemGap: 14, textStyle: { color: ink.text, fontSize: 12 }, data: names } : undefined,
       tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: ink.sheet, borderColor: ink.line, textStyle: { color: ink.text, fontSize: 12 }, formatter: said(chart), axisPointer: { lineStyle: { color: ink.soft } } },
       xAxis: { type: "time", axisLine: { lineStyle: { color: ink.line } }, axisTick: { show: false }, axisLabel: { color: ink.soft, hideOverlap: true, fontSize: 11 }, splitLine: { show: false } },
       yAxis: { type: "value", min: chart.y_from ?? undefined, max: chart.y_to ?? undefined, scale: chart.y_from === null, axisLabel: { color: ink.soft, fontSize: 11, formatter: (value) => written(value, chart.unit) }, splitNumber: 4, splitLine: { lineStyle: { color: ink.line, opacity: 0.7 } } },
@@ -84,7 +96,7 @@
     if (!data || !window.echarts) return;
     const chart = JSON.parse(data.textContent);
     const picture = window.echarts.getInstanceByDom(place) || window.echarts.init(place, null, { renderer: "canvas" });
-    picture.setOption(options(chart), { notMerge: true });
+    picture.setOption(options(chart, place.clientWidth), { notMerge: true });
     drawn.add(place);
   };
 
@@ -96,7 +108,9 @@
   new ResizeObserver(() => drawn.forEach((place) => {
     if (!place.isConnected) { drawn.delete(place); return; }
     const picture = window.echarts.getInstanceByDom(place);
-    if (picture) picture.resize();
+    if (!picture || picture.getWidth() === place.clientWidth) return;
+    picture.resize();
+    draw(place);
   })).observe(root);
 
   // a filter's form asks again as soon as something is chosen
@@ -104,4 +118,14 @@
     const form = event.target.closest && event.target.closest("form[data-at-once]");
     if (form && event.target.tagName === "SELECT") form.requestSubmit();
   });
+
+  // a form that is being sent is not sent again; what went wrong is read out first
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-once]");
+    if (!form) return;
+    if (form.getAttribute("aria-busy") === "true") { event.preventDefault(); return; }
+    form.setAttribute("aria-busy", "true");
+  });
+  window.addEventListener("pageshow", () => document.querySelectorAll("form[data-once]").forEach((form) => form.removeAttribute("aria-busy")));
+  document.querySelectorAll("[data-first]").forEach((place) => place.focus());
 })();

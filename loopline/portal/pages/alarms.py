@@ -1,0 +1,105 @@
+"""What is wrong now, and what was; who took it on, and whether anybody watches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from fastapi import APIRouter, Query, Response
+
+from loopline.portal.ask import Asked
+from loopline.portal.page import Page, Slice
+from loopline.portal.pages.params import Start
+from platform_core import alarms
+from platform_core.contracts.notifier import SEVERITIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from platform_core.alarms import Standing
+
+router = APIRouter()
+PAGE = 50
+SILENT_SECONDS = 300
+"""From when on nobody may rely on the watchdog."""
+
+
+@dataclass(frozen=True)
+class AlarmRow:
+    """A cause, as it stands or last stood. ``path`` is the page of what it is about, ``link`` what the alarm names."""
+
+    cause: str
+    severity: str
+    problem: str
+    fix: str
+    about: str
+    path: str
+    link: str
+    since: datetime
+    until: datetime | None
+    told: list[str]
+    acknowledged: str
+
+
+@dataclass(frozen=True)
+class AlarmsPage(Page):
+    """The alarms that stand, the gravest first, and a page of those that are over.
+
+    ``watched_at`` is when the watchdog ended its last round (None: never in this home), ``silent`` that it is long ago.
+    """
+
+    template: ClassVar[str] = "alarms.html"
+    section: ClassVar[str] = "/alarms"
+    standing: list[AlarmRow]
+    slice: Slice
+    over: list[AlarmRow]
+    watched_at: datetime | None
+    silent: bool
+
+    @property
+    def title(self) -> str:
+        """Return what the list is of."""
+        return "Alarms"
+
+
+@router.get("/alarms", response_model=AlarmsPage)
+def page(ask: Asked, start: Start = 0, size: Annotated[int, Query(ge=1, le=500)] = PAGE) -> Response:
+    """List alarms."""
+    ledger = ask.platform.ledger
+    standing = sorted(alarms.standing(ledger), key=lambda one: (-SEVERITIES.index(one.alarm.severity), one.since))
+    over = alarms.past(ledger)[::-1]
+    watched, now = watched_at(ask.platform.home), datetime.now().astimezone()
+    shown = AlarmsPage(
+        standing=[_row(one) for one in standing],
+        slice=Slice(start, size, len(over)),
+        over=[_row(one) for one in over[start : start + size]],
+        watched_at=watched,
+        silent=watched is None or (now - watched).total_seconds() > SILENT_SECONDS,
+    )
+    return ask.answer(shown)
+
+
+def watched_at(home: Path) -> datetime | None:
+    """Return when the watchdog of a home ended its last round; None where none did."""
+    from loopline.watchdog.dog import FILE
+
+    try:
+        return datetime.fromisoformat(json.loads((home / FILE).read_text())["at"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def _row(one: Standing) -> AlarmRow:
+    alarm = one.alarm
+    plain = {name: getattr(alarm, name) for name in ("cause", "severity", "problem", "fix", "about", "link")}
+    times = {"since": one.since, "until": one.until}
+    return AlarmRow(path=_path(one), told=list(one.told), acknowledged=one.acknowledged, **(plain | times))
+
+
+def _path(one: Standing) -> str:
+    subject = one.alarm.subject
+    if subject is None:
+        return ""
+    return f"/models/{subject.team}/{subject.model}" if subject.model else f"/teams/{subject.team}"
