@@ -23,6 +23,10 @@ COMMANDS = {
     "thaw": ("loopline.cli.freeze:thaw", "Let the loop turn again."),
     "gate": ("loopline.cli.gate:gate", "What the gates said; let a version pass one by name."),
     "drift": ("loopline.cli.drift:drift", "Would it be noticed? Try a shift without changing anything."),
+    "performance": (
+        "loopline.cli.performance:performance",
+        "How good a model was live, estimated and realised, and how fair.",
+    ),
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
     "alarms": ("loopline.cli.alarms:alarms", "What is wrong now, and who takes it on."),
     "watchdog": ("loopline.cli.watchdog:watchdog", "Look for what is wrong, and tell people."),

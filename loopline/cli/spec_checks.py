@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from loopline.cli.problems import Problem, of_error
 from platform_core.errors import InvalidSpec, LooplineError
 from platform_core.specs import FairAcross, LogMetric
 from platform_core.specs.import_path import imported
+from platform_core.specs.quality import GROUP_METRICS
 
 if TYPE_CHECKING:
     from platform_core.specs import FeatureView, Model, Source, Team
@@ -22,7 +24,7 @@ def check_team(team: Team) -> Iterator[Problem]:
         yield from check_contract(team, source)
     yield from _one_meaning(team)
     for model in team.models:
-        for check in (_entities, _segments, _gates, _rollout, _judges, _drift, _numbers):
+        for check in (_entities, _segments, _gates, _rollout, _judges, _drift, _quality, _numbers):
             yield from check(team, model)
 
 
@@ -110,6 +112,26 @@ def _drift(team: Team, model: Model) -> Iterator[Problem]:
         yield _problem(team, model, "drift", message, "ask for 1 to 'windows' alarms")
     if not 0 < rule.share <= 1:
         yield _problem(team, model, "drift", f"share {rule.share} is no share of columns", "write 0.3 for 30 percent")
+
+
+def _quality(team: Team, model: Model) -> Iterator[Problem]:
+    from platform_core.monitor import groups
+
+    with contextlib.suppress(LooplineError):  # a contract that cannot be read is told by its own check
+        persons = groups.personal_columns(team, model)
+        for column in groups.watched(model):
+            if column in persons:
+                error = groups.of_persons(model, column)
+                yield _problem(team, model, "segments", error.problem, error.fix)
+    for rule in model.fairness:
+        if rule.metric not in GROUP_METRICS:
+            message = f"no group metric {rule.metric!r}"
+            yield _problem(team, model, "fairness", message, f"use one of {', '.join(GROUP_METRICS)}")
+        if not 0 < rule.within < 1:
+            message = f"within {rule.within:g} is no distance of two shares"
+            yield _problem(team, model, "fairness", message, "write 0.1 for ten percentage points")
+    if model.quality.days < 1:
+        yield _problem(team, model, "quality", f"windows of {model.quality.days} days", "give it 1 at least")
 
 
 def _numbers(team: Team, model: Model) -> Iterator[Problem]:

@@ -25,16 +25,25 @@ def columns(team: Team, model: Model) -> tuple[str, ...]:
     Raises:
         InvalidSpec: a contract marks one as personal.
     """
-    wanted = dict.fromkeys([*watched_segments(model), *(rule.column for rule in watched_fairness(model))])
-    persons = personal_columns(team, model)
+    wanted, persons = watched(model), personal_columns(team, model)
     for column in wanted:
         if column in persons:
-            raise InvalidSpec(
-                f"model {model.name!r} splits its figures by {column!r}, which a contract marks as personal: each "
-                "person would be a group, and the figures would tell of persons",
-                f"let the labels return a coarser column, such as a region or an age band, in place of {column!r}",
-            )
-    return tuple(wanted)
+            raise of_persons(model, column)
+    return wanted
+
+
+def watched(model: Model) -> tuple[str, ...]:
+    """Return the segments and fairness groups that a model names, or its labels and gates."""
+    return tuple(dict.fromkeys([*watched_segments(model), *(rule.column for rule in watched_fairness(model))]))
+
+
+def of_persons(model: Model, column: str) -> InvalidSpec:
+    """Say why a personal column is no segment."""
+    return InvalidSpec(
+        f"model {model.name!r} splits its figures by {column!r}, which a contract marks as personal: each person "
+        "would be a group, and the figures would tell of persons",
+        f"let the labels return a coarser column, such as a region or an age band, in place of {column!r}",
+    )
 
 
 def personal_columns(team: Team, model: Model) -> set[str]:
@@ -46,8 +55,17 @@ def personal_columns(team: Team, model: Model) -> set[str]:
     return {column.name for column in read if column.personal}
 
 
-def values_of(rows: Sequence[Mapping[str, Any]], column: str) -> Texts:
-    """Return a column of rows as text, "" where there is no value."""
+def served(rows: Sequence[Mapping[str, Any]], column: str) -> Texts:
+    """Return a feature's values as text, "" where there is none.
+
+    Raises:
+        InvalidSpec: no row has such a feature.
+    """
+    if rows and not any(column in row for row in rows):
+        raise InvalidSpec(
+            f"figures are to be split by {column!r}, which is neither a segment of the labels nor a feature",
+            "name it in @labels(segments=...), or take a feature of the model",
+        )
     return np.array(["" if (value := row.get(column)) is None else str(value) for row in rows], dtype=object)
 
 

@@ -65,6 +65,9 @@ def outcomes(  # noqa: PLR0913, PLR0917 - answers of a model since a day meet la
     """Yield each version's answers of events since a day, live and in batches; what a shadow said is left out.
 
     Of answers to one example the newest counts, and of labels those of examples that are old enough.
+
+    Raises:
+        InvalidSpec: a column is neither a segment of the labels nor a feature that was served.
     """
     rows = _answered(lake, ref, since, with_features=bool(set(columns) - set(labels.table.column_names)))
     names = zip(rows["version"].to_pylist(), labels.keys(rows), strict=True)
@@ -102,7 +105,7 @@ def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> 
 def _values(rows: pa.Table, labels: LabelBook, places: Instants, column: str) -> Texts:
     """Return a column's values: as the labels' rows give it, else as it was served."""
     if column not in labels.table.column_names:
-        return groups.values_of(objects(rows["features"]), column)
+        return groups.served(objects(rows["features"]), column)
     told = labels.table[column].cast(pa.string()).to_pylist()
     return np.array(["" if place < 0 else told[place] or "" for place in places.tolist()], dtype=object)
 

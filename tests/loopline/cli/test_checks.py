@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from loopline.cli.spec_checks import check_team
-from platform_core.specs import AtLeast, Drift, ErrorRate, FairAcross, LogMetric, Rollout, Team
+from platform_core.specs import AtLeast, Drift, ErrorRate, FairAcross, Fairness, LogMetric, Quality, Rollout, Team
 
 
 def test_validate_finds_nothing_wrong(world):
@@ -66,10 +66,25 @@ def test_a_wrong_contract_is_told_with_its_line(copy):
     assert "money" in problem.message
 
 
+def test_figures_are_not_split_by_persons(copy):
+    """A column that the contract marks as personal is no segment, and the fix says what is."""
+    contract = copy.folder / "contracts/sales.v1.yaml"
+    contract.write_text(
+        contract.read_text().replace("- name: country", "- classification: personal\n        name: country")
+    )
+    model = replace(copy.models[0], segments=("country",))
+    (problem,) = [p for p in check_team(replace(copy, models=(model,))) if p.field == "returns.segments"]
+    assert "which a contract marks as personal" in problem.message
+    assert "age band" in problem.fix
+
+
 @pytest.mark.parametrize(
     ("change", "field", "words"),
     [
         ({"gates": (FairAcross("recall", "region"),)}, "gates", "no segment"),
+        ({"fairness": (Fairness("country", "roc_auc"),)}, "fairness", "no group metric 'roc_auc'"),
+        ({"fairness": (Fairness("country", within=10),)}, "fairness", "within 10 is no distance"),
+        ({"quality": Quality(days=0)}, "quality", "windows of 0 days"),
         ({"gates": (AtLeast("roc_auc", 0.5), AtLeast("roc_auc", 0.6))}, "gates", "two gates are called"),
         ({"rollout": Rollout(percents=(50, 20))}, "rollout", "do not rise"),
         ({"rollout": Rollout(shadow_requests=-1)}, "rollout", "shadow_requests -1 is below 0"),

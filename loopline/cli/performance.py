@@ -1,0 +1,104 @@
+"""``loopline performance``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.output import Answer, table
+from loopline.cli.subject import opened, referenced
+
+if TYPE_CHECKING:
+    from platform_core.monitor.fairness import FairnessAt
+    from platform_core.monitor.quality_history import Measured
+    from platform_core.names import ModelRef
+
+METRICS = ("roc_auc", "recall", "precision", "accuracy", "log_loss", "brier", "positives", "positive_rate")
+ALL = "all rows"
+FIGURES = ("since", "version", "segment", "rows", "labels", "estimated", "realised")
+VERDICTS = ("since", "version", "metric", "of", "farthest", "gap", "allowed", "verdict", "groups")
+
+
+class Cell(NamedTuple):
+    """What the figures of one line have in common."""
+
+    since: str
+    version: str
+    segment: str
+
+
+@click.command("performance", cls=Command)
+@click.argument("model")
+@click.option("--metric", type=click.Choice(METRICS), default="roc_auc", show_default=True, help="Which figure.")
+@click.option("--segments", is_flag=True, help="Each segment as well, not all rows alone.")
+@click.option("--limit", default=12, show_default=True, help="Show at most so many windows of time.")
+def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:
+    """Show how good the versions of MODEL were live, window by window, and whether they were fair.
+
+    Realised figures are of rows whose label has come, estimated ones of all rows: what the scores promise. Between
+    brackets lies the truth in 95 of 100 cases. Nothing is measured here: the quality asset does that.
+    """
+    from platform_core.monitor import fairness, quality_history
+
+    with opened(only=()) as platform:
+        ref = referenced(platform, model)
+        measured = quality_history.history(platform, ref)
+        fair = fairness.history(platform, ref)
+    own = _newest([m for m in measured if m.metric == metric and (segments or not m.segment)], limit)
+    judged = _newest(fair, limit)
+    data = {"model": ref, "metric": metric, "figures": [m._asdict() for m in own], "fairness": _told(judged)}
+    return Answer(data, _text(ref, metric, own, judged))
+
+
+def _newest(found: Sequence[Any], limit: int) -> list[Any]:
+    """Keep the last windows of time."""
+    starts = sorted({one.since for one in found})[-limit:]
+    return [one for one in found if one.since in starts]
+
+
+def _told(judged: Iterable[FairnessAt]) -> list[dict[str, Any]]:
+    names = ("name", "value", "low", "high", "rows")
+    return [
+        {**f._asdict(), "groups": [{name: getattr(group, name) for name in names} for group in f.groups]}
+        for f in judged
+    ]
+
+
+def _text(ref: ModelRef, metric: str, own: Sequence[Measured], judged: Sequence[FairnessAt]) -> str:
+    if not own:
+        return f"nothing of {ref} was measured yet: its quality asset does that as predictions and labels come"
+    parts = [f"{metric} of {ref}", table(_lines(own), FIGURES)]
+    if judged:
+        parts.append(table([_verdict(f) for f in judged], VERDICTS))
+    return "\n\n".join(parts)
+
+
+def _lines(own: Sequence[Measured]) -> list[list[Any]]:
+    """Put what was estimated beside what was realised."""
+    cells: dict[Cell, dict[bool, Measured]] = {}
+    for m in own:
+        cells.setdefault(Cell(f"{m.since:%Y-%m-%d}", m.version, m.segment or ALL), {})[m.estimated] = m
+    return [_line(cell, cells[cell]) for cell in sorted(cells, key=_order)]
+
+
+def _order(cell: Cell) -> tuple[str, str, bool, str]:
+    return cell.since, cell.version, cell.segment != ALL, cell.segment
+
+
+def _line(cell: Cell, found: dict[bool, Measured]) -> list[Any]:
+    one = found.get(False) or found[True]
+    share = one.labelled / one.rows if one.rows else 0.0
+    return [*cell, one.rows, f"{share:.0%}", _figure(found.get(True)), _figure(found.get(False))]
+
+
+def _figure(m: Measured | None) -> str:
+    return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" if m else ""
+
+
+def _verdict(f: FairnessAt) -> list[Any]:
+    gap = f"{f.gap:+.3f} [{f.low:+.3f}, {f.high:+.3f}]"
+    groups = ", ".join(f"{group.name} {group.value:.2f}" for group in f.groups)
+    return [f"{f.since:%Y-%m-%d}", f.version, f.metric, f.column, f.group, gap, f.within, f.verdict, groups]
