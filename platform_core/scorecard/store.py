@@ -6,9 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from platform_core.names import scorecard_table
 from platform_core.scorecard.definitions import DEFINITIONS
 from platform_core.scorecard.figure import Figure
@@ -16,6 +13,8 @@ from platform_core.scorecard.figure import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
+
+    import pyarrow as pa
 
     from platform_core.contracts.lake import Lake
     from platform_core.platform import Platform
@@ -59,6 +58,8 @@ def history(platform: Platform, name: str, scope: str = "") -> list[Figure]:
     if held is None:
         return []
     if (name, scope) not in held.histories:
+        import pyarrow as pa
+
         held.histories[name, scope] = sorted(
             _figures(_rows(platform.lake, name=pa.array([name]), scope=pa.array([scope]))), key=_at
         )
@@ -71,8 +72,10 @@ def histories(platform: Platform, scope: str = "") -> dict[str, list[Figure]]:
     if held is None:
         return {}
     if scope not in held.scopes:
+        import pyarrow as pa
+
         found: dict[str, list[Figure]] = {}
-        for figure in sorted(_figures(_rows(platform, {"scope": [scope]})), key=_at):
+        for figure in sorted(_figures(_rows(platform.lake, scope=pa.array([scope]))), key=_at):
             found.setdefault(figure.name, []).append(figure)
         held.histories |= {(name, scope): figures for name, figures in found.items()}
         held.scopes.add(scope)
@@ -81,6 +84,8 @@ def histories(platform: Platform, scope: str = "") -> dict[str, list[Figure]]:
 
 def last_day(lake: Lake) -> date | None:
     """Return the newest day of which there are figures."""
+    import pyarrow.compute as pc
+
     if lake.version(TABLE) is None:
         return None
     found: date | None = pc.max(lake.read(TABLE, columns=["day"])["day"]).as_py()
@@ -89,6 +94,8 @@ def last_day(lake: Lake) -> date | None:
 
 def keep(platform: Platform, figures: Iterable[Figure]) -> int:
     """Write down what is new among figures; return how many rows that were."""
+    import pyarrow as pa
+
     lake, found = platform.lake, [_row(figure) for figure in figures]
     days = {row["day"] for row in found}
     known = {} if lake.version(TABLE) is None else _newest(_rows(lake, day=pa.array(sorted(days), pa.date32())))
@@ -99,13 +106,14 @@ def keep(platform: Platform, figures: Iterable[Figure]) -> int:
 
 
 def _read(platform: Platform) -> _Held | None:
-    """Read the last two days, if the table has gone on: a day's first look writes every figure, later ones what changed."""
+    """Read the last days, if the table has gone on: a day's first look writes every figure, later ones what changed."""
     version = platform.lake.version(TABLE)
     if version is None:
         return None
     held = _held.get(platform)
     if held is None or held.version != version:
-        days = platform.lake.read(TABLE, columns=["day"])["day"].unique().sort().slice(-NEWEST_DAYS)
+        days = platform.lake.read(TABLE, columns=["day"])["day"].unique().sort()
+        days = days.slice(max(len(days) - NEWEST_DAYS, 0))
         newest = {
             (figure.name, figure.scope): figure for figure in sorted(_figures(_rows(platform.lake, day=days)), key=_at)
         }
@@ -148,6 +156,8 @@ def _said(row: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
     """Lay figures out; there is no ``_date``: the rows are few, and tidying may merge them across days."""
+    import pyarrow as pa
+
     text, instant = pa.string(), pa.timestamp("us", "UTC")
     named = [("day", pa.date32()), ("name", text), ("scope", text), ("value", pa.float64()), ("unit", text)]
     schema = pa.schema([*named, ("count", pa.int64()), ("reason", text), ("at", instant), ("written_at", instant)])

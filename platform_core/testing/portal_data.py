@@ -61,11 +61,7 @@ def tell(platform: Platform, rich: Sequence[str], light: Sequence[tuple[str, str
     for team in teams:
         dead = _letters(f"{team}/orders", now)
         platform.lake.append(dead_letter_table(team, "orders"), dead)
-    store.keep(
-        platform,
-        _figures(["", *teams], [f"{team}/{model}" for team, model in light], now),
-        now.date() - timedelta(SCORED_DAYS),
-    )
+    store.keep(platform, _figures(["", *teams], [f"{team}/{model}" for team, model in light], now))
 
 
 def broken(source: str, day: int) -> int:
