@@ -54,7 +54,7 @@ def acknowledge(cause: str, reason: str, by: str | None) -> Answer:
 
     with opened(only=()) as platform:
         taken = take(platform, cause, person(by), reason)
-    return Answer(_json(taken), f"{cause} is {taken.acknowledged}")
+    return Answer(_json(taken), f"{cause} is taken on by {taken.acknowledged}")
 
 
 def _json(one: Standing) -> dict[str, Any]:

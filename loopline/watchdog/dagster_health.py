@@ -25,11 +25,13 @@ DAEMONS = """
 AUTOMATION = """
 query ($repository: RepositorySelector!, $now: Float!) {repositoryOrError(repositorySelector: $repository) {
   ... on Repository {
-    sensors {name minIntervalSeconds defaultStatus sensorState {status ticks(limit: 2) {
-      timestamp endTimestamp status error {message}}}}
+    sensors {name minIntervalSeconds defaultStatus sensorState {...State}}
     schedules {name defaultStatus potentialTickTimestamps(startTimestamp: $now, upperLimit: 0, lowerLimit: 2)
-      scheduleState {status ticks(limit: 2) {timestamp endTimestamp status error {message}}}}}
-  ... on PythonError {message}}}"""
+      scheduleState {...State}}}
+  ... on PythonError {message}}}
+fragment State on InstigationState {
+  status typeSpecificData {... on ScheduleData {startTimestamp}}
+  ticks(limit: 2) {timestamp endTimestamp status error {message}}}"""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ class DagsterHealth:
             most = INTERVALS * sensor["minIntervalSeconds"] + self.bounds.silence
             yield from self._judged(location, "sensor", sensor, sensor["sensorState"], time.time() - most)
         for schedule in found.get("schedules", ()):
-            planned = [at for at in schedule["potentialTickTimestamps"] if at < time.time() - LATE_SECONDS]
-            yield from self._judged(location, "schedule", schedule, schedule["scheduleState"], max(planned, default=0))
+            oldest = _planned(schedule, time.time() - LATE_SECONDS)
+            yield from self._judged(location, "schedule", schedule, schedule["scheduleState"], oldest)
 
     def _judged(
         self, location: str, kind: str, one: Mapping[str, Any], state: Mapping[str, Any], oldest: float
@@ -129,3 +131,9 @@ class DagsterHealth:
         page = self.pages.sensor if kind == "sensor" else self.pages.schedule
         cause, subject = f"{kind}:{location}/{name}", ModelRef(location, "")
         return Alarm(cause, severity, f"{kind} {name} {said}", fix, subject, page(location, name))
+
+
+def _planned(schedule: Mapping[str, Any], before: float) -> float:
+    """Return when a schedule should have ticked last, 0 for never: what was planned before it was started is not."""
+    started = (schedule["scheduleState"]["typeSpecificData"] or {}).get("startTimestamp") or 0
+    return max((at for at in schedule["potentialTickTimestamps"] if started < at < before), default=0)

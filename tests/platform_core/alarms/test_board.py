@@ -41,7 +41,8 @@ def test_the_entry_says_everything(platform):
     assert entry.details == {"cause": DRIFT.cause, "severity": "warning", "fix": "retrain", "link": "http://d/assets"}
     assert "alarm drift:retail/cancellations (warning): value 0.41" in tell(entry)
     alarms.clear(platform, DRIFT.cause, "quiet again")
-    assert "alarm drift:retail/cancellations over after 0.0 minutes: quiet again" in tell(platform.ledger.entries(REF)[-1])
+    over = "alarm drift:retail/cancellations over after 0.0 minutes: quiet again"
+    assert over in tell(platform.ledger.entries(REF)[-1])
 
 
 def test_what_stands_has_the_newest_words(platform):

@@ -57,3 +57,21 @@ def test_deployments_of_before_have_no_shadow(url, ref):
     after = deployments.deployment(ledger, ref)
     assert (after.generation, after.shadow) == (4, Served("2", Path("/q"), "d"))
     ledger.close()
+
+
+def test_a_ledger_of_before_has_no_alarms(url, ref):
+    """Its entries stay; alarms may be raised at once."""
+    from platform_core.alarms import standing
+
+    engine = database._engine(database._checked(url))
+    with database.writer(engine).begin() as connection:
+        settings = migrations.configuration()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0004")
+        assert not inspect(connection).has_table("alarms")
+    Ledger(engine).record(Entry("x.y", T0, *ref, reason="before"))
+    engine.dispose()
+    ledger = Ledger.open(url)
+    assert [entry.reason for entry in ledger.entries()] == ["before"]
+    assert standing(ledger) == []
+    ledger.close()

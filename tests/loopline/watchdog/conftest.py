@@ -1,0 +1,172 @@
+"""A real Dagster with a history of its own: what its assets, ticks and runs say was written by Dagster itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from loopline.graphql import Dagster
+from loopline.up.ports import free_port
+from platform_core.errors import StoreUnavailable
+
+DEFINITIONS = '''
+"""A team's location as the platform makes it, with little behind it."""
+
+import dagster as dg
+
+
+def asset(stage, name="roses"):
+    @dg.asset(key=["garden", stage, name])
+    def made() -> None:
+        """Nothing to do."""
+
+    return made
+
+
+predictions, drift = asset("predictions"), asset("drift")
+
+
+def check(of, name, passed, **more):
+    blocking, severity = more.pop("blocking", False), more.pop("severity", dg.AssetCheckSeverity.WARN)
+
+    @dg.asset_check(asset=of, name=name, blocking=blocking)
+    def looked():
+        if passed is None:
+            raise OSError("the disk is gone")
+        return dg.AssetCheckResult(passed=passed, severity=severity, **more)
+
+    return looked
+
+
+raw, model = asset("raw", "orders"), asset("model")
+checks = [
+    check(raw, "volume", False, description="3 rows where 900 are usual"),
+    check(raw, "nulls", True),
+    check(raw, "ranges", None),
+    check(drift, "drift", False, metadata={"reason": "the kernel says so itself"}),
+    check(drift, "fairness", False, severity=dg.AssetCheckSeverity.ERROR, metadata={"reason": "DE 0.4 below FR"}),
+    check(model, "gates", False, blocking=True),
+]
+
+
+@dg.op
+def fails():
+    raise OSError("no space left")
+
+
+@dg.job(tags={"loopline/model": "garden/roses"})
+def doomed():
+    fails()
+
+
+RUNNING, STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+
+
+def sensor(name, status=RUNNING):
+    @dg.sensor(name=name, job=doomed, minimum_interval_seconds=5, default_status=status)
+    def look(context):
+        return None
+
+    return look
+
+
+sensors = [sensor(name) for name in ("silent", "failing", "hiccup", "well")] + [sensor("never_wanted", STOPPED)]
+
+
+@dg.schedule(job=doomed, cron_schedule="*/20 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def every_twenty():
+    return {}
+
+
+defs = dg.Definitions(
+    assets=[predictions, drift, raw, model], asset_checks=checks, jobs=[doomed], sensors=sensors,
+    schedules=[every_twenty],
+)
+'''
+
+
+@dataclass(frozen=True)
+class Garden:
+    """A web server on the history that the tests look at."""
+
+    url: str
+    home: Path
+
+    @property
+    def dagster(self) -> Dagster:
+        """Return its GraphQL."""
+        return Dagster(f"{self.url}/graphql")
+
+
+@pytest.fixture(scope="session")
+def garden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Garden]:
+    """Write a history, then serve it."""
+    home = tmp_path_factory.mktemp("garden")
+    home.joinpath("dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    home.joinpath("garden.py").write_text(DEFINITIONS)
+    home.joinpath("torn.py").write_text("import nothing_of_that_name\n")
+    server = [{"python_file": {"relative_path": f"{name}.py", "location_name": name}} for name in ("garden", "torn")]
+    home.joinpath("workspace.yaml").write_text(f"load_from: {server}")
+    subprocess.run((sys.executable, "-c", WRITES), env=_variables(home), cwd=home, check=True, capture_output=True)
+    port = free_port(3300)
+    command = ("-m", "dagster_webserver", "--port", str(port), "--workspace", "workspace.yaml")
+    with home.joinpath("log").open("wb") as log:
+        process = subprocess.Popen(
+            (sys.executable, *command), env=_variables(home), cwd=home, stdout=log, stderr=subprocess.STDOUT
+        )
+    found = Garden(f"http://127.0.0.1:{port}", home)
+    try:
+        _wait(found)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+WRITES = """
+import dagster as dg
+from garden import defs
+
+with dg.DagsterInstance.get() as instance:
+    everything = defs.resolve_implicit_global_asset_job_def()
+    everything.execute_in_process(instance=instance, raise_on_error=False)
+    only = [dg.AssetKey(["garden", "predictions", "roses"])]
+    everything.execute_in_process(instance=instance, asset_selection=only)
+    for _ in range(2):
+        defs.resolve_job_def("doomed").execute_in_process(instance=instance, raise_on_error=False)
+    job = defs.resolve_job_def("doomed")
+    instance.create_run_for_job(job, tags={"loopline/source": "garden/orders"})
+    begun = instance.create_run_for_job(job, tags={"loopline/model": "garden/roses"})
+    began = dg.DagsterEvent("PIPELINE_START", "doomed")
+    instance.report_dagster_event(began, begun.run_id)
+"""
+
+
+def _variables(home: Path) -> dict[str, str]:
+    return {**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(home), "PYTHONWARNINGS": "ignore"}
+
+
+def _wait(garden: Garden) -> None:
+    give_up = time.monotonic() + 90
+    while time.monotonic() < give_up:
+        try:
+            states = {one.state for one in garden.dagster.locations()}
+        except StoreUnavailable:
+            states = {"loading"}
+        if states and "loading" not in states:
+            return
+        time.sleep(0.2)
+    raise AssertionError(garden.home.joinpath("log").read_text())
+
+
+def instance_of(home: Path) -> dg.DagsterInstance:
+    """Open Dagster's instance of a home."""
+    return dg.DagsterInstance.from_config(str(home))

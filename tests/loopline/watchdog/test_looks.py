@@ -1,0 +1,191 @@
+"""Each look finds what Dagster, the endpoints and the ledger show and do not say, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import dagster as dg
+import httpx
+import pytest
+from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
+from dagster._daemon.types import DaemonHeartbeat
+from dagster._utils.error import SerializableErrorInfo
+
+from asset_defs import keys
+from loopline.graphql import Dagster
+from loopline.watchdog import run_looks
+from loopline.watchdog.asset_looks import AssetLooks
+from loopline.watchdog.dagster_health import DAEMONS, DagsterHealth
+from loopline.watchdog.look import Bounds, Looked
+from loopline.watchdog.run_looks import RunLooks
+from platform_core.alarms.pages import Pages
+
+BOUNDS = Bounds()
+TICKS = """
+query ($repository: RepositorySelector!) {repositoryOrError(repositorySelector: $repository) {... on Repository {
+  sensors {name jobOriginId sensorState {selectorId}} schedules {name scheduleState {id selectorId}}}}}"""
+
+
+def looks(kind, garden, bounds=BOUNDS):
+    """Make looks of a kind."""
+    return kind(garden.dagster, Pages(garden.url), bounds)
+
+
+def found(looked: Looked) -> dict[str, str]:
+    """Return severity by cause."""
+    assert len({alarm.cause for alarm in looked.found}) == len(looked.found)
+    return {alarm.cause: alarm.severity for alarm in looked.found}
+
+
+def instance_of(garden) -> dg.DagsterInstance:
+    """Open Dagster's instance, to write what its daemon would."""
+    return dg.DagsterInstance.from_config(str(garden.home))
+
+
+def beat(garden, seconds_ago: float = 0) -> None:
+    """Let every daemon have written a heartbeat."""
+    statuses = garden.dagster.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+    with instance_of(garden) as instance:
+        for one in statuses:
+            moment = time.time() - seconds_ago
+            instance.add_daemon_heartbeat(DaemonHeartbeat(moment, one["daemonType"], "id", []))
+
+
+def tick(garden, name: str, *marks: tuple[str, float], kind=InstigatorType.SENSOR) -> None:
+    """Let a sensor or a schedule have ticked, each with a status and so many seconds ago, oldest first."""
+    which = {"repositoryName": "__repository__", "repositoryLocationName": "garden"}
+    known = garden.dagster.ask(TICKS, repository=which)["repositoryOrError"]
+    key = "sensorState" if kind is InstigatorType.SENSOR else "scheduleState"
+    (one,) = [each for each in (*known["sensors"], *known["schedules"]) if each["name"] == name]
+    origin = one.get("jobOriginId") or one[key]["id"].split(":")[0]
+    with instance_of(garden) as instance:
+        for status, seconds_ago in marks:
+            error = SerializableErrorInfo("the bucket is gone", [], None) if status == "FAILURE" else None
+            moment = time.time() - seconds_ago
+            written = TickData(origin, name, kind, TickStatus(status), moment, error=error, end_timestamp=moment,
+                               selector_id=one[key]["selectorId"])  # fmt: skip
+            instance.create_tick(written)
+
+
+def test_a_web_server_that_does_not_answer_is_an_alarm(garden):
+    """One that answers is none."""
+    assert looks(DagsterHealth, garden).web() == Looked()
+    gone = DagsterHealth(Dagster("http://127.0.0.1:9/graphql", timeout_seconds=1), Pages(""), BOUNDS)
+    assert found(gone.web()) == {"web": "error"}
+    assert gone.web().found[0].link == ""
+
+
+def test_daemons_without_a_heartbeat_are_one_alarm(garden):
+    """Dagster calls them well for half an hour; two minutes are enough for us."""
+    beat(garden, seconds_ago=200)
+    alarm = looks(DagsterHealth, garden).daemons().found[0]
+    assert (alarm.cause, alarm.severity) == ("daemon", "error")
+    assert "scheduler" in alarm.problem
+    assert "sensor" in alarm.problem
+    assert httpx.get(alarm.link).status_code == 200
+    beat(garden)
+    assert looks(DagsterHealth, garden).daemons() == Looked()
+
+
+def test_a_team_that_does_not_load_is_named_with_its_reason(garden):
+    """The others are not."""
+    looked = looks(DagsterHealth, garden).locations()
+    assert found(looked) == {"location:torn": "error"}
+    assert "nothing_of_that_name" in looked.found[0].problem
+    assert looked.found[0].about == "torn"
+
+
+def test_sensors_that_are_silent_or_fail_twice(garden):
+    """One failure, a sensor that ticks, and one that nobody ever wanted are no alarm; nor is a schedule not yet due."""
+    beat(garden)
+    tick(garden, "silent", ("SKIPPED", 500))
+    tick(garden, "failing", ("FAILURE", 20), ("FAILURE", 10))
+    tick(garden, "hiccup", ("SKIPPED", 20), ("FAILURE", 10))
+    tick(garden, "well", ("FAILURE", 20), ("SKIPPED", 10))
+    looked = looks(DagsterHealth, garden).automation()
+    assert found(looked) == {"sensor:garden/silent": "error", "sensor:garden/failing": "error"}
+    said = {alarm.cause: alarm for alarm in looked.found}
+    assert "has not ticked for 8 minutes" in said["sensor:garden/silent"].problem
+    assert "the bucket is gone" in said["sensor:garden/failing"].problem
+    assert "/sensors/failing" in said["sensor:garden/failing"].link
+    tick(garden, "failing", ("SKIPPED", 1))
+    tick(garden, "silent", ("SKIPPED", 1))
+    assert found(looks(DagsterHealth, garden).automation()) == {}
+
+
+def test_a_schedule_that_missed_its_time(garden):
+    """It ticked once, and not at the times that came after."""
+    beat(garden)
+    for name in ("silent", "failing", "hiccup", "well"):
+        tick(garden, name, ("SKIPPED", 0))
+    tick(garden, "every_twenty", ("SKIPPED", 7200), kind=InstigatorType.SCHEDULE)
+    assert found(looks(DagsterHealth, garden).automation()) == {"schedule:garden/every_twenty": "error"}
+    tick(garden, "every_twenty", ("SKIPPED", 0), kind=InstigatorType.SCHEDULE)
+    assert found(looks(DagsterHealth, garden).automation()) == {}
+
+
+def test_a_dead_daemon_is_why_sensors_are_silent(garden):
+    """So they are no alarms of their own, and those that stand are left as they are; so it is with a torn team."""
+    beat(garden, seconds_ago=1000)
+    looked = looks(DagsterHealth, garden).automation()
+    assert looked.found == ()
+    assert looked.leaves("sensor:garden/silent")
+    beat(garden)
+    looked = looks(DagsterHealth, garden).automation()
+    assert looked.leaves("sensor:torn/any")
+    assert not looked.leaves("sensor:garden/silent")
+
+
+def test_failed_checks_that_hold_nothing_up(garden):
+    """With their reason and severity; a gate holds up its run, and drift is raised where it is judged."""
+    looked = looks(AssetLooks, garden).look()
+    said = {alarm.cause: alarm for alarm in looked.found if alarm.cause.startswith("check:")}
+    assert {cause: alarm.severity for cause, alarm in said.items()} == {
+        "check:garden/raw/orders:volume": "warning",
+        "check:garden/raw/orders:ranges": "warning",
+        "check:garden/drift/roses:fairness": "error",
+    }
+    assert "3 rows where 900 are usual" in said["check:garden/raw/orders:volume"].problem
+    assert "loopline quality garden/orders" in said["check:garden/raw/orders:volume"].fix
+    assert "could not be evaluated" in said["check:garden/raw/orders:ranges"].problem
+    assert "DE 0.4 below FR" in said["check:garden/drift/roses:fairness"].problem
+    assert said["check:garden/drift/roses:fairness"].about == "garden/roses"
+    assert said["check:garden/raw/orders:volume"].about == "garden"
+    assert "/assets/garden/raw/orders?view=checks" in said["check:garden/raw/orders:volume"].link
+
+
+def test_drift_that_lags_behind_its_predictions(garden):
+    """Predictions were made again and drift was not; within the bound that is nothing."""
+    strict = looks(AssetLooks, garden, replace(BOUNDS, stale=0)).look()
+    assert [alarm.cause for alarm in strict.found if alarm.cause.startswith("stale:")] == ["stale:garden/roses"]
+    assert not [a for a in looks(AssetLooks, garden).look().found if a.cause.startswith("stale:")]
+
+
+def test_runs_that_hang_or_fail_twice(garden):
+    """What fails again and again is one alarm, not one a run; what waits or works for long is named by its run."""
+    looked = looks(RunLooks, garden).look()
+    assert found(looked) == {"run:fails:doomed garden/roses": "error"}
+    assert looked.found[0].about == "garden/roses"
+    assert httpx.get(looked.found[0].link).status_code == 200
+    hanging = looks(RunLooks, garden, replace(BOUNDS, queued=0, run=0)).look().found
+    said = sorted(alarm.problem.split(" for ")[0] for alarm in hanging if alarm.cause.startswith("run:hangs:"))
+    assert said == ["a run of doomed garden/orders is not_started", "a run of doomed garden/roses is started"]
+    only = looks(RunLooks, garden, replace(BOUNDS, run=0)).look().found
+    assert len([alarm for alarm in only if alarm.cause.startswith("run:hangs:")]) == 1
+
+
+@pytest.mark.parametrize("tag", ["MODEL_TAG", "SOURCE_TAG", "WORK_TAG"])
+def test_tags_are_those_of_the_runs(tag):
+    """The watchdog does not import what imports Dagster, so it has the tags' names twice."""
+    assert getattr(run_looks, tag) == getattr(keys, tag)
+
+
+def test_a_schedule_that_was_started_just_now_missed_nothing(garden):
+    """It was stopped for days; what was planned meanwhile is not missed."""
+    beat(garden)
+    tick(garden, "every_twenty", ("SKIPPED", 7200), kind=InstigatorType.SCHEDULE)
+    which = {"repositoryName": "__repository__", "repositoryLocationName": "garden", "scheduleName": "every_twenty"}
+    start = "mutation ($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}"
+    assert garden.dagster.ask(start, s=which)["startSchedule"]["__typename"] == "ScheduleStateResult"
+    assert not [a for a in looks(DagsterHealth, garden).automation().found if a.cause.startswith("schedule:")]

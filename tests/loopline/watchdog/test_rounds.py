@@ -1,0 +1,240 @@
+"""A round raises what is found, clears what is over, is patient with what mends itself, and outlives its own looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import pytest
+from pydantic import Field
+
+from loopline.watchdog.dog import FILE, Watchdog
+from loopline.watchdog.look import Bounds, Look, Looked
+from loopline.watchdog.loop_looks import LoopLooks
+from platform_core.alarms import Alarm, standing
+from platform_core.contracts.serving import ObservedState, Served
+from platform_core.environment import Environment
+from platform_core.errors import StoreUnavailable
+from platform_core.loop import cycles, deployments
+from platform_core.loop.ledger import Entry
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.specs import Drift
+from platform_core.testing.fakes.notifier import InMemoryNotifier
+from platform_core.testing.fakes.serving import InMemoryServing
+
+NOW = datetime.now(UTC)
+ROSES, TULIPS = ModelRef("garden", "roses"), ModelRef("garden", "tulips")
+
+
+class Moody(InMemoryServing):
+    """An endpoint of which some models are not ready."""
+
+    unready: set[str] = Field(default_factory=set)
+
+    def observe(self, model: str) -> ObservedState:
+        """Say so."""
+        return ObservedState(1, model not in self.unready, "it warms up" if model in self.unready else "")
+
+
+@pytest.fixture
+def notifier() -> InMemoryNotifier:
+    """Whom the watchdog tells."""
+    return InMemoryNotifier(name="test")
+
+
+@pytest.fixture
+def platform(tmp_path: Path, notifier: InMemoryNotifier) -> Iterator[Platform]:
+    """A platform of ledger, endpoint and notifier."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    bound = Environment("test", tmp_path / "e", {"serving": Moody()}, url, None, tmp_path, notifiers={"test": notifier})
+    opened = Platform(bound)
+    yield opened
+    opened.close()
+
+
+class Scene:
+    """A look whose findings the test sets."""
+
+    def __init__(self) -> None:
+        self.shows: Looked | Exception = Looked()
+
+    def __call__(self) -> Looked:
+        if isinstance(self.shows, Exception):
+            raise self.shows
+        return self.shows
+
+
+def alarm(cause: str) -> Alarm:
+    """Make an alarm."""
+    return Alarm(cause, "error", f"{cause} is wrong", "mend it")
+
+
+def dog(platform: Platform, scene: Scene, patience: float = 0, **look: object) -> Watchdog:
+    """Make a watchdog with one look."""
+    return Watchdog(platform, [Look("scene", scene, ("a:", "b:"), **look)], Bounds(patience=patience), lambda _: None)
+
+
+def causes(platform: Platform) -> list[str]:
+    """Return what stands."""
+    return [one.alarm.cause for one in standing(platform.ledger)]
+
+
+def titles(notifier: InMemoryNotifier) -> list[str]:
+    """Return first lines."""
+    return [text.splitlines()[0] for _, text in notifier.inbox]
+
+
+def test_found_raised_told_and_over(platform, notifier):
+    """One message when it is found, none while it stands, one when it is found no more."""
+    scene = Scene()
+    watch = dog(platform, scene)
+    for shows in (Looked((alarm("a:1"),)), Looked((alarm("a:1"),)), Looked(), Looked()):
+        scene.shows = shows
+        watch.round()
+    assert titles(notifier) == ["[error] a:1 is wrong", "[over] a:1 is wrong"]
+
+
+def test_what_mends_itself_soon_is_no_alarm(platform, notifier, monkeypatch):
+    """Within the patience it may come back; what goes and comes begins anew."""
+    clock = [0.0]
+    monkeypatch.setattr("loopline.watchdog.dog.time.monotonic", lambda: clock[0])
+    scene = Scene()
+    watch = dog(platform, scene, patience=30)
+    for moment, shows in ((0, "a:1"), (20, ""), (25, "a:1"), (50, "a:1")):
+        clock[0], scene.shows = moment, Looked((alarm(shows),) if shows else ())
+        watch.round()
+    assert causes(platform) == []
+    clock[0] = 56
+    watch.round()
+    assert causes(platform) == ["a:1"]
+    hurried = dog(platform, scene, patience=30, patient=False)
+    scene.shows = Looked((alarm("a:2"), alarm("a:1")))
+    hurried.round()
+    assert causes(platform) == ["a:1", "a:2"]
+
+
+def test_what_cannot_be_seen_stays_as_it_is(platform, notifier):
+    """A web server that is away makes nothing over, and nothing wrong."""
+    scene = Scene()
+    watch = dog(platform, scene)
+    scene.shows = Looked((alarm("a:1"), alarm("b:1"), alarm("b:2")))
+    watch.round()
+    for shows in (StoreUnavailable("away", "wait"), Looked(unknown=frozenset({"a:1"}), blind=("b:",))):
+        scene.shows = shows
+        watch.round()
+        assert causes(platform) == ["a:1", "b:1", "b:2"]
+    scene.shows = Looked(blind=("b:2",))
+    watch.round()
+    assert causes(platform) == ["b:2"]
+
+
+def test_others_alarms_are_none_of_its_business(platform):
+    """A look clears only what it owns."""
+    from platform_core.alarms import raise_alarm
+
+    raise_alarm(platform, alarm("drift:garden/roses"))
+    dog(platform, Scene()).round()
+    assert causes(platform) == ["drift:garden/roses"]
+
+
+def test_a_look_with_a_defect_is_an_alarm_and_ends_nothing(platform):
+    """The watchdog goes on, and says that it is blind there; that is over when it sees again."""
+    scene = Scene()
+    watch = dog(platform, scene)
+    scene.shows = KeyError("renamed")
+    watch.round()
+    (one,) = standing(platform.ledger)
+    assert (one.alarm.cause, one.alarm.severity) == ("watchdog:scene", "warning")
+    scene.shows = Looked()
+    watch.round()
+    assert causes(platform) == []
+
+
+def test_costly_looks_take_turns(platform):
+    """A look whose turn it is every third round is asked so often."""
+    asked = []
+    look = Look("seldom", lambda: asked.append(1) or Looked(), ("a:",), every=3)
+    watch = Watchdog(platform, [look], Bounds(), lambda _: None)
+    for _ in range(7):
+        watch.round()
+    assert len(asked) == 3
+
+
+def test_a_new_watchdog_goes_on_where_the_last_one_ended(platform, notifier):
+    """What stood is not told again, and what is well now is over."""
+    scene = Scene()
+    scene.shows = Looked((alarm("a:1"), alarm("a:2")))
+    dog(platform, scene).round()
+    scene.shows = Looked((alarm("a:1"),))
+    dog(platform, scene).round()
+    assert titles(notifier) == ["[error] a:1 is wrong", "[error] a:2 is wrong", "[over] a:2 is wrong"]
+
+
+def test_it_leaves_a_note_that_it_lives(platform):
+    """And ends when told to, between rounds."""
+    stop = Event()
+    watch = Watchdog(platform, [Look("x", lambda: stop.set() or Looked(), ())], Bounds(), lambda _: None)
+    watch.run(stop, interval_seconds=60)
+    note = json.loads((platform.home / FILE).read_text())
+    assert datetime.now(UTC) - datetime.fromisoformat(note["at"]) < timedelta(seconds=30)
+    assert note["rounds"] == 1
+
+
+def test_a_ledger_that_is_away_for_a_round(platform, monkeypatch):
+    """The round fails, the watchdog does not."""
+    stop, said = Event(), []
+
+    def away(*_):
+        stop.set()
+        raise StoreUnavailable("the ledger did not answer", "wait")
+
+    monkeypatch.setattr("loopline.watchdog.dog.deliver", away)
+    Watchdog(platform, [], Bounds(), said.append).run(stop, 0)
+    assert "the ledger did not answer" in said[0]
+
+
+def deployed(platform: Platform, ref: ModelRef) -> None:
+    """Let a version of a model answer."""
+    change = Entry(deployments.CHANGED, NOW, *ref, reason="first")
+    with platform.ledger.writing(ref) as connection:
+        state = deployments.Deployment(ref, 0, Served("1", Path("/p"), "c"), None, 0, 0)
+        deployments.write(connection, state, change)
+
+
+def test_models_that_do_not_answer(platform):
+    """One of several is named; when none answers, that is the server, and one alarm."""
+    look = LoopLooks(platform, Bounds())
+    assert look.serving() == Looked()
+    deployed(platform, ROSES)
+    deployed(platform, TULIPS)
+    assert look.serving() == Looked()
+    platform.serving.unready = {TULIPS.dotted}
+    assert [(a.cause, a.subject) for a in look.serving().found] == [(f"serving:{TULIPS}", TULIPS)]
+    platform.serving.unready = {TULIPS.dotted, ROSES.dotted}
+    (one,) = look.serving().found
+    assert (one.cause, one.subject) == ("serving", None)
+    assert "garden/roses, garden/tulips" in one.problem
+    assert look.serving().leaves(f"serving:{TULIPS}")
+
+
+def test_turns_of_the_loop_that_did_not_end_well(platform):
+    """The newest of each model, until the next one ends well; a failed run is more than an information."""
+    look = LoopLooks(platform, Bounds())
+    rule = Drift(cooldown_hours=0)
+
+    def turn(ref: ModelRef, state: str, days_ago: float = 0) -> str:
+        at = NOW - timedelta(days=days_ago)
+        opened = cycles.open_cycle(platform.ledger, ref, rule, "drift", f"{ref}{state}{days_ago}", at, force=True)
+        return cycles.close_cycle(platform.ledger, opened.cycle_id, state, "scores fell", at).cycle_id
+
+    turn(ROSES, "rejected", days_ago=9)
+    assert look.cycles() == Looked()
+    back, failed = turn(ROSES, "rolled_back", days_ago=1), turn(TULIPS, "failed")
+    assert {a.cause: a.severity for a in look.cycles().found} == {f"cycle:{back}": "info", f"cycle:{failed}": "warning"}
+    assert "rolled back: scores fell" in look.cycles().found[0].problem
+    turn(ROSES, "promoted")
+    assert [a.cause for a in look.cycles().found] == [f"cycle:{failed}"]
