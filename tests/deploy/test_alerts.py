@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import subprocess
 from pathlib import Path
@@ -10,19 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from platform_core.environment import Environment
-from platform_core.ingestion.stream_metrics import StreamMetrics
-from platform_core.observability.exposition import exposition
-from platform_core.platform import Platform
-from platform_core.plugins import Installed
-from platform_core.runtime.app import App
-from platform_core.runtime.inference import Inference
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-
 RULES = sorted(Path(__file__).parents[2].joinpath("deploy/alerts").glob("*.yaml"))
 CASES = Path(__file__).with_name("alerts")
-PROMETHEUS_OWN = {"up"}
-_TYPED = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
 _SELECTED = re.compile(r"\b(up|loopline_\w+)\b")
 names = pytest.mark.parametrize("rules", RULES, ids=lambda path: path.stem)
 
@@ -36,35 +24,6 @@ def promtool(*arguments):
 def alerts(rules):
     """Return the alerts of a file."""
     return [rule for group in yaml.safe_load(rules.read_text())["groups"] for rule in group["rules"]]
-
-
-@pytest.fixture(scope="module")
-def metrics(tmp_path_factory):
-    """Return the names of all series on the /metrics of the server, of a stream and of the platform."""
-    folder = tmp_path_factory.mktemp("metrics")
-    platform = Platform(Environment("test", folder / "e.yaml", {}, f"sqlite:///{folder}/ledger.db", None, folder))
-    own = exposition(platform, Installed((), ())).decode()
-    platform.close()
-    texts = [asyncio.run(scraped()), StreamMetrics("shop.orders").text().decode(), own]
-    found = set(PROMETHEUS_OWN)
-    for name, kind in _TYPED.findall("\n".join(texts)):
-        found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
-    return found
-
-
-async def scraped():
-    """Ask a server without models for its /metrics."""
-    sent = []
-
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message):
-        sent.append(message)
-
-    app = App(Inference(InMemoryOnlineStore(), lambda *_: None), lifespan=None, ready=lambda: True)
-    await app({"type": "http", "method": "GET", "path": "/metrics", "headers": []}, receive, send)
-    return sent[1]["body"].decode()
 
 
 @names
@@ -83,11 +42,11 @@ def test_every_alert_is_played(rules):
 
 
 @names
-def test_every_metric_is_there(rules, metrics):
+def test_every_metric_is_there(rules, series):
     """A rule about a series that nobody writes is silent for ever."""
     selected = {name for rule in alerts(rules) for name in _SELECTED.findall(rule["expr"])}
     assert selected
-    assert selected - metrics == set()
+    assert selected - set(series) == set()
 
 
 @names

@@ -1,0 +1,59 @@
+"""Every series that Loopline's processes write, with its labels: what rules and dashboards may ask for."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from platform_core.environment import Environment
+from platform_core.errors import StoreUnavailable
+from platform_core.ingestion.stream_metrics import StreamMetrics
+from platform_core.observability.exposition import families
+from platform_core.platform import Platform
+from platform_core.plugins import Installed
+from platform_core.runtime.bounds import Bounds
+from platform_core.runtime.freshness import Freshness, ViewUse
+from platform_core.runtime.limits import Limits
+from platform_core.runtime.metrics import Metrics
+
+SCRAPED = {"job", "instance"}
+"""Labels that Prometheus adds to every series."""
+_SERIES = re.compile(r"^(\w+)(?:\{(.*)\})? \S+$")
+_LABEL = re.compile(r'(\w+)="')
+
+
+@pytest.fixture(scope="session")
+def series(tmp_path_factory):
+    """Return the labels of each series by its name: of the inference server, of a stream, and of the platform."""
+    found = {"up": set(SCRAPED)}
+    for line in [*server(), *stream()]:
+        match = _SERIES.fullmatch(line)
+        if match:
+            found[match[1]] = SCRAPED | {"worker"} | set(_LABEL.findall(match[2] or ""))
+    return found | {name: SCRAPED | labels for name, labels in platform(tmp_path_factory.mktemp("series"))}
+
+
+def server():
+    """Write the server's metrics after a request that failed."""
+    metrics, freshness, bounds = Metrics(), Freshness(), Bounds(Limits())
+    with pytest.raises(StoreUnavailable), metrics.request("shop.late"):
+        raise StoreUnavailable("gone", "wait")
+    freshness.count("shop.late", [ViewUse("shop.history.v1", [1], 1, 1)])
+    bounds.refused["requests"] += 1
+    return [*metrics.lines(), *freshness.lines(), *bounds.lines()]
+
+
+def stream():
+    """Write a stream's metrics after a failure."""
+    metrics = StreamMetrics("shop/orders")
+    metrics.lag = {0: 7}
+    metrics.failures["StoreUnavailable"] += 1
+    return metrics.text().decode().splitlines()
+
+
+def platform(folder):
+    """Yield the platform's own metrics and their labels."""
+    opened = Platform(Environment("test", folder / "e.yaml", {}, f"sqlite:///{folder}/ledger.db", None, folder))
+    yield from ((family.name, set(family.labels)) for family in families(opened, Installed((), ())))
+    opened.close()
