@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from platform_core.alarms import standing
 from platform_core.errors import NotFound
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.answers import Place, answers, cut
@@ -98,10 +99,14 @@ def test_an_alarm_stands_until_windows_calm_down(shop) -> None:
     again = look(shop)
     assert first.alarm is not None
     assert (again.windows, again.alarm) == ([], first.alarm)
+    (told,) = standing(shop.platform.ledger)
+    assert told.alarm.cause == f"drift:{shop.ref}"
+    assert told.alarm.problem == f"drift: {first.alarm.reason}"
     for _ in range(2):
         shop.answer(500)
         calm = look(shop)
     assert calm.alarm is None
+    assert standing(shop.platform.ledger) == []
 
 
 def test_an_alarm_amid_many_windows_is_not_missed(shop) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from platform_core import personal
+from platform_core.alarms import standing
 from platform_core.clock import ReplayClock
 from platform_core.contracts.registry import Publication
 from platform_core.contracts.serving import DesiredState, Served
@@ -293,10 +294,14 @@ def test_rows_are_compared_once_and_the_verdict_is_the_newest(shop: Shop) -> Non
     shop.check()
     assert skews.standing(shop.platform.ledger, REF, "1").startswith("skew: 1 of 1 rows differ")
     assert skew.check(shop.platform, shop.team, shop.model) == []
+    (alarm,) = (one.alarm for one in standing(shop.platform.ledger))
+    assert (alarm.cause, alarm.severity) == (f"skew:{REF}", "error")
+    assert alarm.problem.startswith("version 1: skew: 1 of 1 rows differ")
     shop.online(1, 2, country="DE", orders=1, spend=15.0)
     shop.ask(1, 4.5)
     assert shop.check().rows == 1
     assert skews.standing(shop.platform.ledger, REF, "1") == ""
+    assert standing(shop.platform.ledger) == []
 
 
 def test_a_share_that_differs_may_be_allowed(shop: Shop) -> None:
