@@ -21,6 +21,7 @@ from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
+from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
 from benchmarks.turns import ROOT
@@ -38,6 +39,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "serving": serving.compare,
     "shadow": shadow.compare,
     "judges": judges.compare,
+    "scorecard": scorecard.compare,
     "estimated_quality": estimated_quality.compare,
 }
 

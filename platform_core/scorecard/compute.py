@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.specs import Team
 
+AT_ONCE_DAYS = 50
+"""Days of a long history that are computed and written together."""
 LONGEST_DAYS = 800
 """How far back history is filled in at the most."""
 Measured = Mapping[str, Mapping[str, Measure]]
@@ -52,10 +54,12 @@ def update(platform: Platform, teams: Sequence[Team] = (), runs: Measured | None
     ends = _ends(platform, now)
     first = (ends[0] - timedelta(microseconds=1)).date()
     computer = _computer(platform, teams, first, now)
-    figures = [figure for end in ends for figure in computer.at(end)]
-    figures += list(_as_of_now(platform, teams, computer, runs or {}, now))
-    rows = store.keep(platform, figures, first)
-    return Updated(tuple(figure for figure in figures if figure.at == now), len(ends), rows)
+    rows = 0
+    for start in range(0, len(ends) - 1, AT_ONCE_DAYS):
+        past = [figure for end in ends[start : min(start + AT_ONCE_DAYS, len(ends) - 1)] for figure in computer.at(end)]
+        rows += store.keep(platform, past)
+    figures = (*computer.at(now), *_as_of_now(platform, teams, computer, runs or {}, now))
+    return Updated(figures, len(ends), rows + store.keep(platform, figures))
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,12 @@ def _ended(rollout: RolloutFact) -> float:
 def _quantile(  # noqa: PLR0913, PLR0917 - of which series, where, in which unit
     series: str, share: float, unit_seconds: float, none: str, own: Delivery, until: float
 ) -> Measure:
-    values = getattr(own, series).window(until)["seconds"]
+    values = np.sort(getattr(own, series).window(until)["seconds"])
     if not len(values):
         return Measure(None, 0, none)
-    return Measure(float(np.quantile(values, share)) / unit_seconds, len(values))
+    place = share * (len(values) - 1)  # as numpy.quantile, which takes thirty times as long for a few values
+    low, above = values[int(place)], values[min(int(place) + 1, len(values) - 1)]
+    return Measure(float(low + (above - low) * (place % 1)) / unit_seconds, len(values))
 
 
 def _frequency(own: Delivery, until: float) -> Measure:

@@ -120,8 +120,10 @@ _ROLLOUT_COLUMNS = (
 
 
 def _first(connection: Connection) -> dict[str, float]:
-    query = select(_entry.team, func.min(_entry.at)).where(_entry.team != "").group_by(_entry.team)
-    return {row[0]: row[1].timestamp() for row in connection.execute(query)}
+    """Return when each team's first entry was; an index alone says which one that is."""
+    firsts = select(func.min(_entry.entry_id)).where(_entry.team != "").group_by(_entry.team)
+    query = select(_entry.team, _entry.at).where(_entry.entry_id.in_(firsts))
+    return {row.team: row.at.timestamp() for row in connection.execute(query)}
 
 
 def _rows(

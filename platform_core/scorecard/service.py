@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,10 @@ OBJECTIVES = ("slo_p95", "slo_p99", "slo_errors", "slo_uptime")
 
 
 class Service:
-    """The figures of endpoints, at any instant; ``slos`` are what models declare, others have the usual ones."""
+    """The figures of endpoints, at any instant; ``slos`` are what models declare, others have the usual ones.
+
+    ``models`` are all that were asked or watched.
+    """
 
     def __init__(self, facts: Facts, days: Sequence[Day], slos: Mapping[ModelRef, Slo]) -> None:
         self.slos = slos
@@ -37,19 +41,22 @@ class Service:
         for each in facts.watched:
             seen[ModelRef(each.team, each.model)].append((each.at, *each.figures))
         self.watched = {ref: Series.of(rows, "up", "down") for ref, rows in seen.items()}
-
-    @property
-    def models(self) -> list[ModelRef]:
-        """Return every model that was asked or watched."""
-        return sorted({*self.days, *self.watched})
+        self.models = sorted({*self.days, *self.watched})
+        self._known: tuple[float, dict[ModelRef, tuple[list[Day], dict[str, Measure]]]] = (nan, {})
 
     def measured(self, scope: str, until: float) -> dict[str, Measure]:
         """Compute every figure of a scope as it was at an instant."""
-        models = [ref for ref in self.models if within(scope, *ref)]
-        own = {ref: self._month(ref, until) for ref in models}
-        each = {ref: self._of(days, self._uptime([ref], until)) for ref, days in own.items()}
-        together = self._of([day for days in own.values() for day in days], self._uptime(models, until))
-        return together | self._kept(each)
+        each = {ref: found for ref, found in self._at(until).items() if within(scope, *ref)}
+        days = [day for own, _ in each.values() for day in own]
+        together = self._of(days, self._uptime(list(each), until))
+        return together | self._kept({ref: found for ref, (_, found) in each.items()})
+
+    def _at(self, until: float) -> dict[ModelRef, tuple[list[Day], dict[str, Measure]]]:
+        """Return each model's days and figures at an instant; all scopes are asked for one before the next."""
+        if self._known[0] != until:
+            days = {ref: self._month(ref, until) for ref in self.models}
+            self._known = until, {ref: (own, self._of(own, self._uptime([ref], until))) for ref, own in days.items()}
+        return self._known[1]
 
     def _month(self, ref: ModelRef, until: float) -> list[Day]:
         last = datetime.fromtimestamp(until, UTC) - timedelta(microseconds=1)

@@ -1,0 +1,1 @@
+"""The scorecard over a long ledger."""
