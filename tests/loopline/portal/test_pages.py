@@ -1,0 +1,318 @@
+"""The pages for reading: structure, content, the same as JSON, and what they say where there is nothing to say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from loopline.portal.app import create_app
+from loopline.portal.links import Links
+from platform_core.loop import freezes
+from platform_core.plugins import Installed
+from platform_core.testing.portal_home import BROKEN, PortalHome, portal_home
+
+HOST = "http://localhost"
+JSON = {"accept": "application/json"}
+
+
+class Outline(HTMLParser):
+    """What matters of a page's HTML: elements, ids, addresses, text, and tables without a caption."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.bare_tables = 0
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.bare_tables += {"table": 1, "caption": -1}.get(tag, 0)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, attribute, value in self.attributes if attribute == name]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
+    """Make the home of the story; these tests only read it."""
+    made = portal_home(tmp_path_factory.mktemp("portal"), light=60)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def portal(home: PortalHome) -> TestClient:
+    """Ask the portal, with a Dagster that does not answer."""
+    links = Links(dagster="http://127.0.0.1:9", inference="http://127.0.0.1:8")
+    return TestClient(create_app(home.platform, home.teams, links), HOST, raise_server_exceptions=False)
+
+
+def told(portal: TestClient, path: str, **query: Any) -> Any:
+    """Get a page as JSON."""
+    answer = portal.get(path, params=query, headers=JSON)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def cycle_of(portal: TestClient, model: str, state: str) -> str:
+    """Name the newest cycle of a model in a state."""
+    team, name = model.split("/")
+    return str(told(portal, "/cycles", team=team, model=name, state=state)["cycles"][0]["cycle_id"])
+
+
+PAGES = (
+    "/models",
+    "/models/shop/returns",
+    "/models/shop/demand",
+    "/models/bank/card_fraud",
+    "/cycles",
+    "cycle",
+    "/models/x/y",
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_one_head_captions_and_nothing_inline(portal: TestClient, path: str) -> None:
+    """One h1, a caption a table, ids once, nothing that the policy forbids, and nothing from another host."""
+    path = f"/cycles/{cycle_of(portal, 'shop/returns', 'promoted')}" if path == "cycle" else path
+    html = portal.get(path, headers={"accept": "text/html"}).text
+    page = Outline(html)
+    assert page.elements["h1"] == 1
+    assert page.elements["main"] == 1
+    assert page.bare_tables == 0
+    assert not [name for name, count in Counter(page.values("id")).items() if count > 1]
+    assert not [a for a in page.attributes if a[1] == "style" or a[1].startswith("on")]
+    assert "<style" not in html
+    assert not re.findall(r"<script(?![^>]*(src=|application/json))", html)
+    assert not [src for src in page.values("src") if urlsplit(src).netloc]
+    assert [value for tag, name, value in page.attributes if (tag, name) == ("html", "lang")] == ["en"]
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/shop/returns", "/cycles"])
+def test_a_page_is_the_same_as_json(portal: TestClient, path: str) -> None:
+    """By Accept and by the suffix, with the very same content; a browser's Accept gets HTML."""
+    by_header, by_suffix = portal.get(path, headers=JSON), portal.get(f"{path}.json", headers={"accept": "*/*"})
+    assert by_header.headers["content-type"] == "application/json"
+    assert by_header.json() == by_suffix.json()
+    browser = portal.get(path, headers={"accept": "text/html,application/xhtml+xml,application/json;q=0.9"})
+    assert browser.headers["content-type"].startswith("text/html")
+    assert browser.headers["vary"].lower().count("accept") == 1
+
+
+def test_every_time_has_a_zone(portal: TestClient) -> None:
+    """As JSON and as HTML."""
+    answer = portal.get("/models/shop/returns.json").text
+    times = re.findall(r'"(\d{4}-\d\d-\d\dT[^"]*)"', answer)
+    assert len(times) > 100
+    assert all(datetime.fromisoformat(time).tzinfo for time in times)
+    page = Outline(portal.get("/models/shop/returns").text)
+    assert all(datetime.fromisoformat(time).tzinfo for time in page.values("datetime"))
+    assert page.text.count("UTC") >= page.elements["time"]
+
+
+def test_the_list_says_what_is_live_and_how_it_does(portal: TestClient) -> None:
+    """Version, since, rollout, drift, quality, alarms, freeze, of each model."""
+    rows = {f"{row['team']}/{row['model']}": row for row in told(portal, "/models", size=500)["models"]}
+    returns, basket, demand = rows["shop/returns"], rows["shop/basket"], rows["shop/demand"]
+    assert (returns["version"], returns["rollout"]["version"], returns["rollout"]["percent"]) == ("2", "4", 25)
+    assert returns["drift"]["said"] == "drifted: spend, article"
+    assert returns["since"].startswith("2026-09-16T")
+    assert 0.5 < returns["quality"]["value"] < 1
+    assert basket["frozen"] == "frozen by grace: the till is being replaced until Friday"
+    assert (demand["version"], demand["since"], demand["drift"]) == ("", None, None)
+    assert rows["bank/card_fraud"]["alarms"] == 1
+    html = portal.get("/models").text
+    assert "team &#39;pricing&#39; is quarantined" in html
+    assert "log_rnage" in html
+
+
+def test_the_list_is_filtered_sorted_and_paged(portal: TestClient) -> None:
+    """By text, team and state; those without a value come last; every model is on one page."""
+    names = [row["model"] for row in told(portal, "/models", text="fraud")["models"]]
+    assert names == ["card_fraud"]
+    assert {row["team"] for row in told(portal, "/models", team="team_3")["models"]} == {"team_3"}
+    assert [row["model"] for row in told(portal, "/models", show="rollout")["models"]] == ["returns"]
+    assert all(row["drift"]["drifted"] for row in told(portal, "/models", show="drifted")["models"])
+    best = told(portal, "/models", sort="quality", descending=True, size=500)["models"]
+    values = [row["quality"] and row["quality"]["value"] for row in best]
+    assert values[:-1] == sorted(values[:-1], reverse=True)
+    assert values[-1] is None
+    first, second = told(portal, "/models", size=40), told(portal, "/models", size=40, start=40)
+    assert (first["slice"]["total"], len(first["models"]), len(second["models"])) == (64, 40, 24)
+    seen = [(row["team"], row["model"]) for page in (first, second) for row in page["models"]]
+    assert len(set(seen)) == 64
+    html = Outline(portal.get("/models?size=40").text)
+    assert any("start=40" in address for address in html.values("href"))
+
+
+def test_a_model_page_tells_everything_of_it(portal: TestClient) -> None:
+    """Live version, versions with gates and training sets, rollouts, drift, quality, fairness, features."""
+    page = told(portal, "/models/shop/returns")
+    assert (page["live"]["version"], page["live"]["candidate"], page["live"]["percent"]) == ("2", "4", 25)
+    states = {row["version"]: row["state"] for row in page["versions"]}
+    assert states == {"4": "candidate", "3": "rejected", "2": "live", "1": "was_live"}
+    third = next(row for row in page["versions"] if row["version"] == "3")
+    assert [(gate["gate"], gate["passed"]) for gate in third["gates"]][-1] == ("BeatsChampion(roc_auc)", False)
+    assert third["training_set"]["rows"] == 27_800
+    assert set(third["training_set"]["tables"]) == {"shop/raw/orders", "shop/features/spending.v1"}
+    assert [row["state"] for row in page["rollouts"]] == ["running", "promoted", "promoted"]
+    assert page["drift"]["columns"][0]["name"] == "article"
+    assert [mark["kind"] for mark in page["drift"]["chart"]["marks"]] == ["alarm"]
+    assert {line["name"] for line in page["quality"]["charts"][0]["lines"]} >= {"version 2", "version 2, estimated"}
+    assert {row["segment"] for row in page["quality"]["newest"]} >= {"", "country=Spain"}
+    assert page["fairness"][0]["group"] == "Spain"
+    assert page["features"][0]["name"] == "spending"
+    assert "http://127.0.0.1:8/v2/models/shop.returns/openapi.json" in [link["url"] for link in page["links"]]
+    html = portal.get("/models/shop/returns").text
+    for said in ("BeatsChampion(roc_auc)", "country=Spain", "article", "shop/raw/orders", "31\u202f377"):
+        assert said in html
+
+
+def test_one_column_of_drift_is_drawn_with_its_threshold(portal: TestClient) -> None:
+    """By ``?column=``; an unknown column is as none."""
+    lines = told(portal, "/models/shop/returns", column="spend")["drift"]["chart"]["lines"]
+    assert [(line["name"], line["style"]) for line in lines] == [("score", "line"), ("threshold", "bound")]
+    assert lines[0]["points"][-1]["value"] == pytest.approx(0.22)
+    assert told(portal, "/models/shop/returns", column="nonsense")["drift"]["column"] == ""
+
+
+def test_the_rollout_refreshes_itself_and_says_what_comes_next(portal: TestClient, home: PortalHome) -> None:
+    """The part asks for itself again, and looking changes nothing in the ledger."""
+    before = home.platform.ledger.entries(limit=1, newest_first=True)
+    part = portal.get("/models/shop/returns/rollout").text
+    assert Outline(part).values("hx-get") == ["/models/shop/returns/rollout"]
+    assert "<html" not in part
+    look = told(portal, "/models/shop/returns/rollout")["look"]
+    assert (look["action"], look["steps"], look["stable"]["version"]) == ("wait", [5, 25, 100], "2")
+    assert home.platform.ledger.entries(limit=1, newest_first=True) == before
+    assert told(portal, "/models/shop/demand/rollout")["rollout"] is None
+    assert Outline(portal.get("/models/shop/returns").text).values("hx-trigger") == ["load"]
+
+
+def test_the_ledger_is_paged_without_a_gap(portal: TestClient, home: PortalHome) -> None:
+    """All pages together are all entries of the model, each once, newest first; observations when asked for."""
+    seen: list[int] = []
+    query: dict[str, Any] = {"everything": True}
+    while True:
+        part = told(portal, "/models/shop/basket", **query)["ledger"]
+        seen += [sentence["entry_id"] for sentence in part["sentences"]]
+        if part["older"] is None:
+            break
+        query["before"] = part["older"]
+    entries = home.platform.ledger.entries(newest_first=True)
+    assert seen == [entry.entry_id for entry in entries if (entry.team, entry.model) == ("shop", "basket")]
+    kinds = {sentence["kind"] for sentence in told(portal, "/models/shop/basket")["ledger"]["sentences"]}
+    assert "drift.window" not in kinds
+    assert "rollout.rolled_back" in kinds
+
+
+def test_a_cycle_is_told_in_order(portal: TestClient) -> None:
+    """Cause, training set, version, gates, each step with what it brought about, verdict; with times between."""
+    page = told(portal, f"/cycles/{cycle_of(portal, 'shop/returns', 'promoted')}")
+    kinds = [step["kind"] for step in page["steps"]]
+    assert kinds[:4] == ["cycle.opened", "training_set.pinned", "model.registered", "gate.judged"]
+    assert kinds[-2:] == ["rollout.promoted", "cycle.closed"]
+    assert page["cycle"]["cause"].startswith("drift: drifted in 2 of 3 windows")
+    advanced = [step for step in page["steps"] if step["kind"] == "rollout.advanced"]
+    assert [step["head"] for step in advanced] == ["Advanced to 5 %", "Advanced to 25 %", "Advanced to 100 %"]
+    assert advanced[0]["brought"] == "version 1 answers, version 2 5 percent (generation 2)"
+    assert advanced[1]["sides"][0]["side"] == "candidate"
+    assert {figure["name"] for figure in advanced[1]["figures"]} == {"ErrorRate", "P99", "ScoreShift"}
+    assert sum(step["after_seconds"] or 0 for step in page["steps"]) == pytest.approx(page["cycle"]["seconds"])
+
+
+def test_a_drill_and_what_a_person_did_are_told(portal: TestClient) -> None:
+    """The multiplied column, and by whose hand a model went one step back."""
+    html = portal.get(f"/cycles/{cycle_of(portal, 'shop/basket', 'rolled_back')}").text
+    assert "A drill" in html
+    assert "ScoreShift" in html
+    ledger = portal.get("/models/bank/card_fraud").text
+    assert "taken back by margaret" in ledger
+
+
+def test_cycles_are_counted_and_filtered(portal: TestClient) -> None:
+    """By state and model, with the numbers of each."""
+    page = told(portal, "/cycles", team="shop", model="returns")
+    assert page["counts"] == {"promoted": 2, "rejected": 1, "open": 1}
+    assert [row["state"] for row in page["cycles"]] == ["open", "rejected", "promoted", "promoted"]
+    assert page["slice"]["total"] == 4
+    assert (
+        "No cycle matches" in portal.get("/cycles?team=nobody&state=failed").text or told(portal, "/cycles")["counts"]
+    )
+
+
+def test_a_dagster_that_is_away_leaves_the_story(portal: TestClient) -> None:
+    """The runs say what is wrong and what to do; the page before stands."""
+    cycle = cycle_of(portal, "shop/returns", "promoted")
+    page = portal.get(f"/cycles/{cycle}")
+    assert f"/cycles/{cycle}/runs" in Outline(page.text).values("hx-get")
+    runs = told(portal, f"/cycles/{cycle}/runs")
+    assert runs["runs"] == []
+    assert "loopline up" in runs["trouble"]
+
+
+def test_reports_run_in_a_sandbox(portal: TestClient, home: PortalHome) -> None:
+    """A report's own scripts may run, in an origin of their own; other files of the home are not served."""
+    folder = home.platform.home / "reports" / "shop.returns"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "2-68.html").write_text("<script>1</script>")
+    assert told(portal, "/models/shop/returns")["drift"]["report"] == "/reports/shop.returns/2-68.html"
+    answer = portal.get("/reports/shop.returns/2-68.html")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox allow-scripts")
+    assert "allow-same-origin" not in policy
+    assert portal.get("/reports/shop.returns/2-99.html").status_code == 404
+    for path in ("/reports/shop.returns/..%2f..%2fledger.db", "/reports/..%2f/ledger.db", "/reports/shop.returns/x.db"):
+        assert portal.get(path).status_code in {400, 404}
+
+
+def test_models_of_a_broken_team_are_shown_from_the_ledger(home: PortalHome) -> None:
+    """Their team does not load, so nobody declares them; what is live stays to be seen."""
+    portal = TestClient(create_app(home.platform, Installed((), (BROKEN,))), HOST)
+    rows = {row["model"]: row for row in told(portal, "/models", team="shop")["models"]}
+    assert not rows["returns"]["declared"]
+    assert rows["returns"]["version"] == "2"
+    page = portal.get("/models/shop/returns")
+    assert page.status_code == 200
+    assert "No team that loads declares this model" in page.text
+    assert told(portal, "/models/shop/returns/rollout")["look"] is None
+
+
+def test_an_empty_home_says_what_to_do(tmp_path: Any) -> None:
+    """No team, no model, no cycle."""
+    empty = portal_home(tmp_path / "empty", rich=False)
+    portal = TestClient(create_app(empty.platform, empty.teams), HOST)
+    assert "loopline new team" in portal.get("/models").text
+    assert "loopline cycle start" in portal.get("/cycles").text
+    assert told(portal, "/models")["models"] == []
+    empty.close()
+
+
+def test_everything_frozen_is_said_on_top(tmp_path: Any) -> None:
+    """By whom and why."""
+    frozen = portal_home(tmp_path / "frozen", light=1, rich=False)
+    freezes.freeze(frozen.platform.ledger, None, "ada", "audit", frozen.platform.clock.now())
+    portal = TestClient(create_app(frozen.platform, frozen.teams), HOST)
+    assert told(portal, "/models")["everything_frozen"] == "frozen by ada: audit"
+    assert "Everything is frozen by ada: audit" in portal.get("/models").text
+    frozen.close()
+
+
+def test_the_front_door_leads_to_the_models(portal: TestClient) -> None:
+    """So that the bare address is worth typing."""
+    answer = portal.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/models")

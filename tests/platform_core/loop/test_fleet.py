@@ -1,0 +1,73 @@
+"""Reads over all models at once, on each database."""
+
+from __future__ import annotations
+
+from platform_core.loop import deployments, fleet, freezes, history
+from platform_core.loop.ledger import Entry
+from platform_core.names import ModelRef
+
+REF = ModelRef("retail", "cancellations")
+
+
+def test_since_is_when_the_version_became_the_stable_one(loop) -> None:
+    """Also while a candidate of a later rollout changes the deployment, and after a step back."""
+    assert fleet.live(loop.ledger) == {}
+    loop.roll_out("first")
+    first = loop.now
+    loop.later(60)
+    record = loop.roll_out("second")
+    assert fleet.live(loop.ledger)[REF].since == first
+    assert fleet.live(loop.ledger)[REF].deployment.candidate.version == "2"
+    for _ in range(3):
+        loop.ask(200)
+        loop.later(11)
+        loop.step(record)
+    assert (fleet.live(loop.ledger)[REF].deployment.stable.version, fleet.live(loop.ledger)[REF].since) == (
+        "2",
+        loop.now,
+    )
+    loop.later(60)
+    deployments.roll_back(loop.platform, REF, "ada", "complaints", loop.now)
+    assert (fleet.live(loop.ledger)[REF].deployment.stable.version, fleet.live(loop.ledger)[REF].since) == (
+        "1",
+        loop.now,
+    )
+
+
+def test_the_newest_entry_about_the_live_version(loop) -> None:
+    """Of each model its own; one about another version does not count, and what never was is left out."""
+    loop.roll_out("first")
+    other = ModelRef("bank", "fraud")
+    for ref, version, reason in ((REF, "1", "old"), (REF, "1", "new"), (REF, "2", "another"), (other, "1", "not live")):
+        loop.ledger.record(Entry("drift.window", loop.now, *ref, version=version, reason=reason, details={"n": 1}))
+    found = fleet.of_live(loop.ledger, ["drift.window", "quality.realised"])
+    assert {key: entry.reason for key, entry in found.items()} == {(REF, "drift.window"): "new"}
+    assert found[REF, "drift.window"].details == {"n": 1}
+    assert fleet.of_live(loop.ledger, ["drift.window"], details=False)[REF, "drift.window"].details == {}
+
+
+def test_freezes_and_newest_cycles(loop) -> None:
+    """A thawed model is not frozen; of the cycles of a model the last that opened."""
+    loop.candidate("first")
+    freezes.freeze(loop.ledger, REF, "ada", "audit", loop.now)
+    freezes.freeze(loop.ledger, None, "grace", "holidays", loop.now)
+    assert {ref: entry.actor for ref, entry in fleet.freezes(loop.ledger).items()} == {
+        REF: "ada",
+        freezes.EVERYTHING: "grace",
+    }
+    freezes.thaw(loop.ledger, REF, "ada", "done", loop.now)
+    assert set(fleet.freezes(loop.ledger)) == {freezes.EVERYTHING}
+    assert fleet.newest_cycles(loop.ledger)[REF].cause == "drift of first"
+
+
+def test_the_last_entries_of_a_model_without_some_kinds(loop) -> None:
+    """With the freezes of all among them, newest first, on from an entry."""
+    loop.roll_out("first")
+    freezes.freeze(loop.ledger, None, "grace", "holidays", loop.now)
+    for number in range(4):
+        loop.ledger.record(Entry("drift.window", loop.now, *REF, version="1", details={"number": number}))
+    newest = history.newest(loop.ledger, REF, 3)
+    assert [entry.kind for entry in newest] == ["drift.window"] * 3
+    before = history.newest(loop.ledger, REF, 2, before=newest[-1].entry_id)
+    assert [entry.kind for entry in before] == ["drift.window", "loop.frozen"]
+    assert history.newest(loop.ledger, REF, 1, without=["drift.window"])[0].kind == "loop.frozen"
