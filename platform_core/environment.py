@@ -79,7 +79,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         clock=Path(clock) if clock else None,
         home=home(),
         traces=data.get("traces"),
-        prices=Path(data["prices"]) if data.get("prices") else None,
+        prices=document.path.parent / data["prices"] if data.get("prices") else None,
         notifiers=_named(document, data, "notifier") if "notifier" in only else {},
     )
 

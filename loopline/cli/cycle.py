@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from loopline.cli.command import Command, progress
+from loopline.cli.command import Command, Instant, progress
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, table
 from loopline.cli.subject import declared, opened, person, referenced
@@ -35,9 +36,12 @@ cycle = LazyGroup(
 @click.argument("model")
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
+@click.option("--changed-at", type=Instant(), help="When the change was made, such as its commit; for the lead time.")
 @click.option("--wait", is_flag=True, help="Wait until it is closed, or its rollout bakes.")
 @click.option("--timeout-seconds", default=900.0, show_default=True, help="How long to wait.")
-def start(model: str, reason: str, by: str | None, wait: bool, timeout_seconds: float) -> Answer:
+def start(  # noqa: PLR0913, PLR0917 - an option each
+    model: str, reason: str, by: str | None, changed_at: datetime | None, wait: bool, timeout_seconds: float
+) -> Answer:
     """Open a cycle of MODEL, without cool-down or daily budget; the running platform picks it up within seconds.
 
     A freeze, or a cycle that is open, forbids it. With --wait the exit code is 1 unless a version is on its way.
@@ -51,7 +55,9 @@ def start(model: str, reason: str, by: str | None, wait: bool, timeout_seconds: 
     ref, cause = ModelRef(team.name, declaration.name), f"started by {person(by)}: {reason}"
     with opened(only=("serving",) if wait else ()) as platform:
         now, key = platform.clock.now(), f"hand:{uuid4().hex}"
-        opened_now = cycles.open_cycle(platform.ledger, ref, declaration.drift, cause, key, now, force=True)
+        opened_now = cycles.open_cycle(
+            platform.ledger, ref, declaration.drift, cause, key, now, force=True, changed_at=changed_at
+        )
         if wait:
             with progress(f"cycle {opened_now.cycle_id}") as update:
                 return _outcome(ref, _waited(platform, opened_now, timeout_seconds, update))

@@ -54,10 +54,12 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
     *,
     force: bool = False,
     drill: Mapping[str, float] | None = None,
+    changed_at: datetime | None = None,
 ) -> Cycle:
     """Open a cycle; the same ``key`` gives the same cycle for ever, so whoever crashed may ask again.
 
-    ``force`` skips cool-down and budget, for a person; never a freeze, nor the cycle that is open.
+    ``force`` skips cool-down and budget, for a person; never a freeze, nor the cycle that is open. ``changed_at`` is
+    when what is to go live was first written (a commit, an arrival): the scorecard counts the lead time from there.
 
     Raises:
         Refused: frozen, a cycle is open, cooling down, or the day's budget is spent.
@@ -69,6 +71,7 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
         _allow(connection, ref, rule, now, force=force)
         cycle = Cycle(_name(ref, key, now), ref, cause, "open", now, None, "", dict(drill or {}))
         details = {"key": key, "forced": force} | ({"drill": cycle.drill} if cycle.drill else {})
+        details |= {"changed_at": changed_at.isoformat()} if changed_at else {}
         details |= {tracing.TRACE: tracing.of_cycle(cycle.cycle_id)} if tracing.on() else {}
         entry_id = append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
         connection.execute(insert(tables.cycles).values(_values(cycle, key) | {"entry_id": entry_id}))

@@ -101,6 +101,15 @@ def _skew(entry: Entry) -> str:
     return f"skew of version {entry.version} {'passed' if entry.details['passed'] else 'did not pass'}: {entry.reason}"
 
 
+def _arrived(entry: Entry) -> str:
+    return f"the endpoint is at generation {entry.details['generation']}: version {entry.version} answers everywhere"
+
+
+def _watched(entry: Entry) -> str:
+    up, down = (entry.details[f"{side}_seconds"] for side in ("up", "down"))
+    return f"the endpoint was seen ready for {up:,.0f} s and not ready for {down:,.0f} s"
+
+
 def _raised(entry: Entry) -> str:
     return f"alarm {entry.details['cause']} ({entry.details.get('severity', 'error')}): {entry.reason}"
 
@@ -159,6 +168,8 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "rollout.promoted": _rollout,
     "rollout.rolled_back": _rollout,
     "deployment.changed": _changed,
+    "deployment.arrived": _arrived,
+    "endpoint.watched": _watched,
     "drift.window": _window,
     "quality.realised": _realised,
     "skew.checked": _skew,

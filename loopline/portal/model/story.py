@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from platform_core.names import ModelRef
 
 SHOWN = 30
-OBSERVED = ("drift.window", "quality.realised", "skew.checked", "alarm.told")
+OBSERVED = ("drift.window", "quality.realised", "skew.checked", "alarm.told", "deployment.arrived", "endpoint.watched")
 """What is looked at day after day; it hides what was decided, and is shown when asked for."""
 KINDS_OF_STATE = {
     "good": ("promoted", "passed", "cleared", "thawed", "resumed"),

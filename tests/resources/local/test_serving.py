@@ -197,6 +197,23 @@ def test_two_workers_share_the_port_and_come_to_a_generation_together(place: Pla
         assert "no server runs" in serving.observe(model).problem
 
 
+def test_what_workers_use_is_told_while_they_live(place: Place) -> None:
+    """Two workers have a name, CPU seconds, memory and an age each, which grow; after the end there is none."""
+    with place.server(workers=2):
+        until = time.monotonic() + 20
+        while len(place.serving.usage()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        before = {use.server: use for use in place.serving.usage()}
+        time.sleep(0.2)
+        after = {use.server: use for use in place.serving.usage()}
+    assert set(before) == set(after)
+    for name, use in after.items():
+        assert use.cpu_seconds >= before[name].cpu_seconds > 0
+        assert use.seconds > before[name].seconds > 0
+        assert 0.02 < use.memory_gb < 4
+    assert place.serving.usage() == ()
+
+
 def test_a_first_version_that_cannot_be_loaded_is_told(running: Place, tmp_path: Path) -> None:
     """Nothing answers, the endpoint says why, and the next good version is taken."""
     model, serving = new_model(), running.serving
