@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from loopline.graphql import Dagster
@@ -11,6 +12,7 @@ from loopline.watchdog.dagster_health import DagsterHealth
 from loopline.watchdog.dog import Watchdog
 from loopline.watchdog.look import Bounds, Look
 from loopline.watchdog.loop_looks import LoopLooks
+from loopline.watchdog.program_look import programs
 from loopline.watchdog.run_looks import RunLooks
 from platform_core.alarms.pages import Pages
 
@@ -26,6 +28,7 @@ def watchdog(platform: Platform, dagster_url: str, bounds: Bounds, say: Callable
     own = LoopLooks(platform, bounds)
     looks = [
         Look("serving", own.serving, ("serving",)),
+        Look("programs", partial(programs, platform.home), ("program:",)),
         Look("cycles", own.cycles, ("cycle:",), patient=False),
     ]
     if dagster_url:

@@ -15,6 +15,8 @@ from platform_core.names import ModelRef
 
 MODEL_TAG, SOURCE_TAG, WORK_TAG = "loopline/model", "loopline/source", "loopline/work"
 """As in ``asset_defs.keys``, which a light process does not import: it imports Dagster."""
+CYCLE_JOB = "loopline_cycle"
+"""Its runs fail where a gate refuses a version, as they should; a cycle that cannot be run is found in the ledger."""
 AT_MOST = 500
 """Runs looked at, newest first."""
 RUNS = """
@@ -64,7 +66,8 @@ class RunLooks:
         """Take each job and subject: its newest two runs have failed."""
         by_what: dict[str, list[Mapping[str, Any]]] = {}
         for run in runs:  # newest first
-            by_what.setdefault(_what(run), []).append(run)
+            if run["jobName"] != CYCLE_JOB:
+                by_what.setdefault(_what(run), []).append(run)
         for what, of_it in by_what.items():
             if [run["status"] for run in of_it[:2]] == ["FAILURE", "FAILURE"]:
                 newest, said = of_it[0], f"{what} failed twice in a row"

@@ -67,6 +67,12 @@ def doomed():
     fails()
 
 
+@dg.job(tags={"loopline/model": "garden/roses"})
+def loopline_cycle():
+    """As where a gate refuses."""
+    fails()
+
+
 RUNNING, STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
@@ -87,7 +93,7 @@ def every_twenty():
 
 
 defs = dg.Definitions(
-    assets=[predictions, drift, raw, model], asset_checks=checks, jobs=[doomed], sensors=sensors,
+    assets=[predictions, drift, raw, model], asset_checks=checks, jobs=[doomed, loopline_cycle], sensors=sensors,
     schedules=[every_twenty],
 )
 '''
@@ -140,8 +146,8 @@ with dg.DagsterInstance.get() as instance:
     everything.execute_in_process(instance=instance, raise_on_error=False)
     only = [dg.AssetKey(["garden", "predictions", "roses"])]
     everything.execute_in_process(instance=instance, asset_selection=only)
-    for _ in range(2):
-        defs.resolve_job_def("doomed").execute_in_process(instance=instance, raise_on_error=False)
+    for name in ("doomed", "loopline_cycle", "doomed", "loopline_cycle"):
+        defs.resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False)
     job = defs.resolve_job_def("doomed")
     instance.create_run_for_job(job, tags={"loopline/source": "garden/orders"})
     begun = instance.create_run_for_job(job, tags={"loopline/model": "garden/roses"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from dataclasses import replace
 
@@ -14,10 +16,12 @@ from dagster._utils.error import SerializableErrorInfo
 
 from asset_defs import keys
 from loopline.graphql import Dagster
+from loopline.up import lock
 from loopline.watchdog import run_looks
 from loopline.watchdog.asset_looks import AssetLooks
 from loopline.watchdog.dagster_health import DAEMONS, DagsterHealth
 from loopline.watchdog.look import Bounds, Looked
+from loopline.watchdog.program_look import programs
 from loopline.watchdog.run_looks import RunLooks
 from platform_core.alarms.pages import Pages
 
@@ -175,10 +179,21 @@ def test_runs_that_hang_or_fail_twice(garden):
     assert len([alarm for alarm in only if alarm.cause.startswith("run:hangs:")]) == 1
 
 
-@pytest.mark.parametrize("tag", ["MODEL_TAG", "SOURCE_TAG", "WORK_TAG"])
-def test_tags_are_those_of_the_runs(tag):
-    """The watchdog does not import what imports Dagster, so it has the tags' names twice."""
-    assert getattr(run_looks, tag) == getattr(keys, tag)
+@pytest.mark.parametrize("name", ["MODEL_TAG", "SOURCE_TAG", "WORK_TAG", "CYCLE_JOB"])
+def test_names_are_those_of_the_runs(name):
+    """The watchdog does not import what imports Dagster, so it has these names twice."""
+    assert getattr(run_looks, name) == getattr(keys, name)
+
+
+def test_programs_that_died_for_good(tmp_path):
+    """One that runs is none, nor is what is missed otherwise; without ``up`` there is nothing to miss."""
+    assert programs(tmp_path) == Looked()
+    gone = subprocess.Popen(("true",))
+    gone.wait()
+    pids = {"features": gone.pid, "portal": os.getpid(), "daemon": gone.pid, "code:garden": gone.pid}
+    with lock.only_one(tmp_path):
+        lock.announce(tmp_path, {"pids": pids})
+        assert found(programs(tmp_path)) == {"program:features": "error"}
 
 
 def test_a_schedule_that_was_started_just_now_missed_nothing(garden):
