@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from platform_core import clock, environment
 from platform_core.errors import InvalidEnvironment
-from platform_core.observability import tracing
+from platform_core.observability import logs, tracing
 
 if TYPE_CHECKING:
     from platform_core.contracts import (
@@ -34,6 +34,7 @@ class Platform:
     def __init__(self, bound: Environment) -> None:
         self.environment = bound
         self.clock = clock.chosen(bound.clock)
+        logs.start()
         tracing.start(bound.traces)
 
     @classmethod
