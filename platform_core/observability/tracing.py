@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
+
+from platform_core.observability import logs
 
 if TYPE_CHECKING:
     from platform_core.observability.spans import Spans
@@ -84,9 +86,35 @@ def span(
     With ``cycle`` it belongs to that cycle's trace. ``parent`` and ``links`` are ``traceparent``s. Attributes are
     named ``loopline.<name>``; one that is None or "" is left out.
     """
-    if _spans is None:
-        return _OFF
-    return _spans.span(name, attributes | ({"cycle": cycle} if cycle else {}), cycle, parent, links)
+    about = attributes | ({"cycle": cycle} if cycle else {})
+    if logs.on():
+        return _logged(name, about, cycle, parent, links)
+    return _OFF if _spans is None else _spans.span(name, about, cycle, parent, links)
+
+
+@contextmanager
+def _logged(name: str, about: Mapping[str, Any], cycle: str, parent: str, links: Sequence[str]) -> Iterator[Spanned]:
+    """Trace and log what runs inside; a step of a cycle names its trace also where nothing is traced."""
+    with _OFF if _spans is None else _spans.span(name, about, cycle, parent, links) as spanned:
+        carried = here().get(TRACE) or (of_cycle(cycle) if cycle else "")
+        with logs.step(name, {**about, TRACE: carried[3:35]}) as noted:
+            yield _Both(spanned, noted)
+
+
+class _Both:
+    """A span, and the line that is logged when it ends."""
+
+    def __init__(self, spanned: Spanned, noted: dict[str, Any]) -> None:
+        self._spanned, self._noted = spanned, noted
+
+    def note(self, **attributes: Any) -> None:
+        """Add attributes to both."""
+        self._spanned.note(**attributes)
+        self._noted.update(attributes)
+
+    def link(self, links: Sequence[str]) -> None:
+        """Lead to other spans."""
+        self._spanned.link(links)
 
 
 def opened(cycle: str, **attributes: Any) -> None:
