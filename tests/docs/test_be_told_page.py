@@ -1,0 +1,49 @@
+"""What the page on alarms shows works as it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+import pytest
+
+from platform_core import environment
+from platform_core.testing.http_sink import HttpSink
+from platform_core.testing.notifier import MESSAGE
+from resources.webhook.notifier import WebhookNotifier
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "be-told.md"
+
+
+def block(language: str, number: int = 0) -> str:
+    """Return a block of code of the page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[
+        number
+    ]
+
+
+def test_the_example_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both notifiers are what the table says of settings that are left out."""
+    monkeypatch.setenv("LOOPLINE_SLACK_URL", "https://hooks.slack.example/x")
+    monkeypatch.setenv("LOOPLINE_SMTP_PASSWORD", "x")
+    file = tmp_path / "e.yaml"
+    file.write_text(f"bindings: {{}}\n{block('yaml')}")
+    slack, mail = environment.read(file, only=("notifier",)).notifiers.values()
+    assert (slack.name, mail.name, mail.teams) == ("on-call", "retail", ("retail",))
+    for setting in ("cooldown_minutes", "daily_budget", "timeout_seconds"):
+        (said,) = re.findall(rf"^\| `{setting}` \|.*\| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+        assert getattr(slack, setting) == int(said)
+
+
+def test_the_signature_is_checked_as_shown() -> None:
+    """The three lines tell our message from another."""
+    with HttpSink() as sink:
+        WebhookNotifier(url=sink.url, secret="key").send(MESSAGE)
+        (got,) = sink.posted
+    names = {"headers": got.headers, "body": got.body, "secret": b"key", "hmac": hmac, "hashlib": hashlib}
+    exec(block("python"), names)
+    assert names["genuine"] is True
+    exec(block("python"), names | {"body": got.body + b" "} | (other := {}), other)
+    assert other["genuine"] is False
