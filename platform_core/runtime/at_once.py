@@ -1,6 +1,6 @@
 """Requests that are answered when the turn of the event loop is over: no task, no ASGI messages, the same bytes.
 
-What a caller may ask for beside a plain inference (put off, packed, a body that comes in pieces) goes through ASGI, and
+What a caller may ask for beside a plain inference (put off, packed, in chunks) goes through ASGI, and
 so does every model that waits for something: company, a thread, an online store behind a network.
 """
 
@@ -66,13 +66,13 @@ class AtOnce:
                 return False
             if name == _LENGTH:
                 length = value
-        return length is not None and int(length) <= self._most_bytes and not self._bounds.is_full
+        return length is not None and int(length) <= self._most_bytes
 
     def take(self, caller: Caller, url: bytes, headers: Headers, body: bytes) -> bool:
         """Answer a request when the turn is over; False if it has to be waited for."""
         model = _model(url)
         route = self._inference.at_once(model[0], body.count(b",") + 1) if model else None  # commas part values
-        if model is None or route is None:
+        if model is None or route is None or self._bounds.is_full:
             return False
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.over)

@@ -46,8 +46,6 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, as long as head and body keep to their sizes."""
         super().data_received(data)
-        if self._held is not None:
-            self._hand_on()  # it did not come whole
         if self._taken is self.scope:
             self._unfinished = 0
             return
@@ -56,7 +54,7 @@ class Connection(HttpToolsProtocol):
             self._unfinished = 0
             return
         self._unfinished += len(data)
-        inside = cycle is not None and cycle.scope is self.scope
+        inside = self._held is not None or (cycle is not None and cycle.scope is self.scope)
         if self._unfinished > (self._whole if inside else self._head) or len(self.headers or ()) > _MOST_HEADERS:
             self.refuse(431, "the request's head is too long → send fewer and shorter headers", "size")
 
@@ -102,6 +100,8 @@ class Connection(HttpToolsProtocol):
         """End when all that came is answered."""
         if self._is_taken and self._at_once is not None:
             self._at_once.over()
+        if self._held is not None:
+            self._hand_on()  # the application waits for the rest
         super().shutdown()
 
     def waiting(self) -> Waiting | None:

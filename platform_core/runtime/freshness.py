@@ -1,4 +1,4 @@
-"""How fresh the online rows are that requests are answered with, in Prometheus' text format."""
+"""How fresh the online rows are that requests are answered with: which of them count, and their ages as metrics."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from platform_core.contracts.online_store import OnlineRow
+    from platform_core.runtime.manifest import ViewField
 
 _BOUNDS = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000, 7_776_000, 31_536_000)
 """From a second to a year: streams and monthly batches alike."""
 _BOUNDS_US = tuple(bound * 1_000_000 for bound in _BOUNDS)
+_DAY_US = 86_400_000_000
 Labels = tuple[str, str]
 """Model and online view."""
 
@@ -66,6 +72,37 @@ class Freshness:
                 yield f'loopline_feature_age_seconds_bucket{{{_written(labels)},le="{bound}"}} {total}'
             yield f"loopline_feature_age_seconds_sum{{{_written(labels)}}} {count.age_us / 1e6:.6f}"
             yield f"loopline_feature_age_seconds_count{{{_written(labels)}}} {total}"
+
+
+def fresh_rows(
+    view: ViewField, rows: Sequence[OnlineRow | None], event_time_us: int
+) -> tuple[Sequence[OnlineRow | None], ViewUse]:
+    """Return the rows that count: of the view's width and no older than the TTL (exactly as old is), else None."""
+    width = len(view.features)
+    ages = [event_time_us - row.event_time_us for row in rows if row is not None and len(row.values) == width]
+    if len(ages) < len(rows):
+        rows = [row if row is not None and len(row.values) == width else None for row in rows]
+    missing = len(rows) - len(ages)
+    limit_us = None if view.ttl_days is None else view.ttl_days * _DAY_US
+    if limit_us is None or not ages or max(ages) <= limit_us:
+        return rows, ViewUse(view.view, ages, missing, 0)
+    oldest_us = event_time_us - limit_us
+    fresh = [row if row is not None and row.event_time_us >= oldest_us else None for row in rows]
+    return fresh, ViewUse(view.view, ages, missing, fresh.count(None) - missing)
+
+
+def note(
+    view: ViewField,
+    rows: Sequence[OnlineRow | None],
+    fresh: Sequence[OnlineRow | None],
+    missing: Sequence[list[str]],
+    stale: Sequence[list[str]],
+) -> None:
+    """Write the view's name where its row does not count."""
+    for place, row in enumerate(rows):
+        if fresh[place] is None:
+            is_there = row is not None and len(row.values) == len(view.features)
+            (stale if is_there else missing)[place].append(view.view)
 
 
 def _written(labels: Labels) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -46,6 +47,8 @@ class Lifespan:
         await self._watcher.settled(SETTLE_SECONDS)  # workers share ports: one without models would fail requests
         for other in self._beside:
             await other.open()
+        gc.collect()
+        gc.freeze()  # what was loaded stays: looking through it again and again would be seen in requests
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for other in self._beside:

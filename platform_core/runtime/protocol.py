@@ -136,8 +136,16 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
     matrix: Matrix | None = None
     at = 0
     for tensor in inputs:
-        if _is_plain(tensor) and tensor.name not in columns:
-            columns[tensor.name] = tensor.data  # type: ignore[assignment]
+        data = tensor.data
+        if (  # one value that needs no further look: most tensors of most requests are that
+            data is not None
+            and len(data) == 1
+            and type(data[0]) is _PLAIN.get(tensor.datatype)
+            and tensor.shape in _ONE_ROW
+            and tensor.parameters is None
+            and tensor.name not in columns
+        ):
+            columns[tensor.name] = data
             continue
         size = tensor.parameters.get("binary_data_size") if tensor.parameters else None
         if size is None:
@@ -156,18 +164,6 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
             f"{len(binary) - at} bytes belong to no tensor", "give each binary tensor its binary_data_size"
         )
     return columns, matrix
-
-
-def _is_plain(tensor: _Tensor) -> bool:
-    """Tell whether a tensor is one value that needs no further look: most tensors are, of most requests."""
-    data = tensor.data
-    return (
-        data is not None
-        and len(data) == 1
-        and type(data[0]) is _PLAIN.get(tensor.datatype)
-        and tensor.shape in _ONE_ROW
-        and tensor.parameters is None
-    )
 
 
 def as_matrix(name: str, datatype: str, shape: Sequence[int], values: Sequence[Value], before: Matrix | None) -> Matrix:

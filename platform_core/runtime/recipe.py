@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from platform_core import personal
 from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
-from platform_core.runtime.freshness import ViewUse
+from platform_core.runtime.freshness import ViewUse, fresh_rows, note
 from platform_core.runtime.manifest import Manifest, ViewField
 from platform_core.runtime.protocol import InferRequest, Matrix, sent_twice
 from platform_core.runtime.tensors import TEXT, Value
@@ -21,7 +21,6 @@ from platform_core.runtime.tensors import TEXT, Value
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import Key, OnlineRow
 
-_DAY_US = 86_400_000_000
 _KEY_TYPES = frozenset({int, str})
 
 
@@ -102,12 +101,14 @@ class Recipe:
         stale: list[list[str]] = [[] for _ in range(request.rows)]
         uses = []
         for view, kept in found:
-            fresh, use = _fresh(view, kept, event_time_us)
+            fresh, use = fresh_rows(view, kept, event_time_us)
             uses.append(use)
             if use.missing or use.stale:
-                _note(view, kept, fresh, missing, stale)
-            for position, feature in enumerate(view.features):
-                values[feature] = [row.values[position] if row else None for row in fresh]
+                note(view, kept, fresh, missing, stale)
+            nothing = (None,) * len(view.features)
+            values.update(
+                zip(view.features, zip(*(row.values if row else nothing for row in fresh), strict=True), strict=True)
+            )
         rows = self._rows({**values, **request.columns} if values else request.columns, request.matrix)
         served = [_as_json(self._names, row) for row in rows]
         return Gathered(self._encoder.rows(rows), served, missing, stale, uses)
@@ -183,34 +184,3 @@ class Recipe:
 
 def _as_json(names: Sequence[str], row: Sequence[Value]) -> str:
     return orjson.dumps(dict(zip(names, row, strict=True))).decode()
-
-
-def _fresh(
-    view: ViewField, rows: Sequence[OnlineRow | None], event_time_us: int
-) -> tuple[Sequence[OnlineRow | None], ViewUse]:
-    """Return the rows that count: of the view's width and no older than the TTL (exactly as old is), else None."""
-    width = len(view.features)
-    ages = [event_time_us - row.event_time_us for row in rows if row is not None and len(row.values) == width]
-    if len(ages) < len(rows):
-        rows = [row if row is not None and len(row.values) == width else None for row in rows]
-    missing = len(rows) - len(ages)
-    limit_us = None if view.ttl_days is None else view.ttl_days * _DAY_US
-    if limit_us is None or not ages or max(ages) <= limit_us:
-        return rows, ViewUse(view.view, ages, missing, 0)
-    oldest_us = event_time_us - limit_us
-    fresh = [row if row is not None and row.event_time_us >= oldest_us else None for row in rows]
-    return fresh, ViewUse(view.view, ages, missing, fresh.count(None) - missing)
-
-
-def _note(
-    view: ViewField,
-    rows: Sequence[OnlineRow | None],
-    fresh: Sequence[OnlineRow | None],
-    missing: Sequence[list[str]],
-    stale: Sequence[list[str]],
-) -> None:
-    """Write the view's name where its row does not count."""
-    for place, row in enumerate(rows):
-        if fresh[place] is None:
-            is_there = row is not None and len(row.values) == len(view.features)
-            (stale if is_there else missing)[place].append(view.view)

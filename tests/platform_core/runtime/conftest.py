@@ -104,11 +104,16 @@ class Wire(asyncio.Transport):
 
     async def settled(self) -> None:
         """Wait until nothing more is sent."""
-        before = -1
-        while before != len(self.sent) or any(threads_work()):
-            before = len(self.sent)
-            for _ in range(8):
-                await asyncio.sleep(0)
+        await a_moment()
+        while any(threads_work()):
+            await a_moment()
+        await a_moment()  # what was answered last goes out at the end of its turn
+
+
+async def a_moment() -> None:
+    """Let the loop take some turns."""
+    for _ in range(8):
+        await asyncio.sleep(0)
 
 
 def threads_work() -> Iterator[bool]:
@@ -229,7 +234,7 @@ class Server:
                 if not wire.is_closing():
                     connection.data_received(piece)
                 if not together:
-                    await wire.settled()
+                    await a_moment()
             await wire.settled()
             return Outcome(bytes(wire.sent), [timeless(*one) for one in self.logged[before:]], wiring.counted())
 

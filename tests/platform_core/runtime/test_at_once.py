@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from platform_core.errors import StoreUnavailable
+from platform_core.runtime import models
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.manifest import ViewField
 from platform_core.testing.model_packages import Column, Constant, Slow
@@ -20,6 +22,7 @@ KEY = {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [7]}
 AMOUNT = {"name": "amount", "shape": [1], "datatype": "FP64", "data": [0.5]}
 ONE = {"inputs": [KEY, AMOUNT]}
 WIDE = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [0.25]}]}
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def post(body, *more, path="", model=MODEL):
@@ -80,6 +83,12 @@ REQUESTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def untimed(monkeypatch):
+    """Let models answer up to 256 rows in the loop, however busy the machine is while they are loaded."""
+    monkeypatch.setattr(models, "_timed", lambda loaded: loaded)
+
+
 @pytest.fixture
 def asked(server):
     """Give a server with two versions of which some requests make one fail, and features online."""
@@ -125,7 +134,7 @@ def test_a_store_that_does_not_answer_fails_those_who_need_it(server, monkeypatc
     assert (plain.sent.count(b" 503 "), plain.sent.count(b" 200 "), len(plain.logged)) == (1, 1, 1)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=SUPPRESSED)
 @given(
     st.lists(st.sampled_from(sorted(set(REQUESTS) - {"expecting", "no http"})), min_size=1, max_size=5),
     st.lists(st.integers(0, 2_000), max_size=3),
@@ -136,6 +145,26 @@ def test_whatever_follows_whatever(asked, names, cuts):
     places = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
     plain, at_once = asked.both([sent[a:b] for a, b in pairwise(places)], together=True)
     assert at_once == plain
+
+
+def test_a_body_that_comes_in_pieces(asked):
+    """Many clients write head and body one after the other."""
+    whole = REQUESTS["columns"]
+    plain, at_once = asked.both([whole[:-40], whole[-40:-20], whole[-20:]])
+    assert (at_once, asked.taken) == (plain, 1)
+    assert plain.sent.startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_does_not_come(server):
+    """Its caller is told in time, and the connection ends."""
+    server.limits = Limits(receive_seconds=5)
+    server.serve()
+    (said,) = server.crowd([post(ONE)[:-5]], looks=[0.0, 4.0])
+    assert said == b""
+    (said,) = server.crowd([post(ONE)[:-5]], looks=[0.0, 4.0, 6.0])
+    assert said.startswith(b"HTTP/1.1 408")
+    assert said.endswith(b"closed")
+    assert server.refused == {"slow_request": 1}
 
 
 def test_what_is_plain_is_answered_at_once(asked):
@@ -153,8 +182,9 @@ def test_what_asks_for_more_is_not(asked, name):
     assert asked.taken == 0
 
 
-def test_a_slow_model_is_not_asked_in_the_loop(server):
+def test_a_slow_model_is_not_asked_in_the_loop(server, monkeypatch):
     """Its requests go to threads, whatever their size."""
+    monkeypatch.setattr(models, "_timed", lambda loaded: replace(loaded, inline_rows=0))
     server.serve(Slow(0.0, call=0.01))
     plain, at_once = server.both([REQUESTS["columns"]])
     assert (at_once, server.taken) == (plain, 0)
