@@ -14,11 +14,9 @@ from platform_core.names import ModelRef
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal
-    from platform_core.loop.cycles import Cycle
+    from platform_core.loop.fleet import LastCycle, Live
     from platform_core.loop.ledger import Entry
     from platform_core.loop.rollout_table import RolloutRecord
-
-DRIFT, REALISED = "drift.window", "quality.realised"
 
 
 @dataclass(frozen=True)
@@ -93,11 +91,10 @@ class Fleet:
 class _Known:
     """What the ledger says of all models, each read once."""
 
-    live: Mapping[ModelRef, fleet.Live]
-    entries: Mapping[tuple[ModelRef, str], Entry]
+    live: Mapping[ModelRef, Live]
     rollouts: Mapping[ModelRef, RolloutRecord]
     frozen: Mapping[ModelRef, Entry]
-    cycles: Mapping[ModelRef, Cycle]
+    cycles: Mapping[ModelRef, LastCycle]
     alarms: Mapping[ModelRef, int]
 
 
@@ -106,10 +103,9 @@ def read(portal: Portal) -> Fleet:
     ledger = portal.platform.ledger
     known = _Known(
         live=fleet.live(ledger),
-        entries=fleet.of_live(ledger, [DRIFT], details=False) | fleet.of_live(ledger, [REALISED]),
         rollouts={record.ref: record for record in rollout_table.active(ledger)},
         frozen=fleet.freezes(ledger),
-        cycles=fleet.newest_cycles(ledger),
+        cycles=fleet.last_cycles(ledger),
         alarms=Counter(one.alarm.subject for one in alarms.standing(ledger) if one.alarm.subject),
     )
     owners = {ModelRef(t.name, m.name): m.owner or t.owner for t in portal.teams for m in t.models}
@@ -120,18 +116,17 @@ def read(portal: Portal) -> Fleet:
 
 def _row(ref: ModelRef, owner: str | None, known: _Known) -> ModelRow:
     live, cycle = known.live.get(ref), known.cycles.get(ref)
-    stable = live.deployment.stable if live else None
     return ModelRow(
         team=ref.team,
         model=ref.model,
         owner=owner or "",
         declared=owner is not None,
-        version=stable.version if stable else "",
-        since=live.since if live and stable else None,
-        cycle=stable.cycle if stable else "",
+        version=live.version if live else "",
+        since=live.since if live else None,
+        cycle=live.cycle if live else "",
         rollout=_rollout(known.rollouts.get(ref)),
-        drift=_drift(known.entries.get((ref, DRIFT))),
-        quality=_quality(known.entries.get((ref, REALISED))),
+        drift=_drift(live) if live else None,
+        quality=_quality(live) if live else None,
         alarms=known.alarms.get(ref, 0),
         frozen=_by(known.frozen.get(ref)),
         cycle_state=cycle.state if cycle else "",
@@ -145,15 +140,17 @@ def _rollout(record: RolloutRecord | None) -> RolloutNow | None:
     return RolloutNow(record.version, record.percent, record.state, record.in_shadow, record.step_started_at)
 
 
-def _drift(entry: Entry | None) -> DriftNow | None:
-    return DriftNow(entry.reason.startswith("drifted"), entry.reason, entry.at) if entry else None
-
-
-def _quality(entry: Entry | None) -> QualityNow | None:
-    if entry is None:
+def _drift(live: Live) -> DriftNow | None:
+    if live.drift is None or live.drift_at is None:
         return None
-    figures = entry.details
-    return QualityNow("roc auc", figures.get("auc"), None, None, int(figures.get("labelled", 0)), entry.at)
+    return DriftNow(live.drift.startswith("drifted"), live.drift, live.drift_at)
+
+
+def _quality(live: Live) -> QualityNow | None:
+    if live.quality is None or live.quality_at is None:
+        return None
+    figures = live.quality
+    return QualityNow("roc auc", figures.get("auc"), None, None, int(figures.get("labelled", 0)), live.quality_at)
 
 
 def _by(entry: Entry | None) -> str:

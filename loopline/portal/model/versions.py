@@ -114,7 +114,7 @@ def _gate(reading: Mapping[str, Any], people: Mapping[str, str]) -> GateRow:
 
 
 def _training_set(details: Mapping[str, Any] | None) -> TrainingSetRow | None:
-    if details is None:
+    if details is None or "training_set_id" not in details:
         return None
     names = ("training_set_id", "as_of", "rows", "positives", "tables", "row_hash")
     said = {name: details[name] for name in names}

@@ -17,18 +17,18 @@ def test_since_is_when_the_version_became_the_stable_one(loop) -> None:
     loop.later(60)
     record = loop.roll_out("second")
     assert fleet.live(loop.ledger)[REF].since == first
-    assert fleet.live(loop.ledger)[REF].deployment.candidate.version == "2"
+    assert fleet.live(loop.ledger)[REF].version == "1"
     for _ in range(3):
         loop.ask(200)
         loop.later(11)
         loop.step(record)
-    assert (fleet.live(loop.ledger)[REF].deployment.stable.version, fleet.live(loop.ledger)[REF].since) == (
+    assert (fleet.live(loop.ledger)[REF].version, fleet.live(loop.ledger)[REF].since) == (
         "2",
         loop.now,
     )
     loop.later(60)
     deployments.roll_back(loop.platform, REF, "ada", "complaints", loop.now)
-    assert (fleet.live(loop.ledger)[REF].deployment.stable.version, fleet.live(loop.ledger)[REF].since) == (
+    assert (fleet.live(loop.ledger)[REF].version, fleet.live(loop.ledger)[REF].since) == (
         "1",
         loop.now,
     )
@@ -40,10 +40,10 @@ def test_the_newest_entry_about_the_live_version(loop) -> None:
     other = ModelRef("bank", "fraud")
     for ref, version, reason in ((REF, "1", "old"), (REF, "1", "new"), (REF, "2", "another"), (other, "1", "not live")):
         loop.ledger.record(Entry("drift.window", loop.now, *ref, version=version, reason=reason, details={"n": 1}))
-    found = fleet.of_live(loop.ledger, ["drift.window", "quality.realised"])
-    assert {key: entry.reason for key, entry in found.items()} == {(REF, "drift.window"): "new"}
-    assert found[REF, "drift.window"].details == {"n": 1}
-    assert fleet.of_live(loop.ledger, ["drift.window"], details=False)[REF, "drift.window"].details == {}
+    loop.ledger.record(Entry("quality.realised", loop.now, *REF, version="1", details={"auc": 0.7}))
+    found = fleet.live(loop.ledger)
+    assert set(found) == {REF}
+    assert (found[REF].drift, found[REF].drift_at, found[REF].quality) == ("new", loop.now, {"auc": 0.7})
 
 
 def test_freezes_and_newest_cycles(loop) -> None:
@@ -57,7 +57,7 @@ def test_freezes_and_newest_cycles(loop) -> None:
     }
     freezes.thaw(loop.ledger, REF, "ada", "done", loop.now)
     assert set(fleet.freezes(loop.ledger)) == {freezes.EVERYTHING}
-    assert fleet.newest_cycles(loop.ledger)[REF].cause == "drift of first"
+    assert fleet.last_cycles(loop.ledger)[REF] == (*REF, "open", loop.now)
 
 
 def test_the_last_entries_of_a_model_without_some_kinds(loop) -> None:
