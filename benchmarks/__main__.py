@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
+from benchmarks.drift import alarms as drift_alarms
+from benchmarks.drift import compare as drift
 from benchmarks.estimated_quality import compare as estimated_quality
 from benchmarks.feature_server import compare as feature_server
 from benchmarks.ingestion import compare as ingestion
@@ -39,6 +41,8 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "serving": serving.compare,
     "shadow": shadow.compare,
     "judges": judges.compare,
+    "drift": drift.compare,
+    "drift_alarms": drift_alarms.compare,
     "scorecard": scorecard.compare,
     "estimated_quality": estimated_quality.compare,
 }

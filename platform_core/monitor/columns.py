@@ -19,7 +19,8 @@ KNOWN = 5_000
 class NumericColumn(msgspec.Struct, frozen=True, tag="numeric"):
     """Distribution of ``rows`` finite values: ``at[i]`` is the share ≤ ``edges[i]``, ``below[i]`` the share <.
 
-    ``mean`` is None in profiles of former releases.
+    ``offsets[i]`` is how far the values between two edges lie beyond the first, summed, a row. Profiles of former
+    releases have no ``mean`` and no ``offsets``; there, values between edges are taken as evenly spread.
     """
 
     edges: list[float]
@@ -29,6 +30,7 @@ class NumericColumn(msgspec.Struct, frozen=True, tag="numeric"):
     rows: int
     missing_share: float
     mean: float | None = None
+    offsets: list[float] = []
 
 
 class CategoryColumn(msgspec.Struct, frozen=True, tag="category"):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 SMALLEST_STD = 1e-3
 """A column that hardly varies is normed by this instead of its deviation (Evidently's floor)."""
@@ -17,6 +18,18 @@ def finite(values: ArrayLike) -> Floats:
     """Return the finite values as float64, in their order; null, NaN and infinity are left out."""
     array = np.asarray(values, dtype=np.float64)
     return array[np.isfinite(array)]
+
+
+def between(ordered: Floats, edges: Floats, at: Places, below: Places) -> Floats:
+    """Sum how far sorted values lie beyond the edge to their left; those before the first edge, how far before it.
+
+    ``at`` and ``below`` are the numbers of values ≤ and < each edge; there is one sum more than edges.
+    """
+    running = np.concatenate([[0.0], np.cumsum(ordered - edges[0])])
+    starts, ends = np.concatenate([[0], at]), np.concatenate([below, [len(ordered)]])
+    return np.asarray(
+        running[ends] - running[starts] - (ends - starts) * (np.concatenate([edges[:1], edges]) - edges[0])
+    )
 
 
 def wasserstein(a: ArrayLike, b: ArrayLike) -> float:

@@ -74,6 +74,11 @@ def judge(
     return Joint(float(areas[0]), max(LEAST, reach), _tells(products, labels, pairs, [_called(name) for name in names]))
 
 
+def sampled(rows: pa.Table, seed: int = 0) -> pa.Table:
+    """Take as many rows as ``judge`` looks at, the same ones for the same seed."""
+    return _some(rows, WINDOW_ROWS, np.random.default_rng(seed))
+
+
 Input = tuple[str, str]
 """A column, and what of it: empty for its values, ``?`` for being missing, ``=x`` for being the category x."""
 

@@ -28,7 +28,7 @@ from platform_core.monitor.columns import (
     NumericColumn,
     TextColumn,
 )
-from platform_core.monitor.distance import Floats, finite
+from platform_core.monitor.distance import Floats, between, finite
 from platform_core.monitor.values import JOINT, SCORE, is_text, numbers, texts
 from platform_core.runtime.manifest import PROFILE
 from platform_core.specs.model import Drift
@@ -39,6 +39,8 @@ SAMPLE_ROWS = 5_000
 QUANTILES = 1_024
 TAIL = 64
 """Edges a side among the outermost order statistics, where a heavy tail keeps its distance."""
+WIDE, PARTS = 0.05, 8
+"""Edges that are farther apart, in deviations, have so many parts between them."""
 MEASURED = 50_000
 """Texts and vectors looked at; more would not tell more."""
 
@@ -169,17 +171,26 @@ def _at_most(rows: int, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _numeric(values: Floats, missing_share: float) -> NumericColumn:
     ordered = np.sort(finite(values))
-    edges = np.unique(ordered[_positions(len(ordered))])
-    rows = max(len(ordered), 1)
+    rows, std = max(len(ordered), 1), float(np.std(ordered)) if len(ordered) else 0.0
+    edges = _split(np.unique(ordered[_positions(len(ordered))]), std * WIDE)
+    at, below = (np.searchsorted(ordered, edges, side=side) for side in ("right", "left"))
     return NumericColumn(
         edges=edges.tolist(),
-        at=(np.searchsorted(ordered, edges, side="right") / rows).tolist(),
-        below=(np.searchsorted(ordered, edges, side="left") / rows).tolist(),
-        std=float(np.std(ordered)) if len(ordered) else 0.0,
+        at=(at / rows).tolist(),
+        below=(below / rows).tolist(),
+        std=std,
         rows=len(ordered),
         missing_share=missing_share,
         mean=float(np.mean(ordered)) if len(ordered) else 0.0,
+        offsets=(between(ordered, edges, at, below)[1:-1] / rows).tolist() if len(edges) else [],
     )
+
+
+def _split(edges: Floats, wide: float) -> Floats:
+    """Add edges where two lie far apart: a window's values there would be known by their sum only."""
+    places = np.flatnonzero(np.diff(edges) > wide)
+    parts = np.arange(1, PARTS)[:, None] / PARTS
+    return np.unique(np.concatenate([edges, ((1 - parts) * edges[places] + parts * edges[places + 1]).ravel()]))
 
 
 def _positions(rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

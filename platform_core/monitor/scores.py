@@ -14,20 +14,24 @@ from platform_core.monitor.tally import CategoryTally, EmbeddingTally, NumericTa
 def numeric(column: NumericColumn, window: NumericTally) -> float:
     """Measure the earth mover's distance between a window and a profile, in the profile's deviations.
 
-    Between two edges the profile's distribution is a straight line, and the window's values there stand at their mean:
-    exact while they are one, or while the gap between both distributions keeps its sign.
+    Between two edges the gap of both distributions is taken as exactly as its sum allows while it keeps its sign. Where
+    it does not, the profile's is a straight line there, and the window's values stand at their mean.
     """
     if not window.rows or not column.edges:
         return 0.0
     edges, at, below = (np.asarray(part) for part in (column.edges, column.at, column.below))
     held, before = np.asarray(window.at) / window.rows, np.asarray(window.below) / window.rows
-    width, sums, mass = np.diff(edges), np.asarray(window.sums) / window.rows, before[1:] - held[:-1]
+    width, sums = np.diff(edges), np.asarray(window.sums) / window.rows
+    rise, mass = below[1:] - at[:-1], before[1:] - held[:-1]
     start, end = at[:-1] - held[:-1], below[1:] - before[1:]
+    offsets = np.asarray(column.offsets) if column.offsets else rise * width / 2
+    whole = np.abs((start + rise - mass) * width - offsets + sums[1:-1])
     step = np.clip(sums[1:-1] / np.where(mass > 0, mass, np.inf), 0, width)
-    middle = at[:-1] + (below[1:] - at[:-1]) * step / width
+    middle = at[:-1] + rise * step / width
     left = _mean_gap(start, middle - held[:-1]) * step
     right = _mean_gap(middle - before[1:], end) * (width - step)
-    return float((left + right).sum() - sums[0] + sums[-1]) / max(column.std, SMALLEST_STD)
+    area = np.where(start * end < 0, left + right, whole).sum() - sums[0] + sums[-1]
+    return float(area) / max(column.std, SMALLEST_STD)
 
 
 def category(column: CategoryColumn, window: CategoryTally) -> float:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from platform_core.monitor import embeddings, words
 from platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
-from platform_core.monitor.distance import Floats, finite
+from platform_core.monitor.distance import Floats, between, finite
 from platform_core.monitor.values import numbers, texts
 
 NEW = 5
@@ -90,10 +90,7 @@ def of_numbers(column: NumericColumn, values: Floats) -> NumericTally:
     if not len(edges):
         return NumericTally([], [], [], 0.0, 0, len(values))
     at, below = (np.searchsorted(ordered, edges, side=side) for side in ("right", "left"))
-    origin = edges[0]
-    running = np.concatenate([[0.0], np.cumsum(ordered - origin)])
-    starts, ends = np.concatenate([[0], at]), np.concatenate([below, [len(ordered)]])
-    sums = running[ends] - running[starts] - (ends - starts) * (np.concatenate([edges[:1], edges]) - origin)
+    sums = between(ordered, edges, at, below)
     return NumericTally(at.tolist(), below.tolist(), sums.tolist(), float(ordered.sum()), len(ordered), len(values))
 
 

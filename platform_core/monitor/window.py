@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from platform_core.errors import ContractBroken
 from platform_core.monitor import joint, scores
@@ -15,9 +17,6 @@ from platform_core.monitor.telling import told
 from platform_core.monitor.threshold import chance, share_threshold, threshold
 from platform_core.monitor.values import JOINT, SCORE, as_table
 from platform_core.specs.model import Drift
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 CHUNK = 250_000
 """Rows of a column that are counted at a time, so that memory does not grow with the window."""
@@ -89,6 +88,21 @@ def judge_table(profile: Profile, rows: pa.Table, counted: WindowProfile | None 
     drifted = found.area >= found.threshold
     together = ColumnVerdict(found.area, found.threshold, drifted, 0.0, 0.0, "joint", found.tells)
     return WindowVerdict(verdict.rows, verdict.enough, {**verdict.columns, JOINT: together})
+
+
+def judge_batches(profile: Profile, batches: Iterable[pa.Table]) -> WindowVerdict:
+    """Judge one window that comes in pieces, such as row groups of a file; memory is that of a piece.
+
+    Raises:
+        ContractBroken: there is no piece.
+    """
+    counted: list[WindowProfile] = []
+    kept: list[pa.Table] = []
+    for batch in batches:
+        counted.append(profile_window(profile, batch))
+        kept.append(joint.sampled(batch, seed=len(kept)))
+        counted = [merge(counted)]
+    return judge_table(profile, pa.concat_tables(kept), merge(counted)) if kept else judge(profile, merge(counted))
 
 
 def profile_window(profile: Profile, rows: pa.Table) -> WindowProfile:

@@ -40,18 +40,15 @@ def looks_like_text(values: Sequence[str]) -> bool:
 
 def counted(texts: Iterable[str]) -> tuple[Floats, Floats, Counter[str]]:
     """Return how often words fell into each bucket, words in each text, and in how many texts each word is."""
-    sums, lengths, within = np.zeros(BUCKETS), [], Counter[str]()
-    for text in texts:
-        found = words(text)
-        lengths.append(len(found))
-        within.update(set(found))
-        np.add.at(sums, [bucket(word) for word in found], 1)
-    return sums, np.asarray(lengths, dtype=np.float64), within
+    found = [words(text) for text in texts]
+    within = Counter(word for each in found for word in set(each))
+    places = np.array([bucket(word) for each in found for word in each], dtype=np.int64)
+    sums = np.bincount(places, minlength=BUCKETS)
+    return sums.astype(np.float64), np.array([len(each) for each in found], dtype=np.float64), within
 
 
 def vectors(texts: Sequence[str]) -> Floats:
     """Return one row of bucket counts a text."""
-    found = np.zeros((len(texts), BUCKETS))
-    for row, text in enumerate(texts):
-        np.add.at(found[row], [bucket(word) for word in words(text)], 1)
-    return found
+    places = [row * BUCKETS + bucket(word) for row, text in enumerate(texts) for word in words(text)]
+    counts = np.bincount(np.array(places, dtype=np.int64), minlength=len(texts) * BUCKETS)
+    return counts.reshape(len(texts), BUCKETS).astype(np.float64)

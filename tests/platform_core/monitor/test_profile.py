@@ -33,15 +33,15 @@ def profiled(values: np.ndarray | list[str | None]) -> Profile:
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("shift", [0.0, 0.11, 0.5])
 def test_scores_against_a_profile_are_those_against_its_rows(name: str, shift: float) -> None:
-    """The profile's score lies within 0.002 of SciPy's over all 30,000 rows, heavy tails and atoms included."""
+    """The profile's score lies within 0.001 of SciPy's over all 30,000 rows, heavy tails and atoms included."""
     random = np.random.default_rng(1)
     reference = SHAPES[name](random, 30_000)
     window = SHAPES[name](random, 600) + shift * reference.std()
     column = profiled(reference).columns["x"]
     assert isinstance(column, NumericColumn)
-    assert len(column.edges) <= 1_160
+    assert len(column.edges) <= 1_700
     expected = wasserstein_distance(reference, window) / reference.std()
-    assert numeric(column, of_numbers(column, window)) == pytest.approx(expected, abs=0.002)
+    assert numeric(column, of_numbers(column, window)) == pytest.approx(expected, abs=0.001)
 
 
 def test_a_small_reference_is_measured_exactly() -> None:

@@ -1,0 +1,1 @@
+"""Drift beside Evidently: the same verdicts, faster; and how often quiet windows alarm."""
