@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
-from platform_core.loop import fleet, tables
+from platform_core.loop import tables
 from platform_core.loop.cycles import CLOSED
+from platform_core.loop.freezes import FROZEN, THAWED
 from platform_core.loop.gates import JUDGED, OVERRIDDEN
 from platform_core.loop.rollout_table import ACTIVE
 from platform_core.observability.families import Family, seconds
+from platform_core.observability.newest import deployed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,17 +105,20 @@ def _live(ledger: Ledger, now: datetime) -> Iterator[Family]:
     )
     age = Family("loopline_model_live_age_seconds", "gauge", "Since when that version answers.", MODEL)
     lag = Family("loopline_deployment_lag_generations", "gauge", "Changes that the endpoint was not asked for.", MODEL)
-    for ref, live in fleet.live(ledger).items():
-        stable = live.deployment.stable
-        if stable is not None:
-            info.add(1, *ref, stable.version, stable.cycle)
-        age.add(seconds(live.since, now), *ref)
-        lag.add(live.deployment.generation - live.deployment.applied, *ref)
+    for one in deployed(ledger):
+        if one.version is not None:
+            info.add(1, one.team, one.model, one.version, one.cycle)
+        age.add(seconds(one.since, now), one.team, one.model)
+        lag.add(one.lag, one.team, one.model)
     yield from (info, age, lag)
 
 
 def _frozen(ledger: Ledger) -> Family:
     found = Family("loopline_frozen", "gauge", "1 for what a person froze; without labels: everything.", MODEL)
-    for ref in fleet.freezes(ledger):
-        found.add(1, *ref)
+    kinds = _entry.kind.in_((FROZEN, THAWED))
+    last = select(func.max(_entry.entry_id)).where(kinds).group_by(_entry.team, _entry.model)
+    query = select(_entry.team, _entry.model).where(_entry.entry_id.in_(last), _entry.kind == FROZEN)
+    with ledger.reading() as connection:
+        for team, model in connection.execute(query):
+            found.add(1, team, model)
     return found

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from platform_core.loop import fleet, skews, tables
+from platform_core.loop import skews, tables
 from platform_core.observability.families import Family, seconds
+from platform_core.observability.newest import Told, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from platform_core.loop.ledger import Entry, Ledger
-    from platform_core.names import ModelRef
+    from platform_core.loop.ledger import Ledger
 
 WINDOW, REALISED = "drift.window", "quality.realised"
 _VERSION = ("team", "model", "version")
@@ -25,16 +25,11 @@ _entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deli
 
 def watch_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
     """Yield every family about live versions at an instant of the platform's clock, and about alarms by the wall's."""
-    found = fleet.of_live(ledger, [WINDOW, skews.CHECKED, REALISED])
     yield _windows(ledger)
-    yield from _drift(_of(found, WINDOW), now)
-    yield from _skew(_of(found, skews.CHECKED), now)
-    yield from _quality(_of(found, REALISED))
+    yield from _drift(told(ledger, WINDOW), now)
+    yield from _skew(told(ledger, skews.CHECKED), now)
+    yield from _quality(told(ledger, REALISED))
     yield from _alarms(ledger, datetime.now(UTC))
-
-
-def _of(found: Mapping[tuple[ModelRef, str], Entry], kind: str) -> list[Entry]:
-    return [entry for (_, its), entry in found.items() if its == kind]
 
 
 def _windows(ledger: Ledger) -> Family:
@@ -46,7 +41,7 @@ def _windows(ledger: Ledger) -> Family:
     return judged
 
 
-def _drift(entries: list[Entry], now: datetime) -> Iterator[Family]:
+def _drift(entries: list[Told], now: datetime) -> Iterator[Family]:
     age = Family("loopline_drift_window_age_seconds", "gauge", "Age of the newest judged window.", _VERSION)
     rows = Family("loopline_drift_window_rows", "gauge", "Rows of the newest judged window.", _VERSION)
     watched = Family("loopline_drift_columns", "gauge", "Columns that the newest window judged.", _VERSION)
@@ -64,7 +59,7 @@ def _drift(entries: list[Entry], now: datetime) -> Iterator[Family]:
     yield from (age, rows, watched, drifted, worst)
 
 
-def _skew(entries: list[Entry], now: datetime) -> Iterator[Family]:
+def _skew(entries: list[Told], now: datetime) -> Iterator[Family]:
     age = Family("loopline_skew_check_age_seconds", "gauge", "Age of the newest skew check.", _VERSION)
     rows = Family("loopline_skew_rows", "gauge", "Answered rows that it compared.", _VERSION)
     share = Family("loopline_skew_differing_ratio", "gauge", "Share of them that are otherwise offline.", _VERSION)
@@ -76,7 +71,7 @@ def _skew(entries: list[Entry], now: datetime) -> Iterator[Family]:
     yield from (age, rows, share)
 
 
-def _quality(entries: list[Entry]) -> Iterator[Family]:
+def _quality(entries: list[Told]) -> Iterator[Family]:
     value = Family("loopline_quality_ratio", "gauge", "Realised quality of the version.", (*_VERSION, "metric"))
     labelled = Family("loopline_quality_labelled_ratio", "gauge", "Share of its answers that have labels.", _VERSION)
     for entry in entries:

@@ -194,13 +194,13 @@ def test_labels_are_escaped(platform, teams):
 
 
 def test_a_thousand_models_are_told_in_a_moment(large):
-    """What 80,000 entries say is written in well under a scrape's time; the limit leaves room for a busy machine."""
+    """What 80,000 entries say takes 0.2 s of a processor; the limit leaves room for a busy machine."""
     platform, teams = large
     exposition(platform, teams)
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         page = exposition(platform, teams)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     assert page.count(b"\n") > 13_000
     assert min(took) < 1.0, took

@@ -1,0 +1,68 @@
+"""The newest that the ledger tells of every live version, in one query a kind however many models there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ScalarSelect, func, select
+
+from platform_core.loop import tables
+from platform_core.loop.deployments import CHANGED
+
+if TYPE_CHECKING:
+    from platform_core.loop.ledger import Ledger
+
+_entry, _deployed = tables.entries.c, tables.deployments.c
+
+
+@dataclass(frozen=True)
+class Told:
+    """The newest entry of a kind about a model's live version."""
+
+    team: str
+    model: str
+    version: str
+    at: datetime
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A model's live version and its cycle, since when, and how many changes its endpoint was not asked for."""
+
+    team: str
+    model: str
+    version: str | None
+    cycle: str | None
+    since: datetime | None
+    lag: int
+
+
+def told(ledger: Ledger, kind: str) -> list[Told]:
+    """Return the newest entry of a kind about each live version."""
+    picked = select(_newest(kind).label("entry_id")).subquery()
+    columns = (_entry.team, _entry.model, _entry.version, _entry.at, _entry.details)
+    with ledger.reading() as connection:
+        rows = connection.execute(select(*columns).join(picked, _entry.entry_id == picked.c.entry_id))
+        return [Told(*row) for row in rows]
+
+
+def deployed(ledger: Ledger) -> Iterator[Deployed]:
+    """Yield every deployment."""
+    stable = _deployed.stable
+    named = (_deployed.team, _deployed.model, stable["version"].as_string(), stable["cycle"].as_string())
+    query = select(*named, _entry.at, _deployed.generation - _deployed.applied)
+    joined = query.select_from(tables.deployments).outerjoin(tables.entries, _entry.entry_id == _newest(CHANGED))
+    with ledger.reading() as connection:
+        rows = connection.execute(joined).all()
+    yield from (Deployed(*row) for row in rows)
+
+
+def _newest(kind: str) -> ScalarSelect[Any]:
+    """Select the newest entry of a kind about a deployment's stable version, by one look into the index a model."""
+    same = (_entry.team == _deployed.team, _entry.model == _deployed.model, _entry.kind == kind)
+    version = _entry.version == _deployed.stable["version"].as_string()
+    return select(func.max(_entry.entry_id)).where(*same, version).correlate(tables.deployments).scalar_subquery()
