@@ -122,13 +122,14 @@ def _read(platform: Platform) -> _Held | None:
 
 
 def _rows(lake: Lake, **among: pa.Array) -> list[dict[str, Any]]:
-    return list(lake.read(TABLE, among=among).to_pylist())
+    """Read rows in the order in which they came to be said; of two looks at one instant the later one comes last."""
+    found = lake.read(TABLE, among=among).sort_by([("at", "ascending"), ("written_at", "ascending")])
+    return list(found.drop_columns(["written_at"]).to_pylist())
 
 
 def _newest(rows: Iterable[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Keep the row of each key that was written last."""
-    ordered = sorted(rows, key=lambda row: (row["at"], row["written_at"]))
-    return {_key(row): row for row in ordered}
+    """Keep the last row of each day, name and scope."""
+    return {_key(row): row for row in rows}
 
 
 def _figures(rows: Iterable[dict[str, Any]]) -> list[Figure]:
