@@ -126,8 +126,9 @@ class _Job:
         kept = quality_table.rows(self.platform.ledger, self.ref)
         if not kept or any(row.spec != self.spec for row in kept):
             return None
-        changing = self.platform.clock.now() - max(2 * self._wait, self._wait + SPARE)
-        return MONDAY + (changing - MONDAY) // self._length * self._length
+        settled = max(2 * self._wait, self._wait + SPARE)
+        newest = MONDAY + (self.platform.clock.now() - settled - MONDAY) // self._length * self._length
+        return min([newest, *(row.since for row in kept if row.measured_at < row.until + settled)])
 
     @property
     def _wait(self) -> timedelta:

@@ -229,9 +229,9 @@ def test_the_meaning_of_scores_is_learnt_anew_from_labels_that_come(live: Live) 
 
 
 def test_a_window_has_one_row_and_is_measured_no_more_once_labels_have_come(live: Live) -> None:
-    """Labels take 31 days; after 62 the window is left alone, whatever comes."""
+    """Labels take 31 days; 62 days after its end the window is left alone, whatever comes."""
     live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
-    for day in (1, 20, 31, 40, 60):
+    for day in (1, 20, 31, 40, 70):
         live.measured(START + timedelta(days=day))
     platform = live.shop.platform
     assert len(quality_table.rows(platform.ledger, live.shop.ref)) == 1
@@ -240,7 +240,16 @@ def test_a_window_has_one_row_and_is_measured_no_more_once_labels_have_come(live
     platform.clock.set(START + timedelta(days=90))
     assert measure(platform, live.shop.team, live.model) == 1, "the new week alone"
     old, new = quality_table.rows(platform.ledger, live.shop.ref)
-    assert (old.measured_at, new.measured_at) == (START + timedelta(days=60), START + timedelta(days=90))
+    assert (old.measured_at, new.measured_at) == (START + timedelta(days=70), START + timedelta(days=90))
+
+
+def test_a_window_that_was_not_looked_at_for_long_is_measured_once_more(live: Live) -> None:
+    """Between two looks all of its labels have come, and the time in which it is measured has passed."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    assert told(live.measured(START + timedelta(days=3)), "recall") == []
+    (recall,) = told(live.measured(START + timedelta(days=200)), "recall")
+    assert recall.labelled == 40
+    assert measure(live.shop.platform, live.shop.team, live.model) == 0, "now it is settled"
 
 
 def test_other_rules_measure_everything_anew(live: Live) -> None:
