@@ -38,9 +38,9 @@ class Booster:
         self._library = _library(ctypes.CDLL)
         self._handle = ctypes.c_void_p()
         trees = ctypes.c_int()
-        self._call(
-            "LGBM_BoosterCreateFromModelfile", str(file).encode(), ctypes.byref(trees), ctypes.byref(self._handle)
-        )
+        # by itself LightGBM reads through a buffer of 16 MB, which each thread that loads models would keep
+        text = file.read_bytes()
+        self._call("LGBM_BoosterLoadModelFromString", text, ctypes.byref(trees), ctypes.byref(self._handle))
         weakref.finalize(self, self._library.LGBM_BoosterFree, self._handle)
         self._expect("LGBM_BoosterGetNumFeature", features, f"{file} was fitted on another number of features")
         self._expect("LGBM_BoosterGetNumClasses", 1, f"{file} is no binary classifier")
