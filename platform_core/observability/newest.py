@@ -43,7 +43,7 @@ class Deployed:
 
 def told(ledger: Ledger, kind: str) -> list[Told]:
     """Return the newest entry of a kind about each live version."""
-    picked = select(_newest(kind).label("entry_id")).subquery()
+    picked = select(_newest(kind).label("entry_id")).select_from(tables.deployments).subquery()
     columns = (_entry.team, _entry.model, _entry.version, _entry.at, _entry.details)
     with ledger.reading() as connection:
         rows = connection.execute(select(*columns).join(picked, _entry.entry_id == picked.c.entry_id))
