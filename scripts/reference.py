@@ -24,6 +24,7 @@ SPECS = (
     "features",
     "labels",
     "model",
+    "slo",
     "examples",
     "search",
     "gates",
@@ -52,6 +53,7 @@ def pages() -> dict[str, str]:
         "vendors.md": vendors(),
         "errors.md": errors(),
         "command-line.md": command_line(),
+        "scorecard.md": scorecard(),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 
@@ -132,6 +134,17 @@ def command_line() -> Iterator[str]:
         if isinstance(command, click.Group):
             found = ((each, command.get_command(context, each)) for each in command.list_commands(context))
             waiting += [(f"{name} {each}", one) for each, one in found if one is not None]
+
+
+def scorecard() -> Iterator[str]:
+    """Tell every figure of the scorecard, topic by topic."""
+    from platform_core.scorecard.definitions import DEFINITIONS, TOPICS
+
+    yield from _head("Scorecard", "What each figure of `loopline scorecard` is, in which unit, and how it is computed.")
+    for topic, says in TOPICS.items():
+        yield from ("", f"## {says}", "", "| figure | unit | good | how |", "| --- | --- | --- | --- |")
+        for each in (one for one in DEFINITIONS.values() if one.topic == topic):
+            yield f"| `{each.name}`: {each.title} | {each.unit} | {each.better or 'it depends'} | {each.how} |"
 
 
 def prose(thing: Any) -> str:

@@ -33,7 +33,7 @@ class Definition:
     @property
     def how(self) -> str:
         """Say how it is computed."""
-        return f"{self.said}, over the last {self.days} days" if self.days else self.said
+        return f"{self.said} (the last {self.days} days)" if self.days else self.said
 
 
 _ALL = (
