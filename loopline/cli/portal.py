@@ -12,10 +12,10 @@ from loopline.cli.command import Command
 @click.option("--port", default=8790, show_default=True, help="Where to listen.")
 @click.option("--name", "names", multiple=True, help="A name by which browsers ask, beside this machine's; * for any.")
 @click.option("--dagster", default="", metavar="URL", help="Dagster's UI, for links.")
-@click.option("--mlflow", default="", metavar="URL", help="MLflow's UI, for links.")
+@click.option("--registry", default="", metavar="URL", help="The registry's UI, such as MLflow's, for links.")
 @click.option("--inference", default="", metavar="URL", help="The inference server, for links.")
 def portal(  # noqa: PLR0913, PLR0917 - each is an option
-    host: str, port: int, names: tuple[str, ...], dagster: str, mlflow: str, inference: str
+    host: str, port: int, names: tuple[str, ...], dagster: str, registry: str, inference: str
 ) -> None:
     """Serve the portal alone until Ctrl-C; 'loopline up' serves it with everything else.
 
@@ -24,4 +24,4 @@ def portal(  # noqa: PLR0913, PLR0917 - each is an option
     from loopline.portal import server
 
     click.echo(f"portal: http://{host}:{port}/", err=True)
-    server.serve(host, port, names, dagster=dagster, mlflow=mlflow, inference=inference)
+    server.serve(host, port, names, dagster=dagster, registry=registry, inference=inference)

@@ -25,9 +25,10 @@ QUIET = frozenset({"started", "ended"})
 @click.command("up", cls=Command)
 @click.option("--port", default=3000, show_default=True, help="Dagster's UI; the next free one when it is busy.")
 @click.option("--no-web", is_flag=True, help="Run without the portal, Dagster's UI and GraphQL.")
+@click.option("--registry-ui", is_flag=True, help="Serve the registry's own UI too, such as MLflow's on its database.")
 @click.pass_obj
-def up(call: Call, port: int, no_web: bool) -> None:
-    """Start everything on this machine: inference server, feature service, code servers, Dagster's UI and daemon.
+def up(call: Call, port: int, no_web: bool, registry_ui: bool) -> None:
+    """Start everything on this machine: portal, Dagster's UI and daemon, inference server, feature service.
 
     Ctrl-C ends all of it in order; logs are in <home>/logs.
     """
@@ -37,7 +38,9 @@ def up(call: Call, port: int, no_web: bool) -> None:
     stop = threading.Event()
     with _until_told(stop), contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
         with progress("starting Loopline") as update:
-            options = Options(port=port, web=not no_web, report=partial(_tell, update), stop=stop)
+            options = Options(
+                port=port, web=not no_web, registry_ui=registry_ui, report=partial(_tell, update), stop=stop
+            )
             app = stack.enter_context(running(options=options))
         call.show(Answer(app.facts(), _welcome(app)))
         stop.wait()
@@ -48,6 +51,7 @@ def _welcome(app: App) -> str:
     rows = [
         ("portal", app.portal_url or "not started"),
         ("Dagster", app.ui_url or "not started"),
+        *([("registry", app.registry_url)] if app.registry_url else []),
         ("inference server", app.endpoint or "elsewhere"),
         ("features", f"{app.features_url}/docs"),
         ("environment", f"{app.platform.environment.name} ({app.platform.environment.path})"),

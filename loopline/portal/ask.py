@@ -42,7 +42,7 @@ class Portal:
 
     def version_url(self, ref: ModelRef, version: str) -> str:
         """Link a version's page in the registry's own UI, "" where it has none."""
-        return self.links.version(ref, version) or self.platform.registry.page(ref.dotted, version)
+        return self.platform.registry.page(ref.dotted, version, self.links.registry)
 
     def declared(self, ref: ModelRef) -> Model | None:
         """Return a model's declaration; None where its team does not load, or declares it no longer."""

@@ -1,4 +1,4 @@
-"""Where the portal's neighbours answer: Dagster's UI, MLflow's, the inference server."""
+"""Where the portal's neighbours answer: Dagster's UI, the registry's, the inference server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Links:
     """Base URLs, "" for a neighbour that is not there: pages then show names without links."""
 
     dagster: str = ""
-    mlflow: str = ""
+    registry: str = ""
     inference: str = ""
     features: str = ""
 
@@ -31,13 +31,13 @@ class Links:
         """Link the runs that turned a cycle, by their tag."""
         return self._dagster(f"runs?q[0]={quote(f'tag:loopline/cycle={cycle}', safe='')}")
 
-    def version(self, ref: ModelRef, version: str) -> str:
-        """Link a version in MLflow's UI."""
-        return f"{self.mlflow}/#/models/{quote(ref.dotted, safe='')}/versions/{quote(version)}" if self.mlflow else ""
+    def endpoint(self, ref: ModelRef) -> str:
+        """Link what a model's endpoint says of itself."""
+        return f"{self.inference}/v2/models/{quote(ref.dotted, safe='')}" if self.inference else ""
 
-    def openapi(self, ref: ModelRef) -> str:
-        """Link the description of a model's endpoint."""
-        return f"{self.inference}/v2/models/{quote(ref.dotted, safe='')}/openapi.json" if self.inference else ""
+    def openapi(self) -> str:
+        """Link the description of the endpoints."""
+        return f"{self.inference}/openapi.json" if self.inference else ""
 
     def _dagster(self, path: str) -> str:
         return f"{self.dagster}/{path}" if self.dagster else ""

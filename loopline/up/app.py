@@ -21,7 +21,8 @@ class App:
     """Everything on one machine.
 
     ``endpoint`` is the inference server's base URL, None when the environment serves elsewhere; ``features_url`` the
-    feature service's and ``portal_url`` the portal's, which start last and are not waited for; ``quarantined`` gives
+    feature service's, ``portal_url`` the portal's and ``registry_url`` the registry's own UI, which start last and are
+    not waited for; ``quarantined`` gives
     the reason by team; ``ports`` are ``web``, ``portal``, ``inference``, ``features`` and one a team; ``seconds`` is
     how long it took until everything was ready.
     """
@@ -34,6 +35,7 @@ class App:
     endpoint: str | None = None
     features_url: str | None = None
     portal_url: str | None = None
+    registry_url: str | None = None
     quarantined: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -75,6 +77,7 @@ class App:
             "inference": self.endpoint,
             "features": self.features_url,
             "portal": self.portal_url,
+            "registry": self.registry_url,
             "teams": list(self.teams),
             "quarantined": dict(self.quarantined),
             "ports": dict(self.ports),

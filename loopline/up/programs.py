@@ -20,6 +20,7 @@ INFERENCE = "inference"
 SHADOW = "shadow"
 FEATURES = "features"
 PORTAL = "portal"
+REGISTRY = "registry"
 WATCHDOG = "watchdog"
 
 
@@ -87,6 +88,10 @@ class Programs:
         where = ("--host", HOST, "--port", str(port))
         links = [part for name, url in neighbours.items() if url for part in (f"--{name}", url)]
         return self._program(PORTAL, Rank.WEB, "-m", "loopline.portal.server", *where, *links)
+
+    def registry_ui(self, argv: tuple[str, ...]) -> Program:
+        """Show versions as the registry's vendor shows them."""
+        return Program(REGISTRY, argv, self.home / "logs" / f"{REGISTRY}.log", self.env, Rank.WEB)
 
     def _program(self, name: str, rank: Rank, *arguments: str) -> Program:
         log = self.home / "logs" / f"{name.replace(':', '-')}.log"

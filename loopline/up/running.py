@@ -26,6 +26,7 @@ INFERENCE_PORT = "LOOPLINE_INFERENCE_PORT"
 DEFAULT_INFERENCE_PORT = 8080
 FEATURES_PORT = 8090
 PORTAL_PORT = 8790
+REGISTRY_PORT = 5000
 
 
 def _silent(event: Event) -> None:
@@ -34,10 +35,14 @@ def _silent(event: Event) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: Dagster's wanted port, with or without it and the portal, whom to tell, a flag to give up waiting."""
+    """How to run: Dagster's wanted port, with or without it and the portal, whom to tell, a flag to give up waiting.
+
+    ``registry_ui`` starts the registry's own UI as well, where its vendor brings one.
+    """
 
     port: int = 3000
     web: bool = True
+    registry_ui: bool = False
     timeout_seconds: float = 180.0
     report: Callable[[Event], None] = _silent
     stop: Flag = field(default_factory=Flag)
@@ -101,6 +106,8 @@ def _ports(options: Options) -> dict[str, int]:
     ports = {"inference": free_port(wanted), "features": free_port(FEATURES_PORT)} | (
         {"web": free_port(options.port), "portal": free_port(PORTAL_PORT)} if options.web else {}
     )
+    if options.registry_ui:
+        ports |= {"registry": free_port(REGISTRY_PORT)}
     return ports | {team: free_port() for team in dagster_home.location_names()}
 
 

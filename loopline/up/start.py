@@ -88,6 +88,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     _reapply(app, waiting)
     _start_shadow(app, programs)
     _start_feature_server(app, programs)
+    _start_registry_ui(app, programs)
     _start_portal(app, programs)
     app.supervisor.start(programs.watchdog(app.ui_url or ""))
 
@@ -119,12 +120,21 @@ def _start_feature_server(app: App, programs: Programs) -> None:
     app.supervisor.start(programs.feature_server(app.ports["features"]))
 
 
+def _start_registry_ui(app: App, programs: Programs) -> None:
+    """Start the registry's own UI where it is wanted and the vendor brings one; nothing waits for it."""
+    argv = app.platform.registry.ui(app.ports["registry"]) if "registry" in app.ports else ()
+    if argv:
+        app.registry_url = f"http://{HOST}:{app.ports['registry']}"
+        app.supervisor.start(programs.registry_ui(argv))
+
+
 def _start_portal(app: App, programs: Programs) -> None:
     """Start the portal beside Dagster's UI; nothing waits for it either."""
     if "portal" in app.ports:
         app.portal_url = f"http://{HOST}:{app.ports['portal']}"
-        neighbours = {"dagster": app.ui_url, "inference": app.endpoint, "features": app.features_url}
-        app.supervisor.start(programs.portal(app.ports["portal"], **neighbours))
+        ours = {"dagster": app.ui_url, "inference": app.endpoint}
+        more = {"registry": app.registry_url, "features": app.features_url}
+        app.supervisor.start(programs.portal(app.ports["portal"], **ours, **more))
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:

@@ -80,9 +80,13 @@ class Registry(Vendor):
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
 
-    def page(self, model: str, version: str) -> str:  # noqa: ARG002 - vendors that have pages need both
-        """Return the address of a version's page in the vendor's own UI, "" where there is none."""
+    def page(self, model: str, version: str, ui: str = "") -> str:  # noqa: ARG002 - vendors that have pages need them
+        """Return the address of a version's page in the vendor's own UI (at ``ui``, if given), "" for none."""
         return ""
+
+    def ui(self, port: int) -> tuple[str, ...]:  # noqa: ARG002 - vendors that bring pages need it
+        """Return the command that serves the vendor's own UI at a port of this machine, () where nothing need run."""
+        return ()
 
     def by_alias(self, model: str, alias: str) -> ModelVersion | None:
         """Return the version that an alias points at."""

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -83,11 +84,21 @@ class MlflowRegistry(Registry):
             else:
                 self._client.set_registered_model_alias(model, alias, version)
 
-    def page(self, model: str, version: str) -> str:
-        """Return the version's page at a tracking server; a database has none until 'mlflow ui' shows it."""
-        if not self.tracking_uri.startswith(("http://", "https://")):
-            return ""
-        return f"{self.tracking_uri.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}"
+    def page(self, model: str, version: str, ui: str = "") -> str:
+        """Return the version's page at a tracking server; a database has none until ``ui`` serves it."""
+        base = ui or (self.tracking_uri if self._is_server else "")
+        return f"{base.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base else ""
+
+    def ui(self, port: int) -> tuple[str, ...]:
+        """Return MLflow's own server on the database; a tracking server runs already."""
+        if self._is_server:
+            return ()
+        where = ("--backend-store-uri", self.tracking_uri, "--host", "127.0.0.1", "--port", str(port))
+        return (sys.executable, "-m", "mlflow", "server", *where, "--workers", "1")
+
+    @property
+    def _is_server(self) -> bool:
+        return self.tracking_uri.startswith(("http://", "https://"))
 
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""

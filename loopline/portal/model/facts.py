@@ -113,7 +113,8 @@ def links(portal: Portal, ref: ModelRef) -> list[LinkOut]:
         LinkOut("model in Dagster", url.asset(ref.team, "model", ref.model)),
         LinkOut("deployment in Dagster", url.asset(ref.team, "deployment", ref.model)),
         LinkOut("predictions in Dagster", url.asset(ref.team, "predictions", ref.model)),
-        LinkOut("endpoint's OpenAPI", url.openapi(ref)),
+        LinkOut("endpoint", url.endpoint(ref)),
+        LinkOut("OpenAPI", url.openapi()),
     ]
     return [link for link in found if link.url]
 

@@ -176,7 +176,7 @@ def test_a_model_page_tells_everything_of_it(portal: TestClient) -> None:
     assert {row["segment"] for row in page["quality"]["newest"]} >= {"", "country=Spain"}
     assert page["fairness"][0]["group"] == "Spain"
     assert page["features"][0]["name"] == "spending"
-    assert "http://127.0.0.1:8/v2/models/shop.returns/openapi.json" in [link["url"] for link in page["links"]]
+    assert "http://127.0.0.1:8/v2/models/shop.returns" in [link["url"] for link in page["links"]]
     html = portal.get("/models/shop/returns").text
     for said in ("BeatsChampion(roc_auc)", "country=Spain", "article", "shop/raw/orders", "31\u202f377"):
         assert said in html
