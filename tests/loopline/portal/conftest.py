@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +17,9 @@ from fastapi.testclient import TestClient
 from loopline.portal.app import create_app
 from platform_core.testing.portal_home import PortalHome, portal_home
 from resources.polars.engine import PolarsEngine
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HOST = "http://127.0.0.1"
 
@@ -61,3 +69,64 @@ def form(client: TestClient) -> Callable[..., Form]:
         return Form(by or client, action, **asked)
 
     return get
+
+
+class Served:
+    """The portal of a home, served over HTTP by a thread."""
+
+    def __init__(self, home: PortalHome) -> None:
+        import uvicorn
+
+        self.home = home
+        app = self.app = create_app(home.platform, home.teams)
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Wait until it answers."""
+        self._thread.start()
+        for _ in range(1000):
+            if self._server.started:
+                return self
+            time.sleep(0.01)
+        pytest.fail("the portal did not start")
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._server.should_exit = True
+        self._thread.join(30)
+        self._socket.close()
+
+
+@pytest.fixture
+def served(told: PortalHome) -> Iterator[Served]:
+    """Serve a home of this test's own."""
+    with Served(told) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a home that this module's tests only look at."""
+    home = portal_home(tmp_path_factory.mktemp("shown"), light=130)
+    with Served(home) as server:
+        yield server
+    home.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Start Chromium; CI installs it, so that nothing is left out there."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        said = "NOT TESTED IN A BROWSER: no Chromium is installed ('apt-get install chromium'), and CI has one"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
