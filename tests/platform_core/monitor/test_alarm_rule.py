@@ -16,7 +16,7 @@ COLUMNS = ("amount", "country")
 def window(drifted: frozenset[str]) -> WindowVerdict:
     """Make a window in which these columns drifted."""
     columns = {name: ColumnVerdict(0.5 if name in drifted else 0.0, 0.1, name in drifted, 0, 0) for name in COLUMNS}
-    return WindowVerdict(500, True, columns)  # noqa: FBT003
+    return WindowVerdict(500, True, columns)
 
 
 @given(
