@@ -7,7 +7,8 @@ names the record that it repeats. They are in files of their own, ``shadow-<proc
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -27,13 +28,16 @@ class Begun(msgspec.Struct, frozen=True):
     offsets: Offsets
 
 
+_decode = msgspec.json.Decoder(Begun).decode
+
+
 def begin(root: Path, state: DesiredState) -> None:
     """Note where the log ends, unless the same version is in shadow already; without a shadow there is no note."""
     file = _note(root, state.model)
     if state.shadow is None:
         file.unlink(missing_ok=True)
     elif (known := begun(root, state.model)) is None or known.version != state.shadow.version:
-        ends = {path.name: path.stat().st_size for path in answered(root, state.model)}
+        ends = _sizes(answered(root, state.model))
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_name(f".{file.name}.{os.getpid()}")
         draft.write_bytes(msgspec.json.encode(Begun(state.shadow.version, ends)))
@@ -43,7 +47,7 @@ def begin(root: Path, state: DesiredState) -> None:
 def begun(root: Path, model: str) -> Begun | None:
     """Return where the shadow of a model began; None while it has none."""
     try:
-        return msgspec.json.decode(_note(root, model).read_bytes(), type=Begun)
+        return _decode(_note(root, model).read_bytes())
     except FileNotFoundError:
         return None
 
@@ -61,6 +65,15 @@ def answered(root: Path, model: str) -> list[Path]:
     """Return the files in which callers' requests are, oldest first."""
     files = sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}"))
     return [file for file in files if not file.name.startswith(PREFIX)]
+
+
+def _sizes(files: Iterable[Path]) -> Offsets:
+    """Return the size of each file; one that is trimmed meanwhile holds nothing that a shadow would repeat."""
+    sizes = {}
+    for file in files:
+        with suppress(FileNotFoundError):
+            sizes[file.name] = file.stat().st_size
+    return sizes
 
 
 def _repeated(root: Path, model: str, version: str) -> Iterator[tuple[str, int]]:

@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime import deferred_spool, log, states
+from platform_core.runtime import access, deferred_spool, log, states
+from platform_core.runtime.access import Tenant
 from platform_core.runtime.deferred_spool import PutOff, Spool
 from platform_core.testing.inference_server import free_port, inference_server
 from platform_core.testing.model_packages import Constant, write_package
@@ -38,9 +39,9 @@ BODY: dict[str, Any] = {
 class Site:
     """A server's folder and port, and callers of it."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, keys: Path | None = None, **settings: Any) -> None:
         self.root, self.port = folder / "serving", free_port()
-        said = json.dumps(settings)
+        said = json.dumps(settings) + (f', gateway: {{keys: "{keys}"}}' if keys else "")
         self.file = folder / "environment.yaml"
         self.file.write_text(f"""
 bindings:
@@ -283,3 +284,23 @@ def test_kills_at_random_moments(site: Site) -> None:
             assert site.fetched(f"/v2/requests/{name}")[0] == 200
     print(f"\n{len(accepted)} accepted, 5 kills, {left} left by the last")  # noqa: T201
     assert site.logged() == dict.fromkeys(accepted, 1)
+
+
+def test_put_off_behind_keys(tmp_path):
+    """Who may not ask the model may not put off a request to it, and nobody without a key gets an answer."""
+    keys = tmp_path / "keys.json"
+    shop, other = access.create(keys, "shop"), access.create(keys, "other", Tenant(models=("another",)))
+    site = Site(tmp_path, keys)
+    path, later = f"/v2/models/{MODEL}/infer", {"Prefer": "respond-async"}
+    with inference_server(site.file, site.port):
+        assert site.ask("POST", path, BODY, **later)[0] == 401
+        assert site.ask("POST", path, BODY, **later, **{"X-API-Key": other})[0] == 403
+        status, headers, _ = site.ask("POST", path, BODY, **later, **{"X-API-Key": shop})
+        assert status == 202
+        assert site.ask("GET", headers["location"])[0] == 401
+        end = time.monotonic() + 20
+        while (found := site.ask("GET", headers["location"], **{"X-API-Key": shop}))[0] == 202:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    assert (found[0], found[2]["outputs"][0]["data"]) == (200, [0.25])
+    assert sum(site.logged().values()) == 1

@@ -159,3 +159,18 @@ def test_other_models_stay(log, tmp_path):
     cursor = json.dumps(dict.fromkeys((file.name for file in log_folder(tmp_path, MODEL).iterdir()), 10_000))
     log.trim(cursor)
     assert len(list(log_folder(tmp_path, "other.model").iterdir())) == 1
+
+
+def test_a_shadow_may_begin_while_files_go(tmp_path):
+    """A file that is trimmed between being listed and being looked at is none of a shadow's; the others' ends are."""
+    log = PredictionLog(tmp_path, "w")
+    log.write(MODEL, record("r"))
+    folder = log_folder(tmp_path, MODEL)
+    folder.joinpath("gone-000000.frames").symlink_to(folder / "nowhere")
+    shadow_log.begin(tmp_path, DesiredState(MODEL, 1, Served("1", tmp_path, "c"), shadow=Served("2", tmp_path, "c")))
+    log.close()
+    begun = shadow_log.begun(tmp_path, MODEL)
+    assert (begun.version, begun.offsets) == (
+        "2",
+        {"w-000000.frames": folder.joinpath("w-000000.frames").stat().st_size},
+    )

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import pytest
 
 from loopline.up.start import _lives
@@ -60,7 +61,7 @@ class Running:
     """A server over TLS, and the vendor as the platform binds it."""
 
     def __init__(self, folder: Path, certificates: Path, *, mutual: bool, gateway: str = "") -> None:
-        self.port = free_port()
+        self.port, self.grpc_port = free_port(), free_port()
         tls = {"certificate": "server.pem", "key": "server.key", "trust": "ours.pem"}
         if mutual:
             tls |= {"clients": "ours.pem", "own_certificate": "client.pem", "own_key": "client.key"}
@@ -70,7 +71,8 @@ class Running:
         written = json.dumps(self.tls.model_dump(mode="json", exclude_none=True))
         self.file.write_text(f"""
 bindings:
-  serving: {{vendor: local, root: "{folder}/serving", port: {self.port}, tls: {written}{gateway}}}
+  serving: {{vendor: local, root: "{folder}/serving", port: {self.port}, grpc_port: {self.grpc_port},
+    tls: {written}{gateway}}}
   online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
 """)
 
@@ -127,6 +129,24 @@ def test_mutual_tls(tmp_path, certificates):
         url = running.serving.endpoint(MODEL).partition("/v2/")[0]
         assert _lives(f"{url}/v2/health/live", running.serving)
         assert not _lives(f"{url}/v2/health/live", LocalServing(root="", port=1))
+
+
+def test_mutual_tls_over_grpc(tmp_path, certificates):
+    """It is the same there: who shows a certificate of our authority is answered, everybody else is not."""
+    running = Running(tmp_path, certificates, mutual=True)
+
+    def ask(own):
+        pair = [certificates.joinpath(f"{own}.{end}").read_bytes() for end in ("key", "pem")] if own else [None, None]
+        shown = grpc.ssl_channel_credentials(certificates.joinpath("ours.pem").read_bytes(), *pair)
+        with grpc.secure_channel(f"127.0.0.1:{running.grpc_port}", shown) as channel:
+            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=5)
+
+    with running.start():
+        ask("client")
+        for own in (None, "stranger"):
+            with pytest.raises(grpc.RpcError) as refused:
+                ask(own)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_keys_behind_tls(tmp_path, certificates):
