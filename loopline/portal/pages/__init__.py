@@ -11,6 +11,7 @@ from loopline.portal.pages import (
     features,
     home,
     letters,
+    metrics,
     model,
     overview,
     reports,
@@ -30,4 +31,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     alarms.router,
     reports.router,
     acting.router,
+    metrics.router,
 )
