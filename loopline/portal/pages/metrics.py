@@ -1,0 +1,16 @@
+"""What Prometheus scrapes; a page for programs, which no link leads to."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from loopline.portal.ask import Asked
+from platform_core.observability.exposition import CONTENT_TYPE, exposition
+
+router = APIRouter()
+
+
+@router.get("/metrics", response_class=Response, include_in_schema=False)
+def metrics(ask: Asked) -> Response:
+    """Tell of cycles, rollouts, data, drift and alarms in Prometheus' text format."""
+    return Response(exposition(ask.platform, ask.portal.installed), media_type=CONTENT_TYPE)
