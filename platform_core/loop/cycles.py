@@ -71,7 +71,7 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
         _allow(connection, ref, rule, now, force=force)
         cycle = Cycle(_name(ref, key, now), ref, cause, "open", now, None, "", dict(drill or {}))
         details = {"key": key, "forced": force} | ({"drill": cycle.drill} if cycle.drill else {})
-        details |= {"changed_at": changed_at.isoformat()} if changed_at else {}
+        details |= {"changed_at": changed_at.astimezone(UTC).isoformat()} if changed_at else {}
         details |= {tracing.TRACE: tracing.of_cycle(cycle.cycle_id)} if tracing.on() else {}
         entry_id = append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
         connection.execute(insert(tables.cycles).values(_values(cycle, key) | {"entry_id": entry_id}))

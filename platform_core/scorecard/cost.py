@@ -131,10 +131,10 @@ class Costs:
 
     def _money(self, cost: Callable[[Prices], float], count: int, none: str) -> Measure:
         """Return a cost divided by how often it was had."""
-        if not count:
-            return Measure(None, 0, none)
         if self.prices is None:
-            return Measure(None, count, _NO_PRICES)
+            return Measure(None, count, _NO_PRICES if count else none)
+        if not count:
+            return Measure(None, 0, none, self.prices.currency)
         return Measure(cost(self.prices) / count, count, unit=self.prices.currency)
 
 

@@ -183,7 +183,7 @@ class _Rollouts:
             return
         began = row.at - timedelta(hours=row.hours) if opened is None else opened.at
         changed = opened is not None and opened.changed_at
-        began = datetime.fromisoformat(changed) if changed else began
+        began = min(began, datetime.fromisoformat(changed)) if changed else began
         drift = opened is not None and opened.reason.startswith("drift:")
         seconds = (row.at - began).total_seconds()
         self.facts.cycles.append(CycleFact(row.team, row.at.timestamp(), seconds, drift))

@@ -50,7 +50,10 @@ def used(lake: Lake, among: Collection[date] | None = None) -> list[Used]:
 
     if lake.version(TABLE) is None:
         return []
-    wanted = {} if among is None else {"day": pa.array(sorted(among), pa.date32())}
+    wanted = {}
+    if among is not None:  # of processes that were looked at then, all looks: the first of them counts from the start
+        found = lake.read(TABLE, columns=["server"], among={"day": pa.array(sorted(among), pa.date32())})
+        wanted = {"server": found["server"].unique()}
     rows = lake.read(TABLE, among=wanted).sort_by([("server", "ascending"), ("seconds", "ascending")]).to_pylist()
     totals: dict[date, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     nothing = {"server": None, "cpu_seconds": 0.0, "seconds": 0.0}
@@ -59,7 +62,7 @@ def used(lake: Lake, among: Collection[date] | None = None) -> list[Used]:
         seconds = row["seconds"] - start["seconds"]
         added = (row["cpu_seconds"] - start["cpu_seconds"], row["memory_gb"] * seconds, seconds)
         totals[row["day"]] = [held + more for held, more in zip(totals[row["day"]], added, strict=True)]
-    return [Used(day, *sums) for day, sums in sorted(totals.items())]
+    return [Used(day, *sums) for day, sums in sorted(totals.items()) if among is None or day in among]
 
 
 def _table(rows: list[dict[str, object]]) -> pa.Table:

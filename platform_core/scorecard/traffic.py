@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from platform_core.contracts.serving import SHADOW_ROLE
 from platform_core.errors import NotFound
 from platform_core.loop.traffic import FIRST_ERROR, FIRST_REFUSAL
-from platform_core.names import ModelRef, prediction_table, scorecard_table
+from platform_core.names import DATE, ModelRef, prediction_table, scorecard_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -67,21 +67,19 @@ def count(lake: Lake, refs: Iterable[ModelRef]) -> int:
     Raises:
         CommitConflict: another process counted at the same time; what it counted is counted.
     """
-    asked = [ref for ref in refs if lake.version(prediction_table(*ref)) is not None]
-    names = [f"{app}:{ref.dotted}" for ref in asked for app in (APPLICATION, ANEW)]
-    done = lake.committed(TABLE, names)
-    counted = [each for ref in asked if (each := _Counting(lake, ref, done)).ahead]
-    found = [(each, each.rows()) for each in counted]
-    if counted:
-        transactions = {app: at for each in counted for app, at in each.transactions.items()}
-        held = {app: done[app] for app in transactions if app in done}
-        lake.append(
-            TABLE,
-            _table([(day, each.generation) for each, rows in found for day in _days(each.ref, rows)]),
-            transactions,
-            held,
-        )
-    return sum(len(rows) for _, rows in found)
+    versions = {ref: lake.version(prediction_table(*ref)) for ref in refs}
+    asked = {ref: version for ref, version in versions.items() if version is not None}
+    done = lake.committed(TABLE, [f"{app}:{ref.dotted}" for ref in asked for app in (APPLICATION, ANEW)])
+    behind = [each for ref, newest in asked.items() if (each := _Counting(lake, ref, newest, done)).behind]
+    rows, counted = 0, []
+    for each in behind:
+        for part in each.parts():
+            rows += len(part)
+            counted += [(day, each.generation) for day in _days(each.ref, part)]
+    if behind:
+        transactions = {app: at for each in behind for app, at in each.transactions.items()}
+        lake.append(TABLE, _table(counted), transactions, {app: done[app] for app in transactions if app in done})
+    return rows
 
 
 def days(lake: Lake, among: Collection[date] | None = None) -> list[Day]:
@@ -107,27 +105,32 @@ def quantile(buckets: NDArray[np.int64], share: float) -> float | None:
 class _Counting:
     """What is to be counted of one model. A transaction counts from 1, a table's version from 0."""
 
-    def __init__(self, lake: Lake, ref: ModelRef, done: Mapping[str, int]) -> None:
-        self.lake, self.ref, self.table = lake, ref, prediction_table(*ref)
-        self.newest = lake.version(self.table) or 0
+    def __init__(self, lake: Lake, ref: ModelRef, newest: int, done: Mapping[str, int]) -> None:
+        self.lake, self.ref, self.newest = lake, ref, newest
         self.done = done.get(f"{APPLICATION}:{ref.dotted}")
         self.generation = done.get(f"{ANEW}:{ref.dotted}", 0)
-        self.transactions = {f"{APPLICATION}:{ref.dotted}": self.newest + 1}
+        self.transactions = {f"{APPLICATION}:{ref.dotted}": newest + 1}
 
     @property
-    def ahead(self) -> bool:
-        """Say whether the table has gone on."""
+    def behind(self) -> bool:
+        """Say whether the table has gone on since it was counted."""
         return self.done is None or self.done <= self.newest
 
-    def rows(self) -> pa.Table:
-        """Read what is not counted yet, which may be all."""
+    def parts(self) -> Iterator[pa.Table]:
+        """Read what is not counted yet; where that is all of the table, a day at a time."""
         if self.done is not None:
             try:
-                return self.lake.read(self.table, version=self.newest, columns=READ, newer_than=self.done - 1)
+                yield self._read(READ, newer_than=self.done - 1)
             except NotFound:
                 self.generation += 1
                 self.transactions[f"{ANEW}:{self.ref.dotted}"] = self.generation
-        return self.lake.read(self.table, version=self.newest, columns=READ)
+            else:
+                return
+        for day in self._read((DATE,))[DATE].unique().to_pylist():
+            yield self._read(READ, since=day, until=day)
+
+    def _read(self, columns: Sequence[str], **which: Any) -> pa.Table:
+        return self.lake.read(prediction_table(*self.ref), version=self.newest, columns=columns, **which)
 
 
 def _days(ref: ModelRef, rows: pa.Table) -> Iterator[Day]:

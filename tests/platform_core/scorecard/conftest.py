@@ -18,7 +18,7 @@ from platform_core.contracts.serving import ServerUse
 from platform_core.environment import Environment
 from platform_core.loop import watching
 from platform_core.loop.ledger import Entry, Ledger
-from platform_core.names import prediction_table
+from platform_core.names import DATE, prediction_table
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
 from platform_core.testing.fakes.lake import InMemoryLake
@@ -152,6 +152,7 @@ class Office:
         count, at = len(latencies), self.told.at(hours)
         whole = pa.int32()
         log = {
+            DATE: pa.array([at.date()] * count, pa.date32()),
             "row": pa.array([0] * count, whole),
             "logged_at": pa.array([at] * count, pa.timestamp("us", "UTC")),
             "role": ["stable"] * count,

@@ -69,7 +69,7 @@ def test_versions_of_before_usage_was_kept_count_for_nothing(office):
     """An entry without usage is no training that cost nothing."""
     office.told.say("model.registered", 1, SHOP, version="1", seconds=3.0)
     office.clock(10)
-    assert figures(office)["cost_a_training_run"] == Measure(None, 0, "no training said what it used", "USD")
+    assert figures(office)["cost_a_training_run"] == Measure(None, 0, "no training said what it used", "EUR")
 
 
 def test_what_servers_used_is_shared_by_the_time_of_requests(office):
@@ -108,6 +108,19 @@ def test_a_process_that_was_started_anew_begins_at_nought(office):
     found = figures(office)
     assert found["cpu_ms_a_request"].value == pytest.approx(7000.0)
     assert found["serving_cpu_utilisation"].value == pytest.approx(7 / 70)
+
+
+def test_a_process_that_has_run_for_months_counts_only_what_it_used_since(office):
+    """Looked at 40 days ago at 100 s of CPU and today at 104 s, it used four in the last four weeks."""
+    office.servers(ServerUse("w-1", 100.0, 1.0, 9_000.0))
+    office.clock(1)
+    update(office.platform)
+    office.answered(24 * 40, SHOP, 1.0)
+    office.servers(ServerUse("w-1", 104.0, 1.0, 9_100.0))
+    office.clock(24 * 40 + 1)
+    found = figures(office)
+    assert found["cpu_ms_a_request"].value == pytest.approx(4000.0)
+    assert found["serving_cpu_utilisation"].value == pytest.approx(0.04)
 
 
 def test_requests_of_days_on_which_nobody_looked_at_servers_do_not_count(office):

@@ -32,6 +32,12 @@ def test_lead_time_begins_with_the_change_where_it_is_known(told):
     assert measured(told, 20)["lead_time_median"] == Measure(8.0, 1)
 
 
+def test_a_change_of_the_future_makes_no_lead_time_shorter(told):
+    """A clock that goes wrong elsewhere does not make the loop quicker than it was."""
+    told.went_live(SHOP, 10, 13, changed_at=told.at(12).isoformat())
+    assert measured(told, 20)["lead_time_median"] == Measure(3.0, 1)
+
+
 def test_a_cycle_that_was_taken_up_again_counts_from_its_first_opening(told):
     """Rejected after an hour and promoted by an override after nine, it took nine."""
     name = told.opened(0, SHOP)

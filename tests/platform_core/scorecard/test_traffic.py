@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from platform_core.errors import NotFound
-from platform_core.names import ModelRef, prediction_table
+from platform_core.names import DATE, ModelRef, prediction_table
 from platform_core.scorecard import traffic
 from platform_core.testing.fakes.lake import InMemoryLake
 from resources.delta.lake import DeltaLake
@@ -23,6 +23,7 @@ def rows(*asked, day=0):
     full = [(*one, *(0, "stable")[len(one) - 2 :]) for one in asked]
     return pa.table(
         {
+            DATE: pa.array([(DAY + timedelta(days=day)).date()] * len(full), pa.date32()),
             "row": pa.array([one[2] for one in full], pa.int32()),
             "logged_at": pa.array(
                 [DAY + timedelta(days=day, seconds=i) for i in range(len(full))], pa.timestamp("us", "UTC")
