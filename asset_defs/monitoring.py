@@ -134,7 +134,10 @@ def _drift_check(watched: Watched) -> dg.AssetCheckResult:
         check_name="drift",
         passed=watched.alarm is None,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"reason": watched.alarm.reason if watched.alarm else "quiet"},
+        metadata={
+            "reason": watched.alarm.reason if watched.alarm else "quiet",
+            "moved": dg.MetadataValue.json(dict(watched.alarm.moved) if watched.alarm else {}),
+        },
     )
 
 
@@ -152,6 +155,7 @@ def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:
         columns = watched.windows[-1].columns
         metadata["scores"] = dg.MetadataValue.json({name: round(c.score, 4) for name, c in columns.items()})
         metadata["thresholds"] = dg.MetadataValue.json({name: round(c.threshold, 4) for name, c in columns.items()})
+        metadata["moved"] = dg.MetadataValue.json({name: c.moved for name, c in columns.items() if c.drifted})
     if page:
         metadata["report"] = dg.MetadataValue.url(page.as_uri())
     return metadata

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from platform_core.monitor.values import JOINT
@@ -21,10 +21,11 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Alarm:
-    """Drift worth a turn of the loop: the columns that moved, and the rule that says so."""
+    """Drift worth a turn of the loop: the columns that moved, the rule that says so, and how each of them moved."""
 
     columns: tuple[str, ...]
     reason: str
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def alarm(rule: Drift, windows: Sequence[WindowVerdict]) -> Alarm | None:
@@ -34,24 +35,24 @@ def alarm(rule: Drift, windows: Sequence[WindowVerdict]) -> Alarm | None:
     newest = windows[-1]
     apart, columns = len(set(newest.drifted) - {JOINT}), len(newest.columns.keys() - {JOINT})
     if apart >= max(AT_ONCE, rule.share * columns):
-        return Alarm(
-            newest.drifted, f"{apart} of {columns} columns drifted at once: {_figures(newest, newest.drifted)}"
-        )
+        return _explained(newest.drifted, f"{apart} of {columns} columns drifted at once", [newest])
     recent = windows[-rule.windows :]
     times = Counter(name for window in recent for name in window.drifted)
     again = tuple(sorted(name for name, count in times.items() if count >= rule.alarms))
-    if not again:
-        return None
-    worst = max(recent, key=lambda window: len(set(again) & set(window.drifted)))
-    return Alarm(again, f"drifted in {rule.alarms} of {rule.windows} windows: {_figures(worst, again)}")
+    return _explained(again, f"drifted in {rule.alarms} of {rule.windows} windows", recent) if again else None
 
 
-def _figures(window: WindowVerdict, names: Sequence[str]) -> str:
-    """Name the columns that moved in this window, the farthest beyond their threshold first."""
-    moved = {name: window.columns[name] for name in names if name in window.drifted}
-    first = sorted(moved, key=lambda name: moved[name].threshold - moved[name].score)
-    more = [f"and {len(first) - NAMED} more"] if len(first) > NAMED else []
-    return "; ".join([_figure(name, moved[name]) for name in first[:NAMED]] + more)
+def _explained(names: Sequence[str], what: str, windows: Sequence[WindowVerdict]) -> Alarm:
+    """Tell of each column the window in which it moved farthest, the farthest beyond its threshold first."""
+    drifted = {name: [w.columns[name] for w in windows if name in w.drifted] for name in names}
+    most = {name: max(found, key=_beyond) for name, found in drifted.items()}
+    moved = {name: _figure(name, most[name]) for name in sorted(most, key=lambda name: -_beyond(most[name]))}
+    more = [f"and {len(moved) - NAMED} more"] if len(moved) > NAMED else []
+    return Alarm(tuple(names), f"{what}: {'; '.join([*list(moved.values())[:NAMED], *more])}", moved)
+
+
+def _beyond(verdict: ColumnVerdict) -> float:
+    return verdict.score - verdict.threshold
 
 
 def _figure(name: str, verdict: ColumnVerdict) -> str:
@@ -59,4 +60,4 @@ def _figure(name: str, verdict: ColumnVerdict) -> str:
     moved = f": {verdict.moved}" if verdict.moved else ""
     if verdict.score >= verdict.threshold:
         return f"{name} {verdict.score:.2f} (from {verdict.threshold:.2f}){moved}"
-    return f"{name} missing in {verdict.missing_share:.0%}"
+    return f"{name} missing in {verdict.missing_share:.0%}{moved}"

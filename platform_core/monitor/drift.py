@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,7 @@ def _by_day(on: _Watch) -> Alarm | None:
     """Hold whole days against the same rule: a drift that is too small for any one window."""
     days = [day.verdict for day in judged_days(on.platform, on.ref, on.version)]
     found = alarm(on.model.drift, days)
-    return Alarm(found.columns, f"by day: {found.reason}") if found else None
+    return replace(found, reason=f"by day: {found.reason}") if found else None
 
 
 def _page(on: _Watch, window: Window) -> Path:
