@@ -40,12 +40,14 @@ def families(platform: Platform, teams: Installed) -> Iterator[Family]:
     """Yield every family, those without samples too."""
     from platform_core.observability.data_metrics import data_metrics
     from platform_core.observability.loop_metrics import loop_metrics
+    from platform_core.observability.quality_metrics import quality_metrics
     from platform_core.observability.watch_metrics import watch_metrics
 
     began, now = time.perf_counter(), platform.clock.now()
     yield from loop_metrics(platform.ledger, now)
     yield from data_metrics(platform.ledger, teams.teams, now)
     yield from watch_metrics(platform.ledger, now)
+    yield from quality_metrics(platform.ledger, now)
     yield from _platform(platform, teams)
     took = Family("loopline_exposition_seconds", "gauge", "How long it took to write this page.")
     took.add(round(time.perf_counter() - began, 6))

@@ -1,4 +1,4 @@
-"""Metrics of what is watched: drift, skew and quality of live versions, and alarms."""
+"""Metrics of what is watched: drift and skew of live versions, and alarms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from platform_core.loop.ledger import Ledger
 
-WINDOW, REALISED = "drift.window", "quality.realised"
+WINDOW = "drift.window"
 _VERSION = ("team", "model", "version")
 _entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deliveries.c
 
@@ -28,7 +28,6 @@ def watch_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
     yield _windows(ledger)
     yield from _drift(told(ledger, WINDOW), now)
     yield from _skew(told(ledger, skews.CHECKED), now)
-    yield from _quality(told(ledger, REALISED))
     yield from _alarms(ledger, datetime.now(UTC))
 
 
@@ -69,18 +68,6 @@ def _skew(entries: list[Told], now: datetime) -> Iterator[Family]:
         rows.add(count, *labels)
         share.add(entry.details["differing"] / count if count else 0.0, *labels)
     yield from (age, rows, share)
-
-
-def _quality(entries: list[Told]) -> Iterator[Family]:
-    value = Family("loopline_quality_ratio", "gauge", "Realised quality of the version.", (*_VERSION, "metric"))
-    labelled = Family("loopline_quality_labelled_ratio", "gauge", "Share of its answers that have labels.", _VERSION)
-    for entry in entries:
-        labels, figures = (entry.team, entry.model, entry.version), entry.details
-        for metric in ("auc", "recall"):
-            value.add(figures.get(metric), *labels, metric)
-        predictions = figures.get("predictions")
-        labelled.add(figures["labelled"] / predictions if predictions else None, *labels)
-    yield from (value, labelled)
 
 
 def _alarms(ledger: Ledger, wall: datetime) -> Iterator[Family]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +66,8 @@ def many_models(folder: Path, count: int = 1_000) -> tuple[Platform, Installed]:
     with opened.ledger.writing() as connection:
         connection.execute(insert(tables.deployments), [_deployment(t.name, m.name) for t in teams for m in t.models])
         connection.execute(insert(tables.cycles), [c for t in teams for m in t.models for c in _cycles(t.name, m.name)])
+        windows = [_quality(t.name, m.name) for t in teams for m in t.models]
+        connection.execute(insert(tables.quality_windows), windows)
         for team in teams:
             connection.execute(insert(tables.entries), list(_entries(team)))
     return opened, Installed(teams, ())
@@ -74,6 +77,13 @@ def _deployment(team: str, name: str) -> dict[str, Any]:
     stable = {"version": "3", "package": "p", "cycle": f"{team}.{name}-3"}
     values = {"generation": 3, "applied": 3, "stable": stable, "candidate": None, "shadow": None, "percent": 0}
     return {"team": team, "model": name, "changed_at": NOW, **values}
+
+
+def _quality(team: str, name: str) -> dict[str, Any]:
+    metrics = ("roc_auc", "recall", "precision", "positive_rate")
+    measured = json.dumps([(metric, "", 0.7, 0.6, 0.8, 900, 400, False) for metric in metrics])
+    times = {"since": NOW - timedelta(days=14), "until": NOW - timedelta(days=7), "measured_at": NOW}
+    return {"team": team, "model": name, "version": "3", **times, "spec": "", "measured": measured, "fairness": "[]"}
 
 
 def _cycles(team: str, name: str) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from sqlalchemy import insert, update
 
@@ -17,6 +18,8 @@ from platform_core.features.declaration import ref_of
 from platform_core.loop import cycles, deployments, freezes, gates, tables
 from platform_core.loop.gates import GateReading, Verdict
 from platform_core.loop.ledger import Entry
+from platform_core.loop.quality_table import Row, put
+from platform_core.monitor.fairness import Judged
 from platform_core.names import ModelRef
 from platform_core.observability.exposition import exposition
 from platform_core.specs import Drift
@@ -141,6 +144,27 @@ def test_drift_skew_and_quality_of_the_live_version(platform, teams):
     assert values['loopline_quality_ratio{team="shop",model="late",version="2",metric="auc"}'] == 0.75
     assert values[f"loopline_quality_labelled_ratio{labels}"] == 0.25
     assert not any('version="1"' in name for name in values if "drift" in name)
+
+
+def test_quality_and_fairness_of_the_newest_window(platform, teams):
+    """Of the live version; an estimate is told apart from what labels say, a segment is the portal's business."""
+    live(platform)
+    figures = [("roc_auc", "", 0.7, 0.6, 0.8, 90, 50, False), ("roc_auc", "", 0.72, 0.7, 0.74, 90, 50, True)]
+    figures.append(("roc_auc", "country=France", 0.1, 0.0, 0.2, 9, 5, False))
+    judged = [Judged("country", "recall", 0.1, "unfair", "France", -0.3, -0.4, -0.2, 9, [])]
+    for days, version in ((9, "2"), (2, "2"), (1, "1")):
+        until = NOW - timedelta(days=days)
+        measured = msgspec.json.encode(figures if days == 2 else []).decode()
+        fairness = msgspec.json.encode(judged if days == 2 else []).decode()
+        row = Row(version, until - timedelta(days=7), until, NOW, "spec", measured, fairness)
+        put(platform.ledger, LATE, [row], "spec")
+    values, labels = samples(platform, teams), 'team="shop",model="late",version="2",'
+    named = {name: value for name, value in values.items() if name.startswith("loopline_quality_window_ratio")}
+    told = f'loopline_quality_window_ratio{{{labels}metric="roc_auc",estimated='
+    assert named == {f'{told}"false"}}': 0.7, f'{told}"true"}}': 0.72}
+    assert values[f"loopline_quality_window_age_seconds{{{labels[:-1]}}}"] == 2 * 86_400
+    assert values[f'loopline_fairness_gap_ratio{{{labels}column="country",metric="recall"}}'] == 0.3
+    assert values[f'loopline_fairness_unfair{{{labels}column="country",metric="recall"}}'] == 1
 
 
 def test_landings_dead_letters_and_refused_files(platform, teams):
