@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -69,7 +70,11 @@ def test_up_starts_everything_and_ends_cleanly(process, world):
     assert dagster.wait(run, timeout_seconds=120) == "SUCCESS"
     assert dagster.runs({"by": "test"})[0]["runId"] == run
 
-    assert "corner/customer_sales@1" in _registered(facts["features"])
+    views = _answered(f"{facts['features']}/features")
+    assert "corner/customer_sales@1" in [f"{view['team']}/{view['view']}@{view['version']}" for view in views]
+    shown = _answered(f"{facts['portal']}/models.json")
+    assert "corner/returns" in [f"{row['team']}/{row['model']}" for row in shown["models"]]
+    assert "no_such_library_here" in shown["quarantined"]["cracked"]
 
     os.kill(facts["pids"]["inference"], signal.SIGKILL)
     give_up = time.monotonic() + 30
@@ -100,13 +105,13 @@ def test_a_stop_before_all_is_ready_ends_cleanly_too(process, world):
     assert not [p for p in psutil.process_iter() if str(world.home) in " ".join(_cmdline(p))]
 
 
-def _registered(url: str) -> list[str]:
-    """Wait until the feature service answers, and return the views that it knows."""
+def _answered(url: str) -> Any:
+    """Wait until a service that starts last answers, and return what it says."""
     give_up = time.monotonic() + 60
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/features", timeout=5) as answer:
-            return [f"{view['team']}/{view['view']}@{view['version']}" for view in json.load(answer)]
-        assert time.monotonic() < give_up, "the feature service does not answer"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+        assert time.monotonic() < give_up, f"{url} does not answer"
         time.sleep(0.1)
 
 

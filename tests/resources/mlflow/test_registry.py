@@ -76,3 +76,15 @@ def test_module_loads_without_mlflow() -> None:
     """Binding the registry costs nothing; MLflow comes with the first use."""
     code = "import sys, resources.mlflow.registry; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_version_has_a_page_where_mlflow_has_a_server(tmp_path: Path) -> None:
+    """A tracking server shows it; of a database its own server does, by the command that the registry gives."""
+    server = MlflowRegistry(tracking_uri="https://mlflow.corp/", artifacts="unused")
+    assert server.page("shop.returns", "3") == "https://mlflow.corp/#/models/shop.returns/versions/3"
+    assert server.ui(5000) == ()
+    database = _registry(tmp_path)
+    assert database.page("shop.returns", "3") == ""
+    assert database.page("shop.returns", "3", "http://localhost:5000").startswith("http://localhost:5000/#/models/")
+    assert database.ui(5123)[1:4] == ("-m", "mlflow", "server")
+    assert "5123" in database.ui(5123)

@@ -1,0 +1,105 @@
+"""How figures and times are written, and where links lead."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from loopline.portal import words
+from loopline.portal.links import Links
+from loopline.portal.model.drift import _alarms
+from loopline.portal.page import Chart, Line, Point, Slice
+from loopline.portal.rendering import chart_data
+from platform_core.monitor.answers import Place
+from platform_core.monitor.drift import Window
+from platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from platform_core.names import ModelRef
+from platform_core.specs import Drift
+
+NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.25, "250 ms"),
+        (12, "12 s"),
+        (90, "1 min 30 s"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (200_000, "2 d 7 h"),
+        (None, words.NOTHING),
+    ],
+)
+def test_a_duration_is_told_in_two_units(seconds: float | None, said: str) -> None:
+    """From milliseconds to days."""
+    assert words.span(seconds) == said
+    assert words.span(timedelta(seconds=seconds) if seconds is not None else None) == said
+
+
+def test_a_time_says_its_zone_and_is_told_in_utc() -> None:
+    """Whatever zone it came in; the seconds are in its title."""
+    there = NOON.astimezone(timezone(timedelta(hours=5)))
+    html = words.when(there)
+    assert "2026-03-01 12:00 <abbr>UTC</abbr>" in html
+    assert 'title="2026-03-01 12:00:30 UTC"' in html
+    assert words.when(None) == words.NOTHING
+
+
+def test_numbers_stand_in_line() -> None:
+    """Scores with four decimals, counts in groups of three, shares in percent, what is missing as a dash."""
+    assert [words.figure(value) for value in (0.65, 0.69572, 31.5, None)] == ["0.6500", "0.6957", "31.5", words.NOTHING]
+    assert [words.number(value) for value in (1234567, 0.123456, 4562.0, None)] == [
+        "1\u202f234\u202f567",
+        "0.1235",
+        "4\u202f562",
+        words.NOTHING,
+    ]
+    assert (words.share(0.0321), words.counted(1, "model"), words.counted(2, "model")) == (
+        "3.2 %",
+        "1 model",
+        "2 models",
+    )
+
+
+def test_a_long_text_is_cut_and_stays_in_its_title() -> None:
+    """Escaped in both."""
+    html = words.clipped("<b>" + "x" * 300, width=20)
+    assert "<b>" not in html
+    assert html.count("&lt;b&gt;") == 2
+
+
+def test_a_charts_data_cannot_end_its_script() -> None:
+    """Text of a column's name stands inside a script element."""
+    chart = Chart("</script><script>alert(1)", [Line("<!--", [Point(NOON, 1.0)])], [])
+    assert "<" not in chart_data(chart)
+
+
+def test_without_neighbours_there_are_no_links() -> None:
+    """With them, names are quoted."""
+    ref = ModelRef("shop", "returns")
+    bare = Links()
+    assert {bare.asset("a"), bare.run("r"), bare.runs_of_cycle("c"), bare.endpoint(ref), bare.openapi()} == {""}
+    links = Links(dagster="http://d", inference="http://i")
+    assert links.runs_of_cycle("shop.a&b") == "http://d/runs?q[0]=tag%3Aloopline%2Fcycle%3Dshop.a%26b"
+    assert links.endpoint(ref) == "http://i/v2/models/shop.returns"
+
+
+def test_an_alarm_is_marked_where_it_begins() -> None:
+    """Once while it stands, again when it came back."""
+    moved = [False, True, True, True, False, False, False, True, True]
+    windows = [_window(number, drifted=drifted) for number, drifted in enumerate(moved)]
+    marks = _alarms(windows, Drift(alarms=2, windows=3, share=1.0))
+    assert [mark.at.day for mark in marks] == [3, 9]
+
+
+def test_a_slice_ends_at_the_last_row() -> None:
+    """Also on the last page."""
+    assert [Slice(0, 50, 64).end, Slice(50, 50, 64).end] == [50, 64]
+
+
+def _window(number: int, *, drifted: bool) -> Window:
+    columns = {"a": ColumnVerdict(0.2, 0.1, drifted, 0, 0), "b": ColumnVerdict(0.01, 0.1, False, 0, 0)}
+    at = datetime(2026, 3, number + 1, tzinfo=UTC).isoformat()
+    return Window(number, None, Place(at, "r", 0), WindowVerdict(900, True, columns))
