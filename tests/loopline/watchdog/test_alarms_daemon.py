@@ -16,7 +16,7 @@ from loopline.up.ports import free_port
 from loopline.up.running import Options, running
 from platform_core.testing.http_sink import HttpSink
 
-pytestmark = pytest.mark.daemon
+pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
 LAMP = "[loopline.teams]\nlamp = lamp_shop:team\n"
 WELL = (
     "from dataclasses import replace\n\nfrom corner_shop import team as corner\n\nteam = replace(corner, name='lamp')\n"
@@ -45,7 +45,7 @@ def app(world, install, sink: HttpSink, monkeypatch: pytest.MonkeyPatch) -> Iter
     local = 'serving: {vendor: local, root: "${LOOPLINE_HOME}/serving", port: "${LOOPLINE_INFERENCE_PORT:-8080}"}'
     notifiers = f'notifiers:\n  test: {{vendor: webhook, url: "{sink.url}", secret: key}}\n'
     world.environment.write_text(text.replace("serving: {vendor: kept}", local) + notifiers)
-    for name, value in (("PATIENCE", "3"), ("INTERVAL", "1"), ("HEARTBEAT", "60")):
+    for name, value in (("PATIENCE", "3"), ("INTERVAL", "1"), ("HEARTBEAT", "90")):
         monkeypatch.setenv(f"LOOPLINE_WATCHDOG_{name}", value)
     with running(world.home, world.environment, options=Options(port=free_port(3200))) as started:
         yield started
@@ -57,7 +57,7 @@ def told(sink: HttpSink, about: str) -> list[str]:
     return [f"{one['what']} {one['cause']}" for one in said if one["cause"].startswith(about)]
 
 
-def wait_for(sink: HttpSink, about: str, expected: list[str], seconds: float) -> None:
+def wait_for(sink: HttpSink, about: str, expected: list[str], seconds: float = 240) -> None:
     """Wait until exactly these messages have come."""
     give_up = time.monotonic() + seconds
     while told(sink, about) != expected:
@@ -84,27 +84,27 @@ def test_one_message_a_cause_and_one_when_it_is_over(app: App, sink: HttpSink) -
     """A sensor is stopped, a team breaks, and the daemon dies for good; each is told once, and its end once."""
     sensor = f"sensor:lamp/{SENSOR}"
     switch(app, on=False)
-    wait_for(sink, "sensor:lamp", [f"raised {sensor}"], 40)
+    wait_for(sink, "sensor:lamp", [f"raised {sensor}"])
     first = json.loads(sink.posted[0].body)
     assert first["link"].startswith(f"{app.ui_url}/locations/")
     assert first["subject"] == "lamp"
     assert first["fix"]
     switch(app, on=True)
-    wait_for(sink, "sensor:lamp", [f"raised {sensor}", f"over {sensor}"], 40)
+    wait_for(sink, "sensor:lamp", [f"raised {sensor}", f"over {sensor}"])
 
     write(app, "import no_such_library_here\n")
-    wait_for(sink, "location:", ["raised location:lamp"], 90)
+    wait_for(sink, "location:", ["raised location:lamp"])
     assert "no_such_library_here" in json.loads(sink.posted[-1].body)["problem"]
     write(app, WELL)
-    wait_for(sink, "location:", ["raised location:lamp", "over location:lamp"], 90)
+    wait_for(sink, "location:", ["raised location:lamp", "over location:lamp"])
 
     time.sleep(15)  # the sensors tick again
     daemon = app.supervisor.children["daemon"]
     daemon.gave_up = True
     os.killpg(daemon.pid, signal.SIGKILL)
-    wait_for(sink, "daemon", ["raised daemon"], 150)
+    wait_for(sink, "daemon", ["raised daemon"])
     time.sleep(5)
     assert told(sink, "sensor:lamp") == [f"raised {sensor}", f"over {sensor}"]  # it is silent, but that is why
     daemon.gave_up = False
-    wait_for(sink, "daemon", ["raised daemon", "over daemon"], 90)
+    wait_for(sink, "daemon", ["raised daemon", "over daemon"])
     assert len({json.loads(one.body)["message_id"] for one in sink.posted}) == len(sink.posted)
