@@ -10,10 +10,10 @@ from platform_core.ingestion.landing import LANDED
 from platform_core.loop import cycles
 from platform_core.loop.cycles import OPENED
 from platform_core.loop.skews import CHECKED
-from platform_core.monitor import skew
+from platform_core.monitor import quality_history, skew
 from platform_core.monitor.drift import WINDOW
 from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality import realised
+from platform_core.monitor.quality import measured
 from platform_core.turn import REGISTERED
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from platform_core.loop.cycles import Cycle
     from platform_core.loop.ledger import Entry
 
+ENOUGH_LABELS = 200
+"""Labels of a window without which chance alone moves its AUC by more than is worth telling."""
 STARTED, ADVANCED, BACK = "rollout.started", "rollout.advanced", "rollout.rolled_back"
 
 
@@ -49,6 +51,7 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
         "drift": _drift(teller, turned) if turned else None,
         "drill": _drill(teller, drill) if drill else None,
         "realised": _realised(stage),
+        "estimated": _estimated(stage),
         "skew": _skew(stage),
     }
     broken = _broken(facts, tally, trouble)
@@ -103,8 +106,26 @@ def _drill(teller: Teller, cycle: Cycle) -> dict[str, Any]:
 
 def _realised(stage: Stage) -> list[dict[str, Any]]:
     compact(stage.platform, stage.team, stage.model)
-    found = realised(stage.platform, stage.team, stage.model)
+    found = measured(stage.platform, stage.team, stage.model).versions
     return [{"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "auc": q.auc} for q in found]
+
+
+def _estimated(stage: Stage) -> dict[str, Any]:
+    """Put what was estimated from scores beside what labels have shown, window by window."""
+    found = [m for m in quality_history.history(stage.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
+    real = {(m.version, m.since): m.value for m in found if not m.estimated and m.labelled >= ENOUGH_LABELS}
+    guessed = [m for m in found if m.estimated and (m.version, m.since) in real]
+    errors = [abs(m.value - real[m.version, m.since]) for m in guessed]
+    pairs = [
+        {
+            "version": m.version,
+            "since": m.since.date().isoformat(),
+            "estimated": m.value,
+            "realised": real[m.version, m.since],
+        }
+        for m in guessed
+    ]
+    return {"windows": pairs, "mean_error": sum(errors) / len(errors) if errors else None}
 
 
 def _skew(stage: Stage) -> dict[str, Any]:
@@ -143,6 +164,7 @@ def _page(facts: dict[str, Any], broken: list[str]) -> str:
             + ("unknown" if q["auc"] is None else f"{q['auc']:.3f}")
             for q in facts["realised"]
         ),
+        *_estimate_lines(facts["estimated"]),
         (
             f"  {facts['skew']['rows']:,} answers asked again by the offline path, feature by feature: "
             f"{facts['skew']['differing']} differ"
@@ -152,6 +174,14 @@ def _page(facts: dict[str, Any], broken: list[str]) -> str:
         "  The story did not hold: " + "; ".join(broken) if broken else "  The story held.",
     ]
     return "\n".join(lines)
+
+
+def _estimate_lines(estimated: dict[str, Any]) -> list[str]:
+    pairs = [f"{pair['estimated']:.2f}/{pair['realised']:.2f}" for pair in estimated["windows"]]
+    if not pairs:
+        return []
+    error = f"{estimated['mean_error']:.3f}"
+    return [f"    AUC of 28 days, estimated before labels came / realised (off by {error}): {' '.join(pairs)}"]
 
 
 def _drift_lines(drift: dict[str, Any] | None) -> list[str]:
