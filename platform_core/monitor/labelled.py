@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from platform_core import personal
-from platform_core.monitor.realised import Key
 from platform_core.monitor.values import objects
 from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from numpy.typing import NDArray
-
     from platform_core.platform import Platform
     from platform_core.specs import Model, Team
 
+Key = tuple[str, ...]
+Places = NDArray[np.int64]
 PATIENT = 0.99
 """Share of the labels of each kind that must have come before the rest of an age is looked at."""
 
@@ -51,18 +49,23 @@ class LabelBook:
         columns = [*self._entities, *([_instants(self.table)] if self.timed else [])]
         return {key: row for row, key in enumerate(zip(*columns, strict=True))}
 
-    def known(self, now: datetime) -> dict[Key, tuple[float, datetime]]:
-        """Return the label of each example that is known by now, and since when."""
-        labels, times = self.table[LABEL].to_pylist(), self.table[KNOWN_AT].to_pylist()
-        came = ((key, labels[row], times[row]) for key, row in self.row_of.items())
-        return {key: (label, at) for key, label, at in came if label is not None and at <= now}
-
     def keys(self, answered: pa.Table) -> list[Key]:
         """Return the keys of answered rows, from their columns ``keys`` (JSON) and event time."""
         given = personal.hidden_in(objects(answered.column("keys")), self.persons)
         times = _instants(answered) if self.timed else [None] * answered.num_rows
         entities = (tuple(str(keys.get(entity)) for entity in self.entities) for keys in given)
         return [key if at is None else (*key, at) for key, at in zip(entities, times, strict=True)]
+
+    def places(self, keys: Iterable[Key]) -> Places:
+        """Return each example's row in the table, -1 for one of which nothing is known."""
+        found = self.row_of
+        return np.fromiter((found.get(key, -1) for key in keys), np.int64)
+
+    def come(self, places: Places, now_us: int) -> NDArray[np.bool_]:
+        """Mark the examples whose label is known by now."""
+        if not self.table.num_rows:
+            return np.zeros(len(places), dtype=np.bool_)
+        return (places >= 0) & (self.known_us[places] <= now_us) & np.isfinite(self.labels[places])
 
     def wait_us(self) -> int | None:
         """Return the age (µs) at which the labels of both kinds have come, but for one in a hundred.

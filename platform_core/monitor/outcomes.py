@@ -73,7 +73,7 @@ def outcomes(  # noqa: PLR0913, PLR0917 - answers of a model since a day meet la
     names = zip(rows["version"].to_pylist(), labels.keys(rows), strict=True)
     newest = {name: row for row, name in enumerate(names)}
     chosen = np.fromiter(newest.values(), np.int64, len(newest))
-    places = np.fromiter((labels.row_of.get(key, -1) for _, key in newest), np.int64, len(newest))
+    places = labels.places(key for _, key in newest)
     rows = rows.take(pa.array(chosen))
     versions = np.array(rows["version"].to_pylist(), dtype=object)
     every = Outcomes(
@@ -98,7 +98,7 @@ def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> 
     """Return the label of each row, NaN unless it has come and its example is old enough."""
     if age.wait_us is None or not labels.table.num_rows:
         return np.full(len(places), np.nan)
-    came = (places >= 0) & (labels.known_us[places] <= age.now_us) & (event_us + age.wait_us <= age.now_us)
+    came = labels.come(places, age.now_us) & (event_us + age.wait_us <= age.now_us)
     return np.where(came, labels.labels[places], np.nan)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.distance import Floats
 from platform_core.monitor.intervals import midranks
-from platform_core.monitor.labelled import LabelBook, book
+from platform_core.monitor.labelled import Key, LabelBook, Places, book
 from platform_core.monitor.quality_history import measure
-from platform_core.monitor.realised import KEPT, Key, keep
-from platform_core.names import ModelRef, prediction_table, scores_table
+from platform_core.monitor.realised import KEPT, keep
+from platform_core.names import KNOWN_AT, LABEL, ModelRef, prediction_table, scores_table
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
@@ -78,9 +79,12 @@ def realised(platform: Platform, team: Team, model: Model, labels: LabelBook | N
     rows = platform.lake.read(table, columns=[*KEPT, "keys"])
     rows = rows.filter(pc.is_valid(rows.column("score"))).sort_by([(name, "ascending") for name in ORDER])
     labels = labels or book(platform, team, model)
-    keys, known = labels.keys(rows), labels.known(platform.clock.now())
-    keep(platform.lake, ref, rows, keys, known)
-    found = _figures(_answers(rows, keys), {key: label for key, (label, _) in known.items()}, model.threshold)
+    keys = labels.keys(rows)
+    places = labels.places(keys)
+    came = labels.come(places, platform.clock.now_us())
+    keep(platform.lake, ref, _labelled(rows, labels, places, came))
+    truth = np.where(came, labels.labels[places], np.nan) if came.any() else np.full(len(came), np.nan)
+    found = _figures(rows, keys, truth, model.threshold)
     _record(platform, ref, found)
     return found
 
@@ -99,30 +103,34 @@ def roc_auc(labels: Floats, scores: Floats) -> float | None:
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def _answers(rows: pa.Table, keys: Sequence[Key]) -> dict[str, dict[Key, float]]:
-    """Return the newest score of each example by version; examples whose key names no entity cannot be labelled."""
-    answers: dict[str, dict[Key, float]] = {}
-    columns = (rows.column("version").to_pylist(), rows.column("score").to_pylist())
-    for version, score, key in zip(*columns, keys, strict=True):
-        answers.setdefault(version, {})[key] = score
-    return answers
+def _labelled(rows: pa.Table, labels: LabelBook, places: Places, came: NDArray[np.bool_]) -> pa.Table:
+    """Return the rows whose label has come, with it and the time since when it was known."""
+    chosen = rows.select(KEPT).filter(pa.array(came))
+    told = labels.table.take(pa.array(places[came]))
+    chosen = chosen.append_column(LABEL, told[LABEL].cast(pa.float64()))
+    return chosen.append_column(KNOWN_AT, told[KNOWN_AT].cast(pa.timestamp("us", tz="UTC")))
 
 
-def _figures(
-    answers: Mapping[str, Mapping[Key, float]], labels: Mapping[Key, float], threshold: float
-) -> list[VersionQuality]:
-    return [_quality(version, answers[version], labels, threshold) for version in sorted(answers, key=_natural)]
+def _figures(rows: pa.Table, keys: Sequence[Key], truth: Floats, threshold: float) -> list[VersionQuality]:
+    """Measure the newest answer of each version to each example; ``rows`` are in order, the newest last."""
+    versions, scores = np.array(rows["version"].to_pylist(), dtype=object), np.asarray(rows["score"].to_numpy())
+    numbers: dict[Key, int] = {}
+    examples = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
+    found = []
+    for version in sorted(set(versions.tolist()), key=_natural):
+        own = np.flatnonzero(versions == version)[::-1]
+        newest = own[np.unique(examples[own], return_index=True)[1]]
+        found.append(_quality(version, truth[newest], scores[newest], threshold))
+    return found
 
 
-def _quality(
-    version: str, answers: Mapping[Key, float], labels: Mapping[Key, float], threshold: float
-) -> VersionQuality:
-    both = [(labels[key], score) for key, score in answers.items() if key in labels]
-    truth, scores = np.array(both, dtype=np.float64).reshape(-1, 2).T
+def _quality(version: str, truth: Floats, scores: Floats, threshold: float) -> VersionQuality:
+    told = np.isfinite(truth)
+    answers, truth, scores = len(truth), truth[told], scores[told]
     positives = int((truth > 0).sum())
     caught = int(((truth > 0) & (scores >= threshold)).sum())
     recall = caught / positives if positives else None
-    return VersionQuality(version, len(answers), len(both), roc_auc(truth, scores), recall, positives)
+    return VersionQuality(version, answers, len(truth), roc_auc(truth, scores), recall, positives)
 
 
 def _natural(version: str) -> tuple[int, str]:
