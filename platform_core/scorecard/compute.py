@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AT_ONCE_DAYS = 50
 """Days of a long history that are computed and written together."""
+HOURLY_MODELS = 100
+"""Of more models than that, figures are written at the end of a day and at the first look of the next one only."""
 LONGEST_DAYS = 800
 """How far back history is filled in at the most."""
 Measured = Mapping[str, Mapping[str, Measure]]
@@ -43,23 +45,19 @@ def update(platform: Platform, teams: Sequence[Team] = (), runs: Measured | None
     """Compute every day since the last one of which there are figures, and today as far as it is; write them down.
 
     A day's figures are those of its end, by what was recorded until then; so what was missed is filled in. Called
-    often it is cheap: what did not change is not written. ``teams`` are those installed, for their objectives and
-    templates; ``runs`` are figures that only an orchestrator knows.
+    often it is cheap: what did not change is not written. Of models, the last day's end and now are computed, and no
+    history of before. ``teams`` are those installed, for their objectives and templates; ``runs`` are figures that
+    only an orchestrator knows.
     """
-    refs = _refs(platform, teams)
-    with contextlib.suppress(CommitConflict):  # another process counts the same at this moment
-        traffic.count(platform.lake, refs)
-    servers.look(platform)
-    now = platform.clock.now()
-    ends = _ends(platform, now)
-    first = (ends[0] - timedelta(microseconds=1)).date()
-    computer = _computer(platform, teams, first, now)
-    rows = 0
-    for start in range(0, len(ends) - 1, AT_ONCE_DAYS):
-        past = [figure for end in ends[start : min(start + AT_ONCE_DAYS, len(ends) - 1)] for figure in computer.at(end)]
-        rows += store.keep(platform, past)
-    figures = (*computer.at(now), *_as_of_now(platform, teams, computer, runs or {}, now))
-    return Updated(figures, len(ends), rows + store.keep(platform, figures))
+    _look(platform, teams)
+    now, last = platform.clock.now(), store.last_day(platform.lake)
+    ends = _ends(last or _first_day(platform, now), now)
+    computer = _computer(platform, teams, (ends[0] - timedelta(microseconds=1)).date(), now)
+    rows = _fill_in(platform, computer, ends[:-1])
+    figures = [*computer.at(now), *_as_of_now(platform, teams, computer, runs or {}, now)]
+    if last != now.date() or len(computer.models) <= HOURLY_MODELS:
+        figures += computer.of_models(now)
+    return Updated(tuple(figures), len(ends), rows + store.keep(platform, figures))
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,34 @@ class _Computer:
             found = delivery.measured(until) | self.service.measured(scope, until) | self.costs.measured(scope, until)
             yield from _figures(scope, found, end)
 
-    def of_models(self, end: datetime) -> Iterator[Figure]:
-        """Compute what is said of each model."""
-        until = end.timestamp()
+    @property
+    def models(self) -> list[ModelRef]:
+        """Return every model of which something is said."""
         trained = {ModelRef(team, model) for team, model, _ in self.costs.trainings}
-        for ref in sorted({*self.service.models, *trained}):
+        return sorted({*self.service.models, *trained})
+
+    def of_models(self, end: datetime) -> Iterator[Figure]:
+        """Compute what is said of each model as it was at an instant."""
+        until = end.timestamp()
+        for ref in self.models:
             scope = str(ref)
             yield from _figures(scope, self.service.measured(scope, until) | self.costs.measured(scope, until), end)
+
+
+def _look(platform: Platform, teams: Sequence[Team]) -> None:
+    """Count what was answered and used since the last look."""
+    with contextlib.suppress(CommitConflict):  # another process counts the same at this moment
+        traffic.count(platform.lake, _refs(platform, teams))
+    servers.look(platform)
+
+
+def _fill_in(platform: Platform, computer: _Computer, ends: Sequence[datetime]) -> int:
+    """Write down days that are over, some at once; return how many rows that were."""
+    rows = 0
+    for start in range(0, len(ends), AT_ONCE_DAYS):
+        days = ends[start : start + AT_ONCE_DAYS]
+        rows += store.keep(platform, [figure for end in days for figure in computer.at(end)])
+    return rows + sum(store.keep(platform, computer.of_models(end)) for end in ends[-1:])
 
 
 def _computer(platform: Platform, teams: Sequence[Team], first: date, now: datetime) -> _Computer:
@@ -102,10 +121,9 @@ def _computer(platform: Platform, teams: Sequence[Team], first: date, now: datet
 def _as_of_now(
     platform: Platform, teams: Sequence[Team], computer: _Computer, runs: Measured, now: datetime
 ) -> Iterator[Figure]:
-    """Compute what is known of now alone: what is registered, what runs did, and what is said of models."""
+    """Compute what is known of now alone: what is registered, and what runs did."""
     for scope, found in reuse.measured(platform.ledger, teams, computer.deliveries).items():
         yield from _figures(scope, {**found, **runs.get(scope, {})}, now)
-    yield from computer.of_models(now)
 
 
 def _figures(scope: str, found: Mapping[str, Measure], at: datetime) -> Iterator[Figure]:
@@ -116,9 +134,8 @@ def _figures(scope: str, found: Mapping[str, Measure], at: datetime) -> Iterator
         )
 
 
-def _ends(platform: Platform, now: datetime) -> list[datetime]:
-    """Return the end of each day to compute, and now for today's."""
-    begun = store.last_day(platform.lake) or _first_day(platform, now)
+def _ends(begun: date, now: datetime) -> list[datetime]:
+    """Return the end of each day from ``begun`` on, and now for today's."""
     past = [begun + timedelta(days=day) for day in range((now.date() - begun).days)]
     ends = (datetime.combine(day + timedelta(days=1), time(), UTC) for day in past)
     return [*(end for end in ends if end < now), now]

@@ -28,9 +28,9 @@ Key = tuple[str, str]
 
 
 class _Held:
-    """What a process has read of one version of the table: the newest figures by name and scope, and histories."""
+    """What a process has read of one version of the table: the newest figures by scope, and histories."""
 
-    def __init__(self, version: int, newest: Mapping[Key, Figure]) -> None:
+    def __init__(self, version: int, newest: Mapping[str, list[Figure]]) -> None:
         self.version, self.newest = version, newest
         self.histories: dict[Key, list[Figure]] = {}
         self.scopes: set[str] = set()
@@ -45,11 +45,11 @@ def latest(platform: Platform, scope: str | None = None) -> list[Figure]:
     Those of the organisation (scope "") and of all teams, or those of one scope: a team, or ``team/model``.
     """
     held = _read(platform)
-    found = (
-        [f for f in held.newest.values() if f.scope == scope or (scope is None and "/" not in f.scope)] if held else []
-    )
-    order = {name: place for place, name in enumerate(DEFINITIONS)}
-    return sorted(found, key=lambda figure: (figure.scope, order[figure.name]))
+    if held is None:
+        return []
+    if scope is not None:
+        return list(held.newest.get(scope, ()))
+    return [figure for name, own in held.newest.items() if "/" not in name for figure in own]
 
 
 def history(platform: Platform, name: str, scope: str = "") -> list[Figure]:
@@ -114,11 +114,18 @@ def _read(platform: Platform) -> _Held | None:
     if held is None or held.version != version:
         days = platform.lake.read(TABLE, columns=["day"])["day"].unique().sort()
         days = days.slice(max(len(days) - NEWEST_DAYS, 0))
-        newest = {
-            (figure.name, figure.scope): figure for figure in sorted(_figures(_rows(platform.lake, day=days)), key=_at)
-        }
-        held = _held[platform] = _Held(version, newest)
+        held = _held[platform] = _Held(version, _by_scope(_figures(_rows(platform.lake, day=days))))
     return held
+
+
+def _by_scope(figures: Iterable[Figure]) -> dict[str, list[Figure]]:
+    """Keep the last figure of each name and scope, scopes in order and names in that of their definitions."""
+    order = {name: place for place, name in enumerate(DEFINITIONS)}
+    newest = {(figure.scope, order[figure.name]): figure for figure in figures}
+    found: dict[str, list[Figure]] = {}
+    for _, figure in sorted(newest.items(), key=lambda item: item[0]):
+        found.setdefault(figure.scope, []).append(figure)
+    return found
 
 
 def _rows(lake: Lake, **among: pa.Array) -> list[dict[str, Any]]:

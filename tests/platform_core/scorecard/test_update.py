@@ -6,7 +6,9 @@ import time
 from datetime import date
 from statistics import median
 
-from platform_core.scorecard import history, latest, store
+import pytest
+
+from platform_core.scorecard import compute, history, latest, store
 from platform_core.scorecard.compute import update
 from platform_core.scorecard.definitions import DEFINITIONS
 
@@ -71,6 +73,21 @@ def test_scopes_are_the_organisation_and_every_team(office):
     assert {figure.scope for figure in latest(office.platform, "shop")} == {"shop"}
     assert value(latest(office.platform, SHOP), "latency_p95", SHOP) is not None
     assert value(latest(office.platform), "lead_time_median", "bank") == 4.0
+
+
+def test_of_very_many_models_a_day_has_two_looks(office, monkeypatch):
+    """Within the day nothing more is written of a model; at its end it is, and at the next day's first look."""
+    monkeypatch.setattr(compute, "HOURLY_MODELS", 0)
+    teams = office.teams(SHOP)
+    for hours, latency in ((1, 10.0), (2, 20.0), (30, 30.0)):
+        office.answered(hours, SHOP, latency)
+        office.clock(hours + 0.5)
+        update(office.platform, teams)
+        if hours < 30:
+            assert value(latest(office.platform, SHOP), "latency_p99", SHOP) == pytest.approx(10.0, rel=0.02)
+    first, second = history(office.platform, "latency_p99", SHOP)
+    assert (first.at, first.value, first.count) == (office.told.at(24), pytest.approx(20.0, rel=0.02), 2)
+    assert (second.at, second.count) == (office.told.at(30.5), 3)
 
 
 def test_every_figure_says_how_it_is_computed_and_none_has_a_reason(office):
