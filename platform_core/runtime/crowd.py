@@ -1,8 +1,8 @@
 """Answers the requests of one turn of the event loop together, step by step.
 
 Each step is taken by all before the next begins: its code and tables stay in the core's caches, which a request that
-goes through all steps alone fills anew. The log takes all records of a model in one write, SQLite all keys in one query.
-Who fails drops out; the others go on. What it saves stands in docs/decisions/0029.
+goes through all steps alone fills anew. The log takes all records of a model in one write, SQLite all keys in one
+query. Who fails drops out; the others go on. What it saves stands in docs/decisions/0029.
 """
 
 from __future__ import annotations
