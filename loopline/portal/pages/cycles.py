@@ -148,8 +148,8 @@ def row_of(found: Cycle) -> CycleRow:
 
 
 def _select(ledger: Ledger, chosen: dict[str, str], start: int) -> Sequence[Cycle]:
-    order = tables.cycles.c.entry_id.desc()
-    query = select(tables.cycles).where(*_conditions(chosen)).order_by(order).offset(start).limit(PAGE)
+    newest = (tables.cycles.c.opened_at.desc(), tables.cycles.c.entry_id.desc())
+    query = select(tables.cycles).where(*_conditions(chosen)).order_by(*newest).offset(start).limit(PAGE)
     with ledger.reading() as connection:
         return [from_row(row) for row in connection.execute(query).mappings()]
 

@@ -81,7 +81,7 @@ def models(  # noqa: PLR0913, PLR0917 - each is a filter
         totals=_totals(fleet.rows),
         teams=sorted({row.team for row in fleet.rows}),
         everything_frozen=fleet.everything_frozen,
-        quarantined={broken.team: str(broken) for broken in ask.portal.quarantined},
+        quarantined={broken.team: f"{broken.file}:{broken.line}: {broken.reason}" for broken in ask.portal.quarantined},
         asked=asked,
         slice=Slice(start, size, len(found)),
         models=found[start : start + size],

@@ -136,8 +136,8 @@ def test_the_list_says_what_is_live_and_how_it_does(portal: TestClient) -> None:
     assert (demand["version"], demand["since"], demand["drift"]) == ("", None, None)
     assert rows["bank/card_fraud"]["alarms"] == 1
     html = portal.get("/models").text
-    assert "team &#39;pricing&#39; is quarantined" in html
-    assert "log_rnage" in html
+    assert "<strong>pricing</strong> is quarantined" in html
+    assert "pricing/models.py:41: NameError: name &#39;log_rnage&#39;" in html
 
 
 def test_the_list_is_filtered_sorted_and_paged(portal: TestClient) -> None:
