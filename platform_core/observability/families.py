@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -34,10 +35,10 @@ class Family:
         """Write the family, also one without samples: what might be there is told."""
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} {self.kind}"
-        start = [f'{"," if position else ""}{label}="' for position, label in enumerate(self.labels)]
+        named = ",".join(f'{label}="%s"' for label in self.labels)
+        sample = f"{self.name}{{{named}}} %s" if named else f"{self.name} %s"
         for value, labels in self.samples:
-            named = "".join(f'{s}{_escaped(label)}"' for s, label in zip(start, labels, strict=True))
-            yield f"{self.name}{{{named}}} {_number(value)}" if named else f"{self.name} {_number(value)}"
+            yield sample % (*map(_escaped, labels), _number(value))
 
 
 def text(families: Iterable[Family]) -> bytes:
@@ -50,6 +51,7 @@ def seconds(since: datetime | None, now: datetime) -> float | None:
     return max(0.0, round((now - since).total_seconds(), 3)) if since else None
 
 
+@lru_cache(100_000, typed=True)  # the same names come again and again
 def _escaped(label: object) -> str:
     return str(label).translate(_ESCAPED)
 

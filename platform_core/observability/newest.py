@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ScalarSelect, func, select
+import msgspec
+from sqlalchemy import ScalarSelect, Text, cast, func, select
 
 from platform_core.loop import tables
 from platform_core.loop.deployments import CHANGED
@@ -44,10 +45,10 @@ class Deployed:
 def told(ledger: Ledger, kind: str) -> list[Told]:
     """Return the newest entry of a kind about each live version."""
     picked = select(_newest(kind).label("entry_id")).select_from(tables.deployments).subquery()
-    columns = (_entry.team, _entry.model, _entry.version, _entry.at, _entry.details)
+    columns = (_entry.team, _entry.model, _entry.version, _entry.at, cast(_entry.details, Text))
     with ledger.reading() as connection:
         rows = connection.execute(select(*columns).join(picked, _entry.entry_id == picked.c.entry_id))
-        return [Told(*row) for row in rows]
+        return [Told(team, model, version, at, msgspec.json.decode(said)) for team, model, version, at, said in rows]
 
 
 def deployed(ledger: Ledger) -> Iterator[Deployed]:
