@@ -16,7 +16,7 @@ from benchmarks.scorecard import past
 from platform_core.clock import ReplayClock
 from platform_core.environment import Environment
 from platform_core.platform import Platform
-from platform_core.scorecard import facts, history, latest
+from platform_core.scorecard import history, latest, reading
 from platform_core.scorecard.compute import update
 from platform_core.testing.fakes.serving import InMemoryServing
 from resources.delta.lake import DeltaLake
@@ -30,7 +30,7 @@ def main(url: str, rows: int) -> None:
         platform, clock = _platform(url, Path(folder))
         past.write(platform.ledger, rows)
         clock.set(past.BEGUN + timedelta(days=past.DAYS))
-        _say("read the whole ledger", *measured(lambda: facts.read(platform.ledger))[1])
+        _say("read the whole ledger", *measured(lambda: reading.read(platform.ledger))[1])
         found, cost = measured(lambda: update(platform))
         _say(f"fill in {found.days} days", *cost, figures=found.rows)
         clock.set(past.BEGUN + timedelta(days=past.DAYS, hours=1))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from platform_core.errors import CommitConflict
 from platform_core.names import ModelRef
-from platform_core.scorecard import facts as ledger_facts
-from platform_core.scorecard import prices, reuse, servers, store, traffic
+from platform_core.scorecard import prices, reading, reuse, servers, store, traffic
 from platform_core.scorecard.cost import Costs
 from platform_core.scorecard.definitions import DEFINITIONS, MONTH_DAYS, QUARTER_DAYS
 from platform_core.scorecard.delivery import Delivery
@@ -107,7 +106,7 @@ def _fill_in(platform: Platform, computer: _Computer, ends: Sequence[datetime]) 
 
 def _computer(platform: Platform, teams: Sequence[Team], first: date, now: datetime) -> _Computer:
     since = datetime.combine(first - timedelta(days=2 * QUARTER_DAYS), time(), UTC)
-    facts = ledger_facts.read(platform.ledger, since)
+    facts = reading.read(platform.ledger, since)
     count = (now.date() - first).days + MONTH_DAYS + 1
     days = [now.date() - timedelta(days=back) for back in range(count)]
     asked, used = traffic.days(platform.lake, days), servers.used(platform.lake, days)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.scorecard import facts
+from platform_core.scorecard import reading
 from platform_core.scorecard.delivery import Delivery
 from platform_core.scorecard.figure import Measure
 
@@ -14,7 +14,7 @@ WEEK = 7 * 24
 
 def measured(told, hours, scope=""):
     """Compute the figures of a scope as they were so many hours after the first."""
-    return Delivery(facts.read(told.ledger), scope).measured(told.at(hours).timestamp())
+    return Delivery(reading.read(told.ledger), scope).measured(told.at(hours).timestamp())
 
 
 def test_lead_time_is_from_the_opening_to_the_promotion(told):
@@ -157,5 +157,5 @@ def test_nothing_to_compute_from_is_none_with_a_reason(told):
 def test_a_cycle_opened_before_what_is_read_keeps_its_length(told):
     """Where the opening lies further back than the reader looks, the closing says how many hours it was."""
     told.went_live(SHOP, 0, 30)
-    found = Delivery(facts.read(told.ledger, told.at(20)), "").measured(told.at(40).timestamp())
+    found = Delivery(reading.read(told.ledger, told.at(20)), "").measured(told.at(40).timestamp())
     assert found["lead_time_median"] == Measure(30.0, 1)

@@ -6,7 +6,7 @@ import pytest
 
 from platform_core.loop import watching
 from platform_core.names import ModelRef
-from platform_core.scorecard import facts, traffic
+from platform_core.scorecard import reading, traffic
 from platform_core.scorecard.figure import Measure
 from platform_core.scorecard.service import Service
 from platform_core.specs import Slo
@@ -18,7 +18,7 @@ def measured(office, hours, scope="", slos=None):
     """Compute the figures of a scope as they were so many hours after the first."""
     lake = office.platform.lake
     traffic.count(lake, [SHOP, BANK])
-    service = Service(facts.read(office.told.ledger), traffic.days(lake), slos or {})
+    service = Service(reading.read(office.told.ledger), traffic.days(lake), slos or {})
     return service.measured(scope, office.told.at(hours).timestamp())
 
 
