@@ -20,7 +20,8 @@ ASSETS = """
 {assetNodes {assetKey {path} assetMaterializations(limit: 1) {timestamp}
   assetChecksOrError {... on AssetChecks {checks {name blocking
     executionForLatestMaterialization {status runId evaluation {severity description
-      metadataEntries {label ... on TextMetadataEntry {text}}}}}}}}}"""
+      metadataEntries {label ... on TextMetadataEntry {text} ... on FloatMetadataEntry {floatValue}
+        ... on IntMetadataEntry {intValue} ... on JsonMetadataEntry {jsonString}}}}}}}}}"""
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class AssetLooks:
 
     def _failed(self, cause: str, path: tuple[str, ...], name: str, execution: Mapping[str, Any]) -> Alarm:
         evaluation = execution["evaluation"] or {}
-        why = _reason(evaluation) or "it could not be evaluated; the run's log says why"
+        why = _reason(evaluation) if evaluation else "it could not be evaluated; the run's log says why"
         severity = "error" if evaluation.get("severity") == "ERROR" else "warning"
         return Alarm(
             cause=cause,
             severity=severity,  # type: ignore[arg-type]
             problem=f"check {name} of {'/'.join(path)} does not pass: {why}",
-            fix=_fix(path),
+            fix=_fix(path, name),
             subject=_subject(path),
             link=self.pages.asset(path, "checks"),
         )
@@ -81,8 +82,17 @@ def _made_at(node: Mapping[str, Any] | None) -> float:
 
 
 def _reason(evaluation: Mapping[str, Any]) -> str:
-    texts = {entry["label"]: entry.get("text") for entry in evaluation.get("metadataEntries", ())}
-    return str(evaluation.get("description") or texts.get("reason") or "")
+    """Take a check's own words, else the figures that it left."""
+    said = {entry["label"]: _value(entry) for entry in evaluation["metadataEntries"]}
+    figures = ", ".join(f"{label} {value}" for label, value in said.items() if value)
+    return str(evaluation["description"] or said.get("reason") or figures or "it gives no reason")
+
+
+def _value(entry: Mapping[str, Any]) -> str:
+    if entry.get("floatValue") is not None:
+        return f"{entry['floatValue']:.4g}"
+    found = next((entry[kind] for kind in ("text", "intValue", "jsonString") if entry.get(kind) is not None), "")
+    return "" if found == "[]" else str(found)
 
 
 def _subject(path: tuple[str, ...]) -> ModelRef | None:
@@ -91,7 +101,9 @@ def _subject(path: tuple[str, ...]) -> ModelRef | None:
     return ModelRef(path[0], "" if path[1] in NO_MODEL else path[2])
 
 
-def _fix(path: tuple[str, ...]) -> str:
+def _fix(path: tuple[str, ...], check: str) -> str:
     if len(path) == 3 and path[1] == "raw":  # noqa: PLR2004
+        if check == "contract":
+            return f"see 'loopline dead-letters list {path[0]}/{path[2]}' and ask whoever delivers the data"
         return f"see 'loopline quality {path[0]}/{path[2]}' and ask whoever delivers the data"
     return "open the check's page: it names what is odd"

@@ -50,6 +50,8 @@ raw, model = asset("raw", "orders"), asset("model")
 checks = [
     check(raw, "volume", False, description="3 rows where 900 are usual"),
     check(raw, "nulls", True),
+    check(raw, "contract", False, metadata={"dead_share": 0.25, "refused": dg.MetadataValue.json(["a.csv: torn"])}),
+    check(raw, "bare", False),
     check(raw, "ranges", None),
     check(drift, "drift", False, metadata={"reason": "the kernel says so itself"}),
     check(drift, "fairness", False, severity=dg.AssetCheckSeverity.ERROR, metadata={"reason": "DE 0.4 below FR"}),

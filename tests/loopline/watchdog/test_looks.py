@@ -148,10 +148,15 @@ def test_failed_checks_that_hold_nothing_up(garden):
     assert {cause: alarm.severity for cause, alarm in said.items()} == {
         "check:garden/raw/orders:volume": "warning",
         "check:garden/raw/orders:ranges": "warning",
+        "check:garden/raw/orders:contract": "warning",
+        "check:garden/raw/orders:bare": "warning",
         "check:garden/drift/roses:fairness": "error",
     }
     assert "3 rows where 900 are usual" in said["check:garden/raw/orders:volume"].problem
     assert "loopline quality garden/orders" in said["check:garden/raw/orders:volume"].fix
+    assert said["check:garden/raw/orders:contract"].problem.endswith('dead_share 0.25, refused ["a.csv: torn"]')
+    assert "loopline dead-letters list garden/orders" in said["check:garden/raw/orders:contract"].fix
+    assert said["check:garden/raw/orders:bare"].problem.endswith("it gives no reason")
     assert "could not be evaluated" in said["check:garden/raw/orders:ranges"].problem
     assert "DE 0.4 below FR" in said["check:garden/drift/roses:fairness"].problem
     assert said["check:garden/drift/roses:fairness"].about == "garden/roses"
