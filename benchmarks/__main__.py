@@ -23,6 +23,7 @@ from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
+from benchmarks.portal import compare as portal
 from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
@@ -40,6 +41,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "feature_server": feature_server.compare,
     "serving": serving.compare,
     "shadow": shadow.compare,
+    "portal": portal.compare,
     "judges": judges.compare,
     "drift": drift.compare,
     "drift_alarms": drift_alarms.compare,

@@ -1,0 +1,1 @@
+"""How long the portal's pages take."""
