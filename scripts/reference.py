@@ -25,6 +25,7 @@ SPECS = (
     "labels",
     "model",
     "slo",
+    "quality",
     "examples",
     "search",
     "gates",
