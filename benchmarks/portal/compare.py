@@ -20,8 +20,8 @@ LETTERS = 243_078
 TIMES = 60
 BOUND_MS = 200
 HOW = f"""Milliseconds from a request to the last byte of the page as HTML, over HTTP/1.1 on one connection, one request
-at a time: the median and the 99th percentile of {TIMES} requests; `first` is the very first request of that page after the
-portal's start, when nothing is kept yet. Each number of models is a process of its own on a ledger in SQLite: three
+at a time: the median and the 99th percentile of {TIMES} requests; `first` is the very first request of that page after
+the portal's start, when nothing is kept yet. Each number of models is a process of its own on a ledger in SQLite: three
 models with a long story, and so many that are live with a cycle, 40 drift windows and as many measurements, two views
 of their own and a scorecard each. The last rows are one source with {LETTERS:,} open dead letters of 511 days, as many
 as the retail demo has, in Delta tables on disk."""

@@ -43,6 +43,8 @@ class View:
 
 def tell(platform: Platform, rich: Sequence[str], light: Sequence[tuple[str, str]], now: datetime) -> None:
     """Write the data of teams that are told at length, and of (team, model) pairs that are many."""
+    if not rich and not light:
+        return
     views = _views(light)
     refs = [*(ViewRef(team, "spending", 1) for team in rich), *(view.ref for view in views)]
     teams = sorted({*rich, *(team for team, _ in light)})
