@@ -1,20 +1,16 @@
 """Enough new predictions make a window: the monitoring assets of that model are materialized.
 
-The same look sees whether endpoints are ready and have come to what was asked of them; its cursor remembers that.
+The same look sees whether endpoints are ready and have come to what was asked of them.
 """
 
-import json
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import dagster as dg
 
 from asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
 from asset_defs.runs import LOOK_SECONDS, in_progress
-from platform_core.errors import StoreUnavailable
 from platform_core.loop import watching
-from platform_core.loop.deployments import Deployment, deployment
+from platform_core.loop.deployments import deployment
 from platform_core.monitor.predictions import waiting
 from platform_core.names import ModelRef
 from platform_core.platform import Platform
@@ -34,13 +30,9 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
     def monitor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         found = [(model, deployment(platform.ledger, ModelRef(team.name, model.name))) for model in team.models]
         deployed = [(model, live) for model, live in found if live is not None]
+        watching.watch(platform, team.name, [live for _, live in deployed], time.time())
         requests = [r for model, _ in deployed if (r := _request(context.instance, platform, team, model))]
-        seen = _watched(platform, [live for _, live in deployed], json.loads(context.cursor or "{}"))
-        return dg.SensorResult(
-            run_requests=requests,
-            cursor=json.dumps(seen),
-            skip_reason=None if requests else "no full window yet",
-        )
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no full window yet")
 
     return monitor
 
@@ -54,16 +46,3 @@ def _request(instance: dg.DagsterInstance, platform: Platform, team: Team, model
     return dg.RunRequest(
         asset_selection=[key(team.name, stage, model.name) for stage in WATCH], tags={MODEL_TAG: str(ref)}
     )
-
-
-def _watched(platform: Platform, live: Iterable[Deployment], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at every endpoint once; one that cannot be looked at was not watched."""
-    seen = {}
-    for each in live:
-        name = each.ref.model
-        known = watching.Seen.from_json(before[name]) if name in before else None
-        try:
-            seen[name] = watching.look(platform, each, known, time.time()).to_json()
-        except StoreUnavailable:
-            continue
-    return seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from platform_core.clock import ReplayClock
 from platform_core.contracts.serving import ObservedState, Served
 from platform_core.environment import Environment
+from platform_core.errors import StoreUnavailable
 from platform_core.loop import watching
 from platform_core.loop.deployments import Deployment
 from platform_core.platform import Platform
@@ -64,8 +66,8 @@ def test_a_change_has_arrived_once_every_worker_is_there(platform, ref):
     assert seen.arrived == 3
 
 
-def test_a_sensor_that_lost_its_cursor_tells_of_an_arrival_once(platform, ref):
-    """A daemon that starts anew remembers nothing, and the ledger does."""
+def test_whoever_remembers_nothing_tells_of_an_arrival_once(platform, ref):
+    """A home whose files are gone forgets, and the ledger does not."""
     SAID[ref.dotted] = ObservedState(3, ready=True)
     for _ in range(2):
         watching.look(platform, live(ref, 3), None, 0.0)
@@ -78,7 +80,7 @@ def test_seconds_are_told_when_readiness_changes_and_when_a_day_begins(platform,
     for second, ready in looks:
         SAID[ref.dotted] = ObservedState(1, ready=ready)
         seen = watching.look(platform, live(ref, 1), seen, float(second))
-        seen = watching.Seen.from_json(seen.to_json())  # as a cursor keeps it
+        seen = watching.Seen.from_json(seen.to_json())  # as a file keeps it
     ReplayClock(platform.environment.clock).set(T0 + timedelta(hours=12))
     watching.look(platform, live(ref, 1), seen, 40.0)
     assert entries(platform, watching.WATCHED) == [
@@ -96,3 +98,38 @@ def test_time_that_nobody_watched_counts_neither_way(platform, ref):
     SAID[ref.dotted] = ObservedState(1, ready=False)
     watching.look(platform, live(ref, 1), seen, 3610.0)
     assert entries(platform, watching.WATCHED) == [{"up_seconds": 10.0, "down_seconds": 0.0}]
+
+
+def test_looks_of_different_processes_go_on_from_one_another(platform, ref):
+    """What is remembered lies in the home: the second look counts the ten seconds since the first."""
+    for second, ready in ((0, True), (10, False)):
+        SAID[ref.dotted] = ObservedState(1, ready=ready)
+        watching.watch(platform, ref.team, [live(ref, 1)], float(second))
+    assert entries(platform, watching.WATCHED) == [{"up_seconds": 10.0, "down_seconds": 0.0}]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cancellations": {"a": 1}}', "{half a li"])
+def test_what_cannot_be_read_is_forgotten(platform, ref, content):
+    """A file of another release, or half of one, stops no sensor; the endpoint is looked at as for the first time."""
+    file = platform.home / "watched" / f"{ref.team}.json"
+    file.parent.mkdir()
+    file.write_text(content)
+    SAID[ref.dotted] = ObservedState(1, ready=True)
+    for second in (0.0, 10.0):
+        watching.watch(platform, ref.team, [live(ref, 1)], second)
+    assert json.loads(file.read_text())[ref.model]["up_seconds"] == 10.0
+
+
+def test_an_endpoint_that_cannot_be_looked_at_was_not_watched(platform, ref):
+    """Others of the team are; what was seen of it before is told no more."""
+
+    class Gone(Told):
+        """An endpoint whose server does not answer."""
+
+        def observe(self, model: str) -> ObservedState:
+            """Fail as a vendor does."""
+            raise StoreUnavailable("no answer", "wait")
+
+    platform.environment.bindings["serving"] = Gone()
+    watching.watch(platform, ref.team, [live(ref, 1)], 0.0)
+    assert json.loads((platform.home / "watched" / f"{ref.team}.json").read_text()) == {}
