@@ -12,6 +12,7 @@ import narwhals as nw
 import pytest
 
 from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, key
+from asset_defs.lineage_sensor import _of
 from asset_defs.platform_resource import PlatformResource
 from asset_defs.team import team_definitions
 from platform_core.contracts.lineage import Dataset, Field, RunEvent
@@ -170,6 +171,14 @@ def test_another_team_s_runs_are_not_told(driver, told):
 
     dg.materialize([theirs], instance=driver.instance)
     assert told() == []
+
+
+@pytest.mark.parametrize(
+    ("location", "own"), [(None, True), ("__repository__@tiny", True), ("__repository__@other", False)]
+)
+def test_a_run_of_another_location_is_not_looked_into(driver, location, own):
+    """By the name that Dagster gives a run's repository; a run in this process has none, its assets say whose it is."""
+    assert _of(driver.team, location) is own
 
 
 def test_columns_of_views_and_training_sets_come_from_the_registry(driver, told):
