@@ -24,7 +24,7 @@ POLICY = (
 )
 """Of the portal's pages; charts draw on canvas, and a small picture in the stylesheet may be ``data:``."""
 DRAWN_ELSEWHERE = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'none'"
 )
 """Of reports, which are one file each with all inside: they run in an origin of their own and reach no address."""

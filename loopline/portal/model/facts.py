@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core import alarms, names
+from platform_core import alarms
 from platform_core.errors import LooplineError, NotFound
 from platform_core.loop import cycles, freezes
 from platform_core.loop.deployments import CHANGED
@@ -126,6 +126,6 @@ def _alarm(one: alarms.Standing) -> AlarmRow:
 
 def _feature(team: str, view: FeatureView) -> FeatureRow:
     first = view.description.strip().partition("\n\n")[0]
-    path = f"/features/{team}/{names.view_name(view)}"
+    path = f"/features/{team}/{view.name}?version={view.version}"
     plain = (view.name, view.version, view.entity, view.served, view.ttl_days, view.owner)
     return FeatureRow(*plain, " ".join(first.split()), path)

@@ -273,6 +273,7 @@ def test_reports_run_in_a_sandbox(portal: TestClient, home: PortalHome) -> None:
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("sandbox allow-scripts")
     assert "allow-same-origin" not in policy
+    assert "unsafe-eval" not in policy
     assert portal.get("/reports/shop.returns/2-99.html").status_code == 404
     for path in ("/reports/shop.returns/..%2f..%2fledger.db", "/reports/..%2f/ledger.db", "/reports/shop.returns/x.db"):
         assert portal.get(path).status_code in {400, 404}
