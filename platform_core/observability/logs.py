@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 VARIABLE = "LOOPLINE_LOG"
+OURS = ("loopline", "platform_core", "asset_defs")
 _STEPS = logging.getLogger("loopline.steps")
 _FRAMES = 5
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -36,7 +37,9 @@ def start() -> None:
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING)  # of libraries only what is wrong
+    for ours in OURS:
+        logging.getLogger(ours).setLevel(logging.INFO)
     _on = True
 
 

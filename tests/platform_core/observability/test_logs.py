@@ -24,7 +24,8 @@ try:
         raise ValueError("Ada Lovelace was born in 1815")
 except ValueError:
     pass
-logging.getLogger("a.library").info("after")
+logging.getLogger("a.library").info("chatter")
+logging.getLogger("loopline.portal").info("after")
 """
 
 
