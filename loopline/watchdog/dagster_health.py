@@ -18,6 +18,8 @@ INTERVALS = 5
 """Ticks that a sensor may miss."""
 TWICE = 2
 """Ticks in a row after which one that fails is wrong."""
+UNREACHABLE = "DagsterUserCodeUnreachableError"
+"""A tick's failure while a code server starts again; if it stays away, the team's location says so."""
 LATE_SECONDS = 600
 """How much later than planned a schedule may tick."""
 DAEMONS = """
@@ -31,7 +33,8 @@ query ($repository: RepositorySelector!, $now: Float!) {repositoryOrError(reposi
   ... on PythonError {message}}}
 fragment State on InstigationState {
   status typeSpecificData {... on ScheduleData {startTimestamp}}
-  ticks(limit: 2) {timestamp endTimestamp status error {message}}}"""
+  good: ticks(limit: 1, statuses: [STARTED, SKIPPED, SUCCESS]) {timestamp endTimestamp}
+  ticks(limit: 2) {status error {message className}}}"""
 
 
 @dataclass(frozen=True)
@@ -112,20 +115,20 @@ class DagsterHealth:
     def _judged(
         self, location: str, kind: str, one: Mapping[str, Any], state: Mapping[str, Any], oldest: float
     ) -> Iterator[Alarm]:
-        """Hold the newest tick against the oldest that may be; what nobody has ever started is not missed."""
+        """Hold the newest good tick against the oldest that may be; what nobody has ever started is not missed."""
         if one["defaultStatus"] != "RUNNING":
             return
-        tick = next(iter(state["ticks"]), None)
-        failures = [each["status"] for each in state["ticks"]].count("FAILURE")
+        failures = [tick["error"] or {} for tick in state["ticks"] if tick["status"] == "FAILURE"]
+        failures = [error for error in failures if error.get("className") != UNREACHABLE]
+        good = max((max(tick["timestamp"], tick["endTimestamp"] or 0) for tick in state["good"]), default=oldest)
         if state["status"] != "RUNNING":
             yield self._alarm(location, kind, one["name"], "warning", "is stopped", "start it when the reason is gone")
-        elif tick and max(tick["timestamp"], tick["endTimestamp"] or 0) < oldest:
-            minutes = (time.time() - tick["timestamp"]) / 60
-            said, fix = f"has not ticked for {minutes:.0f} minutes", "look at its last tick and the daemon's log"
-            yield self._alarm(location, kind, one["name"], "error", said, fix)
-        elif tick and failures == TWICE:  # a code server that starts again fails one
-            said = f"fails: {(tick['error'] or {}).get('message', '').strip()}"
+        elif len(failures) == TWICE:
+            said = f"fails: {failures[0].get('message', '').strip()}"
             yield self._alarm(location, kind, one["name"], "error", said, "mend what the tick's error names")
+        elif good < oldest:
+            said = f"has not ticked for {(time.time() - good) / 60:.0f} minutes"
+            yield self._alarm(location, kind, one["name"], "error", said, "look at its last tick and the daemon's log")
 
     def _alarm(self, location: str, kind: str, name: str, severity: Any, said: str, fix: str) -> Alarm:  # noqa: PLR0913, PLR0917
         page = self.pages.sensor if kind == "sensor" else self.pages.schedule

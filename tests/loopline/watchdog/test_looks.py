@@ -56,7 +56,11 @@ def beat(garden, seconds_ago: float = 0) -> None:
             instance.add_daemon_heartbeat(DaemonHeartbeat(moment, one["daemonType"], "id", []))
 
 
-def tick(garden, name: str, *marks: tuple[str, float], kind=InstigatorType.SENSOR) -> None:
+GONE = SerializableErrorInfo("the bucket is gone", [], "OSError")
+AWAY = SerializableErrorInfo("Unable to reach the user code server", [], "DagsterUserCodeUnreachableError")
+
+
+def tick(garden, name: str, *marks: tuple[str, float], kind=InstigatorType.SENSOR, failure=GONE) -> None:
     """Let a sensor or a schedule have ticked, each with a status and so many seconds ago, oldest first."""
     which = {"repositoryName": "__repository__", "repositoryLocationName": "garden"}
     known = garden.dagster.ask(TICKS, repository=which)["repositoryOrError"]
@@ -65,7 +69,7 @@ def tick(garden, name: str, *marks: tuple[str, float], kind=InstigatorType.SENSO
     origin = one.get("jobOriginId") or one[key]["id"].split(":")[0]
     with instance_of(garden) as instance:
         for status, seconds_ago in marks:
-            error = SerializableErrorInfo("the bucket is gone", [], None) if status == "FAILURE" else None
+            error = failure if status == "FAILURE" else None
             moment = time.time() - seconds_ago
             written = TickData(origin, name, kind, TickStatus(status), moment, error=error, end_timestamp=moment,
                                selector_id=one[key]["selectorId"])  # fmt: skip
@@ -116,6 +120,18 @@ def test_sensors_that_are_silent_or_fail_twice(garden):
     tick(garden, "failing", ("SKIPPED", 1))
     tick(garden, "silent", ("SKIPPED", 1))
     assert found(looks(DagsterHealth, garden).automation()) == {}
+
+
+def test_a_code_server_that_starts_again_fails_ticks_and_is_no_alarm(garden):
+    """Its location would say so if it stayed away; only a sensor that has not ticked well for long is silent."""
+    beat(garden)
+    for name in ("silent", "failing", "hiccup", "well"):
+        tick(garden, name, ("SKIPPED", 0))
+    tick(garden, "lonely", ("SKIPPED", 100), ("FAILURE", 20), ("FAILURE", 10), ("FAILURE", 5), failure=AWAY)
+    assert found(looks(DagsterHealth, garden).automation()) == {}
+    strict = replace(BOUNDS, silence=0)
+    assert found(looks(DagsterHealth, garden, strict).automation()) == {"sensor:garden/lonely": "error"}
+    tick(garden, "lonely", ("SKIPPED", 0))
 
 
 def test_a_schedule_that_missed_its_time(garden):
