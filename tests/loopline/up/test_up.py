@@ -64,7 +64,7 @@ def test_up_starts_everything_and_ends_cleanly(process, world):
 
     dagster = Dagster(facts["graphql"])
     states = {location.name: location.state for location in dagster.locations()}
-    assert (states["corner"], states["cracked"]) == ("loaded", "broken")
+    assert (states["corner"], states["cracked"], states["loopline"]) == ("loaded", "broken", "loaded")
     assert "loopline_cycle_sensor" in dagster.sensors("corner")
     run = dagster.launch("corner", "loopline_monitor", {"by": "test"})
     assert dagster.wait(run, timeout_seconds=120) == "SUCCESS"
