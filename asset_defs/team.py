@@ -13,6 +13,7 @@ from asset_defs.lake_care import lake_job, lake_schedule
 from asset_defs.lineage_sensor import lineage_sensor
 from asset_defs.monitor_sensor import monitor_sensor
 from asset_defs.platform_resource import BOUND, PlatformResource
+from asset_defs.quality_schedule import quality_schedule
 from asset_defs.rollout_sensor import rollout_sensor
 from platform_core.specs import Model, Team
 
@@ -76,7 +77,7 @@ def team_definitions(
         asset_checks=[training.gates_check(team, model) for model in team.models],
         jobs=team_jobs(team),
         sensors=team_sensors(team, platform or BOUND),
-        schedules=[*ingest_schedules(team), lake_schedule(), *scores.scores_schedules(team)],
+        schedules=[*ingest_schedules(team), lake_schedule(), quality_schedule(team), *scores.scores_schedules(team)],
         resources={"platform": platform or BOUND},
         # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
         executor=executor or dg.in_process_executor,

@@ -48,6 +48,13 @@ def _rollout_job() -> dg.JobDefinition:
     return step_job
 
 
+class ForgetConfig(dg.Config):
+    """Which runs are forgotten."""
+
+    days: float = 30
+    least: int = 100
+
+
 class TidyConfig(dg.Config):
     """How many days every version is kept."""
 
@@ -56,6 +63,10 @@ class TidyConfig(dg.Config):
 
 def _lake_job() -> dg.JobDefinition:
     @dg.op
+    def forget_runs(context: dg.OpExecutionContext, config: ForgetConfig) -> None:
+        pass
+
+    @dg.op
     def tidy_tables(context: dg.OpExecutionContext, config: TidyConfig, platform: dg.ResourceParam[None]) -> None:
         pass
 
@@ -63,6 +74,7 @@ def _lake_job() -> dg.JobDefinition:
         name="loopline_lake_care", description="Merge small files, let old versions go that no registered model pins"
     )
     def tidy_job() -> None:
+        forget_runs()
         tidy_tables()
 
     return tidy_job
@@ -95,7 +107,21 @@ def schedules() -> list[dg.ScheduleDefinition]:
     return [
         _schedule("loopline_ingest_daily", "loopline_ingest", "15 3 * * *"),
         _schedule("loopline_lake_care_daily", "loopline_lake_care", "40 4 * * *"),
+        _nightly(),
     ]
+
+
+def _nightly() -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="loopline_quality_nightly",
+        job_name="loopline_monitor",
+        cron_schedule="30 5 * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def nightly(context: dg.ScheduleEvaluationContext, platform: dg.ResourceParam[None]) -> dg.SkipReason:
+        return dg.SkipReason("no model is live")
+
+    return nightly
 
 
 def _schedule(name: str, job: str, cron: str) -> dg.ScheduleDefinition:

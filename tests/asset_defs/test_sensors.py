@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 from sqlalchemy import update
@@ -156,3 +158,22 @@ def test_a_full_window_is_looked_at_once(driver):
     assert [asset.to_user_string() for asset in request.asset_selection] == [f"tiny/{stage}/one" for stage in stages]
     driver.run(MONITOR_JOB, request.tags, STARTED)
     assert driver.tick("monitor")[0] == []
+
+
+def test_each_night_the_quality_of_live_models_is_measured(driver) -> None:
+    """Labels come also where nobody asks: one run for all models that went live, once a night."""
+    repository = driver.definitions.get_repository_def()
+    schedule = repository.get_schedule_def("loopline_quality_nightly")
+
+    def tick(day: int):
+        context = dg.build_schedule_context(
+            scheduled_execution_time=datetime(2011, 3, day, 5, 30, tzinfo=UTC),
+            repository_def=repository,
+            resources={"platform": driver.platform},
+        )
+        return schedule.evaluate_tick(context)
+
+    assert tick(2).skip_message == "no model is live"
+    roll_out(driver, "one", "first")
+    (request,) = tick(3).run_requests
+    assert (request.run_key, request.asset_selection) == ("2011-03-03", [key("tiny", "quality", "one")])
