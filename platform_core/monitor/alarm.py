@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from platform_core.monitor.window import ColumnVerdict, WindowVerdict
     from platform_core.specs.model import Drift
 
-NAMED = 6
+NAMED = 4
 """Columns whose figures a reason gives; an alarm's ``columns`` has them all."""
 AT_ONCE = 2
 """Columns that must drift together before a single window alarms, however few columns a model has."""

@@ -59,7 +59,7 @@ def _tenths(column: NumericColumn, shares: np.ndarray[tuple[int], np.dtype[np.fl
 def _category(column: CategoryColumn, window: CategoryTally) -> str:
     told_of = _shares(column.counts, column.rows, window.counts, window.rows)
     if window.unseen >= WORTH * window.rows:
-        names = ", ".join(window.new)
+        names = ", ".join(list(window.new)[:NAMED])
         told_of.append(f"unseen 0% → {window.unseen / window.rows:.0%} ({names})")
     return ", ".join(told_of)
 
