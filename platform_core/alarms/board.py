@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
 from platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, Alarm
 from platform_core.errors import NotFound
@@ -92,34 +92,30 @@ def acknowledge(platform: Platform, cause: str, by: str, reason: str) -> Standin
 
 def standing(ledger: Ledger, prefix: str = "") -> list[Standing]:
     """List the alarms that stand, the oldest first; only causes that begin with ``prefix``."""
-    return [one for one in _board(ledger) if one.until is None and one.alarm.cause.startswith(prefix)]
+    return [one for one in _board(ledger, _column.standing.is_(True)) if one.alarm.cause.startswith(prefix)]
 
 
-def past(ledger: Ledger) -> list[Standing]:
-    """List the causes that stood once and do not now, each as it last stood, the oldest first."""
-    return [one for one in _board(ledger) if one.until is not None]
+def past(ledger: Ledger, since: datetime | None = None) -> list[Standing]:
+    """List the causes that do not stand now, each as it last stood, the oldest first; those over since a time."""
+    over = _column.standing.is_(False)
+    return _board(ledger, over if since is None else over & (_column.over_at > since))
 
 
-def _board(ledger: Ledger) -> list[Standing]:
+def _board(ledger: Ledger, which: ColumnElement[bool]) -> list[Standing]:
     told: dict[str, list[str]] = {}
     delivery = tables.alarm_deliveries.c
+    tellers = select(delivery.notifier, delivery.cause).join(tables.alarms, _column.cause == delivery.cause)
     with ledger.reading() as connection:
         for notifier, cause in connection.execute(
-            select(delivery.notifier, delivery.cause).where(delivery.told == "raised").order_by(delivery.notifier)
+            tellers.where(which, delivery.told == "raised").order_by(delivery.notifier)
         ):
             told.setdefault(cause, []).append(notifier)
-        rows = connection.execute(select(tables.alarms).order_by(_column.episode)).mappings().all()
-    return [
-        Standing(
-            _alarm(row),
-            row["raised_at"],
-            row["over_at"],
-            row["episode"],
-            tuple(told.get(row["cause"], ())),
-            row["acknowledged"],
-        )
-        for row in rows
-    ]
+        rows = connection.execute(select(tables.alarms).where(which).order_by(_column.episode)).mappings().all()
+    return [_standing(row, tuple(told.get(row["cause"], ()))) for row in rows]
+
+
+def _standing(row: RowMapping, told: tuple[str, ...]) -> Standing:
+    return Standing(_alarm(row), row["raised_at"], row["over_at"], row["episode"], told, row["acknowledged"])
 
 
 def _raise(connection: Connection, alarm: Alarm, at: datetime) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
 
 BETWEEN_SUMMARIES = timedelta(hours=1)
+LOOKED_BACK = timedelta(days=7)
+"""How long a notifier may be down and still tell what ended meanwhile."""
 DOWN_AFTER = 3
 """Failed attempts in a row after which a notifier itself is an alarm, for the others to tell."""
 Due = tuple[Standing, News]
@@ -42,7 +44,7 @@ def deliver(platform: Platform, now: datetime | None = None) -> list[Sent]:
     before that was written is sent again, under the same id.
     """
     moment = now or datetime.now(UTC)
-    alarms = [*board.standing(platform.ledger), *board.past(platform.ledger)]
+    alarms = [*board.standing(platform.ledger), *board.past(platform.ledger, moment - LOOKED_BACK)]
     return [sent for notifier in platform.notifiers for sent in _Round(platform, notifier, moment).run(alarms)]
 
 
@@ -61,7 +63,7 @@ class _Round:
 
     def run(self, alarms: Sequence[Standing]) -> list[Sent]:
         """Send what is due: singly as far as the budget goes, the rest in one summary."""
-        known = self.post.deliveries()
+        known = self.post.deliveries([one.alarm.cause for one in alarms])
         due = [(one, what) for one in alarms if (what := self._news(one, known.get(one.alarm.cause, Delivery())))]
         if not due:
             return []

@@ -35,11 +35,11 @@ class Post:
     ledger: Ledger
     notifier: str
 
-    def deliveries(self) -> dict[str, Delivery]:
-        """Return what was said, by cause."""
+    def deliveries(self, causes: Sequence[str]) -> dict[str, Delivery]:
+        """Return what was said of these causes."""
         names = ("told", "episode", "told_at", "attempts", "next_at")
         with self.ledger.reading() as connection:
-            own = select(tables.alarm_deliveries).where(_column.notifier == self.notifier)
+            own = select(tables.alarm_deliveries).where(_column.notifier == self.notifier, _column.cause.in_(causes))
             rows = connection.execute(own).mappings().all()
         return {row["cause"]: Delivery(**{name: row[name] for name in names}) for row in rows}
 

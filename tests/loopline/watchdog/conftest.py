@@ -86,7 +86,8 @@ def sensor(name, status=RUNNING):
     return look
 
 
-sensors = [sensor(name) for name in ("silent", "failing", "hiccup", "well", "lonely")] + [sensor("never_wanted", STOPPED)]
+sensors = [sensor(name) for name in ("silent", "failing", "hiccup", "well", "lonely")]
+sensors += [sensor("never_wanted", STOPPED)]
 
 
 @dg.schedule(job=doomed, cron_schedule="*/20 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -96,3 +97,12 @@ def test_acknowledging_takes_a_name_and_a_reason(platform):
     alarms.clear(platform, DRIFT.cause)
     alarms.raise_alarm(platform, DRIFT)
     assert alarms.standing(platform.ledger)[0].acknowledged == ""
+
+
+def test_what_is_over_for_long_is_left_out_when_asked(platform):
+    """A watchdog that goes round for years does not read everything that ever stood."""
+    alarms.raise_alarm(platform, DRIFT)
+    alarms.clear(platform, DRIFT.cause)
+    now = datetime.now(UTC)
+    assert len(alarms.past(platform.ledger, now - timedelta(minutes=1))) == 1
+    assert alarms.past(platform.ledger, now + timedelta(minutes=1)) == []
