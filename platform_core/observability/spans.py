@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Link, Span
 
 SEND_SECONDS = 1.0
 _Ids = tuple[int, int]
@@ -45,7 +46,7 @@ class Spans:
     @classmethod
     def to(cls, where: str | None) -> Self:
         """Send spans to a place, else to where ``OTEL_*`` says."""
-        return cls(_exporter(where))
+        return cls(exporter_of(where))
 
     def close(self) -> None:
         """Send what is left."""
@@ -56,13 +57,13 @@ class Spans:
         self, name: str, attributes: Mapping[str, Any], cycle: str, parent: str, links: Sequence[str]
     ) -> Iterator[_Noted]:
         """Make a span around what runs inside."""
-        from opentelemetry.trace import Link, StatusCode
+        from opentelemetry.trace import StatusCode
 
         began = self._tracer.start_as_current_span(
             name,
             context=_context(cycle, parent),
             attributes=_named(attributes),
-            links=[Link(_remote(link)) for link in links],
+            links=[link(each) for each in links],
             record_exception=False,  # its words may hold rows
             set_status_on_exception=False,
         )
@@ -104,8 +105,8 @@ class _Noted:
         self._span.set_attributes(_named(attributes))
 
     def link(self, links: Sequence[str]) -> None:
-        for link in links:
-            self._span.add_link(_remote(link))
+        for each in links:
+            self._span.add_link(_remote(each))
 
 
 class _ChosenIds(threading.local):
@@ -146,7 +147,12 @@ class _File:
         os.close(self._file)
 
 
-def _exporter(where: str | None) -> SpanExporter:
+def exporter_of(where: str | None) -> SpanExporter:
+    """Return what sends spans to a place, else to where ``OTEL_*`` says.
+
+    Raises:
+        Unsupported: OpenTelemetry is not installed. InvalidEnvironment: the place is none.
+    """
     if where and where.startswith("file:"):
         return _File(where.removeprefix("file:"))
     if where and not where.startswith(("http://", "https://")):
@@ -173,6 +179,14 @@ def _context(cycle: str, parent: str) -> Context | None:
         if not parent or get_current_span().get_span_context().trace_id == _ids_of(parent)[0]:
             return None
     return set_span_in_context(NonRecordingSpan(_remote(parent)))
+
+
+@lru_cache(1_000)
+def link(traceparent: str) -> Link:
+    """Return a link to a span of another trace."""
+    from opentelemetry.trace import Link
+
+    return Link(_remote(traceparent))
 
 
 def _remote(traceparent: str) -> Any:

@@ -6,6 +6,7 @@ of this is asked for the application stands alone, and a request costs no more t
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -65,6 +66,9 @@ class Keeper(Protocol):
     def keep(self, exchange: Exchange) -> None:
         """Keep it."""
 
+    def close(self) -> None:
+        """Let go of what is held back."""
+
 
 class Guards(NamedTuple):
     """What stands before every request: the door, who keeps what, and the counts of refusals by reason."""
@@ -83,7 +87,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] != "http":
-            await self._inner(scope, receive, send)
+            await self._inner(scope, receive, self._closing(send))
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
@@ -108,6 +112,17 @@ class Gateway:
             )
             for keeper in self._keepers:
                 keeper.keep(seen)
+
+    def _closing(self, send: Send) -> Send:
+        """Close the keepers before the lifespan is told to be over: the process ends at once then, by a signal."""
+
+        async def last(message: Message) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                for keeper in self._keepers:
+                    await asyncio.to_thread(keeper.close)
+            await send(message)
+
+        return last
 
 
 class _Sending:

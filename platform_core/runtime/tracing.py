@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from platform_core.errors import InvalidEnvironment, Unsupported
+from platform_core.errors import Unsupported
+from platform_core.observability.spans import exporter_of, link
+from platform_core.observability.tracing import of_cycle
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import Link
 
     from platform_core.runtime.gateway import Exchange
 
@@ -43,7 +45,7 @@ class Tracer:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-            exporter = _exporter(where)
+            exporter = exporter_of(where)
         except ImportError as error:
             raise Unsupported(f"traces need OpenTelemetry: {error}", "install loopline[otel]") from error
         sampler = ParentBasedTraceIdRatio(share)
@@ -65,6 +67,7 @@ class Tracer:
             f"{exchange.method} {exchange.model or exchange.path}",
             context=self._extract(carrier),
             kind=SpanKind.SERVER,
+            links=_links(exchange),
             start_time=ended - int(exchange.ms * 1e6),
         )
         if span.is_recording():
@@ -76,6 +79,12 @@ class Tracer:
     def close(self) -> None:
         """Send what is left."""
         self._provider.shutdown()
+
+
+def _links(exchange: Exchange) -> list[Link]:
+    """Lead to the trace of the cycle that made the version which answered."""
+    record = exchange.noted.record
+    return [link(of_cycle(record.cycle))] if record is not None and record.cycle else []
 
 
 def _attributes(exchange: Exchange) -> dict[str, Any]:
@@ -97,16 +106,3 @@ def _attributes(exchange: Exchange) -> dict[str, Any]:
         "loopline.missing_views": sorted({view for row in record.missing for view in row}),
         "loopline.stale_views": sorted({view for row in record.stale or () for view in row}),
     }
-
-
-def _exporter(where: str) -> SpanExporter:
-    if where.startswith("file:"):
-        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
-
-        file = open(where.removeprefix("file:"), "a", encoding="utf-8")  # noqa: PTH123, SIM115 - open for the process's life
-        return ConsoleSpanExporter(out=file, formatter=lambda span: f"{span.to_json(indent=None)}\n")
-    if where.startswith(("http://", "https://")):
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        return OTLPSpanExporter(endpoint=where)
-    raise InvalidEnvironment(f"serving.gateway.traces: {where!r} is no place", "use file:<path> or http://…/v1/traces")

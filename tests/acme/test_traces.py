@@ -1,4 +1,4 @@
-"""From a version to the file from which it learnt, by ids alone, through the spans of two processes."""
+"""From a request to the file from which its model learnt, by ids alone, through the spans of three processes."""
 
 from __future__ import annotations
 
@@ -40,9 +40,14 @@ def of_trace(spans: list[Span], trace: str) -> list[Span]:
     return [span for span in spans if span["context"]["trace_id"] == trace]
 
 
-def test_a_cycle_leads_to_the_file(spans: list[Span]) -> None:
-    """The training set → the landing → the names of the files."""
-    (to_landing,) = named(spans, "training set")["links"]
+def test_a_request_leads_to_the_file(spans: list[Span]) -> None:
+    """Request → its cycle's trace → the training set → the landing → the names of the files."""
+    request = named(spans, "POST acme.stops")
+    (to_cycle,) = request["links"]
+    cycle = of_trace(spans, to_cycle["context"]["trace_id"])
+    assert {span["attributes"]["loopline.cycle"] for span in cycle} == {request["attributes"]["loopline.cycle"]}
+    learnt = named(cycle, "training set")
+    (to_landing,) = learnt["links"]
     landing = next(span for span in spans if span["context"]["span_id"] == to_landing["context"]["span_id"])
     assert landing["name"] == "land"
     assert landing["attributes"]["loopline.arrivals"][:2] == ["000.csv", "001.csv"]
