@@ -18,6 +18,7 @@ import pytest
 
 from platform_core import plugins
 from platform_core.errors import ContractBroken, NotFound, Transient
+from platform_core.monitor import calibration
 from platform_core.monitor.profile import Profile
 from platform_core.platform import Platform
 from platform_core.runtime.encode import matrix
@@ -101,6 +102,9 @@ def test_the_manifest_tells_the_server_where_values_come_from(
     assert (manifest.entities, manifest.threshold) == (["sender_id", "parcel_id"], 0.3)
     assert (manifest.model, manifest.cycle) == ("parcels.late", "cycle-1")
     assert set(Profile.load(tmp_path).columns) == {"past_sent", "past_weight", "weight", "region", "score"}
+    held_out = calibration.load(tmp_path)
+    assert len(held_out.scores) == len(held_out.labels) > 0.3 * post.pinned["rows"], "rows it did not learn from"
+    assert set(held_out.labels) == {0.0, 1.0}
 
 
 def test_the_same_key_adds_no_version_and_no_trial(post: Post, trained: dict[str, Any]) -> None:
