@@ -16,6 +16,7 @@ from platform_core.clock import Clock, WallClock
 from platform_core.contracts.base import Vendor
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
+from platform_core.observability import logs
 from platform_core.runtime.app import App
 from platform_core.runtime.at_once import AT_ONCE, AtOnce
 from platform_core.runtime.bounds import Bounds
@@ -95,6 +96,7 @@ def _asked(vendor: Vendor) -> dict[str, Any]:
 def create() -> Application:
     """Make the application of one worker, from the environment file in force; behind a gateway if that says so."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    logs.start()
     return assemble(settings())
 
 
