@@ -44,7 +44,7 @@ def main(days: int | None = None, *, keep: bool = False, output: str = "text") -
     teller.say(f"{landed} daily files from {stage.days[0].date} to {GO_LIVE} lie in the landing folder")
     last = GO_LIVE + timedelta(days=days) if days else None
     with running(home=home, environment=stage.platform.environment.path) as app:
-        teller.say(f"everything runs: Dagster {app.ui_url}, inference server {app.endpoint}")
+        teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, inference server {app.endpoint}")
         client = Client(stage.platform.serving.endpoint(REF.dotted))
         show = Show(stage, app, teller, Replay(stage.clock, client))
         told = _told(show, last)
@@ -156,7 +156,7 @@ def _stay(app: App, say: Callable[[str], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    say(f"Still running: Dagster {app.ui_url}, inference server {app.endpoint}. Ctrl-C ends it.")
+    say(f"Still running: portal {app.portal_url}, Dagster {app.ui_url}, endpoint {app.endpoint}. Ctrl-C ends it.")
     stop.wait()
     say("Ending.")
 
