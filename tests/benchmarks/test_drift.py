@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import pytest
 
-from benchmarks.drift import agreement, shapes, shop
+from benchmarks.drift import agreement, others, shapes, shop
 from benchmarks.drift.alarms import power, quiet, shifted
 from platform_core.monitor.profile import Profile
 
@@ -57,3 +57,10 @@ def test_half_a_deviation_is_found_in_500_rows() -> None:
     assert found[0.5] == 1.0
     assert found[0.3] >= 0.9
     assert found[0] <= 0.05
+
+
+def test_other_kinds_agree_with_evidentlys_methods_for_them() -> None:
+    """Texts and vectors that moved are found by both, quiet ones by none; a correlation only by ours."""
+    found = [*others.vectors(), *others.together(), *others.texts()]
+    assert all(verdicts.ours == verdicts.moved for verdicts in found)
+    assert [verdicts.what for verdicts in found if verdicts.evidently != verdicts.moved] == ["correlation 0.8 → 0.2"]
