@@ -23,9 +23,10 @@ from platform_core.clock import ReplayClock
 from platform_core.loop import cycles, deployments
 from platform_core.loop import history as told
 from platform_core.loop.cycles import Cycle
+from platform_core.monitor import fairness, quality_history
 from platform_core.monitor.quality import realised
 from platform_core.names import ModelRef, dead_letter_table, prediction_table, raw_table
-from platform_core.specs import AtLeast, Model, Team
+from platform_core.specs import AtLeast, Fairness, Model, Team
 from platform_core.training import training_set
 from platform_core.turn import PINNED
 
@@ -96,6 +97,7 @@ def shop(home: Path, server: None, clock: ReplayClock, drive) -> Iterator[Shop]:
         gates=(AtLeast("roc_auc", 0.55),),
         rollout=replace(team.model(REF.model).rollout, percents=(50, 100), min_requests=40),
         drift=replace(team.model(REF.model).drift, min_rows=250),
+        fairness=(Fairness("country", "positive_rate", within=0.6, min_rows=5),),
     )
     team = replace(team, models=(small,))
     days = [
@@ -216,12 +218,20 @@ def test_8_labels_come_and_tell_the_quality_of_each_version(shop: Shop) -> None:
     shop.clock.set(datetime(END.year, END.month, END.day, 6, tzinfo=UTC))
     shop.driver.tick("loopline_ingest_sensor")
     stages = [key("retail", stage, REF.model) for stage in ("predictions", "quality")]
-    assert shop.driver.run("loopline_monitor", stages).success
+    run = shop.driver.run("loopline_monitor", stages)
+    assert run.success
+    checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
+    assert "realised roc_auc of version 2" in checks["good_enough"].metadata["reason"].value
+    assert checks["fair_enough"].passed
     found = {q.version: q for q in realised(shop.platform, shop.team, shop.model)}
     assert set(found) == {"1", "2", "3"}
     assert found["1"].labelled == found["1"].predictions
     assert found["1"].auc > 0.55
     assert shop.client.tally.failed == 0
+    areas = [m for m in quality_history.history(shop.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
+    assert {(m.version, m.estimated) for m in areas} >= {("1", False), ("1", True), ("2", False), ("2", True)}
+    assert all(m.labelled == m.rows for m in areas if m.version == "1"), "two months later every label has come"
+    assert {f.column for f in fairness.history(shop.platform, REF)} == {"country"}
 
 
 def test_9_the_ledger_tells_what_was_live_and_why(shop: Shop) -> None:
