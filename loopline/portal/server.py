@@ -49,6 +49,7 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), **links
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     platform = Platform(environment.read())
     try:
+        _ = platform.ledger  # where it cannot be opened, that is said now and not on each page
         app = create_app(platform, plugins.installed(), Links(**links), hosts=(*LOCAL, host, *names))
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     finally:
