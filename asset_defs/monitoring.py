@@ -83,9 +83,8 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def quality(
         platform: dg.ResourceParam[Platform],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        found = measured(platform, team, model)
-        yield dg.MaterializeResult(metadata=_quality_metadata(found))
-        ref = ModelRef(team.name, model.name)
+        ref, found = ModelRef(team.name, model.name), measured(platform, team, model)
+        yield dg.MaterializeResult(metadata=_quality_metadata(found) | quality_verdict.newest(platform, ref))
         yield _warning("good_enough", quality_verdict.good_enough(platform, ref, model))
         yield _warning("fair_enough", quality_verdict.fair_enough(platform, ref))
 

@@ -141,31 +141,35 @@ class _Job:
             return calibration.NONE
 
     def _row(self, version: str, start: datetime, window: Outcomes, meaning: Calibration | None) -> quality_table.Row:
-        measured = [kept for name, part in self._parts(window) for kept in self._figures(name, part, meaning)]
+        threshold, parts = self.model.threshold, _parts(self.model, window)
+        measured = [kept for name, part in parts for kept in _figures(name, part, threshold, meaning)]
         rules = watched_fairness(self.model)
-        judged = [found for rule in rules if (found := fairness.judge(rule, window, self.model.threshold))]
+        judged = [found for rule in rules if (found := fairness.judge(rule, window, threshold))]
         times = (start, start + self._length, self.platform.clock.now())
         told = msgspec.json.encode(measured).decode()
         return quality_table.Row(version, *times, self.spec, told, fairness.encode(judged))
 
-    def _parts(self, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
-        """Yield all rows, and those of each segment that has enough."""
-        yield "", window
-        for column in watched_segments(self.model):
-            values = window.groups[column]
-            for value in groups.largest(values, self.model.quality.min_rows):
-                yield f"{column}={value}", window.where(values == value)
 
-    def _figures(self, segment: str, rows: Outcomes, meaning: Calibration | None) -> Iterator[Kept]:
-        told, threshold = np.isfinite(rows.labels), self.model.threshold
-        counts = len(rows), int(told.sum())
-        flagged = figures.flagged_share(rows.scores, threshold)
-        real = list(figures.realised(rows.labels[told], rows.scores[told], threshold))
-        real += [Figure(POSITIVE_RATE, *flagged)] if flagged else []
-        for figure in real:
-            yield _kept(figure, segment, counts, is_estimate=False)
-        for figure in estimated(meaning, rows.scores, threshold) if meaning else ():
-            yield _kept(figure, segment, counts, is_estimate=True)
+def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
+    """Yield all rows, and those of each segment that has enough."""
+    yield "", window
+    for column in watched_segments(model):
+        values = window.groups[column]
+        for value in groups.largest(values, model.quality.min_rows):
+            yield f"{column}={value}", window.where(values == value)
+
+
+def _figures(segment: str, rows: Outcomes, threshold: float, meaning: Calibration | None) -> Iterator[Kept]:
+    """Yield what is realised of some rows, and what is estimated if anything is known of what scores mean."""
+    told = np.isfinite(rows.labels)
+    counts = len(rows), int(told.sum())
+    flagged = figures.flagged_share(rows.scores, threshold)
+    real = list(figures.realised(rows.labels[told], rows.scores[told], threshold))
+    real += [Figure(POSITIVE_RATE, *flagged)] if flagged else []
+    for figure in real:
+        yield _kept(figure, segment, counts, is_estimate=False)
+    for figure in estimated(meaning, rows.scores, threshold) if meaning else ():
+        yield _kept(figure, segment, counts, is_estimate=True)
 
 
 def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> Kept:

@@ -49,6 +49,17 @@ def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
     return Finding(not unfair, "; ".join(unfair or [f.reason for f in newest]) or "nothing is known yet")
 
 
+def newest(platform: Platform, ref: ModelRef, metric: str = "roc_auc") -> dict[str, float]:
+    """Return a figure of the live version's newest windows, estimated and realised, and the share of labels there."""
+    stable = _stable(platform, ref)
+    own = [m for m in quality_history.history(platform, ref) if m.version == stable and not m.segment]
+    guess, real = (_newest(own, metric, is_estimate=is_estimate) for is_estimate in (True, False))
+    return {
+        **({f"{metric}_estimated": guess.value} if guess else {}),
+        **({f"{metric}_realised": real.value, "labelled_share": real.labelled / real.rows} if real else {}),
+    }
+
+
 def _stable(platform: Platform, ref: ModelRef) -> str | None:
     current = deployment(platform.ledger, ref)
     return current.stable.version if current and current.stable else None

@@ -11,7 +11,7 @@ import pytest
 from platform_core.loop import quality_table
 from platform_core.monitor import fairness
 from platform_core.monitor.fairness import Judged
-from platform_core.monitor.quality_verdict import fair_enough, good_enough
+from platform_core.monitor.quality_verdict import fair_enough, good_enough, newest
 from platform_core.specs import AtLeast
 
 START, WEEK = datetime(2011, 3, 7, tzinfo=UTC), timedelta(days=7)
@@ -77,3 +77,15 @@ def test_an_unfair_window_warns_until_a_newer_one_is_not(gated) -> None:
     assert "recall of country 'UK' lies -0.300 (-0.400 to -0.150) from the whole's, 0.1 is allowed" in finding.reason
     put(gated, 1, judged=(msgspec.structs.replace(unfair, verdict="open"),))
     assert fair_enough(gated.platform, gated.ref).passed
+
+
+def test_the_newest_figures_can_be_drawn(gated) -> None:
+    """Dagster draws numbers of materializations over time: estimated, realised, and the share of labels."""
+    assert newest(gated.platform, gated.ref) == {}
+    put(gated, 0, area(0.7), area(0.71, estimated=True))
+    put(gated, 1, area(0.69, estimated=True), area(0.3, segment="country=Malta"))
+    assert newest(gated.platform, gated.ref) == {
+        "roc_auc_estimated": 0.69,
+        "roc_auc_realised": 0.7,
+        "labelled_share": 0.8,
+    }
