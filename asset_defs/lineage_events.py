@@ -9,11 +9,13 @@ from uuid import UUID, uuid5
 
 import dagster as dg
 
-from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, SOURCE_TAG
+from asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
+from asset_defs.keys import key as key_of
 from platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
 from platform_core.observability.columns import Columns
 
-TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG, "cause": CAUSE_TAG}
+TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
+"""Not the cause: a person's words and name may be in it."""
 TABLE_VERSION, ROWS, TABLES = "table_version", ("dagster/row_count", "rows"), "tables"
 DATA_VERSION = "dagster/data_version"
 _ASKED = {
@@ -58,9 +60,9 @@ class RunStory:
 
     def ended(self, how: Happened, at: float) -> Iterator[RunEvent]:
         """Tell each step's beginning and end, then the end of the run."""
-        for name, step in self._steps.items():
-            if step.began is not None:
-                yield from self._told(name, step, at)
+        begun = [(name, step) for name, step in self._steps.items() if step.began is not None]
+        for name, step in sorted(begun, key=lambda each: each[1].began or 0.0):
+            yield from self._told(name, step, at)
         if self._steps:
             problem = f"run {self.run.run_id} failed; Dagster says why" if how == "FAIL" else ""
             yield RunEvent(how, _instant(at), self._whole, tags=self._tags, problem=problem)
@@ -93,12 +95,12 @@ class RunStory:
         return {name: step for name, step in steps.items() if any(key.path[0] == self.team for key in step.planned)}
 
     def _inputs(self, step: _Step) -> tuple[Dataset, ...]:
-        """Return the parents of a step's assets in the graph, with versions where the step wrote down which it read."""
+        """Return the parents of a step's assets in the graph, and what the step wrote down that it read, by version."""
         parents = {parent for key in step.planned if self.graph.has(key) for parent in self.graph.get(key).parent_keys}
-        read = dict(versions for made in step.made.values() for versions in _read(self.team, made).items())
+        read = {key: version for made in step.made.values() for key, version in _read(self.team, made).items()}
         return tuple(
-            Dataset(_name(key), self.columns.of(key.path), read.get(_name(key), ""))
-            for key in sorted(parents - set(step.planned))
+            Dataset(_name(key), self.columns.of(key.path), read.get(key, ""))
+            for key in sorted((parents | set(read)) - set(step.planned))
         )
 
     def _output(self, key: dg.AssetKey, made: dg.AssetMaterialization) -> Dataset:
@@ -131,7 +133,7 @@ def _problem(event: dg.DagsterEvent) -> str:
     return f"{error.cls_name if error else 'error'} in step {event.step_key}; Dagster's run has the words"
 
 
-def _read(team: str, made: dg.AssetMaterialization) -> dict[str, str]:
+def _read(team: str, made: dg.AssetMaterialization) -> dict[dg.AssetKey, str]:
     """Return the table versions that a training set is pinned to, by asset."""
     tables = _value(made, TABLES)
     if not isinstance(tables, dict):
@@ -139,13 +141,13 @@ def _read(team: str, made: dg.AssetMaterialization) -> dict[str, str]:
     return {_asset(name): str(version) for name, version in tables.items() if name.startswith(f"{team}/")}
 
 
-def _asset(table: str) -> str:
+def _asset(table: str) -> dg.AssetKey:
     """Return the asset whose table it is: a view's has its version in the name."""
     team, stage, name = table.split("/", 2)
     view, _, version = name.rpartition(".v")
-    if stage != "features" or not view:
-        return table
-    return f"{team}/{stage}/{view}" if version == "1" else f"{team}/{stage}/{view}_v{version}"
+    if stage == "features" and view:
+        name = view if version == "1" else f"{view}_v{version}"
+    return key_of(team, stage, name)
 
 
 def _value(made: dg.AssetMaterialization, name: str) -> Any:

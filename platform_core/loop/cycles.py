@@ -75,7 +75,8 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
         details |= {tracing.TRACE: tracing.of_cycle(cycle.cycle_id)} if tracing.on() else {}
         entry_id = append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
         connection.execute(insert(tables.cycles).values(_values(cycle, key) | {"entry_id": entry_id}))
-    tracing.opened(cycle.cycle_id, team=ref.team, model=ref.model, cause=cause)
+    told = "by hand" if force else cause  # a person's words and name stay in the ledger
+    tracing.opened(cycle.cycle_id, team=ref.team, model=ref.model, cause=told)
     return cycle
 
 

@@ -102,7 +102,8 @@ def step(platform: Platform, model: Model, rollout_id: str, now: datetime) -> De
     named = {"team": record.ref.team, "model": record.ref.model, "version": record.version, "rollout": rollout_id}
     with tracing.span("rollout step", cycle=record.cycle, **named) as spanned:
         decision = _stepped(platform, model, record, now)
-        spanned.note(action=decision.action, percent=decision.percent, reason=decision.reason)
+        judged = "" if decision.action == "wait" else decision.reason  # what waits may wait for a person, by name
+        spanned.note(action=decision.action, percent=decision.percent, reason=judged)
         return decision
 
 

@@ -50,7 +50,9 @@ def told(driver, sink, tmp_path):
     seen = FeatureView(
         "seen", driver.team.source("events"), "who", "at", lambda rows: rows.with_columns(times=nw.lit(1))
     )
-    driver.team = replace(driver.team, models=tuple(replace(m, features=(seen,)) for m in driver.team.models))
+    labels = replace(driver.team.models[0].labels, compute=lambda rows: rows.with_columns(left=nw.lit(1.0)))
+    models = tuple(replace(model, features=(seen,), labels=labels) for model in driver.team.models)
+    driver.team = replace(driver.team, models=models)
     driver.definitions = team_definitions(driver.team, driver.definitions.resources["platform"])
     (tmp_path / "dagster").mkdir()
     with dg.instance_for_test(temp_dir=str(tmp_path / "dagster")) as instance:
@@ -161,6 +163,24 @@ def test_a_step_that_fails_is_told_without_its_words(driver, told):
     assert [each.name for each in failed.inputs] == ["tiny/features/seen"]
     assert [each.name for each in failed.outputs] == ["tiny/training_set/one"]
     assert only(events, "FAIL", f"tiny.{CYCLE_JOB}").tags == {"cycle": cycle}
+
+
+def test_a_training_set_names_the_versions_that_it_read(driver, told):
+    """Of the labels' source too, which is no parent in the graph: what the set is pinned to was read."""
+    ingest(driver)
+    first, second = told(), ingest(driver, "2.csv", "Who,At\n2,2011-02-03\n")
+    assert first
+    assert second
+    told()
+    cycle = driver.open_cycle("one", "first")
+    driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=[key("tiny", "training_set", "one")])
+    events = [event for event in told() if event.run.job == "tiny.tiny__training_set__one"]
+    assert [event.what for event in events] == ["START", "COMPLETE"]
+    assert [(each.name, each.version) for each in events[1].inputs] == [
+        ("tiny/features/seen", "1"),
+        ("tiny/raw/events", "1"),
+    ]
+    assert events[1].outputs[0].rows == 2
 
 
 def test_another_team_s_runs_are_not_told(driver, told):
