@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import islice
 
+from platform_core.contracts.online_store import Key
 from platform_core.errors import StoreUnavailable
 from platform_core.runtime.app import answered, length
+from platform_core.runtime.gathering import Found, Gathered
 from platform_core.runtime.http import Response, refusal
 from platform_core.runtime.inference import Begun, Inference, answer, record
 from platform_core.runtime.log import Record
 from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.predicting import Said, predict
+from platform_core.runtime.predicting import Said, predict_each
 from platform_core.runtime.protocol import InferRequest, decode
-from platform_core.runtime.recipe import Found, Gathered
 from platform_core.runtime.routes import Route
 
 LogMany = Callable[[str, Sequence[Record]], None]
@@ -71,7 +73,7 @@ class Crowd:
         going = _each(self._begin, going)
         going = self._look_up(going)
         going = _each(_gather, going)
-        going = _each(_predict, going)
+        going = _predict(going)
         self._keep(going, started)
         for one in crowd:
             self._respond(one)
@@ -82,17 +84,21 @@ class Crowd:
     def _look_up(self, crowd: list[Asked]) -> list[Asked]:
         """Ask the store once for all; if that fails, it fails those who need it."""
         asks = [(one, one.begun.version.recipe.asks(one.begun.request)) for one in crowd if one.route.looks_up]
-        together = [ask for _, asked in asks for ask in asked]
-        if not together:
+        keys: defaultdict[str, list[Key]] = defaultdict(list)
+        for _, asked in asks:
+            for view, wanted in asked:
+                keys[view] += wanted
+        if not keys:
             return crowd
         try:
-            rows = iter(self._inference.store.read(together))
+            rows = dict(zip(keys, map(iter, self._inference.store.read(list(keys.items()))), strict=True))
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             for one, asked in asks:
                 one.failed = error if asked else None
             return [one for one in crowd if one.failed is None]
         for one, asked in asks:
-            one.found = one.begun.version.recipe.found(one.begun.request, [next(rows) for _ in asked])
+            held = [list(islice(rows[view], len(wanted))) for view, wanted in asked]
+            one.found = one.begun.version.recipe.found(one.begun.request, held)
         return crowd
 
     def _keep(self, crowd: Sequence[Asked], started: float) -> None:
@@ -144,7 +150,16 @@ def _gather(one: Asked) -> None:
     one.gathered = begun.version.recipe.gather(begun.request, one.found, begun.event_time_us)
 
 
-def _predict(one: Asked) -> None:
-    begun, gathered = one.begun, one.gathered
-    keys = begun.version.recipe.keys(begun.request)
-    one.said = Said(gathered, keys, *predict(begun.version, gathered))
+def _predict(crowd: Sequence[Asked]) -> list[Asked]:
+    """Let each version answer its requests."""
+    versions: defaultdict[int, list[Asked]] = defaultdict(list)
+    for one in crowd:
+        versions[id(one.begun.version)].append(one)
+    for several in versions.values():
+        version = several[0].begun.version
+        for one, said in zip(several, predict_each(version, [one.gathered for one in several]), strict=True):
+            if isinstance(said, Exception):
+                one.failed = said
+            else:
+                one.said = Said(one.gathered, version.recipe.keys(one.begun.request), *said)
+    return [one for one in crowd if one.failed is None]

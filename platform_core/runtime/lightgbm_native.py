@@ -26,6 +26,8 @@ _ROW_MAJOR = 1
 _PROBABILITY = 0
 _ALL_TREES = -1
 _ONE_THREAD = b"num_threads=1"
+_FEW = 16
+"""Rows up to which the call for one row, again and again, is faster than the call for many."""
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}
 
 
@@ -45,20 +47,22 @@ class Booster:
         self._expect("LGBM_BoosterGetNumFeature", features, f"{file} was fitted on another number of features")
         self._expect("LGBM_BoosterGetNumClasses", 1, f"{file} is no binary classifier")
         self._features = features
-        self._row, self._score = np.zeros(features), np.zeros(1)
+        self._rows, self._scores = np.zeros((_FEW, features)), np.zeros(_FEW)
         self._length = ctypes.c_int64()
         self._lock = threading.Lock()
         self._prepare_single_row()
 
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of label 1 for each row of a (rows, features) matrix."""
-        if len(matrix) != 1:
+        if len(matrix) > _FEW:
             return self._predict_many(matrix)
-        with self._lock:  # the prepared row and handle are shared
-            self._row[:] = matrix[0]
-            if self._fast(*self._fast_arguments):
-                raise self._error()
-            return self._score.copy()
+        with self._lock:  # the prepared rows and handle are shared
+            self._rows[: len(matrix)] = matrix
+            prepared, length = self._prepared, self._length_at
+            for row, score in zip(self._rows_at, self._scores_at[: len(matrix)], strict=False):
+                if self._fast(prepared, row, length, score):
+                    raise self._error()
+            return self._scores[: len(matrix)].copy()
 
     def _predict_many(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         import numpy as np
@@ -73,14 +77,17 @@ class Booster:
         return scores
 
     def _prepare_single_row(self) -> None:
-        """Keep row, score and handle in place, so that a call only fills the row."""
+        """Keep rows, scores and handle in place, so that a call only fills rows."""
         prepared = ctypes.c_void_p()
         what = (_PROBABILITY, 0, _ALL_TREES, _FLOAT64, self._features, _ONE_THREAD)
         self._call("LGBM_BoosterPredictForMatSingleRowFastInit", self._handle, *what, ctypes.byref(prepared))
         weakref.finalize(self, self._library.LGBM_FastConfigFree, prepared)
+        self._prepared = prepared
         # PyDLL keeps the interpreter's lock: letting go of it costs more than the 5 µs of the call.
         self._fast = _library(ctypes.PyDLL).LGBM_BoosterPredictForMatSingleRowFast
-        self._fast_arguments = (prepared, _at(self._row), ctypes.byref(self._length), _at(self._score))
+        self._fast.argtypes = [ctypes.c_void_p] * 4
+        self._length_at = ctypes.addressof(self._length)
+        self._rows_at, self._scores_at = _places(self._rows), _places(self._scores)
 
     def _expect(self, function: str, wanted: int, problem: str) -> None:
         found = ctypes.c_int()
@@ -99,6 +106,11 @@ class Booster:
 
 def _at(array: NDArray[np.float64]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
+
+
+def _places(array: NDArray[np.float64]) -> range:
+    """Return where each row of an array lies in memory."""
+    return range(array.ctypes.data, array.ctypes.data + array.nbytes, array.strides[0])
 
 
 @cache

@@ -29,7 +29,9 @@ class LoadedModel:
     """A package in memory, warm: its manifest, the function that answers, and for how many rows it does so at once.
 
     Small requests share predictions through the ``batcher``, where ``batching`` says so. Others of more rows than
-    ``inline_rows`` are answered in threads, so ``predict`` is called by several at once.
+    ``inline_rows`` are answered in threads, so ``predict`` is called by several at once. ``rows_apart`` says that a
+    row's probability does not depend on the rows beside it, not even in its last bit: kernels for matrices sum in
+    another order than those for one row, trees do not.
     """
 
     manifest: Manifest
@@ -37,6 +39,7 @@ class LoadedModel:
     inline_rows: int = MOST_INLINE
     batching: Batching = UNTIMED
     batcher: Batcher | None = None
+    rows_apart: bool = False
 
 
 def load_model(package: Path) -> LoadedModel:
@@ -48,7 +51,8 @@ def load_model(package: Path) -> LoadedModel:
     """
     try:
         manifest = manifests.load(package)
-        loaded = LoadedModel(manifest, _LOADERS[manifest.kind](package / manifest.file, len(manifest.features)))
+        predict = _LOADERS[manifest.kind](package / manifest.file, len(manifest.features))
+        loaded = LoadedModel(manifest, predict, rows_apart=manifest.kind == "lightgbm")
         _warm(loaded)
         loaded = _timed(loaded)
     except LooplineError:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from platform_core.runtime.batching import MOST_ROWS, Batcher
+from platform_core.runtime.gathering import Found, Gathered
+from platform_core.runtime.models import Matrix
 from platform_core.runtime.pace import THREADS
 from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.recipe import Found, Gathered
 from platform_core.runtime.routes import Version
+
+Predicted = tuple[list[float] | None, str]
+"""A probability a row, or None and what went wrong."""
 
 
 class Said(NamedTuple):
@@ -28,17 +33,18 @@ async def said(version: Version, request: InferRequest, found: Sequence[Found], 
     model = version.model
     if model.batcher is not None and request.rows <= MOST_ROWS:
         gathered = version.recipe.gather(request, found, event_time_us)
-        return Said(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, gathered))
+        matrix = version.recipe.matrix(gathered.rows)
+        return Said(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, matrix))
     if request.rows <= model.inline_rows:
         return _say(version, request, found, event_time_us)
     run = asyncio.get_running_loop().run_in_executor
     return await run(THREADS, _say, version, request, found, event_time_us)
 
 
-async def _predict_among(batcher: Batcher, gathered: Gathered) -> tuple[list[float] | None, str]:
+async def _predict_among(batcher: Batcher, matrix: Matrix) -> Predicted:
     """Let the model answer for several requests at once; one that fails is its own failure, not the others'."""
     try:
-        scores: list[float] = (await batcher(gathered.matrix)).tolist()
+        scores: list[float] = (await batcher(matrix)).tolist()
     except Exception as error:  # noqa: BLE001 - a model may raise anything
         return None, f"{type(error).__name__}: {error}"
     return _checked(scores)
@@ -47,19 +53,42 @@ async def _predict_among(batcher: Batcher, gathered: Gathered) -> tuple[list[flo
 def _say(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Said:
     """Gather and predict, in the event loop or in a thread."""
     gathered = version.recipe.gather(request, found, event_time_us)
-    return Said(gathered, version.recipe.keys(request), *predict(version, gathered))
+    return Said(gathered, version.recipe.keys(request), *predict(version, version.recipe.matrix(gathered.rows)))
 
 
-def predict(version: Version, gathered: Gathered) -> tuple[list[float] | None, str]:
+def predict(version: Version, matrix: Matrix) -> Predicted:
     """Let the model answer; what it raises is its own failure and no reason to fall."""
     try:
-        scores: list[float] = version.model.predict(gathered.matrix).tolist()
+        scores: list[float] = version.model.predict(matrix).tolist()
     except Exception as error:  # noqa: BLE001 - a model may raise anything
         return None, f"{type(error).__name__}: {error}"
     return _checked(scores)
 
 
-def _checked(scores: list[float]) -> tuple[list[float] | None, str]:
+def predict_each(version: Version, crowd: Sequence[Gathered]) -> list[Predicted | Exception]:
+    """Let the model answer requests; an exception is what the request's own features raise.
+
+    All at once where a row's probability is the same among others to the last bit; if that fails, each alone.
+    """
+    if version.model.rows_apart and len(crowd) > 1:
+        try:
+            matrix = version.recipe.matrix([row for one in crowd for row in one.rows])
+            scores = iter(version.model.predict(matrix).tolist())
+        except Exception:  # noqa: BLE001, S110 - who is to blame shows below
+            pass
+        else:
+            return [_checked(list(islice(scores, len(one.rows)))) for one in crowd]
+    return [_alone(version, one) for one in crowd]
+
+
+def _alone(version: Version, one: Gathered) -> Predicted | Exception:
+    try:
+        return predict(version, version.recipe.matrix(one.rows))
+    except Exception as error:  # noqa: BLE001 - it is the request's
+        return error
+
+
+def _checked(scores: list[float]) -> Predicted:
     if not all(map(math.isfinite, scores)):
         return None, "a probability is no number"
     return scores, ""

@@ -15,14 +15,13 @@ import msgspec
 import orjson
 
 from platform_core.errors import BadRequest
-from platform_core.runtime import tensors
+from platform_core.runtime import one_row, tensors
 from platform_core.runtime.noted import given_id
 from platform_core.runtime.tensors import TEXT, Value
 
 OUTPUTS = {"probability": "FP64", "label": "INT64"}
 """Outputs of every model: the probability of label 1, and whether it reaches the model's threshold."""
-_PLAIN = {"FP64": float, "FP32": float, TEXT: str, "BOOL": bool}
-_ONE_ROW = ([1], [1, 1])
+_AS_JSON = dict.fromkeys(OUTPUTS, False)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST_US = 2**63 // 1000
@@ -85,6 +84,9 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
     Raises:
         BadRequest: the request breaks the protocol; the message names the tensor.
     """
+    usual = one_row.read(body) if json_length is None else None
+    if usual is not None:
+        return InferRequest(new_id() if usual.id is None else usual.id, 1, usual.columns, usual.texts, _AS_JSON)
     if json_length is not None and not 0 <= json_length <= len(body):
         raise BadRequest(f"the JSON part of {json_length} bytes exceeds the body's {len(body)}", "send its true length")
     try:
@@ -136,17 +138,6 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
     matrix: Matrix | None = None
     at = 0
     for tensor in inputs:
-        data = tensor.data
-        if (  # one value that needs no further look: most tensors of most requests are that
-            data is not None
-            and len(data) == 1
-            and type(data[0]) is _PLAIN.get(tensor.datatype)
-            and tensor.shape in _ONE_ROW
-            and tensor.parameters is None
-            and tensor.name not in columns
-        ):
-            columns[tensor.name] = data
-            continue
         size = tensor.parameters.get("binary_data_size") if tensor.parameters else None
         if size is None:
             values = tensors.from_json(tensor.name, tensor.datatype, _data(tensor))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from platform_core import personal
 from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
-from platform_core.runtime.freshness import ViewUse, fresh_rows, note
+from platform_core.runtime.gathering import Found, Gathered, Gathering, Row, as_json
 from platform_core.runtime.manifest import Manifest, ViewField
 from platform_core.runtime.protocol import InferRequest, Matrix, sent_twice
 from platform_core.runtime.tensors import TEXT, Value
@@ -22,26 +21,6 @@ if TYPE_CHECKING:
     from platform_core.contracts.online_store import Key, OnlineRow
 
 _KEY_TYPES = frozenset({int, str})
-
-
-class Found(NamedTuple):
-    """What the online store holds of a view: a row or None for each row of the request."""
-
-    view: ViewField
-    rows: Sequence[OnlineRow | None]
-
-
-class Gathered(msgspec.Struct, frozen=True):
-    """What a version sees of a request: the matrix, and per row the features as JSON and the views without values.
-
-    Views are ``missing`` that have no row of their width, ``stale`` those whose row is older than the TTL.
-    """
-
-    matrix: NDArray[np.float64]
-    features: list[str]
-    missing: list[list[str]]
-    stale: list[list[str]]
-    uses: list[ViewUse]
 
 
 class Recipe:
@@ -63,6 +42,7 @@ class Recipe:
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = Encoder(self._names, manifest.vocabulary)
+        self._gathering = Gathering(self._names)
         self._personal = frozenset(manifest.personal)
         self._hiding = personal.pseudonyms() if manifest.personal else None
         self._check_manifest(manifest)
@@ -83,35 +63,23 @@ class Recipe:
         views = self._asked(request)
         if not views:
             return []
-        keys = {entity: [str(key) for key in request.columns[entity]] for entity in {view.entity for view in views}}
-        return [(view.view, keys[view.entity]) for view in views]
+        return [(view.view, list(map(str, request.columns[view.entity]))) for view in views]
 
     def found(self, request: InferRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> list[Found]:
         """Name what the store answered to ``asks``."""
         return list(map(Found, self._asked(request), rows))
 
     def gather(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
-        """Put what was looked up beside what the request brings, and encode; rows too old at its event time fall out.
+        """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
+        return self._gathering.of(request, found, event_time_us)
+
+    def matrix(self, rows: Sequence[Row]) -> NDArray[np.float64]:
+        """Encode rows of one or several requests.
 
         Raises:
             ContractBroken: as ``Encoder.matrix``.
         """
-        values: dict[str, Sequence[Value]] = {}
-        missing: list[list[str]] = [[] for _ in range(request.rows)]
-        stale: list[list[str]] = [[] for _ in range(request.rows)]
-        uses = []
-        for view, kept in found:
-            fresh, use = fresh_rows(view, kept, event_time_us)
-            uses.append(use)
-            if use.missing or use.stale:
-                note(view, kept, fresh, missing, stale)
-            nothing = (None,) * len(view.features)
-            values.update(
-                zip(view.features, zip(*(row.values if row else nothing for row in fresh), strict=True), strict=True)
-            )
-        rows = self._rows({**values, **request.columns} if values else request.columns, request.matrix)
-        served = [_as_json(self._names, row) for row in rows]
-        return Gathered(self._encoder.rows(rows), served, missing, stale, uses)
+        return self._encoder.rows(rows)
 
     def keys(self, request: InferRequest) -> list[str]:
         """Write the entity keys of each row as a JSON object, each as it was sent; a person's as a pseudonym."""
@@ -119,7 +87,7 @@ class Recipe:
         if self._hiding is not None:
             named = zip(self.entities, columns, strict=True)
             columns = [self._hiding.column(n, keys) if n in self._personal else keys for n, keys in named]
-        return [_as_json(self.entities, row) for row in zip(*columns, strict=True)]
+        return [as_json(self.entities, row) for row in zip(*columns, strict=True)]
 
     def _asked(self, request: InferRequest) -> list[ViewField]:
         if request.matrix is not None:
@@ -143,12 +111,6 @@ class Recipe:
             if name in request.columns:
                 raise sent_twice(name)
         return msgspec.structs.replace(request, columns=columns)
-
-    def _rows(self, columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) -> list[tuple[Value, ...]]:
-        """Return each row's features in the manifest's order."""
-        if matrix is None:
-            return list(zip(*[columns[name] for name in self._names], strict=True))
-        return list(zip(*[iter(matrix.values)] * matrix.width, strict=True))
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
@@ -180,7 +142,3 @@ class Recipe:
             + (f" and features {requested}" if requested else "")
             + (f"; optional: {', '.join(self.online)}" if self.online else "")
         )
-
-
-def _as_json(names: Sequence[str], row: Sequence[Value]) -> str:
-    return orjson.dumps(dict(zip(names, row, strict=True))).decode()

@@ -233,3 +233,39 @@ def test_an_idle_connection_ends(server):
     (said,) = server.crowd([post(ONE)], looks=[0.0, 4.0, 6.0])
     assert said.endswith(b"closed")
     assert not server.refused
+
+
+class Apart(Column):
+    """A model that raises for what is below zero, among others too, as one that is asked once for a crowd."""
+
+    def predict_proba(self, matrix):
+        """Raise, or answer."""
+        if (matrix[:, 0] < 0).any():
+            raise ValueError("no")
+        return super().predict_proba(matrix)
+
+
+@pytest.mark.parametrize("amounts", [[0.25, 0.5, 0.75], [0.25, -1.0, 0.75], [0.25, "x", 0.75]])
+def test_a_crowd_is_predicted_together(server, monkeypatch, amounts):
+    """Each gets its own rows' probabilities; who makes the model or the encoder raise fails alone."""
+    monkeypatch.setattr(models, "_timed", lambda loaded: replace(loaded, rows_apart=True))
+    server.serve(Apart(0), candidate=Constant(0.9), percent=50)
+    two = [[KEY | {"shape": [2], "data": [7, 7]}, AMOUNT | {"shape": [2], "data": [a] * 2}] for a in amounts]
+    asks = [post({"id": str(number), "inputs": inputs}) for number, inputs in enumerate(two)]
+    alone = [server.both([ask])[0].sent for ask in asks]
+    assert server.crowd(asks) == alone
+    good = [said for said, amount in zip(alone, amounts, strict=True) if type(amount) is float and amount > 0]
+    assert all(said.startswith(b"HTTP/1.1 200") for said in good)
+    assert len({said[9:12] for said in alone}) == (1 if len(good) == len(amounts) else 2)
+
+
+def test_a_crowd_looks_up_each_its_own(server):
+    """One query for all, and each key's row goes to who asked for it, also where several ask for the same."""
+    server.serve(Column(1), views=[HISTORY])
+    server.know("7", 0.25, "GB")
+    server.know("8", 0.5, "GB")
+    instant = {"parameters": {"event_time": "2011-03-01T12:00:00Z"}}
+    asks = [post({"inputs": [KEY | {"data": [key]}, AMOUNT], **instant}) for key in (8, 7, 9, 8)]
+    bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in server.crowd(asks)]
+    assert [body["outputs"][0]["data"] for body in bodies if "outputs" in body] == [[0.5], [0.25], [0.5]]
+    assert "no number" in bodies[2]["error"]  # nothing is known of the key, and the model gives back what it sees

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_core.errors import BadRequest
+from platform_core.runtime import one_row
 from platform_core.runtime.protocol import decode, encode
 
 
@@ -173,3 +174,42 @@ def test_noise_is_a_bad_request(noise, json_length):
     """Bytes that are no JSON."""
     with pytest.raises(BadRequest):
         decode(noise, json_length)
+
+
+DATATYPES = ["FP64", "FP32", "INT64", "INT8", "UINT64", "BOOL", "BYTES", "TEXT"]
+VALUES = st.one_of(st.floats(width=32), st.integers(-(2**64), 2**64), st.booleans(), st.text(max_size=3), st.none())
+TENSOR = st.fixed_dictionaries(
+    {"name": st.sampled_from("abc"), "datatype": st.sampled_from(DATATYPES), "shape": st.sampled_from([[1], [1, 1]])},
+    optional={"data": st.lists(VALUES, min_size=1, max_size=2), "parameters": st.just({})},
+)
+USUAL = st.sampled_from([("FP64", 0.5), ("FP32", 2.0), ("INT64", 7), ("BYTES", "x"), ("BOOL", True)]).map(
+    lambda pair: {"datatype": pair[0], "shape": [1], "data": [pair[1]]}
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TENSOR | USUAL, max_size=4), st.none() | st.text(max_size=2), st.booleans())
+def test_the_usual_request_reads_as_any_other(tensors, name, usual_names):
+    """The decoder for one value a tensor finds what the general one does, or leaves the request to it."""
+    if usual_names:
+        tensors = [tensor | {"name": "abcd"[n]} for n, tensor in enumerate(tensors)]
+    body, _ = request(tensors, **({} if name is None else {"id": name}))
+    usual = one_row.read(body)
+    if usual is None:
+        return
+    general = decode(body, len(body))
+    assert {name: list(values) for name, values in general.columns.items()} == {
+        name: list(values) for name, values in usual.columns.items()
+    }
+    assert [type(v) for (v,) in general.columns.values()] == [type(v) for (v,) in usual.columns.values()]
+    assert (general.rows, general.texts) == (1, usual.texts)
+    assert usual.id in (name, None)
+
+
+def test_the_usual_request_is_read_as_that():
+    """It would be slower, and no test would tell, if it were not."""
+    inputs = [
+        {"name": n, "shape": [1], "datatype": d, "data": [v]} for n, d, v in (("a", "FP64", 0.5), ("k", "INT64", 7))
+    ]
+    body, _ = request(inputs, id="r")
+    assert one_row.read(body) == one_row.OneRow("r", {"a": (0.5,), "k": (7,)}, frozenset())

@@ -1,0 +1,104 @@
+"""The features of a request's rows, from what it brings and what was looked up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+import orjson
+
+from platform_core.runtime.freshness import ViewUse, fresh_rows, note
+from platform_core.runtime.tensors import Value
+
+if TYPE_CHECKING:
+    from platform_core.contracts.online_store import OnlineRow
+    from platform_core.runtime.manifest import ViewField
+    from platform_core.runtime.protocol import InferRequest
+
+    Fresh: TypeAlias = tuple[Sequence[str], Sequence[OnlineRow | None]]
+
+Row = tuple[Value, ...]
+"""Features in the manifest's order."""
+
+
+class Found(NamedTuple):
+    """What the online store holds of a view: a row or None for each row of the request."""
+
+    view: ViewField
+    rows: Sequence[OnlineRow | None]
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """What a version sees of a request: per row the features, as values and as JSON, and the views without values.
+
+    Views are ``missing`` that have no row of their width, ``stale`` those whose row is older than the TTL.
+    """
+
+    rows: Sequence[Row]
+    features: list[str]
+    missing: list[list[str]]
+    stale: list[list[str]]
+    uses: list[ViewUse]
+
+
+class Gathering:
+    """Puts rows together for one model version; ``names`` are its features in the manifest's order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._pick = _picker(names)
+
+    def of(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
+        """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
+        missing: list[list[str]] = [[] for _ in range(request.rows)]
+        stale: list[list[str]] = [[] for _ in range(request.rows)]
+        fresh: list[Fresh] = []
+        uses = []
+        for view, held in found:
+            counted, use = fresh_rows(view, held, event_time_us)
+            fresh.append((view.features, counted))
+            uses.append(use)
+            if use.missing or use.stale:
+                note(view, held, counted, missing, stale)
+        rows = self._row(request, fresh) if request.rows == 1 else self._rows(request, fresh)
+        return Gathered(rows, [as_json(self._names, row) for row in rows], missing, stale, uses)
+
+    def _row(self, request: InferRequest, fresh: Sequence[Fresh]) -> list[Row]:
+        """Return the only row; what the request brings goes before what was looked up."""
+        if request.matrix is not None:
+            return [tuple(request.matrix.values)]
+        if not fresh:
+            return [tuple(chain.from_iterable(self._pick(request.columns)))]
+        values: dict[str, Value] = {}
+        for features, (row,) in fresh:
+            values.update(zip(features, row.values, strict=True) if row else dict.fromkeys(features))
+        values.update({name: value for name, (value,) in request.columns.items()})
+        return [self._pick(values)]
+
+    def _rows(self, request: InferRequest, fresh: Sequence[Fresh]) -> list[Row]:
+        """Return each row, as ``_row`` does for one, but column by column."""
+        matrix = request.matrix
+        if matrix is not None:
+            return list(zip(*[iter(matrix.values)] * matrix.width, strict=True))
+        values: dict[str, Sequence[Value]] = {}
+        for features, rows in fresh:
+            nothing = (None,) * len(features)
+            held = zip(*(row.values if row else nothing for row in rows), strict=True)
+            values.update(zip(features, held, strict=True))
+        values.update(request.columns)
+        return list(zip(*self._pick(values), strict=True))
+
+
+def as_json(names: Sequence[str], row: Row) -> str:
+    """Write a row as a JSON object."""
+    return orjson.dumps(dict(zip(names, row, strict=True))).decode()
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Return what takes these names' values out of a mapping, in order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
