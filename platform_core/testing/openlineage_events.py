@@ -7,6 +7,7 @@ is held to the one that it names by ``_schemaURL``.
 from __future__ import annotations
 
 import enum
+import inspect
 import json
 import types
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,6 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-import attr
 from jsonschema import Draft202012Validator, FormatChecker
 from openlineage.client import event_v2, facet_v2
 from openlineage.client.generated import base
@@ -122,14 +122,23 @@ def _defined(of: type, definitions: dict[str, Any]) -> dict[str, Any]:
     name = f"{of.__module__.rpartition('.')[2]}.{of.__name__}"
     if name not in definitions:
         definitions[name] = {}
-        hints, fields = get_type_hints(of), attr.fields(of)
+        hints, fields = get_type_hints(of), _fields(of)
         definitions[name] = {
             "type": "object",
             "properties": {each.name: _typed(each.name, hints[each.name], definitions) for each in fields},
-            "required": [each.name for each in fields if each.default is attr.NOTHING or each.name in _ALWAYS],
+            "required": [each.name for each in fields if _must_be(of, each) or each.name in _ALWAYS],
             "additionalProperties": False,
         }
     return {"$ref": f"#/$defs/{name}"}
+
+
+def _fields(of: Any) -> tuple[Any, ...]:
+    return tuple(of.__attrs_attrs__)
+
+
+def _must_be(of: type, field: Any) -> bool:
+    """Say whether an object cannot be made without a field; some are not given, but always the same."""
+    return bool(field.init) and inspect.signature(of).parameters[field.alias].default is inspect.Parameter.empty
 
 
 def _typed(name: str, hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
