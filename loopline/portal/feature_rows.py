@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from platform_core.features.view_ref import ViewRef
 from platform_core.loop import tables
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from loopline.portal.ask import Portal
     from platform_core.features.extents import Extent
-    from platform_core.features.readers import Reader
 
 Fresh = Literal["fresh", "stale", "not known", "retired"]
 _view = tables.feature_views.c
@@ -76,18 +74,41 @@ class Declared:
     features: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """What registry and ledger said of all views at one moment: rows, meanings by hash, and readers by kind."""
+
+    rows: Sequence[RowMapping]
+    declared: Mapping[str, Declared]
+    counts: Mapping[tuple[ViewRef, str], int]
+
+
 def read(portal: Portal) -> list[ViewRow]:
     """Read every registered version of every view, in order of team, name and version."""
     ledger, now = portal.platform.ledger, portal.platform.clock.now()
     extents = portal.kept.extents.newest(ledger)
     with ledger.reading() as connection:
-        views = connection.execute(
-            select(*_PLAIN, _view.meaning).order_by(_view.team, _view.name, _view.version)
-        ).mappings()
-        rows = list(views)
-        declared = _declared(portal, connection, {row["meaning"] for row in rows})
-        counts = _counted(portal.kept.readers(connection))
-    return [_row(row, declared[row["meaning"]], extents, counts, now) for row in rows]
+        held = portal.kept.registry(_stamp(connection), lambda: _held(portal, connection))
+    return [_row(row, held.declared[row["meaning"]], extents, held.counts, now) for row in held.rows]
+
+
+def _held(portal: Portal, connection: Connection) -> Held:
+    query = select(*_PLAIN, _view.meaning).order_by(_view.team, _view.name, _view.version)
+    rows = list(connection.execute(query).mappings())
+    declared = _declared(portal, connection, {row["meaning"] for row in rows})
+    return Held(rows, declared, portal.kept.readings(connection))
+
+
+def _stamp(connection: Connection) -> tuple[Any, ...]:
+    """Return what is another once the registry or what is live has changed: both write into the ledger.
+
+    A team that only lets its models read other views does not; that is seen by when they were said to.
+    """
+    readers = tables.feature_readers.c.since
+    newest = connection.scalar(select(func.max(tables.entries.c.entry_id)))
+    return newest, *connection.execute(
+        select(func.count(), func.max(readers)).select_from(tables.feature_readers)
+    ).one()
 
 
 def _row(
@@ -140,8 +161,3 @@ def _declared(portal: Portal, connection: Connection, meanings: set[str]) -> Map
         for meaning, definition in connection.execute(query):
             known[meaning] = Declared(definition["ttl_days"], len(definition["features"]))
     return known
-
-
-def _counted(readers: Iterable[Reader]) -> Mapping[tuple[ViewRef, str], int]:
-    """Count who reads a version: a model with a stable version and a candidate counts once."""
-    return Counter((view, kind) for view, kind, _ in {(reader.view, reader.kind, reader.name) for reader in readers})

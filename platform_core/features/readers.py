@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from platform_core.errors import NotFound
 from platform_core.features.view_ref import ViewRef
@@ -94,6 +94,14 @@ def live(connection: Connection, team: str | None = None) -> Iterator[Live]:
     for row in connection.execute(moving).mappings():
         if (row["team"], row["model"], row["version"]) not in seen:
             yield Live(ModelRef(row["team"], row["model"]), row["version"], "rollout", Path(row["package"]))
+
+
+def counts(connection: Connection) -> dict[tuple[ViewRef, str], int]:
+    """Count the models that declare a version and the applications that read it, by version and kind."""
+    row = tables.feature_readers.c
+    place = (row.team, row.view, row.version)
+    query = select(*place, row.kind, func.count()).group_by(*place, row.kind)
+    return {(ViewRef(*found[:3]), found[3]): found[4] for found in connection.execute(query)}
 
 
 def views_of(connection: Connection, versions: Sequence[Live]) -> list[tuple[ViewRef, ...]]:
