@@ -8,6 +8,7 @@ from typing import Any
 
 from platform_core.errors import BadRequest, NotFound
 from platform_core.runtime import metadata, openapi
+from platform_core.runtime.answers import answered
 from platform_core.runtime.bounds import STATE, Bounds
 from platform_core.runtime.http import (
     LONG_BODY,
@@ -20,11 +21,11 @@ from platform_core.runtime.http import (
     refusal,
     respond,
 )
-from platform_core.runtime.inference import Answer, Inference
+from platform_core.runtime.inference import Inference
 from platform_core.runtime.lifespan import Lifespan
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.protocol import InferRequest, decode, encode
+from platform_core.runtime.protocol import decode
 
 _JSON_LENGTH = b"inference-header-content-length"
 _MOST_DIGITS = 18
@@ -123,18 +124,6 @@ class App:
                 )
                 return Response(text.encode(), content_type=(b"content-type", b"text/plain; version=0.0.4"))
         raise NotFound(f"no /{'/'.join(parts)}", "ask for /v2, /v2/health/ready or /v2/models/<model>")
-
-
-def answered(model: str, request: InferRequest, answer: Answer) -> Response:
-    """Write what a model answered."""
-    head = {
-        "model_name": model,
-        "model_version": answer.version,
-        "id": request.id,
-        "parameters": {"version": answer.version, "cycle": answer.cycle, "role": answer.role},
-    }
-    text, json_length = encode(head, answer.outputs, request.outputs)
-    return Response(text, 200, json_length)
 
 
 def _not_allowed(method: str, path: str) -> Response:

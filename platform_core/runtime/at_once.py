@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from platform_core.runtime.crowd import Asked, Crowd
-from platform_core.runtime.http import prepared
+from platform_core.runtime.http import WORTH_COMPRESSING, Response, prepared
 
 if TYPE_CHECKING:
     from platform_core.runtime.bounds import Bounds
@@ -37,6 +37,9 @@ _SPECIAL = frozenset(
 """Headers that ask for something else than an answer to a body of JSON; a request with one goes through ASGI."""
 _USUAL = (b"connection", b"keep-alive")
 _LENGTH = b"content-length"
+_PLAIN = Response(b"")
+_OK = STATUS_LINE[_PLAIN.status] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+"""A short answer of JSON, as ``prepared`` heads it."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -86,7 +89,7 @@ class AtOnce:
         self._bounds.underway -= len(waiting)
         self._crowd.answer([one for _, one in waiting])
         for caller, one in waiting:
-            caller.answered(_written(*prepared(one.response, one.headers)))
+            caller.answered(_written(one.response, one.headers))
         self._bounds.turn.over()
 
 
@@ -103,7 +106,10 @@ def _model(url: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _written(status: int, fields: Headers, body: bytes) -> bytes:
+def _written(response: Response, headers: dict[bytes, bytes]) -> bytes:
     """Write an answer as uvicorn does."""
+    if len(response.body) < WORTH_COMPRESSING and response[1:] == _PLAIN[1:]:
+        return _OK % (len(response.body), response.body)
+    status, fields, body = prepared(response, headers)
     lines = [b"%b: %b\r\n" % field for field in fields]
     return b"".join((STATUS_LINE[status], *lines, b"\r\n", body))

@@ -14,7 +14,8 @@ from itertools import islice
 
 from platform_core.contracts.online_store import Key
 from platform_core.errors import StoreUnavailable
-from platform_core.runtime.app import answered, length
+from platform_core.runtime.answers import answered
+from platform_core.runtime.app import length
 from platform_core.runtime.gathering import Found, Gathered
 from platform_core.runtime.http import Response, refusal
 from platform_core.runtime.inference import Begun, Inference, answer, record

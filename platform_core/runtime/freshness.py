@@ -79,11 +79,15 @@ def fresh_rows(
 ) -> tuple[Sequence[OnlineRow | None], ViewUse]:
     """Return the rows that count: of the view's width and no older than the TTL (exactly as old is), else None."""
     width = len(view.features)
+    limit_us = None if view.ttl_days is None else view.ttl_days * _DAY_US
+    if len(rows) == 1 and (only := rows[0]) is not None and len(only.values) == width:
+        age_us = event_time_us - only.event_time_us
+        if limit_us is None or age_us <= limit_us:
+            return rows, ViewUse(view.view, [age_us], 0, 0)
     ages = [event_time_us - row.event_time_us for row in rows if row is not None and len(row.values) == width]
     if len(ages) < len(rows):
         rows = [row if row is not None and len(row.values) == width else None for row in rows]
     missing = len(rows) - len(ages)
-    limit_us = None if view.ttl_days is None else view.ttl_days * _DAY_US
     if limit_us is None or not ages or max(ages) <= limit_us:
         return rows, ViewUse(view.view, ages, missing, 0)
     oldest_us = event_time_us - limit_us

@@ -21,7 +21,7 @@ TOO_LARGE = 413
 _LOG = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """A body of so many bytes is understood in a thread, so that others need not wait."""
-_WORTH_COMPRESSING = 4096
+WORTH_COMPRESSING = 4096
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 _WINDOW = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
@@ -159,7 +159,7 @@ def prepared(response: Response, headers: dict[bytes, bytes]) -> tuple[int, list
     out = [response.content_type if response.json_length is None else _BINARY]
     if response.json_length is not None:
         out.append((b"inference-header-content-length", b"%d" % response.json_length))
-    coding = _accepted(headers) if len(body) >= _WORTH_COMPRESSING else None
+    coding = _accepted(headers) if len(body) >= WORTH_COMPRESSING else None
     if coding:
         body = _packed(body, coding)
         out.append((b"content-encoding", coding))

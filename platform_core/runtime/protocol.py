@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-import orjson
 
 from platform_core.errors import BadRequest
 from platform_core.runtime import one_row, tensors
@@ -21,7 +20,8 @@ from platform_core.runtime.tensors import TEXT, Value
 
 OUTPUTS = {"probability": "FP64", "label": "INT64"}
 """Outputs of every model: the probability of label 1, and whether it reaches the model's threshold."""
-_AS_JSON = dict.fromkeys(OUTPUTS, False)
+AS_JSON: Mapping[str, bool] = dict.fromkeys(OUTPUTS, False)
+"""Every output as JSON, which is what most ask for; always this very mapping."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST_US = 2**63 // 1000
@@ -86,7 +86,7 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
     """
     usual = one_row.read(body) if json_length is None else None
     if usual is not None:
-        return InferRequest(new_id() if usual.id is None else usual.id, 1, usual.columns, usual.texts, _AS_JSON)
+        return InferRequest(new_id() if usual.id is None else usual.id, 1, usual.columns, usual.texts, AS_JSON)
     if json_length is not None and not 0 <= json_length <= len(body):
         raise BadRequest(f"the JSON part of {json_length} bytes exceeds the body's {len(body)}", "send its true length")
     try:
@@ -109,28 +109,6 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
 def new_id() -> str:
     """Name a request that came without a name: by the id that came beside its body, if one did."""
     return given_id() or f"{random.getrandbits(128):032x}"
-
-
-def encode(
-    head: dict[str, Any], outputs: Mapping[str, Sequence[float]], wanted: Mapping[str, bool]
-) -> tuple[bytes, int | None]:
-    """Write an answer: ``head`` and the wanted outputs.
-
-    Returns:
-        The body, and the length of its JSON part when binary tensors follow (else None).
-    """
-    described: list[dict[str, Any]] = []
-    packed: list[bytes] = []
-    for name, binary in wanted.items():
-        values, datatype = outputs[name], OUTPUTS[name]
-        described.append({"name": name, "shape": [len(values)], "datatype": datatype})
-        if binary:
-            packed.append(tensors.to_bytes(datatype, values))
-            described[-1]["parameters"] = {"binary_data_size": len(packed[-1])}
-        else:
-            described[-1]["data"] = values
-    text = orjson.dumps({**head, "outputs": described})
-    return (b"".join((text, *packed)), len(text)) if packed else (text, None)
 
 
 def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, list[Value]], Matrix | None]:
@@ -210,9 +188,9 @@ def count_rows(columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) ->
     return lengths.pop()
 
 
-def _outputs(asked: Sequence[_Output] | None, *, binary: bool) -> dict[str, bool]:
+def _outputs(asked: Sequence[_Output] | None, *, binary: bool) -> Mapping[str, bool]:
     if not asked:
-        return dict.fromkeys(OUTPUTS, binary)
+        return dict.fromkeys(OUTPUTS, True) if binary else AS_JSON
     check_outputs(output.name for output in asked)
     return {output.name: (output.parameters or {}).get("binary_data", binary) is True for output in asked}
 

@@ -120,6 +120,8 @@ class Recipe:
             keys = request.columns[entity]
             if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
+        if not self.categories and not request.texts:
+            return
         # categories that came as numbers, and texts that are neither categories nor keys
         wrong = sorted((self.categories & sent - request.texts) | (request.texts & self._numbers))
         if wrong:

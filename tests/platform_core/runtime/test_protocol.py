@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from platform_core.errors import BadRequest
 from platform_core.runtime import one_row
-from platform_core.runtime.protocol import decode, encode
+from platform_core.runtime.answers import answered, encode
+from platform_core.runtime.inference import Answer
+from platform_core.runtime.protocol import AS_JSON, OUTPUTS, InferRequest, decode
 
 
 def request(tensors, binary=b"", **more):
@@ -213,3 +215,15 @@ def test_the_usual_request_is_read_as_that():
     ]
     body, _ = request(inputs, id="r")
     assert one_row.read(body) == one_row.OneRow("r", {"a": (0.5,), "k": (7,)}, frozenset())
+
+
+@given(st.text(), st.lists(st.floats(0, 1), min_size=1, max_size=3))
+def test_the_usual_answer_is_written_as_any_other(name, scores):
+    """Who asks for nothing and who names every output are told the same, to the byte."""
+    outputs = {"probability": scores, "label": [int(score >= 0.5) for score in scores]}
+    said = Answer('"1"', "é%d", "stable", outputs)
+    usual, named = (
+        answered("retail.m%b", InferRequest(name, len(scores), {}, frozenset(), wanted), said)
+        for wanted in (AS_JSON, dict.fromkeys(OUTPUTS, False))
+    )
+    assert usual == named
