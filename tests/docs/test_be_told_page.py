@@ -42,8 +42,7 @@ def test_the_signature_is_checked_as_shown() -> None:
     with HttpSink() as sink:
         WebhookNotifier(url=sink.url, secret="key").send(MESSAGE)
         (got,) = sink.posted
-    names = {"headers": got.headers, "body": got.body, "secret": b"key", "hmac": hmac, "hashlib": hashlib}
-    exec(block("python"), names)
-    assert names["genuine"] is True
-    exec(block("python"), names | {"body": got.body + b" "} | (other := {}), other)
-    assert other["genuine"] is False
+    for body, genuine in ((got.body, True), (got.body + b" ", False)):
+        names = {"headers": got.headers, "body": body, "secret": b"key", "hmac": hmac, "hashlib": hashlib}
+        exec(block("python"), names)
+        assert names["genuine"] is genuine
