@@ -140,3 +140,15 @@ def test_the_model_s_own_times_decide(call_seconds, row_seconds, shared):
     assert chosen.shared == shared
     assert chosen.why.startswith("on: " if shared else "off: ")
     assert f"among {TOGETHER}" in chosen.why
+
+
+def test_a_busy_while_does_not_decide():
+    """A quick model that others slow down for its first calls shares nothing."""
+    model = Model(call_seconds=0.0003)
+
+    def predict(matrix):
+        model.call_seconds = 0.0003 if len(model.calls) < 20 else 0.0
+        return model.predict(matrix)
+
+    assert not choose(predict, 2).shared
+    assert len(model.calls) > 20
