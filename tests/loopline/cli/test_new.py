@@ -38,7 +38,7 @@ def test_a_team_then_a_model_then_a_vendor(call, tmp_path):
 
 def test_errors_name_the_problem_and_the_fix(call, tmp_path):
     """An unknown contract, a folder that no template made, and an update outside Git."""
-    code, said = call("new", "vendor", "shelf", "--contract", "shelfs")
+    code, said = call("new", "vendor", "shelf", "--contract", "shelves")
     assert (code, "online_store" in said["fix"]) == (1, True)
     code, said = call("new", "model", "churned", "--team", "nowhere")
     assert (code, said["error"]) == (1, "NotFound")

@@ -159,9 +159,9 @@ def test_a_segment_may_be_a_feature_that_was_served(live: Live) -> None:
 
 def test_a_segment_that_is_nowhere_is_refused(live: Live) -> None:
     """A misspelt one would be an empty table for ever."""
-    live.model = replace(live.model, segments=("chanel",))
+    live.model = replace(live.model, segments=("branch",))
     live.answer([0.9, 0.1] * 15, [1.0, 0.0] * 15, START, features={"channel": "web"})
-    with pytest.raises(InvalidSpec, match="'chanel', which is neither a segment of the labels nor a feature"):
+    with pytest.raises(InvalidSpec, match="'branch', which is neither a segment of the labels nor a feature"):
         live.measured(START + timedelta(days=40))
 
 
