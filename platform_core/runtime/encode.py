@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -51,6 +52,10 @@ class Encoder:
         """
         coded = [self._with_codes(row) for row in rows] if self._places else rows
         values = coded[0] if len(coded) == 1 else list(chain.from_iterable(coded))
+        try:
+            return np.frombuffer(array("d", values)).reshape(len(rows), len(self.features))
+        except (TypeError, OverflowError):  # nulls and texts are no numbers, and whole numbers may be beyond float64
+            pass
         if not _NUMBERS.issuperset(map(type, values)):
             return self.matrix(dict(zip(self.features, zip(*rows, strict=True), strict=True)))
         return np.array(values, dtype=np.float64).reshape(len(rows), len(self.features))

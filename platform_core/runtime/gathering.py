@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, starmap
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
-import orjson
 
 from platform_core.runtime.freshness import ViewUse, fresh_rows, note
 from platform_core.runtime.tensors import Value
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Value, ...]
 """Features in the manifest's order."""
+_lines = msgspec.json.Encoder().encode_lines
 
 
 class Found(NamedTuple):
@@ -48,8 +48,7 @@ class Gathering:
     """Puts rows together for one model version; ``names`` are its features in the manifest's order."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._pick = _picker(names)
+        self._pick, self._written = _picker(names), Writer(names)
 
     def of(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
@@ -64,7 +63,7 @@ class Gathering:
             if use.missing or use.stale:
                 note(view, held, counted, missing, stale)
         rows = self._row(request, fresh) if request.rows == 1 else self._rows(request, fresh)
-        return Gathered(rows, [as_json(self._names, row) for row in rows], missing, stale, uses)
+        return Gathered(rows, self._written(rows), missing, stale, uses)
 
     def _row(self, request: InferRequest, fresh: Sequence[Fresh]) -> list[Row]:
         """Return the only row; what the request brings goes before what was looked up."""
@@ -92,9 +91,20 @@ class Gathering:
         return list(zip(*self._pick(values), strict=True))
 
 
-def as_json(names: Sequence[str], row: Row) -> str:
-    """Write a row as a JSON object."""
-    return orjson.dumps(dict(zip(names, row, strict=True))).decode()
+class Writer:
+    """Writes rows as JSON objects with these names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        fields = [f"value_{place}" for place in range(len(names))]  # names may be anything, fields are identifiers
+        self._row: Callable[..., object]
+        try:
+            self._row = msgspec.defstruct("_Row", fields, rename=dict(zip(fields, names, strict=True)), gc=False)
+        except ValueError:  # a name has signs that JSON must escape
+            self._row = lambda *values: dict(zip(names, values, strict=True))
+
+    def __call__(self, rows: Iterable[Row]) -> list[str]:
+        """Write rows, all at once: a line never breaks within a JSON object."""
+        return _lines(list(starmap(self._row, rows))).decode().split("\n")[:-1]
 
 
 def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from platform_core import personal
 from platform_core.errors import BadRequest, ContractBroken
 from platform_core.runtime.encode import Encoder
-from platform_core.runtime.gathering import Found, Gathered, Gathering, Row, as_json
+from platform_core.runtime.gathering import Found, Gathered, Gathering, Row, Writer
 from platform_core.runtime.manifest import Manifest, ViewField
 from platform_core.runtime.protocol import InferRequest, Matrix, sent_twice
 from platform_core.runtime.tensors import TEXT, Value
@@ -42,7 +42,7 @@ class Recipe:
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = Encoder(self._names, manifest.vocabulary)
-        self._gathering = Gathering(self._names)
+        self._gathering, self._written = Gathering(self._names), Writer(self.entities)
         self._personal = frozenset(manifest.personal)
         self._hiding = personal.pseudonyms() if manifest.personal else None
         self._check_manifest(manifest)
@@ -87,7 +87,7 @@ class Recipe:
         if self._hiding is not None:
             named = zip(self.entities, columns, strict=True)
             columns = [self._hiding.column(n, keys) if n in self._personal else keys for n, keys in named]
-        return [as_json(self.entities, row) for row in zip(*columns, strict=True)]
+        return self._written(zip(*columns, strict=True))
 
     def _asked(self, request: InferRequest) -> list[ViewField]:
         if request.matrix is not None:

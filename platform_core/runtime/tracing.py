@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from platform_core.errors import Unsupported
-from platform_core.observability.spans import exporter_of, link
+from platform_core.observability.exporters import exporter_of
+from platform_core.observability.spans import link
 from platform_core.observability.tracing import of_cycle
 
 if TYPE_CHECKING:
