@@ -11,12 +11,12 @@ from functools import lru_cache
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Self
 
-from platform_core.errors import InvalidEnvironment, Unsupported
+from platform_core.observability.exporters import exporter_of, missing
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Link, Span
 
 SEND_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Spans:
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as error:
-            raise _missing(error) from error
+            raise missing(error) from error
         self._ids = _ChosenIds()
         resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "loopline")})
         self._provider: TracerProvider = TracerProvider(
@@ -126,46 +126,6 @@ class _ChosenIds(threading.local):
 
     def is_trace_id_random(self) -> bool:
         return True
-
-
-class _File:
-    """Appends spans to a file as JSON lines, each batch in one write: several processes may share it."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
-        os.write(self._file, "".join(f"{span.to_json(indent=None)}\n" for span in spans).encode())
-        return SpanExportResult.SUCCESS
-
-    def force_flush(self, timeout_millis: int = 0) -> bool:  # noqa: ARG002 - OpenTelemetry's signature
-        return True
-
-    def shutdown(self) -> None:
-        os.close(self._file)
-
-
-def exporter_of(where: str | None) -> SpanExporter:
-    """Return what sends spans to a place, else to where ``OTEL_*`` says.
-
-    Raises:
-        Unsupported: OpenTelemetry is not installed. InvalidEnvironment: the place is none.
-    """
-    if where and where.startswith("file:"):
-        return _File(where.removeprefix("file:"))
-    if where and not where.startswith(("http://", "https://")):
-        raise InvalidEnvironment(f"traces: {where!r} is no place", "use file:<path> or http://…/v1/traces")
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError as error:
-        raise _missing(error) from error
-    return OTLPSpanExporter(endpoint=where) if where else OTLPSpanExporter()
-
-
-def _missing(error: ImportError) -> Unsupported:
-    return Unsupported(f"traces need OpenTelemetry: {error}", "install loopline[otel]")
 
 
 def _context(cycle: str, parent: str) -> Context | None:
