@@ -43,23 +43,23 @@ class Kept:
             self._registry = known = (stamp, read())
         return known[1]
 
-    def readers(self, connection: Connection) -> list[Reader]:
-        """Return who reads which view, in no order."""
+    def readers(self, connection: Connection, team: str) -> list[Reader]:
+        """Return who reads a team's views, in no order."""
         found = [
             Reader(view, "live", str(version.ref), version.version, version.role)
-            for version, views in self._live(connection)
+            for version, views in self._live(connection, team)
             for view in views
         ]
-        return [*announced(connection), *found]
+        return [*announced(connection, team), *found]
 
     def readings(self, connection: Connection) -> dict[tuple[ViewRef, str], int]:
         """Count who reads a version, by its kind; a model with a stable version and a candidate counts once."""
         live_ones = {(view, version.ref) for version, views in self._live(connection) for view in views}
         return {**counts(connection), **Counter((view, "live") for view, _ in live_ones)}
 
-    def _live(self, connection: Connection) -> Iterator[tuple[Live, tuple[ViewRef, ...]]]:
+    def _live(self, connection: Connection, team: str | None = None) -> Iterator[tuple[Live, tuple[ViewRef, ...]]]:
         """Yield the live versions with the views that they read; what a version has learnt from is asked once."""
-        versions = list(live(connection))
+        versions = list(live(connection, team))
         unknown = [version for version in versions if version not in self._read]
         if unknown:
             self._read |= zip(unknown, views_of(connection, unknown), strict=True)

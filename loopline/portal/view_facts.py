@@ -75,7 +75,7 @@ def facts(portal: Portal, team: str, view: str, version: int | None) -> dict[str
     sources = {source.name: source for source in catalog.sources(ledger, team)}
     told = catalog.history(ledger, record.ref)[-SHOWN_HISTORY:]
     with ledger.reading() as connection:
-        readers = [reader for reader in portal.kept.readers(connection) if reader.view == record.ref]
+        readers = [reader for reader in portal.kept.readers(connection, team) if reader.view == record.ref]
     return {
         "row": row,
         "description": record.description,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,7 @@ def test_projects_begin_inside_the_workspace_only(
 def test_what_failed_may_be_tried_again() -> None:
     """An outcome is kept, an error is not."""
     once: Once[int] = Once()
-    outcomes = iter([ValueError("no"), 7])
+    outcomes: Iterator[Exception | int] = iter([ValueError("no"), 7])
 
     def act() -> int:
         outcome = next(outcomes)
