@@ -27,8 +27,8 @@ from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
 from platform_core.runtime.protocol import decode
 
-_JSON_LENGTH = b"inference-header-content-length"
-_MOST_DIGITS = 18
+JSON_LENGTH = b"inference-header-content-length"
+MOST_DIGITS = 18
 
 
 class App:
@@ -148,10 +148,10 @@ def length(headers: dict[bytes, bytes]) -> int | None:
     Raises:
         BadRequest: the header is no length.
     """
-    text = headers.get(_JSON_LENGTH)
+    text = headers.get(JSON_LENGTH)
     if text is None:
         return None
-    if not (text.isdigit() and len(text) <= _MOST_DIGITS):
+    if not (text.isdigit() and len(text) <= MOST_DIGITS):
         raise BadRequest(
             f"Inference-Header-Content-Length is {text.decode('latin-1')!r}", "send the JSON part's length"
         )

@@ -1,6 +1,6 @@
 """Requests that are answered when the turn of the event loop is over: no task, no ASGI messages, the same bytes.
 
-What a caller may ask for beside a plain inference (put off, packed, in chunks) goes through ASGI, and
+What a caller may ask for beside a plain inference (put off, compressed, in chunks) goes through ASGI, and
 so does every model that waits for something: company, a thread, an online store behind a network.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from platform_core.runtime.app import JSON_LENGTH, MOST_DIGITS
 from platform_core.runtime.crowd import Asked, Crowd
 from platform_core.runtime.http import WORTH_COMPRESSING, Response, prepared
 
@@ -28,13 +29,12 @@ _SPECIAL = frozenset(
         b"connection",
         b"content-encoding",
         b"expect",
-        b"inference-header-content-length",
         b"prefer",
         b"transfer-encoding",
         b"upgrade",
     }
 )
-"""Headers that ask for something else than an answer to a body of JSON; a request with one goes through ASGI."""
+"""Headers that ask for something else than an answer to a body as it is; a request with one goes through ASGI."""
 _USUAL = (b"connection", b"keep-alive")
 _LENGTH = b"content-length"
 _PLAIN = Response(b"")
@@ -74,13 +74,14 @@ class AtOnce:
     def take(self, caller: Caller, url: bytes, headers: Headers, body: bytes) -> bool:
         """Answer a request when the turn is over; False if it has to be waited for."""
         model = _model(url)
-        route = self._inference.at_once(model[0], body.count(b",") + 1) if model else None  # commas part values
+        named = dict(headers)
+        route = self._inference.at_once(model[0], _most_rows(named, body)) if model else None
         if model is None or route is None or self._bounds.is_full:
             return False
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.over)
         self._bounds.underway += 1
-        self._waiting.append((caller, Asked(*model, route, dict(headers), body)))
+        self._waiting.append((caller, Asked(*model, route, named, body)))
         return True
 
     def over(self) -> None:
@@ -104,6 +105,13 @@ def _model(url: bytes) -> tuple[str, str] | None:
         case ["v2", "models", model, "versions", version, "infer"]:
             return model, version
     return None
+
+
+def _most_rows(headers: dict[bytes, bytes], body: bytes) -> int:
+    """Return how many rows a body can have, without reading it: commas part values, and a packed one takes a byte."""
+    text = headers.get(JSON_LENGTH)
+    packed = len(body) - int(text) if text is not None and text.isdigit() and len(text) <= MOST_DIGITS else 0
+    return body.count(b",") + 1 + max(0, packed)
 
 
 def _written(response: Response, headers: dict[bytes, bytes]) -> bytes:

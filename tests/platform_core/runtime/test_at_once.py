@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from itertools import pairwise
 
@@ -30,6 +31,14 @@ def post(body, *more, path="", model=MODEL):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = [f"POST /v2/models/{model}{path}/infer HTTP/1.1", "Host: x", f"Content-Length: {len(raw)}", *more]
     return "\r\n".join([*head, "", ""]).encode() + raw
+
+
+def packed(inputs, numbers, more=b"", **rest):
+    """Write a request some of whose numbers come as bytes, with ``more`` bytes behind them."""
+    described = {"shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
+    text = json.dumps({"inputs": [*inputs, *({"name": name, **described} for name in numbers)], **rest}).encode()
+    raw = struct.pack(f"<{len(numbers)}d", *numbers.values())
+    return post(text + raw + more, f"Inference-Header-Content-Length: {len(text)}")
 
 
 def get(path):
@@ -74,6 +83,12 @@ REQUESTS = {
     "packed answer": post(ONE | {"id": "x" * 6_000}, "Accept-Encoding: gzip"),
     "no packed body": post(ONE, "Content-Encoding: gzip"),
     "a length": post(ONE, "Inference-Header-Content-Length: 3"),
+    "no length": post(ONE, "Inference-Header-Content-Length: x"),
+    "a long length": post(ONE, f"Inference-Header-Content-Length: {'9' * 5_000}"),
+    "bytes": packed([KEY], {"amount": 0.5}),
+    "bytes both ways": packed([KEY], {"amount": 0.5}, parameters={"binary_data_output": True}),
+    "too few bytes": packed([KEY, {**AMOUNT, "data": None, "parameters": {"binary_data_size": 8}}], {}),
+    "too many bytes": packed([KEY, AMOUNT], {}, b"more"),
     "expecting": post(ONE, "Expect: 100-continue"),
     "a query": post(ONE, path="/versions/1").replace(b"/infer ", b"/infer?x=1 "),
     "an escape": post(ONE).replace(b"retail.", b"retail%2E"),
@@ -169,13 +184,13 @@ def test_a_body_that_does_not_come(server):
 
 def test_what_is_plain_is_answered_at_once(asked):
     """One of these tests would see it if nothing were."""
-    for name in ("columns", "a matrix", "a version", "an id", "keep alive", "no json", "the model fails"):
+    for name in ("columns", "a matrix", "a version", "an id", "keep alive", "no json", "the model fails", "bytes"):
         before = asked.taken
         asked.both([REQUESTS[name]])
         assert asked.taken == before + 1, name
 
 
-@pytest.mark.parametrize("name", ["many rows", "a long body", "close", "a length", "no packed body", "expecting"])
+@pytest.mark.parametrize("name", ["many rows", "a long body", "close", "no packed body", "expecting"])
 def test_what_asks_for_more_is_not(asked, name):
     """It goes through ASGI."""
     asked.both([REQUESTS[name]])
