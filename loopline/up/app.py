@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ class App:
     platform: Platform
     supervisor: Supervisor
     teams: tuple[str, ...]
-    ports: Mapping[str, int]
+    ports: dict[str, int]
     ui_url: str | None = None
     endpoint: str | None = None
     features_url: str | None = None

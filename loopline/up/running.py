@@ -76,7 +76,7 @@ def running(
         yield _started(chosen, ports, stack)
 
 
-def _started(options: Options, ports: Mapping[str, int], stack: ExitStack) -> App:
+def _started(options: Options, ports: dict[str, int], stack: ExitStack) -> App:
     begun = time.monotonic()
     platform = Platform.open()
     stack.callback(platform.close)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from loopline.up import dagster_home
 from loopline.up.app import App
-from loopline.up.ports import HOST, answers
+from loopline.up.ports import HOST, answers, free_port
 from loopline.up.program import Event, last_line, spawn
 from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
@@ -116,6 +116,7 @@ def _start_shadow(app: App, programs: Programs) -> None:
 
 def _start_feature_server(app: App, programs: Programs) -> None:
     """Start the feature service last, so that its start takes no time from those that are waited for."""
+    _choose_again(app, "features")
     app.features_url = f"http://{HOST}:{app.ports['features']}"
     app.supervisor.start(programs.feature_server(app.ports["features"]))
 
@@ -131,10 +132,16 @@ def _start_registry_ui(app: App, programs: Programs) -> None:
 def _start_portal(app: App, programs: Programs) -> None:
     """Start the portal beside Dagster's UI; nothing waits for it either."""
     if "portal" in app.ports:
+        _choose_again(app, "portal")
         app.portal_url = f"http://{HOST}:{app.ports['portal']}"
         ours = {"dagster": app.ui_url, "inference": app.endpoint}
         more = {"registry": app.registry_url, "features": app.features_url}
         app.supervisor.start(programs.portal(app.ports["portal"], **ours, **more))
+
+
+def _choose_again(app: App, name: str) -> None:
+    """Look for a free port once more: what starts last may find that another ``up`` took its port meanwhile."""
+    app.ports[name] = free_port(app.ports[name])
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:
