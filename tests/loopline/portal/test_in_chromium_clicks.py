@@ -246,7 +246,7 @@ def test_letters_are_filtered_by_reason_down_to_one_row(page: Page, shown: Any) 
     lines = found.value.path().read_text().splitlines()
     assert lines[0].startswith('"letter_id","reasons","customer"')
     page.locator("main table tbody a").first.click()
-    expect(page.get_by_role("region", name="The row as it came")).to_contain_text("_malformed")
+    expect(page.get_by_role("region", name="Fields")).to_contain_text("_malformed")
 
 
 def test_charts_are_drawn(page: Page, shown: Any) -> None:
