@@ -74,12 +74,12 @@ def ask(page, tmp_path_factory):
 
 
 def wait_for(answer):
-    """Wait until the page was scraped and every rule was evaluated."""
+    """Wait until every rule was evaluated on what was scraped: then one notices that no watchdog is there."""
     for _ in range(240):
         try:
-            seen = answer("query", query="loopline_build_info")["result"]
+            active = {alert["labels"]["alertname"] for alert in answer("alerts")["alerts"]}
             evaluated = [rule["lastEvaluation"] for group in answer("rules")["groups"] for rule in group["rules"]]
-            if seen and evaluated and not any(at.startswith("0001") for at in evaluated):
+            if "WatchdogSilent" in active and not any(at.startswith("0001") for at in evaluated):
                 return
         except OSError:
             pass
@@ -101,7 +101,6 @@ def test_every_rule_evaluates(ask):
     assert len(rules) > 25
     assert {rule["health"] for rule in rules} == {"ok"}, [rule["lastError"] for rule in rules if rule.get("lastError")]
     active = {alert["labels"]["alertname"] for alert in ask("alerts")["alerts"]}
-    assert "WatchdogSilent" in active
     assert active <= {"WatchdogSilent", "PlatformSilent"}  # the latter from before the first scrape
 
 
