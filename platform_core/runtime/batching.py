@@ -32,6 +32,8 @@ COST_SECONDS = 30e-6
 """What sharing costs a request: a future, a turn of the event loop, a matrix copied."""
 
 _ROUNDS = 3
+_SURELY_SLOW_SECONDS = 0.001
+"""No busy machine makes a prediction look so slow by this thread's own time; trying it again would delay the start."""
 
 
 class Batching(NamedTuple):
@@ -50,13 +52,14 @@ def choose(predict: Predict, features: int) -> Batching:
     It must look so each time: a busy machine makes a quick model look slow, but no slow one quick.
     """
     one = each = float("inf")
-    shared, rounds = True, 0
-    while shared and rounds < _ROUNDS:
+    shared = False
+    for _ in range(_ROUNDS):
         # this thread's own time: other models are loaded beside it, and what they take says nothing of this one
         one = min(one, fastest(predict, 1, features, time.thread_time))
         each = min(each, fastest(predict, TOGETHER, features, time.thread_time) / TOGETHER)
         shared = one - each > COST_SECONDS and each < one / 2
-        rounds += 1
+        if not shared or one > _SURELY_SLOW_SECONDS:
+            break
     figures = f"a row alone takes {one * 1e6:.0f} µs, among {TOGETHER} {each * 1e6:.1f} µs"
     return Batching(shared, f"{'on' if shared else 'off'}: {figures}; sharing costs {COST_SECONDS * 1e6:.0f} µs")
 

@@ -34,6 +34,20 @@ def test_a_slow_model_answers_nothing_inline():
     assert within(0.0, call=0.02) == 0
 
 
+@pytest.mark.parametrize("rows", [1, 64])
+def test_a_machine_that_stands_still_once_does_not_decide(rows):
+    """A quick model whose first try takes long, because others are served first, answers in the loop."""
+    stood = []
+
+    def predict(matrix):
+        if len(matrix) == rows and not stood:
+            stood.append(time.sleep(0.05))
+        return matrix[:, 0]
+
+    assert inline_rows(predict, 3) == MOST_INLINE
+    assert stood
+
+
 def body(rows, amount=0.5):
     """Make a request of so many rows."""
     keys = {"name": "customer_id", "shape": [rows], "datatype": "INT64", "data": list(range(rows))}
