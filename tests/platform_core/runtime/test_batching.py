@@ -30,8 +30,8 @@ class Model:
     def predict(self, matrix):
         """Answer."""
         self.calls.append(len(matrix))
-        end = time.perf_counter() + self.call_seconds + self.row_seconds * len(matrix)
-        while time.perf_counter() < end:
+        end = time.thread_time() + self.call_seconds + self.row_seconds * len(matrix)  # others do not shorten it
+        while time.thread_time() < end:
             pass
         if (matrix[:, 0] < 0).any():
             raise ValueError("a negative number")
