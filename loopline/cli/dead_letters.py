@@ -65,7 +65,9 @@ def export(source: str, file: Path) -> Answer:
 @click.command("replay", cls=Command)
 @click.argument("source")
 @click.option("--rows", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Rows mended in a CSV file.")
-def replay(source: str, rows: Path | None) -> Answer:
+@click.option("--reason", default="", help="Why; it is kept in the ledger.")
+@click.option("--by", metavar="NAME", help="Who; you when left out.")
+def replay(source: str, rows: Path | None, reason: str, by: str | None) -> Answer:
     """Hold open dead letters of SOURCE against the contract of today, and land those that it now accepts.
 
     With --rows only the letters in that file are tried, with the fields given there; 'export' writes such a file. A row
@@ -77,7 +79,7 @@ def replay(source: str, rows: Path | None) -> Answer:
     team, declared = source_of(source)
     given = mended_rows.read(rows) if rows else None
     with opened(only=("lake", "engine")) as platform, progress(f"replaying {source}"):
-        done = letters.replay(platform, team, declared, given, person(None))
+        done = letters.replay(platform, team, declared, given, person(by), reason)
     data = {"source": f"{team.name}/{declared.name}", "replayed": done.replayed, "still_dead": done.still_dead}
     text = f"{done.replayed} rows landed, {done.still_dead} are still dead letters"
     if not rows:

@@ -89,3 +89,14 @@ def test_a_file_that_names_what_is_not_there_lands_nothing(landed, tmp_path):
     assert (said["error"], "'nobody'" in said["problem"]) == ("NotFound", True)
     file.write_text("letter_id,colour\nnobody,1\n")
     assert "'colour'" in landed.json("dead-letters", "replay", "sales", "--rows", str(file), code=1)["problem"]
+
+
+def test_a_replay_is_signed(landed):
+    """Who replays says why: both are in the ledger, even where nothing lands."""
+    from platform_core.platform import Platform
+
+    landed.json("dead-letters", "replay", "sales", "--by", "ada", "--reason", "refunds are no mistake")
+    platform = Platform.open()
+    (entry,) = [entry for entry in platform.ledger.entries() if entry.kind == "dead_letters.replayed"]
+    platform.close()
+    assert (entry.actor, "refunds are no mistake" in entry.reason) == ("ada", True)
