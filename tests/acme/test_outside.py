@@ -67,7 +67,9 @@ def test_dagster_loads_the_team(acme):
     assert found["keys"] == sorted(f"acme/{key}" for key in (*stages, *(f"{stage}/stops" for stage in turn)))
     on_rows = ("categories", "contract", "freshness", "nulls", "ranges", "volume")
     raw = [f"acme/raw/readings:{check}" for check in on_rows]
-    assert found["checks"] == ["acme/drift/stops:drift", "acme/model/stops:gates", "acme/predictions/stops:skew", *raw]
+    of_model = ("drift:drift", "model:gates", "predictions:skew", "quality:fair_enough", "quality:good_enough")
+    named = ["acme/{}/stops:{}".format(*check.split(":")) for check in of_model]
+    assert found["checks"] == [*named, *raw]
     jobs = ("cycle", "ingest", "lake_care", "monitor", "rollout_step")
     assert found["jobs"] == [f"loopline_{job}" for job in jobs]
 

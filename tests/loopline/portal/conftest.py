@@ -117,9 +117,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start Chromium; CI installs it, so that nothing is left out there."""
+    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one.
+
+    CI installs it, so that nothing is left out there.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         said = "NOT TESTED IN A BROWSER: no Chromium is installed ('apt-get install chromium'), and CI has one"
