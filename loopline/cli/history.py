@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 @click.command("history", cls=Command)
 @click.argument("model")
 @click.option("--at", type=Instant(), help="Say what was live at this time, and why; UTC unless it names a zone.")
-def history(model: str, at: datetime | None) -> Answer:
-    """Tell what happened to MODEL, or what was live at a time and why."""
+@click.option("--all", "everything", is_flag=True, help="Tell what is looked at day after day too.")
+def history(model: str, at: datetime | None, everything: bool) -> Answer:
+    """Tell what happened to MODEL, or what was live at a time and why.
+
+    What is only looked at (windows, quality, skew, whether the endpoint is ready) is told with --all.
+    """
     from platform_core.loop import history as past
+    from platform_core.loop.telling import OBSERVED
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
         if at is not None:
             return _account(ref, at, past.live_at(platform.ledger, ref, at))
-        told = past.story(platform.ledger, ref)
+        story = past.story(platform.ledger, ref)
+    told = [one for one in story if everything or one.entry.kind not in OBSERVED]
     said = "\n".join(one.text for one in told) or f"nothing happened to {ref} yet"
     return Answer({"model": ref, "entries": told}, said)
 

@@ -181,14 +181,23 @@ def _estimate_lines(estimated: dict[str, Any]) -> list[str]:
     if not pairs:
         return []
     error = f"{estimated['mean_error']:.3f}"
-    return [f"    AUC of 28 days, estimated before labels came / realised (off by {error}): {' '.join(pairs)}"]
+    return [
+        f"    AUC of 28 days, estimated before labels came / realised (off by {error}):",
+        f"      {' '.join(pairs)}",
+    ]
+
+
+def _shortly(cause: str) -> str:
+    """Return a cause with the first column of those that it names; the ledger has them all."""
+    first, *more = cause.split("; ")
+    return f"{first}; ..." if more else first
 
 
 def _drift_lines(drift: dict[str, Any] | None) -> list[str]:
     if drift is None:
         return []
     return [
-        f"  drift at {drift['at'][:10]}: {drift['cause']}",
+        f"  drift at {drift['at'][:10]}: {_shortly(drift['cause'])}",
         (
             f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later"
             f"; AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}"

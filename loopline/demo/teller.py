@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from platform_core.loop.telling import tell
+from platform_core.loop.telling import OBSERVED, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_core.loop.ledger import Entry, Ledger
 
-QUIET = {"deployment.changed", "drift.window", "quality.realised", "arrival.landed"}
+QUIET = {*OBSERVED, "deployment.changed", "arrival.landed"}
 """Kinds that come too often for a story; their figures stand in its end."""
 
 

@@ -10,6 +10,18 @@ from platform_core.loop.gates import GateReading
 if TYPE_CHECKING:
     from platform_core.loop.ledger import Entry
 
+OBSERVED = (
+    "drift.window",
+    "drift.day",
+    "quality.realised",
+    "skew.checked",
+    "alarm.told",
+    "deployment.arrived",
+    "endpoint.watched",
+    "feature_view.materialized",
+)
+"""Kinds of what is looked at day after day; they hide what was decided, and are told when asked for."""
+
 
 def tell(entry: Entry) -> str:
     """Say an entry in one line, with its time by the platform's clock."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from platform_core.loop import history
-from platform_core.loop.telling import sentence
+from platform_core.loop.telling import OBSERVED, sentence
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from platform_core.names import ModelRef
 
 SHOWN = 30
-OBSERVED = ("drift.window", "quality.realised", "skew.checked", "alarm.told", "deployment.arrived", "endpoint.watched")
-"""What is looked at day after day; it hides what was decided, and is shown when asked for."""
 KINDS_OF_STATE = {
     "good": ("promoted", "passed", "cleared", "thawed", "resumed"),
     "bad": ("rolled_back", "failed", "raised"),

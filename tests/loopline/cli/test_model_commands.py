@@ -44,6 +44,19 @@ def test_history_says_what_was_live_and_why(world):
     assert "drift second" in story
 
 
+def test_what_is_only_looked_at_is_told_when_asked_for(world):
+    """Windows of every day would hide what was decided."""
+    from platform_core.loop.ledger import Entry
+    from platform_core.platform import Platform
+
+    world.roll_out("first")
+    platform = Platform.open()
+    platform.ledger.record(Entry("drift.window", platform.clock.now(), "corner", "returns", reason="quiet that day"))
+    platform.close()
+    assert "quiet that day" not in world.run("history", "returns").stdout
+    assert "quiet that day" in world.run("history", "returns", "--all").stdout
+
+
 def test_history_before_anything_was_live(world):
     """A time before the first deployment is an error with a fix."""
     world.roll_out("first")
