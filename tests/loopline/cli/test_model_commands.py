@@ -51,7 +51,7 @@ def test_what_is_only_looked_at_is_told_when_asked_for(world):
 
     world.roll_out("first")
     platform = Platform.open()
-    platform.ledger.record(Entry("quality.realised", platform.clock.now(), "corner", "returns", reason="quiet that day"))
+    platform.ledger.record(Entry("drift.day", platform.clock.now(), "corner", "returns", reason="quiet that day"))
     platform.close()
     assert "quiet that day" not in world.run("history", "returns").stdout
     assert "quiet that day" in world.run("history", "returns", "--all").stdout
