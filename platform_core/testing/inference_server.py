@@ -56,7 +56,7 @@ def shadow_process(environment: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)  # it stands back from everybody: on a busy machine it waits long for its turn to end
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, context: ssl.SSLContext | None) -> None:
