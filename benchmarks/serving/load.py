@@ -82,9 +82,18 @@ def served(command: Sequence[str], port: int, path: str, body: str, variables: M
         _wait(process, port, path, body, log)
         yield Server(psutil.Process(process.pid), port, time.perf_counter() - began)
     finally:
-        with contextlib.suppress(ProcessLookupError):  # it died by itself: what it said is the error to show
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a server with its group, and the workers that lead groups of their own."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # it died by itself: what it said is the error to show
+        for one in reversed(_tree(psutil.Process(process.pid))):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def loaded(server: Server, paths: Sequence[str], bodies: Path, connections: int, seconds: int) -> Cell:

@@ -6,8 +6,8 @@ import click
 
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
-from loopline.cli.stream import told_to_stop
 from loopline.cli.subject import opened, referenced
+from platform_core.signals import set_by_signals
 
 
 @click.command("score-stream", cls=Command)
@@ -29,7 +29,7 @@ def score_stream(name: str, source: str, target: str, group: str | None, member:
     from platform_core.scoring.stream import StreamScorer
 
     only = ("online_store", "event_stream", "serving", "registry")
-    with opened(only=only) as platform, told_to_stop() as stop:
+    with opened(only=only) as platform, set_by_signals() as stop:
         ref = referenced(platform, name)
         asked, said = (each if "/" in each else f"{ref.team}/{each}" for each in (source, target))
         joined = platform.event_stream.join(asked, group or f"score.{ref.dotted}", member)

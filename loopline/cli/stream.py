@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
 from loopline.cli.subject import opened, source_of
+from platform_core.signals import set_by_signals
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - who collects metrics asks from elsewhere; they name the source and tell numbers
 
@@ -39,25 +39,13 @@ def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Ans
             f"source {team.name}/{declared.name} arrives {declared.arrives}, not as a stream",
             f'declare it with arrives="{STREAM}", or let the ingest sensor land its files',
         )
-    with opened(only=("lake", "engine", "event_stream", "online_store")) as platform, told_to_stop() as stop:
+    with opened(only=("lake", "engine", "event_stream", "online_store")) as platform, set_by_signals() as stop:
         worker = StreamWorker(platform, team, declared, lambda said: click.echo(said, err=True), limit)
         with _serving(metrics_port, worker.metrics.text):
             worker.run(stop, once=once)
     counted = worker.metrics
     data = {"source": counted.source, "records": counted.records, "rows": counted.rows, "dead_letters": counted.dead}
     return Answer(data, f"{counted.source}: {counted.rows} rows landed, {counted.dead} dead letters")
-
-
-@contextlib.contextmanager
-def told_to_stop() -> Iterator[threading.Event]:
-    """Set an event at Ctrl-C and SIGTERM."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

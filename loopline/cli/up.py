@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import click
 
 from loopline.cli.command import Call, Command, progress
 from loopline.cli.output import Answer, table
+from platform_core.signals import set_by_signals
 
 if TYPE_CHECKING:
     from loopline.up.app import App
@@ -36,7 +36,7 @@ def up(call: Call, port: int, no_web: bool, registry_ui: bool) -> None:
     from loopline.up.start import Stopped
 
     stop = threading.Event()
-    with _until_told(stop), contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
+    with set_by_signals(stop), contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
         with progress("starting Loopline") as update:
             options = Options(
                 port=port, web=not no_web, registry_ui=registry_ui, report=partial(_tell, update), stop=stop
@@ -66,14 +66,3 @@ def _tell(update: Callable[[str], None], event: Event) -> None:
     update(str(event))
     if event.what not in QUIET:
         click.echo(str(event), err=True)
-
-
-@contextlib.contextmanager
-def _until_told(stop: threading.Event) -> Iterator[None]:
-    """Set the flag on Ctrl-C and SIGTERM; a second Ctrl-C while things end is ignored, they end in seconds."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,8 +6,8 @@ import click
 
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
-from loopline.cli.stream import told_to_stop
 from loopline.cli.subject import opened
+from platform_core.signals import set_by_signals
 
 
 @click.command("watchdog", cls=Command)
@@ -43,7 +43,7 @@ def watchdog(once: bool, dagster: str | None, interval: float, patience: float, 
     from platform_core.alarms import standing
 
     bounds = Bounds(patience=0 if once else patience, heartbeat=heartbeat)
-    with opened(only=("serving", "notifier")) as platform, told_to_stop() as stop:
+    with opened(only=("serving", "notifier")) as platform, set_by_signals() as stop:
         dog = made(platform, (dagster or _announced()).rstrip("/"), bounds, lambda said: click.echo(said, err=True))
         if once:
             dog.round()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +20,7 @@ from platform_core.ingestion.landing import pending
 from platform_core.loop import cycles, gates, rollouts
 from platform_core.loop.cycles import Cycle
 from platform_core.names import view_table
+from platform_core.signals import set_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,11 +152,9 @@ def _state(show: Show, cycle: Cycle) -> str:
 
 
 def _stay(app: App, say: Callable[[str], None]) -> None:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    say(f"Still running: portal {app.portal_url}, Dagster {app.ui_url}, endpoint {app.endpoint}. Ctrl-C ends it.")
-    stop.wait()
+    with set_by_signals() as stop:
+        say(f"Still running: portal {app.portal_url}, Dagster {app.ui_url}, endpoint {app.endpoint}. Ctrl-C ends it.")
+        stop.wait()
     say("Ending.")
 
 

@@ -10,7 +10,6 @@ import argparse
 import fcntl
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from platform_core.runtime import shadow_log, states
 from platform_core.runtime.log import PredictionLog
 from platform_core.runtime.replay import Replay, ShadowModel
 from platform_core.runtime.states import Worker
+from platform_core.signals import set_by_signals
 
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 5.0
@@ -129,9 +129,8 @@ def main() -> int:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
     _stand_back()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    run(root, clock.chosen(bound.clock), stop)
+    with set_by_signals(stop):
+        run(root, clock.chosen(bound.clock), stop)
     return 0
 
 
