@@ -28,7 +28,10 @@ def main(side: str, models: int) -> None:
     resolved = process_time()
     snapshot = serialised(definitions)
     done = process_time()
+    graph = definitions.get_repository_def().asset_graph
     loaded = {
+        "assets": len(graph.materializable_asset_keys),
+        "checks": len(graph.asset_check_keys),
         "define": defined - began,
         "resolve": resolved - defined,
         "snapshot": done - resolved,
