@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loopline.templates import repositories
+from loopline.templates.apart import apart, commit
 from platform_core.errors import InvalidSpec, NotFound, Refused
 
 ANSWERS = "template.yml"
@@ -79,8 +80,8 @@ def update(folder: Path, shipped: Path = repositories.SHIPPED) -> list[Updated]:
     found = sorted(path for path in folder.rglob(f"*{ANSWERS}") if not _hidden(path.relative_to(folder)))
     if not found:
         raise NotFound(f"nothing in {folder} was made from a template", "give the folder that 'loopline new' made")
-    with repositories.reachable(shipped):
-        return [_update(folder, path.relative_to(folder)) for path in found]
+    with repositories.reachable(shipped), apart(folder) as copy:
+        return list(_updated(copy, [path.relative_to(folder) for path in found]))
 
 
 def answers_of_team(folder: Path) -> dict[str, str]:
@@ -98,13 +99,19 @@ def answers_of_team(folder: Path) -> dict[str, str]:
     return {name: answers[name] for name in ("team", "source", "entity")}
 
 
-def _update(folder: Path, answers: Path) -> Updated:
+def _updated(copy: Path, parts: Sequence[Path]) -> Iterator[Updated]:
+    """Update part by part: Copier wants each to begin with everything committed."""
     from copier import run_update
 
-    before = _version(folder / answers)
-    with _told(str(answers)):
-        run_update(folder, answers_file=answers, defaults=True, overwrite=True, quiet=True, skip_answered=True)
-    return Updated(answers, before, _version(folder / answers), tuple(_conflicts(folder)))
+    known: set[Path] = set()
+    for answers in parts:
+        before = _version(copy / answers)
+        with _told(str(answers)):
+            run_update(copy, answers_file=answers, defaults=True, overwrite=True, quiet=True, skip_answered=True)
+        conflicts = set(_conflicts(copy)) - known
+        yield Updated(answers, before, _version(copy / answers), tuple(sorted(conflicts)))
+        known |= conflicts
+        commit(copy)
 
 
 def _answers_file(kind: str, answers: Mapping[str, Any]) -> str:

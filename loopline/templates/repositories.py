@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 ADDRESS = "loopline-templates://"
 """Begins the address by which a project names its template; Git takes it for the folder of the repositories."""
 _DATE = "2026-01-01T00:00:00Z"
-_IDENTITY = {
+IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "Loopline"), ("EMAIL", "templates@loopline.invalid"), ("DATE", _DATE))
@@ -86,7 +86,7 @@ def _git(folder: Path, *arguments: str) -> None:
         subprocess.run(  # noqa: S603 - our own arguments
             ["git", *arguments],  # noqa: S607 - wherever Git is
             cwd=folder,
-            env={**os.environ, **_IDENTITY, **quiet},
+            env={**os.environ, **IDENTITY, **quiet},
             check=True,
             capture_output=True,
         )

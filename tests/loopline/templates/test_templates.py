@@ -42,6 +42,11 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *name, *arguments], cwd=folder, check=True, capture_output=True)
 
 
+def asked(folder: Path, *arguments: str) -> str:
+    """Ask Git."""
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
 def committed(folder: Path) -> Path:
     """Put a project into Git."""
     git(folder, "init", "--quiet")
@@ -158,6 +163,22 @@ def test_an_update_brings_the_new_version_and_keeps_what_people_wrote(shop, next
     assert "A product team on Loopline." in (shop / "README.md").read_text()
     assert 'description = "A team on Loopline"' in (shop / "pyproject.toml").read_text()
     assert not [path for one in done.values() for path in one.conflicts]
+
+
+def test_every_part_is_updated(shop, next_version):
+    """Two models of a template that has changed both get the change, and so does the team; nothing is committed."""
+    templates.create("model", shop, {**SHOP, "model": "second"})
+    shutil.copytree(next_version / "model" / "v1", next_version / "model" / "v2")
+    (file,) = (next_version / "model" / "v2" / "template").rglob("*.py.jinja")
+    file.write_text(file.read_text().replace("Will the outcome be 1?", "Will it be 1?"))
+    committed(shop)
+    head = asked(shop, "rev-parse", "HEAD")
+    done = {one.answers.name: one.after for one in templates.update(shop, next_version)}
+    assert done == {"outcome.template.yml": "v2", "second.template.yml": "v2", "template.yml": "v2"}
+    models = shop / "src" / "shop" / "models"
+    assert all("Will it be 1?" in (models / f"{name}.py").read_text() for name in ("outcome", "second"))
+    assert asked(shop, "rev-parse", "HEAD") == head
+    assert len(asked(shop, "worktree", "list").splitlines()) == 1
 
 
 def test_an_update_in_a_repository_of_several_teams(shop, next_version):
