@@ -14,7 +14,8 @@ from platform_core.features.declaration import ref_of
 from platform_core.features.view_ref import ViewRef
 from platform_core.loop import tables
 from platform_core.loop.ledger import Entry
-from platform_core.names import CREATED_AT, EVENT_TIME, ModelRef
+from platform_core.loop.newer import Newer
+from platform_core.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from platform_core.specs import FeatureView, Team
 
 MATERIALIZED = "feature_view.materialized"
-LOOKED_AT = 20_000
-"""How many of the newest materializations are looked at when a process asks first."""
 _entry = tables.entries.c
 
 
@@ -70,27 +69,22 @@ class Extents:
 
     def __init__(self) -> None:
         self._known: dict[ViewRef, Extent] = {}
-        self._read_to = 0
+        self._told = Newer(MATERIALIZED)
         self._lock = threading.Lock()
 
     def newest(self, ledger: Ledger) -> Mapping[ViewRef, Extent]:
         """Return the newest extent of each version of a view, of those that were materialized of late."""
-        columns = (_entry.entry_id, _entry.team, _entry.version, _entry.at, _entry.details)
-        told = select(*columns).where(_entry.kind == MATERIALIZED)
         with self._lock:
-            newer = told.where(_entry.entry_id > self._read_to)
-            with ledger.reading() as connection:
-                rows = connection.execute(newer.order_by(_entry.entry_id.desc()).limit(LOOKED_AT)).all()
-            for row in reversed(rows):
+            for row in self._told.read(ledger):
                 self._known[ViewRef(row.team, row.details["view"], int(row.version))] = _extent(row.details, row.at)
-                self._read_to = row.entry_id
             return dict(self._known)
 
 
 def _before(ledger: Ledger, ref: ViewRef) -> Extent | None:
-    entries = ledger.entries(ModelRef(ref.team, ""), [MATERIALIZED], newest_first=True, limit=LOOKED_AT // 10)
-    named = (ref.view, str(ref.version))
-    return next((_extent(e.details, e.at) for e in entries if (e.details["view"], e.version) == named), None)
+    own = (_entry.team == ref.team, _entry.model == "", _entry.kind == MATERIALIZED, _entry.version == str(ref.version))
+    query = select(tables.entries).where(*own, _entry.details["view"].as_string() == ref.view)
+    found = ledger.selected(query.order_by(_entry.entry_id.desc()).limit(1))
+    return _extent(found[0].details, found[0].at) if found else None
 
 
 def _extent(details: Mapping[str, Any], at: datetime) -> Extent:

@@ -9,18 +9,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
 from platform_core.ingestion.dead_letters import REPLAYED
 from platform_core.ingestion.landing import LANDED
-from platform_core.loop import tables
+from platform_core.loop.newer import Newer
 
 if TYPE_CHECKING:
     from platform_core.loop.ledger import Ledger
-
-LOOKED_AT = 20_000
-"""How many of the newest landings are looked at when a process asks first."""
-_entry = tables.entries.c
 
 
 @dataclass
@@ -49,22 +43,15 @@ class Tallies:
 
     def __init__(self) -> None:
         self._known: dict[str, Tally] = {}
-        self._read_to = 0
+        self._told = Newer(LANDED, REPLAYED)
         self._lock = threading.Lock()
 
     def newest(self, ledger: Ledger) -> list[Tally]:
         """Return every source that landed of late, those with the most open letters first."""
-        told = select(_entry.entry_id, _entry.kind, _entry.at, _entry.details).where(
-            _entry.kind.in_((LANDED, REPLAYED))
-        )
         with self._lock:
-            newer = told.where(_entry.entry_id > self._read_to)
-            with ledger.reading() as connection:
-                rows = connection.execute(newer.order_by(_entry.entry_id.desc()).limit(LOOKED_AT)).all()
-            for row in reversed(rows):
+            for row in self._told.read(ledger):
                 tally = self._known.setdefault(row.details["source"], Tally(row.details["source"]))
                 (_land if row.kind == LANDED else _replay)(tally, row.at, row.details)
-                self._read_to = row.entry_id
             return sorted(self._known.values(), key=lambda tally: (-tally.open, tally.source))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from platform_core.environment import Environment
-from platform_core.features import extents
 from platform_core.features.extents import MATERIALIZED, Extents
 from platform_core.features.view_ref import ViewRef
+from platform_core.loop import newer
 from platform_core.names import CREATED_AT, EVENT_TIME, view_table
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
@@ -65,7 +65,7 @@ def test_nothing_new_is_not_told(shop: Shop) -> None:
 
 def test_what_was_read_is_kept(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks again reads what is new only: a view that was materialized long ago is still known."""
-    monkeypatch.setattr(extents, "LOOKED_AT", 1)
+    monkeypatch.setattr(newer, "LOOKED_AT", 1)
     kept = Extents()
     shop.land((7, 1, 1, 2.0, "cup"))
     shop.turn(2, spending)
