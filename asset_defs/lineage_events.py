@@ -12,6 +12,8 @@ import dagster as dg
 from asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
 from asset_defs.keys import key as key_of
 from platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
+from platform_core.features.view_ref import ViewRef
+from platform_core.names import versioned
 from platform_core.observability.columns import Columns
 
 TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
@@ -143,11 +145,8 @@ def _read(team: str, made: dg.AssetMaterialization) -> dict[dg.AssetKey, str]:
 
 def _asset(table: str) -> dg.AssetKey:
     """Return the asset whose table it is: a view's has its version in the name."""
-    team, stage, name = table.split("/", 2)
-    view, _, version = name.rpartition(".v")
-    if stage == "features" and view:
-        name = view if version == "1" else f"{view}_v{version}"
-    return key_of(team, stage, name)
+    view = ViewRef.of_table(table)
+    return key_of(view.team, "features", versioned(view.view, view.version)) if view else key_of(*table.split("/", 2))
 
 
 def _value(made: dg.AssetMaterialization, name: str) -> Any:

@@ -47,6 +47,11 @@ class ModelRef(NamedTuple):
         return f"{self.team}.{self.model}"
 
 
+def version_order(version: str) -> tuple[int, str]:
+    """Return what versions sort by: numbers by their size, after any other text."""
+    return (int(version), "") if version.isdigit() else (0, version)
+
+
 def raw_table(team: str, source: str) -> str:
     """Name the table of accepted rows of a source."""
     return f"{team}/raw/{source}"
@@ -64,7 +69,12 @@ def quality_table(team: str, source: str) -> str:
 
 def view_name(view: FeatureView) -> str:
     """Name a feature view among assets and in commands: from its second version on with the version."""
-    return view.name if view.version == 1 else f"{view.name}_v{view.version}"
+    return versioned(view.name, view.version)
+
+
+def versioned(view: str, version: int) -> str:
+    """Name a version of a view: from the second on with the version."""
+    return view if version == 1 else f"{view}_v{version}"
 
 
 def view_table(team: str, view: FeatureView) -> str:

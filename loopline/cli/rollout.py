@@ -32,7 +32,7 @@ def show() -> Answer:
 
     with opened(only=()) as platform:
         found = rollouts.active(platform.ledger)
-    rows = [(r.started_at, r.ref, r.version, r.state, _where(r), r.step_started_at, r.cycle) for r in found]
+    rows = [(r.started_at, r.ref, r.version, r.state, r.where, r.step_started_at, r.cycle) for r in found]
     header = ("started (UTC)", "model", "version", "state", "step", "since", "cycle")
     data = [{"model": r.ref, "version": r.version, "state": r.state, "percent": r.percent} | _more(r) for r in found]
     return Answer({"rollouts": data}, table(rows, header) if rows else "no rollout is under way")
@@ -64,12 +64,8 @@ def _switch(model: str, reason: str, by: str, to: Literal["held", "running"]) ->
         switch = rollouts.hold if to == "held" else rollouts.resume
         record = switch(platform.ledger, ref, by, reason, platform.clock.now())
     data = {"model": ref, "version": record.version, "state": record.state, "percent": record.percent}
-    said = f"the rollout of {ref} version {record.version} is {to} {_where(record)}, by {by}: {reason}"
+    said = f"the rollout of {ref} version {record.version} is {to} {record.where}, by {by}: {reason}"
     return Answer(data | _more(record) | {"by": by, "reason": reason}, said)
-
-
-def _where(record: RolloutRecord) -> str:
-    return "in shadow" if record.in_shadow else f"at {record.percent} percent"
 
 
 def _more(record: RolloutRecord) -> dict[str, object]:

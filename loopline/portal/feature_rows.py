@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select
 
+from platform_core import names
 from platform_core.features.view_ref import ViewRef
 from platform_core.loop import tables
 
@@ -53,7 +54,7 @@ class ViewRow:
     @property
     def name(self) -> str:
         """Return the view's name among assets: from its second version on with the version."""
-        return self.view if self.version == 1 else f"{self.view}_v{self.version}"
+        return names.versioned(self.view, self.version)
 
     @property
     def readers(self) -> int:

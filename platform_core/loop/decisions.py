@@ -123,8 +123,7 @@ def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Co
     if any(waits):
         return _decision("wait", record.percent, "; ".join(filter(None, waits)), findings, compared)
     following = model.rollout.percents[record.step + 1 :]
-    where = "in shadow" if record.in_shadow else f"at {record.percent} percent"
-    good = f"no harm in {compared.candidate.requests} requests {where}"
+    good = f"no harm in {compared.candidate.requests} requests {record.where}"
     if following:
         return _decision("advance", following[0], good, findings, compared)
     return _decision("promote", 100, good, findings, compared)

@@ -59,9 +59,9 @@ def live(ledger: Ledger) -> dict[ModelRef, Live]:
             *(window.c.reason, window.c.at, realised.c.details, realised.c.at),
         )
         .select_from(tables.deployments)
-        .outerjoin(came, came.c.entry_id == _newest(CHANGED))
-        .outerjoin(window, window.c.entry_id == _newest(WINDOW))
-        .outerjoin(realised, realised.c.entry_id == _newest(REALISED))
+        .outerjoin(came, came.c.entry_id == newest_about(CHANGED))
+        .outerjoin(window, window.c.entry_id == newest_about(WINDOW))
+        .outerjoin(realised, realised.c.entry_id == newest_about(REALISED))
         .where(stable["version"].as_string().is_not(None))
     )
     with ledger.reading() as connection:
@@ -85,7 +85,7 @@ def last_cycles(ledger: Ledger) -> dict[ModelRef, LastCycle]:
         return {ModelRef(row[0], row[1]): LastCycle(*row) for row in connection.execute(query)}
 
 
-def _newest(kind: str) -> ScalarSelect[Any]:
+def newest_about(kind: str) -> ScalarSelect[Any]:
     """Select the newest entry of a kind about a deployment's stable version, by one look into the index a model.
 
     The change by which a version became stable is the last that is written about it while it is the stable one:

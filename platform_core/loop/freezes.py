@@ -47,11 +47,13 @@ def frozen(ledger: Ledger, ref: ModelRef) -> Entry | None:
 
 def frozen_by(connection: Connection, ref: ModelRef) -> Entry | None:
     """Return the entry that freezes a model, inside a transaction."""
-    for scope in (EVERYTHING, ref):
-        last = newest(connection, scope, (FROZEN, THAWED))
-        if last is not None and last.kind == FROZEN:
-            return last
-    return None
+    return own(connection, EVERYTHING) or own(connection, ref)
+
+
+def own(connection: Connection, scope: ModelRef) -> Entry | None:
+    """Return the entry that freezes a model by itself, or ``EVERYTHING``: each is thawed by itself."""
+    last = newest(connection, scope, (FROZEN, THAWED))
+    return last if last is not None and last.kind == FROZEN else None
 
 
 def refuse_if_frozen(connection: Connection, ref: ModelRef) -> None:

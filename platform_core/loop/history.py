@@ -117,7 +117,10 @@ def newest(
 
 def of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> list[Entry]:
     """Return what a cycle of a model did, oldest first: its reasons and the changes that it made."""
-    return [entry for entry in ledger.entries(ref, (*REASONS, CHANGED)) if entry.cycle == cycle]
+    column = tables.entries.c
+    own = (column.team == ref.team, column.model == ref.model, column.cycle == cycle)
+    query = select(tables.entries).where(*own, column.kind.in_((*REASONS, CHANGED))).order_by(column.entry_id)
+    return ledger.selected(query)
 
 
 def _came(changes: Sequence[Entry]) -> Entry:

@@ -91,11 +91,12 @@ class Ledger:
         until: datetime | None = None,
         limit: int | None = None,
         newest_first: bool = False,
+        version: str | None = None,
     ) -> list[Entry]:
         """Read entries in the order in which they were recorded; ``since`` and ``until`` (included) by ``at``."""
         order = tables.entries.c.entry_id
-        query = _filtered(ref, kinds, since, until).order_by(order.desc() if newest_first else order).limit(limit)
-        return self.selected(query)
+        query = _filtered(ref, kinds, since, until, version)
+        return self.selected(query.order_by(order.desc() if newest_first else order).limit(limit))
 
     def selected(self, query: Select[Any]) -> list[Entry]:
         """Read the entries that a query over the whole ``tables.entries`` selects."""
@@ -127,9 +128,7 @@ def append(connection: Connection, entry: Entry, once: str | None = None) -> int
 
 def newest(connection: Connection, ref: ModelRef, kinds: Sequence[str], version: str | None = None) -> Entry | None:
     """Return a model's last entry of these kinds (and about a version), inside a transaction."""
-    query = _filtered(ref, kinds, None, None).order_by(tables.entries.c.entry_id.desc()).limit(1)
-    if version is not None:
-        query = query.where(tables.entries.c.version == version)
+    query = _filtered(ref, kinds, version=version).order_by(tables.entries.c.entry_id.desc()).limit(1)
     row = connection.execute(query).mappings().one_or_none()
     return _entry(row) if row else None
 
@@ -138,7 +137,11 @@ _COLUMNS = ("kind", "at", "team", "model", "cycle", "version", "actor", "reason"
 
 
 def _filtered(
-    ref: ModelRef | None, kinds: Sequence[str] | None, since: datetime | None, until: datetime | None
+    ref: ModelRef | None,
+    kinds: Sequence[str] | None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    version: str | None = None,
 ) -> Select[Any]:
     column = tables.entries.c
     query = select(tables.entries)
@@ -146,6 +149,8 @@ def _filtered(
         query = query.where(column.team == ref.team, column.model == ref.model)
     if kinds is not None:
         query = query.where(column.kind.in_(kinds))
+    if version is not None:
+        query = query.where(column.version == version)
     if since is not None:
         query = query.where(column.at >= since)
     return query if until is None else query.where(column.at <= until)

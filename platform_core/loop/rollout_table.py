@@ -48,6 +48,11 @@ class RolloutRecord:
         return self.step == BEFORE_FIRST and self.first_cursor is not None
 
     @property
+    def where(self) -> str:
+        """Say how far it is."""
+        return "in shadow" if self.in_shadow else f"at {self.percent} percent"
+
+    @property
     def served(self) -> Served:
         """Return the candidate as an endpoint serves it."""
         return Served(self.version, self.package, self.cycle)

@@ -14,8 +14,7 @@ CHECKED = "skew.checked"
 
 def newest(ledger: Ledger, ref: ModelRef, version: str) -> Entry | None:
     """Return the newest check of a version, None while it was never checked."""
-    entries = ledger.entries(ref, [CHECKED], newest_first=True)
-    return next((entry for entry in entries if entry.version == version), None)
+    return next(iter(ledger.entries(ref, [CHECKED], limit=1, newest_first=True, version=version)), None)
 
 
 def standing(ledger: Ledger, ref: ModelRef, version: str) -> str:

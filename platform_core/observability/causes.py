@@ -22,7 +22,9 @@ def landings(platform: Platform, team: str, tables: Mapping[str, tuple[int, int]
     """
     if not tracing.on():
         return []
-    entries = platform.ledger.entries(ModelRef(team, ""), ["arrival.landed"], limit=LOOKED_AT, newest_first=True)
+    from platform_core.ingestion.landing import LANDED  # which itself makes spans
+
+    entries = platform.ledger.entries(ModelRef(team, ""), [LANDED], limit=LOOKED_AT, newest_first=True)
     found = []
     for entry in entries:
         table = raw_table(*entry.details["source"].split("/", 1))

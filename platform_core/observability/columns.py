@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from platform_core.contracts.lineage import Field
 from platform_core.errors import LooplineError
-from platform_core.names import EVENT_TIME, LABEL, view_name
+from platform_core.names import EVENT_TIME, LABEL, versioned, view_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,9 +65,5 @@ class Columns:
         if self._views is None:
             with self.platform.ledger.reading() as connection:
                 found = read_views(connection, self.team.name)
-            self._views = {_name(ref.view, ref.version): record for ref, record in found.items()}
+            self._views = {versioned(ref.view, ref.version): record for ref, record in found.items()}
         return self._views
-
-
-def _name(view: str, version: int) -> str:
-    return view if version == 1 else f"{view}_v{version}"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from platform_core.loop import tables
 from platform_core.loop.cycles import CLOSED
-from platform_core.loop.freezes import FROZEN, THAWED
+from platform_core.loop.fleet import freezes
 from platform_core.loop.gates import JUDGED, OVERRIDDEN
 from platform_core.loop.rollout_table import ACTIVE
 from platform_core.observability.families import Family, seconds
@@ -115,10 +115,6 @@ def _live(ledger: Ledger, now: datetime) -> Iterator[Family]:
 
 def _frozen(ledger: Ledger) -> Family:
     found = Family("loopline_frozen", "gauge", "1 for what a person froze; without labels: everything.", MODEL)
-    kinds = _entry.kind.in_((FROZEN, THAWED))
-    last = select(func.max(_entry.entry_id)).where(kinds).group_by(_entry.team, _entry.model)
-    query = select(_entry.team, _entry.model).where(_entry.entry_id.in_(last), _entry.kind == FROZEN)
-    with ledger.reading() as connection:
-        for team, model in connection.execute(query):
-            found.add(1, team, model)
+    for team, model in freezes(ledger):
+        found.add(1, team, model)
     return found

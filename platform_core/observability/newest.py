@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import ScalarSelect, Text, cast, func, select
+from sqlalchemy import Text, cast, select
 
 from platform_core.loop import tables
 from platform_core.loop.deployments import CHANGED
+from platform_core.loop.fleet import newest_about
 
 if TYPE_CHECKING:
     from platform_core.loop.ledger import Ledger
@@ -44,7 +45,7 @@ class Deployed:
 
 def told(ledger: Ledger, kind: str) -> list[Told]:
     """Return the newest entry of a kind about each live version."""
-    picked = select(_newest(kind).label("entry_id")).select_from(tables.deployments).subquery()
+    picked = select(newest_about(kind).label("entry_id")).select_from(tables.deployments).subquery()
     columns = (_entry.team, _entry.model, _entry.version, _entry.at, cast(_entry.details, Text))
     with ledger.reading() as connection:
         rows = connection.execute(select(*columns).join(picked, _entry.entry_id == picked.c.entry_id))
@@ -56,14 +57,7 @@ def deployed(ledger: Ledger) -> Iterator[Deployed]:
     stable = _deployed.stable
     named = (_deployed.team, _deployed.model, stable["version"].as_string(), stable["cycle"].as_string())
     query = select(*named, _entry.at, _deployed.generation - _deployed.applied)
-    joined = query.select_from(tables.deployments).outerjoin(tables.entries, _entry.entry_id == _newest(CHANGED))
+    joined = query.select_from(tables.deployments).outerjoin(tables.entries, _entry.entry_id == newest_about(CHANGED))
     with ledger.reading() as connection:
         rows = connection.execute(joined).all()
     yield from (Deployed(*row) for row in rows)
-
-
-def _newest(kind: str) -> ScalarSelect[Any]:
-    """Select the newest entry of a kind about a deployment's stable version, by one look into the index a model."""
-    same = (_entry.team == _deployed.team, _entry.model == _deployed.model, _entry.kind == kind)
-    version = _entry.version == _deployed.stable["version"].as_string()
-    return select(func.max(_entry.entry_id)).where(*same, version).correlate(tables.deployments).scalar_subquery()

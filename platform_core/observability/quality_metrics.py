@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import RowMapping, func, select
 
 from platform_core.loop import tables
+from platform_core.loop.fleet import REALISED
 from platform_core.monitor.fairness import Judged
 from platform_core.monitor.quality_history import Kept
 from platform_core.observability.families import Family, seconds
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from platform_core.loop.ledger import Ledger
 
-REALISED = "quality.realised"
 _VERSION = ("team", "model", "version")
 _window, _deployed = tables.quality_windows.c, tables.deployments.c
 _measured = msgspec.json.Decoder(list[Kept])

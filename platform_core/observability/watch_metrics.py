@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from platform_core.loop import skews, tables
+from platform_core.loop.fleet import WINDOW
 from platform_core.observability.families import Family, seconds
 from platform_core.observability.newest import Told, told
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from platform_core.loop.ledger import Ledger
 
-WINDOW = "drift.window"
 _VERSION = ("team", "model", "version")
 _entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deliveries.c
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from platform_core.errors import Unsupported
-from platform_core.observability.exporters import exporter_of
+from platform_core.observability.exporters import exporter_of, missing
 from platform_core.observability.spans import link
 from platform_core.observability.tracing import of_cycle
 
@@ -48,7 +47,7 @@ class Tracer:
 
             exporter = exporter_of(where)
         except ImportError as error:
-            raise Unsupported(f"traces need OpenTelemetry: {error}", "install loopline[otel]") from error
+            raise missing(error) from error
         sampler = ParentBasedTraceIdRatio(share)
         provider = TracerProvider(sampler, Resource.create({"service.name": "loopline"}))
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))

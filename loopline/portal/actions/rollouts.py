@@ -22,7 +22,7 @@ def _propose_rollback(portal: Portal, given: Given) -> Proposal:
     live, running = deployments.deployment(ledger, ref), rollouts.running(ledger, ref)
     if running is not None:
         taken, back = running.version, live.stable.version if live and live.stable else ""
-        said = f"The rollout of version {taken} ends {_at(running)}, as rolled back."
+        said = f"The rollout of version {taken} ends {running.where}, as rolled back."
     else:
         taken, back = _back_to(portal, ref, live)
         said = f"Version {taken} answers nobody any more."
@@ -49,7 +49,7 @@ def _propose_hold(portal: Portal, given: Given) -> Proposal:
     record = _running(portal, model_of(portal, given), "running")
     return Proposal(
         f"Hold the rollout of version {record.version} of {record.ref}",
-        [f"It stays {_at(record)} until someone resumes it.", "Proven harm still takes it back."],
+        [f"It stays {record.where} until someone resumes it.", "Proven harm still takes it back."],
         [Field("model", value=str(record.ref))],
         "Hold it",
         page_of(record.ref),
@@ -59,14 +59,14 @@ def _propose_hold(portal: Portal, given: Given) -> Proposal:
 def _hold(portal: Portal, given: Given, who: Signed) -> Outcome:
     ref, platform = model_of(portal, given), portal.platform
     record = rollouts.hold(platform.ledger, ref, who.by, who.reason, platform.clock.now())
-    return Outcome(f"The rollout of version {record.version} of {ref} is held {_at(record)}.", _see(ref))
+    return Outcome(f"The rollout of version {record.version} of {ref} is held {record.where}.", _see(ref))
 
 
 def _propose_resume(portal: Portal, given: Given) -> Proposal:
     record = _running(portal, model_of(portal, given), "held")
     return Proposal(
         f"Let the rollout of version {record.version} of {record.ref} go on",
-        [f"It is held {_at(record)}; at its next look the judges decide whether it goes forward."],
+        [f"It is held {record.where}; at its next look the judges decide whether it goes forward."],
         [Field("model", value=str(record.ref))],
         "Let it go on",
         page_of(record.ref),
@@ -76,7 +76,7 @@ def _propose_resume(portal: Portal, given: Given) -> Proposal:
 def _resume(portal: Portal, given: Given, who: Signed) -> Outcome:
     ref, platform = model_of(portal, given), portal.platform
     record = rollouts.resume(platform.ledger, ref, who.by, who.reason, platform.clock.now())
-    return Outcome(f"The rollout of version {record.version} of {ref} goes on, {_at(record)}.", _see(ref))
+    return Outcome(f"The rollout of version {record.version} of {ref} goes on, {record.where}.", _see(ref))
 
 
 def _propose_override(portal: Portal, given: Given) -> Proposal:
@@ -122,7 +122,7 @@ def _started(portal: Portal, ref: ModelRef, version: str) -> str:
         raise NotFound(f"{ref} is not declared by a team that loads", "mend the team's package, then roll it out")
     cycle = gates.cycle_of_version(platform.ledger, ref, version)
     record = rollouts.start(platform, ref, model, version, cycle, platform.clock.now())
-    return "it is live" if record.state == "promoted" else f"its rollout began, {_at(record)}"
+    return "it is live" if record.state == "promoted" else f"its rollout began, {record.where}"
 
 
 def _verdict(portal: Portal, ref: ModelRef, version: str) -> tuple[str, Verdict]:
@@ -148,10 +148,6 @@ def _running(portal: Portal, ref: ModelRef, state: str) -> RolloutRecord:
         found = f"it is {record.state}" if record else "none is under way"
         raise NotFound(f"no rollout of {ref} is {state}: {found}", "look at the model's page")
     return record
-
-
-def _at(record: RolloutRecord) -> str:
-    return "in shadow" if record.in_shadow else f"at {record.percent} percent"
 
 
 def _see(ref: ModelRef) -> list[tuple[str, str]]:
