@@ -34,8 +34,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(LooplineError)
     def ours(_: Request, error: LooplineError) -> JSONResponse:
-        delay = {"retry-after": str(math.ceil(error.delay_seconds))} if isinstance(error, Transient) else {}
-        return _answer(status_of(error), error.problem, error.fix, delay)
+        return _answer(status_of(error), error.problem, error.fix, delay_of(error))
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -62,6 +61,11 @@ def status_of(error: LooplineError) -> int:
     if isinstance(error, Refused | CommitConflict):
         return 409
     return UNAVAILABLE if isinstance(error, Transient) else 400
+
+
+def delay_of(error: LooplineError) -> dict[str, str]:
+    """Return the header that says when another try is worth it; none where it never is."""
+    return {"retry-after": str(math.ceil(error.delay_seconds))} if isinstance(error, Transient) else {}
 
 
 def _answer(status: int, problem: str, fix: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -49,6 +49,10 @@ class Portal:
         models = [m for t in self.teams if t.name == ref.team for m in t.models if m.name == ref.model]
         return models[0] if models else None
 
+    def knows(self, ref: ModelRef) -> bool:
+        """Say whether a team that loads declares a model, or the ledger ever heard of it."""
+        return self.declared(ref) is not None or bool(self.platform.ledger.entries(ref, limit=1))
+
 
 @dataclass(frozen=True)
 class Ask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,10 +11,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from loopline.features_api.errors import status_of
+from loopline.features_api.errors import delay_of, status_of
 from loopline.portal.ask import answer
 from loopline.portal.page import Page
-from platform_core.errors import LooplineError, Transient
+from platform_core.errors import LooplineError
 
 _log = logging.getLogger("loopline.portal")
 
@@ -50,8 +49,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(LooplineError)
     def ours(request: Request, error: LooplineError) -> Response:
-        delay = {"retry-after": str(math.ceil(error.delay_seconds))} if isinstance(error, Transient) else {}
-        return failed(request, status_of(error), error.problem, error.fix, delay)
+        return failed(request, status_of(error), error.problem, error.fix, delay_of(error))
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from loopline.graphql import Dagster
     from platform_core.names import ModelRef
 
 
@@ -17,7 +18,12 @@ class Links:
     dagster: str = ""
     registry: str = ""
     inference: str = ""
-    features: str = ""
+
+    def graphql(self, seconds: float) -> Dagster | None:
+        """Return a client of Dagster's GraphQL that waits so long; None where Dagster is not there."""
+        from loopline.graphql import Dagster
+
+        return Dagster(self._dagster("graphql"), seconds) if self.dagster else None
 
     def asset(self, *key: str) -> str:
         """Link an asset in Dagster's catalog."""

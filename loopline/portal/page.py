@@ -84,7 +84,6 @@ class Chart:
     marks: list[Mark]
     unit: str = ""
     y_from: float | None = None
-    y_to: float | None = None
 
     @property
     def rows(self) -> list[tuple[str, Point]]:

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default=HOST, help="where to listen")
     parser.add_argument("--port", type=int, default=PORT, help="where to listen")
     parser.add_argument("--name", action="append", default=[], help="a name by which browsers ask, or * for any")
-    for neighbour in ("dagster", "registry", "inference", "features"):
+    for neighbour in ("dagster", "registry", "inference"):
         parser.add_argument(f"--{neighbour}", default="", help="its base URL, for links")
     given = vars(parser.parse_args(arguments))
     logging.basicConfig(format="%(levelname)s %(message)s")

@@ -72,9 +72,9 @@ def clipped(text: str, width: int = 160) -> Markup:
     return Markup(html).format(whole=text, begin=text[: width - 1].rstrip())  # noqa: S704
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def counted(count: int, one: str) -> str:
     """Write a count with its noun: ``1 model``, ``3 models``."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+    return f"{number(count)} {one if count == 1 else one + 's'}"
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {

@@ -134,9 +134,8 @@ def _start_portal(app: App, programs: Programs) -> None:
     if "portal" in app.ports:
         _choose_again(app, "portal")
         app.portal_url = f"http://{HOST}:{app.ports['portal']}"
-        ours = {"dagster": app.ui_url, "inference": app.endpoint}
-        more = {"registry": app.registry_url, "features": app.features_url}
-        app.supervisor.start(programs.portal(app.ports["portal"], **ours, **more))
+        links = {"dagster": app.ui_url, "inference": app.endpoint, "registry": app.registry_url}
+        app.supervisor.start(programs.portal(app.ports["portal"], **links))
 
 
 def _choose_again(app: App, name: str) -> None:

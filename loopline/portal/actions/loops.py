@@ -8,7 +8,6 @@ from loopline.portal.actions.action import Action, Field, Given, Outcome, Propos
 from loopline.portal.actions.subject import model_of, page_of
 from platform_core.errors import Refused
 from platform_core.loop import freezes
-from platform_core.loop.ledger import newest
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal
@@ -67,8 +66,7 @@ def _subject(portal: Portal, given: Given) -> ModelRef | None:
 def _frozen(portal: Portal, ref: ModelRef | None) -> Entry | None:
     """Return what froze the subject itself: a freeze of everything is thawed by itself."""
     with portal.platform.ledger.reading() as connection:
-        last = newest(connection, ref or freezes.EVERYTHING, (freezes.FROZEN, freezes.THAWED))
-    return last if last is not None and last.kind == freezes.FROZEN else None
+        return freezes.own(connection, ref or freezes.EVERYTHING)
 
 
 def _name(ref: ModelRef | None) -> str:

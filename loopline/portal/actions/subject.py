@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from platform_core.errors import BadRequest, NotFound
-from platform_core.loop import deployments
 from platform_core.names import ModelRef
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def model_of(portal: Portal, given: Given) -> ModelRef:
     if not slash or not team or not model:
         raise BadRequest(f"{text!r} names no model", "write it as team/model")
     ref = ModelRef(team, model)
-    if portal.declared(ref) is None and not _in_ledger(portal, ref):
+    if not portal.knows(ref):
         raise NotFound(f"no team has a model {text!r}", "choose one from the list of models")
     return ref
 
@@ -59,8 +58,3 @@ def source_of(portal: Portal, given: Given) -> tuple[Team, Source]:
 def page_of(ref: ModelRef) -> str:
     """Return the address of a model's page."""
     return f"/models/{ref.team}/{ref.model}"
-
-
-def _in_ledger(portal: Portal, ref: ModelRef) -> bool:
-    ledger = portal.platform.ledger
-    return deployments.deployment(ledger, ref) is not None or bool(ledger.entries(ref, limit=1))

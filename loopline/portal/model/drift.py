@@ -61,7 +61,7 @@ def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> Drift
     newest, shown = windows[-1], windows[-SHOWN:]
     model = portal.declared(ref)
     known = column if any(column in window.verdict.columns for window in shown) else ""
-    found = alarm(model.drift, [window.verdict for window in windows[-10:]]) if model else None
+    found = alarm(model.drift, [window.verdict for window in windows]) if model else None
     return DriftPart(
         version=version,
         windows=len(windows),

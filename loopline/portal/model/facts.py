@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from platform_core import alarms
 from platform_core.errors import LooplineError, NotFound
-from platform_core.loop import cycles, freezes
+from platform_core.loop import freezes
 from platform_core.loop.deployments import CHANGED
 
 if TYPE_CHECKING:
@@ -54,12 +54,13 @@ class LinkOut:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a model beside its history."""
+    """What is known of a model beside its history; ``everything_frozen`` says that it is frozen with all others."""
 
     owner: str
     description: str
     declared: bool
     frozen: str
+    everything_frozen: bool
     alarms: list[AlarmRow]
 
 
@@ -70,7 +71,7 @@ def known(portal: Portal, ref: ModelRef) -> Known:
         NotFound: no team that loads declares it, and the ledger never heard of it.
     """
     model, ledger = portal.declared(ref), portal.platform.ledger
-    if model is None and not cycles.cycles(ledger, ref) and not ledger.entries(ref, limit=1):
+    if not portal.knows(ref):
         raise NotFound(f"no team has a model {str(ref)!r}", "start from the list of models")
     frozen = freezes.frozen(ledger, ref)
     return Known(
@@ -78,6 +79,7 @@ def known(portal: Portal, ref: ModelRef) -> Known:
         description=model.description if model else "",
         declared=model is not None,
         frozen=f"{frozen.actor}: {frozen.reason}" if frozen else "",
+        everything_frozen=frozen is not None and not frozen.team,
         alarms=[_alarm(one) for one in alarms.standing(ledger) if one.alarm.subject == ref],
     )
 
@@ -85,8 +87,9 @@ def known(portal: Portal, ref: ModelRef) -> Known:
 def since(portal: Portal, live: Deployment) -> datetime | None:
     """Say since when the stable version is the stable one."""
     assert live.stable is not None
-    changes = portal.platform.ledger.entries(live.ref, [CHANGED], newest_first=True, limit=50)
-    return next((entry.at for entry in changes if entry.version == live.stable.version), None)
+    version = live.stable.version
+    changes = portal.platform.ledger.entries(live.ref, [CHANGED], limit=1, newest_first=True, version=version)
+    return changes[0].at if changes else None
 
 
 def trouble(portal: Portal, live: Deployment) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from loopline.features_api.errors import status_of
+from loopline.features_api.errors import delay_of, status_of
 from loopline.portal.actions import ACTIONS, tokens
 from loopline.portal.actions.action import Action, Given, Outcome, Proposal, Signed
 from loopline.portal.ask import Ask, Asked, wants_json
@@ -149,7 +149,9 @@ def _refused(ask: Ask, action: Action, given: Given, error: LooplineError) -> Re
     except LooplineError:
         proposal = None
     page = replace(_page(ask, action, proposal, given), error=problem)
-    return _answer(ask, page, status)
+    response = _answer(ask, page, status)
+    response.headers.update(delay_of(error))
+    return response
 
 
 def _require_ours(ask: Ask, given: Given) -> None:

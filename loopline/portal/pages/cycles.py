@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import func, select
 
-from loopline.graphql import Dagster
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.cycle_steps import Step, steps
 from loopline.portal.page import Page, Slice
@@ -166,10 +165,8 @@ def _conditions(chosen: dict[str, str]) -> list[Any]:
 
 
 def _runs(portal: Portal, cycle_id: str) -> list[RunRow]:
-    if not portal.links.dagster:
-        return []
-    client = Dagster(f"{portal.links.dagster}/graphql", WAITING_SECONDS)
-    return [_run(portal, run) for run in client.runs({"loopline/cycle": cycle_id})]
+    dagster = portal.links.graphql(WAITING_SECONDS)
+    return [_run(portal, run) for run in dagster.runs({"loopline/cycle": cycle_id})] if dagster else []
 
 
 def _run(portal: Portal, run: dict[str, Any]) -> RunRow:

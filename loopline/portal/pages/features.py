@@ -12,27 +12,23 @@ from fastapi import APIRouter, Query, Response
 from loopline.portal import feature_rows
 from loopline.portal.ask import Asked
 from loopline.portal.feature_rows import ViewRow
-from loopline.portal.ordering import ordered
+from loopline.portal.ordering import ListAsked, ordered
 from loopline.portal.page import Page, Slice
-from loopline.portal.pages.params import ModelInPath, Start, TeamInPath
+from loopline.portal.pages.params import ModelInPath, Size, Start, TeamInPath, Text
 from loopline.portal.view_facts import LinkOut, Meant, Reading, SourceOf, facts
 
 router = APIRouter()
 PAGE = 50
 Sort = Literal["view", "owner", "entity", "source", "newest", "rows", "readers"]
 Show = Literal["all", "active", "fresh", "stale", "unread", "retired", "not_known"]
-Text = Annotated[str, Query(max_length=200)]
 
 
 @dataclass(frozen=True)
-class Asking:
+class Asking(ListAsked):
     """What the list was asked for: ``text`` is looked for in names, owners, entities and sources."""
 
-    text: str
-    team: str
     show: Show
     sort: Sort
-    descending: bool
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ def features(  # noqa: PLR0913, PLR0917 - each is a filter
     sort: Sort = "view",
     descending: bool = False,
     start: Start = 0,
-    size: Annotated[int, Query(ge=1, le=500)] = PAGE,
+    size: Size = PAGE,
 ) -> Response:
     """List versions of feature views."""
     asked, every = Asking(text, team, show, sort, descending), feature_rows.read(ask.portal)

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Chart, Line, Page, Point, Slice
-from loopline.portal.pages.params import NAME, Start, TeamInPath
+from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 from platform_core.errors import NotFound
 from platform_core.features import catalog
 from platform_core.ingestion import letter_pages, mended_rows
@@ -29,10 +29,8 @@ PAGE, EXPORTED_AT_ONCE = 50, 5_000
 DRAWN_SOURCES, DRAWN_REASONS, DRAWN_DAYS = 6, 6, 90
 REASONS = 3
 SHORT = 160
-SourceInPath = Annotated[str, Path(pattern=NAME, max_length=128)]
 LetterInPath = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Reason = Annotated[str, Query(max_length=200)]
-Size = Annotated[int, Query(ge=1, le=500)]
 
 
 @dataclass(frozen=True)

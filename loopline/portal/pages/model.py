@@ -53,6 +53,7 @@ class ModelPage(Page):
     description: str
     declared: bool
     frozen: str
+    everything_frozen: bool
     alarms: list[AlarmRow]
     live: LiveNow | None
     links: list[LinkOut]

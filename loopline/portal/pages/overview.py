@@ -11,7 +11,9 @@ from fastapi import APIRouter, Query, Response
 from loopline.portal import fleet_rows
 from loopline.portal.ask import Asked
 from loopline.portal.fleet_rows import ModelRow
+from loopline.portal.ordering import ListAsked, ordered
 from loopline.portal.page import Page, Slice
+from loopline.portal.pages.params import Size, Start, Text
 
 router = APIRouter()
 PAGE = 50
@@ -20,14 +22,11 @@ Show = Literal["all", "live", "rollout", "drifted", "alarms", "frozen", "nothing
 
 
 @dataclass(frozen=True)
-class Asking:
+class Asking(ListAsked):
     """What the list was asked for: ``text`` is looked for in team, model and owner."""
 
-    text: str
-    team: str
     show: Show
     sort: Sort
-    descending: bool
 
 
 @dataclass(frozen=True)
@@ -65,18 +64,18 @@ class OverviewPage(Page):
 @router.get("/models", response_model=OverviewPage)
 def models(  # noqa: PLR0913, PLR0917 - each is a filter
     ask: Asked,
-    text: Annotated[str, Query(max_length=200)] = "",
+    text: Text = "",
     team: Annotated[str, Query(max_length=128)] = "",
     show: Show = "all",
     sort: Sort = "model",
     descending: bool = False,
-    start: Annotated[int, Query(ge=0)] = 0,
-    size: Annotated[int, Query(ge=1, le=500)] = PAGE,
+    start: Start = 0,
+    size: Size = PAGE,
 ) -> Response:
     """List models."""
     asked = Asking(text, team, show, sort, descending)
     fleet = fleet_rows.read(ask.portal)
-    found = _sorted([row for row in fleet.rows if _matches(row, asked)], asked)
+    found = ordered([row for row in fleet.rows if _matches(row, asked)], _ORDERS[sort], descending)
     page = OverviewPage(
         totals=_totals(fleet.rows),
         teams=sorted({row.team for row in fleet.rows}),
@@ -115,20 +114,8 @@ _ORDERS: dict[Sort, Callable[[ModelRow], Any]] = {
 }
 
 
-def _sorted(rows: Sequence[ModelRow], asked: Asking) -> list[ModelRow]:
-    """Sort rows; those without a value come last in both directions."""
-    value = _ORDERS[asked.sort]
-    with_value = sorted((row for row in rows if value(row) is not None), key=value, reverse=asked.descending)
-    return [*with_value, *(row for row in rows if value(row) is None)]
-
-
 def _totals(rows: Sequence[ModelRow]) -> Totals:
-    counted = {show: sum(map(shown, rows)) for show, shown in _SHOWN.items()}
-    return Totals(
-        models=len(rows),
-        live=counted["live"],
-        rollouts=counted["rollout"],
-        drifted=counted["drifted"],
-        alarms=sum(row.alarms for row in rows),
-        frozen=counted["frozen"],
+    live, rollouts, drifted, frozen = (
+        sum(map(_SHOWN[name], rows)) for name in ("live", "rollout", "drifted", "frozen")
     )
+    return Totals(len(rows), live, rollouts, drifted, sum(row.alarms for row in rows), frozen)

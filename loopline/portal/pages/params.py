@@ -10,4 +10,7 @@ NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 TeamInPath = Annotated[str, Path(pattern=NAME, max_length=128)]
 ModelInPath = Annotated[str, Path(pattern=NAME, max_length=128)]
 CycleInPath = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=256)]
+SourceInPath = Annotated[str, Path(pattern=NAME, max_length=128)]
 Start = Annotated[int, Query(ge=0, le=10_000_000)]
+Size = Annotated[int, Query(ge=1, le=500)]
+Text = Annotated[str, Query(max_length=200)]

@@ -143,13 +143,11 @@ def teams(ask: Asked) -> Response:
 @router.get("/teams/locations", response_model=LocationsPart)
 def locations(ask: Asked) -> Response:
     """Ask Dagster which code locations it has loaded."""
-    from loopline.graphql import Dagster
-
-    base = ask.portal.links.dagster
-    if not base:
+    dagster = ask.portal.links.graphql(WAIT_SECONDS)
+    if dagster is None:
         return ask.answer(LocationsPart([], "this portal knows no Dagster: 'loopline up' starts both"))
     try:
-        found = Dagster(f"{base}/graphql", WAIT_SECONDS).locations()
+        found = dagster.locations()
     except LooplineError as error:
         return ask.answer(LocationsPart([], f"{error.problem}; {error.fix}"))
     return ask.answer(LocationsPart([LocationRow(one.name, one.state, one.reason) for one in found], ""))

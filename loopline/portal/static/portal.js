@@ -86,7 +86,7 @@
       legend: names.length > 1 ? { top: 0, left: 0, itemWidth: 16, itemHeight: 8, itemGap: 14, textStyle: { color: ink.text, fontSize: 12 }, data: names } : undefined,
       tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: ink.sheet, borderColor: ink.line, textStyle: { color: ink.text, fontSize: 12 }, formatter: said(chart), axisPointer: { lineStyle: { color: ink.soft } } },
       xAxis: { type: "time", axisLine: { lineStyle: { color: ink.line } }, axisTick: { show: false }, axisLabel: { color: ink.soft, hideOverlap: true, fontSize: 11 }, splitLine: { show: false } },
-      yAxis: { type: "value", min: chart.y_from ?? undefined, max: chart.y_to ?? undefined, scale: chart.y_from === null, axisLabel: { color: ink.soft, fontSize: 11, formatter: (value) => written(value, chart.unit) }, splitNumber: 4, splitLine: { lineStyle: { color: ink.line, opacity: 0.7 } } },
+      yAxis: { type: "value", min: chart.y_from ?? undefined, scale: chart.y_from === null, axisLabel: { color: ink.soft, fontSize: 11, formatter: (value) => written(value, chart.unit) }, splitNumber: 4, splitLine: { lineStyle: { color: ink.line, opacity: 0.7 } } },
       series: series(chart, ink),
     };
   };

@@ -308,6 +308,9 @@ def test_everything_frozen_is_said_on_top(tmp_path: Any) -> None:
     portal = TestClient(create_app(frozen.platform, frozen.teams), HOST)
     assert told(portal, "/models")["everything_frozen"] == "frozen by ada: audit"
     assert "Everything is frozen by ada: audit" in portal.get("/models").text
+    page = told(portal, "/models/team_0/model_0000")
+    assert (page["frozen"], page["everything_frozen"]) == ("ada: audit", True)
+    assert "/actions/thaw?model=everything" in portal.get("/models/team_0/model_0000").text  # its own thaw is refused
     frozen.close()
 
 
