@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import time
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     URL,
@@ -26,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from platform_core.errors import InvalidEnvironment, StoreUnavailable
+from platform_core.sqlite_file import write_ahead
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -45,10 +47,10 @@ def connect(url: str) -> Engine:
         if engine.dialect.name == "sqlite":
             _write_ahead(engine)
         _bring_to_head(engine)
-    except OperationalError as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
         engine.dispose()
         raise StoreUnavailable(
-            f"the ledger at {engine.url.render_as_string()} cannot be opened: {error.orig}",
+            f"the ledger at {engine.url.render_as_string()} cannot be opened: {getattr(error, 'orig', error)}",
             "start the database, or correct 'ledger' in the environment file",
         ) from error
     return engine
@@ -117,19 +119,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _write_ahead(engine: Engine) -> None:
-    """Let readers and a writer work side by side; the file remembers it. Switching does not wait, so try again."""
-    for attempt in range(200):
-        connection = engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA journal_mode=WAL")
-        except Exception:
-            if attempt == 199:  # noqa: PLR2004
-                raise
-            time.sleep(0.02)
-        else:
-            return
-        finally:
-            connection.close()
+    with closing(engine.raw_connection()) as connection:
+        write_ahead(cast("sqlite3.Connection", connection.driver_connection), BUSY_SECONDS)
 
 
 def _bring_to_head(engine: Engine) -> None:

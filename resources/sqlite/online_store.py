@@ -17,6 +17,7 @@ from pydantic import PrivateAttr
 from platform_core.contracts.online_packing import pack_values, unpack_values
 from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
 from platform_core.errors import ContractBroken, StoreUnavailable
+from platform_core.sqlite_file import write_ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,7 +126,7 @@ class SqliteOnlineStore(OnlineStore):
 def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode = wal")
+    write_ahead(connection, timeout_seconds)
     connection.execute("pragma synchronous = normal")  # with WAL nothing is lost when a process dies
     connection.execute(TABLE)
     return connection

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -109,6 +110,39 @@ def test_a_failed_write_leaves_nothing(store: SqliteOnlineStore) -> None:
     writer.execute("drop trigger refuse")
     assert events(store, "v", ["1", "2", "3"]) == {"1": None, "2": None, "3": 1}
     assert store.write("v", "customer_id", too_large) == 2
+
+
+def test_a_new_file_that_another_holds_is_waited_for(path: str, store: SqliteOnlineStore) -> None:
+    """Two may open a new file at once: SQLite refuses one of them at once, whatever its timeout; we wait."""
+    Path(path).parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("begin exclusive")
+    other.execute("create table something (else_ text)")
+    release = threading.Timer(0.3, other.execute, ("commit",))
+    release.start()
+    assert store.write("v", "customer_id", view_rows([1], [1], spend=[1.0])) == 1
+    release.join()
+    other.execute("begin exclusive")
+    impatient = SqliteOnlineStore(path=path, timeout_seconds=0.05)
+    with pytest.raises(StoreUnavailable, match="who holds the file"):
+        impatient.write("v", "customer_id", view_rows([1], [2], spend=[1.0]))
+    other.close()
+
+
+def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """Workers that start together, each with its own connection."""
+    for attempt in range(25):
+        path, together = str(tmp_path / f"{attempt}.db"), threading.Barrier(8)
+
+        def write(number: int, path: str = path, together: threading.Barrier = together) -> int:
+            store = SqliteOnlineStore(path=path)
+            together.wait()
+            held = store.write("v", "customer_id", view_rows([number], [1], spend=[1.0]))
+            store.close()
+            return held
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(write, range(8))) == [1] * 8
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
