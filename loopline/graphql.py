@@ -9,7 +9,6 @@ from typing import Any
 
 from platform_core.errors import Refused, StoreUnavailable
 
-REPOSITORY = "__repository__"
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 LOCATIONS = """
 {workspaceOrError {... on Workspace {locationEntries {name loadStatus locationOrLoadError {
@@ -22,7 +21,7 @@ mutation ($params: ExecutionParams!) {launchRun(executionParams: $params) {
 STATUS = """
 query ($run: ID!) {runOrError(runId: $run) {__typename ... on Run {status}}}"""
 RUNS = """
-query ($filter: RunsFilter) {runsOrError(filter: $filter) {... on Runs {results {
+query ($filter: RunsFilter, $limit: Int) {runsOrError(filter: $filter, limit: $limit) {... on Runs {results {
   runId jobName status startTime endTime creationTime tags {key value}}}}}"""
 SENSORS = """
 query ($repository: RepositorySelector!) {sensorsOrError(repositorySelector: $repository) {
@@ -84,11 +83,7 @@ class Dagster:
         Raises:
             Refused: Dagster does not launch it; the problem is its own message.
         """
-        selector: dict[str, Any] = {
-            "jobName": job,
-            "repositoryName": REPOSITORY,
-            "repositoryLocationName": location,
-        }
+        selector: dict[str, Any] = {"jobName": job, **repository(location)}
         if asset_keys:
             selector["assetSelection"] = [{"path": list(key)} for key in asset_keys]
         params = {
@@ -119,21 +114,35 @@ class Dagster:
             time.sleep(poll_seconds)
         return status
 
-    def runs(self, tags: Mapping[str, str] | None = None, statuses: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """List runs, newest first: ``runId``, ``jobName``, ``status``, times in seconds, ``tags`` as a mapping."""
+    def runs(
+        self,
+        tags: Mapping[str, str] | None = None,
+        statuses: Sequence[str] = (),
+        limit: int | None = None,
+        since: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """List runs, newest first: ``runId``, ``jobName``, ``status``, times in seconds, ``tags`` as a mapping.
+
+        ``limit`` is how many at most; ``since`` leaves out what has not changed after it (seconds since 1970).
+        """
         wanted: dict[str, Any] = {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]}
         if statuses:
             wanted["statuses"] = list(statuses)
-        found = self.ask(RUNS, filter=wanted)["runsOrError"].get("results", ())
+        if since is not None:
+            wanted["updatedAfter"] = since
+        found = self.ask(RUNS, filter=wanted, limit=limit)["runsOrError"].get("results", ())
         return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
 
     def sensors(self, location: str) -> dict[str, str]:
         """Return a location's sensors and their status, ``RUNNING`` or ``STOPPED``."""
-        found = self.ask(SENSORS, repository=_repository(location))["sensorsOrError"].get("results", ())
+        found = self.ask(SENSORS, repository=repository(location))["sensorsOrError"].get("results", ())
         return {sensor["name"]: sensor["sensorState"]["status"] for sensor in found}
 
 
-def _repository(location: str) -> dict[str, str]:
+def repository(location: str) -> dict[str, str]:
+    """Return the selector of a location's repository."""
+    from platform_core.alarms.pages import REPOSITORY  # the alarms bring the ledger's database along
+
     return {"repositoryName": REPOSITORY, "repositoryLocationName": location}
 
 

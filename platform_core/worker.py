@@ -20,6 +20,7 @@ from urllib.parse import quote
 import msgspec
 
 from platform_core.errors import InvalidSpec, LooplineError, TaskFailed, Transient, Unsupported
+from platform_core.files import write
 
 if TYPE_CHECKING:
     from platform_core.specs.model import Requirements
@@ -145,13 +146,6 @@ def main(folder: Path) -> None:
         write(folder / ERROR, msgspec.json.encode(outcome))
     else:
         write(folder / RESULT, outcome.encode())
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file that others may read at any moment."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_bytes(content)
-    draft.replace(path)
 
 
 def _text(args: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,6 @@ from loopline.cli.subject import opened, person
 
 if TYPE_CHECKING:
     from platform_core.alarms import Standing
-    from platform_core.platform import Platform
-
-SILENT_SECONDS = 300
-"""From when on nobody may rely on the watchdog."""
 
 alarms = LazyGroup(
     "alarms",
@@ -34,11 +29,11 @@ alarms = LazyGroup(
 @click.option("--all", "everything", is_flag=True, help="Also what is over, each cause as it last stood.")
 def list_alarms(everything: bool) -> Answer:
     """List the alarms that stand, the oldest first, with what to do about each."""
-    from platform_core.alarms import past, standing
+    from platform_core.alarms import past, rounds, standing
 
     with opened(only=()) as platform:
         found = [*(past(platform.ledger) if everything else ()), *standing(platform.ledger)]
-        at = _looked_at(platform)
+        at = rounds.last(platform.home)
     said = "\n".join(_told(one) for one in found) or "no alarm stands"
     data = {"alarms": [_json(one) for one in found], "watchdog": at}
     return Answer(data, "\n".join([said, *_silent(at)]))
@@ -75,19 +70,11 @@ def _told(one: Standing) -> str:
     return "\n".join([f"{state:<8} {alarm.cause}  since {since}", *lines])
 
 
-def _looked_at(platform: Platform) -> str | None:
-    """Return when the watchdog of this home ended its last round."""
-    from loopline.watchdog.dog import FILE
-
-    try:
-        return str(json.loads((platform.home / FILE).read_text())["at"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-
-
-def _silent(at: str | None) -> list[str]:
+def _silent(at: datetime | None) -> list[str]:
     """Warn when nobody watches: no alarm is no good news then."""
+    from platform_core.alarms.rounds import SILENT_SECONDS
+
     if at is None:
         return ["no watchdog has looked in this home; start one with 'loopline up' or 'loopline watchdog'"]
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
+    seconds = (datetime.now(UTC) - at).total_seconds()
     return [f"the watchdog has not looked for {seconds / 60:.0f} minutes: start it"] if seconds > SILENT_SECONDS else []

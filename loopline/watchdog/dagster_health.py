@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loopline.graphql import Dagster, Location
+from loopline.graphql import Dagster, Location, repository
 from loopline.watchdog.look import Bounds, Looked
 from platform_core.alarms.alarm import Alarm
 from platform_core.alarms.pages import Pages
@@ -103,8 +103,7 @@ class DagsterHealth:
         )
 
     def _of_location(self, location: str) -> Iterator[Alarm]:
-        selector = {"repositoryName": "__repository__", "repositoryLocationName": location}
-        found = self.dagster.ask(AUTOMATION, repository=selector, now=time.time())["repositoryOrError"]
+        found = self.dagster.ask(AUTOMATION, repository=repository(location), now=time.time())["repositoryOrError"]
         for sensor in found.get("sensors", ()):
             most = INTERVALS * sensor["minIntervalSeconds"] + self.bounds.silence
             yield from self._judged(location, "sensor", sensor, sensor["sensorState"], time.time() - most)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,15 +11,12 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from loopline.watchdog.look import Bounds, Look, Looked
-from platform_core.alarms import Alarm, clear, raise_alarm, standing
+from platform_core.alarms import Alarm, clear, raise_alarm, rounds, standing
 from platform_core.alarms.deliver import Sent, deliver
 from platform_core.errors import LooplineError
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
-
-FILE = "watchdog.json"
-"""In the home: when the last round ended, for whoever asks whether the watchdog itself lives."""
 
 
 @dataclass
@@ -92,6 +88,4 @@ class Watchdog:
 
     def _note(self) -> None:
         facts = {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "rounds": self.rounds}
-        draft = self.platform.home / f"{FILE}.{os.getpid()}.tmp"
-        draft.write_text(json.dumps(facts))
-        draft.replace(self.platform.home / FILE)
+        rounds.note(self.platform.home, facts)

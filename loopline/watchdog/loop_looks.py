@@ -39,8 +39,9 @@ class LoopLooks:
 
     def serving(self) -> Looked:
         """Does everything that is deployed answer? When nothing does, that is one alarm, not one a model."""
-        silent = {ref: said for ref in self._deployed() if (said := self._silent(ref)) is not None}
-        if silent and len(silent) == len(self._deployed()):
+        deployed = self._deployed()
+        silent = {ref: said for ref in deployed if (said := self._silent(ref)) is not None}
+        if silent and len(silent) == len(deployed):
             models = ", ".join(map(str, silent))
             said = f"no model answers ({models}): {next(iter(silent.values()))}"
             fix = "look into the inference server's log; 'loopline up' starts it again, six times in a row at most"

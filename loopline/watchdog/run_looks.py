@@ -19,9 +19,6 @@ CYCLE_JOB = "loopline_cycle"
 """Its runs fail where a gate refuses a version, as they should; a cycle that cannot be run is found in the ledger."""
 AT_MOST = 500
 """Runs looked at, newest first."""
-RUNS = """
-query ($filter: RunsFilter, $limit: Int) {runsOrError(filter: $filter, limit: $limit) {... on Runs {results {
-  runId jobName status startTime creationTime tags {key value}}}}}"""
 UNDER_WAY = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
@@ -35,14 +32,10 @@ class RunLooks:
 
     def look(self) -> Looked:
         """Find runs that hang, and what failed twice in a row."""
-        waiting = self._runs({"statuses": list(UNDER_WAY)})
+        waiting = self.dagster.runs(statuses=UNDER_WAY, limit=AT_MOST)
         since = time.time() - self.bounds.recent.total_seconds()
-        ended = self._runs({"statuses": ["SUCCESS", "FAILURE"], "updatedAfter": since})
+        ended = self.dagster.runs(statuses=("SUCCESS", "FAILURE"), limit=AT_MOST, since=since)
         return Looked((*self._hanging(waiting), *self._failing(ended)))
-
-    def _runs(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = self.dagster.ask(RUNS, filter=wanted, limit=AT_MOST)["runsOrError"].get("results", ())
-        return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
 
     def _hanging(self, runs: Sequence[Mapping[str, Any]]) -> Iterator[Alarm]:
         for run in runs:

@@ -60,10 +60,12 @@ def clear(platform: Platform, cause: str, why: str = "all is well again") -> boo
     if row is None or not row["standing"]:
         return False
     with platform.ledger.writing(_turn(cause)) as connection:
-        still = update(tables.alarms).where(_column.cause == cause, _column.standing.is_(True))
-        now = datetime.now(UTC)
-        if not connection.execute(still.values(standing=False, over_at=now)).rowcount:
+        row = _row(connection, cause)
+        if row is None or not row["standing"]:
             return False
+        now = datetime.now(UTC)
+        over = {"standing": False, "over_at": now}
+        connection.execute(update(tables.alarms).where(_column.cause == cause).values(over))
         minutes = round((now - row["raised_at"]).total_seconds() / 60, 1)
         details = {"cause": cause, "episode": row["episode"], "minutes": minutes}
         entry = Entry(CLEARED, platform.clock.now(), row["team"], row["model"], reason=why, details=details)
@@ -87,30 +89,31 @@ def acknowledge(platform: Platform, cause: str, by: str, reason: str) -> Standin
         details = {"cause": cause, "episode": row["episode"]}
         entry = Entry(ACKNOWLEDGED, platform.clock.now(), row["team"], row["model"], "", "", by, reason, details)
         append(connection, entry)
-    return next(one for one in standing(platform.ledger) if one.alarm.cause == cause)
+        return _board(connection, _column.cause == cause)[0]
 
 
 def standing(ledger: Ledger, prefix: str = "") -> list[Standing]:
     """List the alarms that stand, the oldest first; only causes that begin with ``prefix``."""
-    return [one for one in _board(ledger, _column.standing.is_(True)) if one.alarm.cause.startswith(prefix)]
+    with ledger.reading() as connection:
+        found = _board(connection, _column.standing.is_(True))
+    return [one for one in found if one.alarm.cause.startswith(prefix)]
 
 
 def past(ledger: Ledger, since: datetime | None = None) -> list[Standing]:
     """List the causes that do not stand now, each as it last stood, the oldest first; those over since a time."""
     over = _column.standing.is_(False)
-    return _board(ledger, over if since is None else over & (_column.over_at > since))
+    with ledger.reading() as connection:
+        return _board(connection, over if since is None else over & (_column.over_at > since))
 
 
-def _board(ledger: Ledger, which: ColumnElement[bool]) -> list[Standing]:
+def _board(connection: Connection, which: ColumnElement[bool]) -> list[Standing]:
     told: dict[str, list[str]] = {}
     delivery = tables.alarm_deliveries.c
     tellers = select(delivery.notifier, delivery.cause).join(tables.alarms, _column.cause == delivery.cause)
-    with ledger.reading() as connection:
-        for notifier, cause in connection.execute(
-            tellers.where(which, delivery.told == "raised").order_by(delivery.notifier)
-        ):
-            told.setdefault(cause, []).append(notifier)
-        rows = connection.execute(select(tables.alarms).where(which).order_by(_column.episode)).mappings().all()
+    tellers = tellers.where(which, delivery.told == "raised").order_by(delivery.notifier)
+    for notifier, cause in connection.execute(tellers):
+        told.setdefault(cause, []).append(notifier)
+    rows = connection.execute(select(tables.alarms).where(which).order_by(_column.episode)).mappings().all()
     return [_standing(row, tuple(told.get(row["cause"], ()))) for row in rows]
 
 

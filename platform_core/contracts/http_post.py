@@ -8,8 +8,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message as Headers
-from typing import IO, Any
+from typing import IO, Annotated, Any
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
 
 from platform_core.errors import LooplineError, Refused, StoreUnavailable
 
@@ -22,12 +24,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: flo
     """Post a body once, by the proxy of this process's environment; a redirection is refused.
 
     Raises:
-        StoreUnavailable: busy, gone or silent. Refused: the receiver does not take it.
+        StoreUnavailable: busy, gone or silent. Refused: the receiver does not take it, or it cannot be sent.
     """
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - checked
-    host = urlsplit(url).hostname or "the receiver"
     problem: LooplineError
     try:
+        host = urlsplit(url).hostname or "the receiver"
+        request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - checked
         with urllib.request.build_opener(_StayHere).open(request, timeout=timeout_seconds) as answer:
             answer.read(1024)
     except urllib.error.HTTPError as error:
@@ -35,6 +37,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: flo
         error.close()
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         problem = _unreached(host, getattr(error, "reason", error))
+    except ValueError:  # a line break, or what is no Latin-1; after OSError, for a bad certificate is both
+        problem = Refused("a header or the address cannot be sent", "look for line breaks and letters beyond Latin-1")
     else:
         return
     raise problem  # outside the handlers: what the library says may hold the whole address
@@ -49,6 +53,15 @@ def checked_url(url: str) -> str:
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise ValueError("no URL of http or https")
     return url
+
+
+def _checked(url: SecretStr) -> SecretStr:
+    checked_url(url.get_secret_value())
+    return url
+
+
+SecretUrl = Annotated[SecretStr, AfterValidator(_checked)]
+"""A URL of HTTP that is a secret."""
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from platform_core import files
 from platform_core.errors import StoreUnavailable
 from platform_core.loop.ledger import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
-    from typing import Any
 
     from platform_core.loop.deployments import Deployment
     from platform_core.platform import Platform
@@ -43,15 +42,6 @@ class Seen:
     up_seconds: float = 0.0
     down_seconds: float = 0.0
 
-    def to_json(self) -> dict[str, Any]:
-        """Turn it into what a file can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Seen:
-        """Turn it back."""
-        return cls(**value)
-
 
 def watch(platform: Platform, team: str, deployed: Iterable[Deployment], wall: float) -> None:
     """Look at a team's endpoints once; what is remembered until the next look lies in a file, whoever looks next.
@@ -66,9 +56,7 @@ def watch(platform: Platform, team: str, deployed: Iterable[Deployment], wall: f
         with contextlib.suppress(StoreUnavailable):
             seen[live.ref.model] = look(platform, live, before.get(live.ref.model), wall)
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(json.dumps({model: each.to_json() for model, each in seen.items()}), encoding="utf-8")
-    draft.replace(file)
+    files.write(file, json.dumps({model: asdict(each) for model, each in seen.items()}).encode())
 
 
 def look(platform: Platform, live: Deployment, before: Seen | None, wall: float) -> Seen:
@@ -92,7 +80,7 @@ def _remembered(file: Path) -> dict[str, Seen]:
     """Read what the last look left; of what cannot be read nothing is remembered."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-        return {model: Seen.from_json(each) for model, each in said.items()}
+        return {model: Seen(**each) for model, each in said.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -6,10 +6,8 @@ row of the lake is read and nobody else is asked, so a scrape is quick and harms
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from platform_core.platform import Platform
     from platform_core.plugins import Installed
 
-WATCHDOG = "watchdog.json"
-"""In the home: where the watchdog notes each round."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -73,8 +69,9 @@ def _platform(platform: Platform, teams: Installed) -> Iterator[Family]:
 
 def _watchdog(platform: Platform) -> Family:
     """Tell when the watchdog of this home ended its last round, by the wall's time."""
+    from platform_core.alarms import rounds
+
     age = Family("loopline_watchdog_age_seconds", "gauge", "Since when the watchdog has not ended a round.")
-    with suppress(FileNotFoundError, ValueError, KeyError):
-        noted = json.loads(platform.home.joinpath(WATCHDOG).read_text())
-        age.add(seconds(datetime.fromisoformat(noted["at"]), datetime.now(UTC)))
+    if (at := rounds.last(platform.home)) is not None:
+        age.add(seconds(at, datetime.now(UTC)))
     return age

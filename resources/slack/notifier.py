@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, SecretStr
-
-from platform_core.contracts.http_post import checked_url, post
+from platform_core.contracts.http_post import SecretUrl, post
 from platform_core.contracts.notifier import Message, Notifier, cut
 
 SIGNS = {"info": "🔵", "warning": "🟠", "error": "🔴"}
 HEADLINE, SECTION = 150, 2900
 """Characters that Slack takes in a headline (of 150) and in a block of text (of 3,000)."""
-
-
-def _checked(url: SecretStr) -> SecretStr:
-    checked_url(url.get_secret_value())
-    return url
 
 
 class SlackNotifier(Notifier):
@@ -28,7 +21,7 @@ class SlackNotifier(Notifier):
     comes twice, so the id stands in the last line.
     """
 
-    url: Annotated[SecretStr, AfterValidator(_checked)]
+    url: SecretUrl
 
     def send(self, message: Message) -> None:
         """Post it."""

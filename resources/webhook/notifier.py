@@ -7,17 +7,11 @@ import hmac
 import json
 import time
 from dataclasses import asdict
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
-from platform_core.contracts.http_post import checked_url, post
+from platform_core.contracts.http_post import SecretUrl, post
 from platform_core.contracts.notifier import Message, Notifier, cut
-
-
-def _checked(url: SecretStr) -> SecretStr:
-    checked_url(url.get_secret_value())
-    return url
 
 
 class WebhookNotifier(Notifier):
@@ -28,7 +22,7 @@ class WebhookNotifier(Notifier):
     ``headers`` are sent along, such as ``Authorization``.
     """
 
-    url: Annotated[SecretStr, AfterValidator(_checked)]
+    url: SecretUrl
     secret: SecretStr = SecretStr("")
     headers: dict[str, SecretStr] = Field(default_factory=dict)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -13,17 +12,14 @@ from loopline.portal.ask import Asked
 from loopline.portal.page import Page, Slice
 from loopline.portal.pages.params import Start
 from platform_core import alarms
+from platform_core.alarms import rounds
 from platform_core.contracts.notifier import SEVERITIES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from platform_core.alarms import Standing
 
 router = APIRouter()
 PAGE = 50
-SILENT_SECONDS = 300
-"""From when on nobody may rely on the watchdog."""
 
 
 @dataclass(frozen=True)
@@ -70,25 +66,15 @@ def page(ask: Asked, start: Start = 0, size: Annotated[int, Query(ge=1, le=500)]
     ledger = ask.platform.ledger
     standing = sorted(alarms.standing(ledger), key=lambda one: (-SEVERITIES.index(one.alarm.severity), one.since))
     over = alarms.past(ledger)[::-1]
-    watched, now = watched_at(ask.platform.home), datetime.now().astimezone()
+    watched, now = rounds.last(ask.platform.home), datetime.now().astimezone()
     shown = AlarmsPage(
         standing=[_row(one) for one in standing],
         slice=Slice(start, size, len(over)),
         over=[_row(one) for one in over[start : start + size]],
         watched_at=watched,
-        silent=watched is None or (now - watched).total_seconds() > SILENT_SECONDS,
+        silent=watched is None or (now - watched).total_seconds() > rounds.SILENT_SECONDS,
     )
     return ask.answer(shown)
-
-
-def watched_at(home: Path) -> datetime | None:
-    """Return when the watchdog of a home ended its last round; None where none did."""
-    from loopline.watchdog.dog import FILE
-
-    try:
-        return datetime.fromisoformat(json.loads((home / FILE).read_text())["at"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
 
 
 def _row(one: Standing) -> AlarmRow:

@@ -51,8 +51,21 @@ def test_list_says_when_nobody_watches(world, platform):
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"at": "2011-03-01T12:00:00+00:00"}))
     assert "the watchdog has not looked for" in world.run("alarms", "list").stdout
-    note.write_text(json.dumps({"at": datetime.now(UTC).isoformat()}))
+    now = datetime.now(UTC).isoformat()
+    note.write_text(json.dumps({"at": now}))
     assert world.run("alarms", "list").stdout == "no alarm stands\n"
+    assert world.json("alarms", "list")["watchdog"] == now
+
+
+@pytest.mark.parametrize(
+    "torn", ["{", "[]", "{}", '{"at": null}', '{"at": 3}', '{"at": "yesterday"}', '{"at": "2026-01-05T12:00:00"}']
+)
+def test_a_note_that_cannot_be_read_is_none(world, platform, torn):
+    """Torn, of another form, or with a date that is none or has no zone: nobody is known to have looked."""
+    platform.home.mkdir(parents=True, exist_ok=True)
+    platform.home.joinpath("watchdog.json").write_text(torn)
+    assert "no alarm stands\nno watchdog has looked in this home" in world.run("alarms", "list").stdout
+    assert world.json("alarms", "list")["watchdog"] is None
 
 
 def test_acknowledge_takes_it_on(world, platform):

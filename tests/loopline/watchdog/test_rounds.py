@@ -11,10 +11,11 @@ from threading import Event
 import pytest
 from pydantic import Field
 
-from loopline.watchdog.dog import FILE, Watchdog
+from loopline.watchdog.dog import Watchdog
 from loopline.watchdog.look import Bounds, Look, Looked
 from loopline.watchdog.loop_looks import LoopLooks
 from platform_core.alarms import Alarm, standing
+from platform_core.alarms.rounds import FILE
 from platform_core.contracts.serving import ObservedState, Served
 from platform_core.environment import Environment
 from platform_core.errors import StoreUnavailable

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from platform_core import alarms
-from platform_core.alarms import Alarm
+from platform_core.alarms import Alarm, board
 from platform_core.errors import NotFound, Refused
 from platform_core.loop.telling import tell
 from platform_core.names import ModelRef
@@ -97,6 +98,45 @@ def test_acknowledging_takes_a_name_and_a_reason(platform):
     alarms.clear(platform, DRIFT.cause)
     alarms.raise_alarm(platform, DRIFT)
     assert alarms.standing(platform.ledger)[0].acknowledged == ""
+
+
+def test_it_is_over_just_after_somebody_took_it_on(platform, monkeypatch):
+    """Whoever took it on has it as it was then, with who was told."""
+    alarms.raise_alarm(platform, DRIFT)
+    alarms.raise_alarm(platform, replace(DRIFT, cause="another"))
+    writing = platform.ledger.writing
+
+    @contextmanager
+    def then_over(ref=None):
+        with writing(ref) as connection:
+            yield connection
+        monkeypatch.undo()
+        alarms.clear(platform, DRIFT.cause)
+
+    monkeypatch.setattr(platform.ledger, "writing", then_over)
+    taken = alarms.acknowledge(platform, DRIFT.cause, "ada", "I look")
+    assert (taken.alarm, taken.acknowledged, taken.until) == (DRIFT, "ada: I look", None)
+    assert kinds(platform)[-2:] == ["alarm.acknowledged", "alarm.cleared"]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_it_is_over_while_another_waits_to_say_so(platform, monkeypatch, again):
+    """What is over by then is not over twice; what was raised anew by then ends as that episode."""
+    alarms.raise_alarm(platform, DRIFT)
+    turn = board._turn
+
+    def slow(cause):
+        monkeypatch.undo()
+        alarms.clear(platform, cause)
+        if again:
+            alarms.raise_alarm(platform, DRIFT)
+        return turn(cause)
+
+    monkeypatch.setattr(board, "_turn", slow)
+    assert alarms.clear(platform, DRIFT.cause) is again
+    raised = [entry.entry_id for entry in platform.ledger.entries(kinds=["alarm.raised"])]
+    over = [entry.details["episode"] for entry in platform.ledger.entries(kinds=["alarm.cleared"])]
+    assert over == raised
 
 
 def test_what_is_over_for_long_is_left_out_when_asked(platform):

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from platform_core import alarms
 from platform_core.alarms import Alarm, post
-from platform_core.alarms.deliver import deliver
+from platform_core.alarms.deliver import _Round, deliver
 from platform_core.loop import tables
 from platform_core.loop.freezes import freeze, thaw
 from platform_core.names import ModelRef
@@ -200,6 +200,41 @@ def test_a_refused_message_does_not_hold_up_the_next(platform, day, monkeypatch)
     assert titles(day) == ["[error] retail/cancellations: b is wrong"]
 
 
+@pytest.mark.parametrize(
+    "raised", [ValueError("Invalid header b'Bearer s3cr'"), UnicodeEncodeError("ascii", "s3cr→", 4, 5, "not in range")]
+)
+def test_a_vendor_that_fails_holds_nobody_up_and_shows_no_secret(platform, day, night, caplog, raised):
+    """Whatever it raises, the others are told; neither the error, nor what is told of it, nor the ledger has its words.
+
+    In the end the notifier is an alarm as one that refuses is.
+    """
+    send, put_off, errors = InMemoryNotifier.send, _Round._put_off, []
+
+    def fails(self, message):
+        if self.name == "night":
+            raise raised
+        send(self, message)
+
+    def noted(self, batch, known, error):
+        errors.append(error)
+        put_off(self, batch, known, error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InMemoryNotifier, "send", fails)
+        patch.setattr(_Round, "_put_off", noted)
+        alarms.raise_alarm(platform, alarm("a"))
+        said = f"its vendor failed: {type(raised).__name__}"
+        sent = deliver(platform)
+        assert [(one.notifier, one.problem) for one in sent] == [("day", ""), ("night", said)]
+        for minutes in (1, 5, 10):
+            sent += deliver(platform, after(minutes=minutes))
+    assert f"[error] the notifier night does not deliver: {said}" in titles(day)
+    assert all(error.__context__ is error.__cause__ is None for error in errors)
+    assert errors
+    for shown in (errors, sent, day.inbox, platform.ledger.entries(), caplog.text):
+        assert "s3cr" not in repr(shown)
+
+
 def test_a_crash_before_the_ledger_knew_sends_the_same_message_again(platform, day, monkeypatch):
     """Under the same id, so that the receiver can drop it; while the lease lasts nobody else sends it."""
 
@@ -252,6 +287,19 @@ def test_a_freeze_silences_what_it_froze(platform, day, scope):
     deliver(platform)
     assert titles(day)[-1] == "[warning] retail/cancellations: drift:x is wrong"
     assert "kept back while frozen by ada: stocktaking" in day.inbox[-1][1]
+
+
+def test_a_freeze_is_written_down_once(platform, day, night, monkeypatch):
+    """Whoever comes later, another notifier or the next round, writes nothing, not even to find it written."""
+    silence, written = post.silence, []
+    monkeypatch.setattr(post, "silence", lambda *said: written.append(said) or silence(*said))
+    freeze(platform.ledger, REF, "ada", "stocktaking", NOW)
+    alarms.raise_alarm(platform, alarm("a"))
+    for _ in range(3):
+        deliver(platform)
+    assert len(written) == 1
+    assert len(platform.ledger.entries(kinds=["alarm.silenced"])) == 1
+    assert day.inbox == night.inbox == []
 
 
 def test_good_news_of_a_frozen_model_is_told(platform, day):

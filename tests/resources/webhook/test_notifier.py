@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import traceback
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -98,6 +99,18 @@ def test_nobody_there_is_worth_another_try() -> None:
     """A port that nobody listens on is transient, and its error names the host only."""
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1 does not answer: ConnectionRefusedError"):
         WebhookNotifier(url=f"http://127.0.0.1:9/{TOKEN}", timeout_seconds=0.5).send(MESSAGE)
+
+
+@pytest.mark.parametrize("value", [f"Bearer {TOKEN}\n", f"Bearer {TOKEN}→"])
+def test_a_header_that_cannot_be_sent_is_refused_unseen(
+    sink: HttpSink, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    """A line break or what is no Latin-1: neither the error nor what is behind it shows the header, a secret."""
+    with pytest.raises(Refused, match="a header or the address cannot be sent") as caught:
+        WebhookNotifier(url=sink.url, headers={"authorization": value}).send(MESSAGE)
+    assert caught.value.__context__ is None
+    assert TOKEN not in "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert not sink.posted
 
 
 def test_an_address_that_is_none_is_refused_unseen() -> None:
