@@ -59,19 +59,32 @@ def of(rows: pa.Table, version: str, *, shadow: bool = False) -> Traffic:
     """Return one version's traffic with callers, or as a shadow; what callers do wrong is no request and no error."""
     import pyarrow.compute as pc
 
-    fair = pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR))
-    in_shadow = pc.equal(rows["role"], SHADOW_ROLE)
-    asked = in_shadow if shadow else pc.invert(in_shadow)
-    own = rows.filter(pc.and_(pc.and_(pc.equal(rows["version"], version), asked), fair))
+    own = fair(rows.filter(pc.equal(rows["version"], version)), shadow=shadow)
     own = own.sort_by([(name, "ascending") for name in ORDER])
     requests = own.filter(pc.equal(own["row"], 0))  # many rows of one request fail and wait together, and are one case
     return Traffic(
         requests=requests.num_rows,
-        errors=int(pc.sum(pc.greater_equal(requests["status"], FIRST_ERROR)).as_py() or 0),
+        errors=errors(requests),
         latency_ms=_floats(requests["latency_ms"]),
         scores=_floats(own["score"]),
         log=own,
     )
+
+
+def fair(rows: pa.Table, *, shadow: bool = False) -> pa.Table:
+    """Return rows of what callers, or a shadow, asked; what callers do wrong is left out."""
+    import pyarrow.compute as pc
+
+    well_asked = pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR))
+    in_shadow = pc.equal(rows["role"], SHADOW_ROLE)
+    return rows.filter(pc.and_(in_shadow if shadow else pc.invert(in_shadow), well_asked))
+
+
+def errors(requests: pa.Table) -> int:
+    """Count the requests that the server failed."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(pc.greater_equal(requests["status"], FIRST_ERROR)).as_py() or 0)
 
 
 def labelled(traffic: Traffic, rows: pa.Table) -> Traffic:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from platform_core.scorecard.definitions import MONTH_DAYS
 from platform_core.scorecard.figure import ORGANISATION, Figure, Measure
-from platform_core.scorecard.series import Series, within
+from platform_core.scorecard.series import Series, scopes, within
 from platform_core.scorecard.store import latest
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ class _Month:
     rows: int
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a scope was asked on a day."""
+
+    milliseconds: float
+    requests: int
+    rows: int
+
+
+_NOTHING = _Asked(0.0, 0, 0)
+
+
 class Costs:
     """The figures of use and cost, at any instant; ``prices`` None leaves out what is money."""
 
@@ -70,9 +82,7 @@ class Costs:
         self.prices = prices
         self.trainings = [(t.team, t.model, (t.at, *_training(t.figures))) for t in facts.trainings if t.figures]
         self.used = {each.day: each for each in used}
-        self.by_day: dict[date, list[Day]] = defaultdict(list)
-        for day in days:
-            self.by_day[day.day].append(day)
+        self.asked = _asked(days)
         self._series: dict[str, Series] = {}
 
     def measured(self, scope: str, until: float) -> dict[str, Measure]:
@@ -119,14 +129,14 @@ class Costs:
         cpu = memory = all_cpu = seconds = 0.0
         requests = rows = 0
         for day in (last - timedelta(days=back) for back in range(MONTH_DAYS)):
-            used, asked = self.used.get(day), self.by_day.get(day, [])
+            used = self.used.get(day)
             if used is None:
                 continue
-            own = [each for each in asked if within(scope, *each.ref)]
-            share = _share(own, asked)
+            own, total = (self.asked.get((whose, day), _NOTHING) for whose in (scope, ORGANISATION))
+            share = own.milliseconds / total.milliseconds if total.milliseconds else 0.0
             cpu, memory = cpu + share * used.cpu_seconds, memory + share * used.memory_gb_seconds
             all_cpu, seconds = all_cpu + used.cpu_seconds, seconds + used.seconds
-            requests, rows = requests + sum(d.requests for d in own), rows + sum(d.rows for d in own)
+            requests, rows = requests + own.requests, rows + own.rows
         return _Month(cpu, memory, all_cpu, seconds, requests, rows)
 
     def _money(self, cost: Callable[[Prices], float], count: int, none: str) -> Measure:
@@ -145,10 +155,16 @@ def _training(used: Mapping[str, float]) -> tuple[float, ...]:
     return (*plain, used["cores"] * used["wall_seconds"], known, known * used.get("gpu_share", 0.0))
 
 
-def _share(own: Sequence[Day], asked: Sequence[Day]) -> float:
-    """Return the part of all answering that a scope had; nothing was answered on a day without requests."""
-    total = sum(day.milliseconds for day in asked)
-    return sum(day.milliseconds for day in own) / total if total else 0.0
+def _asked(days: Sequence[Day]) -> dict[tuple[str, date], _Asked]:
+    """Add up once what each scope was asked on each day: for a thousand models it is looked up many times."""
+    found: dict[tuple[str, date], list[Day]] = defaultdict(list)
+    for day in days:
+        for scope in scopes(*day.ref):
+            found[scope, day.day].append(day)
+    return {
+        key: _Asked(sum(d.milliseconds for d in of_it), sum(d.requests for d in of_it), sum(d.rows for d in of_it))
+        for key, of_it in found.items()
+    }
 
 
 def _ratio(part: float, whole: float, count: int, none: str) -> Measure:

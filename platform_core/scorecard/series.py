@@ -46,6 +46,11 @@ class Series:
         return int(last - first)
 
 
+def scopes(team: str, model: str) -> set[str]:
+    """Return the scopes to which a model belongs: the organisation, its team, and itself as ``team/model``."""
+    return {ORGANISATION, team, f"{team}/{model}"}
+
+
 def within(scope: str, team: str, model: str) -> bool:
-    """Say whether a model belongs to a scope: the organisation, its team, or itself as ``team/model``."""
-    return scope in {ORGANISATION, team, f"{team}/{model}"}
+    """Say whether a model belongs to a scope."""
+    return scope in scopes(team, model)

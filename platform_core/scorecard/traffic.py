@@ -15,9 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.contracts.serving import SHADOW_ROLE
 from platform_core.errors import NotFound
-from platform_core.loop.traffic import FIRST_ERROR, FIRST_REFUSAL
+from platform_core.loop.traffic import errors, fair
 from platform_core.names import DATE, ModelRef, prediction_table, scorecard_table
 
 if TYPE_CHECKING:
@@ -135,15 +134,13 @@ class _Counting:
 
 def _days(ref: ModelRef, rows: pa.Table) -> Iterator[Day]:
     """Count the first row of each request that callers met."""
-    met = rows.filter(pc.not_equal(rows["role"], SHADOW_ROLE))
-    fair = met.filter(pc.or_(pc.less(met["status"], FIRST_REFUSAL), pc.greater_equal(met["status"], FIRST_ERROR)))
-    dates = fair["logged_at"].cast(pa.date32())
+    asked = fair(rows)
+    dates = asked["logged_at"].cast(pa.date32())
     for day in pc.unique(dates).sort().to_pylist():
-        own = fair.filter(pc.equal(dates, pa.scalar(day, pa.date32())))
+        own = asked.filter(pc.equal(dates, pa.scalar(day, pa.date32())))
         requests = own.filter(pc.equal(own["row"], 0))
         latencies = requests["latency_ms"].drop_null().to_numpy()
-        errors = int(pc.sum(pc.greater_equal(requests["status"], FIRST_ERROR)).as_py() or 0)
-        yield Day(ref, day, len(requests), errors, len(own), float(latencies.sum()), _histogram(latencies))
+        yield Day(ref, day, len(requests), errors(requests), len(own), float(latencies.sum()), _histogram(latencies))
 
 
 def _histogram(latencies: NDArray[np.float64]) -> NDArray[np.int64]:
