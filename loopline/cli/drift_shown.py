@@ -11,7 +11,7 @@ import click
 
 from loopline.cli.command import Command
 from loopline.cli.output import Answer, table
-from loopline.cli.subject import declared, opened, referenced
+from loopline.cli.subject import declared, live_version, opened, referenced
 
 if TYPE_CHECKING:
     from platform_core.monitor.alarm import Alarm
@@ -35,7 +35,7 @@ def show(model: str, version: str | None, last: int, days: bool, every: bool) ->
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
-        number = version or _live(platform, ref)
+        number = version or live_version(platform, ref)
         found = _days(platform, ref, number) if days else _windows(platform, ref, number)
     stands = alarm(declared(str(ref))[1].drift, [verdict for _, verdict in found])
     shown = found[-last:]
@@ -59,16 +59,6 @@ def ui(port: int) -> Answer:
         code = subprocess.run(command, check=False).returncode  # noqa: S603 - what the bound vendor asks for
         return Answer({"port": port, "exit_code": code}, f"it ended with {code}", exit_code=int(code != 0))
     return Answer({"port": port, "exit_code": 0}, "ended")
-
-
-def _live(platform: Platform, ref: Any) -> str:
-    from platform_core.errors import NotFound
-    from platform_core.loop.deployments import deployment
-
-    found = deployment(platform.ledger, ref)
-    if found is None or found.stable is None:
-        raise NotFound(f"nothing of {ref} is live", "name a version with --version")
-    return str(found.stable.version)
 
 
 def _windows(platform: Platform, ref: Any, version: str) -> list[Named]:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from loopline.cli.command import Command, progress
 from loopline.cli.output import Answer
-from loopline.cli.subject import declared, opened
-
-if TYPE_CHECKING:
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+from loopline.cli.subject import declared, live_version, opened
 
 
 @click.command("export-edge", cls=Command)
@@ -34,7 +29,7 @@ def export_edge(name: str, folder: Path, version: str | None) -> Answer:
     team, model = declared(name)
     ref = ModelRef(team.name, model.name)
     with opened(only=("lake", "engine", "registry")) as platform, progress("comparing both forms"):
-        wanted = version or _live(platform, ref)
+        wanted = version or live_version(platform, ref)
         _, sample = training_rows(platform, team, model, wanted)
         done = export(fetched(platform, ref, wanted), wanted, sample, folder)
     data = {"model": ref, "version": wanted, "folder": str(folder), "rows": done.rows, "differ": done.max_difference}
@@ -42,13 +37,3 @@ def export_edge(name: str, folder: Path, version: str | None) -> Answer:
         f"{ref} version {wanted} is in {folder}: {done.rows} training rows differ by {done.max_difference:.2g} at most"
     )
     return Answer(data, said)
-
-
-def _live(platform: Platform, ref: ModelRef) -> str:
-    from platform_core.errors import NotFound
-    from platform_core.loop.deployments import deployment
-
-    current = deployment(platform.ledger, ref)
-    if current is None or current.stable is None:
-        raise NotFound(f"no version of {ref} is live", "name one with --version")
-    return current.stable.version

@@ -10,6 +10,7 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened, referenced
+from platform_core.names import version_order
 
 if TYPE_CHECKING:
     from platform_core.monitor.fairness import FairnessAt
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from platform_core.names import ModelRef
 
 METRICS = ("roc_auc", "recall", "precision", "accuracy", "log_loss", "brier", "positives", "positive_rate")
+"""What is measured, spelled out so that ``--help`` need not import what measures it."""
 ALL = "all rows"
 FIGURES = ("since", "version", "segment", "rows", "labels", "estimated", "realised")
 VERDICTS = ("since", "version", "metric", "of", "farthest", "gap", "allowed", "verdict", "groups")
@@ -72,7 +74,8 @@ def _text(ref: ModelRef, metric: str, own: Sequence[Measured], judged: Sequence[
         return f"nothing of {ref} was measured yet: its quality asset does that as predictions and labels come"
     parts = [f"{metric} of {ref}", table(_lines(own), FIGURES)]
     if judged:
-        parts.append(table([_verdict(f) for f in judged], VERDICTS))
+        ordered = sorted(judged, key=lambda f: (f.since, version_order(f.version)))
+        parts.append(table([_verdict(f) for f in ordered], VERDICTS))
     return "\n\n".join(parts)
 
 
@@ -84,8 +87,8 @@ def _lines(own: Sequence[Measured]) -> list[list[Any]]:
     return [_line(cell, cells[cell]) for cell in sorted(cells, key=_order)]
 
 
-def _order(cell: Cell) -> tuple[str, str, bool, str]:
-    return cell.since, cell.version, cell.segment != ALL, cell.segment
+def _order(cell: Cell) -> tuple[str, tuple[int, str], bool, str]:
+    return cell.since, version_order(cell.version), cell.segment != ALL, cell.segment
 
 
 def _line(cell: Cell, found: dict[bool, Measured]) -> list[Any]:

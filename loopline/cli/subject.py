@@ -62,6 +62,21 @@ def referenced(platform: Platform, name: str) -> ModelRef:
         return found[0]
 
 
+def live_version(platform: Platform, ref: ModelRef) -> str:
+    """Return the version that is live.
+
+    Raises:
+        NotFound: none is.
+    """
+    from platform_core.errors import NotFound
+    from platform_core.loop.deployments import deployment
+
+    current = deployment(platform.ledger, ref)
+    if current is None or current.stable is None:
+        raise NotFound(f"no version of {ref} is live", "name one with --version")
+    return current.stable.version
+
+
 def person(by: str | None) -> str:
     """Return who decides: the name given, else the one that this machine knows."""
     return by or os.environ.get("LOOPLINE_USER") or getpass.getuser()

@@ -50,13 +50,13 @@ class Calibration(msgspec.Struct, frozen=True):
         """Return the probability that each row is positive."""
         return _expit(self.intercept + self.slope * logit(scores))
 
-    def others(self, count: int, seed: int = 0) -> list[Calibration]:
-        """Draw calibrations that other held-out rows might have given."""
+    def others(self, scores: Floats, count: int, seed: int = 0) -> Floats:
+        """Return probabilities (count, rows) of calibrations, drawn, that other held-out rows might have given."""
         first, both, second = self.covariance
         drawn = np.random.default_rng(seed).multivariate_normal(
             [self.intercept, self.slope], [[first, both], [both, second]], size=count
         )
-        return [msgspec.structs.replace(self, intercept=float(a), slope=float(b)) for a, b in drawn]
+        return _expit(drawn[:, :1] + drawn[:, 1:] * logit(scores))
 
 
 class HeldOut(msgspec.Struct, frozen=True):

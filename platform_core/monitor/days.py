@@ -101,21 +101,22 @@ def kept(platform: Platform, ref: ModelRef, version: str, since: date, until: da
 def judge_days(
     platform: Platform, ref: ModelRef, version: str, profile: Profile, ends: Mapping[int, Place]
 ) -> list[Day]:
-    """Judge the days that are over and were not judged yet; ``ends`` says where each window of the ledger ends.
+    """Judge the days that are over and were not judged yet; return all that are judged by now, in order.
 
-    A day is over once a window ends on a later one.
+    ``ends`` says where each window of the ledger ends. A day is over once a window ends on a later one.
     """
-    done = {day.day for day in judged_days(platform, ref, version)}
+    judged = judged_days(platform, ref, version)
+    done = {day.day for day in judged}
     days = sorted({datetime.fromisoformat(end.event_time).date() for end in ends.values()})
     waiting = [day for day in days[:-1] if day not in done]
     if not waiting:
-        return []
+        return judged
     counted = kept(platform, ref, version, waiting[0], waiting[-1])
     counted = [window for window in counted if ends.get(window.number) == window.until]
     new = [found for day in waiting if (found := _judge(profile, day, [w for w in counted if w.day == day]))]
     for day in new:
         _record(platform, ref, version, day)
-    return new
+    return sorted([*judged, *new], key=lambda day: day.day)
 
 
 def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:
@@ -126,8 +127,7 @@ def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:
 
 def judged_days(platform: Platform, ref: ModelRef, version: str) -> list[Day]:
     """Return the days of a version that were judged, in order."""
-    entries = platform.ledger.entries(ref, [DAY])
-    found = [_from_json(entry.details) for entry in entries if entry.version == version]
+    found = [_from_json(entry.details) for entry in platform.ledger.entries(ref, [DAY], version=version)]
     return sorted(found, key=lambda day: day.day)
 
 

@@ -13,7 +13,7 @@ from platform_core.loop.deployments import deployment
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.alarm import Alarm, alarm
 from platform_core.monitor.answers import Place, answers, cut, place
-from platform_core.monitor.days import Counted, judge_days, judged_days, keep
+from platform_core.monitor.days import Counted, Day, judge_days, keep
 from platform_core.monitor.profile import Profile
 from platform_core.monitor.values import as_table
 from platform_core.monitor.window import (
@@ -81,8 +81,9 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
         return Watched([], None)
     past, profile = judged(platform, on.ref, on.version), Profile.load(on.package)
     new = _judge_waiting(on, profile, past)
-    judge_days(platform, on.ref, on.version, profile, {window.number: window.until for window in [*past, *new]})
-    found = _newest_alarm(on, [*past, *new], len(new)) or _by_day(on)
+    ends = {window.number: window.until for window in [*past, *new]}
+    days = judge_days(platform, on.ref, on.version, profile, ends)
+    found = _newest_alarm(on, [*past, *new], len(new)) or _by_day(on, days)
     events.drift(platform, on.ref, found.reason if found else "")
     return Watched([window.verdict for window in new], found)
 
@@ -90,22 +91,22 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
 def report(platform: Platform, team: Team, model: Model) -> Path | None:
     """Draw the newest judged window of the live version (seconds), once; None while none was judged."""
     on = _live(platform, team, model)
-    windows = judged(platform, on.ref, on.version) if on else []
+    windows = judged(platform, on.ref, on.version, last=1) if on else []
     return _draw(on, Profile.load(on.package), windows[-1]) if on and windows else None
 
 
 def last_report(platform: Platform, team: Team, model: Model, within: int | None = None) -> Path | None:
     """Return the newest page that was drawn of the live version, of its last ``within`` windows if given."""
     on = _live(platform, team, model)
-    windows = judged(platform, on.ref, on.version) if on else []
-    pages = (_page(on, window) for window in reversed(windows[-(within or len(windows)) :]) if on)
+    windows = judged(platform, on.ref, on.version, last=within) if on else []
+    pages = (_page(on, window) for window in reversed(windows) if on)
     return next((page for page in pages if page.exists()), None)
 
 
-def judged(platform: Platform, ref: ModelRef, version: str) -> list[Window]:
-    """Return the windows of a version that were judged, oldest first."""
-    entries = platform.ledger.entries(ref, [WINDOW])
-    return [_from_json(entry.details) for entry in entries if entry.version == version]
+def judged(platform: Platform, ref: ModelRef, version: str, last: int | None = None) -> list[Window]:
+    """Return the windows of a version that were judged, the ``last`` so many if given; oldest first."""
+    newest = platform.ledger.entries(ref, [WINDOW], limit=last, newest_first=True, version=version)
+    return [_from_json(entry.details) for entry in reversed(newest)]
 
 
 def _live(platform: Platform, team: Team, model: Model) -> _Watch | None:
@@ -143,10 +144,9 @@ def _newest_alarm(on: _Watch, windows: Sequence[Window], new: int) -> Alarm | No
     return next((found for end in ends if (found := alarm(on.model.drift, verdicts[:end]))), None)
 
 
-def _by_day(on: _Watch) -> Alarm | None:
+def _by_day(on: _Watch, days: Sequence[Day]) -> Alarm | None:
     """Hold whole days against the same rule: a drift that is too small for any one window."""
-    days = [day.verdict for day in judged_days(on.platform, on.ref, on.version)]
-    found = alarm(on.model.drift, days)
+    found = alarm(on.model.drift, [day.verdict for day in days])
     return replace(found, reason=f"by day: {found.reason}") if found else None
 
 

@@ -64,7 +64,7 @@ def estimated(calibration: Calibration, scores: Floats, threshold: float, seed: 
         return
     some = scores[:: -(-len(scores) // DRAWN_ROWS)]
     fewer = Ranked.of(some, threshold)
-    others = np.array([other(some) for other in calibration.others(OTHERS, seed)])
+    others = calibration.others(some, OTHERS, seed)
     drawn = (np.random.default_rng(seed).random((DRAWS, len(some))) < calibration(some)).astype(np.float64)
     for name, expected in EXPECTED.items():
         value = float(expected(chances, ranked)[0])

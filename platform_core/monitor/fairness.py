@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from platform_core.monitor import groups, intervals
+from platform_core.monitor.figures import asked
 from platform_core.monitor.intervals import Interval
-from platform_core.specs.quality import Fairness, GroupMetric
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from platform_core.monitor.outcomes import Outcomes
     from platform_core.names import ModelRef
     from platform_core.platform import Platform
+    from platform_core.specs.quality import Fairness
 
 ALPHA = 0.01
 """Chance that a window alarms in which every group lies just within the bound."""
@@ -104,8 +105,8 @@ def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
     """Judge a version's window; None while fewer than two groups have enough rows."""
     seen = rows if rule.metric == "positive_rate" else rows.where(np.isfinite(rows.labels))
     names = groups.largest(seen.groups[rule.column], rule.min_rows)
-    asked = _looked_at(rule.metric, seen, threshold)
-    hits, values = _hits(rule.metric, seen, threshold)[asked], seen.groups[rule.column][asked]
+    looked, hits = asked(rule.metric, seen.labels, seen.scores, threshold)
+    hits, values = hits[looked], seen.groups[rule.column][looked]
     members = {name: values == name for name in names if (values == name).any() and (values != name).any()}
     if len(members) < FEWEST:
         return None
@@ -119,21 +120,6 @@ def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
 def encode(judged: Sequence[Judged]) -> str:
     """Write verdicts as the ledger keeps them."""
     return msgspec.json.encode(judged).decode()
-
-
-def _looked_at(metric: GroupMetric, rows: Outcomes, threshold: float) -> NDArray[np.bool_]:
-    """Mark the rows of which the metric is a share."""
-    masks: dict[GroupMetric, NDArray[np.bool_]] = {
-        "recall": rows.labels > 0,
-        "false_positive_rate": rows.labels <= 0,
-        "precision": rows.scores >= threshold,
-        "positive_rate": np.ones(len(rows), dtype=np.bool_),
-    }
-    return masks[metric]
-
-
-def _hits(metric: GroupMetric, rows: Outcomes, threshold: float) -> NDArray[np.bool_]:
-    return rows.labels > 0 if metric == "precision" else rows.scores >= threshold
 
 
 def _gap(hits: NDArray[np.bool_], own: NDArray[np.bool_], confidence: float) -> Interval:

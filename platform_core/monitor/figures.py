@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from platform_core.monitor import intervals
-from platform_core.monitor.intervals import CONFIDENCE, Interval
+from platform_core.monitor.intervals import Interval
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from platform_core.monitor.distance import Floats
+    from platform_core.specs.quality import GroupMetric
 
 Reading = Callable[["Floats", "Floats", float], Interval | None]
 """``reading(labels, scores, threshold)``; labels are 0 and 1, a score reaches the threshold to be flagged."""
@@ -36,33 +40,30 @@ def realised(labels: Floats, scores: Floats, threshold: float) -> Iterator[Figur
             yield Figure(name, *found)
 
 
-def flagged_share(scores: Floats, threshold: float, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the share of scores that reach the threshold, for which no label is needed."""
-    return intervals.share(float((scores >= threshold).sum()), len(scores), confidence)
+def asked(
+    metric: GroupMetric, labels: Floats, scores: Floats, threshold: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark the rows of which a metric is the share, and the hits among all rows; NaN is no label."""
+    positive, flagged = labels > 0, scores >= threshold
+    looked: dict[GroupMetric, NDArray[np.bool_]] = {
+        "recall": positive,
+        "false_positive_rate": labels <= 0,
+        "precision": flagged,
+        "positive_rate": np.ones(len(scores), dtype=np.bool_),
+    }
+    return looked[metric], positive if metric == "precision" else flagged
 
 
-def recall(labels: Floats, scores: Floats, threshold: float, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the share of positives that are flagged."""
-    return flagged_share(scores[labels > 0], threshold, confidence)
+def share(metric: GroupMetric, labels: Floats, scores: Floats, threshold: float) -> Interval | None:
+    """Return the share of hits; None while it looks at no row."""
+    looked, hits = asked(metric, labels, scores, threshold)
+    return intervals.share(float(hits[looked].sum()), float(looked.sum()))
 
 
-def false_positive_rate(
-    labels: Floats, scores: Floats, threshold: float, confidence: float = CONFIDENCE
-) -> Interval | None:
-    """Return the share of negatives that are flagged."""
-    return flagged_share(scores[labels <= 0], threshold, confidence)
-
-
-def precision(labels: Floats, scores: Floats, threshold: float, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the share of flagged rows that are positive."""
-    flagged = scores >= threshold
-    return intervals.share(float((labels[flagged] > 0).sum()), float(flagged.sum()), confidence)
-
-
-def accuracy(labels: Floats, scores: Floats, threshold: float, confidence: float = CONFIDENCE) -> Interval | None:
+def accuracy(labels: Floats, scores: Floats, threshold: float) -> Interval | None:
     """Return the share of rows that are told right."""
     right = (scores >= threshold) == (labels > 0)
-    return intervals.share(float(right.sum()), len(labels), confidence)
+    return intervals.share(float(right.sum()), len(labels))
 
 
 def log_losses(labels: Floats, scores: Floats) -> Floats:
@@ -73,14 +74,13 @@ def log_losses(labels: Floats, scores: Floats) -> Floats:
 
 READINGS: dict[str, Reading] = {
     "roc_auc": lambda labels, scores, _: intervals.area(labels, scores),
-    "recall": recall,
-    "precision": precision,
+    "recall": partial(share, "recall"),
+    "precision": partial(share, "precision"),
     "accuracy": accuracy,
     "log_loss": lambda labels, scores, _: intervals.mean(log_losses(labels, scores)),
     "brier": lambda labels, scores, _: intervals.mean((scores - (labels > 0)) ** 2),
     "positives": lambda labels, scores, _: intervals.share(float((labels > 0).sum()), len(scores)),
 }
 """What is measured once labels have come: ``positives`` is their share, the others as in ``training.evaluate``."""
-POSITIVE_RATE = "positive_rate"
+POSITIVE_RATE: GroupMetric = "positive_rate"
 """The share of rows that are flagged, which is known at once."""
-METRICS = (*READINGS, POSITIVE_RATE)

@@ -61,11 +61,11 @@ class LabelBook:
         found = self.row_of
         return np.fromiter((found.get(key, -1) for key in keys), np.int64)
 
-    def come(self, places: Places, now_us: int) -> NDArray[np.bool_]:
-        """Mark the examples whose label is known by now."""
-        if not self.table.num_rows:
-            return np.zeros(len(places), dtype=np.bool_)
-        return (places >= 0) & (self.known_us[places] <= now_us) & np.isfinite(self.labels[places])
+    def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
+        """Return the label of each example, NaN unless it is known by now and finite."""
+        come = (self.known_us <= now_us) & np.isfinite(self.labels)
+        told = np.append(np.where(come, self.labels, np.nan), np.nan)  # the last one is that of place -1
+        return np.asarray(told[places])
 
     def wait_us(self) -> int | None:
         """Return the age (µs) at which the labels of both kinds have come, but for one in a hundred.

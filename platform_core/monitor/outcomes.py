@@ -96,10 +96,9 @@ def _answered(lake: Lake, ref: ModelRef, since: date | None, *, with_features: b
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:
     """Return the label of each row, NaN unless it has come and its example is old enough."""
-    if age.wait_us is None or not labels.table.num_rows:
+    if age.wait_us is None:
         return np.full(len(places), np.nan)
-    came = labels.come(places, age.now_us) & (event_us + age.wait_us <= age.now_us)
-    return np.where(came, labels.labels[places], np.nan)
+    return np.where(event_us + age.wait_us <= age.now_us, labels.known(places, age.now_us), np.nan)
 
 
 def _values(rows: pa.Table, labels: LabelBook, places: Instants, column: str) -> Texts:

@@ -17,7 +17,7 @@ from platform_core.monitor.intervals import midranks
 from platform_core.monitor.labelled import Key, LabelBook, Places, book
 from platform_core.monitor.quality_history import measure
 from platform_core.monitor.realised import KEPT, keep
-from platform_core.names import KNOWN_AT, LABEL, ModelRef, prediction_table, scores_table
+from platform_core.names import KNOWN_AT, LABEL, ModelRef, prediction_table, scores_table, version_order
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
@@ -81,9 +81,8 @@ def realised(platform: Platform, team: Team, model: Model, labels: LabelBook | N
     labels = labels or book(platform, team, model)
     keys = labels.keys(rows)
     places = labels.places(keys)
-    came = labels.come(places, platform.clock.now_us())
-    keep(platform.lake, ref, _labelled(rows, labels, places, came))
-    truth = np.where(came, labels.labels[places], np.nan) if came.any() else np.full(len(came), np.nan)
+    truth = labels.known(places, platform.clock.now_us())
+    keep(platform.lake, ref, _labelled(rows, labels, places, np.isfinite(truth)))
     found = _figures(rows, keys, truth, model.threshold)
     _record(platform, ref, found)
     return found
@@ -117,7 +116,7 @@ def _figures(rows: pa.Table, keys: Sequence[Key], truth: Floats, threshold: floa
     numbers: dict[Key, int] = {}
     examples = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
     found = []
-    for version in sorted(set(versions.tolist()), key=_natural):
+    for version in sorted(set(versions.tolist()), key=version_order):
         own = np.flatnonzero(versions == version)[::-1]
         newest = own[np.unique(examples[own], return_index=True)[1]]
         found.append(_quality(version, truth[newest], scores[newest], threshold))
@@ -131,10 +130,6 @@ def _quality(version: str, truth: Floats, scores: Floats, threshold: float) -> V
     caught = int(((truth > 0) & (scores >= threshold)).sum())
     recall = caught / positives if positives else None
     return VersionQuality(version, answers, len(truth), roc_auc(truth, scores), recall, positives)
-
-
-def _natural(version: str) -> tuple[int, str]:
-    return (int(version), "") if version.isdigit() else (0, version)
 
 
 def _record(platform: Platform, ref: ModelRef, found: Iterable[VersionQuality]) -> None:

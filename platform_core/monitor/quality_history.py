@@ -111,11 +111,11 @@ class _Job:
         since, lake = self._since(), self.platform.lake
         day = (since - self._length - self._wait).date() if since else None  # by rows of before, scores are read
         for version, answered in outcomes(lake, self.ref, labels, self.columns, self.age, day):
-            evidence = Evidence(self._held_out(version), answered.event_us, answered.scores, answered.labels)
-            for start, window in _windows(answered, self._length):
-                if since is None or start >= since:
-                    known = start + self._length - self._wait
-                    yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
+            evidence = None  # loaded for a version that has a window: the registry may be asked for it
+            for start, window in _windows(answered, self._length, since):
+                evidence = evidence or self._evidence(version, answered)
+                known = start + self._length - self._wait
+                yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
 
     @property
     def _length(self) -> timedelta:
@@ -133,6 +133,9 @@ class _Job:
     @property
     def _wait(self) -> timedelta:
         return LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
+
+    def _evidence(self, version: str, answered: Outcomes) -> Evidence:
+        return Evidence(self._held_out(version), answered.event_us, answered.scores, answered.labels)
 
     def _held_out(self, version: str) -> HeldOut:
         try:
@@ -163,7 +166,7 @@ def _figures(segment: str, rows: Outcomes, threshold: float, meaning: Calibratio
     """Yield what is realised of some rows, and what is estimated if anything is known of what scores mean."""
     told = np.isfinite(rows.labels)
     counts = len(rows), int(told.sum())
-    flagged = figures.flagged_share(rows.scores, threshold)
+    flagged = figures.share(POSITIVE_RATE, rows.labels, rows.scores, threshold)
     real = list(figures.realised(rows.labels[told], rows.scores[told], threshold))
     real += [Figure(POSITIVE_RATE, *flagged)] if flagged else []
     for figure in real:
@@ -177,12 +180,14 @@ def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate:
     return (figure.metric, segment, value, low, high, *counts, is_estimate)
 
 
-def _windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outcomes]]:
-    """Cut rows by event time."""
+def _windows(rows: Outcomes, length: timedelta, since: datetime | None) -> Iterator[tuple[datetime, Outcomes]]:
+    """Cut rows by event time into the windows that begin at an instant or later; all windows where it is None."""
     length_us = length // timedelta(microseconds=1)
     numbers = (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // length_us
     for number in np.unique(numbers).tolist():
-        yield MONDAY + number * length, rows.where(numbers == number)
+        start = MONDAY + number * length
+        if since is None or start >= since:
+            yield start, rows.where(numbers == number)
 
 
 def _age(platform: Platform, model: Model, labels: LabelBook) -> Age:

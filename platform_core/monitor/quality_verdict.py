@@ -29,7 +29,7 @@ def good_enough(platform: Platform, ref: ModelRef, model: Model) -> Finding:
 
     Only an interval that lies wholly below a bound counts.
     """
-    own = [m for m in quality_history.history(platform, ref) if m.version == _stable(platform, ref) and not m.segment]
+    own = _own(platform, ref)
     pairs = [
         (gate, m)
         for gate in model.gates
@@ -51,13 +51,18 @@ def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
 
 def newest(platform: Platform, ref: ModelRef, metric: str = "roc_auc") -> dict[str, float]:
     """Return a figure of the live version's newest windows, estimated and realised, and the share of labels there."""
-    stable = _stable(platform, ref)
-    own = [m for m in quality_history.history(platform, ref) if m.version == stable and not m.segment]
+    own = _own(platform, ref)
     guess, real = (_newest(own, metric, is_estimate=is_estimate) for is_estimate in (True, False))
     return {
         **({f"{metric}_estimated": guess.value} if guess else {}),
         **({f"{metric}_realised": real.value, "labelled_share": real.labelled / real.rows} if real else {}),
     }
+
+
+def _own(platform: Platform, ref: ModelRef) -> list[Measured]:
+    """Return the figures of the stable version over all rows, oldest window first."""
+    stable = _stable(platform, ref)
+    return [m for m in quality_history.history(platform, ref) if m.version == stable and not m.segment]
 
 
 def _stable(platform: Platform, ref: ModelRef) -> str | None:

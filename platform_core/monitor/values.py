@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -60,11 +59,6 @@ def as_numbers(values: Sequence[Any] | Floats) -> Floats:
         return np.array(values, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError):
         return np.array([_number(value) for value in values], dtype=np.float64)
-
-
-def as_counts(values: Iterable[Any]) -> Mapping[str, int]:
-    """Count served values as text, null left out."""
-    return Counter(value if isinstance(value, str) else str(value) for value in values if value is not None)
 
 
 def as_table(rows: pa.Table, like: pa.Schema) -> pa.Table:

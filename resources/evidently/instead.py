@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_KIND = b"loopline.kind"
-
 
 def instead(table: pa.Table) -> dict[str, str]:
     """Say of texts and vectors by what they are drawn."""
@@ -30,11 +28,12 @@ LENGTH = "drawn by the length of the vector"
 
 
 def _what(field: pa.Field) -> str:
-    from pyarrow import types
+    from platform_core.monitor.columns import TEXT_KIND
+    from platform_core.monitor.embeddings import is_embedding
 
-    if (field.metadata or {}).get(_KIND) == b"text":
+    if (field.metadata or {}).get(TEXT_KIND) == b"text":
         return WORDS
-    return LENGTH if types.is_list(field.type) or types.is_fixed_size_list(field.type) else ""
+    return LENGTH if is_embedding(field.type) else ""
 
 
 def _words(column: pa.ChunkedArray) -> pa.Array:

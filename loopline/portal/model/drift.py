@@ -55,16 +55,16 @@ class DriftPart:
 
 def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> DriftPart | None:
     """Read the windows of a version; with a ``column`` the picture is of its score and threshold alone."""
-    windows = judged(portal.platform, ref, version)
+    model = portal.declared(ref)
+    windows = judged(portal.platform, ref, version, last=max(SHOWN, model.drift.windows if model else 0))
     if not windows:
         return None
     newest, shown = windows[-1], windows[-SHOWN:]
-    model = portal.declared(ref)
     known = column if any(column in window.verdict.columns for window in shown) else ""
     found = alarm(model.drift, [window.verdict for window in windows]) if model else None
     return DriftPart(
         version=version,
-        windows=len(windows),
+        windows=newest.number,
         at=_at(newest),
         rows=newest.verdict.rows,
         enough=newest.verdict.enough,

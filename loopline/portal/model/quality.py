@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loopline.portal.page import Chart, Line, Point
 from platform_core.monitor import quality_history
 from platform_core.monitor.quality import REALISED
+from platform_core.names import version_order
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal
@@ -92,8 +93,6 @@ def _chart(metric: str, rows: Sequence[MeasuredRow]) -> Chart:
 def _newest(rows: Sequence[MeasuredRow]) -> list[MeasuredRow]:
     """Keep the newest figure of each metric, version, segment and kind; the newest version first, all rows first."""
     newest = {(row.metric, row.version, row.segment, row.estimated): row for row in rows}
-    return sorted(newest.values(), key=lambda row: (-_number(row.version), row.segment, row.metric, row.estimated))
-
-
-def _number(version: str) -> int:
-    return int(version) if version.isdigit() else 0
+    return sorted(
+        newest.values(), key=lambda row: (-version_order(row.version)[0], row.segment, row.metric, row.estimated)
+    )

@@ -7,9 +7,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from loopline.cli.performance import METRICS
 from platform_core.loop import quality_table
 from platform_core.monitor import fairness
 from platform_core.monitor.fairness import Group, Judged
+from platform_core.monitor.figures import POSITIVE_RATE, READINGS
 from platform_core.names import ModelRef
 from platform_core.platform import Platform
 
@@ -68,3 +70,23 @@ def test_programs_get_every_field(measured):
     (judged,) = measured.json("performance", "returns")["fairness"]
     assert (judged["verdict"], judged["group"], judged["gap"]) == ("unfair", "DE", -0.2)
     assert judged["groups"][0] == {"name": "DE", "value": 0.4, "low": 0.3, "high": 0.5, "rows": 60}
+
+
+def test_versions_stand_in_the_order_in_which_they_were_made(world):
+    """Version 10 comes after version 2, among the figures and among the verdicts."""
+    world.later(0)
+    even = ("roc_auc", "", 0.7, 0.65, 0.75, 800, 800, False)
+    judged = Judged("country", "recall", 0.1, "fair", "DE", 0.0, -0.05, 0.05, 150, [])
+    told = msgspec.json.encode([even]).decode()
+    platform, end = Platform.open(), world.now + timedelta(days=7)
+    for version in ("10", "2"):
+        row = quality_table.Row(version, world.now, end, end, "", told, fairness.encode([judged]))
+        quality_table.put(platform.ledger, REF, [row], "")
+    platform.close()
+    lines = [line.split() for line in world.run("performance", "returns").stdout.splitlines()]
+    assert [line[1] for line in lines if line and line[0] == "2011-03-01"] == ["2", "10", "2", "10"]
+
+
+def test_every_figure_that_is_measured_can_be_asked_for():
+    """The command spells them out; they are those of the monitor."""
+    assert (*READINGS, POSITIVE_RATE) == METRICS

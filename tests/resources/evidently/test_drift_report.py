@@ -19,6 +19,7 @@ from platform_core.monitor.distance import js_distance, wasserstein
 from platform_core.testing.drift_report import DriftReportKit, table
 from platform_core.testing.inference_server import free_port
 from resources.evidently.drift_report import EvidentlyDriftReport
+from resources.evidently.instead import instead, measurable
 
 
 class TestEvidentlyDriftReport(DriftReportKit):
@@ -66,6 +67,17 @@ class TestEvidentlyDriftReport(DriftReportKit):
         text = report.render(*sides, tmp_path / "page.html", "title").read_text("utf-8")
         assert "drawn by the number of words" in text
         assert "drawn by the length of the vector" in text
+
+    def test_a_vector_is_what_the_monitor_takes_for_one(self) -> None:
+        """Lists of any size of numbers are vectors, lists of words are none."""
+        names = pa.table(
+            {
+                "large": pa.array([[3.0, 4.0]], pa.large_list(pa.float64())),
+                "words": pa.array([["so", "it", "is"]]),
+            }
+        )
+        assert instead(names) == {"large": "drawn by the length of the vector"}
+        assert measurable(names)["large"].to_pylist() == [5.0]
 
     def test_without_a_workspace_there_is_nothing_to_browse(self, report) -> None:
         """The interface needs a folder, and says so."""
