@@ -76,7 +76,9 @@ class Extents:
         """Return the newest extent of each version of a view, of those that were materialized of late."""
         with self._lock:
             for row in self._told.read(ledger):
-                self._known[ViewRef(row.team, row.details["view"], int(row.version))] = _extent(row.details, row.at)
+                ref, found = ViewRef(row.team, row.details["view"], int(row.version)), _extent(row.details, row.at)
+                if ref not in self._known or found.at >= self._known[ref].at:  # one may be shown late
+                    self._known[ref] = found
             return dict(self._known)
 
 
