@@ -62,6 +62,11 @@ def dead_letter_table(team: str, source: str) -> str:
     return f"{team}/dead_letters/{source}"
 
 
+def closed_letter_table(team: str, source: str) -> str:
+    """Name the table of dead letters that were replayed since: ``letter_id``, ``resolved_at``, ``_date``."""
+    return f"{dead_letter_table(team, source)}.resolved"
+
+
 def quality_table(team: str, source: str) -> str:
     """Name the table of what each landing of a source was like."""
     return f"{team}/quality/{source}"

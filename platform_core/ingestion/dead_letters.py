@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from platform_core.ingestion import raw_rows
 from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.letters import rows_of
+from platform_core.ingestion.letters import ID, in_order, rows_of, shown
 from platform_core.ingestion.mended_rows import mended
 from platform_core.ingestion.open_letters import close, landed, open_letters
-from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
+from platform_core.names import ARRIVAL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,13 +38,9 @@ def dead_letters(platform: Platform, team: Team, source: Source, limit: int | No
     """List open letters, the newest arrivals first.
 
     Returns:
-        At most ``limit`` rows: ``letter_id``, ``reasons`` (list<string>), ``name`` (of the file), ``line``,
-        ``arrived_at`` (UTC, µs), ``row`` (the fields as they came, a JSON object).
+        At most ``limit`` rows, as ``letters.shown`` lays them out.
     """
-    letters = open_letters(Inbox.of(platform, team, source))
-    newest = letters.sort_by([(ARRIVED_AT, "descending"), ("name", "ascending"), (LINE, "ascending")]).slice(0, limit)
-    shown = newest.select(["letter_id", "reasons", "name", LINE, ARRIVED_AT, "row"])
-    return shown.rename_columns(["letter_id", "reasons", "name", "line", "arrived_at", "row"])
+    return shown(in_order(open_letters(Inbox.of(platform, team, source))).slice(0, limit))
 
 
 def replay(  # noqa: PLR0913, PLR0917 - what, who and why
@@ -100,6 +96,6 @@ def _record(inbox: Inbox, replayed: int, letters: pa.Table, how: Mapping[str, An
 
 def _reasons(letters: pa.Table, bad: pa.Table) -> dict[str, tuple[str, ...]]:
     """Say by letter why its row is still a bad one."""
-    ids = dict(zip(raw_rows.keys(letters).to_pylist(), letters["letter_id"].to_pylist(), strict=True))
+    ids = dict(zip(raw_rows.keys(letters).to_pylist(), letters[ID].to_pylist(), strict=True))
     why = zip(raw_rows.keys(bad).to_pylist(), bad["reasons"].to_pylist(), strict=True)
     return {ids[key]: tuple(reasons) for key, reasons in why}

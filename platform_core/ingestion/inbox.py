@@ -51,8 +51,8 @@ class Inbox:
 
     @property
     def resolved(self) -> str:
-        """Name the table of letters that were replayed since: ``letter_id``, ``resolved_at``, ``_date``."""
-        return f"{self.dead_letters}.resolved"
+        """Name the table of letters that were replayed since."""
+        return names.closed_letter_table(self.team, self.source)
 
     def record(
         self, kind: str, reason: str, details: Mapping[str, Any], once: str | None = None, actor: str = "platform"

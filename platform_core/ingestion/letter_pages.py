@@ -8,17 +8,17 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from platform_core.errors import NotFound
-from platform_core.names import ARRIVED_AT, DATE, LINE, dead_letter_table
+from platform_core.ingestion.letters import ID, SHOWN, in_order, schema, shown
+from platform_core.ingestion.open_letters import closed_ids, without
+from platform_core.names import DATE, closed_letter_table, dead_letter_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_core.contracts.lake import Lake
 
-ID = "letter_id"
 ALL = ""
 """In the place of a reason: whatever the reason."""
-SHOWN = (ID, "reasons", "name", LINE, ARRIVED_AT, "row")
 
 
 @dataclass(frozen=True)
@@ -57,33 +57,32 @@ def count(lake: Lake, team: str, source: str, known: Counts | None = None) -> Co
     It reads two narrow columns of every letter, and the ids once some were replayed.
     """
     table = dead_letter_table(team, source)
-    versions = lake.version(table), lake.version(_resolved(table))
+    versions = lake.version(table), lake.version(closed_letter_table(team, source))
     if known is not None and (known.team, known.source, known.versions) == (team, source, versions):
         return known
     if versions[0] is None:
         return Counts(team, source, versions, {})
-    closed = lake.read(_resolved(table), columns=[ID])[ID] if versions[1] is not None else None
+    closed = closed_ids(lake, closed_letter_table(team, source))
     columns = [DATE, "reasons", *([ID] if closed is not None else [])]
-    return Counts(team, source, versions, _days(_open(lake.read(table, columns=columns), closed)), closed)
+    return Counts(team, source, versions, _days(without(lake.read(table, columns=columns), closed)), closed)
 
 
 def page(lake: Lake, counts: Counts, reason: str = ALL, offset: int = 0, size: int = 50) -> pa.Table:
     """Read one page of open letters, the newest arrivals first, then by file and line.
 
     Returns:
-        At most ``size`` rows: ``letter_id``, ``reasons`` (list<string>), ``name`` (of the file), ``line``,
-        ``arrived_at`` (UTC, µs), ``row`` (the fields as they came, a JSON object).
+        At most ``size`` rows, as ``letters.shown`` lays them out.
     """
     import pyarrow as pa
 
     skipped, days = _days_of_page(counts.days.get(reason, {}), offset, size)
     if not days:
-        return _shown(_none())
+        return shown(schema().empty_table())
     table, when = dead_letter_table(counts.team, counts.source), dict[str, Any](since=min(days), until=max(days))
-    narrow = _open(lake.read(table, columns=[c for c in SHOWN if c != "row"], **when), counts.closed)
-    wanted = _sorted(_with(narrow, reason)).slice(offset - skipped, size)
+    narrow = without(lake.read(table, columns=[c for c in SHOWN if c != "row"], **when), counts.closed)
+    wanted = in_order(_with(narrow, reason)).slice(offset - skipped, size)
     rows = lake.read(table, columns=list(SHOWN), among={ID: pa.array(wanted[ID].to_pylist(), pa.string())}, **when)
-    return _shown(_sorted(rows))
+    return shown(in_order(rows))
 
 
 def letter(lake: Lake, team: str, source: str, letter_id: str, day: date | None = None) -> dict[str, Any]:
@@ -96,27 +95,16 @@ def letter(lake: Lake, team: str, source: str, letter_id: str, day: date | None 
     """
     import pyarrow as pa
 
-    table, among = dead_letter_table(team, source), {ID: pa.array([letter_id], pa.string())}
+    table, closed_table = dead_letter_table(team, source), closed_letter_table(team, source)
+    among = {ID: pa.array([letter_id], pa.string())}
     held = lake.version(table) is not None
-    rows = lake.read(table, columns=list(SHOWN), since=day, until=day, among=among) if held else _none()
+    rows = lake.read(table, columns=list(SHOWN), since=day, until=day, among=among) if held else schema().empty_table()
     if not len(rows):
         raise NotFound(f"{team}/{source} has no dead letter {letter_id!r}", "list them: loopline dead-letters list")
     closed = None
-    if lake.version(_resolved(table)) is not None:
-        closed = next(iter(lake.read(_resolved(table), among=among)["resolved_at"].to_pylist()), None)
-    return {**_shown(rows).to_pylist()[0], "resolved_at": closed}
-
-
-def _resolved(table: str) -> str:
-    return f"{table}.resolved"
-
-
-def _open(letters: pa.Table, closed: pa.ChunkedArray | None) -> pa.Table:
-    from pyarrow import compute
-
-    if closed is None:
-        return letters
-    return letters.filter(compute.invert(compute.is_in(letters[ID], value_set=closed.combine_chunks())))
+    if lake.version(closed_table) is not None:
+        closed = next(iter(lake.read(closed_table, among=among)["resolved_at"].to_pylist()), None)
+    return {**shown(rows).to_pylist()[0], "resolved_at": closed}
 
 
 def _days(letters: pa.Table) -> dict[str, dict[date, int]]:
@@ -155,17 +143,3 @@ def _with(letters: pa.Table, reason: str) -> pa.Table:
     reasons = letters["reasons"].combine_chunks()
     places = compute.list_parent_indices(reasons).filter(compute.equal(reasons.flatten(), pa.scalar(reason)))
     return letters.take(places.unique())
-
-
-def _sorted(letters: pa.Table) -> pa.Table:
-    return letters.sort_by([(ARRIVED_AT, "descending"), ("name", "ascending"), (LINE, "ascending")])
-
-
-def _shown(letters: pa.Table) -> pa.Table:
-    return letters.select(SHOWN).rename_columns([ID, "reasons", "name", "line", "arrived_at", "row"])
-
-
-def _none() -> pa.Table:
-    from platform_core.ingestion.letters import schema
-
-    return schema().empty_table()

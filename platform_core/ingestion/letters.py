@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from platform_core.contracts.event_source import Arrival
     from platform_core.specs.contract_file import RowContract
 
+ID = "letter_id"
+SHOWN = (ID, "reasons", "name", LINE, ARRIVED_AT, "row")
+"""What people see of a letter."""
+
 
 def schema() -> pa.Schema:
     """Describe dead letters.
@@ -29,7 +33,7 @@ def schema() -> pa.Schema:
     text, instant = pa.string(), pa.timestamp("us", "UTC")
     came = [(ARRIVAL, text), (LINE, pa.int64()), (ARRIVED_AT, instant)]
     return pa.schema(
-        [("letter_id", text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text), (DATE, pa.date32())]
+        [(ID, text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text), (DATE, pa.date32())]
     )
 
 
@@ -55,6 +59,21 @@ def rows_of(letters: pa.Table, contract: RowContract, known_at: datetime) -> pa.
     texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in wanted}
     carried = {ARRIVAL: letters[ARRIVAL], LINE: letters[LINE], ARRIVED_AT: raw_rows.instants(known_at, len(letters))}
     return pa.table({**texts, **carried})
+
+
+def in_order(letters: pa.Table) -> pa.Table:
+    """Put the newest arrivals first, then by file and line."""
+    return letters.sort_by([(ARRIVED_AT, "descending"), ("name", "ascending"), (LINE, "ascending")])
+
+
+def shown(letters: pa.Table) -> pa.Table:
+    """Return what people see of letters.
+
+    Returns:
+        ``letter_id``, ``reasons`` (list<string>), ``name`` (of the file), ``line``, ``arrived_at`` (UTC, µs), ``row``
+        (the fields as they came, a JSON object).
+    """
+    return letters.select(SHOWN).rename_columns([name.removeprefix("_") for name in SHOWN])
 
 
 def _as_json(bad: pa.Table) -> list[str]:

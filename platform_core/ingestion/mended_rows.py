@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from platform_core.contracts.event_source import MALFORMED
 from platform_core.errors import ContractBroken, NotFound
+from platform_core.ingestion.letters import ID
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_core.specs.contract_file import RowContract
 
-ID, REASONS = "letter_id", "reasons"
+REASONS = "reasons"
 FEW = 3
 """Names shown of what may be many."""
 

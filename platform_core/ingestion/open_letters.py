@@ -6,29 +6,38 @@ from typing import TYPE_CHECKING
 
 from platform_core.errors import NotFound
 from platform_core.ingestion import raw_rows
-from platform_core.ingestion.letters import schema
+from platform_core.ingestion.letters import ID, schema
 from platform_core.names import ARRIVAL, DATE, LINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from platform_core.contracts.lake import Lake
     from platform_core.ingestion.inbox import Inbox
 
 
 def open_letters(inbox: Inbox) -> pa.Table:
     """Return the letters that no replay has closed, as ``letters.schema`` describes them."""
-    import pyarrow as pa
-    from pyarrow import compute
-
     lake = inbox.platform.lake
     try:
         letters = lake.read(inbox.dead_letters)
     except NotFound:
         return schema().empty_table()
-    if lake.version(inbox.resolved) is None:
+    return without(letters, closed_ids(lake, inbox.resolved))
+
+
+def closed_ids(lake: Lake, table: str) -> pa.ChunkedArray | None:
+    """Read the ids of a source's closed letters; None while no letter was closed."""
+    return None if lake.version(table) is None else lake.read(table, columns=[ID])[ID]
+
+
+def without(letters: pa.Table, closed: pa.ChunkedArray | None) -> pa.Table:
+    """Leave out the letters with these ids."""
+    from pyarrow import compute
+
+    if closed is None:
         return letters
-    closed = lake.read(inbox.resolved, columns=["letter_id"])["letter_id"]
-    return letters.filter(compute.invert(compute.is_in(letters["letter_id"], value_set=pa.array(closed))))
+    return letters.filter(compute.invert(compute.is_in(letters[ID], value_set=closed.combine_chunks())))
 
 
 def landed(inbox: Inbox, letters: pa.Table) -> pa.ChunkedArray:
@@ -46,5 +55,5 @@ def close(inbox: Inbox, letters: pa.Table) -> None:
     import pyarrow as pa
 
     now = raw_rows.instants(inbox.platform.clock.now(), len(letters))
-    closed = {"letter_id": letters["letter_id"], "resolved_at": now, DATE: raw_rows.dates(pa.chunked_array([now]))}
+    closed = {ID: letters[ID], "resolved_at": now, DATE: raw_rows.dates(pa.chunked_array([now]))}
     inbox.platform.lake.append(inbox.resolved, pa.table(closed))

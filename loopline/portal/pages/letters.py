@@ -17,6 +17,7 @@ from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 from platform_core.errors import NotFound
 from platform_core.features import catalog
 from platform_core.ingestion import letter_pages, mended_rows
+from platform_core.ingestion.letters import ID
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,7 +177,7 @@ def export(ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = 
     loaded = ask.portal.installed.team(team)
     contract = Inbox.of(ask.platform, loaded, loaded.source(source)).contract
     counts = ask.portal.kept.letters(ask.platform.lake, team, source)
-    fields = [mended_rows.ID, mended_rows.REASONS, *(column.physical_name for column in contract.columns)]
+    fields = [ID, mended_rows.REASONS, *(column.physical_name for column in contract.columns)]
     pages = (
         mended_rows.exported(letter_pages.page(ask.platform.lake, counts, reason, start, EXPORTED_AT_ONCE), contract)
         for start in range(0, max(counts.of(reason), 1), EXPORTED_AT_ONCE)
