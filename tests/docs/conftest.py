@@ -71,7 +71,7 @@ class File:
 
 @dataclass(frozen=True)
 class Command:
-    """A line after ``$``, and the output that the page shows; ``...`` stands for lines left out."""
+    """A line after ``$``, and the output that the page shows; ``...`` is what is left out, which may be nothing."""
 
     line: str
     output: str
@@ -80,7 +80,7 @@ class Command:
         """Type it and compare what it prints."""
         said, code = shell.type(self.line)
         assert code == 0, f"$ {self.line}\nended with {code}: {said}"
-        wanted = re.sub(r" *\.\.\. *", "...", _lasting(self.output))
+        wanted = re.sub(r"\s*\.\.\.\s*", "...", _lasting(self.output))
         alike = OutputChecker().check_output(wanted, _lasting(said), ELLIPSIS | NORMALIZE_WHITESPACE)
         assert alike, f"$ {self.line}\n-- the page says\n{self.output}-- it printed\n{said}"
 
