@@ -6,6 +6,7 @@ import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from platform_core import histogram
 from platform_core.ingestion.landing import Landed
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -54,9 +55,5 @@ class StreamMetrics:
 
     def _batches(self) -> Iterator[str]:
         yield "# TYPE loopline_stream_batch_seconds histogram"
-        total = 0
-        for bound, count in zip((*BOUNDS, "+Inf"), self.buckets, strict=True):
-            total += count
-            yield f'loopline_stream_batch_seconds_bucket{{source="{self.source}",le="{bound}"}} {total}'
-        yield f'loopline_stream_batch_seconds_sum{{source="{self.source}"}} {self.seconds:.6f}'
-        yield f'loopline_stream_batch_seconds_count{{source="{self.source}"}} {total}'
+        name, labels = "loopline_stream_batch_seconds", f'source="{self.source}"'
+        yield from histogram.lines(name, labels, BOUNDS, self.buckets, self.seconds)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from platform_core import histogram
+
 if TYPE_CHECKING:
     from platform_core.contracts.online_store import OnlineRow
     from platform_core.runtime.manifest import ViewField
@@ -66,12 +68,8 @@ class Freshness:
     def _ages(self) -> Iterator[str]:
         yield "# TYPE loopline_feature_age_seconds histogram"
         for labels, count in self._counts.items():
-            total = 0
-            for bound, rows in zip((*_BOUNDS, "+Inf"), count.buckets, strict=True):
-                total += rows
-                yield f'loopline_feature_age_seconds_bucket{{{_written(labels)},le="{bound}"}} {total}'
-            yield f"loopline_feature_age_seconds_sum{{{_written(labels)}}} {count.age_us / 1e6:.6f}"
-            yield f"loopline_feature_age_seconds_count{{{_written(labels)}}} {total}"
+            name, seconds = "loopline_feature_age_seconds", count.age_us / 1e6
+            yield from histogram.lines(name, _written(labels), _BOUNDS, count.buckets, seconds)
 
 
 def fresh_rows(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from platform_core import histogram
 from platform_core.errors import BadRequest, NotFound
 
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -65,12 +66,8 @@ class Metrics:
     def _latency(self) -> Iterator[str]:
         yield "# TYPE loopline_request_seconds histogram"
         for labels, counts in self.buckets.items():
-            total = 0
-            for bound, count in zip((*_BOUNDS, "+Inf"), counts, strict=True):
-                total += count
-                yield f'loopline_request_seconds_bucket{{{_written(labels)},le="{bound}"}} {total}'
-            yield f"loopline_request_seconds_sum{{{_written(labels)}}} {self.seconds[labels]:.9f}"
-            yield f"loopline_request_seconds_count{{{_written(labels)}}} {total}"
+            seconds = self.seconds[labels]
+            yield from histogram.lines("loopline_request_seconds", _written(labels), _BOUNDS, counts, seconds)
 
 
 class Watched:

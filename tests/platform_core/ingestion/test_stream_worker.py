@@ -140,4 +140,4 @@ def test_buckets_add_up() -> None:
     lines = metrics.text().decode().splitlines()
     counted = [line.rpartition(" ")[2] for line in lines if "_bucket{" in line]
     assert counted == ["1", "1", "1", "2", "2", "2", "2", "2", "2", "3"]
-    assert 'loopline_stream_batch_seconds_sum{source="a/b"} 99.310000' in lines
+    assert 'loopline_stream_batch_seconds_sum{source="a/b"} 99.310000000' in lines

@@ -151,7 +151,7 @@ def test_freshness_is_counted(server):
     assert f'loopline_feature_age_seconds_bucket{{{labels},le="1"}} 1' in text
     assert f'loopline_feature_age_seconds_bucket{{{labels},le="86400"}} 2' in text
     assert f'loopline_feature_age_seconds_bucket{{{labels},le="+Inf"}} 3' in text
-    assert f"loopline_feature_age_seconds_sum{{{labels}}} {91.5 * 86400:.6f}" in text
+    assert f"loopline_feature_age_seconds_sum{{{labels}}} {91.5 * 86400:.9f}" in text
     assert f"loopline_features_missing_total{{{labels}}} 2" in text
     assert f"loopline_features_stale_total{{{labels}}} 1" in text
 
