@@ -4,17 +4,20 @@
 
     <root>/desired/<model>.json             written by ``apply``, read by every worker
     <root>/observed/<worker>/<model>.json   written by a worker
-    <root>/observed/<worker>/alive          locked by the worker; the kernel lets go when it dies
+    <root>/observed/<worker>/alive          locked by the worker; the kernel lets go when it dies; its time says when
+                                            the worker last moved
 """
 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +71,11 @@ def read_desired(text: bytes) -> DesiredState:
         raise ContractBroken(f"no desired state: {error}", "deploy the model again") from error
 
 
-def observed(root: Path, model: str) -> list[ObservedState]:
-    """Return what each living worker says of a model; what dead ones left is removed."""
+def observed(root: Path, model: str, silent_seconds: float = math.inf) -> list[ObservedState]:
+    """Return what each living worker says of a model; what dead ones left is removed.
+
+    One whose last ``Worker.beat`` is longer ago than ``silent_seconds`` is not ready, whatever it said before.
+    """
     found = []
     for folder in sorted((root / "observed").glob("[!.]*")):
         if not _is_alive(folder):
@@ -77,7 +83,7 @@ def observed(root: Path, model: str) -> list[ObservedState]:
             continue
         try:
             text = folder.joinpath(f"{model}.json").read_bytes()
-            found.append(_observed(text))
+            found.append(_moving(folder, _observed(text), silent_seconds))
         except FileNotFoundError:
             found.append(ObservedState(None, ready=False, problem="the worker has not seen the model yet"))
     return found
@@ -114,6 +120,10 @@ class Worker:
         """Say what a model is in this worker."""
         _replace(self._folder / f"{model}.json", msgspec.json.encode(asdict(state)))
 
+    def beat(self) -> None:
+        """Show that this worker not only lives but moves."""
+        os.utime(self._alive)
+
     def leave(self) -> None:
         """Take the folder away."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -132,6 +142,17 @@ def _is_alive(folder: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def _moving(folder: Path, state: ObservedState, silent_seconds: float) -> ObservedState:
+    """Return what a worker said, unless it has stopped to move since."""
+    if time.time() - folder.joinpath(_ALIVE).stat().st_mtime <= silent_seconds:
+        return state
+    said = (
+        f"the worker {folder.name} has not moved for {silent_seconds:g} s: it hangs or is stopped → look into the "
+        "server's log, then kill the process whose number ends the worker's name: another is started"
+    )
+    return replace(state, ready=False, problem=said)
 
 
 @contextmanager

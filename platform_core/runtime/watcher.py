@@ -18,6 +18,7 @@ from platform_core.runtime.states import Worker, desired_folder, read_desired
 
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 5.0
+BEAT_SECONDS = 1.0
 _GLANCE_SECONDS = 0.005
 _SETTLED_NS = 1_000_000_000
 _LOG = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Watcher:
         self._wanted: dict[str, DesiredState] = {}
         self._bringing: dict[str, asyncio.Task[None]] = {}
         self._looked_ns = 0
+        self._next_beat = 0.0
         self._tried = asyncio.Event()
 
     async def run(self) -> None:
@@ -47,6 +49,7 @@ class Watcher:
                     self._tried.set()
             except OSError:
                 _LOG.exception("desired states cannot be read; the models stay as they are")
+            self._beat()
             await asyncio.sleep(POLL_SECONDS if self.ready else _GLANCE_SECONDS)
         signal.raise_signal(signal.SIGTERM)
 
@@ -60,6 +63,12 @@ class Watcher:
     def ready(self) -> bool:
         """Say whether every state was tried once."""
         return self._tried.is_set()
+
+    def _beat(self) -> None:
+        """Show now and then that the loop goes round, in which requests are answered."""
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + BEAT_SECONDS
+            self._worker.beat()
 
     def _changed(self) -> bool:
         """Say whether to look into the folder: its time moved, or is so young that it may hide a second change."""

@@ -23,6 +23,9 @@ from platform_core.runtime.limits import Limits
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SILENT_SECONDS = 15.0
+"""How long a worker may stand still until it counts as one that hangs."""
+
 
 class LocalServing(Serving):
     """The server that ``python -m platform_core.runtime`` starts on the same ``root``.
@@ -53,7 +56,7 @@ class LocalServing(Serving):
 
     def observe(self, model: str) -> ObservedState:
         """Put together what the living workers say: the oldest generation, ready when all are, the first trouble."""
-        workers = states.observed(Path(self.root), model)
+        workers = states.observed(Path(self.root), model, SILENT_SECONDS)
         if not workers:
             return ObservedState(None, ready=False, problem="no server runs → start it with 'loopline up'")
         generations = [worker.generation for worker in workers]

@@ -21,6 +21,7 @@ from platform_core.contracts.serving import DesiredState
 from platform_core.testing.inference_server import free_port, inference_server, shadow_process
 from platform_core.testing.model_packages import AMOUNT, ENTITY
 from platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
+from resources.local import serving as local
 from resources.local.serving import LocalServing
 
 
@@ -226,6 +227,25 @@ def test_a_first_version_that_cannot_be_loaded_is_told(running: Place, tmp_path:
     reply = connection.getresponse()
     assert (reply.status, "holds no manifest.json" in json.load(reply)["error"]) == (503, True)
     come_to(serving, DesiredState(model, 2, served(tmp_path, "2")))
+
+
+def test_a_server_that_hangs_is_not_ready(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lives and holds its lock, but does not move: that is told, until it does again; an idle one is well."""
+    monkeypatch.setattr(local, "SILENT_SECONDS", 2.5)
+    model, serving = new_model(), place.serving
+    with place.server() as process:
+        come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
+        time.sleep(3)
+        assert serving.observe(model).ready
+        os.kill(process, signal.SIGSTOP)
+        try:
+            seen = wait_for(serving, model, lambda seen: not seen.ready)
+            assert "has not moved for 2.5 s" in seen.problem
+            assert str(process) in seen.problem
+            assert seen.generation == 1
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert wait_for(serving, model, lambda seen: seen.ready).problem == ""
 
 
 def test_without_a_server_nothing_is_ready(place: Place, tmp_path: Path) -> None:
