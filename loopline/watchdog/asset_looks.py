@@ -16,8 +16,12 @@ OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew")}
 """Stage and check of which the kernel raises the alarm itself, at the moment of finding."""
 NO_MODEL = {"raw", "features"}
 """Stages whose assets are not named after a model."""
+AT_ONCE = 500
+"""Assets in one question: Dagster takes 1.4 ms for each that has checks, and others wait for it meanwhile."""
+KEYS = "{assetNodes {assetKey {path}}}"
 ASSETS = """
-{assetNodes {assetKey {path} assetMaterializations(limit: 1) {timestamp}
+query ($keys: [AssetKeyInput!]) {assetNodes(assetKeys: $keys) {
+  assetKey {path} assetMaterializations(limit: 1) {timestamp}
   assetChecksOrError {... on AssetChecks {checks {name blocking
     executionForLatestMaterialization {status runId evaluation {severity description
       metadataEntries {label ... on TextMetadataEntry {text} ... on FloatMetadataEntry {floatValue}
@@ -26,7 +30,7 @@ ASSETS = """
 
 @dataclass(frozen=True)
 class AssetLooks:
-    """Looks at all assets with one question."""
+    """Looks at all assets."""
 
     dagster: Dagster
     pages: Pages
@@ -34,7 +38,7 @@ class AssetLooks:
 
     def look(self) -> Looked:
         """Find failed checks and stale drift."""
-        nodes = {tuple(node["assetKey"]["path"]): node for node in self.dagster.ask(ASSETS)["assetNodes"]}
+        nodes = {tuple(node["assetKey"]["path"]): node for node in self._nodes()}
         found, unknown = list(self._stale(nodes)), set()
         for path, node in nodes.items():
             for check in node["assetChecksOrError"].get("checks", ()):
@@ -47,6 +51,11 @@ class AssetLooks:
                 elif execution["status"] in {"FAILED", "EXECUTION_FAILED"}:
                     found.append(self._failed(cause, path, check["name"], execution))
         return Looked(tuple(found), frozenset(unknown))
+
+    def _nodes(self) -> Iterator[Mapping[str, Any]]:
+        keys = [{"path": node["assetKey"]["path"]} for node in self.dagster.ask(KEYS)["assetNodes"]]
+        for start in range(0, len(keys), AT_ONCE):
+            yield from self.dagster.ask(ASSETS, keys=keys[start : start + AT_ONCE])["assetNodes"]
 
     def _failed(self, cause: str, path: tuple[str, ...], name: str, execution: Mapping[str, Any]) -> Alarm:
         evaluation = execution["evaluation"] or {}

@@ -18,6 +18,11 @@ from platform_core.errors import LooplineError
 if TYPE_CHECKING:
     from platform_core.platform import Platform
 
+LONG_SECONDS = 1.0
+"""From when on a look takes long."""
+RESTS = 20
+"""How many times as long as it took a costly look rests."""
+
 
 @dataclass
 class Watchdog:
@@ -29,6 +34,7 @@ class Watchdog:
     say: Callable[[str], None]
     rounds: int = 0
     _seen: dict[str, float] = field(default_factory=dict)
+    _resting: dict[str, float] = field(default_factory=dict)
 
     def run(self, stop: Event, interval_seconds: float) -> None:
         """Go round until told to stop."""
@@ -42,14 +48,21 @@ class Watchdog:
     def round(self) -> list[Sent]:
         """Look at everything whose turn it is, then tell what is to be told."""
         for look in self.looks:
-            if self.rounds % look.every == 0:
-                self._settle(look, self._looked(look))
+            if self.rounds % look.every == 0 and time.monotonic() >= self._resting.get(look.name, 0):
+                began, found = time.monotonic(), self._looked(look)
+                self._settle(look, found)
+                self._rest(look, found, time.monotonic() - began)
         self.rounds += 1
         sent = deliver(self.platform)
         for one in sent:
             self.say(f"{one.notifier}: {'not told, ' + one.problem if one.problem else 'told'}: {one.message.title}")
         self._note()
         return sent
+
+    def _rest(self, look: Look, found: Looked, took: float) -> None:
+        """Let a costly look that took long be for a while: whom it asks has others to answer."""
+        if look.every > 1 and took >= LONG_SECONDS and not found.blind:
+            self._resting[look.name] = time.monotonic() + RESTS * took
 
     def _looked(self, look: Look) -> Looked:
         """Look; a look that fails is blind, which is an alarm when it is our own fault."""

@@ -46,7 +46,8 @@ class Looked:
 class Look:
     """A look at one thing: every standing cause that begins with one of ``owns`` and is not found again is over.
 
-    ``patient`` waits before it alarms; ``every`` is in rounds, for what costs Dagster more to answer.
+    ``patient`` waits before it alarms; ``every`` is in rounds, for what costs Dagster more to answer: where there is
+    so much to see that it takes seconds, it comes less often still.
     """
 
     name: str

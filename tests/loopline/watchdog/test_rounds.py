@@ -165,6 +165,26 @@ def test_costly_looks_take_turns(platform):
     assert len(asked) == 3
 
 
+@pytest.mark.parametrize(("every", "fails", "asked"), [(2, False, 2), (2, True, 4), (1, False, 8)])
+def test_a_costly_look_that_takes_long_rests(platform, monkeypatch, every, fails, asked):
+    """A twentieth of the time at most goes into it; one that failed is soon tried again, a cheap one always is."""
+    clock, looked = [0.0], []
+    monkeypatch.setattr("loopline.watchdog.dog.time.monotonic", lambda: clock[0])
+
+    def slow() -> Looked:
+        looked.append(clock[0])
+        clock[0] += 3.5
+        if fails:
+            raise StoreUnavailable("away", "wait")
+        return Looked()
+
+    watch = Watchdog(platform, [Look("slow", slow, ("a:",), every=every)], Bounds(), lambda _: None)
+    for _ in range(8):
+        watch.round()
+        clock[0] += 15
+    assert len(looked) == asked
+
+
 def test_a_new_watchdog_goes_on_where_the_last_one_ended(platform, notifier):
     """What stood is not told again, and what is well now is over."""
     scene = Scene()
