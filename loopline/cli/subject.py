@@ -55,11 +55,25 @@ def referenced(platform: Platform, name: str) -> ModelRef:
     try:
         return ModelRef(plugins.installed().owner_of(name).name, model)
     except NotFound:
-        known = {ModelRef(e.team, e.model) for e in platform.ledger.entries() if e.model}
-        found = [ref for ref in known if name in (ref.model, str(ref))]
+        found = _in_ledger(platform, name)
         if len(found) != 1:
             raise
         return found[0]
+
+
+def _in_ledger(platform: Platform, name: str) -> list[ModelRef]:
+    """Return the models of which the ledger ever heard by this name; the index alone answers."""
+    from sqlalchemy import select
+
+    from platform_core.loop.tables import entries
+    from platform_core.names import ModelRef
+
+    team, _, model = name.rpartition("/")
+    if not model:
+        return []
+    query = select(entries.c.team, entries.c.model).where(entries.c.model == model).distinct()
+    with platform.ledger.reading() as connection:
+        return [ModelRef(*row) for row in connection.execute(query.where(entries.c.team == team) if team else query)]
 
 
 def live_version(platform: Platform, ref: ModelRef) -> str:
