@@ -7,6 +7,7 @@ ends. What needs rows, all columns together, a day does not show.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -103,20 +104,19 @@ def judge_days(
 ) -> list[Day]:
     """Judge the days that are over and were not judged yet; return all that are judged by now, in order.
 
-    ``ends`` says where each window of the ledger ends. A day is over once a window ends on a later one.
+    ``ends`` says where each window of the ledger ends. A day is over once a window ends on a later one. Days are read
+    one at a time, and those with fewer than ``FEWEST`` windows not at all, however long the version has been live.
     """
     judged = judged_days(platform, ref, version)
-    done = {day.day for day in judged}
-    days = sorted({datetime.fromisoformat(end.event_time).date() for end in ends.values()})
-    waiting = [day for day in days[:-1] if day not in done]
-    if not waiting:
-        return judged
-    counted = kept(platform, ref, version, waiting[0], waiting[-1])
-    counted = [window for window in counted if ends.get(window.number) == window.until]
-    new = [found for day in waiting if (found := _judge(profile, day, [w for w in counted if w.day == day]))]
-    for day in new:
-        _record(platform, ref, version, day)
-    return sorted([*judged, *new], key=lambda day: day.day)
+    last = judged[-1].day if judged else date.min  # days are judged in order: one of before had nothing to judge
+    windows = Counter(datetime.fromisoformat(end.event_time).date() for end in ends.values())
+    for day in sorted(windows)[:-1]:
+        if day > last and windows[day] >= FEWEST:
+            counted = [w for w in kept(platform, ref, version, day, day) if ends.get(w.number) == w.until]
+            if found := _judge(profile, day, counted):
+                _record(platform, ref, version, found)
+                judged.append(found)
+    return judged
 
 
 def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:

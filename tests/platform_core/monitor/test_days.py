@@ -12,6 +12,7 @@ from scipy.stats import wasserstein_distance
 
 from platform_core.errors import ContractBroken
 from platform_core.loop.ledger import Entry
+from platform_core.monitor import days
 from platform_core.monitor.days import DAY, Counted, judged_days, keep, kept, over
 from platform_core.monitor.drift import WINDOW, judged, watch
 from platform_core.monitor.predictions import compact, expire
@@ -151,6 +152,44 @@ def test_a_slow_drift_alarms_by_the_day(shop) -> None:
     assert [day.verdict.drifted for day in days] == [("amount",)] * 2
     assert found.alarm is not None
     assert found.alarm.reason.startswith("by day: drifted in 2 of 3 windows: amount 0.1")
+
+
+def test_days_of_one_window_are_never_read(shop, monkeypatch) -> None:
+    """A model with a window a day reads no counts, however many days have passed."""
+    shop.deploy()
+    read = reads(monkeypatch)
+    for day in range(5):
+        shop.answered = day * 86_400
+        shop.answer(500)
+        look(shop)
+    assert len(judged(shop.platform, shop.ref, "1")) == 5
+    assert read == []
+
+
+def test_days_are_read_one_at_a_time_and_once(shop, monkeypatch) -> None:
+    """After a first day of one window, each day that is over is read by itself, and what was judged never again."""
+    shop.deploy()
+    shop.answer(500)
+    read = reads(monkeypatch)
+    for day in (1, 2, 3):
+        shop.answered = day * 86_400
+        shop.answer(1_000)
+        look(shop)
+        look(shop)
+    assert [day.day.day for day in judged_days(shop.platform, shop.ref, "1")] == [2, 3]
+    assert read == [(date(2011, 3, 2), date(2011, 3, 2)), (date(2011, 3, 3), date(2011, 3, 3))]
+
+
+def reads(monkeypatch) -> list[tuple[date, date]]:
+    """Return the stretches of days whose counts are read from now on."""
+    found = []
+
+    def noted(platform, ref, version, since, until):
+        found.append((since, until))
+        return kept(platform, ref, version, since, until)
+
+    monkeypatch.setattr(days, "kept", noted)
+    return found
 
 
 def test_counts_of_a_window_that_the_ledger_does_not_know_are_left_out(shop) -> None:
