@@ -239,8 +239,8 @@ def _as_key(raw: Any, kind: pa.DataType) -> Any:
     if raw is None or not pa.types.is_integer(kind):
         return None if raw is None else str(raw)
     try:
-        return int(raw)
-    except ValueError:
+        return pa.scalar(int(raw), kind).as_py()
+    except (ValueError, TypeError, OverflowError):  # no number, or one beyond the type
         return None
 
 

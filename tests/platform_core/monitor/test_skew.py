@@ -95,7 +95,7 @@ class Shop:
         """Move the clock."""
         self.platform.clock.set(at(hour))
 
-    def ask(self, customer: int, hour: float, answered: float | None = None, **sent: Any) -> None:
+    def ask(self, customer: int | str, hour: float, answered: float | None = None, **sent: Any) -> None:
         """Ask about an order at an hour, answered at that hour unless said otherwise."""
         inputs = [_tensor("customer_id", "x"), _tensor("customer", customer), _tensor("amount", 1.0)]
         body = {"id": f"r{len(self.serving.records)}", "parameters": {"event_time": at(hour).isoformat()}}
@@ -203,6 +203,17 @@ def test_what_was_served_is_what_training_sees(shop: Shop) -> None:
     shop.ask(2, 26.5)  # older than a day by then
     found = shop.check()
     assert (found.rows, found.differing, found.passed, found.reason) == (11, 0, True, "0 of 11 rows differ")
+
+
+@pytest.mark.parametrize("key", ["9" * 20, "-" + "9" * 20, "9" * 5_000, "1.5", "nobody", ""])
+def test_a_key_that_no_number_can_be_is_nobody(shop: Shop, key: str) -> None:
+    """A caller may send any key: it has no offline row, as it had no online one, and the check goes on."""
+    shop.ask(key, 3.5)
+    shop.ask(1, 4)
+    found = shop.check()
+    assert (found.rows, found.differing) == (2, 0)
+    shop.ask(1, 5)
+    assert shop.check().rows == 1, "the next check goes on behind it"
 
 
 def test_hidden_keys_are_compared_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
