@@ -108,16 +108,18 @@ def carry_out(platform: Platform, ref: ModelRef) -> Deployment:
     Raises:
         NotFound: nothing was ever deployed. StoreUnavailable: endpoint or registry did not answer; call again.
     """
+    alone = True
     while True:
         current = deployment(platform.ledger, ref)
         if current is None:
             raise NotFound(f"{ref} has no deployment", "start a rollout first")
-        _ask(platform, current)
+        _ask(platform, current, alone=alone)
         newest = _of(ref) & (_column.generation == current.generation)
         with platform.ledger.writing(ref) as connection:
             done = update(tables.deployments).where(newest).values(applied=current.generation)
             if connection.execute(done).rowcount:
                 return replace(current, applied=current.generation)
+        alone = False
 
 
 def repair(platform: Platform, ref: ModelRef) -> None:
@@ -214,7 +216,8 @@ def served(state: Mapping[str, Any] | None) -> Served | None:
     return Served(state["version"], Path(state["package"]), state["cycle"]) if state else None
 
 
-def _ask(platform: Platform, current: Deployment) -> None:
+def _ask(platform: Platform, current: Deployment, *, alone: bool) -> None:
+    """Ask for a generation; only who asks ``alone``, and next after the applied one, knows what the aliases are."""
     if current.stable is None:
         return
     for version in (current.stable, current.candidate, current.shadow):
@@ -222,7 +225,8 @@ def _ask(platform: Platform, current: Deployment) -> None:
             packages.fetched(platform, current.ref, version.version)
     name = current.ref.dotted
     platform.serving.apply(current.state)
-    before = _aliases_applied(platform.ledger, current)
+    certain = alone and current.generation <= current.applied + 1
+    before = _aliases_applied(platform.ledger, current) if certain else {}
     for alias, wanted in _aliases(_state(current)).items():
         if before.get(alias, "") != wanted:  # a registry's client may take seconds to load
             platform.registry.set_alias(name, alias, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from pydantic import PrivateAttr
 
 from platform_core.contracts.serving import DesiredState, Served, Serving
 from platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
@@ -28,15 +29,19 @@ class DyingServing(InMemoryServing):
 
 
 class DyingRegistry(InMemoryRegistry):
-    """A registry whose aliases cannot be set while ``alive`` is false."""
+    """A registry whose aliases cannot be set while ``alive`` is false; it dies with ``dies_after`` as the champion."""
 
     alive: bool = True
+    dies_after: str | None = None
 
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
         """Set an alias, or die."""
         if not self.alive:
             raise StoreUnavailable("killed", "start again")
         super().set_alias(model, alias, version)
+        if self.dies_after is not None and self.dies_after == version:
+            self.dies_after = None
+            raise StoreUnavailable("killed", "start again")
 
 
 class OneVersion(InMemoryServing):
@@ -117,6 +122,41 @@ def test_a_change_that_was_killed_half_way_is_carried_out_later(loop, ref, contr
         assert left.generation == left.applied == loop.serving.observe(ref.dotted).generation
         assert champion(loop, ref) == "2"
         put(loop, ref, served[0])
+
+
+class LateRegistry(InMemoryRegistry):
+    """A registry that takes its time over an alias: what stands in ``_meanwhile`` happens before it is set."""
+
+    _meanwhile: list = PrivateAttr(default_factory=list)
+
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        """Set an alias late, once."""
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        super().set_alias(model, alias, version)
+
+
+def test_a_rollback_takes_back_the_alias_of_a_change_that_died_half_way(loop, ref):
+    """The registry heard of version 2, the database not that it did; who takes 2 back has 1 as the champion again."""
+    registry = loop.platform.environment.bindings["registry"] = DyingRegistry()
+    served = [Served(loop.publish(name), loop.home / "built" / name, "c") for name in ("first", "second")]
+    put(loop, ref, served[0])
+    registry.dies_after = "2"
+    with pytest.raises(StoreUnavailable):
+        put(loop, ref, served[1])
+    assert champion(loop, ref) == "2"
+    roll_back(loop.platform, ref, "bob", "complaints", loop.later(1))
+    assert champion(loop, ref) == deployment(loop.ledger, ref).stable.version == "1"
+
+
+def test_an_alias_that_comes_late_does_not_stay(loop, ref):
+    """While the registry takes its time over version 2, a person takes it back; at the end 1 is the champion."""
+    registry = loop.platform.environment.bindings["registry"] = LateRegistry()
+    served = [Served(loop.publish(name), loop.home / "built" / name, "c") for name in ("first", "second")]
+    put(loop, ref, served[0])
+    registry._meanwhile.append(lambda: roll_back(loop.platform, ref, "bob", "complaints", loop.later(1)))
+    put(loop, ref, served[1])
+    assert champion(loop, ref) == deployment(loop.ledger, ref).stable.version == "1"
 
 
 def test_a_restart_asks_for_everything_again(loop, ref, live):
