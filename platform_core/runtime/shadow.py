@@ -96,8 +96,8 @@ class Shadows:
 
     def _tell(self, model: str, state: ObservedState) -> None:
         if self._told.get(model) != state:
-            self._told[model] = state
             self._worker.report(model, state)
+            self._told[model] = state
 
 
 def run(root: Path, time: Clock, stop: Event) -> None:

@@ -34,6 +34,7 @@ class Watcher:
         self._seen: dict[str, bytes] = {}
         self._wanted: dict[str, DesiredState] = {}
         self._bringing: dict[str, asyncio.Task[None]] = {}
+        self._untold: set[str] = set()
         self._looked_ns = 0
         self._next_beat = 0.0
         self._tried = asyncio.Event()
@@ -68,6 +69,7 @@ class Watcher:
         """Show now and then that the loop goes round, in which requests are answered."""
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_SECONDS
+            self._tell_again()
             self._worker.beat()
 
     def _changed(self) -> bool:
@@ -78,8 +80,8 @@ class Watcher:
     async def _look(self) -> None:
         for model, text in (await asyncio.to_thread(_read, self._folder)).items():
             if self._seen.get(model) != text:
-                self._seen[model] = text
                 self._want(model, text)
+                self._seen[model] = text
 
     def _want(self, model: str, text: bytes) -> None:
         try:
@@ -100,24 +102,47 @@ class Watcher:
     async def _bring(self, model: str) -> None:
         """Load until the model is what is wanted by then; what cannot be loaded is tried again now and then."""
         done: DesiredState | None = None
-        while done != self._wanted[model]:
-            done = self._wanted[model]
-            try:
-                route = await asyncio.to_thread(Route.build, done, self._inference.models[model].route)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one before goes on
-                self._settle(model, problem=f"generation {done.generation}: {error}")
-            else:
-                self._settle(model, route)
-        del self._bringing[model]
+        try:
+            while done != self._wanted[model]:
+                done = self._wanted[model]
+                await self._load(model, done)
+        finally:
+            del self._bringing[model]
         if self._inference.models[model].problem:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start, model)
+
+    async def _load(self, model: str, state: DesiredState) -> None:
+        try:
+            route = await asyncio.to_thread(Route.build, state, self._inference.models[model].route)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one before goes on
+            self._settle(model, problem=f"generation {state.generation}: {error}")
+        else:
+            self._settle(model, route)
 
     def _settle(self, model: str, route: Route | None = None, problem: str = "") -> None:
         """Swap the model's state, and report it."""
         before = self._inference.models.get(model, ModelState())
-        now = self._inference.models[model] = ModelState(route or before.route, problem)
+        self._inference.models[model] = ModelState(route or before.route, problem)
+        self._tell(model)
+
+    def _tell(self, model: str) -> bool:
+        """Report what a model is, and say whether that could be written; a full disk keeps no model from changing."""
+        now = self._inference.models[model]
         generation = now.route.generation if now.route else None
-        self._worker.report(model, ObservedState(generation, ready=now.route is not None, problem=problem))
+        try:
+            self._worker.report(model, ObservedState(generation, ready=now.route is not None, problem=now.problem))
+        except OSError:
+            self._untold.add(model)
+            _LOG.exception("what %s is here cannot be reported; it is tried again", model)
+            return False
+        self._untold.discard(model)
+        return True
+
+    def _tell_again(self) -> None:
+        """Report what could not be reported when it came about, until the disk refuses again."""
+        for model in list(self._untold):
+            if not self._tell(model):
+                break
 
 
 def _read(folder: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,3 +238,20 @@ def test_told_to_stop_it_ends_after_a_batch(scene, monkeypatch):
     scene.process().step(stop)
     assert ids(scene.said()) == ["w1", "w2"]
     assert ids(scene.run()) == [f"w{n}" for n in range(1, 8)]
+
+
+def test_what_could_not_be_reported_is_reported_later(scene, monkeypatch):
+    """The disk is full when the first report comes."""
+    scene.want(scene.served("2", Constant(0.2)))
+    shadows = scene.process()
+    with monkeypatch.context() as patch:
+        patch.setattr("platform_core.runtime.states.Worker.report", full)
+        with pytest.raises(OSError, match="No space"):
+            shadows.step(Event())
+    shadows.step(Event())
+    assert states.observed(scene.root / "shadow", MODEL)[0].generation == scene.generation
+
+
+def full(*_: object) -> None:
+    """Fail as a full disk does."""
+    raise OSError(errno.ENOSPC, "No space left on device")

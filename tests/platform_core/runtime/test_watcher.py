@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from pathlib import Path
@@ -19,13 +20,26 @@ from platform_core.testing.model_packages import Constant, write_package
 MODEL = "retail.cancellations"
 
 
+class Reporter(Worker):
+    """A worker whose disk may be full."""
+
+    full = False
+
+    def report(self, model, state):
+        """Write, or fail as a full disk does."""
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().report(model, state)
+
+
 class Watched:
     """A watcher at work; ``until`` waits for something to become true."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.inference = Inference(store=None, log=None)
-        self.watcher = Watcher(root, Worker(root, "w"), self.inference)
+        self.worker = Reporter(root, "w")
+        self.watcher = Watcher(root, self.worker, self.inference)
 
     def run(self, story):
         """Tell a story while the watcher runs."""
@@ -162,5 +176,36 @@ def test_a_slow_model_holds_up_no_other(watched, package, tmp_path):
         w.ask_for(2, package)
         await asyncio.to_thread(slow.joinpath("manifest.json").write_text, "{}")
         await w.until(lambda: w.generation() == 2)
+
+    watched.run(story)
+
+
+def test_a_disk_that_is_full_for_a_while_keeps_no_model_from_changing(watched, package):
+    """What could not be reported is reported once there is room, at a start too, and later states are followed."""
+    watched.worker.full = True
+    watched.ask_for(1, package)
+
+    async def story(w):
+        await w.until(lambda: w.watcher.ready)
+        w.ask_for(2, package)
+        await w.until(lambda: w.generation() == 2)
+        assert observed(w.root, MODEL)[0].generation is None
+        w.worker.full = False
+        await w.until(lambda: observed(w.root, MODEL)[0].generation == 2)
+        w.ask_for(3, package)
+        await w.until(lambda: observed(w.root, MODEL)[0].generation == 3)
+
+    watched.run(story)
+
+
+def test_a_torn_state_that_could_not_be_reported_is_reported_later(watched, package):
+    """Nobody need ask again."""
+    watched.worker.full = True
+    (desired_folder(watched.root) / f"{MODEL}.json").write_text("{")
+
+    async def story(w):
+        await w.until(lambda: w.watcher.ready)
+        w.worker.full = False
+        await w.until(lambda: "no desired state" in w.problem())
 
     watched.run(story)
