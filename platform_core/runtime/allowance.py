@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from platform_core.errors import StoreUnavailable
 from platform_core.runtime.access import Tenant
 
 _COUNTS = struct.Struct("<ddqq")
@@ -43,13 +44,22 @@ class Allowances:
 
         Returns:
             0.0 when it is granted, else the seconds after which it may be; then nothing was taken.
+
+        Raises:
+            StoreUnavailable: the count cannot be kept, as on a full disk.
         """
         if tenant.per_second is None and tenant.per_day is None:
             return 0.0
-        counts = self._counts.get(name)
-        if counts is None:
-            counts = self._counts[name] = _Counts(self._folder, name)
-        return counts.take(tenant, self._now())
+        try:
+            counts = self._counts.get(name)
+            if counts is None:
+                counts = self._counts[name] = _Counts(self._folder, name)
+            return counts.take(tenant, self._now())
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the requests of tenant {name!r} cannot be counted: {error.strerror}",
+                "free the server's disk, and let it write to its folder 'allowances'",
+            ) from error
 
 
 class _Counts:
@@ -58,8 +68,20 @@ class _Counts:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, _COUNTS.size)
-        self._map = mmap.mmap(self._file, _COUNTS.size)
+        try:
+            self._allocate()
+            self._map = mmap.mmap(self._file, _COUNTS.size)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _allocate(self) -> None:
+        """Write what the file holds once more: on a full disk this is an error, and a write to the map a signal."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            os.pwrite(self._file, os.pread(self._file, _COUNTS.size, 0).ljust(_COUNTS.size, b"\0"), 0)
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def take(self, tenant: Tenant, now: float) -> float:
         fcntl.flock(self._file, fcntl.LOCK_EX)

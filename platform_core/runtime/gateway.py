@@ -103,6 +103,8 @@ class Gateway:
                 self._refused[refused.reason] += 1
                 sending.extra = refused.headers
                 await respond(refusal(refused.error), headers, sending)
+            except Exception as error:  # noqa: BLE001 - who may ask is not known, and that is an answer too
+                await respond(refusal(error), headers, sending)
             else:
                 await self._inner(scope, receive, sending)
         finally:

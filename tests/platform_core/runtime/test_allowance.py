@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 
+import psutil
 import pytest
 
+from platform_core.errors import StoreUnavailable
 from platform_core.runtime.access import Tenant
 from platform_core.runtime.allowance import Allowances
 
@@ -88,3 +92,50 @@ def test_workers_count_together(tmp_path):
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         assert sum(pool.starmap(granted, [(tmp_path, 600)] * 4)) == 1_000
     assert granted(tmp_path, 10) == 0
+
+
+FULL_DISK = 'mount -t tmpfs -o size=64k none "$0" && (cat /dev/zero > "$0/fill"; exec "$1" -c "$2" "$0")'
+TAKE = """
+import sys
+from pathlib import Path
+from platform_core.errors import StoreUnavailable
+from platform_core.runtime.access import Tenant
+from platform_core.runtime.allowance import Allowances
+file = Path(sys.argv[1]) / "shop"
+allowances, tenant = Allowances(file.parent), Tenant(per_second=1)
+for _ in range(2):  # without a file, and with one that an earlier try has left without a block of the disk
+    try:
+        allowances.take("shop", tenant)
+    except StoreUnavailable as error:
+        print(error)
+    with file.open("ab") as left:
+        left.truncate(32)
+(file.parent / "fill").unlink()
+print(allowances.take("shop", tenant))
+"""
+
+
+def test_a_full_disk_is_an_error(tmp_path):
+    """And no signal that ends the worker; once there is room again all goes on."""
+    alone = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*alone, "mount -t tmpfs none $0", tmp_path], check=False, capture_output=True).returncode:
+        pytest.skip("needs a kernel that lets users mount")
+    done = subprocess.run(
+        [*alone, FULL_DISK, tmp_path, sys.executable, TAKE], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *refused, granted_now = done.stdout.splitlines()
+    assert granted_now == "0.0"
+    assert [("No space left" in one, "free the server's disk" in one) for one in refused] == [(True, True)] * 2
+
+
+def test_what_cannot_be_counted_is_refused(tmp_path):
+    """As often as it is asked, without a file left open each time."""
+    (tmp_path / "a").write_text("no folder")
+    (tmp_path / "b" / "shop").mkdir(parents=True)
+    for folder in ("a", "b"):
+        allowances, before = Allowances(tmp_path / folder), psutil.Process().num_fds()
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable, match="'shop' cannot be counted"):
+                allowances.take("shop", Tenant(per_day=1))
+        assert psutil.Process().num_fds() == before

@@ -98,6 +98,19 @@ def test_who_asks_too_much_is_told_when_to_come_back(server, tmp_path, keys):
     assert guarded.ask(key, method="GET", path="/v2").status == 200
 
 
+def test_what_cannot_be_counted_is_503(server, tmp_path, keys):
+    """In the protocol's shape, with a time to come again and a line in the access log; who has no limit is answered."""
+    limited, free = access.create(keys, "shop", Tenant(per_day=9)), access.create(keys, "bank")
+    (tmp_path / "allowances").write_text("no folder")
+    guarded = Guarded(server, tmp_path, keys=keys, access_log=str(tmp_path / "access.jsonl"))
+    reply = guarded.ask(limited)
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert "cannot be counted" in reply.error
+    assert server.logged == []
+    assert guarded.ask(free).status == 200
+    assert [json.loads(line)["status"] for line in (tmp_path / "access.jsonl").read_text().splitlines()] == [503, 200]
+
+
 def test_a_request_has_one_id_everywhere(server, tmp_path):
     """The header's where the body has none, the body's where it has; else one is made. Answer, header and log agree."""
     guarded = Guarded(server, tmp_path, access_log=str(tmp_path / "access.jsonl"))
