@@ -110,8 +110,9 @@ class Replay:
             found = self._found(file)
             while batch := list(islice(found, BATCH)):
                 others = [one for one in batch if one.record.version != self.shadow.served.version]
-                yield self._repeat(others, into)
-                self._offsets[file.name] = batch[-1].source[1]
+                done = self._repeat(others, into)
+                self._offsets[file.name] = batch[-1].source[1]  # before the yield: whoever stops there stays behind it
+                yield done
 
     def _found(self, file: Path) -> Iterator[Found]:
         before = self._offsets.get(file.name, 0)
@@ -130,6 +131,7 @@ class Replay:
         counts = [len(one.record.keys) for one in batch]
         for one, said in zip(batch, self.shadow.predict(matrix, counts), strict=True):
             into.write(self._model, self._record(one, said))
+            self._offsets[one.source[0]] = one.source[1]  # a later one may not fit on the disk
         return len(batch)
 
     def _record(self, one: Found, said: Prediction) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from threading import Event
 
@@ -12,6 +13,7 @@ import pytest
 
 from platform_core.clock import WallClock
 from platform_core.contracts.serving import DesiredState, Served
+from platform_core.errors import StoreUnavailable
 from platform_core.runtime import log, replay, shadow_log, states
 from platform_core.runtime.log import PredictionLog, Record
 from platform_core.runtime.log_table import read_after
@@ -238,6 +240,43 @@ def test_told_to_stop_it_ends_after_a_batch(scene, monkeypatch):
     scene.process().step(stop)
     assert ids(scene.said()) == ["w1", "w2"]
     assert ids(scene.run()) == [f"w{n}" for n in range(1, 8)]
+
+
+def test_a_deploy_of_another_model_repeats_nothing_twice(scene, monkeypatch):
+    """It ends the step after a batch, which is behind us all the same."""
+    scene.want(scene.served("2", Constant(0.2)))
+    scene.answer(*range(1, 8))
+    shadows = scene.process()
+    monkeypatch.setattr(shadows, "_changed", lambda: True)
+    for _ in range(3):
+        shadows.step(Event())
+    assert ids(scene.said()) == [f"w{n}" for n in range(1, 8)]
+
+
+def test_a_disk_that_is_full_in_the_midst_of_a_batch_repeats_nothing_twice(scene, monkeypatch):
+    """What was written before is behind us, the rest comes once there is room."""
+    scene.want(scene.served("2", Constant(0.2)))
+    scene.answer(*range(1, 8))
+    shadows = scene.process()
+    with monkeypatch.context() as patch:
+        patch.setattr(log._Segment, "append", for_the_first(3, log._Segment.append))
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="No space"):
+                shadows.step(Event())
+    shadows.step(Event())
+    assert ids(scene.said()) == [f"w{n}" for n in range(1, 8)]
+
+
+def for_the_first(most, append):
+    """Let so many writes succeed, and then none."""
+    room = count()
+
+    def appended(segment, frames):
+        if next(room) >= most:
+            full()
+        append(segment, frames)
+
+    return appended
 
 
 def test_what_could_not_be_reported_is_reported_later(scene, monkeypatch):
