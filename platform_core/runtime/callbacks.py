@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,6 +13,7 @@ from platform_core.errors import BadRequest
 
 TIMEOUT_SECONDS = 5.0
 FIRST_DELAY_SECONDS = 1.0
+_PLAIN = re.compile(r"[!-~]*")
 _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
@@ -31,6 +33,11 @@ def asked(body: bytes, json_length: int | None, hosts: tuple[str, ...]) -> str |
     url = (_read(body if json_length is None else body[:json_length]).parameters or {}).get("callback")
     if url is None:
         return None
+    if isinstance(url, str) and not _PLAIN.fullmatch(url):
+        raise BadRequest(
+            f"parameter callback: {url!r} holds a letter that no URL has",
+            "write a space or a letter beyond ASCII as percent and two digits a byte, such as %20 or %C3%A9",
+        )
     try:
         parts = urlsplit(url)
         known = {parts.hostname, f"{parts.hostname}:{parts.port}"}
@@ -60,7 +67,7 @@ def told(url: str, name: str, headers: list[tuple[bytes, bytes]], body: bytes) -
         answer = connection.getresponse()
         answer.read()
         is_taken: bool = http.client.OK <= answer.status < http.client.MULTIPLE_CHOICES
-    except (OSError, http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException):  # ValueError: a URL that cannot be written or resolved
         return False
     finally:
         connection.close()

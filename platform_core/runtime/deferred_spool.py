@@ -136,19 +136,20 @@ class Spool:
                 yield name, found.st_size, found.st_mtime
 
     @contextmanager
-    def calling(self, name: str) -> Iterator[bool]:
-        """Have a caller to oneself; gives False where another worker has."""
+    def calling(self, name: str) -> Iterator[tuple[int, float] | None]:
+        """Have a caller to oneself; gives attempts so far and when the last one was, None where another worker has."""
         try:
             file = os.open(self._folders["calls"] / name, os.O_RDWR)
         except FileNotFoundError:
-            yield False
+            yield None
             return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
         else:
-            yield bool(os.fstat(file).st_nlink)
+            found = os.fstat(file)
+            yield (found.st_size, found.st_mtime) if found.st_nlink else None
         finally:
             os.close(file)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from platform_core.runtime import callbacks, log
+from platform_core.runtime import log
+from platform_core.runtime.deferred_callers import Callers
 from platform_core.runtime.deferred_spool import Claim, PutOff, Result, Spool, expired
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 60.0
-CALLERS = 4
 JSON_LENGTH = b"inference-header-content-length"
 _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = 503
@@ -63,13 +62,13 @@ class DeferredWorker:
 
     def __init__(self, means: Means, spool: Spool, settings: DeferredSettings) -> None:
         self._means, self._spool, self._settings = means, spool, settings
-        self._callers = ThreadPoolExecutor(CALLERS, "callback")
+        self._callers = Callers(spool, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.news = asyncio.Event()
 
     def open(self) -> None:
         """Begin to answer, to tell callers, and to forget old answers."""
-        turns = (self._answer_all, self._call_all, self._sweep)
+        turns = (self._answer_all, self._callers.call_all, self._sweep)
         self._tasks = [asyncio.create_task(self._run(turn)) for turn in turns]
 
     async def close(self) -> None:
@@ -77,7 +76,7 @@ class DeferredWorker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._callers.shutdown(wait=False, cancel_futures=True)
+        await self._callers.close()
 
     async def _run(self, turn: Any) -> None:
         while True:
@@ -134,28 +133,6 @@ class DeferredWorker:
 
         await self._means.app(scope, receive, send)
         return Result(said[0]["status"], said[0]["headers"], said[1]["body"], request.callback)
-
-    async def _call_all(self) -> None:
-        """Tell the callers whose turn it is; one that does not answer keeps no other waiting, nor the log."""
-        now = time.time()
-        due = [(name, attempts) for name, attempts, last in self._spool.calls() if callbacks.due(attempts, last, now)]
-        await asyncio.gather(*(self._call(name, attempts) for name, attempts in due))
-        await asyncio.sleep(LOOK_SECONDS)
-
-    async def _call(self, name: str, attempts: int) -> None:
-        result = self._spool.state(name)
-        if result is True:  # told of a moment too early
-            return
-        with self._spool.calling(name) as is_ours:
-            if not is_ours:
-                return
-            is_told = result is False or await asyncio.get_running_loop().run_in_executor(
-                self._callers, callbacks.told, result.callback or "", name, result.headers, result.body
-            )
-            given_up = not is_told and attempts + 1 >= self._settings.callback_attempts
-            if given_up:
-                _LOG.warning("the caller of request %s took no answer in %d attempts", name, attempts + 1)
-            self._spool.called(name, done=is_told or given_up)
 
     async def _sweep(self) -> None:
         before = time.time() - self._settings.keep_hours * 3600
