@@ -23,7 +23,7 @@ ALL = ""
 
 @dataclass(frozen=True)
 class Counts:
-    """Open letters of a source as they were at one version of its tables.
+    """Open letters of a source as they were at one version of its tables; pages of them are read at that version.
 
     ``days`` has, by reason (``ALL``: every letter once), the number by UTC day of arrival, the newest day first; a
     letter with two reasons counts under both.
@@ -64,11 +64,14 @@ def count(lake: Lake, team: str, source: str, known: Counts | None = None) -> Co
         return Counts(team, source, versions, {})
     closed = closed_ids(lake, closed_letter_table(team, source))
     columns = [DATE, "reasons", *([ID] if closed is not None else [])]
-    return Counts(team, source, versions, _days(without(lake.read(table, columns=columns), closed)), closed)
+    letters = lake.read(table, version=versions[0], columns=columns)
+    return Counts(team, source, versions, _days(without(letters, closed)), closed)
 
 
 def page(lake: Lake, counts: Counts, reason: str = ALL, offset: int = 0, size: int = 50) -> pa.Table:
-    """Read one page of open letters, the newest arrivals first, then by file and line.
+    """Read one page of the letters that were counted, the newest arrivals first, then by file and line.
+
+    What landed or was replayed since moves no page: those of one count are together each of its letters once.
 
     Returns:
         At most ``size`` rows, as ``letters.shown`` lays them out.
@@ -78,11 +81,25 @@ def page(lake: Lake, counts: Counts, reason: str = ALL, offset: int = 0, size: i
     skipped, days = _days_of_page(counts.days.get(reason, {}), offset, size)
     if not days:
         return shown(schema().empty_table())
-    table, when = dead_letter_table(counts.team, counts.source), dict[str, Any](since=min(days), until=max(days))
+    table = dead_letter_table(counts.team, counts.source)
+    when = dict[str, Any](version=counts.versions[0], since=min(days), until=max(days))
     narrow = without(lake.read(table, columns=[c for c in SHOWN if c != "row"], **when), counts.closed)
     wanted = in_order(_with(narrow, reason)).slice(offset - skipped, size)
     rows = lake.read(table, columns=list(SHOWN), among={ID: pa.array(wanted[ID].to_pylist(), pa.string())}, **when)
     return shown(in_order(rows))
+
+
+def fields(lake: Lake, counts: Counts, reason: str = ALL) -> list[str]:
+    """Name every field of the rows of the letters that were counted; a day of them is read at a time."""
+    import orjson
+
+    table, names = dead_letter_table(counts.team, counts.source), dict[str, None]()
+    for day in counts.days.get(reason, {}):
+        when = dict[str, Any](version=counts.versions[0], since=day, until=day)
+        letters = _with(without(lake.read(table, columns=[ID, "reasons", "row"], **when), counts.closed), reason)
+        for row in letters["row"]:
+            names |= dict.fromkeys(orjson.loads(row.as_py()))
+    return list(names)
 
 
 def letter(lake: Lake, team: str, source: str, letter_id: str, day: date | None = None) -> dict[str, Any]:

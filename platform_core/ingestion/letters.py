@@ -62,8 +62,8 @@ def rows_of(letters: pa.Table, contract: RowContract, known_at: datetime) -> pa.
 
 
 def in_order(letters: pa.Table) -> pa.Table:
-    """Put the newest arrivals first, then by file and line."""
-    return letters.sort_by([(ARRIVED_AT, "descending"), ("name", "ascending"), (LINE, "ascending")])
+    """Put the newest arrivals first, then by file and line; the order is the same at every reading."""
+    return letters.sort_by([(ARRIVED_AT, "descending"), ("name", "ascending"), (LINE, "ascending"), (ID, "ascending")])
 
 
 def shown(letters: pa.Table) -> pa.Table:

@@ -22,18 +22,19 @@ FEW = 3
 """Names shown of what may be many."""
 
 
-def exported(letters: pa.Table, contract: RowContract) -> pa.Table:
+def exported(letters: pa.Table, contract: RowContract, came: Iterable[str] | None = None) -> pa.Table:
     """Lay letters out: ``letter_id``, ``reasons``, then each field of the contract, and what else came, as text.
 
     A row with too few or too many fields shows its whole text under ``_malformed``: once a field of it is given, it is
-    a row like any other.
+    a row like any other. ``came`` names the fields where these letters are some of many; else they are those that
+    stand in a row of theirs.
     """
     import orjson
     import pyarrow as pa
 
     rows = [orjson.loads(row) for row in letters["row"].to_pylist()]
-    came = {name: None for row in rows for name in row}
-    every = {**{column.physical_name: None for column in contract.columns}, **came}
+    came = (name for row in rows for name in row) if came is None else came
+    every = dict.fromkeys([*(column.physical_name for column in contract.columns), *came])
     names = [name for name in every if name not in (ID, REASONS)]  # such a field stays as it came
     reasons = pa.array([", ".join(each) for each in letters[REASONS].to_pylist()], pa.string())
     fields = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
@@ -108,6 +109,7 @@ def _require(rows: pa.Table, came: Mapping[str, Mapping[str, Any]], contract: Ro
     known = {
         ID,
         REASONS,
+        MALFORMED,
         *(column.physical_name for column in contract.columns),
         *(n for row in came.values() for n in row),
     }

@@ -17,7 +17,6 @@ from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 from platform_core.errors import NotFound
 from platform_core.features import catalog
 from platform_core.ingestion import letter_pages, mended_rows
-from platform_core.ingestion.letters import ID
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,14 +175,14 @@ def export(ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = 
 
     loaded = ask.portal.installed.team(team)
     contract = Inbox.of(ask.platform, loaded, loaded.source(source)).contract
-    counts = ask.portal.kept.letters(ask.platform.lake, team, source)
-    fields = [ID, mended_rows.REASONS, *(column.physical_name for column in contract.columns)]
+    lake, counts = ask.platform.lake, ask.portal.kept.letters(ask.platform.lake, team, source)
+    fields = letter_pages.fields(lake, counts, reason)
     pages = (
-        mended_rows.exported(letter_pages.page(ask.platform.lake, counts, reason, start, EXPORTED_AT_ONCE), contract)
+        mended_rows.exported(letter_pages.page(lake, counts, reason, start, EXPORTED_AT_ONCE), contract, fields)
         for start in range(0, max(counts.of(reason), 1), EXPORTED_AT_ONCE)
     )
     name = f'attachment; filename="{team}-{source}-dead-letters.csv"'
-    return StreamingResponse(_csv(pages, fields), media_type="text/csv", headers={"content-disposition": name})
+    return StreamingResponse(_csv(pages), media_type="text/csv", headers={"content-disposition": name})
 
 
 @router.get("/{team}/{source}/{letter_id}", response_model=LetterPage)
@@ -197,17 +196,14 @@ def letter(
     return ask.answer(LetterPage(f"{team}/{source}", row, fields, found["resolved_at"]))
 
 
-def _csv(tables: Iterator[pa.Table], fields: list[str]) -> Iterator[bytes]:
+def _csv(tables: Iterator[pa.Table]) -> Iterator[bytes]:
     """Write tables below one header; texts are quoted, so that an empty one is told from a missing one."""
     import pyarrow as pa
     from pyarrow import csv
 
     for number, table in enumerate(tables):
-        missing = {name: pa.nulls(len(table), pa.string()) for name in fields if name not in table.column_names}
-        for name, nulls in missing.items():
-            table = table.append_column(name, nulls)  # noqa: PLW2901 - the same rows
         out = pa.BufferOutputStream()
-        csv.write_csv(table.select(fields), out, csv.WriteOptions(include_header=number == 0))
+        csv.write_csv(table, out, csv.WriteOptions(include_header=number == 0))
         yield out.getvalue().to_pybytes()
 
 

@@ -140,16 +140,22 @@ def test_letters_of_a_source_are_paged_by_reason_down_to_one(portal: TestClient)
     assert get(portal, "/dead-letters/shop/orders?reason=none")["letters"] == []
 
 
-def test_the_export_is_every_letter_and_can_be_replayed(portal: TestClient, tmp_path: Path) -> None:
-    """As CSV it has each open letter once, with the contract's fields; ``replay --rows`` reads it."""
+def test_the_export_is_every_letter_and_can_be_replayed(
+    portal: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CSV it has each open letter once, with all that came, and a torn row's text; ``replay --rows`` reads it."""
+    from loopline.portal.pages import letters
     from platform_core.ingestion import mended_rows
 
+    monkeypatch.setattr(letters, "EXPORTED_AT_ONCE", 7)
     answer = portal.get("/dead-letters/shop/orders/export.csv")
     assert answer.headers["content-disposition"] == 'attachment; filename="shop-orders-dead-letters.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     page = get(portal, "/dead-letters/shop/orders")
     assert len({row["letter_id"] for row in rows}) == len(rows) == page["open"]
-    assert list(rows[0]) == ["letter_id", "reasons", "customer", "ordered_at", "amount", "article"]
+    assert list(rows[0]) == ["letter_id", "reasons", "customer", "ordered_at", "amount", "article", "_malformed"]
+    torn = {bool(row["_malformed"]) for row in rows if row["reasons"] == "row.malformed"}
+    assert torn == {True}
     file = tmp_path / "letters.csv"
     file.write_text(answer.text)
     assert len(mended_rows.read(file)) == page["open"]

@@ -10,7 +10,7 @@ import pytest
 from platform_core.errors import NotFound
 from platform_core.ingestion.dead_letters import dead_letters, replay
 from platform_core.ingestion.landing import land
-from platform_core.ingestion.letter_pages import count, letter, page
+from platform_core.ingestion.letter_pages import count, fields, letter, page
 from platform_core.testing.fakes.lake import InMemoryLake
 
 
@@ -63,6 +63,60 @@ def test_replayed_letters_are_not_among_them(letters: Any) -> None:
     ids = {row["letter_id"] for row in page(letters.platform.lake, counts).to_pylist()}
     closed = [letter(letters.platform.lake, "shop", letters.source.name, row["letter_id"]) for row in gone]
     assert {row["letter_id"] for row in closed if row["resolved_at"] is None} == ids
+
+
+def test_what_lands_while_pages_are_read_moves_none_of_them(letters: Any) -> None:
+    """Pages of one count are its letters, each once, whatever landed or was replayed between two of them."""
+    lake, counts = letters.platform.lake, counted(letters)
+    every = [row["letter_id"] for row in dead_letters(*letters.args, limit=None).to_pylist()]
+    found = page(lake, counts, size=4).to_pylist()
+    letters.deliver("thursday", ",9,", "x,2,", hours=49)
+    letters.deliver("late", ",8,", hours=24)
+    land(*letters.args)
+    found += page(lake, counts, offset=4, size=3).to_pylist()
+    letters.contract("1.1.0", low=0)
+    assert replay(*letters.args).replayed
+    found += page(lake, counts, offset=7, size=50).to_pylist()
+    assert [row["letter_id"] for row in found] == every
+
+
+class LandsMeanwhile(InMemoryLake):
+    """Once its version was asked, a delivery lands."""
+
+    def version(self, table: str) -> int | None:
+        """Let it land afterwards."""
+        found = super().version(table)
+        if MEANWHILE and table.startswith("shop/dead_letters/"):
+            MEANWHILE.pop()()
+        return found
+
+
+MEANWHILE: list[Any] = []
+
+
+def test_letters_are_counted_at_the_version_that_the_count_names(shop: Any) -> None:
+    """What lands between the look at the version and the count is in the next count, not in this one."""
+    shop.on(LandsMeanwhile(name=str(shop.folder))).deliver("monday", ",9,", "7,0,")
+    land(*shop.args)
+    shop.deliver("tuesday", ",9,", hours=24)
+    MEANWHILE.append(lambda: land(*shop.args))
+    first = counted(shop)
+    assert MEANWHILE == []
+    assert (first.letters, len(page(shop.platform.lake, first))) == (2, 2)
+    again = count(shop.platform.lake, shop.team.name, shop.source.name, first)
+    assert (again.letters, len(page(shop.platform.lake, again))) == (3, 3)
+
+
+def test_every_field_that_came_is_named(shop: Any) -> None:
+    """Those of the letters counted, also what the contract does not name; of one reason where that is given."""
+    shop.deliver("monday", "7,0,red", "x,2,blue", header="Customer,Price,Colour\n")
+    shop.deliver("tuesday", "7,1,2020-01-01T10:00:00Z,extra", hours=24)
+    shop.contract(without="at")
+    land(*shop.args)
+    lake, counts = shop.platform.lake, counted(shop)
+    assert set(fields(lake, counts)) == {"Customer", "Price", "Colour", "At", "_malformed"}
+    assert set(fields(lake, counts, "price.minimum")) == {"Customer", "Price", "Colour"}
+    assert fields(lake, counts, "no such reason") == []
 
 
 class Counting(InMemoryLake):

@@ -94,6 +94,22 @@ def test_a_row_that_was_no_row_is_mended_by_giving_its_fields(shop: Any, tmp_pat
     assert replay(*shop.args, pa.Table.from_pylist([fields])) == Replayed(1, 0)
 
 
+def test_parts_of_an_export_have_the_same_columns(shop: Any) -> None:
+    """Written by parts, all have every field; a file with ``_malformed`` is taken once no such letter is open."""
+    shop.deliver("monday", "7,1,2020-01-01T10:00:00Z,extra", "7,0.5,")
+    land(*shop.args)
+    letters = dead_letters(*shop.args, limit=None)
+    contract = read_contract(shop.folder / "orders.yaml")
+    parts = [exported(letters.slice(n, 1), contract, ["Colour", "_malformed", "reasons"]) for n in (0, 1)]
+    columns = ["letter_id", "reasons", "Customer", "Price", "At", "Colour", "_malformed"]
+    assert [part.column_names for part in parts] == [columns, columns]
+    both = pa.concat_tables(parts).drop_columns("Colour").to_pylist()
+    [torn] = [row for row in both if row["_malformed"]]
+    [low] = [row for row in both if not row["_malformed"]]
+    assert replay(*shop.args, pa.Table.from_pylist([{**torn, "Customer": "7", "Price": "1"}])) == Replayed(1, 0)
+    assert replay(*shop.args, pa.Table.from_pylist([{**low, "Price": "3"}])) == Replayed(1, 0)
+
+
 def test_a_record_of_a_stream_is_mended_as_a_row_of_a_file(shop: Any, tmp_path: Path) -> None:
     """Its letter holds the record's own fields, those that only look like ours as well."""
     stream = InMemoryEventStream()
