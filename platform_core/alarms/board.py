@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
 from platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, Alarm
+from platform_core.alarms.pace import SAID
 from platform_core.errors import NotFound
 from platform_core.loop import tables
 from platform_core.loop.freezes import signed
@@ -110,7 +111,7 @@ def _board(connection: Connection, which: ColumnElement[bool]) -> list[Standing]
     told: dict[str, list[str]] = {}
     delivery = tables.alarm_deliveries.c
     tellers = select(delivery.notifier, delivery.cause).join(tables.alarms, _column.cause == delivery.cause)
-    tellers = tellers.where(which, delivery.told == "raised").order_by(delivery.notifier)
+    tellers = tellers.where(which, delivery.told.in_(SAID)).order_by(delivery.notifier)
     for notifier, cause in connection.execute(tellers):
         told.setdefault(cause, []).append(notifier)
     rows = connection.execute(select(tables.alarms).where(which).order_by(_column.episode)).mappings().all()

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from platform_core.contracts.notifier import Notifier
 
 News = Literal["raised", "over", "came and went"]
+SAID = ("raised", "informed")
+"""What ``Delivery.told`` is while people were last told that it is wrong."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a notifier has said of a cause: ``told`` is ``raised``, ``over`` or "" for nothing; times are the wall's.
+    """What a notifier has said of a cause: that it is wrong, that it is ``over``, or "" for nothing (``told``).
 
-    ``episode`` is the one that was told last. ``attempts`` failed since; the next is due at ``next_at``.
+    That it is wrong is ``raised``, or ``informed`` when it was said as an information. ``episode`` is the one that was
+    told last. ``attempts`` failed since; the next is due at ``next_at``. Times are the wall's.
     """
 
     told: str = ""
@@ -30,20 +33,21 @@ class Delivery:
 def news(notifier: Notifier, one: Standing, delivery: Delivery, now: datetime) -> News | None:
     """Say what a notifier is still to tell of an alarm at this moment, None for nothing.
 
-    Whoever was told that it is wrong is told when it is over, at once; but that an information no longer holds is no
-    news. What is raised again within the cool-down is told only if it still stands behind it: a cause that flutters
-    gives two messages a cool-down, not ten.
+    Whoever was told that it is wrong is told when it is over, at once, even if it is no longer severe enough by then;
+    but that an information no longer holds is no news. What is raised again within the cool-down is told only if it
+    still stands behind it: a cause that flutters gives two messages a cool-down, not ten.
     """
-    if not notifier.wants(one.alarm.severity, one.alarm.subject.team if one.alarm.subject else ""):
-        return None
     if delivery.next_at is not None and now < delivery.next_at:
         return None
+    said = delivery.told in SAID and delivery.episode == one.episode
+    if one.until is not None and (said or delivery.told == "raised"):
+        return "over" if delivery.told == "raised" or one.alarm.severity != "info" else None
+    if said or not notifier.wants(one.alarm.severity, one.alarm.subject.team if one.alarm.subject else ""):
+        return None
+    cool_from = _cool_from(notifier, delivery)
     if one.until is None:
-        cool = now >= _cool_from(notifier, delivery)
-        return "raised" if cool and delivery.told != "raised" and not one.acknowledged else None
-    if delivery.told == "raised":
-        return "over" if one.alarm.severity != "info" else None
-    unsaid = one.episode > delivery.episode and one.since >= _cool_from(notifier, delivery)
+        return "raised" if now >= cool_from and not one.acknowledged else None
+    unsaid = one.episode > delivery.episode and one.since >= cool_from
     missed = timedelta(days=1) if delivery.attempts else timedelta(minutes=15)  # a notifier of today tells no history
     return "came and went" if unsaid and one.since > now - missed else None
 

@@ -57,7 +57,7 @@ class Post:
         settled = {"told_at": now, "attempts": 0, "next_at": None, "problem": ""}
         with self.ledger.writing() as connection:
             for one, what in news:
-                said = {"told": "raised" if what == "raised" else "over", "episode": one.episode}
+                said = {"told": _told(one, what), "episode": one.episode}
                 own = update(tables.alarm_deliveries).where(self._own(one.alarm.cause))
                 connection.execute(own.values(said | settled))
             append(connection, self._entry(message, news, at, now), once=f"{TOLD}:{self.notifier}:{message.message_id}")
@@ -109,6 +109,12 @@ class Post:
 
     def _own(self, cause: str) -> ColumnElement[bool]:
         return (_column.notifier == self.notifier) & (_column.cause == cause)
+
+
+def _told(one: Standing, what: News) -> str:
+    if what != "raised":
+        return "over"
+    return "informed" if one.alarm.severity == "info" else "raised"
 
 
 def silence(ledger: Ledger, one: Standing, why: str, at: datetime) -> None:

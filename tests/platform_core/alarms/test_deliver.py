@@ -101,6 +101,43 @@ def test_an_information_is_told_once(platform, day):
     assert len(day.inbox) == 1
 
 
+@pytest.mark.parametrize(
+    ("heard", "steps"),
+    [
+        (("error over error", "error over error"), "error over error"),
+        (("error over error", "error over error"), "error warning over error"),
+        (("error over error", "error over error"), "error info over error"),
+        (("error over error over", "error over error over"), "error warning over error warning over"),
+        (("error", "error"), "error warning error"),
+        (("warning over", "error over"), "warning error warning over"),
+        (("warning over error", "error"), "warning over error"),
+        (("info info info", ""), "info over info over info over"),
+        (("info error over", "error over"), "info over error over"),
+        (("info over", "error over"), "info error over"),
+        (("error over info", "error over"), "error over info over"),
+        (("error error over", "error error over"), "error over+error over"),
+        (("error over", "error over"), "error over+info+over"),
+        (("info error", "error"), "info over+error"),
+    ],
+)
+def test_each_episode_is_told_and_its_end_to_whoever_was_told(platform, day, night, heard, steps):
+    """However its severity changes: a step is told two hours after the last, and what ``+`` joins at once."""
+    for number, step in enumerate(steps.split()):
+        for what in step.split("+"):
+            alarms.clear(platform, "a") if what == "over" else alarms.raise_alarm(platform, alarm("a", what))
+        for minutes in (0, 1):
+            deliver(platform, after(hours=2 * number, minutes=minutes))
+    for notifier, expected in zip((day, night), heard, strict=True):
+        assert [re.match(r"\[(\w+)\]", title)[1] for title in titles(notifier)] == expected.split()
+
+
+def test_an_information_names_who_told_it(platform, day):
+    """As any other alarm does."""
+    alarms.raise_alarm(platform, alarm("cycle:1", "info"))
+    deliver(platform)
+    assert [one.told for one in alarms.standing(platform.ledger)] == [("day",)]
+
+
 def test_what_came_and_went_between_two_looks_is_told_in_one(platform, day):
     """It was wrong, so somebody should know; that it is over is said at once."""
     alarms.raise_alarm(platform, alarm("a"))
