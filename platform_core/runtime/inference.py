@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -19,6 +20,7 @@ from platform_core.runtime.routes import Role, Route, Version
 
 Log = Callable[[str, Record], None]
 """Keeps the record of a request to the model named first; when it returns, the record is safe."""
+DAY_US = 86_400_000_000
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -52,7 +54,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Inference:
     """Every model of a worker; ``models`` entries are replaced as a whole, a request reads its entry once.
 
-    While a request waits for the online store others go on; it keeps the version that it began with.
+    While a request waits for the online store others go on; it keeps the version that it began with. What watches a
+    model reads on by event time, so that a request may happen no more than ``most_ahead_us`` after the clock's time.
     """
 
     store: OnlineStore
@@ -61,6 +64,7 @@ class Inference:
     models: dict[str, ModelState] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     most_rows: int = 10_000
+    most_ahead_us: int = DAY_US
 
     async def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
         """Answer a request.
@@ -88,7 +92,11 @@ class Inference:
             raise BadRequest(f"{request.rows} rows exceed {self.most_rows}", "ask for fewer rows at once", status=413)
         chosen, role = _choose(route, request, version)
         request = chosen.recipe.checked(request)
-        event_time_us = asked_at_us if request.event_time_us is None else request.event_time_us
+        event_time_us = request.event_time_us
+        if event_time_us is None:
+            event_time_us = asked_at_us
+        elif event_time_us > asked_at_us + self.most_ahead_us:
+            raise _too_far_ahead(event_time_us, asked_at_us)
         return Begun(request, chosen, role, asked_at_us, event_time_us)
 
     def at_once(self, model: str, rows: int) -> Route | None:
@@ -154,6 +162,14 @@ def answer(model: str, begun: Begun, predicted: Said) -> Answer:
     labels: list[float] = [int(score >= threshold) for score in predicted.scores]
     outputs = {"probability": predicted.scores, "label": labels}
     return Answer(version.served.version, version.served.cycle, begun.role, outputs)
+
+
+def _too_far_ahead(event_time_us: int, now_us: int) -> BadRequest:
+    at, now = (datetime.fromtimestamp(us // 1_000_000, UTC).isoformat() for us in (event_time_us, now_us))
+    return BadRequest(
+        f"parameter event_time: {at} is too far ahead: the server's clock says {now}",
+        "send the instant at which it happened, a day after now at most, or none for now",
+    )
 
 
 def _choose(route: Route, request: InferRequest, version: str) -> tuple[Version, Role]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +55,8 @@ class StreamScorer:
     def __post_init__(self) -> None:
         """Open the log."""
         self._log = StreamLog(_root(self.platform), self.ref.dotted, f"{self.source}:")
-        self._inference = Inference(self.platform.online_store, self._log.write, self.platform.clock)
+        store, clock = self.platform.online_store, self.platform.clock
+        self._inference = Inference(store, self._log.write, clock, most_ahead_us=sys.maxsize)
 
     def run(self, stop: Event, *, once: bool = False) -> None:
         """Turn until told to stop; ``once``: until nothing has come for a while.

@@ -6,9 +6,11 @@ import gzip
 import json
 import math
 import zlib
+from datetime import UTC, datetime
 
 import pytest
 
+from platform_core.clock import ReplayClock
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.contracts.serving import DesiredState, Served
 from platform_core.errors import StoreUnavailable
@@ -282,6 +284,23 @@ def with_amount(**changes):
     good = body()
     good["inputs"][1] |= changes
     return good
+
+
+@pytest.mark.parametrize(("ahead_us", "status"), [(-DAY_US, 200), (DAY_US, 200), (DAY_US + 1, 400)])
+def test_a_request_may_happen_a_day_ahead_of_the_clock_and_no_more(server, tmp_path, ahead_us, status):
+    """One of next century would be the newest for ever, and hide all that come from who reads on by event time."""
+    clock = server.inference.clock = ReplayClock(tmp_path / "clock")
+    clock.set(datetime(2011, 3, 1, 12, tzinfo=UTC))
+    server.serve()
+    at = datetime.fromtimestamp((NOON_US + ahead_us) / 1e6, UTC).isoformat()
+    reply = server.infer(ONE, parameters={"event_time": at})
+    assert (reply.status, len(server.logged)) == (status, int(status == 200))
+    if status == 400:
+        assert reply.error == (
+            "parameter event_time: 2011-03-02T12:00:00+00:00 is too far ahead: the server's clock says "
+            "2011-03-01T12:00:00+00:00 → send the instant at which it happened, a day after now at most, "
+            "or none for now"
+        )
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from platform_core.clock import ReplayClock
 from platform_core.errors import StoreUnavailable
 from platform_core.runtime import models
 from platform_core.runtime.limits import Limits
@@ -132,6 +134,18 @@ def test_what_is_looked_up_is_the_same(server, known):
     assert at_once == plain
     assert [record.missing for _, record in plain.logged] == [[[] if known else [HISTORY.view]]] * 2
     assert server.taken == 2
+
+
+def test_an_instant_to_come_is_refused_on_both_paths(server, tmp_path):
+    """What is too far ahead of the clock fails alone; what comes beside it is answered."""
+    server.inference.clock = ReplayClock(tmp_path / "clock")
+    server.inference.clock.set(datetime(2011, 3, 1, 12, tzinfo=UTC))
+    server.serve()
+    sent = [post(ONE | {"parameters": {"event_time": f"{year}-03-02T11:00:00Z"}}) for year in (2011, 2111)]
+    plain, at_once = server.both(sent)
+    assert at_once == plain
+    assert (plain.sent.count(b" 200 "), plain.sent.count(b" 400 "), len(plain.logged)) == (1, 1, 1)
+    assert b"the server's clock says 2011-03-01T12:00:00+00:00" in plain.sent
 
 
 def test_a_store_that_does_not_answer_fails_those_who_need_it(server, monkeypatch):

@@ -136,6 +136,16 @@ def test_bad_records_are_put_aside_with_their_reason(shop: Any, write_model: Any
     scoring.close()
 
 
+def test_records_of_any_time_are_scored(shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """A stream may be ahead of the platform's clock, as when history is replayed."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    ask(shop, *(request(year, event_time=f"{year}-03-01T12:00:00Z") for year in (1971, 2111)))
+    scoring = scorer(shop)
+    scoring.turn(0)
+    assert [answer["id"] for answer in said(shop)] == ["c1971", "c2111"]
+    scoring.close()
+
+
 def test_a_commit_that_fails_leaves_one_record_in_the_log(shop: Any, write_model: Any, tmp_path: Path) -> None:
     """What was scored is scored again and published once; the log knows it already, also after a restart."""
     shop.live(write_model("lightgbm", tmp_path / "package"))
