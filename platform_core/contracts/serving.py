@@ -112,7 +112,8 @@ class Serving(Vendor):
          of a smaller percent are among those of a larger.
       4. A version that cannot be loaded leaves the one before it answering, and ``observe`` says what is wrong.
       5. Every answered request is in ``predictions`` once, with features as served, version, role and cycle.
-      6. ``predictions`` after a cursor gives only what came later; the cursor may be kept for ever.
+      6. ``predictions`` after a cursor gives only what came later; the cursor may be kept for ever. ``end`` gives the
+         cursor that reading to the end would.
       7. What a state asks beyond ``can`` raises ``Unsupported``, with what to use instead, and changes nothing.
 
     And where ``can`` names it:
@@ -155,6 +156,13 @@ class Serving(Vendor):
             ``logged_at`` and ``asked_at`` are the platform's time: what was looked up online was looked up between
             ``asked_at`` and ``logged_at``. ``stale`` and ``asked_at`` are null in logs of before they were kept.
         """
+
+    def end(self, model: str, after: str | None = None) -> str:
+        """Return the cursor behind all that is logged by now, as ``predictions`` would after a cursor.
+
+        A vendor that can tell without reading the rows does, since a log grows without bound between rollouts.
+        """
+        return self.predictions(model, after)[1]
 
     def forget(self, model: str, cursors: Sequence[str]) -> int:  # noqa: ARG002 - vendors that let go need both
         """Let go of what lies before every one of the ``cursors`` and is older than the vendor is to keep it.

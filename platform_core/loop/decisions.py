@@ -68,12 +68,12 @@ def _begin(platform: Platform, model: Model, record: RolloutRecord, now: datetim
     if blocked:
         return Decision("wait", 0, blocked)
     if not nothing_live and record.step == BEFORE_SHADOW and model.rollout.shadow_requests:
-        cursor = platform.serving.predictions(record.ref.dotted, record.cursor)[1]
+        cursor = platform.serving.end(record.ref.dotted, record.cursor)
         return Decision("shadow", 0, "first what callers are answered is replayed through it", cursor=cursor)
     if nothing_live or not model.rollout.percents:
         return Decision("promote", 100, "nothing was live" if nothing_live else "its rollout has no steps")
     first = model.rollout.percents[0]
-    cursor = platform.serving.predictions(record.ref.dotted, record.cursor)[1]
+    cursor = platform.serving.end(record.ref.dotted, record.cursor)
     return Decision("advance", first, f"first step: {first} percent", figures={"percent": first}, cursor=cursor)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from itertools import chain, repeat
 from operator import attrgetter
@@ -16,6 +17,9 @@ from platform_core.runtime.log import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+TAIL_BYTES = 64 * 1024
+"""How much of a file's end is read at first to find its last frame."""
 
 
 def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, str]:
@@ -39,6 +43,20 @@ def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, st
                 tables.append(table(records))
                 offsets[file.name] = after
     return pa.concat_tables(tables).combine_chunks(), msgspec.json.encode(offsets).decode()
+
+
+def end_after(root: Path, model: str, cursor: str | None) -> str:
+    """Return the cursor that ``read_after`` would, reading no more than the last frames of each file.
+
+    Raises:
+        ContractBroken: the cursor is none.
+    """
+    offsets = offsets_of(cursor)
+    for file in sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}")):
+        before = offsets.get(file.name, 0)
+        if (end := _end(file, before)) > before:
+            offsets[file.name] = end
+    return msgspec.json.encode(offsets).decode()
 
 
 def schema() -> pa.Schema:
@@ -104,6 +122,18 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:  # let go of since the folder was listed: whoever lets go knows that we have read it
         return 0
+
+
+def _end(file: Path, before: int) -> int:
+    """Return the offset behind the last whole frame; one that is torn, or still being written, is not behind it."""
+    start, tail = _size(file), TAIL_BYTES
+    while start > before:
+        start = max(before, start - tail)
+        last = deque(log.each(file, start), maxlen=1)
+        if last:
+            return last[0][1]
+        tail *= 8  # a frame of many rows may be longer
+    return before
 
 
 def _stale(record: Record) -> Sequence[list[str] | None]:

@@ -129,7 +129,7 @@ class ServingKit(CapabilitiesKit):
             assert row["latency_ms"] >= 0
 
     def test_6_a_cursor_gives_only_what_came_later(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
-        """What was read is not read again; an old cursor still gives everything after it."""
+        """What was read is not read again; an old cursor still gives everything after it, and the end is told."""
         model = new_model()
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
         cursors: list[str | None] = [None]
@@ -138,7 +138,8 @@ class ServingKit(CapabilitiesKit):
             ids.append(ask(serving, model, f"key-{n}", 1.0).request_id)
             rows, cursor = serving.predictions(model, cursors[-1])
             assert rows["request_id"].to_pylist() == ids[-1:]
-            cursors.append(cursor)
+            cursors.append(cursor if n % 2 else serving.end(model, cursors[-1]))
+        assert serving.predictions(model, serving.end(model))[0].num_rows == 0
         for n, kept in enumerate(cursors):
             assert set(serving.predictions(model, kept)[0]["request_id"].to_pylist()) == set(ids[n:])
 

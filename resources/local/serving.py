@@ -80,6 +80,12 @@ class LocalServing(Serving):
 
         return read_after(Path(self.root), model, after)
 
+    def end(self, model: str, after: str | None = None) -> str:
+        """Look at the ends of the workers' logs alone."""
+        from platform_core.runtime.log_table import end_after
+
+        return end_after(Path(self.root), model, after)
+
     def forget(self, model: str, cursors: Sequence[str]) -> int:
         """Remove segments that are read and older than ``keep_days``; see ``runtime.retention``."""
         from platform_core.runtime.retention import trim

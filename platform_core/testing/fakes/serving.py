@@ -63,6 +63,10 @@ class InMemoryServing(Serving):
         rows = self._log.get(model, [])
         return pa.Table.from_pylist(rows[int(after or 0) :], schema=schema()), str(len(rows))
 
+    def end(self, model: str, after: str | None = None) -> str:  # noqa: ARG002 - the end is the same after any cursor
+        """Return how many rows there are."""
+        return str(len(self._log.get(model, [])))
+
     def answer(
         self,
         model: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from platform_core.contracts.serving import ObservedState
@@ -47,6 +48,14 @@ class NotLoading(InMemoryServing):
         return ObservedState(1, ready=True, problem="manifest.json: no such file")
 
 
+class Unread(InMemoryServing):
+    """An endpoint whose log nobody may read."""
+
+    def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
+        """Refuse."""
+        raise AssertionError("the log was read")
+
+
 @pytest.fixture
 def canary(loop):
     """Make version 1 live and start the rollout of version 2; gives the latter."""
@@ -72,6 +81,17 @@ def test_the_first_version_ever_is_promoted_at_once(loop, ref):
     closed = cycles.cycle(loop.ledger, record.cycle)
     assert (closed.state, closed.verdict) == ("promoted", "nothing was live")
     assert kinds(loop, ref) == ["rollout.started", "rollout.promoted"]
+
+
+@pytest.mark.parametrize("shadow_requests", [0, 100])
+def test_a_rollout_begins_without_reading_what_was_logged_before(loop, ref, shadow_requests):
+    """Only where the log ends matters: months of rows may have come since the last rollout."""
+    loop.platform.environment.bindings["serving"] = Unread()
+    loop.roll_out("first")
+    loop.ask(30)
+    loop.rule = Rollout(percents=(20, 100), bake_minutes=10, min_requests=20, shadow_requests=shadow_requests)
+    record = loop.roll_out("second")
+    assert (record.step, record.cursor) == (-1 if shadow_requests else 0, "30")
 
 
 def test_a_good_candidate_goes_step_by_step_to_all(loop, ref, canary):

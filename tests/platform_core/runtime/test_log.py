@@ -13,8 +13,9 @@ import pytest
 
 from platform_core.errors import ContractBroken
 from platform_core.runtime import log as logs
+from platform_core.runtime import log_table
 from platform_core.runtime.log import PredictionLog, Record, log_folder
-from platform_core.runtime.log_table import read_after, schema
+from platform_core.runtime.log_table import end_after, read_after, schema
 
 MODEL = "retail.cancellations"
 
@@ -147,6 +148,43 @@ def test_a_record_read_while_it_is_written_is_read_once(tmp_path, log):
     file.write_bytes(both)
     rest, cursor = read_after(tmp_path, MODEL, cursor)
     assert [t["request_id"].to_pylist() for t in (table, half, rest)] == [["r0"], [], ["r1"]]
+
+
+@pytest.mark.parametrize("tail", [1, 40, 1 << 16])
+def test_the_end_is_where_reading_would_have_come_to(tmp_path, log, monkeypatch, tail):
+    """Three records cut at each byte, from any cursor: what is torn or still being written lies behind the end."""
+    monkeypatch.setattr(log_table, "TAIL_BYTES", tail)
+    for n in range(3):
+        log.write(MODEL, record(f"r{n}", rows=1 + n))
+    file = the_file(tmp_path)
+    data, cursors = file.read_bytes(), {None}
+    for size in range(len(data) + 1):
+        file.write_bytes(data[:size])
+        for cursor in cursors:
+            assert end_after(tmp_path, MODEL, cursor) == read_after(tmp_path, MODEL, cursor)[1]
+        cursors.add(read_after(tmp_path, MODEL, None)[1])
+    assert len(cursors) == 5
+
+
+def test_the_end_covers_every_worker_and_what_is_gone(tmp_path):
+    """Files that are there and have records, and those that the cursor names, as reading has it."""
+    for worker in ("a", "b", "shadow-a"):
+        PredictionLog(tmp_path, worker).write(MODEL, record(worker))
+    (log_folder(tmp_path, MODEL) / "c-000000.frames").touch()
+    cursor = json.dumps({"gone-000000.frames": 17})
+    assert end_after(tmp_path, MODEL, cursor) == read_after(tmp_path, MODEL, cursor)[1]
+    assert end_after(tmp_path, "nobody.asked", None) == "{}"
+
+
+def test_to_know_the_end_little_is_read(tmp_path, log, monkeypatch):
+    """However long the log, only its last frames are looked at."""
+    for n in range(1000):
+        log.write(MODEL, record(f"r{n}"))
+    size, seen, each = the_file(tmp_path).stat().st_size, [], logs.each
+    monkeypatch.setattr(logs, "each", lambda file, offset: seen.append(size - offset) or each(file, offset))
+    monkeypatch.setattr(log_table, "TAIL_BYTES", 1000)
+    assert json.loads(end_after(tmp_path, MODEL, None)) == {the_file(tmp_path).name: size}
+    assert seen == [1000]
 
 
 def test_segments_roll(tmp_path):

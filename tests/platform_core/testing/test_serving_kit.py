@@ -251,6 +251,22 @@ class Consuming(InMemoryServing):
         return rows, cursor
 
 
+class BeforeTheEnd(InMemoryServing):
+    """Breaks 6: the end that it tells is the one of before, so that what was logged last comes again."""
+
+    def end(self, model, after=None):
+        """Stay where the cursor is."""
+        return after or "0"
+
+
+class BehindTheEnd(InMemoryServing):
+    """Breaks 6: the end that it tells lies behind what is logged next, which nobody ever reads."""
+
+    def end(self, model, after=None):
+        """Go too far."""
+        return str(int(super().end(model, after)) + 1)
+
+
 class LateWins(UnorderedServing):
     """Breaks 2: what was asked first and is done last stays."""
 
@@ -446,6 +462,8 @@ class OtherScore(ScalingServing):
         (Misattributing, "test_5_every_answered_request_is_logged_once"),
         (FromTheStart, "test_6_a_cursor_gives_only_what_came_later"),
         (Consuming, "test_6_a_cursor_gives_only_what_came_later"),
+        (BeforeTheEnd, "test_6_a_cursor_gives_only_what_came_later"),
+        (BehindTheEnd, "test_6_a_cursor_gives_only_what_came_later"),
         (LateWins, "test_2_an_older_generation_never_replaces_a_newer"),
         (Pretending, "test_7_what_a_vendor_cannot_do_is_unsupported"),
         (Shrugging, "test_7_what_a_vendor_cannot_do_is_unsupported"),
