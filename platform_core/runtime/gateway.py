@@ -20,6 +20,7 @@ from platform_core.runtime.allowance import Allowances
 from platform_core.runtime.door import Door, Refusal
 from platform_core.runtime.gateway_settings import GatewaySettings
 from platform_core.runtime.http import Message, Receive, Scope, Send, refusal, respond
+from platform_core.runtime.keepers import kept
 from platform_core.runtime.noted import NOTED, Noted
 from platform_core.runtime.protocol import new_id
 
@@ -112,8 +113,7 @@ class Gateway:
             seen = Exchange(
                 scope["method"], scope["path"], model, tenant, sending.status, sending.size, started, noted, headers
             )
-            for keeper in self._keepers:
-                keeper.keep(seen)
+            kept(self._keepers, seen)
 
     def _closing(self, send: Send) -> Send:
         """Close the keepers before the lifespan is told to be over: the process ends at once then, by a signal."""

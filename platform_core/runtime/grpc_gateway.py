@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,13 +12,14 @@ from platform_core.errors import BadRequest, LooplineError
 from platform_core.runtime.door import Door, Refusal
 from platform_core.runtime.gateway import REQUEST_ID, Exchange, Keeper, request_id
 from platform_core.runtime.http import status_of
+from platform_core.runtime.keepers import kept
 from platform_core.runtime.noted import NOTED, Noted
 
 if TYPE_CHECKING:
     import grpc
 
 OPEN = frozenset({"ServerLive", "ServerReady"})
-_OK, _FAILED = 200, 500
+_OK, _FAILED, _GONE = 200, 500, 0
 
 
 class GrpcGateway:
@@ -44,6 +46,9 @@ class GrpcGateway:
                 tenant = self._admit(model, headers, context)
             answer = await call(asked)
             status = _OK
+        except asyncio.CancelledError:  # the caller hung up, or its deadline has passed
+            status = _GONE
+            raise
         except LooplineError as error:
             status = status_of(error)
             raise
@@ -52,8 +57,7 @@ class GrpcGateway:
         finally:
             NOTED.reset(token)
             seen = Exchange("GRPC", f"/{name}", model, tenant, status, 0, started, noted, headers)
-            for keeper in self._keepers:
-                keeper.keep(seen)
+            kept(self._keepers, seen)
 
     def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> str:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import time
 from collections import defaultdict
@@ -13,7 +14,7 @@ from platform_core import histogram
 from platform_core.errors import BadRequest, NotFound
 
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_CALLERS_OWN = (BadRequest, NotFound)
+_CALLERS_OWN = (BadRequest, NotFound, asyncio.CancelledError)  # the last: the caller went away, or its time was over
 Labels = tuple[str, str]
 """Model and version; no version while none was chosen."""
 

@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from platform_core.runtime import access, gateway
+from platform_core.runtime import access, gateway, keepers
 from platform_core.runtime.access import Tenant
+from platform_core.runtime.access_log import AccessLog
 from platform_core.runtime.gateway import Gateway
 from platform_core.runtime.gateway_settings import GatewaySettings
 from platform_core.runtime.noted import NOTED, noting
@@ -171,6 +172,18 @@ def test_the_access_log_names_no_person(server, tmp_path, keys):
     }
     for secret in (key, "secretsecret", "customer_id", "amount", "2.5"):
         assert secret not in text
+
+
+def test_a_log_that_takes_nothing_costs_no_answer(server, tmp_path, caplog, monkeypatch):
+    """On a full disk each request is answered, the keeper behind the log keeps it, and the server says so once."""
+    monkeypatch.setattr(keepers, "_told", {})
+    guarded, file = Guarded(server, tmp_path, access_log="/dev/full"), tmp_path / "second.jsonl"
+    guarded.server.app._keepers.append(AccessLog(str(file)))
+    assert [guarded.ask().status for _ in range(3)] == [200] * 3
+    assert len(file.read_text().splitlines()) == 3
+    (told,) = [one for one in caplog.records if one.name == keepers.__name__]
+    assert "AccessLog has not kept" in told.getMessage()
+    assert "No space left" in caplog.text
 
 
 def test_a_span_leads_from_the_request_to_version_and_cycle(server, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,12 @@ import pytest
 from platform_core.contracts.serving import DesiredState
 from platform_core.runtime import access
 from platform_core.runtime.access import Tenant
+from platform_core.runtime.access_log import AccessLog
+from platform_core.runtime.allowance import Allowances
+from platform_core.runtime.door import Door
 from platform_core.runtime.gateway_settings import Tls
+from platform_core.runtime.limits import Limits
+from platform_core.runtime.metrics import Metrics
 from platform_core.testing.inference_server import free_port, inference_server
 from platform_core.testing.model_packages import AMOUNT, ENTITY
 from platform_core.testing.serving import come_to, served
@@ -137,3 +144,50 @@ def test_without_tls_nobody_is_heard(place):
     """The port speaks TLS alone."""
     with grpc.insecure_channel(f"localhost:{place[1]}") as plain, pytest.raises(grpc.RpcError):
         call(plain, "ServerLive")
+
+
+async def asked(server, keepers, metrics, seconds=20.0):
+    """Ask a server in this process, with a deadline; gives the code of what went wrong, None when all is well."""
+    from platform_core.runtime.grpc_gateway import GrpcGateway
+    from platform_core.runtime.grpc_messages import SERVICE, message
+    from platform_core.runtime.grpc_service import GrpcPort, GrpcService
+
+    gateway = GrpcGateway(Door(None, Allowances(server.folder)), keepers, Counter())
+    address = f"127.0.0.1:{free_port()}"
+    port = GrpcPort(GrpcService(server.inference, metrics, lambda: True, gateway), address, Limits())
+    await port.open()
+    sent = message("ModelInferRequest")(model_name=MODEL)
+    sent.inputs.add(name=ENTITY, datatype="INT64", shape=[1]).contents.int64_contents.append(7)
+    sent.inputs.add(name=AMOUNT, datatype="FP64", shape=[1]).contents.fp64_contents.append(0.5)
+    try:
+        async with grpc.aio.insecure_channel(address) as opened:
+            await opened.unary_unary(f"/{SERVICE}/ModelInfer")(sent.SerializeToString(), timeout=seconds)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    finally:
+        await port.close()
+
+
+def test_a_log_that_takes_nothing_costs_no_answer(server, tmp_path):
+    """What was predicted and logged reaches its caller, and the keeper behind the log keeps it."""
+    server.serve()
+    file = tmp_path / "access.jsonl"
+    assert asyncio.run(asked(server, [AccessLog("/dev/full"), AccessLog(str(file))], Metrics())) is None
+    assert json.loads(file.read_text())["status"] == 200
+
+
+def test_a_caller_whose_time_is_over_is_no_failure(server, tmp_path):
+    """It went away: status 0 in the access log, an error in the metrics, and no failure of ours."""
+    server.serve()
+
+    class Waiting(type(server.inference)):
+        __slots__ = ()
+
+        async def infer(self, *_):
+            await asyncio.Event().wait()
+
+    server.inference.__class__ = Waiting
+    file, metrics = tmp_path / "access.jsonl", Metrics()
+    assert asyncio.run(asked(server, [AccessLog(str(file))], metrics, 0.3)) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert json.loads(file.read_text())["status"] == 0
+    assert (dict(metrics.errors), dict(metrics.failures)) == ({(MODEL, ""): 1}, {})
