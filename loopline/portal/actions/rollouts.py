@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import model_of, page_of, required
-from platform_core.errors import NotFound, Refused
+from platform_core.errors import LooplineError, NotFound, Refused
 from platform_core.loop import deployments, gates, rollouts
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from platform_core.loop.gates import Verdict
     from platform_core.loop.rollouts import RolloutRecord
     from platform_core.names import ModelRef
+    from platform_core.platform import Platform
+    from platform_core.specs import Model
 
 
 def _propose_rollback(portal: Portal, given: Given) -> Proposal:
@@ -105,21 +107,32 @@ def _propose_override(portal: Portal, given: Given) -> Proposal:
 def _override(portal: Portal, given: Given, who: Signed) -> Outcome:
     ref, platform = model_of(portal, given), portal.platform
     version, gate = required(given, "version"), required(given, "gate")
+    model = _deployed(portal, ref) if given.get("deploy", "") not in {"", "false"} else None
     now = platform.clock.now()
     verdict = gates.override(platform.ledger, ref, version, gate, who.by, who.reason, now)
     said = f"Version {version} of {ref} passes {gate} in the name of {who.by}"
     if not verdict.passed:
         left = ", ".join(reading.gate for reading in verdict.failed)
         return Outcome(f"{said}; it still fails {left}.", _see(ref))
-    if given.get("deploy", "") not in {"", "false"}:
-        return Outcome(f"{said}; {_started(portal, ref, version)}.", _see(ref))
-    return Outcome(f"{said}, and so all its gates.", _see(ref))
-
-
-def _started(portal: Portal, ref: ModelRef, version: str) -> str:
-    platform, model = portal.platform, portal.declared(ref)
     if model is None:
-        raise NotFound(f"{ref} is not declared by a team that loads", "mend the team's package, then roll it out")
+        return Outcome(f"{said}, and so all its gates.", _see(ref))
+    try:
+        return Outcome(f"{said}; {_started(portal.platform, ref, model, version)}.", _see(ref))
+    except LooplineError as error:  # the override stands, whatever came of the rollout
+        failed = f"{said}, and so all its gates, but the start of its rollout failed: {error.problem}."
+        return Outcome(failed, _see(ref), [f"To mend it: {error.fix}"])
+
+
+def _deployed(portal: Portal, ref: ModelRef) -> Model:
+    """Return the declaration by which a version is rolled out; asked before anything is written."""
+    model = portal.declared(ref)
+    if model is None:
+        fix = "mend the team's package, or override the gate without its rollout"
+        raise NotFound(f"{ref} is not declared by a team that loads, and so cannot be rolled out", fix)
+    return model
+
+
+def _started(platform: Platform, ref: ModelRef, model: Model, version: str) -> str:
     cycle = gates.cycle_of_version(platform.ledger, ref, version)
     record = rollouts.start(platform, ref, model, version, cycle, platform.clock.now())
     return "it is live" if record.state == "promoted" else f"its rollout began, {record.where}"

@@ -12,10 +12,13 @@ from fastapi.testclient import TestClient
 
 from loopline.portal.actions import ACTIONS, tokens
 from loopline.portal.actions.once import Once
+from loopline.portal.app import create_app
 from platform_core import alarms
 from platform_core.loop import deployments, freezes, rollouts
 from platform_core.loop.ledger import Entry
 from platform_core.names import ModelRef
+from platform_core.plugins import Installed
+from platform_core.testing.fakes.serving import InMemoryServing
 from platform_core.testing.portal_home import PortalHome
 
 HOST = "http://127.0.0.1"
@@ -101,6 +104,40 @@ def test_a_failed_gate_is_overridden_and_the_version_goes_on(told: PortalHome, c
     assert rollouts.running(told.platform.ledger, FRAUD) is not None
     again = client.get("/actions/override.json", params={"model": str(FRAUD), "version": asked.fields["version"]})
     assert (again.status_code, again.json()["error"]["problem"].count("nothing to override")) == (409, 1)
+
+
+class NoCanary(InMemoryServing):
+    """An endpoint that only swaps one version for another."""
+
+    can = frozenset()
+
+
+def test_nothing_is_overridden_for_a_rollout_that_cannot_be(told: PortalHome, form: Any) -> None:
+    """Where the team does not load it is said before the gate is overridden; without the rollout it is overridden."""
+    away = Installed(tuple(team for team in told.teams.teams if team.name != "bank"), ())
+    app = create_app(told.platform, away)
+    browser = TestClient(app, HOST, headers={"origin": HOST, "sec-fetch-site": "same-origin"})
+    answer = form("override", by=browser, model=str(FRAUD)).send(deploy="true")
+    assert (answer.status_code, "without its rollout" in answer.json()["error"]["fix"]) == (404, True)
+    assert told.platform.ledger.entries(FRAUD, ["gate.overridden"]) == []
+    assert answer.json()["proposal"]
+    answer = form("override", by=browser, model=str(FRAUD)).send()
+    assert answer.status_code == 200
+    assert newest(told, FRAUD, "gate.overridden").actor == "ada"
+
+
+def test_an_override_whose_rollout_fails_is_told_as_done(told: PortalHome, form: Any) -> None:
+    """The gate is overridden, and the page says so, why nothing is rolled out, and what to do."""
+    asked = form("override", model=str(FRAUD))
+    told.platform.environment.bindings["serving"] = NoCanary()  # type: ignore[index]
+    answer = asked.send(deploy="true")
+    assert answer.status_code == 200, answer.text
+    done = answer.json()["done"]
+    assert "in the name of ada" in done["said"]
+    assert "the start of its rollout failed: " in done["said"]
+    assert done["lines"][0].startswith("To mend it: ")
+    assert newest(told, FRAUD, "gate.overridden").actor == "ada"
+    assert rollouts.running(told.platform.ledger, FRAUD) is None
 
 
 def test_an_alarm_is_taken_on(told: PortalHome, client: TestClient, form: Any) -> None:
