@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from platform_core.errors import BadRequest, LooplineError, NotFound, StoreUnavailable
+from platform_core.errors import NotFound, StoreUnavailable
 from platform_core.runtime import callbacks
+from platform_core.runtime.app import App, length
 from platform_core.runtime.deferred_spool import PutOff, Result, Spool
 from platform_core.runtime.deferred_worker import DeferredWorker, Means
 from platform_core.runtime.http import Disconnected, Receive, Scope, Send, refusal, respond
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from platform_core.runtime.app import App
     from platform_core.runtime.deferred_settings import DeferredSettings
     from platform_core.runtime.inference import Inference
 
-_JSON_LENGTH = b"inference-header-content-length"
 _ASYNC = re.compile(rb"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
 REQUESTS = "/v2/requests/"
 _INFER = re.compile(r"v2/models/[^/]+(/versions/[^/]+)?/infer")
@@ -56,7 +55,7 @@ class Deferred:
             found = self._found(parts[2:]) if is_poll else await self._accept(scope["path"], parts, headers, receive)
         except Disconnected:
             return
-        except LooplineError as error:
+        except Exception as error:  # noqa: BLE001 - a mistake of ours is an answer too
             await respond(refusal(error), headers, send)
             return
         await _send(found, send)
@@ -76,15 +75,12 @@ class Deferred:
         if not _INFER.fullmatch("/".join(parts)):
             raise NotFound(f"{path} is no part of the protocol", "POST /v2/models/<model>/infer")
         body = await self._app.bodies.read(headers, receive)
-        given = headers.get(_JSON_LENGTH)
-        if given is not None and not given.isdigit():
-            raise BadRequest("Inference-Header-Content-Length is no number", "send the JSON part's length")
-        length = None if given is None else int(given)
-        decode(body, length)
+        json_length = length(headers)
+        decode(body, json_length)
         self._inference.route(parts[2])
-        callback = callbacks.asked(body, length, self._settings.callback_hosts)
+        callback = callbacks.asked(body, json_length, self._settings.callback_hosts)
         name = secrets.token_hex(16)
-        request = PutOff(path, parts[2], body, length, time.time(), callback)
+        request = PutOff(path, parts[2], body, json_length, time.time(), callback)
         await asyncio.to_thread(self._spool.put, name, request)
         self._worker.news.set()
         return _to_come(name, [(b"preference-applied", b"respond-async")])

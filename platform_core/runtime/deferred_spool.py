@@ -7,6 +7,7 @@
     <root>/deferred/done/<id>      the answer, once it is in the log
     <root>/deferred/calls/<id>     a byte for each attempt to tell the caller; gone once that is done
 
+What is still being written has a name that begins with a dot.
 A lock ends with its process, so that another worker goes on where one was killed.
 """
 
@@ -20,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
+
+from platform_core.errors import StoreUnavailable
 
 _NEW, _BEGUN = b"0", b"1"
 
@@ -75,8 +78,16 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, name: str, request: PutOff) -> None:
-        """Keep a request; when this returns, neither a kill nor a power cut loses it."""
-        self._write("waiting", name, _NEW + msgspec.msgpack.encode(request))
+        """Keep a request; when this returns, neither a kill nor a power cut loses it.
+
+        Raises:
+            StoreUnavailable: the disk does not take it, and nothing of it is left there.
+        """
+        try:
+            self._write("waiting", name, _NEW + msgspec.msgpack.encode(request))
+        except OSError as error:
+            problem = f"the request cannot be kept: {error.strerror}"
+            raise StoreUnavailable(problem, "try again later; whoever runs the server: look at its disk") from error
 
     def waiting(self) -> list[str]:
         """Name the requests without an answer, oldest first."""
@@ -163,20 +174,26 @@ class Spool:
                 attempts.write(b".")
 
     def forget(self, before: float) -> None:
-        """Remove answers from before an instant (seconds since 1970)."""
-        for entry in os.scandir(self._folders["done"]):
-            with suppress(FileNotFoundError):
-                if entry.stat().st_mtime < before:
-                    Path(entry.path).unlink()
+        """Remove answers from before an instant (seconds since 1970), and what a kill left half written before it."""
+        for folder in self._folders.values():
+            for entry in os.scandir(folder):
+                with suppress(FileNotFoundError):
+                    may_go = folder.name == "done" or entry.name.startswith(".")
+                    if may_go and entry.stat().st_mtime < before:
+                        Path(entry.path).unlink()
 
     def _write(self, folder: str, name: str, content: bytes) -> None:
         file = self._folders[folder] / name
         draft = file.with_name(f".{name}.{os.getpid()}")
-        with draft.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        draft.replace(file)
+        try:
+            with draft.open("wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(opened.fileno())
+            draft.replace(file)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
         directory = os.open(file.parent, os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
