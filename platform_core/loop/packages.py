@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from platform_core.names import ModelRef
@@ -23,8 +23,7 @@ def fetched(platform: Platform, ref: ModelRef, version: str) -> Path:
     target = platform.home / "packages" / ref.dotted / version
     if target.is_dir():
         return target
-    draft = target.with_name(f".{version}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = _draft(target)
     draft.mkdir(parents=True)
     try:
         _put(platform.registry.fetch(ref.dotted, version, draft), target)
@@ -38,18 +37,22 @@ def keep(platform: Platform, ref: ModelRef, version: str, package: Path) -> None
     target = platform.home / "packages" / ref.dotted / version
     if target.is_dir():
         return
-    draft = target.with_name(f".{version}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(package, draft)
+    draft = _draft(target)
     try:
+        shutil.copytree(package, draft)
         _put(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _draft(target: Path) -> Path:
+    """Name a folder beside the target that nobody else writes: threads of one process fetch too."""
+    return target.with_name(f".{target.name}.{uuid4().hex}")
 
 
 def _put(package: Path, target: Path) -> None:
     try:
         package.rename(target)
     except OSError:
-        if not target.is_dir():  # otherwise another process was faster, with the same bytes
+        if not target.is_dir():  # otherwise somebody else was faster, with the same bytes
             raise
