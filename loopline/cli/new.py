@@ -38,10 +38,9 @@ new = LazyGroup(
 @click.option("--model", "first", default="outcome", help="The first model [outcome].")
 def team(name: str, into: Path, source: str, entity: str, first: str) -> Answer:
     """Make the package of team NAME, with one model; it passes 'plugin check' as it is."""
-    from loopline.templates import create
+    from loopline.templates import create_team
 
-    answers = {"team": name, "source": source, "entity": entity}
-    made = [create("team", into / name, answers), create("model", into / name, {**answers, "model": first})]
+    made = create_team(into / name, {"team": name, "source": source, "entity": entity}, first)
     return _made(made, f"pip install -e {into / name} && loopline plugin check {name}")
 
 

@@ -68,6 +68,17 @@ def create(
     return Made(folder, tuple(sorted(set(_files(folder)) - there)))
 
 
+def create_team(folder: Path, answers: Mapping[str, Any], model: str) -> list[Made]:
+    """Render a team and its first model; both names are looked at before a file of either is written.
+
+    Raises:
+        InvalidSpec: an answer is no name. Refused: the folder is not empty.
+    """
+    whole = {**answers, "model": model}
+    _check(whole)
+    return [create("team", folder, answers), create("model", folder, whole)]
+
+
 def update(folder: Path, shipped: Path = repositories.SHIPPED) -> list[Updated]:
     """Bring every part of a project that a template made to its template's newest version.
 

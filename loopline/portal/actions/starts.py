@@ -64,11 +64,11 @@ def _start(portal: Portal, given: Given, who: Signed) -> Outcome:
 
 
 def _team(folder: Path, given: Given) -> list[Made]:
-    from loopline.templates import create
+    from loopline.templates import create_team
 
     chosen = {name: given.get(name) or FIELDS[name][1] for name in ("source", "entity", "model")}
     answers = {"team": required(given, "name"), "source": chosen["source"], "entity": chosen["entity"]}
-    return [create("team", folder, answers), create("model", folder, {**answers, "model": chosen["model"]})]
+    return create_team(folder, answers, chosen["model"])
 
 
 def _model(folder: Path, given: Given) -> list[Made]:

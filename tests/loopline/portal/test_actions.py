@@ -249,6 +249,21 @@ def test_projects_begin_inside_the_workspace_only(
     assert (entry.actor, entry.details["name"]) == ("ada", "garden")
 
 
+def test_a_form_with_a_wrong_name_is_mended_and_sent_again(
+    form: Any, told: PortalHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever name is wrong, nothing is written; the mended form makes the whole project."""
+    monkeypatch.setenv("LOOPLINE_WORKSPACE", str(tmp_path / "work"))
+    for wrong in ({"model": "First Model"}, {"name": "my garden"}, {"source": "class"}, {"entity": "9"}):
+        answer = form("start", kind="team").send(**{"name": "garden", "folder": "garden", **wrong})
+        assert (answer.status_code, "is no name" in answer.json()["error"]["problem"]) == (400, True)
+        assert not (tmp_path / "work/garden").exists()
+    made = form("start", kind="team").send(name="garden", folder="garden", model="first_model")
+    assert made.status_code == 200, made.text
+    assert (tmp_path / "work/garden/src/garden/models/first_model.py").exists()
+    assert len(told.platform.ledger.entries(kinds=["template.started"])) == 1
+
+
 def test_what_failed_may_be_tried_again() -> None:
     """An outcome is kept, an error is not."""
     once: Once[int] = Once()
