@@ -9,7 +9,7 @@ import base64
 import fnmatch
 import hashlib
 import hmac
-import os
+import logging
 import re
 import secrets
 import time
@@ -19,9 +19,11 @@ from pathlib import Path
 import msgspec
 
 from platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
+from platform_core.runtime import key_file
 
 LOOK_SECONDS = 1.0
 """A key that is taken back is refused this much later."""
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NOBODY = "0" * 64
 _KIND = "ll"
@@ -66,8 +68,9 @@ class Doorkeeper:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._looked, self._changed_ns = time.monotonic(), 0
-        self._keys = self._read()
+        self._looked, self._problem = time.monotonic(), ""
+        self._changed_ns = self._written_ns() if file.exists() else 0
+        self._keys = read(file)
 
     def tenant(self, headers: Mapping[bytes, bytes]) -> tuple[str, Tenant]:
         """Return the tenant's name and what it may do.
@@ -91,14 +94,25 @@ class Doorkeeper:
             return
         self._looked = now
         try:
-            if self._file.stat().st_mtime_ns != self._changed_ns:
-                self._keys = self._read()
-        except (OSError, ContractBroken):  # half a file, or none for a moment: those known stay
-            return
+            changed_ns = self._written_ns()
+            if changed_ns != self._changed_ns:
+                self._keys = read(self._file)
+                self._changed_ns = changed_ns  # only now: what could not be read is tried again
+            self._problem = ""
+        except (OSError, ContractBroken) as error:  # half a file, or none for a moment: those known stay
+            self._tell(error.problem if isinstance(error, ContractBroken) else str(error))
 
-    def _read(self) -> Keys:
-        self._changed_ns = self._file.stat().st_mtime_ns if self._file.exists() else 0
-        return read(self._file)
+    def _written_ns(self) -> int:
+        return self._file.stat().st_mtime_ns
+
+    def _tell(self, problem: str) -> None:
+        """Log a problem once, and not at each look."""
+        if problem != self._problem:
+            self._problem = problem
+            _LOG.error(
+                "API keys cannot be read, and those of before hold, even if taken back: %s → %s",
+                *(problem, f"mend {self._file}, and let the server's user read it"),
+            )
 
 
 def read(file: Path) -> Keys:
@@ -127,10 +141,11 @@ def create(file: Path, name: str, tenant: Tenant | None = None) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidSpec(f"{name!r} is no tenant's name", "use a-z, 0-9, _ and -")
-    before = read(file)
     identity, secret = secrets.token_hex(6), base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    tenants = before.tenants | {name: tenant or before.tenants.get(name, Tenant())}
-    _write(file, Keys(tenants, before.keys | {identity: Key(name, hashed(secret))}))
+    with key_file.locked(file):
+        before = read(file)
+        tenants = before.tenants | {name: tenant or before.tenants.get(name, Tenant())}
+        _write(file, Keys(tenants, before.keys | {identity: Key(name, hashed(secret))}))
     return f"{_KIND}_{identity}_{secret}"
 
 
@@ -140,11 +155,12 @@ def revoke(file: Path, identity: str) -> str:
     Raises:
         NotFound: no key has the id.
     """
-    before = read(file)
-    if identity not in before.keys:
-        raise NotFound(f"{file} has no key {identity!r}", f"its keys are {', '.join(before.keys) or 'none'}")
-    left = {name: key for name, key in before.keys.items() if name != identity}
-    _write(file, Keys(before.tenants, left))
+    with key_file.locked(file):
+        before = read(file)
+        if identity not in before.keys:
+            raise NotFound(f"{file} has no key {identity!r}", f"its keys are {', '.join(before.keys) or 'none'}")
+        left = {name: key for name, key in before.keys.items() if name != identity}
+        _write(file, Keys(before.tenants, left))
     return before.keys[identity].tenant
 
 
@@ -162,10 +178,4 @@ def _given(headers: Mapping[bytes, bytes]) -> tuple[str, str]:
 
 
 def _write(file: Path, keys: Keys) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(keys)))
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
+    key_file.write(file, msgspec.json.format(msgspec.json.encode(keys)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import time
 
@@ -102,6 +103,54 @@ def test_a_key_taken_back_is_refused_soon(file, monkeypatch):
     os.utime(file, (time.time() + 5, time.time() + 5))
     with pytest.raises(BadRequest):
         door.tenant(bearer(key))
+
+
+def test_a_file_that_could_not_be_read_is_read_again(file, monkeypatch, caplog):
+    """Though its time is the same, as after a chmod; meanwhile the server's log says once what is wrong."""
+    monkeypatch.setattr(access, "LOOK_SECONDS", 0.0)
+    key = access.create(file, "shop")
+    door = Doorkeeper(file)
+    access.revoke(file, key.split("_")[1])
+    whole, written = file.read_text(), (time.time() + 5,) * 2
+    for text in (whole[:20], whole[:20]):
+        file.write_text(text)
+        os.utime(file, written)
+        assert door.tenant(bearer(key))[0] == "shop"
+    (told,) = caplog.records
+    assert f"mend {file}, and let the server's user read it" in told.getMessage()
+    file.write_text(whole)
+    os.utime(file, written)
+    with pytest.raises(BadRequest):
+        door.tenant(bearer(key))
+
+
+def test_who_could_read_the_file_still_can(file):
+    """Whoever makes a key or takes one back: the server may be another user. A new file is its owner's alone."""
+    key = access.create(file, "shop")
+    file.chmod(0o640)
+    access.create(file, "bank")
+    assert file.stat().st_mode & 0o777 == 0o640
+    if os.geteuid() == 0:
+        os.chown(file, 65_534, 65_533)
+    before = file.stat()
+    access.revoke(file, key.split("_")[1])
+    after = file.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_changes_do_not_undo_each_other(file):
+    """Keys made and taken back by many processes at once: what was made is there, what was taken back is not."""
+    old = [access.create(file, f"old{number}").split("_")[1] for number in range(10)]
+    asked = [(access.create, file, f"new{number}") for number in range(10)]
+    asked += [(access.revoke, file, identity) for identity in old]
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.starmap(called, asked, chunksize=1)
+    assert {key.tenant for key in access.read(file).keys.values()} == {f"new{number}" for number in range(10)}
+
+
+def called(change, *given):
+    """Change keys as another process would."""
+    return change(*given)
 
 
 def test_no_file_lets_nobody_in(file):
