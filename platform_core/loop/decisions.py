@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.loop import arrival, deployments, freezes, realised, skews, traffic
+from platform_core.loop import arrival, deployments, pauses, realised, skews, traffic
 from platform_core.loop.rollout_table import BEFORE_SHADOW
 from platform_core.specs.business_hours import business_hours
 from platform_core.specs.judges import Finding
@@ -42,7 +42,7 @@ def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetim
 
     Harm goes back at once when the candidate has answered ``min_requests``, also where a person holds the rollout or
     a freeze is on; so does a step that the endpoint could not take within the bake time. Without harm it goes on when
-    the bake time is over too; else it waits.
+    the bake time is over too; else it waits. Doubt ends by the clock, which stands still while it is held or frozen.
     """
     if record.state not in {"running", "held"}:
         return Decision("wait", record.percent, f"the rollout is {record.state}")
@@ -113,10 +113,10 @@ def _judge(platform: Platform, model: Model, record: RolloutRecord, compared: Co
     waits = [_blocked(platform, model, record, now), arrival.unmet(record, compared.candidate, model.rollout)]
     waits += [f.detail for f in findings if f.detail.startswith(_RAISED)]
     doubts = [f for f in findings if f.in_doubt]
-    patience = model.rollout.patience
-    if doubts and now >= _baked_at(model, record, patience):
+    if doubts and _patience_ended(platform, model, record, now):
         worse = "; ".join(_say(f) for f in doubts)
-        return _decision("roll_back", 0, f"still in doubt after {patience:g} bake times: {worse}", findings, compared)
+        said = f"still in doubt after {model.rollout.patience:g} bake times: {worse}"
+        return _decision("roll_back", 0, said, findings, compared)
     waits += [f"in doubt: {_say(f)}" for f in doubts]
     if now < _baked_at(model, record):
         waits.append(f"bakes until {_baked_at(model, record):%Y-%m-%d %H:%M:%S} UTC")
@@ -142,15 +142,21 @@ def _ask(judge: Judge, compared: Compared) -> Finding:
 
 def _blocked(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> str:
     """Say what keeps a rollout from going on, though nothing is wrong with it."""
-    if record.state == "held":
-        return "held by a person"
+    stopped = pauses.stopped(platform.ledger, record)
+    if stopped:
+        return stopped
     hours = model.rollout.hours and business_hours(model.rollout.hours)
     if hours and not hours.contain(now):
         return f"outside its hours until {hours.next_opening(now):%Y-%m-%d %H:%M} UTC"
-    entry = freezes.frozen(platform.ledger, record.ref)
-    if entry:
-        return f"frozen by {entry.actor}: {entry.reason}"
     return skews.standing(platform.ledger, record.ref, record.version) or arrival.awaited(platform, record)
+
+
+def _patience_ended(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> bool:
+    """Say whether a doubt has had its time; a rollout that persons keep where it is ends by proven harm alone."""
+    end = _baked_at(model, record, model.rollout.patience)
+    if now < end or pauses.stopped(platform.ledger, record):
+        return False
+    return now >= end + pauses.paused(platform.ledger, record, now)
 
 
 def _baked_at(model: Model, record: RolloutRecord, times: float = 1) -> datetime:

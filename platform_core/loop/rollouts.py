@@ -21,6 +21,7 @@ from platform_core.loop.decisions import Decision, decide
 from platform_core.loop.deployments import Deployment
 from platform_core.loop.freezes import signed
 from platform_core.loop.ledger import Entry, append
+from platform_core.loop.pauses import HELD, RESUMED
 from platform_core.loop.rollout_table import (
     ACTIVE,
     BEFORE_FIRST,
@@ -144,7 +145,7 @@ def hold(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime) 
     Raises:
         Refused: nobody is named, or no reason given. NotFound: no rollout runs.
     """
-    return _switch(ledger, ref, "held", Entry("rollout.held", now, *ref, actor=actor, reason=reason))
+    return _switch(ledger, ref, "held", Entry(HELD, now, *ref, actor=actor, reason=reason))
 
 
 def resume(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime) -> RolloutRecord:
@@ -153,7 +154,7 @@ def resume(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime
     Raises:
         Refused: nobody is named, or no reason given. NotFound: no rollout is held.
     """
-    return _switch(ledger, ref, "running", Entry("rollout.resumed", now, *ref, actor=actor, reason=reason))
+    return _switch(ledger, ref, "running", Entry(RESUMED, now, *ref, actor=actor, reason=reason))
 
 
 def _needs(model: Model) -> list[str]:

@@ -393,6 +393,75 @@ def test_doubt_that_stays_keeps_the_old_version_after_its_patience(sqlite_loop):
     assert "still in doubt after 2 bake times: P99" in told
 
 
+@pytest.fixture
+def doubtful(sqlite_loop):
+    """Start a rollout of which the judges cannot say for sure; after two bake times of ten minutes it goes back."""
+    loop = sqlite_loop
+    loop.rule = Rollout((50, 100), 10, 20, (P99(50),), patience=2)
+    loop.roll_out("first")
+    loop.later(60 * 48)
+    record = loop.roll_out("second")
+    loop.ask(200)
+    loop.ask(8, latency_ms=60.0)
+    loop.later(15)
+    return record
+
+
+def test_doubt_does_not_end_a_rollout_that_a_person_holds(sqlite_loop, ref, doubtful):
+    """Held for a day it stays; let go on, it has the rest of its patience, and only then goes back."""
+    loop = sqlite_loop
+    for _ in range(2):  # each time it is held, what is left of its patience is kept
+        rollouts.hold(loop.ledger, ref, "ada", "the fair is on", loop.now)
+        loop.later(60 * 24)
+        assert loop.step(doubtful).reason.startswith("held by a person; in doubt: P99")
+        rollouts.resume(loop.ledger, ref, "ada", "the fair is over", loop.now)
+        loop.later(2)
+        assert loop.step(doubtful).action == "wait"
+    loop.later(1)
+    assert loop.step(doubtful).reason.startswith("still in doubt after 2 bake times")
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_doubt_does_not_end_a_rollout_that_is_frozen(sqlite_loop, ref, doubtful, everything):
+    """Whether its model is or all are, also where it is held within the same time."""
+    loop, scope = sqlite_loop, None if everything else ref
+    freezes.freeze(loop.ledger, scope, "ada", "the fair is on", loop.now)
+    rollouts.hold(loop.ledger, ref, "bob", "me too", loop.later(60))
+    rollouts.resume(loop.ledger, ref, "bob", "as you like", loop.later(60))
+    assert loop.step(doubtful).reason.startswith("frozen by ada: the fair is on; in doubt: P99")
+    freezes.thaw(loop.ledger, scope, "ada", "the fair is over", loop.later(60))
+    assert loop.step(doubtful).action == "wait"
+    loop.later(4.9)
+    assert loop.step(doubtful).action == "wait"
+    loop.later(0.1)
+    assert loop.step(doubtful).action == "roll_back"
+
+
+def test_a_pause_of_before_gives_no_patience(sqlite_loop, ref, doubtful):
+    """Neither an earlier rollout that ended while it was held, nor a freeze that was thawed before the step."""
+    loop = sqlite_loop
+    rollouts.hold(loop.ledger, ref, "ada", "the fair is on", loop.now)
+    deployments.roll_back(loop.platform, ref, "ada", "never mind", loop.now)
+    freezes.freeze(loop.ledger, ref, "ada", "the fair is on", loop.later(1))
+    freezes.thaw(loop.ledger, ref, "ada", "the fair is over", loop.later(60 * 24))
+    record = loop.roll_out("third")
+    loop.ask(200)
+    loop.ask(8, latency_ms=60.0)
+    loop.later(19)
+    assert loop.step(record).action == "wait"
+    loop.later(1)
+    assert loop.step(record).reason.startswith("still in doubt after 2 bake times")
+
+
+def test_proven_harm_ends_a_rollout_that_is_held_and_frozen(sqlite_loop, ref, doubtful):
+    """Nobody can hold that."""
+    loop = sqlite_loop
+    rollouts.hold(loop.ledger, ref, "ada", "the fair is on", loop.now)
+    freezes.freeze(loop.ledger, None, "ada", "the fair is on", loop.now)
+    loop.ask(100, latency_ms=60.0)
+    assert loop.step(doubtful).action == "roll_back"
+
+
 def test_a_team_metric_over_the_log_takes_a_candidate_back_and_the_ledger_tells_its_figures(sqlite_loop):
     """Each step tells what every judge found, in numbers."""
     loop = sqlite_loop
