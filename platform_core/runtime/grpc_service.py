@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import accumulate
 from typing import Any
 
 import grpc
@@ -34,6 +35,8 @@ _CODES = {
 }
 _IDLE_MS = 10 * 60 * 1000
 _GRACE_SECONDS = 5.0
+_MOST_SAID = 2_000
+"""How many bytes problem and fix of an error may have each: with trailers above 8 KB gRPC may lose the code too."""
 
 
 class GrpcService:
@@ -147,12 +150,23 @@ def _safe(call: Call, parse: Callable[[bytes], Any]) -> Callable[[bytes, grpc.ai
         except DecodeError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no message of the protocol: {error} → send one")
         except LooplineError as error:
-            await context.abort(_code(error), str(error))
+            await context.abort(_code(error), f"{_short(error.problem)} → {_short(error.fix)}")
         except Exception:  # noqa: BLE001 - a mistake of ours is an answer too
             _LOG.exception("a gRPC request failed")
             await context.abort(grpc.StatusCode.INTERNAL, "the server failed → see its log")
 
     return answer
+
+
+def _short(text: str) -> str:
+    """Cut a text to what fits, as gRPC writes it: a byte that is not printable ASCII takes three."""
+    sizes = accumulate(map(_size, text[:_MOST_SAID]))
+    fits = sum(size <= _MOST_SAID for size in sizes)
+    return text if fits == len(text) else f"{text[:fits]} …"
+
+
+def _size(letter: str) -> int:
+    return 1 if " " <= letter <= "~" and letter != "%" else 3 * len(letter.encode(errors="replace"))
 
 
 def _code(error: LooplineError) -> grpc.StatusCode:

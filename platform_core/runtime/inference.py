@@ -119,7 +119,10 @@ class Inference:
         """
         state = self.models.get(model)
         if state is None:
-            raise NotFound(f"no model {model!r} is served", f"served are {', '.join(sorted(self.models)) or 'none'}")
+            raise NotFound(  # which others are is not told: they may be thousands, and not everybody may ask them
+                f"no model {model!r} is served",
+                "check its name: whoever runs the endpoint sees all by 'loopline model status'",
+            )
         if state.route is None:
             raise StoreUnavailable(f"model {model!r} is not loaded: {state.problem or 'loading'}", "try again soon")
         return state.route

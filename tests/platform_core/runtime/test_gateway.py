@@ -14,6 +14,7 @@ from platform_core.runtime.access import Tenant
 from platform_core.runtime.access_log import AccessLog
 from platform_core.runtime.gateway import Gateway
 from platform_core.runtime.gateway_settings import GatewaySettings
+from platform_core.runtime.inference import ModelState
 from platform_core.runtime.noted import NOTED, noting
 from platform_core.testing.model_packages import Constant
 
@@ -76,6 +77,17 @@ def test_a_tenant_asks_its_models(server, tmp_path, keys):
         assert (reply.status, "bank" in reply.error) == (403, True), path
     assert guarded.ask(other, method="GET", path=f"/v2/models/{MODEL}").status == 403
     assert guarded.refused == {"not_allowed": 4}
+
+
+@pytest.mark.parametrize("patterns", [("retail.*",), ()])
+def test_who_asks_for_what_is_not_there_learns_no_names(server, tmp_path, keys, patterns):
+    """An error tells nobody which other models are served, least of all who may not ask them."""
+    server.inference.models["finance.secret_takeover"] = ModelState()
+    key = access.create(keys, "shop", Tenant(patterns) if patterns else Tenant())
+    reply = Guarded(server, tmp_path, keys=keys).ask(key, path="/v2/models/retail.nope/infer")
+    assert (reply.status, "'retail.nope'" in reply.error) == (404, True)
+    assert "finance" not in reply.error
+    assert MODEL not in reply.error
 
 
 @pytest.mark.parametrize(
