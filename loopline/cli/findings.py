@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from platform_core.errors import LooplineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from platform_core.loop.ledger import Entry
+    from platform_core.monitor.window import ColumnVerdict
     from platform_core.names import ModelRef
     from platform_core.platform import Platform
 
@@ -67,20 +66,21 @@ def running_rollout(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the newest drift window: its version, rows, the columns that moved most, and those that drifted."""
     from platform_core.monitor.drift import WINDOW
+    from platform_core.monitor.window import from_details
 
     entry = _newest(platform, ref, WINDOW)
     if entry is None:
         return None
-    columns: Mapping[str, Any] = entry.details["verdict"]["columns"]
-    ranked = sorted(columns, key=lambda name: _excess(columns[name]), reverse=True)[:MOVED]
-    figures = [f"{name} {columns[name]['score']:.2f} of {columns[name]['threshold']:.2f}" for name in ranked]
+    verdict = from_details(entry.details["verdict"])
+    ranked = sorted(verdict.columns.items(), key=lambda item: _excess(item[1]), reverse=True)[:MOVED]
+    figures = [f"{name} {column.score:.2f} of {column.threshold:.2f}" for name, column in ranked]
     return {
         "at": entry.at,
         "version": entry.version,
         "number": entry.details["number"],
-        "rows": entry.details["verdict"]["rows"],
-        "drifted": [name for name, verdict in columns.items() if verdict["drifted"]],
-        "columns": columns,
+        "rows": verdict.rows,
+        "drifted": list(verdict.drifted),
+        "columns": entry.details["verdict"]["columns"],
         "said": f"{entry.reason}; most moved: {', '.join(figures) or 'nothing'}",
     }
 
@@ -114,5 +114,5 @@ def _endpoint(platform: Platform, ref: ModelRef) -> dict[str, Any]:
     return {"url": url, "ready": observed.ready, "generation": observed.generation, "problem": observed.problem}
 
 
-def _excess(verdict: Mapping[str, float]) -> float:
-    return verdict["score"] / verdict["threshold"] if verdict["threshold"] else 0.0
+def _excess(column: ColumnVerdict) -> float:
+    return column.score / column.threshold if column.threshold else 0.0

@@ -10,14 +10,21 @@ Places = NDArray[np.intp]
 
 SMALLEST_STD = 1e-3
 """A column that hardly varies is normed by this instead of its deviation (Evidently's floor)."""
+LARGEST = 1e100
+"""A value that is larger, of either sign, counts as missing: it stands for no value, and its square is no float64."""
 ENOUGH = 5_000
 """Rows a side after which chance moves the distance by less than any bound worth setting (0.04 for a normal)."""
 
 
+def measurable(values: Floats) -> NDArray[np.bool_]:
+    """Say of each value whether it is there and can be measured: neither NaN nor infinite nor beyond ``LARGEST``."""
+    return np.asarray(np.abs(values) <= LARGEST)
+
+
 def finite(values: ArrayLike) -> Floats:
-    """Return the finite values as float64, in their order; null, NaN and infinity are left out."""
+    """Return the measurable values as float64, in their order; null, NaN and infinity are left out."""
     array = np.asarray(values, dtype=np.float64)
-    return array[np.isfinite(array)]
+    return array[measurable(array)]
 
 
 def between(ordered: Floats, edges: Floats, at: Places, below: Places) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from platform_core.monitor.columns import EmbeddingColumn
-from platform_core.monitor.distance import SMALLEST_STD, Floats
+from platform_core.monitor.distance import SMALLEST_STD, Floats, measurable
 
 FEATURES = 256
 STEP = 0.1
@@ -28,10 +28,10 @@ def is_embedding(kind: pa.DataType) -> bool:
 
 
 def matrix(values: list[Any], dimensions: int) -> Floats:
-    """Return vectors as rows; what has other dimensions, or a value that is not finite, is left out."""
+    """Return vectors as rows; what has other dimensions, or a value that is not measurable, is left out."""
     kept = [value for value in values if value is not None and len(value) == dimensions]
     found = np.asarray(kept, dtype=np.float64).reshape(len(kept), dimensions)
-    return np.asarray(found[np.isfinite(found).all(axis=1)])
+    return np.asarray(found[measurable(found).all(axis=1)])
 
 
 def scale(vectors: Floats) -> tuple[Floats, Floats]:

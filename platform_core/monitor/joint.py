@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from platform_core.monitor.columns import CategoryColumn, NumericColumn
-from platform_core.monitor.distance import Floats
+from platform_core.monitor.distance import Floats, measurable
 from platform_core.monitor.profile import Profile
 from platform_core.monitor.values import SCORE, numbers
 
@@ -109,9 +109,10 @@ def _encoded(profile: Profile, rows: pa.Table, wanted: Input) -> Floats:
     values = rows.column(name)
     if isinstance(column, NumericColumn):
         found = numbers(values)
+        there = measurable(found)
         if what:
-            return np.asarray(~np.isfinite(found), dtype=np.float64)
-        return np.nan_to_num(np.interp(found, column.edges, _ranks(column)))
+            return np.asarray(~there, dtype=np.float64)
+        return np.where(there, np.interp(found, column.edges, _ranks(column)), 0.0)
     if what == "?":
         return np.asarray(values.is_null().to_numpy(), dtype=np.float64)
     return np.array([value == what[1:] for value in values.cast(pa.string()).to_pylist()], dtype=np.float64)

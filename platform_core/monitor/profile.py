@@ -28,7 +28,7 @@ from platform_core.monitor.columns import (
     NumericColumn,
     TextColumn,
 )
-from platform_core.monitor.distance import Floats, between, finite
+from platform_core.monitor.distance import Floats, between, finite, measurable
 from platform_core.monitor.values import JOINT, SCORE, is_text, numbers, texts
 from platform_core.runtime.manifest import PROFILE
 from platform_core.specs.model import Drift
@@ -69,6 +69,7 @@ class Profile:
 
         Raises:
             NotFound: the package was made without a profile.
+            ContractBroken: a former release wrote figures that are no numbers, after values near the largest float64.
         """
         try:
             encoded = package.joinpath(PROFILE).read_bytes()
@@ -76,7 +77,12 @@ class Profile:
                 sample = pa.ipc.open_file(source).read_all()
         except FileNotFoundError as error:
             raise NotFound(f"{package} holds no drift profile", "train the model anew") from error
-        return cls(msgspec.json.decode(encoded, type=dict[str, Column]), sample)
+        try:
+            return cls(msgspec.json.decode(encoded, type=dict[str, Column]), sample)
+        except msgspec.ValidationError as error:
+            raise ContractBroken(
+                f"the drift profile of {package} cannot be read: {error}", "train the model anew"
+            ) from error
 
     @property
     def _encoded(self) -> bytes:
@@ -115,7 +121,7 @@ def _column(name: str, column: pa.ChunkedArray, sample: pa.ChunkedArray, rule: D
     if embeddings.is_embedding(column.type):
         return _embedding(column)
     values = numbers(column)
-    return _numeric(values, float(np.mean(~np.isfinite(values))) if len(values) else 0.0)
+    return _numeric(values, float(np.mean(~measurable(values))) if len(values) else 0.0)
 
 
 def _measured_as_text(name: str, sample: pa.ChunkedArray, rule: Drift) -> bool:

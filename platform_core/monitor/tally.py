@@ -25,7 +25,7 @@ NEW = 5
 
 
 class NumericTally(msgspec.Struct, frozen=True, tag="numeric"):
-    """``rows`` finite values of ``total``: how many are ≤ and < each edge, and their sums between the edges.
+    """``rows`` measurable values of ``total``: how many are ≤ and < each edge, and their sums between the edges.
 
     ``sums`` has one entry more than there are edges: from the nearest edge outside of both ends, else from the left.
     """

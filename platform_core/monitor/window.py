@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -59,9 +60,16 @@ class WindowVerdict:
 
 
 def from_details(details: Mapping[str, Any]) -> WindowVerdict:
-    """Read a verdict that an entry of the ledger holds, also one that an earlier release wrote."""
-    columns = {name: ColumnVerdict(**found) for name, found in details["columns"].items()}
+    """Read a verdict that an entry of the ledger holds, also one that an earlier release wrote.
+
+    A score that was beyond all numbers stands there as null.
+    """
+    columns = {name: ColumnVerdict(**{**found, "score": _score(found)}) for name, found in details["columns"].items()}
     return WindowVerdict(details["rows"], details["enough"], columns)
+
+
+def _score(found: Mapping[str, Any]) -> float:
+    return math.inf if found["score"] is None else found["score"]
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,13 @@ def _values(table: pa.Table, name: str, other: pa.Table) -> pd.Series[Any]:
     """Return a column as float64 or text, as both sides allow; empty where it is missing or has no value."""
     import pandas as pd
 
+    from platform_core.monitor.distance import LARGEST
+
     if name not in table.column_names:
         return pd.Series(dtype=float)
     column = table.column(name).to_pandas()
     if _is_number(table, name) and (name not in other.column_names or _is_number(other, name)):
-        column = column.astype("float64").replace([float("inf"), float("-inf")], float("nan"))
+        column = column.astype("float64").where(lambda values: values.abs() <= LARGEST)
     else:
         column = column.astype(object).where(column.notna(), None).map(lambda value: value and str(value))
     return column if column.notna().any() else column.iloc[:0]

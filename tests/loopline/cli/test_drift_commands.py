@@ -14,13 +14,14 @@ from platform_core.platform import Platform
 REF = ModelRef("corner", "returns")
 
 
-def column(score: float, moved: str = "") -> dict[str, object]:
+def column(score: float | None, moved: str = "") -> dict[str, object]:
     """Write a column's verdict as the ledger has it."""
-    found = {"score": score, "threshold": 0.15, "drifted": score >= 0.15, "unseen_share": 0.0, "missing_share": 0.0}
+    drifted = score is None or score >= 0.15
+    found = {"score": score, "threshold": 0.15, "drifted": drifted, "unseen_share": 0.0, "missing_share": 0.0}
     return found | {"kind": "numeric", "moved": moved}
 
 
-def judged(kind: str, details: dict[str, object], amount: float) -> None:
+def judged(kind: str, details: dict[str, object], amount: float | None) -> None:
     """Let a window or a day have been judged."""
     columns = {"amount": column(amount, "mean 20 → 31"), "country": column(0.01)}
     verdict = {"rows": 500, "enough": True, "columns": columns}
@@ -30,7 +31,7 @@ def judged(kind: str, details: dict[str, object], amount: float) -> None:
     platform.close()
 
 
-def window(number: int, amount: float) -> None:
+def window(number: int, amount: float | None) -> None:
     """Let a window have been judged."""
     judged(WINDOW, {"number": number, "after": None, "until": ["2011-03-01T00:00:00+00:00", f"r{number}", 0]}, amount)
 
@@ -49,6 +50,16 @@ def test_an_alarm_is_told_with_its_columns(world):
     assert said["alarm"].startswith("drifted in 2 of 3 windows")
     assert [one["window"] for one in said["windows"]] == ["3"]
     assert said["windows"][0]["columns"]["amount"]["moved"] == "mean 20 → 31"
+
+
+def test_a_score_that_was_no_number_is_shown(world):
+    """A former release wrote null where a score was beyond all numbers: it is told as infinite, and as the farthest."""
+    world.roll_out("first")
+    window(1, None)
+    assert "amount  numeric  inf    0.150" in world.run("drift", "show", "returns").stdout
+    status = world.json("model", "status", "returns")["models"][0]["drift"]
+    assert (status["drifted"], status["columns"]["amount"]["score"]) == (["amount"], None)
+    assert status["said"].endswith("most moved: amount inf of 0.15, country 0.01 of 0.15")
 
 
 def test_quiet_columns_are_shown_on_demand(world):

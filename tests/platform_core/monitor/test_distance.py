@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
-from platform_core.monitor.distance import js_distance, split_null, wasserstein
+from platform_core.monitor.distance import LARGEST, finite, js_distance, split_null, wasserstein
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -50,6 +50,20 @@ def test_jensen_shannon_is_scipys(categories: int, emptied: float) -> None:
 def test_what_is_not_finite_does_not_count() -> None:
     """Null, NaN and infinity are left out of both sides."""
     assert wasserstein([1.0, None, np.inf], [1.0, 3.0, np.nan]) == wasserstein([1.0], [1.0, 3.0])
+
+
+@pytest.mark.parametrize("value", [1e101, -1e101, 1.7976931348623157e308, -1.7976931348623157e308])
+def test_values_that_no_sum_can_hold_do_not_count(value: float) -> None:
+    """What programs write for "no value", and what has no square in float64, is left out like infinity."""
+    assert wasserstein([1.0, value, value], [1.0, 3.0, value]) == wasserstein([1.0], [1.0, 3.0])
+    assert finite([1.0, value, LARGEST, -LARGEST]).tolist() == [1.0, LARGEST, -LARGEST]
+
+
+def test_the_largest_values_that_count_have_a_distance() -> None:
+    """Half a side at the bound, of either sign: the distance is a number, and grows with the share."""
+    ends = [-LARGEST, LARGEST] * 50
+    assert wasserstein(ends, [0.0, 1.0]) > wasserstein([*ends, *[0.0] * 100], [0.0, 1.0]) > 1e99
+    assert 0 < wasserstein([0.0], ends) <= 1
 
 
 def test_an_empty_side_is_no_distance() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sys
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -14,12 +18,20 @@ from platform_core.monitor.drift import AT_MOST, WINDOW, judged, last_report, re
 from platform_core.monitor.predictions import compact
 from platform_core.monitor.profile import SAMPLE
 from platform_core.monitor.values import JOINT
+from platform_core.monitor.window import ColumnVerdict
 
 
 def look(shop):
     """Compact and watch."""
     compact(shop.platform, shop.team, shop.model)
     return watch(shop.platform, shop.team, shop.model)
+
+
+BEYOND = ColumnVerdict(math.inf, 0.12, True, 0.0, 0.0, "numeric", "mean 20 → inf")
+
+
+def _windows(shop):
+    return shop.platform.ledger.entries(shop.ref, [WINDOW])
 
 
 def page(shop):
@@ -107,6 +119,35 @@ def test_an_alarm_stands_until_windows_calm_down(shop) -> None:
         calm = look(shop)
     assert calm.alarm is None
     assert standing(shop.platform.ledger) == []
+
+
+def test_the_largest_floats_stop_no_watch(shop) -> None:
+    """Two rows a window hold the largest float64: windows stay quiet, and a drift of the others alarms as ever."""
+    shop.deploy()
+    for factor in (1.0, 1.0, 1.0, 1.6, 1.6):
+        shop.answer(500, factor=factor)
+        for row in shop.serving._log[shop.ref.dotted][-2:]:
+            row["features"] = json.dumps({**json.loads(row["features"]), "amount": sys.float_info.max})
+        found = look(shop).alarm
+        assert factor == 1.6 or found is None
+    assert found is not None
+    assert found.columns == ("amount",)
+    scores = [entry.details["verdict"]["columns"]["amount"]["score"] for entry in _windows(shop)]
+    assert [score > 0.2 for score in scores] == [False, False, False, True, True]
+
+
+def test_an_alarm_of_scores_that_were_no_numbers_stands(shop) -> None:
+    """A former release wrote null where a score was beyond all numbers; it reads as infinite, and alarms."""
+    shop.deploy()
+    verdict = {"rows": 500, "enough": True, "columns": {"amount": {**asdict(BEYOND), "score": None}}}
+    for number in (1, 2):
+        details = {"number": number, "after": None, "until": [shop.start.isoformat(), f"r{number}", 0]}
+        shop.platform.ledger.record(
+            Entry(WINDOW, shop.start, *shop.ref, version="1", details={**details, "verdict": verdict})
+        )
+    found = watch(shop.platform, shop.team, shop.model).alarm
+    assert found is not None
+    assert found.reason == "drifted in 2 of 3 windows: amount inf (from 0.12): mean 20 → inf"
 
 
 def test_an_alarm_amid_many_windows_is_not_missed(shop) -> None:

@@ -66,6 +66,17 @@ def test_the_same_rows_give_the_same_answer() -> None:
     assert joint.sampled(window).num_rows == joint.WINDOW_ROWS
 
 
+def test_values_that_no_sum_can_hold_are_missing_ones() -> None:
+    """The classifier sees the largest float64 as it sees a null."""
+    drawn = rows(np.random.default_rng(3), 500)
+    lost, spoilt = (drawn["a"].to_numpy().copy() for _ in range(2))
+    lost[::3], spoilt[::3] = np.nan, np.finfo(float).max
+    first, second = (
+        joint.judge(profile(), drawn.set_column(0, "a", pa.array(values)), chance=0.01) for values in (lost, spoilt)
+    )
+    assert first == second
+
+
 def test_few_rows_or_no_columns_are_not_judged() -> None:
     """A classifier that could learn nothing says nothing."""
     few = rows(np.random.default_rng(4), joint.FEWEST - 1)

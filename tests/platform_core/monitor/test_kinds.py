@@ -152,6 +152,16 @@ def test_vectors_of_another_size_are_missing() -> None:
     assert found.moved == "missing 0% → 100%"
 
 
+def test_vectors_with_a_value_that_no_sum_can_hold_are_missing() -> None:
+    """The largest float64 in a coordinate takes its vector out, and the others are judged as ever."""
+    columns = drawn(1, 500)
+    spoilt = [[np.finfo(float).max, *vector[1:]] if at < 5 else vector for at, vector in enumerate(columns["meaning"])]
+    table = pa.table(columns | {"meaning": spoilt, "score": np.random.default_rng(1).random(500)})
+    found = judge_table(reference(), table).columns["meaning"]
+    assert (found.missing_share, found.drifted) == (pytest.approx(0.01), False)
+    assert np.isfinite(found.score)
+
+
 def test_a_package_brings_every_kind_back(tmp_path) -> None:
     """A saved profile judges as the one that was built, and its sample says which strings are text."""
     reference().save(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -70,6 +72,26 @@ def test_missing_values_are_counted_apart() -> None:
     category = profiled(["a", None, "a", "b"]).columns["x"]
     assert (numeric.rows, numeric.missing_share) == (2, 0.5)
     assert (category.rows, category.missing_share) == (3, 0.25)
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_values_that_no_sum_can_hold_are_missing_in_a_profile(tmp_path, vector: bool) -> None:
+    """Twenty of 2,000 rows hold the largest float64: they are 1 % missing, and the package can be read."""
+    values = np.random.default_rng(0).normal(size=(2_000, 2))
+    values[:20, 0] = np.finfo(float).max
+    profiled(values.tolist() if vector else values[:, 0]).save(tmp_path)
+    column = Profile.load(tmp_path).columns["x"]
+    assert (column.rows, column.missing_share) == (1_980, pytest.approx(0.01))
+    assert np.max(column.std) == pytest.approx(1, abs=0.05)
+
+
+def test_a_profile_that_a_former_release_spoilt_says_what_to_do(tmp_path) -> None:
+    """Its deviation was beyond all numbers, which JSON has as null."""
+    profiled(np.arange(9.0)).save(tmp_path)
+    file = tmp_path / "profile.json"
+    file.write_bytes(re.sub(rb'"std":[0-9.]+', b'"std":null', file.read_bytes()))
+    with pytest.raises(ContractBroken, match=r"cannot be read: .*`float`.* → train the model anew"):
+        Profile.load(tmp_path)
 
 
 def test_a_package_brings_profile_and_sample_back(tmp_path) -> None:

@@ -101,6 +101,20 @@ def test_values_that_are_lost_drift() -> None:
     assert "n1 missing in 100%" in found.reason
 
 
+@pytest.mark.parametrize("value", [np.finfo(float).max, -np.finfo(float).max])
+def test_the_largest_floats_hide_no_drift(value: float) -> None:
+    """Two values that no sum can hold leave the drift of the other 498 as it is; half a window of them is missing."""
+    drawn = rows(np.random.default_rng(1), 500)
+    moved = drawn["n0"] + 5
+    plain = judge_window(reference(), served(drawn | {"n0": np.where(np.arange(500) < 2, None, moved)})).columns["n0"]
+    spoilt = judge_window(reference(), served(drawn | {"n0": np.where(np.arange(500) < 2, value, moved)})).columns["n0"]
+    assert spoilt == plain
+    assert (spoilt.drifted, spoilt.missing_share) == (True, pytest.approx(0.004))
+    half = judge_window(reference(), served(drawn | {"n0": np.where(np.arange(500) < 250, value, drawn["n0"])}))
+    assert half.columns["n0"].missing_share == 0.5
+    assert half.drifted == ("n0",)
+
+
 def test_values_of_another_type_count_as_missing() -> None:
     """Text in a numeric column does not stop the monitor."""
     drawn = rows(np.random.default_rng(1), 500)

@@ -52,6 +52,13 @@ class TestEvidentlyDriftReport(DriftReportKit):
         assert found["amount"] == pytest.approx(wasserstein(after, before))
         assert found["kind"] == pytest.approx(js_distance(*counts))
 
+    def test_the_largest_floats_stop_no_page(self, report, tmp_path) -> None:
+        """Values that no sum can hold are missing on the page, as they are for the monitor; so are infinities."""
+        before, after = np.random.default_rng(3).normal(size=(2, 600))
+        spoilt = np.concatenate([after, [np.finfo(float).max, -np.finfo(float).max, np.inf]])
+        page = report.render(pa.table({"x": before}), pa.table({"x": spoilt}), tmp_path / "page.html", "title")
+        assert self.verdicts(page)["x"] == pytest.approx(wasserstein(after, before))
+
     def test_nothing_to_compare_is_a_page_as_well(self, report, tmp_path) -> None:
         """Sides that share no column still give a page that says so."""
         page = report.render(pa.table({"a": [1.0]}), pa.table({"b": ["x"]}), tmp_path / "page.html", "title")
