@@ -6,9 +6,11 @@ of its file; a reader steps over it. Each worker writes files of its own, ``<wor
 
 from __future__ import annotations
 
-import os
+import errno
 import struct
+import threading
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,9 +18,12 @@ from pathlib import Path
 import msgspec
 
 from platform_core.errors import StoreUnavailable
+from platform_core.runtime import open_files
+from platform_core.runtime.segment import Segment
 
 SUFFIX = ".frames"
 SEGMENT_BYTES = 64 * 1024 * 1024
+_CLOSED_AT_ONCE = 64
 _MAGIC = b"LPF1"
 _HEADER = struct.Struct("<4sII")
 
@@ -54,12 +59,21 @@ _decode = msgspec.msgpack.Decoder(Record).decode
 
 
 class PredictionLog:
-    """Writes the records of one worker; ``write`` from one thread, ``sync`` from another if you like."""
+    """Writes the records of one worker; ``write`` from one thread, ``sync`` from another if you like.
 
-    def __init__(self, root: Path, worker: str, segment_bytes: int = SEGMENT_BYTES) -> None:
+    A file stays open for the next record. Beyond ``most_open`` those are closed that nobody wrote to since the last
+    ``sync``, and opened again for the next record of their model.
+    """
+
+    def __init__(
+        self, root: Path, worker: str, segment_bytes: int = SEGMENT_BYTES, most_open: int | None = None
+    ) -> None:
         self._root, self._worker, self._segment_bytes = root, worker, segment_bytes
-        self._open: dict[str, _Segment] = {}
-        self._full: list[_Segment] = []
+        self._most_open = open_files.for_logs() if most_open is None else most_open
+        self._open: dict[str, Segment] = {}
+        self._full: deque[Segment] = deque()
+        self._numbers: dict[str, int] = {}
+        self._syncing = threading.Lock()
 
     def write(self, model: str, record: Record) -> None:
         """Append one record; when this returns, a killed process does not lose it.
@@ -79,17 +93,20 @@ class PredictionLog:
         try:
             self._segment(model).append(frames)
         except OSError as error:
-            raise StoreUnavailable(
-                f"the prediction log of {model!r} takes no more: {error}", "free the disk"
-            ) from error
+            fix = "let the server open more files (ulimit -n)" if error.errno == errno.EMFILE else "free the disk"
+            raise StoreUnavailable(f"the prediction log of {model!r} takes no more: {error}", fix) from error
 
     def sync(self) -> None:
         """Bring what was written to the disk, so that a power cut loses no more than came since."""
-        full, self._full = self._full, []
-        for segment in [*self._open.values(), *full]:
-            segment.sync()
-        for segment in full:
-            segment.close()
+        with self._syncing:
+            for segment in [*self._open.values()]:
+                segment.sync()
+            self._close_full()
+
+    def _close_full(self) -> None:
+        while self._full:
+            self._full[0].sync()
+            self._full.popleft().close()
 
     def close(self) -> None:
         """Sync and close every file."""
@@ -97,45 +114,51 @@ class PredictionLog:
         self._open = {}
         self.sync()
 
-    def _segment(self, model: str) -> _Segment:
+    def _segment(self, model: str) -> Segment:
         current = self._open.get(model)
         if current is not None and current.size < self._segment_bytes:
             return current
-        number = current.number + 1 if current else 0
-        folder = log_folder(self._root, model)
-        folder.mkdir(parents=True, exist_ok=True)
-        segment = self._open[model] = _Segment(folder / f"{self._worker}-{number:06}{SUFFIX}", number)
         if current is not None:
-            self._full.append(current)
+            self._full.append(self._open.pop(model))
+        elif len(self._open) >= self._most_open:
+            self._make_room()
+        segment = self._open[model] = (None if current else self._again(model)) or self._next(model)
         return segment
 
+    def _next(self, model: str) -> Segment:
+        """Begin a model's next file."""
+        number = self._numbers.get(model, -1) + 1
+        file = self._file(model, number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        segment = Segment(file, is_new=True)
+        self._numbers[model] = number
+        return segment
 
-class _Segment:
-    """One file of frames, written by one worker."""
+    def _again(self, model: str) -> Segment | None:
+        """Open a model's last file again, if it was closed to make room, is not full and has not been taken away."""
+        number = self._numbers.get(model)
+        if number is None:
+            return None
+        file = self._file(model, number)
+        try:
+            return Segment(file) if file.stat().st_size < self._segment_bytes else None
+        except FileNotFoundError:
+            return None
 
-    def __init__(self, file: Path, number: int) -> None:
-        self.number = number
-        self.size = 0
-        self._synced = 0
-        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+    def _make_room(self) -> None:
+        """Close some files, those opened first; ones that are not on the disk yet are left to the next sync, if few."""
+        on_disk = (model for model, segment in self._open.items() if segment.is_on_disk)
+        models = list(islice(on_disk, _CLOSED_AT_ONCE))
+        for model in models:
+            self._open.pop(model).close()
+        if not models:
+            self._full.append(self._open.pop(next(iter(self._open))))
+        if len(self._full) > self._most_open // 2:
+            with self._syncing:
+                self._close_full()
 
-    def append(self, frames: bytes) -> None:
-        """Write frames whole, or leave nothing of them."""
-        written = os.write(self._file, frames)
-        if written != len(frames):
-            os.ftruncate(self._file, self.size)
-            raise OSError(f"{written} of {len(frames)} bytes fitted")
-        self.size += written
-
-    def sync(self) -> None:
-        """Wait until the disk has everything."""
-        size = self.size
-        if size != self._synced:
-            os.fdatasync(self._file)
-            self._synced = size
-
-    def close(self) -> None:
-        os.close(self._file)
+    def _file(self, model: str, number: int) -> Path:
+        return log_folder(self._root, model) / f"{self._worker}-{number:06}{SUFFIX}"
 
 
 def _frame(record: Record) -> bytes:

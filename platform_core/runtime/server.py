@@ -17,6 +17,7 @@ from platform_core.contracts.base import Vendor
 from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import InvalidEnvironment
 from platform_core.observability import logs
+from platform_core.runtime import open_files
 from platform_core.runtime.app import App
 from platform_core.runtime.at_once import AT_ONCE, AtOnce
 from platform_core.runtime.bounds import Bounds
@@ -97,6 +98,7 @@ def create() -> Application:
     """Make the application of one worker, from the environment file in force; behind a gateway if that says so."""
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.start()
+    open_files.take_all()
     return assemble(settings())
 
 

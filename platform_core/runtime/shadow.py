@@ -22,7 +22,7 @@ from platform_core import clock, environment
 from platform_core.clock import Clock
 from platform_core.contracts.serving import DesiredState, ObservedState, Served
 from platform_core.errors import InvalidEnvironment, LooplineError
-from platform_core.runtime import shadow_log, states
+from platform_core.runtime import open_files, shadow_log, states
 from platform_core.runtime.log import PredictionLog
 from platform_core.runtime.replay import Replay, ShadowModel
 from platform_core.runtime.states import Worker
@@ -129,6 +129,7 @@ def main() -> int:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
     _stand_back()
+    open_files.take_all()
     with set_by_signals(stop):
         run(root, clock.chosen(bound.clock), stop)
     return 0

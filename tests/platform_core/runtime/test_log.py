@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from platform_core.errors import ContractBroken
+from platform_core.errors import ContractBroken, StoreUnavailable
 from platform_core.runtime import log as logs
 from platform_core.runtime import log_table
 from platform_core.runtime.log import PredictionLog, Record, log_folder
@@ -243,3 +245,68 @@ log.close()
     assert done.stdout.strip() == "refused"
     table, _ = read_after(tmp_path, "m", None)
     assert table["request_id"].to_pylist() == ["fits", "again"]
+
+
+def test_more_models_than_files_may_be_open(tmp_path):
+    """Files are closed and opened again as need be: each model has one, nothing is lost, and few stay open."""
+    log = PredictionLog(tmp_path, "w", most_open=3)
+    models, written = [f"team.m{n}" for n in range(10)], range(4)
+    for number in written:
+        for model in models:
+            log.write(model, record(f"{number}"))
+            log.sync()
+            assert open_below(tmp_path) <= 3
+        for model in models:
+            log.write(model, record(f"{number} at once"))
+            assert open_below(tmp_path) <= 4
+    log.close()
+    assert open_below(tmp_path) == 0
+    for model in models:
+        assert len(list(log_folder(tmp_path, model).iterdir())) == 1
+        ids = read_after(tmp_path, model, None)[0]["request_id"].to_pylist()
+        assert ids == [f"{number}{moment}" for number in written for moment in ("", " at once")]
+
+
+def test_a_file_that_was_closed_and_taken_away_is_followed_by_another(tmp_path):
+    """Somebody removed it by hand; requests are logged all the same."""
+    log = PredictionLog(tmp_path, "w", most_open=1)
+    log.write(MODEL, record("a"))
+    log.sync()
+    log.write("other.model", record("b"))
+    the_file(tmp_path).unlink()
+    log.write(MODEL, record("c"))
+    assert read_after(tmp_path, MODEL, None)[0]["request_id"].to_pylist() == ["c"]
+    assert the_file(tmp_path).name == "w-000001.frames"
+    log.close()
+
+
+def test_a_closed_file_goes_on_to_its_end(tmp_path):
+    """Opened again it is filled as if it had stayed open, and then comes the next."""
+    log = PredictionLog(tmp_path, "w", segment_bytes=200, most_open=1)
+    for number in range(6):
+        for model in (MODEL, "other.model"):
+            log.write(model, record(f"{number}"))
+            log.sync()
+    log.close()
+    sizes = [file.stat().st_size for file in sorted(log_folder(tmp_path, MODEL).iterdir())]
+    assert len(sizes) == 3
+    assert all(size >= 200 for size in sizes)
+    assert read_after(tmp_path, MODEL, None)[0]["request_id"].to_pylist() == [f"{number}" for number in range(6)]
+
+
+def test_too_many_open_files_are_told_as_that(tmp_path, monkeypatch):
+    """Freeing the disk would not help."""
+    monkeypatch.setattr(logs, "Segment", none_left)
+    with pytest.raises(StoreUnavailable, match="ulimit -n"):
+        PredictionLog(tmp_path, "w").write(MODEL, record())
+
+
+def none_left(*_, **__):
+    """Fail as a process does that may open no more files."""
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def open_below(folder):
+    """Count the files of a folder that this process has open."""
+    links = (link for link in Path("/proc/self/fd").iterdir() if link.exists())
+    return sum(link.resolve().is_relative_to(folder) for link in links)

@@ -174,3 +174,19 @@ def test_a_shadow_may_begin_while_files_go(tmp_path):
         "2",
         {"w-000000.frames": folder.joinpath("w-000000.frames").stat().st_size},
     )
+
+
+def test_a_file_that_was_closed_to_make_room_stays(log):
+    """Its writer lives, and opens it again for the next request."""
+    worker = Worker(log.root, "w1")
+    writer = PredictionLog(log.root, "w1", most_open=1)
+    writer.write(MODEL, record("a"))
+    writer.sync()
+    writer.write("other.model", record("x"))
+    cursor = log.read()[1]
+    assert log.trim(cursor) == []
+    writer.write(MODEL, record("b"))
+    assert log.read(cursor)[0] == ["b"]
+    writer.close()
+    worker.leave()
+    assert log.trim(log.read(cursor)[1]) == ["w1-000000.frames"]

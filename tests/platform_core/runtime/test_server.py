@@ -47,6 +47,21 @@ print(sorted({HEAVY!r} & set(sys.modules)))
     assert done.stdout.strip() == "[]"
 
 
+def test_a_worker_takes_all_the_open_files_that_it_may_have(tmp_path):
+    """A soft limit is for programs that know no better: each model's log and each connection is a file."""
+    code = f"""
+import os, resource
+os.environ["LOOPLINE_ENVIRONMENT"] = {str(environment(tmp_path))!r}
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+from platform_core.runtime.server import create
+create()
+print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_an_environment_that_is_none(tmp_path):
     """A mistake is told in two lines, before any worker starts."""
     done = run("--environment", str(tmp_path / "nothing.yaml"))

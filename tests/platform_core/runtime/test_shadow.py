@@ -18,6 +18,7 @@ from platform_core.runtime import log, replay, shadow_log, states
 from platform_core.runtime.log import PredictionLog, Record
 from platform_core.runtime.log_table import read_after
 from platform_core.runtime.manifest import ViewField
+from platform_core.runtime.segment import Segment
 from platform_core.runtime.shadow import Shadows
 from platform_core.runtime.states import Worker
 from platform_core.testing.model_packages import AMOUNT, Column, Constant, write_package
@@ -259,7 +260,7 @@ def test_a_disk_that_is_full_in_the_midst_of_a_batch_repeats_nothing_twice(scene
     scene.answer(*range(1, 8))
     shadows = scene.process()
     with monkeypatch.context() as patch:
-        patch.setattr(log._Segment, "append", for_the_first(3, log._Segment.append))
+        patch.setattr(Segment, "append", for_the_first(3, Segment.append))
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="No space"):
                 shadows.step(Event())
