@@ -166,7 +166,7 @@ class Connection(HttpToolsProtocol):
 
     async def _overloaded(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse an inference; whoever asks for health, metadata or metrics is answered."""
-        if not scope["path"].endswith("/infer"):
+        if not scope["path"].rstrip("/").endswith("/infer"):  # the application takes slashes off too
             await self.app(scope, receive, send)
             return
         self.bounds.refused["requests"] += 1

@@ -35,9 +35,9 @@ def connect(server):
         yield lambda: opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
 
 
-def post(body, *more):
+def post(body, *more, slash=""):
     """Write a request."""
-    head = [f"POST /v2/models/{MODEL}/infer HTTP/1.1", "host: x", f"content-length: {len(body)}", *more]
+    head = [f"POST /v2/models/{MODEL}/infer{slash} HTTP/1.1", "host: x", f"content-length: {len(body)}", *more]
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
@@ -224,11 +224,13 @@ def test_bodies_underway_are_bounded_together(connect):
     assert [(status, headers["retry-after"]) for status, headers, _ in replies] == [(503, "1")]
 
 
-def test_more_requests_than_are_taken_on(server, connect):
-    """Those beyond are refused at once with a time to come again; health is answered all the while."""
+@pytest.mark.parametrize("slash", ["", "/", "//"])
+def test_more_requests_than_are_taken_on(server, connect, slash):
+    """Those beyond are refused at once, however the path ends, with a time to come again; health is always answered."""
+    before = refused(server, "requests")
     connections = [connect() for _ in range(16)]
     for connection in connections:
-        connection.sendall(post(body()))
+        connection.sendall(post(body(), slash=slash))
     assert is_healthy(server)
     replies = [reply(connection) for connection in connections]
     statuses = [status for status, _, _ in replies]
@@ -236,7 +238,7 @@ def test_more_requests_than_are_taken_on(server, connect):
     assert statuses.count(503) >= 4
     assert set(statuses) == {200, 503}
     assert {headers["retry-after"] for status, headers, _ in replies if status == 503} == {"1"}
-    assert refused(server, "requests") >= 4
+    assert refused(server, "requests") >= before + 4
 
 
 def test_more_connections_than_are_taken_on(server, connect):
