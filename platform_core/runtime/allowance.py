@@ -54,7 +54,7 @@ class Allowances:
             counts = self._counts.get(name)
             if counts is None:
                 counts = self._counts[name] = _Counts(self._folder, name)
-            return counts.take(tenant, self._now())
+            return counts.take(tenant, self._now)
         except OSError as error:
             raise StoreUnavailable(
                 f"the requests of tenant {name!r} cannot be counted: {error.strerror}",
@@ -83,18 +83,20 @@ class _Counts:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def take(self, tenant: Tenant, now: float) -> float:
+    def take(self, tenant: Tenant, now: Callable[[], float]) -> float:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            wait, left = _taken(tenant, now, _Left(*_COUNTS.unpack(self._map)))
-            if not wait:
-                self._map[:] = _COUNTS.pack(*left)
+            # the clock is read under the lock: read before, it would be behind what another worker has just written
+            wait, left = _taken(tenant, now(), _Left(*_COUNTS.unpack(self._map)))
+            self._map[:] = _COUNTS.pack(*left)
             return wait
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 def _taken(tenant: Tenant, now: float, left: _Left) -> tuple[float, _Left]:
+    if now < left.at:  # a clock that was set back grants nothing and takes nothing, and goes on from there
+        left = left._replace(at=now)
     today = int(now // _DAY_SECONDS)
     used = left.used if left.day == today else 0
     if tenant.per_day is not None and used >= tenant.per_day:
@@ -102,8 +104,7 @@ def _taken(tenant: Tenant, now: float, left: _Left) -> tuple[float, _Left]:
     tokens = left.tokens
     if tenant.per_second is not None:
         most = float(tenant.burst or max(1, round(tenant.per_second)))
-        # a clock that was set back grants nothing and takes nothing
-        tokens = min(most, tokens + max(0.0, now - left.at) * tenant.per_second)
+        tokens = min(most, tokens + (now - left.at) * tenant.per_second)
         if tokens < 1.0:
             return (1.0 - tokens) / tenant.per_second, left
         tokens -= 1.0
