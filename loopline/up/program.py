@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-What = Literal["started", "died", "restarted", "gave up", "ended", "ready", "quarantined"]
+What = Literal["started", "died", "restarted", "gave up", "ended", "ready", "quarantined", "not served"]
 
 
 @dataclass(frozen=True)

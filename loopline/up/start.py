@@ -185,12 +185,13 @@ def _quarantine(app: App, team: str, reason: str) -> None:
 
 
 def _reapply(app: App, waiting: Waiting) -> None:
-    """Ask for the state that the ledger knows, once the inference server lives."""
+    """Ask for the state that the ledger knows, once the inference server lives; what cannot be is told by name."""
     from platform_core.loop import deployments
 
     if app.endpoint is not None:
         waiting.for_program(INFERENCE, partial(_lives, f"{app.endpoint}/v2/health/live", app.platform.serving))
-    deployments.reapply(app.platform)
+    for ref, error in deployments.reapply(app.platform).items():
+        app.supervisor.report(Event(str(ref), "not served", str(error)))
 
 
 def _lives(url: str, serving: Serving) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 
 from platform_core.contracts.registry import CANDIDATE, CHAMPION
 from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import CommitConflict, NotFound, Refused
+from platform_core.errors import CommitConflict, LooplineError, NotFound, Refused
 from platform_core.loop import packages, tables
 from platform_core.loop.freezes import signed
 from platform_core.loop.ledger import Entry, append
@@ -137,11 +137,21 @@ def unfinished(ledger: Ledger, team: str) -> list[ModelRef]:
     return [ModelRef(row["team"], row["model"]) for row in rows]
 
 
-def reapply(platform: Platform) -> list[Deployment]:
-    """Ask for every deployment's state again, with packages fetched anew where they are gone; for a restart."""
+def reapply(platform: Platform) -> dict[ModelRef, LooplineError]:
+    """Ask for every deployment's state again, with packages fetched anew where they are gone; for a restart.
+
+    Returns:
+        Whatever could not be asked for, and why: one model whose package is lost keeps no other back.
+    """
     with platform.ledger.reading() as connection:
-        rows = connection.execute(select(tables.deployments)).mappings().all()
-    return [carry_out(platform, ModelRef(row["team"], row["model"])) for row in rows]
+        rows = connection.execute(select(_column.team, _column.model)).all()
+    failed = {}
+    for ref in (ModelRef(*row) for row in rows):
+        try:
+            carry_out(platform, ref)
+        except LooplineError as error:
+            failed[ref] = error
+    return failed
 
 
 def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and when

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
-from loopline.up.program import Program
+from loopline.up import start as steps
+from loopline.up.app import App
+from loopline.up.program import Event, Program
 from loopline.up.start import Stopped, Waiting
 from loopline.up.supervisor import Patience, Supervisor
+from platform_core.contracts.serving import Served
+from platform_core.environment import Environment
 from platform_core.errors import StoreUnavailable
+from platform_core.loop import deployments
+from platform_core.loop.ledger import Entry
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
+from platform_core.testing.fakes.registry import InMemoryRegistry
+from platform_core.testing.fakes.serving import InMemoryServing
 
 
 @pytest.fixture
@@ -63,3 +74,18 @@ def test_a_stop_ends_the_wait(supervisor, tmp_path):
     stop.set()
     with pytest.raises(Stopped):
         Waiting(supervisor, stop, 30).until(lambda: False, "it", tmp_path / "it.log")
+
+
+def test_a_model_that_cannot_be_served_does_not_stop_the_start(supervisor, tmp_path):
+    """Its package and its version are gone: it is told by name, with what is wrong."""
+    bindings = {"serving": InMemoryServing(), "registry": InMemoryRegistry()}
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    platform = Platform(Environment("test", tmp_path / "test.yaml", bindings, url, None, tmp_path))
+    ref, told = ModelRef("old", "gone"), []
+    lost = deployments.Deployment(ref, 0, Served("1", tmp_path / "nowhere", "c"), None, 0)
+    with platform.ledger.writing(ref) as connection:
+        deployments.write(connection, lost, Entry(deployments.CHANGED, datetime(2011, 3, 1, tzinfo=UTC), *ref))
+    supervisor.report = told.append
+    steps._reapply(App(platform, supervisor, (), {}), Waiting(supervisor, threading.Event(), 30))
+    platform.close()
+    assert told == [Event("old/gone", "not served", "model 'old.gone' has no version '1' → list its versions")]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 
+import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
+from platform_core.contracts.registry import Publication
 from platform_core.contracts.serving import DesiredState, Served, Serving
 from platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
 from platform_core.loop import deployments
 from platform_core.loop.deployments import change, deployment, reapply, roll_back, stable_before
 from platform_core.loop.ledger import Entry
+from platform_core.names import ModelRef
 from platform_core.testing.fakes.registry import InMemoryRegistry
 from platform_core.testing.fakes.serving import InMemoryServing
 
@@ -163,10 +166,27 @@ def test_a_restart_asks_for_everything_again(loop, ref, live):
     """An endpoint that forgot, and a package folder that was lost, are made up for."""
     loop.platform.environment.bindings["serving"] = InMemoryServing()
     shutil.rmtree(live[2].package)
-    (again,) = reapply(loop.platform)
-    assert again.stable == live[2]
+    assert reapply(loop.platform) == {}
+    assert loop.serving._states[ref.dotted].stable == live[2]
     assert loop.serving.observe(ref.dotted).generation == 3
     assert live[2].package.joinpath("manifest.json").is_file()
+
+
+def test_at_a_restart_one_model_that_is_lost_keeps_no_other_back(loop, ref):
+    """Neither its package nor its version in the registry is there any more: it is named, and the rest is served."""
+    refs = [ModelRef("old", "gone"), ref]
+    for each in refs:
+        package = loop.home / "built" / each.dotted
+        package.mkdir(parents=True)
+        package.joinpath("manifest.json").write_text("{}")
+        version = loop.platform.registry.publish(Publication(each.dotted, package, None, pa.table({}))).version
+        put(loop, each, Served(version, package, "c"))
+    shutil.rmtree(loop.home / "built" / "old.gone")
+    loop.platform.registry._versions.pop("old.gone")
+    loop.platform.environment.bindings["serving"] = InMemoryServing()
+    failed = reapply(loop.platform)
+    assert {each: type(error) for each, error in failed.items()} == {refs[0]: NotFound}
+    assert [loop.serving.observe(each.dotted).ready for each in refs] == [False, True]
 
 
 def test_a_rollback_goes_one_version_back_at_each_call(loop, ref, live):
