@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from platform_core.names import scorecard_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from datetime import date
 
     import pyarrow as pa
@@ -42,9 +43,10 @@ def look(platform: Platform) -> int:
 
 
 def used(lake: Lake, among: Collection[date] | None = None) -> list[Used]:
-    """Return what was used, by day, of these days or of all; a process's first look counts from its start.
+    """Return what was used on days on which somebody looked, of these days or of all.
 
-    What a process used after the last look at it is not known.
+    What a process used between two looks, or from its start to the first, is shared evenly over the days in between;
+    what it used after the last one is not known.
     """
     import pyarrow as pa
 
@@ -61,8 +63,20 @@ def used(lake: Lake, among: Collection[date] | None = None) -> list[Used]:
         start = before if before["server"] == row["server"] else nothing
         seconds = row["seconds"] - start["seconds"]
         added = (row["cpu_seconds"] - start["cpu_seconds"], row["memory_gb"] * seconds, seconds)
-        totals[row["day"]] = [held + more for held, more in zip(totals[row["day"]], added, strict=True)]
-    return [Used(day, *sums) for day, sums in sorted(totals.items()) if among is None or day in among]
+        for day, share in _shares(row["at"], seconds):
+            totals[day] = [held + share * more for held, more in zip(totals[day], added, strict=True)]
+    looked = {row["day"] for row in rows}.intersection(totals if among is None else among)
+    return [Used(day, *totals[day]) for day in sorted(looked)]
+
+
+def _shares(end: datetime, seconds: float) -> Iterator[tuple[date, float]]:
+    """Return the days that a stretch of so many seconds covers, with the share of it that lies in each."""
+    begin = end - timedelta(seconds=seconds)
+    while begin.date() < end.date():
+        midnight = datetime.combine(begin.date() + timedelta(days=1), time(), end.tzinfo)
+        yield begin.date(), (midnight - begin).total_seconds() / seconds
+        begin = midnight
+    yield end.date(), (end - begin).total_seconds() / seconds if seconds else 1.0
 
 
 def _table(rows: list[dict[str, object]]) -> pa.Table:

@@ -9,7 +9,7 @@ import pytest
 from platform_core.contracts.serving import ServerUse
 from platform_core.errors import InvalidEnvironment, InvalidSpec
 from platform_core.names import ModelRef
-from platform_core.scorecard import cost, latest, prices
+from platform_core.scorecard import cost, latest, prices, servers
 from platform_core.scorecard.compute import update
 from platform_core.scorecard.figure import Measure
 
@@ -130,6 +130,31 @@ def test_requests_of_days_on_which_nobody_looked_at_servers_do_not_count(office)
     office.servers(ServerUse("w-1", 4.0, 1.0, 60.0))
     office.clock(31)
     assert figures(office)["cpu_ms_a_request"] == Measure(pytest.approx(2000.0), 2, unit="ms")
+
+
+def test_a_gap_between_looks_makes_no_request_dearer(office):
+    """A server uses a tenth of a core, asked once an hour: 360 s a request. For 19 of 22 days nobody looks.
+
+    The two days before the gap count whole, and the 23 hours after it, each with its requests.
+    """
+    for hours in (*range(1, 48), *range(21 * 24 + 1, 22 * 24)):
+        office.clock(hours)
+        office.servers(ServerUse("w-1", 360.0 * hours, 2.0, 3600.0 * hours))
+        servers.look(office.platform)
+    for hours in range(22 * 24 - 1):
+        office.answered(hours + 0.5, SHOP, 5.0)
+    found = figures(office)
+    assert found["cpu_ms_a_request"] == Measure(pytest.approx(360_000.0), 24 + 24 + 23, unit="ms")
+    assert found["serving_cpu_utilisation"].value == pytest.approx(0.1)
+    assert found["cost_a_million_predictions"].value == pytest.approx(1e6 * (0.36 + 0.72))
+
+
+def test_a_process_that_was_seen_late_counts_from_its_start(office):
+    """First looked at an hour into its third day, it used one hour of that day; the days before had no look."""
+    office.answered(48.5, SHOP, 1.0)
+    office.servers(ServerUse("w-1", 49.0, 1.0, 49 * 3600.0))
+    office.clock(49)
+    assert figures(office)["cpu_ms_a_request"] == Measure(pytest.approx(1000.0), 1, unit="ms")
 
 
 def test_without_a_sheet_there_is_use_and_no_money(make_office, monkeypatch, tmp_path):
