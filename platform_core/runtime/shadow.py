@@ -62,19 +62,25 @@ class Shadows:
         return looked != self._looked_ns
 
     def _look(self) -> None:
-        folder = states.desired_folder(self._root)
-        looked = folder.stat().st_mtime_ns
+        looked = states.desired_folder(self._root).stat().st_mtime_ns
         if looked == self._looked_ns and time.time_ns() - looked > _SETTLED_NS:
             return
-        self._looked_ns = looked
-        self._wanted = {}
-        for file in sorted(folder.glob("[!.]*.json")):
-            with suppress(LooplineError):  # the server tells of a state that cannot be read
-                state = states.read_desired(file.read_bytes())
-                if state.shadow is not None:
-                    self._wanted[state.model] = state
-        for model in set(self._replays) - set(self._wanted):
+        wanted: dict[str, DesiredState] = {}
+        failed: OSError | None = None
+        for file in states.desired_files(self._root):
+            try:
+                state: DesiredState | None = states.read_desired(file.read_bytes())
+            except LooplineError:  # the server tells of a state that is none
+                continue
+            except OSError as error:
+                failed, state = error, self._wanted.get(file.stem)
+            if state is not None and state.shadow is not None:
+                wanted[state.model] = state
+        self._wanted, self._looked_ns = wanted, 0 if failed else looked
+        for model in set(self._replays) - set(wanted):
             del self._replays[model]
+        if failed:
+            _LOG.error("a desired state cannot be read, and is tried again: %s", failed)
 
     def _replay(self, model: str, state: DesiredState) -> Replay | None:
         """Return the replay of a model, begun anew for another version; one that cannot be loaded is tried again."""

@@ -37,6 +37,16 @@ def desired_folder(root: Path) -> Path:
     return folder
 
 
+def desired_files(root: Path) -> list[Path]:
+    """Return the file of each desired state.
+
+    Raises:
+        OSError: the folder cannot be read (``Path.glob`` would call some such folders empty).
+    """
+    files = desired_folder(root).iterdir()
+    return sorted(file for file in files if file.suffix == ".json" and not file.name.startswith("."))
+
+
 def write_desired(root: Path, state: DesiredState) -> None:
     """Ask every worker for a state; one that is older than what is asked already changes nothing."""
     folder = desired_folder(root)

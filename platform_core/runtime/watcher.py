@@ -14,11 +14,12 @@ from platform_core.contracts.serving import DesiredState, ObservedState
 from platform_core.errors import LooplineError
 from platform_core.runtime.inference import Inference, ModelState
 from platform_core.runtime.routes import Route
-from platform_core.runtime.states import Worker, desired_folder, read_desired
+from platform_core.runtime.states import Worker, desired_files, desired_folder, read_desired
 
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 5.0
 BEAT_SECONDS = 1.0
+AFTER_FAILURE_SECONDS = 0.5
 _GLANCE_SECONDS = 0.005
 _SETTLED_NS = 1_000_000_000
 _LOG = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Watcher:
     """Polls the desired states, loads in a thread, then swaps one reference; ``ready`` once every state was tried."""
 
     def __init__(self, root: Path, worker: Worker, inference: Inference) -> None:
-        self._folder = desired_folder(root)
+        self._root, self._folder = root, desired_folder(root)
         self._worker = worker
         self._inference = inference
         self._seen: dict[str, bytes] = {}
@@ -43,15 +44,17 @@ class Watcher:
         """Watch until cancelled, or until the process that started this worker is gone."""
         parent = multiprocessing.parent_process()
         while parent is None or parent.is_alive():
+            pause = POLL_SECONDS if self.ready else _GLANCE_SECONDS
             try:
                 if self._changed():
                     await self._look()
                 if not self._bringing:
                     self._tried.set()
             except OSError:
-                _LOG.exception("desired states cannot be read; the models stay as they are")
+                self._looked_ns, pause = 0, AFTER_FAILURE_SECONDS  # what has not been read has not been seen
+                _LOG.exception("desired states cannot be read, and are tried again; such models stay as they are")
             self._beat()
-            await asyncio.sleep(POLL_SECONDS if self.ready else _GLANCE_SECONDS)
+            await asyncio.sleep(pause)
         signal.raise_signal(signal.SIGTERM)
 
     async def settled(self, seconds: float) -> None:
@@ -78,10 +81,18 @@ class Watcher:
         return self._looked_ns != before or time.time_ns() - self._looked_ns < _SETTLED_NS
 
     async def _look(self) -> None:
-        for model, text in (await asyncio.to_thread(_read, self._folder)).items():
+        """Take every state that can be read.
+
+        Raises:
+            OSError: one of them, or the folder, cannot be read.
+        """
+        texts, errors = await asyncio.to_thread(_read, self._root)
+        for model, text in texts.items():
             if self._seen.get(model) != text:
                 self._want(model, text)
                 self._seen[model] = text
+        if errors:
+            raise errors[0]
 
     def _want(self, model: str, text: bytes) -> None:
         try:
@@ -145,5 +156,12 @@ class Watcher:
                 break
 
 
-def _read(folder: Path) -> dict[str, bytes]:
-    return {file.stem: file.read_bytes() for file in folder.glob("[!.]*.json")}
+def _read(root: Path) -> tuple[dict[str, bytes], list[OSError]]:
+    """Return the content of each state that can be read, and what keeps the others from it."""
+    texts, errors = {}, []
+    for file in desired_files(root):
+        try:
+            texts[file.stem] = file.read_bytes()
+        except OSError as error:
+            errors.append(error)
+    return texts, errors

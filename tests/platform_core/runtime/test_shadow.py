@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -278,6 +279,27 @@ def for_the_first(most, append):
         append(segment, frames)
 
     return appended
+
+
+def test_a_state_that_cannot_be_read_is_read_later(scene):
+    """Nobody need ask again, though nothing in the folder changes any more."""
+    scene.want(scene.served("2", Constant(0.2)))
+    scene.answer(1)
+    file = states.desired_folder(scene.root) / f"{MODEL}.json"
+    there = file.rename(scene.root / "state.json")
+    file.symlink_to(scene.root / "nothing.json")
+    os.utime(file.parent, (1, 1))
+    shadows = scene.process()
+    shadows.step(Event())
+    assert scene.said() == []
+    there.rename(scene.root / "nothing.json")
+    shadows.step(Event())
+    assert ids(scene.said()) == ["w1"]
+    (scene.root / "nothing.json").rename(there)
+    os.utime(file.parent, (2, 2))
+    scene.answer(2)
+    shadows.step(Event())
+    assert ids(scene.said()) == ["w1", "w2"]
 
 
 def test_what_could_not_be_reported_is_reported_later(scene, monkeypatch):

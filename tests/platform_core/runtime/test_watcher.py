@@ -209,3 +209,24 @@ def test_a_torn_state_that_could_not_be_reported_is_reported_later(watched, pack
         await w.until(lambda: "no desired state" in w.problem())
 
     watched.run(story)
+
+
+def test_a_state_that_cannot_be_read_is_read_later(watched, package):
+    """Other models come meanwhile; not everything was tried, so the server is not ready, and nobody need ask again."""
+    watched.ask_for(1, package)
+    file = desired_folder(watched.root) / f"{MODEL}.json"
+    there = watched.root / "there.json"
+    file.rename(there.with_suffix(".later"))
+    file.symlink_to(there)
+    watched.ask_for(1, package, model="other.model")
+    os.utime(file.parent, (1, 1))
+
+    async def story(w):
+        await w.until(lambda: w.generation("other.model") == 1)
+        await asyncio.sleep(0.1)
+        assert not w.watcher.ready
+        there.with_suffix(".later").rename(there)
+        await w.until(lambda: w.generation() == 1)
+        await w.until(lambda: w.watcher.ready)
+
+    watched.run(story)
