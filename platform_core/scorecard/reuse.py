@@ -78,13 +78,21 @@ def _users_of_templates(teams: Sequence[Team]) -> Mapping[str, set[str]]:
 
 def _templates(folder: Path) -> set[str]:
     """Return the templates from which a package and its models were made."""
-    import yaml
-
     made = [file for pattern in MADE for file in sorted(folder.rglob(pattern))]
     copied = [file for place in (folder, *folder.parents[:LEVELS]) for file in sorted(place.glob(COPIED))]
-    said = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (*made, *copied)]
-    sources = [str(each["_src_path"]) for each in said if isinstance(each, dict) and each.get("_src_path")]
+    sources = [source for file in (*made, *copied) if (source := _source(file))]
     return {source.rstrip("/").rpartition("/")[2].removesuffix(".git") for source in sources}
+
+
+def _source(file: Path) -> str:
+    """Return what a file says of its template; empty of files of the same name that others write for other tools."""
+    import yaml
+
+    try:
+        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError, RecursionError):  # ValueError: no UTF-8, or a date that is none
+        return ""
+    return str(said.get("_src_path") or "") if isinstance(said, dict) else ""
 
 
 def _of_templates(users: Mapping[str, set[str]], scope: str) -> dict[str, Measure]:

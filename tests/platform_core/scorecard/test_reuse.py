@@ -99,6 +99,30 @@ def test_answers_of_copier_s_own_name_count_too(told, tmp_path):
     assert measured(told, teams[0])["shared_templates"] == Measure(0.0, 1)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Resources:\n  X: !Ref Bucket\n",
+        b"a: 1\n---\nb: 2\n",
+        b"image: {{ .Values.image }}\n",
+        b"since: 2026-02-30\n",
+        b"name: M\xfcnchen\n",
+        b"[" * 2_000,
+        None,
+    ],
+    ids=["tag", "two documents", "braces", "date", "latin-1", "deep", "unreadable"],
+)
+def test_a_template_of_another_tool_stops_nobody(told, tmp_path, body):
+    """What one team names alike for other tools says nothing of templates, and all other files count as ever."""
+    shop, bank = (made(tmp_path / name, "team") for name in ("shop", "bank"))
+    file = shop / "stack.template.yml"
+    if body is None:
+        file.symlink_to(tmp_path / "gone")
+    else:
+        file.write_bytes(body)
+    assert measured(told, Team("shop", shop), Team("bank", bank))["shared_templates"] == Measure(1.0, 1)
+
+
 def test_packages_written_by_hand_share_no_template(told, tmp_path):
     """There is nothing to count, and the figure says so."""
     found = measured(told, Team("shop", tmp_path))["shared_templates"]
