@@ -20,6 +20,6 @@ def rollback(model: str, reason: str, by: str | None) -> Answer:
     with opened() as platform, progress(f"taking {model} back"):
         ref = referenced(platform, model)
         now = deployments.roll_back(platform, ref, person(by), reason, platform.clock.now())
-    version = now.stable.version if now.stable else "none"
+    said = f"{ref} is back on version {now.stable.version}" if now.stable else f"{ref} is taken back; nothing is live"
     data = {"model": ref, "stable": now.stable, "candidate": now.candidate, "percent": now.percent}
-    return Answer(data | {"generation": now.generation}, f"{ref} is back on version {version}")
+    return Answer(data | {"generation": now.generation}, said)

@@ -161,6 +161,9 @@ def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and w
 
     Who names the ``version`` to take back means that one: asked twice, or by two people, it is taken back once.
 
+    Returns:
+        What is live now; of generation 0, with nothing stable, where the first rollout ended before anything was live.
+
     Raises:
         Refused: nobody is named, or no reason given, or another version would be taken back. NotFound: there is
         nothing to go back to.
@@ -168,7 +171,10 @@ def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and w
     from platform_core.loop import rollouts  # which itself changes deployments
 
     signed(actor, reason, "a rollback")
-    if not rollouts.end(platform, ref, actor, reason, now, version):
+    if rollouts.end(platform, ref, actor, reason, now, version):
+        if deployment(platform.ledger, ref) is None:
+            return Deployment(ref, 0, None, None, 0)
+    else:
         _step_back(platform, Entry(CHANGED, now, *ref, actor=actor, reason=reason, details={"back": True}), version)
     return carry_out(platform, ref)
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from platform_core.loop import rollouts
+from platform_core.names import ModelRef
+from platform_core.platform import Platform
 
 
 def test_status_of_a_model_that_was_never_trained(world):
@@ -80,6 +86,26 @@ def test_rollback_takes_a_candidate_back(world):
     assert (said["stable"]["version"], said["candidate"], said["percent"]) == ("1", None, 0)
     entries = world.json("history", "returns")["entries"]
     assert any(e["entry"]["actor"] == "alice" and e["entry"]["kind"] == "rollout.rolled_back" for e in entries)
+
+
+@pytest.mark.parametrize("output", ["json", "text"])
+def test_rollback_of_the_first_rollout_says_that_nothing_is_live(world, output):
+    """A frozen model's first version waits at 0 percent, and can be taken back before anybody met it."""
+    from corner_shop import returns
+
+    version, cycle = world.open_cycle("first")
+    world.json("freeze", "returns", "--reason", "stock taking")
+    platform = Platform.open()
+    rollouts.start(platform, ModelRef("corner", "returns"), returns, version, cycle, world.now)
+    platform.close()
+    said = world.run("rollback", "returns", "--output", output)
+    assert said.exit_code == 0
+    if output == "text":
+        assert said.stdout == "corner/returns is taken back; nothing is live\n"
+    else:
+        back = json.loads(said.stdout)
+        assert (back["stable"], back["candidate"], back["percent"], back["generation"]) == (None, None, 0, 0)
+    assert world.json("rollback", "returns", code=1)["error"] == "NotFound"
 
 
 def test_rollback_works_while_the_team_does_not_load(world):

@@ -11,8 +11,8 @@ from pydantic import PrivateAttr
 from platform_core.contracts.registry import Publication
 from platform_core.contracts.serving import DesiredState, Served, Serving
 from platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
-from platform_core.loop import deployments
-from platform_core.loop.deployments import change, deployment, reapply, roll_back, stable_before
+from platform_core.loop import deployments, freezes, rollouts
+from platform_core.loop.deployments import Deployment, change, deployment, reapply, roll_back, stable_before
 from platform_core.loop.ledger import Entry
 from platform_core.names import ModelRef
 from platform_core.testing.fakes.registry import InMemoryRegistry
@@ -240,6 +240,20 @@ def test_before_anything_is_live_there_is_nothing_to_go_back_to(loop, ref):
         roll_back(loop.platform, ref, "bob", "complaints", loop.now)
     with pytest.raises(NotFound, match="no deployment"):
         deployments.carry_out(loop.platform, ref)
+
+
+def test_the_first_rollout_is_taken_back_before_anything_is_live(loop, ref):
+    """Frozen at 0 percent it waits; who takes it back is told that nothing is live, and the next version may come."""
+    version, cycle = loop.candidate("first")
+    freezes.freeze(loop.ledger, ref, "ada", "stock taking", loop.now)
+    waiting = rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+    back = roll_back(loop.platform, ref, "bob", "not this one", loop.later(1), version)
+    assert (back, deployment(loop.ledger, ref)) == (Deployment(ref, 0, None, None, 0), None)
+    assert rollouts.rollout(loop.ledger, waiting.rollout_id).state == "rolled_back"
+    with pytest.raises(NotFound, match="no earlier stable version"):
+        roll_back(loop.platform, ref, "bob", "once more", loop.later(1))
+    freezes.thaw(loop.ledger, ref, "ada", "it is over", loop.now)
+    assert loop.roll_out("second").state == "promoted"
 
 
 def test_the_version_before_is_read_from_the_entries_alone(ref, loop):
