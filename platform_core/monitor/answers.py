@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,8 @@ from platform_core.runtime import log_table
 if TYPE_CHECKING:
     from platform_core.contracts.lake import Lake
 
+AHEAD = timedelta(days=1)
+"""What happened later than this after its answer is a mistake: it would be the last row for ever."""
 COLUMNS = ("event_time", "request_id", "row", "version", "score", "features")
 
 
@@ -39,25 +41,41 @@ def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between 
 ) -> pa.Table:
     """Read the answered rows of a version after one place up to another, in order; ``columns`` hold ``COLUMNS``.
 
-    What a shadow said is left out: no caller met it, and what was asked would count twice. A row that comes in after
-    its place was judged is left out too: windows never change. A column of the log that the table does not have yet
-    is null.
+    What a shadow said is left out: no caller met it, and what was asked would count twice. So is what happened more
+    than a day after it was answered, and a row that comes in after its place was judged: windows never change. A
+    column of the log that the table does not have yet is null.
     """
     table = prediction_table(*ref)
     if lake.version(table) is None:
         return pa.table({name: [] for name in columns})
     held = lake.read(table, until=date.min).column_names  # columns that came later are not there before their first row
-    wanted = [name for name in held if name in {*columns, "role"}]
+    wanted = [name for name in held if name in {*columns, "role", "logged_at"}]
     rows = lake.read(table, columns=wanted, since=_day(after), until=_day(until))
     for name in set(columns) - set(held):
         rows = rows.append_column(name, pa.nulls(len(rows), log_table.schema().field(name).type))
     rows = rows.filter(pc.and_(pc.equal(rows.column("version"), version), pc.is_valid(rows.column("score"))))
     rows = rows.filter(pc.not_equal(rows.column("role"), SHADOW_ROLE))
+    rows = rows.filter(_happened(rows))
     if after is not None:
         rows = rows.filter(_beyond(rows, after))
     if until is not None:
         rows = rows.filter(pc.invert(_beyond(rows, until)))
     return rows.select(columns).sort_by([(name, "ascending") for name in Place._fields])
+
+
+def resumed(lake: Lake, ref: ModelRef, where: Place, noted_at: datetime) -> Place:
+    """Return where to read on behind a place that was noted at an instant.
+
+    That is the place itself, unless its row is one that ``answers`` leaves out now: then all rows up to the instant
+    were judged with it.
+    """
+    table, day = prediction_table(*ref), _day(where)
+    if datetime.fromisoformat(where.event_time) <= noted_at + AHEAD or lake.version(table) is None:
+        return where
+    rows = lake.read(table, columns=[*Place._fields, "logged_at"], since=day, until=day)
+    ahead = rows.filter(pc.invert(_happened(rows))).select(Place._fields)
+    is_ahead = any(place(ahead.slice(row, 1)) == where for row in range(len(ahead)))
+    return Place(noted_at.isoformat(), "", 0) if is_ahead else where
 
 
 def cut(rows: pa.Table, min_rows: int, at_most: int) -> list[pa.Table]:
@@ -75,6 +93,12 @@ def place(rows: pa.Table) -> Place:
 
 def _day(where: Place | None) -> date | None:
     return datetime.fromisoformat(where.event_time).date() if where else None
+
+
+def _happened(rows: pa.Table) -> pa.ChunkedArray:
+    """Mark the rows that are not too far ahead of their answer."""
+    ahead = pc.subtract(rows.column("event_time"), rows.column("logged_at"))
+    return pc.less_equal(ahead, pa.scalar(AHEAD))
 
 
 def _beyond(rows: pa.Table, where: Place) -> pa.ChunkedArray:

@@ -12,7 +12,7 @@ from platform_core.loop import packages
 from platform_core.loop.deployments import deployment
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.alarm import Alarm, alarm
-from platform_core.monitor.answers import Place, answers, cut, place
+from platform_core.monitor.answers import Place, answers, cut, place, resumed
 from platform_core.monitor.days import Counted, Day, judge_days, keep
 from platform_core.monitor.profile import Profile
 from platform_core.monitor.values import as_table
@@ -79,7 +79,7 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
     on = _live(platform, team, model)
     if on is None:
         return Watched([], None)
-    past, profile = judged(platform, on.ref, on.version), Profile.load(on.package)
+    past, profile = _past(on), Profile.load(on.package)
     new = _judge_waiting(on, profile, past)
     ends = {window.number: window.until for window in [*past, *new]}
     days = judge_days(platform, on.ref, on.version, profile, ends)
@@ -91,7 +91,7 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
 def report(platform: Platform, team: Team, model: Model) -> Path | None:
     """Draw the newest judged window of the live version (seconds), once; None while none was judged."""
     on = _live(platform, team, model)
-    windows = judged(platform, on.ref, on.version, last=1) if on else []
+    windows = _past(on, last=1) if on else []
     return _draw(on, Profile.load(on.package), windows[-1]) if on and windows else None
 
 
@@ -105,8 +105,19 @@ def last_report(platform: Platform, team: Team, model: Model, within: int | None
 
 def judged(platform: Platform, ref: ModelRef, version: str, last: int | None = None) -> list[Window]:
     """Return the windows of a version that were judged, the ``last`` so many if given; oldest first."""
+    return [_from_json(entry.details) for entry in _entries(platform, ref, version, last)]
+
+
+def _entries(platform: Platform, ref: ModelRef, version: str, last: int | None) -> list[Entry]:
     newest = platform.ledger.entries(ref, [WINDOW], limit=last, newest_first=True, version=version)
-    return [_from_json(entry.details) for entry in reversed(newest)]
+    return list(reversed(newest))
+
+
+def _past(on: _Watch, last: int | None = None) -> list[Window]:
+    """Return what ``judged`` does; each window ends where the rows of the next begin."""
+    entries = _entries(on.platform, on.ref, on.version, last)
+    windows = zip(map(_from_json, (entry.details for entry in entries)), entries, strict=True)
+    return [replace(w, until=resumed(on.platform.lake, on.ref, w.until, entry.at)) for w, entry in windows]
 
 
 def _live(platform: Platform, team: Team, model: Model) -> _Watch | None:

@@ -17,7 +17,7 @@ from platform_core.errors import NotFound
 from platform_core.loop import packages, skews
 from platform_core.loop.deployments import CHANGED, deployment, served
 from platform_core.loop.ledger import Entry
-from platform_core.monitor.answers import COLUMNS, Place, answers, place
+from platform_core.monitor.answers import COLUMNS, Place, answers, place, resumed
 from platform_core.monitor.offline_replay import SERVED_BEGUN, SERVED_EVENT, Asked, OfflineView, Readings
 from platform_core.monitor.skew_cause import MEANING, Answered, Cause, Expected, alike, differs, histories, likely_cause
 from platform_core.monitor.values import objects
@@ -112,7 +112,7 @@ def _served_lately(platform: Platform, ref: ModelRef) -> list[Served]:
 def _check_version(platform: Platform, team: Team, model: Model, one: Served) -> Skew | None:
     ref = ModelRef(team.name, model.name)
     past = skews.newest(platform.ledger, ref, one.version)
-    after = Place(*past.details["until"]) if past else None
+    after = resumed(platform.lake, ref, Place(*past.details["until"]), past.at) if past else None
     rows = answers(platform.lake, ref, one.version, after, columns=LOGGED)
     if not len(rows):
         return None

@@ -194,6 +194,25 @@ def test_of_two_monitors_the_first_counts(shop) -> None:
     assert len(judged(shop.platform, shop.ref, "1")) == 1
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_an_answer_of_next_century_blinds_nobody(shop, monkeypatch, before: bool) -> None:
+    """Drift after it alarms; also where a window ends in it that was judged ``before`` such rows were left out."""
+    shop.deploy()
+    shop.answer(500 + (not before))
+    row = shop.serving._log[shop.ref.dotted][-1]
+    row["event_time"] = row["event_time"].replace(year=2111)
+    shop.platform.clock.set(row["logged_at"])
+    with monkeypatch.context() as patch:
+        if before:
+            patch.setattr("platform_core.monitor.answers.AHEAD", timedelta(days=100_000))
+        assert [window.rows for window in look(shop).windows] == [500]
+    shop.answer(1_500, factor=5.0)
+    found = look(shop)
+    assert [window.rows for window in found.windows] == [500] * 3
+    assert found.alarm is not None
+    assert look(shop).windows == []
+
+
 def test_rows_of_one_instant_are_told_apart(shop) -> None:
     """A window may end between rows of one instant and of one request: none is read twice or left out."""
     rows = [

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,25 @@ def test_rows_are_compared_once_and_the_verdict_is_the_newest(shop: Shop) -> Non
     assert shop.check().rows == 1
     assert skews.standing(shop.platform.ledger, REF, "1") == ""
     assert standing(shop.platform.ledger) == []
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_an_answer_of_next_century_blinds_nobody(shop: Shop, monkeypatch: pytest.MonkeyPatch, before: bool) -> None:
+    """What differs after it is found; also where a check ended in it ``before`` such rows were left out."""
+    shop.ask(1, 4)
+    shop.ask(1, 5)
+    last = shop.serving.records[-1]
+    ahead_us = int(at(4).replace(year=2111).timestamp() * 1e6)
+    shop.serving.records[-1] = msgspec.structs.replace(last, event_time_us=ahead_us)
+    shop.now(6)
+    with monkeypatch.context() as patch:
+        if before:
+            patch.setattr("platform_core.monitor.answers.AHEAD", timedelta(days=100_000))
+        assert shop.check().rows == 1 + before
+    shop.online(1, 6.5, country="DE", orders=1, spend=1e6)
+    shop.ask(1, 7)
+    found = shop.check()
+    assert (found.rows, found.differing) == (1, 1)
 
 
 def test_a_share_that_differs_may_be_allowed(shop: Shop) -> None:
