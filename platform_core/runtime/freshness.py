@@ -57,6 +57,13 @@ class Freshness:
             count.missing += use.missing
             count.stale += use.stale
 
+    def copy(self) -> Freshness:
+        """Return what has been counted by now, so that a thread can write it while counting goes on."""
+        now = Freshness()
+        for labels, count in self._counts.items():
+            now._counts[labels] = _Count([*count.buckets], count.age_us, count.missing, count.stale)
+        return now
+
     def lines(self) -> Iterator[str]:
         """Write every counter."""
         yield from self._ages()

@@ -42,6 +42,15 @@ class Metrics:
             if not isinstance(error, _CALLERS_OWN):
                 self.failures[model] += 1
 
+    def copy(self) -> Metrics:
+        """Return what has been counted by now, so that a thread can write it while counting goes on."""
+        now = Metrics()
+        now.errors.update(self.errors)
+        now.failures.update(self.failures)
+        now.seconds.update(self.seconds)
+        now.buckets.update({labels: [*counts] for labels, counts in self.buckets.items()})
+        return now
+
     def lines(self) -> Iterator[str]:
         """Write every counter."""
         yield from self._requests()

@@ -1,7 +1,8 @@
 """The metrics of all workers in one answer, whichever of them is asked.
 
-Workers share a port, so a scrape meets any of them. Each leaves its text in its folder every second; who is asked puts
-the texts of all that live together, each series with the label ``worker``: a rate is right per worker, and so are sums.
+Workers share a port, so a scrape meets any of them. Each leaves its text in its folder every second, or at least
+every 10 s where that is much work; who is asked puts the texts of all that live together, each series with the label
+``worker``: a rate is right per worker, and so are sums. Threads do the writing, while requests are answered.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_core.runtime import states
+from platform_core.runtime.app import METRICS_TYPE
 from platform_core.runtime.http import Message, Receive, Response, Scope, Send, respond
 
 if TYPE_CHECKING:
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 LEAVE_SECONDS = 1.0
 PATH = "/metrics"
 _FILE = "metrics.txt"
-_TYPE = (b"content-type", b"text/plain; version=0.0.4")
+_REST, _MOST_SECONDS = 20, 10.0
+"""So many times as long as the leaving took a worker rests after it, up to this: requests have the better claim."""
 _SERIES = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 _LOG = logging.getLogger(__name__)
 
@@ -42,18 +46,25 @@ class MetricsTogether:
             finally:
                 leaving.cancel()
         elif scope["path"] == PATH and scope["method"] == "GET":
-            texts = {**self._others(), self._worker: await self._own()}
-            await respond(Response(together(texts).encode(), content_type=_TYPE), dict(scope["headers"]), send)
+            whole = await asyncio.to_thread(self._whole, await self._own())
+            await respond(Response(whole, content_type=METRICS_TYPE), dict(scope["headers"]), send)
         else:
             await self._inner(scope, receive, send)
 
     async def _run(self) -> None:
+        pause = LEAVE_SECONDS
         while True:
-            await asyncio.sleep(LEAVE_SECONDS)
+            await asyncio.sleep(pause)
+            started = time.monotonic()
             try:
-                states.leave(self._root, self._worker, _FILE, (await self._own()).encode())
+                own = await self._own()
+                await asyncio.to_thread(states.leave, self._root, self._worker, _FILE, own)
             except OSError:
                 _LOG.exception("metrics cannot be left for the other workers")
+            pause = min(max(LEAVE_SECONDS, _REST * (time.monotonic() - started)), _MOST_SECONDS)
+
+    def _whole(self, own: bytes) -> bytes:
+        return together({**self._others(), self._worker: own.decode()}).encode()
 
     def _others(self) -> dict[str, str]:
         found = {}
@@ -63,7 +74,7 @@ class MetricsTogether:
                 found[name] = file.read_text()
         return found
 
-    async def _own(self) -> str:
+    async def _own(self) -> bytes:
         """Ask the application, as a scrape would."""
         parts: list[bytes] = []
 
@@ -74,7 +85,7 @@ class MetricsTogether:
             parts.append(message.get("body", b""))
 
         await self._inner({"type": "http", "method": "GET", "path": PATH, "headers": []}, receive, send)
-        return b"".join(parts).decode()
+        return b"".join(parts)
 
 
 def together(texts: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import threading
 import zlib
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from platform_core.contracts.serving import DesiredState, Served
 from platform_core.errors import StoreUnavailable
 from platform_core.runtime.inference import ModelState
 from platform_core.runtime.manifest import ViewField
+from platform_core.runtime.metrics import Metrics
 from platform_core.testing.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
@@ -464,6 +466,24 @@ def test_counters(server):
     assert f'loopline_errors_total{{model="{MODEL}",version=""}} 1' in text
     assert f'loopline_request_seconds_count{{model="{MODEL}",version="1"}} 1' in text
     assert "nobody" not in text
+
+
+def test_counting_goes_on_while_metrics_are_written(server, monkeypatch):
+    """A thread writes them, of what was counted when they were asked for: with many models it takes its time."""
+    lines, main, threads = Metrics.lines, threading.get_ident(), []
+
+    def noted(metrics):
+        threads.append(threading.get_ident())
+        server.app._metrics.count("other.model", "2", 0.001)
+        return lines(metrics)
+
+    monkeypatch.setattr(Metrics, "lines", noted)
+    server.serve(views=[HISTORY], requested=["amount"])
+    server.infer(ONE)
+    texts = [server.ask("GET", "/metrics").body.decode() for _ in range(2)]
+    assert main not in threads
+    assert ["other.model" in text for text in texts] == [False, True]
+    assert f'loopline_features_missing_total{{model="{MODEL}",view="{HISTORY.view}"}} 1' in texts[1]
 
 
 def test_latency_is_measured(server):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
+import threading
 import time
 
 from platform_core.contracts.serving import DesiredState
-from platform_core.runtime.metrics_together import together
+from platform_core.runtime import metrics_together as module
+from platform_core.runtime.metrics_together import MetricsTogether, together
+from platform_core.runtime.states import Worker
 from platform_core.testing.inference_server import free_port, inference_server
 from platform_core.testing.model_packages import AMOUNT, ENTITY
 from platform_core.testing.serving import come_to, served
@@ -31,6 +35,51 @@ def test_series_are_labelled_and_comments_stand_once():
         'b{worker="1"} 2',
         'b{worker="2"} 5.5e-06',
     ]
+
+
+def test_the_loop_goes_on_while_texts_are_left_and_put_together(tmp_path, monkeypatch):
+    """Threads do both, since a thousand models make megabytes."""
+    threads, main = list[int](), threading.get_ident()
+
+    def noted(does):
+        def do(*given):
+            threads.append(threading.get_ident())
+            return does(*given)
+
+        return do
+
+    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "together", noted(together))
+    monkeypatch.setattr(module.states, "leave", noted(module.states.leave))
+    whole = MetricsTogether(tell, tmp_path, Worker(tmp_path, "t-1").name)
+    assert asyncio.run(scraped(whole, tmp_path / "observed/t-1/metrics.txt")) == b'# TYPE a counter\na{worker="1"} 1\n'
+    assert len(threads) >= 2
+    assert main not in threads
+
+
+async def tell(scope, receive, send):
+    """Be an application with one metric."""
+    if scope["type"] == "lifespan":
+        await receive()
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"# TYPE a counter\na 1\n"})
+
+
+async def scraped(app, left):
+    """Run an application until it has left its text, and return what a scrape gets then."""
+    end, sent = asyncio.Event(), []
+
+    async def send(message):
+        sent.append(message)
+
+    living = asyncio.create_task(app({"type": "lifespan"}, end.wait, send))
+    for _ in range(1000):
+        await asyncio.sleep(0 if left.exists() else 0.01)
+    await app({"type": "http", "method": "GET", "path": "/metrics", "headers": []}, None, send)
+    end.set()
+    await living
+    return sent[-1]["body"]
 
 
 def test_any_worker_tells_of_all(tmp_path):
