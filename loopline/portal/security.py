@@ -74,7 +74,7 @@ class Guard:
         if scope["method"] in SAFE:
             return ""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        foreign = origin is not None and not _is_of(origin, host)
         return "the form was sent from another site's page" if foreign or site != "same-origin" else ""
 
 
@@ -108,6 +108,14 @@ def _unsuffixed(scope: Scope) -> Scope:
     if not path.endswith(".json") or path in UNSUFFIXED or path.startswith(("/static/", "/reports/")):
         return scope
     return {**scope, "path": path.removesuffix(".json"), "raw_path": None, "loopline.json": True}
+
+
+def _is_of(origin: str, host: str) -> bool:
+    """Say whether an origin is of this host; what is no address is of none."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _name(host: str) -> str:

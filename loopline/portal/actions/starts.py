@@ -53,7 +53,7 @@ def _start(portal: Portal, given: Given, who: Signed) -> Outcome:
     from platform_core.loop.ledger import Entry
 
     kind, folder = _kind(given), _inside(_workspace(), required(given, "folder"))
-    made = _team(folder, given) if kind == "team" else _model(folder, given)
+    made = _made(kind, folder, given)
     files = [str(one.folder / path) for one in made for path in one.files]
     details = {"kind": kind, "folder": str(folder), "name": required(given, "name"), "files": len(files)}
     reason = f"{kind} {details['name']} in {folder}: {who.reason}"
@@ -61,6 +61,14 @@ def _start(portal: Portal, given: Given, who: Signed) -> Outcome:
         Entry(STARTED, portal.platform.clock.now(), actor=who.by, reason=reason, details=details)
     )
     return Outcome(f"{len(files)} files are made. Next: pip install -e {folder}", [("Teams", "/teams")], files)
+
+
+def _made(kind: str, folder: Path, given: Given) -> list[Made]:
+    try:
+        return _team(folder, given) if kind == "team" else _model(folder, given)
+    except OSError as error:
+        fix = "see to that folder on the portal's machine, or name another"
+        raise Refused(f"{folder} cannot be written: {error.strerror}", fix) from error
 
 
 def _team(folder: Path, given: Given) -> list[Made]:
@@ -97,9 +105,17 @@ def _workspace() -> Path:
 
 def _inside(workspace: Path, folder: str) -> Path:
     """Return the folder below the workspace; whatever else the text says, it does not lead out of it."""
-    found = (workspace / folder).resolve()
-    if found == workspace or not found.is_relative_to(workspace):
-        raise BadRequest(f"folder {folder!r} is not below {workspace}", "write a path inside it, such as plugins/shop")
+    fix = "write a path inside it, such as plugins/shop"
+    try:
+        found = (workspace / folder).resolve()
+        if found == workspace or not found.is_relative_to(workspace):
+            raise BadRequest(f"folder {folder!r} is not below {workspace}", fix)
+        there = next(path for path in (found, *found.parents) if path.exists())
+    except (ValueError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadRequest(f"folder {folder!r} cannot be below {workspace}: {said}", fix) from error
+    if not there.is_dir():
+        raise BadRequest(f"folder {folder!r} cannot be below {workspace}: {there} is a file", fix)
     return found
 
 

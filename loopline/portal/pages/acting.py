@@ -6,10 +6,10 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
-from urllib.parse import parse_qsl, quote, unquote
+from typing import ClassVar
+from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from loopline.features_api.errors import delay_of, status_of
@@ -18,12 +18,13 @@ from loopline.portal.actions.action import Action, Given, Outcome, Proposal, Sig
 from loopline.portal.ask import Ask, Asked, wants_json
 from loopline.portal.errors import Problem
 from loopline.portal.page import Page
+from loopline.portal.pages.sent import Sent
 from platform_core.errors import BadRequest, LooplineError, NotFound
 
 router = APIRouter(prefix="/actions")
 NAME_COOKIE = "loopline_name"
 YEAR_SECONDS = 365 * 86_400
-LARGEST, LONGEST_NAME, LONGEST_REASON = 65_536, 120, 1_000
+LONGEST_NAME, LONGEST_REASON = 120, 1_000
 PLATFORM_OWN = frozenset({"platform", "api"})
 """Names that the ledger gives to what no person decided."""
 
@@ -64,24 +65,6 @@ class DonePage(Page):
     def title(self) -> str:
         """Say that it is done."""
         return "Done"
-
-
-async def _sent(request: Request) -> dict[str, str]:
-    """Read what was sent: a form, or a JSON object, of which every value is taken as text."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST:
-            raise BadRequest("the form is too large", "say it in fewer words", 413)
-    try:
-        if request.headers.get("content-type", "").startswith("application/json"):
-            return {name: _text(value) for name, value in dict(json.loads(body)).items()}
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
-    except (ValueError, TypeError) as error:
-        raise BadRequest(f"what was sent cannot be read: {error}", "send a form, or one JSON object") from error
-
-
-Sent = Annotated[dict[str, str], Depends(_sent)]
 
 
 @router.get("/done/{receipt}", response_model=DonePage)
@@ -184,9 +167,3 @@ def _key(name: str, given: Given) -> str:
 def _remember(ask: Ask, response: Response, name: str, value: str, seconds: int | None) -> None:
     secure = ask.request.url.scheme == "https"
     response.set_cookie(name, value, seconds, path="/actions", secure=secure, httponly=True, samesite="strict")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

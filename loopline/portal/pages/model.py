@@ -19,7 +19,7 @@ from loopline.portal.model.rollouts import Look, RolloutRow
 from loopline.portal.model.story import StoryPart
 from loopline.portal.model.versions import VersionRow
 from loopline.portal.page import Page
-from loopline.portal.pages.params import ModelInPath, TeamInPath
+from loopline.portal.pages.params import Before, ModelInPath, TeamInPath
 from platform_core.loop import rollout_table
 from platform_core.loop.deployments import Deployment, deployment
 from platform_core.names import ModelRef
@@ -99,7 +99,7 @@ def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
     team: TeamInPath,
     model: ModelInPath,
     column: Annotated[str, Query(max_length=256)] = "",
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Before = None,
     everything: bool = False,
 ) -> Response:
     """Show a model; ``column`` is drawn in the picture of drift, ``before`` begins the ledger below an entry.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,6 +231,28 @@ def test_what_is_unknown_is_said(client: TestClient, form: Any) -> None:
     assert large.status_code == 413
 
 
+UNREADABLE = (
+    (b"[" * 60_000, "recursion"),
+    (b'[["token", "x"], [1, 2]]', "no object"),
+    (b'"model"', "no object"),
+    (b'{"token": "\\ud800"}', "can't encode"),
+    (b'{"\\ud800": ""}', "can't encode"),
+    (b'{"model": "a\\u0000b"}', "NUL"),
+    (b"\xff", "can't decode"),
+)
+
+
+@pytest.mark.parametrize(("body", "said"), UNREADABLE)
+def test_what_cannot_be_read_is_said(client: TestClient, form: Any, body: bytes, said: str) -> None:
+    """Whatever a program sends with its cookie, it is told what is wrong with it; none of it is a defect of ours."""
+    form("freeze", model="everything")
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    answer = client.post("/actions/freeze", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]["problem"]
+    assert answer.json()["error"]["fix"]
+
+
 def test_projects_begin_inside_the_workspace_only(
     client: TestClient, form: Any, told: PortalHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +270,33 @@ def test_projects_begin_inside_the_workspace_only(
     assert again.status_code == 409
     [entry] = told.platform.ledger.entries(kinds=["template.started"])
     assert (entry.actor, entry.details["name"]) == ("ada", "garden")
+
+
+@pytest.mark.parametrize("folder", ["a" * 300, "a/" * 3_000, "there.txt", "there.txt/x/y"])
+def test_a_folder_that_cannot_be_is_refused(
+    form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """A name that is too long, or one below a file: the form says so, and nothing is written."""
+    (tmp_path / "there.txt").write_text("a file")
+    monkeypatch.setenv("LOOPLINE_WORKSPACE", str(tmp_path))
+    for kind in ("team", "model"):
+        answer = form("start", kind=kind).send(name="garden", folder=folder)
+        assert answer.status_code == 400, answer.text
+        assert "cannot be below" in answer.json()["error"]["problem"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["there.txt"]
+
+
+def test_a_folder_that_may_not_be_written_is_told(form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the disk is full is no defect of the portal: the form stays, and says what to see to."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("LOOPLINE_WORKSPACE", str(tmp_path / "work"))
+    monkeypatch.setattr("loopline.templates.create_team", full)
+    answer = form("start", kind="team").send(name="garden", folder="garden")
+    assert (answer.status_code, answer.json()["proposal"]["button"]) == (409, "Make the team")
+    assert "cannot be written: No space left on device" in answer.json()["error"]["problem"]
 
 
 def test_a_form_with_a_wrong_name_is_mended_and_sent_again(

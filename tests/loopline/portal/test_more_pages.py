@@ -60,6 +60,13 @@ def get(portal: TestClient, path: str, status: int = 200) -> Any:
     return answer.json()
 
 
+def test_a_number_that_no_entry_has_is_refused(portal: TestClient) -> None:
+    """The largest that a database knows is asked for; what is larger is a wrong address, no defect."""
+    get(portal, f"/models/shop/returns?before={2**63 - 1}")
+    for number in (2**63, 10**20, 0):
+        assert "query.before" in get(portal, f"/models/shop/returns?before={number}", 400)["error"]["problem"]
+
+
 def test_each_view_is_told_with_freshness_rows_and_readers(portal: TestClient, home: PortalHome) -> None:
     """What the list says is what registry and ledger say: state, owner, age against TTL, rows, and who reads it."""
     rows = {(row["team"], row["view"]): row for row in get(portal, "/features?size=500")["views"]}

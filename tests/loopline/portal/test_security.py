@@ -78,6 +78,7 @@ def test_another_name_for_this_machine_is_refused(home: PortalHome, portal: Test
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
     ],
