@@ -144,9 +144,12 @@ class StreamScorer:
         try:
             asked = parsed(row["value"])
             answer = await self._inference.infer(self.ref.dotted, as_request(asked, name, recipe))
+            return self.target, answered(row["key"], asked, name, self.ref.dotted, answer)
         except (BadRequest, TaskFailed) as error:
-            return f"{self.source}.dead", dead(row["key"], row["value"], name, str(error))
-        return self.target, answered(row["key"], asked, name, self.ref.dotted, answer)
+            reason = str(error)
+        except (TypeError, ValueError, OverflowError) as error:  # it would come again after each restart
+            reason = f"cannot be answered: {type(error).__name__}: {error} → mend the record"
+        return f"{self.source}.dead", dead(row["key"], row["value"], name, reason)
 
 
 def _root(platform: Platform) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import msgspec
 import orjson
@@ -32,20 +32,42 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 _read = msgspec.json.Decoder(Asked).decode
+_LEAST, _MOST = -(2**63), 2**64 - 1
+"""Whole numbers between these can be written as JSON that everybody reads."""
 
 
 def parsed(value: bytes | None) -> Asked:
-    """Read a record's value.
+    """Read a record's value; a feature beyond 64 bits becomes the float that the model sees.
 
     Raises:
-        BadRequest: it is no such JSON object.
+        BadRequest: it is no such JSON object, or holds a number that is too large.
     """
     try:
-        return _read(value or b"")
+        asked = _read(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(
             f"no request: {error}", 'send {"id": .., "entities": {..}, "features": {..}, "event_time": ..}'
         ) from error
+    return _sized(asked)
+
+
+def _sized(asked: Asked) -> Asked:
+    wrong = [name for name, value in (("id", asked.id), *asked.entities.items()) if _is_large(value)]
+    if wrong:
+        raise BadRequest(f"{', '.join(wrong)}: a whole number beyond 64 bits", "send a smaller one, or text")
+    large = {name: _as_float(name, value) for name, value in asked.features.items() if _is_large(value)}
+    return msgspec.structs.replace(asked, features={**asked.features, **large}) if large else asked
+
+
+def _is_large(value: Value) -> TypeGuard[int]:
+    return type(value) is int and not _LEAST <= value <= _MOST
+
+
+def _as_float(name: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise BadRequest(f"feature {name!r} holds a number beyond float64", "send a smaller number") from error
 
 
 def as_request(asked: Asked, name: str, recipe: Recipe) -> InferRequest:

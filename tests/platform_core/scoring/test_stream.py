@@ -20,6 +20,7 @@ from platform_core.runtime import log_table
 from platform_core.runtime.inference import Inference, ModelState
 from platform_core.runtime.protocol import decode
 from platform_core.runtime.routes import Route
+from platform_core.scoring import stream_records
 from platform_core.scoring.stream import StreamScorer
 from platform_core.testing.engine_tables import at
 from platform_core.testing.fakes.event_stream import InMemoryEventStream
@@ -133,6 +134,60 @@ def test_bad_records_are_put_aside_with_their_reason(shop: Any, write_model: Any
     for reason, word in zip(reasons, ["no request"] * 4 + ["amount", "noon", "text", "size", "customer"], strict=True):
         assert word in reason
     assert (scoring.counted["shop/say"], scoring.counted["shop/ask.dead"]) == (1, len(bad))
+    scoring.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (request(1, id=2**64), "id: a whole number beyond 64 bits"),
+        (request(-(2**63) - 1), "customer: a whole number beyond 64 bits"),
+        (request(1, features={"amount": 10**400}), "'amount' holds a number beyond float64"),
+    ],
+)
+def test_a_number_that_is_too_large(bad: Any, reason: str, shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """Only its record is put aside: nothing of it is logged, and who comes behind it is answered."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    ask(shop, bad, request(2), key=b"k")
+    scoring = scorer(shop)
+    assert scoring.turn(0) == 2
+    (dead,) = rows(shop, "shop/ask.dead")
+    assert reason in json.loads(dead["headers"])["reason"]
+    assert [answer["id"] for answer in said(shop)] == ["c2"]
+    assert len(logged(shop)) == 1
+    scoring.close()
+
+
+def test_large_numbers_that_fit(shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """All 64 bits serve as id and key; a larger feature is the float that the server would take it for."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    ask(shop, request(2**64 - 1, 10**30, id=-(2**63)))
+    scoring = scorer(shop)
+    scoring.turn(0)
+    assert [(answer["id"], answer["entities"]) for answer in said(shop)] == [(-(2**63), {"customer": 2**64 - 1})]
+    assert "1e30" in logged(shop)[0]["features"].replace("+", "")
+    scoring.close()
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, OverflowError])
+def test_what_nobody_foresaw_in_a_record(
+    error: type[Exception], shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is put aside with what was raised, and its neighbours are answered: a restart would only meet it again."""
+
+    def as_request(asked: Any, *more: Any) -> Any:
+        if asked.id == "c1":
+            raise error("odd")
+        return stream_records.as_request(asked, *more)
+
+    monkeypatch.setattr("platform_core.scoring.stream.as_request", as_request)
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    ask(shop, request(1), request(2))
+    scoring = scorer(shop)
+    scoring.turn(0)
+    (dead,) = rows(shop, "shop/ask.dead")
+    assert f"{error.__name__}: odd" in json.loads(dead["headers"])["reason"]
+    assert [answer["id"] for answer in said(shop)] == ["c2"]
     scoring.close()
 
 
