@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -81,12 +81,17 @@ def forget(platform: Platform, team: Team, model: Model) -> int:
 
 def expire(platform: Platform, team: Team, model: Model) -> int:
     """Take predictions older than ``retention_days`` from the lake, labelled ones too; return how many rows went."""
-    if model.retention_days is None:
+    ref, lake, before = ModelRef(team.name, model.name), platform.lake, kept_since(platform, model)
+    if before is None:
         return 0
-    ref, lake = ModelRef(team.name, model.name), platform.lake
-    before = (platform.clock.now() - timedelta(days=model.retention_days)).date()
     tables = [table for table in (prediction_table(*ref), realised_table(*ref)) if lake.version(table) is not None]
     return sum(lake.drop_days(table, before) for table in tables)
+
+
+def kept_since(platform: Platform, model: Model) -> date | None:
+    """Return the first day whose predictions the lake still keeps; None where it keeps them for ever."""
+    days = model.retention_days
+    return None if days is None else (platform.clock.now() - timedelta(days=days)).date()
 
 
 def waiting(platform: Platform, team: Team, model: Model) -> int:

@@ -1,8 +1,8 @@
 """How good each version is live, window by window: measured as labels come, and estimated before; kept, and read back.
 
-A window is measured anew, with every label that has come, until twice the time has passed in which labels come; then
-its figures stay. Of a version's window there is one row in the ledger's database, so that a page reads two years of
-them in milliseconds.
+A window is measured anew, with every label that has come, until twice the time has passed in which labels come, or
+its predictions expire; then its figures stay. Of a version's window there is one row in the ledger's database, so that
+a page reads two years of them in milliseconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ from platform_core.monitor.estimate import estimated
 from platform_core.monitor.figures import POSITIVE_RATE, Figure
 from platform_core.monitor.labelled import LabelBook, book
 from platform_core.monitor.outcomes import DAY_US, Age, outcomes
+from platform_core.monitor.predictions import kept_since
 from platform_core.names import ModelRef, prediction_table, scores_table
 from platform_core.specs.quality import watched_fairness, watched_segments
 
@@ -108,11 +110,14 @@ class _Job:
 
     def rows(self, labels: LabelBook) -> Iterator[quality_table.Row]:
         """Yield a row of the table for each version and window."""
-        since, lake = self._since(), self.platform.lake
+        kept = quality_table.rows(self.platform.ledger, self.ref)
+        since, lake = self._since(kept), self.platform.lake
         day = (since - self._length - self._wait).date() if since else None  # by rows of before, scores are read
         for version, answered in outcomes(lake, self.ref, labels, self.columns, self.age, day):
             evidence = None  # loaded for a version that has a window: the registry may be asked for it
             for start, window in _windows(answered, self._length, since):
+                if self._is_remnant(version, start, window, kept):
+                    continue
                 evidence = evidence or self._evidence(version, answered)
                 known = start + self._length - self._wait
                 yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
@@ -121,14 +126,28 @@ class _Job:
     def _length(self) -> timedelta:
         return timedelta(days=self.model.quality.days)
 
-    def _since(self) -> datetime | None:
+    def _since(self, kept: Sequence[quality_table.Row]) -> datetime | None:
         """Return where the first window begins whose figures may change; None where all are to be measured."""
-        kept = quality_table.rows(self.platform.ledger, self.ref)
         if not kept or any(row.spec != self.spec for row in kept):
             return None
         settled = max(2 * self._wait, self._wait + SPARE)
         newest = MONDAY + (self.platform.clock.now() - settled - MONDAY) // self._length * self._length
-        return min([newest, *(row.since for row in kept if row.measured_at < row.until + settled)])
+        young = (row for row in kept if row.measured_at < row.until + settled and not self._expires(row))
+        return min([newest, *(row.since for row in young)])
+
+    def _is_remnant(self, version: str, start: datetime, window: Outcomes, kept: Sequence[quality_table.Row]) -> bool:
+        """Say whether less is left of a window than was measured in it, because predictions expire."""
+        until = start + self._length
+        same = (row for row in kept if row.version == version and row.since < until and row.until > start)
+        return len(window) < sum(_answered(row) for row in same if self._expires(row))
+
+    def _expires(self, row: quality_table.Row) -> bool:
+        """Say whether the lake may have lost predictions of a window."""
+        return self._first_day is not None and row.since.date() < self._first_day
+
+    @cached_property
+    def _first_day(self) -> date | None:
+        return kept_since(self.platform, self.model)
 
     @property
     def _wait(self) -> timedelta:
@@ -173,6 +192,11 @@ def _figures(segment: str, rows: Outcomes, threshold: float, meaning: Calibratio
         yield _kept(figure, segment, counts, is_estimate=False)
     for figure in estimated(meaning, rows.scores, threshold) if meaning else ():
         yield _kept(figure, segment, counts, is_estimate=True)
+
+
+def _answered(row: quality_table.Row) -> int:
+    """Return how many rows a window had when it was measured."""
+    return max((rows for _, _, _, _, _, rows, _, _ in _decoder.decode(row.measured)), default=0)
 
 
 def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> Kept:

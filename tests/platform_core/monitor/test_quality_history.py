@@ -18,7 +18,7 @@ from platform_core.errors import InvalidSpec
 from platform_core.loop import quality_table
 from platform_core.monitor import fairness
 from platform_core.monitor.calibration import HeldOut
-from platform_core.monitor.predictions import compact
+from platform_core.monitor.predictions import compact, expire
 from platform_core.monitor.quality_history import MONDAY, Measured, history, measure
 from platform_core.names import DATE, raw_table, scores_table
 from platform_core.specs import Fairness, Model, Quality, Source, labels
@@ -262,6 +262,44 @@ def test_other_rules_measure_everything_anew(live: Live) -> None:
     weeks = [m.until - m.since for m in told(live.measured(), "recall")]
     assert weeks == [timedelta(days=7), timedelta(days=14)]
     assert measure(live.shop.platform, live.shop.team, live.model) == 1, "the next call knows the rules"
+
+
+def test_a_window_keeps_its_figures_while_its_predictions_expire(live: Live) -> None:
+    """The last days of a window went badly: they are not all that is told of it when the first ones are gone."""
+    live.model = replace(live.model, quality=replace(live.model.quality, days=28), retention_days=70)
+    start = MONDAY + 537 * timedelta(days=28)
+    for day in range(28):
+        scores = [0.9, 0.1] if day < 26 else [0.1, 0.9]
+        live.answer(scores * 5, [1.0, 0.0] * 5, start + timedelta(days=day, hours=1))
+    figures, gone = [], 0
+    for day in (65, 71, 80, 96, 110):
+        (recall,) = told(live.measured(start + timedelta(days=day)), "recall")
+        figures.append((recall.rows, recall.labelled, recall.value))
+        gone += expire(live.shop.platform, live.shop.team, live.model)
+    assert gone == 280
+    assert figures == [(280, 280, pytest.approx(26 / 28, abs=1e-5))] * 5
+
+
+def test_what_expires_is_measured_while_it_is_whole(live: Live) -> None:
+    """Labels that come when predictions may expire count, as long as none has."""
+    live.model = replace(live.model, quality=replace(live.model.quality, wait_days=30), retention_days=20)
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    assert told(live.measured(START + timedelta(days=10)), "recall") == []
+    (recall,) = told(live.measured(START + timedelta(days=35)), "recall")
+    assert recall.labelled == 40
+
+
+def test_other_rules_do_not_make_a_remnant_of_a_window(live: Live) -> None:
+    """A shorter window of which the lake has the rows does not end a longer one of which it has them no more."""
+    live.model = replace(live.model, quality=replace(live.model.quality, days=14), retention_days=60)
+    start = MONDAY + 1074 * timedelta(days=14)
+    for day in (0, 8):
+        live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, start + timedelta(days=day))
+    live.measured(start + timedelta(days=50))
+    live.shop.platform.clock.set(start + timedelta(days=62))
+    assert expire(live.shop.platform, live.shop.team, live.model) == 40
+    live.model = replace(live.model, quality=replace(live.model.quality, days=7))
+    assert [(m.until - m.since, m.rows) for m in told(live.measured(), "recall")] == [(timedelta(days=14), 80)]
 
 
 def test_windows_begin_on_mondays() -> None:
