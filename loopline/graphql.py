@@ -21,7 +21,8 @@ mutation ($params: ExecutionParams!) {launchRun(executionParams: $params) {
 STATUS = """
 query ($run: ID!) {runOrError(runId: $run) {__typename ... on Run {status}}}"""
 RUNS = """
-query ($filter: RunsFilter, $limit: Int) {runsOrError(filter: $filter, limit: $limit) {... on Runs {results {
+query ($filter: RunsFilter, $limit: Int, $cursor: String) {
+  runsOrError(filter: $filter, limit: $limit, cursor: $cursor) {... on Runs {results {
   runId jobName status startTime endTime creationTime tags {key value}}}}}"""
 SENSORS = """
 query ($repository: RepositorySelector!) {sensorsOrError(repositorySelector: $repository) {
@@ -114,23 +115,30 @@ class Dagster:
             time.sleep(poll_seconds)
         return status
 
-    def runs(
+    def runs(  # noqa: PLR0913, PLR0917 - each filter is optional
         self,
         tags: Mapping[str, str] | None = None,
         statuses: Sequence[str] = (),
         limit: int | None = None,
         since: float | None = None,
+        before: float | None = None,
+        job: str | None = None,
+        after: str | None = None,
     ) -> list[dict[str, Any]]:
         """List runs, newest first: ``runId``, ``jobName``, ``status``, times in seconds, ``tags`` as a mapping.
 
-        ``limit`` is how many at most; ``since`` leaves out what has not changed after it (seconds since 1970).
+        ``limit`` is how many at most; ``since`` leaves out what has not changed after it, ``before`` what was not
+        created before it (seconds since 1970); ``job`` takes runs of one job; ``after`` goes on behind a run's id.
         """
         wanted: dict[str, Any] = {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]}
-        if statuses:
-            wanted["statuses"] = list(statuses)
-        if since is not None:
-            wanted["updatedAfter"] = since
-        found = self.ask(RUNS, filter=wanted, limit=limit)["runsOrError"].get("results", ())
+        given = {
+            "statuses": list(statuses) or None,
+            "updatedAfter": since,
+            "createdBefore": before,
+            "pipelineName": job,
+        }
+        wanted |= {name: value for name, value in given.items() if value is not None}
+        found = self.ask(RUNS, filter=wanted, limit=limit, cursor=after)["runsOrError"].get("results", ())
         return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
 
     def sensors(self, location: str) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Watchdog:
 
     def _rest(self, look: Look, found: Looked, took: float) -> None:
         """Let a costly look that took long be for a while: whom it asks has others to answer."""
-        if look.every > 1 and took >= LONG_SECONDS and not found.blind:
+        if look.every > 1 and took >= LONG_SECONDS and found.blind != look.owns:
             self._resting[look.name] = time.monotonic() + RESTS * took
 
     def _looked(self, look: Look) -> Looked:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import dagster as dg
 import httpx
 import pytest
 from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
+from dagster._core.storage.runs.schema import RunsTable
 from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
+from sqlalchemy import update
 
 from asset_defs import keys
 from loopline.graphql import Dagster
@@ -198,6 +203,98 @@ def test_runs_that_hang_or_fail_twice(garden):
     assert said == ["a run of doomed garden/orders is not_started", "a run of doomed garden/roses is started"]
     only = looks(RunLooks, garden, replace(BOUNDS, run=0)).look().found
     assert len([alarm for alarm in only if alarm.cause.startswith("run:hangs:")]) == 1
+
+
+@contextmanager
+def more_runs(garden, *marks: tuple[str, str], hours_ago: float = 0) -> Iterator[list[str]]:
+    """Let there be more runs of ``doomed`` for a while, each of a model and in a status, the oldest first."""
+    doomed = dg.GraphDefinition(name="doomed", node_defs=[dg.OpDefinition(lambda: None, name="fails")]).to_job()
+    with instance_of(garden) as instance:
+        runs = [_run(instance, doomed, model, status, hours_ago) for model, status in marks]
+        yield runs
+        for run_id in runs:
+            instance.delete_run(run_id)
+
+
+def _run(instance: dg.DagsterInstance, job: dg.JobDefinition, model: str, status: str, hours_ago: float) -> str:
+    tags = {keys.MODEL_TAG: f"garden/{model}"} if model else {}
+    run_id = instance.create_run_for_job(job, status=status, tags=tags).run_id
+    began = time.time() - hours_ago * 3600
+    times = {"create_timestamp": datetime.fromtimestamp(began, UTC).replace(tzinfo=None)}
+    times |= {"start_time": began} if status == "STARTED" else {}
+    with instance.run_storage.connect() as connection:
+        connection.execute(update(RunsTable).where(RunsTable.c.run_id == run_id).values(times))
+    return run_id
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let an answer hold two runs."""
+    monkeypatch.setattr(run_looks, "AT_ONCE", 2)
+
+
+def test_a_run_that_hangs_is_found_behind_many_younger_ones(garden, few):
+    """However many wait, what works for five hours is no less in the way; of what waits, only the old is wrong."""
+    with (
+        more_runs(garden, ("old", "STARTED"), ("late", "NOT_STARTED"), hours_ago=5) as old,
+        more_runs(garden, *[(f"m{number}", "NOT_STARTED") for number in range(3)]),
+    ):
+        looked = looks(RunLooks, garden).look()
+    hanging = {alarm.cause for alarm in looked.found if alarm.cause.startswith("run:hangs:")}
+    assert hanging == {f"run:hangs:{run_id}" for run_id in old}
+
+
+def test_what_fails_twice_is_found_behind_many_that_do_well(garden, few):
+    """A thousand models run each hour: of no model are there two runs among the newest; who is well again is not."""
+    with (
+        more_runs(garden, ("a", "FAILURE"), ("b", "FAILURE"), ("c", "FAILURE"), hours_ago=2),
+        more_runs(garden, ("a", "FAILURE"), ("b", "FAILURE"), ("c", "SUCCESS"), hours_ago=1),
+        more_runs(garden, ("b", "SUCCESS"), ("c", "FAILURE"), *[(f"m{number}", "SUCCESS") for number in range(3)]),
+    ):
+        looked = looks(RunLooks, garden).look()
+    assert set(found(looked)) == {"run:fails:doomed garden/a", "run:fails:doomed garden/roses"}
+    assert not looked.leaves("run:fails:doomed garden/b")
+
+
+def test_everything_fails_in_turn(garden, few):
+    """Then no two failures of one model are in an answer; they are found all the same."""
+    models = [(f"m{number}", "FAILURE") for number in range(3)]
+    with more_runs(garden, *models, *models):
+        looked = looks(RunLooks, garden).look()
+    assert {f"run:fails:doomed garden/{model}" for model, _ in models} <= set(found(looked))
+
+
+def test_of_very_many_that_fail_some_are_asked_in_turn(garden, monkeypatch):
+    """Whoever is not asked this time stays as it is; a look takes no minute."""
+    models = [(f"m{number}", "FAILURE") for number in range(3)]
+    monkeypatch.setattr(run_looks, "ASKED", 2)
+    with more_runs(garden, *models, *models):
+        looked = looks(RunLooks, garden).look()
+    causes = {"run:fails:doomed garden/roses", *(f"run:fails:doomed garden/{model}" for model, _ in models)}
+    assert len(found(looked)) == 2
+    assert looked.unknown == causes - set(found(looked))
+
+
+def test_what_stands_stays_when_not_all_can_be_read(garden, few, monkeypatch):
+    """A list that is cut may hold it; one that is not ends it."""
+    jam, failures = [(f"m{number}", "NOT_STARTED") for number in range(3)], [("a", "FAILURE")] * 3
+    with more_runs(garden, *jam, hours_ago=1), more_runs(garden, *failures):
+        everything = looks(RunLooks, garden).look()
+        monkeypatch.setattr(run_looks, "AT_MOST", 2)
+        some = looks(RunLooks, garden).look()
+    for cause in ("run:hangs:any", "run:fails:any"):
+        assert not everything.leaves(cause)
+        assert some.leaves(cause)
+
+
+def test_a_job_of_no_model_that_fails_twice(garden, monkeypatch):
+    """Its runs are found among those of models; where those are too many, it stays as it is."""
+    with more_runs(garden, ("", "FAILURE"), ("", "FAILURE"), ("m", "SUCCESS"), ("n", "SUCCESS")):
+        assert "run:fails:doomed" in found(looks(RunLooks, garden).look())
+        monkeypatch.setattr(run_looks, "AT_ONCE", 2)
+        looked = looks(RunLooks, garden).look()
+    assert "run:fails:doomed" not in found(looked)
+    assert looked.leaves("run:fails:doomed")
 
 
 @pytest.mark.parametrize("name", ["MODEL_TAG", "SOURCE_TAG", "WORK_TAG", "CYCLE_JOB"])

@@ -165,18 +165,26 @@ def test_costly_looks_take_turns(platform):
     assert len(asked) == 3
 
 
-@pytest.mark.parametrize(("every", "fails", "asked"), [(2, False, 2), (2, True, 4), (1, False, 8)])
-def test_a_costly_look_that_takes_long_rests(platform, monkeypatch, every, fails, asked):
-    """A twentieth of the time at most goes into it; one that failed is soon tried again, a cheap one always is."""
+@pytest.mark.parametrize(
+    ("every", "sees", "asked"),
+    [
+        (2, Looked(), 2),
+        (2, StoreUnavailable("away", "wait"), 4),
+        (2, Looked(blind=("a:cut",)), 2),
+        (1, Looked(), 8),
+    ],
+)
+def test_a_costly_look_that_takes_long_rests(platform, monkeypatch, every, sees, asked):
+    """A twentieth of the time at most goes into it, also when it saw only part; one that failed is soon tried again."""
     clock, looked = [0.0], []
     monkeypatch.setattr("loopline.watchdog.dog.time.monotonic", lambda: clock[0])
 
     def slow() -> Looked:
         looked.append(clock[0])
         clock[0] += 3.5
-        if fails:
-            raise StoreUnavailable("away", "wait")
-        return Looked()
+        if isinstance(sees, Exception):
+            raise sees
+        return sees
 
     watch = Watchdog(platform, [Look("slow", slow, ("a:",), every=every)], Bounds(), lambda _: None)
     for _ in range(8):
