@@ -14,6 +14,7 @@ from loopline.cli.subject import declared, opened, referenced
 if TYPE_CHECKING:
     from platform_core.loop.gates import Verdict
     from platform_core.names import ModelRef
+    from platform_core.specs import Model
 
 gate = LazyGroup(
     "gate",
@@ -56,23 +57,26 @@ def override(model: str, version: str, name: str, by: str, reason: str, *, deplo
     """Let a version of MODEL pass one gate that it failed, in a person's name."""
     from platform_core.loop import gates
 
+    spec = declared(model)[1] if deploy else None  # what cannot be rolled out is said before anything is written
     with opened(only=()) as platform:
         ref = referenced(platform, model)
         verdict = gates.override(platform.ledger, ref, version, name, by, reason, platform.clock.now())
-    if deploy and verdict.passed:
-        _start_rollout(model, version)
+    if spec is not None and verdict.passed:
+        _start_rollout(ref, spec, version)
     return _answer(ref, version, verdict)
 
 
-def _start_rollout(model: str, version: str) -> None:
+def _start_rollout(ref: ModelRef, spec: Model, version: str) -> None:
+    from platform_core.errors import LooplineError
     from platform_core.loop import gates, rollouts
-    from platform_core.names import ModelRef
 
-    team, spec = declared(model)
-    ref = ModelRef(team.name, spec.name)
-    with opened() as platform:
-        cycle = gates.cycle_of_version(platform.ledger, ref, version)
-        rollouts.start(platform, ref, spec, version, cycle, platform.clock.now())
+    try:
+        with opened() as platform:
+            cycle = gates.cycle_of_version(platform.ledger, ref, version)
+            rollouts.start(platform, ref, spec, version, cycle, platform.clock.now())
+    except LooplineError as error:
+        error.problem = f"the gate is overridden, but the start of the rollout failed: {error.problem}"
+        raise
 
 
 def _answer(ref: ModelRef, version: str, verdict: Verdict) -> Answer:

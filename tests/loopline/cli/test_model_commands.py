@@ -165,6 +165,30 @@ def test_gate_show_and_override(world):
     assert "carol" in world.run("gate", "show", "returns").stdout
 
 
+OVERRIDE = ("gate", "override", "corner/returns", "--version", "1", "--gate", "AtLeast(roc_auc)", "--by", "carol")
+
+
+def test_nothing_is_overridden_for_a_rollout_that_cannot_be(world):
+    """While the team does not load --deploy is refused before the gate is; without it the gate is overridden."""
+    world.open_cycle("weak", passed=False)
+    world.break_team()
+    assert world.json(*OVERRIDE, "--reason", "known season", "--deploy", code=1)["error"] == "InvalidSpec"
+    assert world.json("gate", "show", "corner/returns")["passed"] is False
+    assert world.json(*OVERRIDE, "--reason", "known season")["passed"] is True
+
+
+def test_an_override_whose_rollout_fails_says_that_it_was_made(world):
+    """The problem is the rollout's alone; its kind and its fix stay."""
+    world.open_cycle("weak", passed=False)
+    world.environment.write_text(
+        world.environment.read_text().replace("serving: {vendor: kept}", "serving: {vendor: nowhere}")
+    )
+    said = world.json(*OVERRIDE, "--reason", "known season", "--deploy", code=1)
+    assert said["error"] == "InvalidEnvironment"
+    assert said["problem"].startswith("the gate is overridden, but the start of the rollout failed: ")
+    assert world.json("gate", "show", "corner/returns")["passed"] is True
+
+
 def test_an_overridden_version_goes_live(world):
     """With --deploy the rollout starts once every gate has passed; the cycle that was rejected is promoted."""
     world.open_cycle("weak", passed=False)
