@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +27,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Polls the desired states, loads in a thread, then swaps one reference; ``ready`` once every state was tried."""
+    """Polls the desired states, loads in a thread, then swaps one reference; ``ready`` once every state was tried.
+
+    The threads are its own: a thousand loads keep nothing waiting that the server does in others.
+    """
 
     def __init__(self, root: Path, worker: Worker, inference: Inference) -> None:
         self._root, self._folder = root, desired_folder(root)
@@ -37,25 +41,35 @@ class Watcher:
         self._bringing: dict[str, asyncio.Task[None]] = {}
         self._untold: set[str] = set()
         self._looked_ns = 0
-        self._next_beat = 0.0
+        self._loading = ThreadPoolExecutor(thread_name_prefix="load")
         self._tried = asyncio.Event()
 
     async def run(self) -> None:
         """Watch until cancelled, or until the process that started this worker is gone."""
         parent = multiprocessing.parent_process()
-        while parent is None or parent.is_alive():
-            pause = POLL_SECONDS if self.ready else _GLANCE_SECONDS
-            try:
-                if self._changed():
-                    await self._look()
-                if not self._bringing:
-                    self._tried.set()
-            except OSError:
-                self._looked_ns, pause = 0, AFTER_FAILURE_SECONDS  # what has not been read has not been seen
-                _LOG.exception("desired states cannot be read, and are tried again; such models stay as they are")
-            self._beat()
-            await asyncio.sleep(pause)
+        beating = asyncio.create_task(self._beat())
+        try:
+            while parent is None or parent.is_alive():
+                pause = await self._step()
+                await asyncio.sleep(pause)
+        finally:
+            for task in [beating, *self._bringing.values()]:
+                task.cancel()
+            self._loading.shutdown(wait=False, cancel_futures=True)
         signal.raise_signal(signal.SIGTERM)
+
+    async def _step(self) -> float:
+        """Look if something has changed, and return in how many seconds to look again."""
+        try:
+            if self._changed():
+                await self._look()
+            if not self._bringing:
+                self._tried.set()
+        except OSError:
+            self._looked_ns = 0  # what has not been read has not been seen
+            _LOG.exception("desired states cannot be read, and are tried again; such models stay as they are")
+            return AFTER_FAILURE_SECONDS
+        return POLL_SECONDS if self.ready else _GLANCE_SECONDS
 
     async def settled(self, seconds: float) -> None:
         """Wait until ``ready``, at most so long."""
@@ -68,12 +82,15 @@ class Watcher:
         """Say whether every state was tried once."""
         return self._tried.is_set()
 
-    def _beat(self) -> None:
-        """Show now and then that the loop goes round, in which requests are answered."""
-        if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + BEAT_SECONDS
-            self._tell_again()
-            self._worker.beat()
+    async def _beat(self) -> None:
+        """Show now and then that the loop goes round, in which requests are answered; and tell what is still untold."""
+        while True:
+            try:
+                self._tell_again()
+                self._worker.beat()
+            except OSError:
+                _LOG.exception("that this worker moves cannot be shown now; it is tried again")
+            await asyncio.sleep(BEAT_SECONDS)
 
     def _changed(self) -> bool:
         """Say whether to look into the folder: its time moved, or is so young that it may hide a second change."""
@@ -123,8 +140,10 @@ class Watcher:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start, model)
 
     async def _load(self, model: str, state: DesiredState) -> None:
+        before = self._inference.models[model].route
+        pool = None if _is_at_hand(state, before) else self._loading  # a roll-back waits behind no load
         try:
-            route = await asyncio.to_thread(Route.build, state, self._inference.models[model].route)
+            route = await asyncio.get_running_loop().run_in_executor(pool, Route.build, state, before)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one before goes on
             self._settle(model, problem=f"generation {state.generation}: {error}")
         else:
@@ -154,6 +173,13 @@ class Watcher:
         for model in list(self._untold):
             if not self._tell(model):
                 break
+
+
+def _is_at_hand(state: DesiredState, before: Route | None) -> bool:
+    """Say whether all versions of a state are in memory."""
+    here = {(version.served.version, version.served.package) for version in before.versions} if before else set()
+    wanted = [state.stable, state.candidate] if state.candidate else [state.stable]
+    return all((served.version, served.package) in here for served in wanted)
 
 
 def _read(root: Path) -> tuple[dict[str, bytes], list[OSError]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from platform_core.contracts.serving import DesiredState, Served
 from platform_core.runtime import watcher as module
 from platform_core.runtime.inference import Inference
+from platform_core.runtime.routes import Route
 from platform_core.runtime.states import Worker, desired_folder, observed, write_desired
 from platform_core.runtime.watcher import Watcher
 from platform_core.testing.model_packages import Constant, write_package
@@ -228,5 +230,57 @@ def test_a_state_that_cannot_be_read_is_read_later(watched, package):
         there.with_suffix(".later").rename(there)
         await w.until(lambda: w.generation() == 1)
         await w.until(lambda: w.watcher.ready)
+
+    watched.run(story)
+
+
+def test_many_slow_loads_hold_up_nothing_else(watched, package, tmp_path, monkeypatch):
+    """Whatever the server does in threads goes on, and so do its sign of life, its looks and a roll-back."""
+    candidate, build, may_end = write_package(tmp_path / "candidate", Constant(0.2)), Route.build, threading.Event()
+
+    def slow(state, before):
+        assert state.model == MODEL or may_end.wait(30)
+        return build(state, before)
+
+    monkeypatch.setattr(Route, "build", slow)
+    watched.ask_for(1, package, candidate, 25)
+
+    async def story(w):
+        await w.until(lambda: w.generation() == 1)
+        for number in range(40):
+            w.ask_for(1, package, model=f"slow.m{number}")
+        await w.until(lambda: len(w.inference.models) == 41)
+        alive = w.root / "observed/w/alive"
+        os.utime(alive, (1, 1))
+        w.ask_for(2, package)
+        await w.until(lambda: w.generation() == 2 and alive.stat().st_mtime > 1)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
+        assert w.generation("slow.m0") is None
+        may_end.set()
+        await w.until(lambda: all(w.generation(f"slow.m{number}") == 1 for number in range(40)))
+
+    try:
+        watched.run(story)
+    finally:
+        may_end.set()
+
+
+def test_a_sign_of_life_that_cannot_be_given_ends_nothing(watched, package, monkeypatch):
+    """The next one is given."""
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.01)
+    beats = iter(range(3))
+
+    def beat(worker):
+        if next(beats, None) is not None:
+            raise OSError(errno.EIO, "Input/output error")
+        os.utime(worker._alive)
+
+    monkeypatch.setattr(Worker, "beat", beat)
+    alive = watched.root / "observed/w/alive"
+    os.utime(alive, (1, 1))
+    watched.ask_for(1, package)
+
+    async def story(w):
+        await w.until(lambda: w.generation() == 1 and alive.stat().st_mtime > 1)
 
     watched.run(story)
