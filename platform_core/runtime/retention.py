@@ -12,6 +12,11 @@ from pathlib import Path
 from platform_core.runtime import log, shadow_log, states
 from platform_core.runtime.log_table import offsets_of
 
+STREAM = "stream"
+"""Below this folder scorers of streams live; it begins the names of their files too."""
+_HOMES = {"": "", shadow_log.PREFIX: "shadow", f"{STREAM}-": STREAM}
+"""Where who writes a log lives below the root, by how the names of its files begin."""
+
 
 def trim(root: Path, model: str, cursors: Sequence[str], keep_seconds: float, now: float | None = None) -> list[str]:
     """Remove files of a model's log, and return their names.
@@ -43,7 +48,7 @@ def _is_read(file: Path, read: Sequence[Mapping[str, int]]) -> bool:
 
 def _written(root: Path, model: str) -> set[Path]:
     """Return the newest file of each process that lives."""
-    alive = states.living(root) | {f"{shadow_log.PREFIX}{name}" for name in states.living(root / "shadow")}
+    alive = {f"{prefix}{name}" for prefix, home in _HOMES.items() for name in states.living(root / home)}
     newest: dict[str, Path] = {}
     for file in sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}")):
         newest[file.name.rpartition("-")[0]] = file

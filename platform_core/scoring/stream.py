@@ -128,7 +128,11 @@ class StreamScorer:
 
     async def _score(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """Score rows at once, so that their look-ups travel together; answers keep the order of their requests."""
-        results = await asyncio.gather(*(self._one(row) for row in rows))
+        tasks = [asyncio.ensure_future(self._one(row)) for row in rows]
+        try:
+            results = await asyncio.gather(*tasks)
+        finally:  # one that went on after another failed would log its record in a later turn, which has it logged
+            await _end(tasks)
         out: dict[str, list[Record]] = {}
         for stream, record in results:
             out.setdefault(stream, []).append(record)
@@ -150,6 +154,13 @@ class StreamScorer:
         except (TypeError, ValueError, OverflowError) as error:  # it would come again after each restart
             reason = f"cannot be answered: {type(error).__name__}: {error} → mend the record"
         return f"{self.source}.dead", dead(row["key"], row["value"], name, reason)
+
+
+async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Stop those that still run, and wait until they have."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _root(platform: Platform) -> Path:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.runtime import log
+from platform_core.runtime import log, states
+from platform_core.runtime.retention import STREAM
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,11 +18,16 @@ LOG_SECONDS = 3600.0
 
 
 class StreamLog:
-    """The log of one scorer; ``prefix`` begins the names of its stream's records."""
+    """The log of one scorer; ``prefix`` begins the names of its stream's records.
+
+    The scorer is known as alive until ``close``, so that the file stays to which it will write, however old it is.
+    """
 
     def __init__(self, root: Path, model: str, prefix: str) -> None:
         self._root, self._model, self._prefix = root, model, prefix
-        self._log = log.PredictionLog(root, f"stream-{time.time_ns()}")
+        states.observed(root / STREAM, model)  # this removes what dead scorers left
+        self._alive = states.Worker(root / STREAM, str(time.time_ns()))
+        self._log = log.PredictionLog(root, f"{STREAM}-{self._alive.name}")
         self._known: set[str] | None = None
 
     def expect(self, published: datetime) -> None:
@@ -51,8 +57,9 @@ class StreamLog:
         self._known = None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let it go."""
         self._log.close()
+        self._alive.leave()
 
     def _found(self, since: float) -> set[str]:
         found: set[str] = set()

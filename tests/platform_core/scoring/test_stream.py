@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from platform_core.contracts.event_stream import Record
 from platform_core.contracts.serving import DesiredState, Served
 from platform_core.errors import CommitConflict, NotFound, StoreUnavailable, Unsupported
 from platform_core.names import ModelRef
-from platform_core.runtime import log_table
+from platform_core.runtime import log_table, retention
 from platform_core.runtime.inference import Inference, ModelState
 from platform_core.runtime.protocol import decode
 from platform_core.runtime.routes import Route
@@ -247,6 +248,60 @@ def test_a_store_that_is_away_is_waited_for(
     assert [answer["id"] for answer in said(shop)] == ["c0", "c1", "c2"]
     assert rows(shop, "shop/ask.dead") == []
     scoring.close()
+
+
+def test_a_look_up_that_outlives_its_turn(
+    shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another one failed it is stopped: its record is scored again, and stands in the log once."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    store = type(shop.platform.online_store)
+    fetch, calls = store.fetch, Counter[str]()
+
+    async def failing(self: Any, asks: Any) -> Any:
+        calls["all"] += 1
+        if calls["all"] == 1:
+            raise StoreUnavailable("the store is away", "wait", delay_seconds=0)
+        await asyncio.sleep({2: 0.05, 5: 0.2}.get(calls["all"], 0))
+        return await fetch(self, asks)
+
+    monkeypatch.setattr(store, "fetch", failing)
+    ask(shop, request(1), request(2))
+    scoring = scorer(shop)
+    with pytest.raises(StoreUnavailable):
+        scoring.turn(0)
+    scoring._start_over()
+    assert scoring.turn(0) == 2
+    ask(shop, request(3))
+    assert scoring.turn(0) == 1
+    assert [answer["id"] for answer in said(shop)] == ["c1", "c2", "c3"]
+    assert Counter(row["request_id"] for row in logged(shop)) == dict.fromkeys(
+        (answer["request_id"] for answer in said(shop)), 1
+    )
+    scoring.close()
+
+
+def test_the_file_of_a_scorer_that_waits_stays(shop: Any, write_model: Any, tmp_path: Path) -> None:
+    """However long nobody asked; once the scorer has gone its files go like others, and so does what a kill leaves."""
+    shop.live(write_model("lightgbm", tmp_path / "package"))
+    root = Path(shop.platform.serving.root)
+
+    def trimmed() -> list[str]:
+        _, cursor = log_table.read_after(root, REF.dotted, None)
+        return retention.trim(root, REF.dotted, [cursor], keep_seconds=7 * 86_400, now=time.time() + 8 * 86_400)
+
+    scoring = scorer(shop)
+    ask(shop, request(1))
+    scoring.turn(0)
+    assert trimmed() == []
+    ask(shop, request(2))
+    scoring.turn(0)
+    assert len(logged(shop)) == 2
+    scoring.close()
+    assert len(trimmed()) == 1
+    (root / "stream" / "observed" / "killed").mkdir()
+    scorer(shop).close()
+    assert list((root / "stream" / "observed").iterdir()) == []
 
 
 def test_the_live_version_is_followed(
