@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 APPLICATION = "loopline.predictions"
 """Transaction of the prediction table that counts batches."""
-IDENTITY = ("request_id", "row", "role", "version")
-"""What names a row of the prediction log; a shadow's row shares the first two with the caller's."""
+IDENTITY = ("request_id", "row", "role", "version", "logged_at", "keys")
+"""What tells a row of the prediction log from others: a caller may name many requests alike, and a shadow does."""
 _CURSOR = b"loopline.cursor"
 
 

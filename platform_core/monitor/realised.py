@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 APPLICATION = "loopline.realised"
 """Transaction of the realised table that counts batches."""
-IDENTITY = ("request_id", "row", "role", "version")
-KEPT = (*IDENTITY, EVENT_TIME, "logged_at", "score")
+KEPT = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score")
+"""What is kept of a row, and tells it from others: its request's id is the caller's, who may name many alike."""
 
 
 def keep(lake: Lake, ref: ModelRef, came: pa.Table) -> int:
@@ -30,7 +30,7 @@ def keep(lake: Lake, ref: ModelRef, came: pa.Table) -> int:
         How many rows were added.
     """
     done: int = lake.committed(realised_table(*ref), [APPLICATION]).get(APPLICATION, 0)
-    came = came.join(_seen(lake, ref), list(IDENTITY), join_type="left anti") if done and came.num_rows else came
+    came = came.join(_seen(lake, ref), list(KEPT), join_type="left anti") if done and came.num_rows else came
     if not came.num_rows:
         return 0
     came = came.append_column(BATCH, pa.array([done + 1] * came.num_rows, pa.int64()))
@@ -43,4 +43,4 @@ def keep(lake: Lake, ref: ModelRef, came: pa.Table) -> int:
 
 
 def _seen(lake: Lake, ref: ModelRef) -> pa.Table:
-    return lake.read(realised_table(*ref), columns=IDENTITY).select(IDENTITY)
+    return lake.read(realised_table(*ref), columns=KEPT).select(KEPT)

@@ -124,6 +124,17 @@ def test_a_lost_spool_folder_is_made_good_from_the_lake(shop) -> None:
     assert identities(shop) == everything(shop)
 
 
+def test_a_lost_spool_folder_costs_no_request_that_is_named_like_another(shop) -> None:
+    """A caller's ids may all be "1": what the lake has is left out, and nothing else."""
+    for rows in (4, 3):
+        shop.answer(rows)
+        for row in shop.serving._log[shop.ref.dotted]:
+            row |= {"request_id": "1", "logged_at": shop.start}
+        assert compact(shop.platform, shop.team, shop.model).rows == rows
+        rmtree(spool(shop.platform, shop.ref))
+    assert len(identities(shop)) == 7
+
+
 def test_several_at_once_move_each_row_once(shop) -> None:
     """Callers that race for the same rows leave each row once."""
     with ThreadPoolExecutor(3) as pool:

@@ -125,3 +125,16 @@ def test_only_labels_of_what_was_answered_since_count(shop) -> None:
     since = shop.start + timedelta(seconds=2)
     _, stable = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), since)
     assert stable["score"].to_pylist() == [0.8, 0.3]
+
+
+def test_requests_that_are_named_alike_are_kept_each(shop) -> None:
+    """A caller's ids may all be "1", and requests of one turn are logged at one instant: no label is dropped for it."""
+    shop.answer_scores([0.1, 0.9, 0.2, 0.8])
+    for row in shop.serving._log[shop.ref.dotted]:
+        row |= {"request_id": "1", "logged_at": shop.start}
+    for truth in ([0, 1], [0, 1, 0, 1]):
+        shop.settle(truth, settled_at=shop.start)
+        for _ in range(2):
+            (found,) = figures(shop)
+            kept = shop.platform.lake.read(realised_table(*shop.ref))
+            assert (found.labelled, len(kept)) == (len(truth), len(truth))
