@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,18 +44,19 @@ def deliver(platform: Platform, now: datetime | None = None) -> list[Sent]:
     What was told is in the ledger, so whoever calls next goes on from there. A message whose telling was cut off
     before that was written is sent again, under the same id.
     """
-    moment = now or datetime.now(UTC)
+    moment, began = now or datetime.now(UTC), time.monotonic()
     alarms = [*board.standing(platform.ledger), *board.past(platform.ledger, moment - LOOKED_BACK)]
-    return [sent for notifier in platform.notifiers for sent in _Round(platform, notifier, moment).run(alarms)]
+    return [sent for notifier in platform.notifiers for sent in _Round(platform, notifier, moment, began).run(alarms)]
 
 
 @dataclass(frozen=True)
 class _Round:
-    """One notifier's turn."""
+    """One notifier's turn in the round of ``now``, which began at ``began`` of this process's clock (seconds)."""
 
     platform: Platform
     notifier: Notifier
     now: datetime
+    began: float
 
     @property
     def post(self) -> Post:
@@ -95,7 +97,7 @@ class _Round:
         sent: list[Sent] = []
         for number, batch in enumerate(batches):
             try:
-                sent += self._send(batch)
+                sent += self._send(batch, known)
             except LooplineError as error:
                 down = isinstance(error, Transient)
                 off = [each for later in batches[number:] for each in later] if down else batch
@@ -105,8 +107,11 @@ class _Round:
                     break
         return sent
 
-    def _send(self, batch: Sequence[Due]) -> list[Sent]:
-        mine = [each for each in batch if self.post.claim(each[0].alarm.cause, self.now)]
+    def _send(self, batch: Sequence[Due], known: dict[str, Delivery]) -> list[Sent]:
+        by_now = self.now + timedelta(seconds=time.monotonic() - self.began)  # receivers before may have taken long
+        causes = [one.alarm.cause for one, _ in batch]
+        claimed = {cause for cause in causes if self.post.claim(cause, known.get(cause), by_now)}
+        mine = [each for each in batch if each[0].alarm.cause in claimed]
         if not mine:
             return []
         message = self._message(mine)

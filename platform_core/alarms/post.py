@@ -43,13 +43,14 @@ class Post:
             rows = connection.execute(own).mappings().all()
         return {row["cause"]: Delivery(**{name: row[name] for name in names}) for row in rows}
 
-    def claim(self, cause: str, now: datetime) -> bool:
-        """Take a message in hand; False when another process has it."""
+    def claim(self, cause: str, known: Delivery | None, now: datetime) -> bool:
+        """Take a message in hand; False when another process has it, or has told something since ``known`` was read."""
         free = or_(_column.next_at.is_(None), _column.next_at <= now)
         with self.ledger.writing() as connection:
-            if self._insert(connection, cause, {"attempts": 0, "next_at": now + LEASE, "problem": ""}):
-                return True
-            taken = update(tables.alarm_deliveries).where(self._own(cause), free).values(next_at=now + LEASE)
+            if known is None:
+                return self._insert(connection, cause, {"attempts": 0, "next_at": now + LEASE, "problem": ""})
+            same = (_column.told == known.told) & (_column.episode == known.episode)
+            taken = update(tables.alarm_deliveries).where(self._own(cause), same, free).values(next_at=now + LEASE)
             return bool(connection.execute(taken).rowcount)
 
     def told(self, message: Message, news: Sequence[tuple[Standing, News]], at: datetime, now: datetime) -> None:

@@ -308,6 +308,51 @@ def test_of_two_who_deliver_at_once_one_sends(platform, day, monkeypatch):
     assert len(day.inbox) == 1
 
 
+@pytest.mark.parametrize("was", ["never told", "tried in vain", "over"])
+def test_of_two_who_deliver_at_once_none_repeats_the_other(platform, day, monkeypatch, was):
+    """A second watchdog goes its whole round while the first one sends its first message of several."""
+    causes, send, seen = ["a", "b", "c"], InMemoryNotifier.send, []
+    day.feel("busy" if was == "tried in vain" else "well")
+    for cause in causes if was != "never told" else ():
+        alarms.raise_alarm(platform, alarm(cause, "warning"))
+    deliver(platform)
+    day.feel("well")
+    if was == "over":
+        [alarms.clear(platform, cause) for cause in causes]
+        deliver(platform)
+
+    def slow(self, message):
+        seen.append(message.cause)
+        if len(seen) == 1:
+            deliver(platform, after(days=2))
+        send(self, message)
+
+    for cause in causes:
+        alarms.raise_alarm(platform, alarm(cause, "warning"))
+    monkeypatch.setattr(InMemoryNotifier, "send", slow)
+    deliver(platform, after(days=2))
+    assert sorted(seen) == causes
+
+
+def test_a_message_late_in_a_long_round_is_nobody_elses(platform, day, monkeypatch):
+    """The receiver took five minutes for the one before; what is sent then is in hand from then on."""
+    send, seen, took = InMemoryNotifier.send, [], [0.0]
+    monkeypatch.setattr("platform_core.alarms.deliver.time.monotonic", lambda: took[0])
+
+    def slow(self, message):
+        seen.append(message.cause)
+        took[0] += 300
+        if len(seen) == 2:
+            deliver(platform, after(seconds=310))
+        send(self, message)
+
+    monkeypatch.setattr(InMemoryNotifier, "send", slow)
+    for cause in ("a", "b"):
+        alarms.raise_alarm(platform, alarm(cause, "warning"))
+    deliver(platform, after(seconds=0))
+    assert seen == ["a", "b"]
+
+
 @pytest.mark.parametrize("scope", [REF, None])
 def test_a_freeze_silences_what_it_froze(platform, day, scope):
     """Of a frozen model nobody is told, which the ledger says once; a dead daemon is not what was frozen."""
