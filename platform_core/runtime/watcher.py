@@ -39,6 +39,7 @@ class Watcher:
         self._seen: dict[str, bytes] = {}
         self._wanted: dict[str, DesiredState] = {}
         self._bringing: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, asyncio.TimerHandle] = {}
         self._untold: set[str] = set()
         self._looked_ns = 0
         self._loading = ThreadPoolExecutor(thread_name_prefix="load")
@@ -55,6 +56,8 @@ class Watcher:
         finally:
             for task in [beating, *self._bringing.values()]:
                 task.cancel()
+            for again in self._again.values():
+                again.cancel()
             self._loading.shutdown(wait=False, cancel_futures=True)
         signal.raise_signal(signal.SIGTERM)
 
@@ -125,6 +128,8 @@ class Watcher:
 
     def _start(self, model: str) -> None:
         if model not in self._bringing:
+            if again := self._again.pop(model, None):  # it is now that it is tried
+                again.cancel()
             self._bringing[model] = asyncio.create_task(self._bring(model))
 
     async def _bring(self, model: str) -> None:
@@ -137,7 +142,7 @@ class Watcher:
         finally:
             del self._bringing[model]
         if self._inference.models[model].problem:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start, model)
+            self._again[model] = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start, model)
 
     async def _load(self, model: str, state: DesiredState) -> None:
         before = self._inference.models[model].route

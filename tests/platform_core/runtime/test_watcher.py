@@ -130,6 +130,29 @@ def test_a_package_that_comes_late_is_loaded(watched, package, monkeypatch):
     watched.run(story)
 
 
+def test_however_often_a_broken_model_changes_it_is_tried_again_once_a_while(watched, package, monkeypatch):
+    """The next try is one, and no longer as many as there were changes."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.5)
+    builds = []
+
+    def fail(state, before):
+        builds.append(state.generation)
+        raise ValueError("broken")
+
+    monkeypatch.setattr(Route, "build", fail)
+
+    async def story(w):
+        for generation in range(1, 13):
+            w.ask_for(generation, package)
+            await w.until(lambda generation=generation: generation in builds)
+        await asyncio.sleep(0.6)
+        builds.clear()
+        await asyncio.sleep(2.1)
+        assert 2 <= len(builds) <= 5
+
+    watched.run(story)
+
+
 def test_a_torn_state_leaves_what_is_there(watched, package):
     """It is told, and the next good state is taken."""
     watched.ask_for(1, package)
