@@ -20,7 +20,7 @@ from platform_core.runtime.gathering import Found, Gathered
 from platform_core.runtime.http import Response, refusal
 from platform_core.runtime.inference import Begun, Inference, answer, record
 from platform_core.runtime.log import Record
-from platform_core.runtime.metrics import Metrics
+from platform_core.runtime.metrics import Metrics, blamed
 from platform_core.runtime.predicting import Said, predict_each
 from platform_core.runtime.protocol import InferRequest, decode
 from platform_core.runtime.routes import Route
@@ -125,8 +125,14 @@ class Crowd:
             except Exception as error:  # noqa: BLE001 - whatever fails is answered
                 one.failed = error
         if one.failed is not None:
-            one.response = refusal(one.failed)
+            one.response, version = refusal(one.failed), _blamed(one)
         self._metrics.count(one.model, version, time.perf_counter() - one.started, one.failed)
+
+
+def _blamed(one: Asked) -> str:
+    """Name the version that was to answer; "" if none was chosen."""
+    begun: Begun | None = getattr(one, "begun", None)
+    return blamed(one.failed) if begun is None else begun.version.served.version
 
 
 def _each(step: Callable[[Asked], None], crowd: Sequence[Asked]) -> list[Asked]:

@@ -14,6 +14,7 @@ from platform_core.contracts.online_store import OnlineStore
 from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
 from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
+from platform_core.runtime.metrics import blame
 from platform_core.runtime.predicting import Said, said
 from platform_core.runtime.protocol import InferRequest
 from platform_core.runtime.routes import Role, Route, Version
@@ -78,25 +79,33 @@ class Inference:
         """
         started, asked_at_us = time.perf_counter(), self.clock.now_us()
         begun = self.begin(self.route(model), request, version, asked_at_us)
-        recipe = begun.version.recipe
-        asks = recipe.asks(begun.request)
-        found = recipe.found(begun.request, await self.store.fetch(asks)) if asks else []
-        predicted = await said(begun.version, begun.request, found, begun.event_time_us)
-        self.freshness.count(model, predicted.gathered.uses)
-        self.log(model, record(begun, predicted, self.clock.now_us(), time.perf_counter() - started))
-        return answer(model, begun, predicted)
+        try:
+            recipe = begun.version.recipe
+            asks = recipe.asks(begun.request)
+            found = recipe.found(begun.request, await self.store.fetch(asks)) if asks else []
+            predicted = await said(begun.version, begun.request, found, begun.event_time_us)
+            self.freshness.count(model, predicted.gathered.uses)
+            self.log(model, record(begun, predicted, self.clock.now_us(), time.perf_counter() - started))
+            return answer(model, begun, predicted)
+        except BaseException as error:
+            blame(error, begun.version.served.version)
+            raise
 
     def begin(self, route: Route, request: InferRequest, version: str, asked_at_us: int) -> Begun:
         """Check a request and choose its version; for what it raises see ``infer``."""
         if request.rows > self.most_rows:
             raise BadRequest(f"{request.rows} rows exceed {self.most_rows}", "ask for fewer rows at once", status=413)
         chosen, role = _choose(route, request, version)
-        request = chosen.recipe.checked(request)
-        event_time_us = request.event_time_us
-        if event_time_us is None:
-            event_time_us = asked_at_us
-        elif event_time_us > asked_at_us + self.most_ahead_us:
-            raise _too_far_ahead(event_time_us, asked_at_us)
+        try:
+            request = chosen.recipe.checked(request)
+            event_time_us = request.event_time_us
+            if event_time_us is None:
+                event_time_us = asked_at_us
+            elif event_time_us > asked_at_us + self.most_ahead_us:
+                raise _too_far_ahead(event_time_us, asked_at_us)
+        except BadRequest as error:
+            blame(error, chosen.served.version)
+            raise
         return Begun(request, chosen, role, asked_at_us, event_time_us)
 
     def at_once(self, model: str, rows: int) -> Route | None:

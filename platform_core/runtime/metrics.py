@@ -14,9 +14,21 @@ from platform_core import histogram
 from platform_core.errors import BadRequest, NotFound
 
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_VERSION = "_loopline_version"
 _CALLERS_OWN = (BadRequest, NotFound, asyncio.CancelledError)  # the last: the caller went away, or its time was over
 Labels = tuple[str, str]
 """Model and version; no version while none was chosen."""
+
+
+def blame(error: BaseException, version: str) -> None:
+    """Note which version was to answer the request that failed, for whoever counts it."""
+    setattr(error, _VERSION, version)
+
+
+def blamed(error: BaseException | None) -> str:
+    """Name the version that was to answer; "" if none was chosen."""
+    version: str = getattr(error, _VERSION, "")
+    return version
 
 
 class Metrics:
@@ -96,7 +108,8 @@ class Watched:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Count it, and whether it failed."""
-        self._metrics.count(self._model, self.version, time.perf_counter() - self._started, error)
+        version = self.version or blamed(error)
+        self._metrics.count(self._model, version, time.perf_counter() - self._started, error)
 
 
 def _written(labels: Labels) -> str:

@@ -163,6 +163,45 @@ def test_a_store_that_does_not_answer_fails_those_who_need_it(server, monkeypatc
     assert (plain.sent.count(b" 503 "), plain.sent.count(b" 200 "), len(plain.logged)) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "more", "status"),
+    [
+        ([KEY, AMOUNT | {"data": [-1.0]}], {}, b"500"),
+        ([KEY], {}, b"400"),
+        ([KEY, AMOUNT], {"parameters": {"event_time": "2211-03-01T12:00:00Z"}}, b"400"),
+    ],
+)
+def test_an_error_counts_for_the_version_that_was_to_answer(server, inputs, more, status):
+    """Also where each request to a candidate fails: its errors and requests are its own."""
+    server.serve(Column(0), candidate=Failing(0))
+    plain, at_once = server.both([post({"inputs": inputs} | more, path="/versions/2")] * 2)
+    assert at_once == plain
+    assert plain.sent.count(b"HTTP/1.1 " + status) == 2
+    assert plain.counted["requests"] == plain.counted["errors"] == {(MODEL, "2"): 2}
+
+
+def test_a_store_that_is_away_counts_for_the_version_that_asked(server, monkeypatch):
+    """Which may be the candidate alone, as it looks up what the stable version does not take."""
+    server.route(server.served("1", Constant(0.1)), server.served("2", Constant(0.2), views=[HISTORY]))
+
+    def read(store, asks):
+        raise StoreUnavailable("down", "wait")
+
+    monkeypatch.setattr(type(server.store), "read", read)
+    plain, at_once = server.both([post(ONE, path="/versions/2"), post(ONE)])
+    assert at_once == plain
+    assert plain.counted["requests"] == {(MODEL, "2"): 1, (MODEL, "1"): 1}
+    assert plain.counted["errors"] == {(MODEL, "2"): 1}
+
+
+def test_an_error_of_no_version(server):
+    """A tensor that nobody takes is refused before a version is chosen."""
+    server.serve(Column(0), candidate=Failing(0), percent=50)
+    plain, at_once = server.both([REQUESTS["a tensor too many"], REQUESTS["no json"]])
+    assert at_once == plain
+    assert plain.counted["errors"] == {(MODEL, ""): 2}
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=SUPPRESSED)
 @given(
     st.lists(st.sampled_from(sorted(set(REQUESTS) - {"expecting", "no http"})), min_size=1, max_size=5),
