@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from loopline.watchdog.look import Bounds, Look, Looked
 from platform_core.alarms import Alarm, clear, raise_alarm, rounds, standing
@@ -41,8 +44,8 @@ class Watchdog:
         while not stop.is_set():
             try:
                 self.round()
-            except LooplineError as error:  # the ledger is away: nothing can be written, so go on
-                self.say(f"this round failed: {error}")
+            except (LooplineError, OSError, SQLAlchemyError) as error:  # nothing can be written now, so go on
+                self._say(f"this round failed: {_said(error)}")
             stop.wait(interval_seconds)
 
     def round(self) -> list[Sent]:
@@ -55,7 +58,7 @@ class Watchdog:
         self.rounds += 1
         sent = deliver(self.platform)
         for one in sent:
-            self.say(f"{one.notifier}: {'not told, ' + one.problem if one.problem else 'told'}: {one.message.title}")
+            self._say(f"{one.notifier}: {'not told, ' + one.problem if one.problem else 'told'}: {one.message.title}")
         self._note()
         return sent
 
@@ -70,7 +73,7 @@ class Watchdog:
         try:
             found = look.at()
         except LooplineError as error:
-            self.say(f"{look.name}: cannot look: {error.problem}")
+            self._say(f"{look.name}: cannot look: {error.problem}")
             return Looked(blind=look.owns)
         except Exception as error:  # noqa: BLE001 - the watchdog must outlive a look's defect
             said = f"the watchdog cannot look at {look.name}: {type(error).__name__}: {error}"
@@ -93,12 +96,26 @@ class Watchdog:
 
     def _raise(self, alarm: Alarm) -> None:
         if raise_alarm(self.platform, alarm):
-            self.say(f"raised {alarm.cause}: {alarm.problem}")
+            self._say(f"raised {alarm.cause}: {alarm.problem}")
 
     def _clear(self, cause: str) -> None:
         if clear(self.platform, cause):
-            self.say(f"over {cause}")
+            self._say(f"over {cause}")
+
+    def _say(self, said: str) -> None:
+        with suppress(OSError):  # a log on a full disk: people are told all the same
+            self.say(said)
 
     def _note(self) -> None:
         facts = {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "rounds": self.rounds}
-        rounds.note(self.platform.home, facts)
+        try:
+            rounds.note(self.platform.home, facts)
+        except OSError as error:
+            self._say(f"cannot leave word of this round in {self.platform.home / rounds.FILE}: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    """Say what went wrong; of a database's words the first line, for the rest is the statement and its values."""
+    if isinstance(error, LooplineError):
+        return str(error)
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from threading import Event
 
 import pytest
 from pydantic import Field
+from sqlalchemy.exc import DataError
 
 from loopline.watchdog.dog import Watchdog
 from loopline.watchdog.look import Bounds, Look, Looked
@@ -77,6 +79,11 @@ def alarm(cause: str) -> Alarm:
 def dog(platform: Platform, scene: Scene, patience: float = 0, **look: object) -> Watchdog:
     """Make a watchdog with one look."""
     return Watchdog(platform, [Look("scene", scene, ("a:", "b:"), **look)], Bounds(patience=patience), lambda _: None)
+
+
+def finds(cause: str) -> Look:
+    """Make a look that finds one thing wrong."""
+    return Look("finds", lambda: Looked((alarm(cause),)), (cause,), patient=False)
 
 
 def causes(platform: Platform) -> list[str]:
@@ -213,17 +220,60 @@ def test_it_leaves_a_note_that_it_lives(platform):
     assert note["rounds"] == 1
 
 
-def test_a_ledger_that_is_away_for_a_round(platform, monkeypatch):
-    """The round fails, the watchdog does not."""
-    stop, said = Event(), []
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (StoreUnavailable("the ledger did not answer", "wait"), "the ledger did not answer"),
+        (OSError(errno.EROFS, "Read-only file system"), "OSError: [Errno 30] Read-only file system"),
+        (DataError("update alarms set problem", {"problem": "s3cr"}, ValueError("too long")), "(builtins.ValueError)"),
+    ],
+)
+def test_a_ledger_that_is_away_for_a_round(platform, monkeypatch, raised, expected):
+    """The round fails, the watchdog does not; what was to be written is not said."""
+    stop, said, rounds = Event(), [], []
 
     def away(*_):
-        stop.set()
-        raise StoreUnavailable("the ledger did not answer", "wait")
+        rounds.append(1)
+        if len(rounds) == 2:
+            stop.set()
+        raise raised
 
     monkeypatch.setattr("loopline.watchdog.dog.deliver", away)
     Watchdog(platform, [], Bounds(), said.append).run(stop, 0)
-    assert "the ledger did not answer" in said[0]
+    assert len(said) == len(rounds) == 2
+    assert expected in said[0]
+    assert "s3cr" not in said[0]
+
+
+def test_a_home_that_cannot_be_written(platform, notifier, monkeypatch):
+    """People are told all the same, round by round, also by a watchdog of a timer; that no word is left is said."""
+    stop, said = Event(), []
+
+    def full(path, content):
+        if len(said) > 3:
+            stop.set()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("platform_core.files.write", full)
+    watch = Watchdog(platform, [finds("a:1")], Bounds(), said.append)
+    watch.run(stop, 0)
+    assert watch.rounds > 1
+    assert watch.round() == []
+    assert titles(notifier) == ["[error] a:1 is wrong"]
+    assert f"cannot leave word of this round in {platform.home / FILE}: OSError: [Errno 28] No space" in said[-1]
+
+
+def test_a_log_that_cannot_be_written(platform, notifier):
+    """Neither does the watchdog end, nor is its round cut off before people are told."""
+    stop = Event()
+
+    def full(_):
+        stop.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Watchdog(platform, [finds("a:1")], Bounds(), full).run(stop, 0)
+    assert titles(notifier) == ["[error] a:1 is wrong"]
+    assert (platform.home / FILE).exists()
 
 
 def deployed(platform: Platform, ref: ModelRef) -> None:
