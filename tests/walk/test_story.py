@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -68,8 +68,10 @@ class Shop:
         orders = history.orders(self.platform, self.team, chosen)
         for start in range(0, len(chosen), 40):
             weeks = chosen[start : start + 40]
-            for order in (order for day in weeks for order in orders[day.date]):
-                self.client.ask(order)
+            for day in weeks:
+                self.clock.set(datetime.combine(day.date, time(6), UTC))  # no request comes a day ahead of the clock
+                for order in orders[day.date]:
+                    self.client.ask(order)
             self.land(weeks)
             self.clock.set(weeks[-1].arrives_at)
             self.driver.tick("loopline_ingest_sensor")
