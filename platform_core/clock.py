@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from platform_core.files import write
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SETTLED_NS = 100_000_000
@@ -69,9 +71,7 @@ class ReplayClock(Clock):
     def set(self, instant: datetime) -> None:
         """Move the clock, atomically for every process that reads it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(instant.astimezone(UTC).isoformat())
-        draft.replace(self.path)
+        write(self.path, instant.astimezone(UTC).isoformat().encode())
 
 
 def chosen(replay: Path | None) -> Clock:

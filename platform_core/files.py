@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """Write a file of which readers see the old content or the new; its draft has a name that begins with a dot."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(content)
     draft.replace(path)

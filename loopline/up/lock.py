@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from platform_core.errors import NotFound, Refused
+from platform_core.files import write
 
 LOCK = "up.lock"
 FILE = "up.json"
@@ -36,9 +36,7 @@ def only_one(home: Path) -> Iterator[None]:
 
 def announce(home: Path, facts: Mapping[str, Any]) -> None:
     """Write where things are, for other processes to read."""
-    draft = home / f"{FILE}.{os.getpid()}.tmp"
-    draft.write_text(json.dumps(dict(facts), indent=2))
-    draft.replace(home / FILE)
+    write(home / FILE, json.dumps(dict(facts), indent=2).encode())
 
 
 def withdraw(home: Path) -> None:

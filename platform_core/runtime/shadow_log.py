@@ -6,7 +6,6 @@ names the record that it repeats. They are in files of their own, ``shadow-<proc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from platform_core.contracts.serving import DesiredState
+from platform_core.files import write
 from platform_core.runtime import log
 
 PREFIX = "shadow-"
@@ -39,9 +39,7 @@ def begin(root: Path, state: DesiredState) -> None:
     elif (known := begun(root, state.model)) is None or known.version != state.shadow.version:
         ends = _sizes(answered(root, state.model))
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        draft.write_bytes(msgspec.json.encode(Begun(state.shadow.version, ends)))
-        draft.replace(file)
+        write(file, msgspec.json.encode(Begun(state.shadow.version, ends)))
 
 
 def begun(root: Path, model: str) -> Begun | None:

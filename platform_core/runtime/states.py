@@ -25,6 +25,7 @@ import msgspec
 
 from platform_core.contracts.serving import DesiredState, ObservedState
 from platform_core.errors import ContractBroken
+from platform_core.files import write
 from platform_core.runtime import shadow_log
 
 _ALIVE = "alive"
@@ -56,7 +57,7 @@ def write_desired(root: Path, state: DesiredState) -> None:
             return
         if state.shadow is not None:  # it begins where the log ends now, whenever its process comes to look
             shadow_log.begin(root, state)
-        _replace(file, msgspec.json.encode(state, enc_hook=str))
+        write(file, msgspec.json.encode(state, enc_hook=str))
         if state.shadow is None:
             shadow_log.begin(root, state)
 
@@ -111,7 +112,7 @@ def worker_folder(root: Path, name: str) -> Path:
 
 def leave(root: Path, name: str, file: str, content: bytes) -> None:
     """Leave a file in a worker's folder, for the others to read."""
-    _replace(worker_folder(root, name) / file, content)
+    write(worker_folder(root, name) / file, content)
 
 
 class Worker:
@@ -128,7 +129,7 @@ class Worker:
 
     def report(self, model: str, state: ObservedState) -> None:
         """Say what a model is in this worker."""
-        _replace(self._folder / f"{model}.json", msgspec.json.encode(asdict(state)))
+        write(self._folder / f"{model}.json", msgspec.json.encode(asdict(state)))
 
     def beat(self) -> None:
         """Show that this worker not only lives but moves."""
@@ -170,13 +171,6 @@ def _locked(file: Path) -> Iterator[None]:
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write so that a reader sees the old content or the new."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    draft.replace(file)
 
 
 def _path(wanted: type, value: Any) -> Any:

@@ -15,6 +15,7 @@ from pydantic import PrivateAttr
 
 from platform_core.contracts.event_source import Arrival, EventSource
 from platform_core.errors import NotFound
+from platform_core.files import write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +97,5 @@ def _remembered(folder: Path) -> Hashes:
 
 
 def _remember(folder: Path, hashes: Hashes) -> None:
-    draft = folder / f"{HASHES}.{os.getpid()}.tmp"
     with contextlib.suppress(OSError):  # a landing folder may be read-only: then each process reads the files once
-        draft.write_text(json.dumps(hashes))
-        draft.replace(folder / HASHES)
+        write(folder / HASHES, json.dumps(hashes).encode())
