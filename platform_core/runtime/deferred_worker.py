@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from platform_core.runtime import log
+from platform_core.runtime.app import JSON_LENGTH
 from platform_core.runtime.deferred_callers import Callers
 from platform_core.runtime.deferred_spool import Claim, PutOff, Result, Spool, expired
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 60.0
-JSON_LENGTH = b"inference-header-content-length"
 _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = 503
 _held: ContextVar[list[tuple[str, Record]] | None] = ContextVar("held", default=None)
