@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ SCALE_TO_ZERO = "scale_to_zero"
 """It ends what answers for a model that nobody asks, and starts it for the next request."""
 GRPC = "grpc"
 """Its endpoints speak the Open Inference Protocol over gRPC as well."""
+MOST_AHEAD = timedelta(days=1)
+"""How far ahead of its answer a request may be dated: a server refuses more, and monitors leave such rows out.
+
+They read on by event time, so that it would be the last row for ever.
+"""
 STABLE_ROLE, CANDIDATE_ROLE, SHADOW_ROLE = "stable", "candidate", "shadow"
 """Roles in the prediction log. What a shadow says is there beside what a caller was answered, and no caller saw it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,15 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.contracts.serving import SHADOW_ROLE
+from platform_core.contracts.serving import MOST_AHEAD, SHADOW_ROLE
 from platform_core.names import ModelRef, prediction_table
 from platform_core.runtime import log_table
 
 if TYPE_CHECKING:
     from platform_core.contracts.lake import Lake
 
-AHEAD = timedelta(days=1)
-"""What happened later than this after its answer is a mistake: it would be the last row for ever."""
 COLUMNS = ("event_time", "request_id", "row", "version", "score", "features")
 
 
@@ -70,7 +68,7 @@ def resumed(lake: Lake, ref: ModelRef, where: Place, noted_at: datetime) -> Plac
     were judged with it.
     """
     table, day = prediction_table(*ref), _day(where)
-    if datetime.fromisoformat(where.event_time) <= noted_at + AHEAD or lake.version(table) is None:
+    if datetime.fromisoformat(where.event_time) <= noted_at + MOST_AHEAD or lake.version(table) is None:
         return where
     rows = lake.read(table, columns=[*Place._fields, "logged_at"], since=day, until=day)
     ahead = rows.filter(pc.invert(_happened(rows))).select(Place._fields)
@@ -98,7 +96,7 @@ def _day(where: Place | None) -> date | None:
 def _happened(rows: pa.Table) -> pa.ChunkedArray:
     """Mark the rows that are not too far ahead of their answer."""
     ahead = pc.subtract(rows.column("event_time"), rows.column("logged_at"))
-    return pc.less_equal(ahead, pa.scalar(AHEAD))
+    return pc.less_equal(ahead, pa.scalar(MOST_AHEAD))
 
 
 def _beyond(rows: pa.Table, where: Place) -> pa.ChunkedArray:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from platform_core.clock import Clock, WallClock
 from platform_core.contracts.online_store import OnlineStore
+from platform_core.contracts.serving import MOST_AHEAD
 from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
 from platform_core.runtime.freshness import Freshness
 from platform_core.runtime.log import Record
@@ -21,7 +22,6 @@ from platform_core.runtime.routes import Role, Route, Version
 
 Log = Callable[[str, Record], None]
 """Keeps the record of a request to the model named first; when it returns, the record is safe."""
-DAY_US = 86_400_000_000
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class Inference:
     models: dict[str, ModelState] = field(default_factory=dict)
     freshness: Freshness = field(default_factory=Freshness)
     most_rows: int = 10_000
-    most_ahead_us: int = DAY_US
+    most_ahead_us: int = MOST_AHEAD // timedelta(microseconds=1)
 
     async def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
         """Answer a request.

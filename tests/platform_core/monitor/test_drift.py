@@ -204,7 +204,7 @@ def test_an_answer_of_next_century_blinds_nobody(shop, monkeypatch, before: bool
     shop.platform.clock.set(row["logged_at"])
     with monkeypatch.context() as patch:
         if before:
-            patch.setattr("platform_core.monitor.answers.AHEAD", timedelta(days=100_000))
+            patch.setattr("platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
         assert [window.rows for window in look(shop).windows] == [500]
     shop.answer(1_500, factor=5.0)
     found = look(shop)

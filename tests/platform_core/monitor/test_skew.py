@@ -327,7 +327,7 @@ def test_an_answer_of_next_century_blinds_nobody(shop: Shop, monkeypatch: pytest
     shop.now(6)
     with monkeypatch.context() as patch:
         if before:
-            patch.setattr("platform_core.monitor.answers.AHEAD", timedelta(days=100_000))
+            patch.setattr("platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
         assert shop.check().rows == 1 + before
     shop.online(1, 6.5, country="DE", orders=1, spend=1e6)
     shop.ask(1, 7)
