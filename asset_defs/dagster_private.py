@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._grpc.server import DagsterApiServer
@@ -23,6 +25,7 @@ __all__ = [
     "fork_run_workers",
     "location_of",
     "process_of",
+    "report_past",
 ]
 
 FINAL = {"SUCCEEDED", "FAILED"}
@@ -86,6 +89,15 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
         for ending in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
+
+
+def report_past(instance: dg.DagsterInstance, record: dg.EventLogRecord, made: dg.AssetMaterialization) -> None:
+    """Report a materialization at the time and in the run of another; in none, if that run was forgotten."""
+    known = instance.has_run(record.run_id)
+    run_id, job = (record.run_id, record.event_log_entry.job_name) if known else (RUNLESS_RUN_ID, RUNLESS_JOB_NAME)
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION.value
+    event = DagsterEvent(kind, job_name=job, event_specific_data=StepMaterializationData(made))
+    instance.report_dagster_event(event, run_id, timestamp=record.timestamp)
 
 
 def fork_run_workers(preload: Sequence[str]) -> None:

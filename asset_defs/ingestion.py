@@ -1,15 +1,20 @@
-"""Raw rows as assets: one landing gives accepted rows and dead letters."""
+"""Raw rows as assets: one landing gives accepted rows and dead letters.
+
+Their data version is the contract's: new rows are the daily business of whatever reads them, another contract is not.
+"""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from asset_defs.data_quality import quality_checks, quality_specs
+from asset_defs.figures import figures
 from asset_defs.keys import key
 from platform_core.ingestion.landing import Landed, land
 from platform_core.ingestion.streaming import Lag, lag
 from platform_core.platform import Platform
 from platform_core.specs import Source, Team
+from platform_core.specs.odcs import read_contract
 from platform_core.specs.source import STREAM
 
 DEAD_SHARE = 0.5
@@ -57,8 +62,12 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         if source.arrives == STREAM:
             context.log_event(_observed(came, lag(platform, team, source)))
         checks = [_check(raw, landed), *quality_checks(platform, team, source, raw)]
-        yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=checks)
-        yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})
+        rows_mean = dg.DataVersion(read_contract(team.folder / source.contract).version)
+        yield dg.MaterializeResult(
+            asset_key=raw, data_version=rows_mean, metadata=_metadata(landed), check_results=checks
+        )
+        by_reason = {"reasons": dict(landed.reasons), **figures(landed.reasons, "reason/")}
+        yield dg.MaterializeResult(asset_key=dead, data_version=rows_mean, metadata={"rows": landed.dead, **by_reason})
 
     return landing
 

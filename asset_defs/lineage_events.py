@@ -11,9 +11,9 @@ import dagster as dg
 
 from asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
 from asset_defs.keys import key as key_of
-from platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
+from platform_core.contracts.lineage import Dataset, Field, Happened, Run, RunEvent
 from platform_core.features.view_ref import ViewRef
-from platform_core.names import versioned
+from platform_core.names import AssetName, versioned
 from platform_core.observability.columns import Columns
 
 TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
@@ -101,7 +101,7 @@ class RunStory:
         parents = {parent for key in step.planned if self.graph.has(key) for parent in self.graph.get(key).parent_keys}
         read = {key: version for made in step.made.values() for key, version in _read(self.team, made).items()}
         return tuple(
-            Dataset(_name(key), self.columns.of(key.path), read.get(key, ""))
+            Dataset(_name(key), self._columns(key), read.get(key, ""))
             for key in sorted((parents | set(read)) - set(step.planned))
         )
 
@@ -109,7 +109,11 @@ class RunStory:
         version = _value(made, TABLE_VERSION)
         version = (made.tags or {}).get(DATA_VERSION, "") if version is None else version
         rows = next((found for name in ROWS if isinstance(found := _value(made, name), int)), None)
-        return Dataset(_name(key), self.columns.of(key.path), str(version), rows)
+        return Dataset(_name(key), self._columns(key), str(version), rows)
+
+    def _columns(self, key: dg.AssetKey) -> tuple[Field, ...]:
+        asset = AssetName.of(key.path)
+        return self.columns.of(asset) if asset else ()
 
 
 def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
@@ -155,7 +159,7 @@ def _value(made: dg.AssetMaterialization, name: str) -> Any:
 
 
 def _name(key: dg.AssetKey) -> str:
-    return key.to_user_string()
+    return str(AssetName.of(key.path) or key.to_user_string())
 
 
 def _instant(at: float) -> datetime:

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from asset_defs.figures import figures, number
 from asset_defs.keys import key
 from asset_defs.turns import turn_of
 from platform_core import turn
@@ -82,9 +83,9 @@ def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
 
 def _model_metadata(fitted: dict[str, Any]) -> dict[str, Any]:
     return {
-        "version": str(fitted["version"]),
-        "metrics": dg.MetadataValue.json(fitted["metrics"]),
-        "champion_metrics": dg.MetadataValue.json(fitted["champion_metrics"]),
+        "version": number(str(fitted["version"])),
+        **figures(fitted["metrics"]),
+        **figures(fitted["champion_metrics"] or {}, "champion_"),
         "params": dg.MetadataValue.json(fitted["params"]),
         "served_as": fitted["package_kind"],
         "seconds": fitted["seconds"],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from platform_core.alarms.alarm import Alarm
 from platform_core.alarms.board import clear, raise_alarm
 from platform_core.alarms.pages import Pages
+from platform_core.names import AssetName
 
 if TYPE_CHECKING:
     from platform_core.names import ModelRef
@@ -24,7 +25,7 @@ def drift(platform: Platform, ref: ModelRef, reason: str) -> None:
         clear(platform, cause, "the newest windows are quiet, or another version answers")
         return
     fix = "look at the report of the drift asset; a cycle retrains by itself unless it cools down or is frozen"
-    link = Pages.known().asset([ref.team, "drift", ref.model], "checks")
+    link = Pages.known().asset(AssetName(ref.team, "drift", ref.model).path, "checks")
     raise_alarm(platform, Alarm(cause, "warning", f"drift: {reason}", fix, ref, link))
 
 
@@ -35,5 +36,5 @@ def skew(platform: Platform, ref: ModelRef, reason: str) -> None:
         clear(platform, cause, "what is served is what training would see again")
         return
     fix = "find the cause as docs/how-to/find-skew.md says; the version goes no further until then"
-    link = Pages.known().asset([ref.team, "predictions", ref.model], "checks")
+    link = Pages.known().asset(AssetName(ref.team, "predictions", ref.model).path, "checks")
     raise_alarm(platform, Alarm(cause, "error", reason, fix, ref, link))

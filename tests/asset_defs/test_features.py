@@ -54,8 +54,8 @@ def test_two_versions_stand_side_by_side(shop: Shop) -> None:
     team = replace(shop.team, models=tuple(models))
     graph = team_definitions(team).resolve_asset_graph()
     for model, view in (("large", "spending"), ("huge", "spending_v2")):
-        parents = graph.get(dg.AssetKey(["shop", "training_set", model])).parent_keys
-        assert parents == {dg.AssetKey(["shop", "features", view])}
+        parents = graph.get(key("shop", "training_set", model)).parent_keys
+        assert parents == {key("shop", "features", view)}
     assert {k.path[-1] for k in ingested_keys(team, spending.source)} == {"orders", "spending", "spending_v2"}
     shop.land((1, 0, 1, 2.0, "a"))
     shop.clock(20)
