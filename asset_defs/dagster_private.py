@@ -33,11 +33,20 @@ FINAL = {"SUCCEEDED", "FAILED"}
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """The newest finished execution of an asset check."""
+    """The newest finished execution of an asset check; ``at`` is when it was evaluated (seconds since 1970).
+
+    Once a person has wiped the asset, ``record_id`` may be one that was given before.
+    """
 
     record_id: int
     passed: bool
     reason: str
+    at: float
+
+    @property
+    def name(self) -> str:
+        """Return what no other execution of the check has, before a wipe or after it."""
+        return f"{self.record_id}@{self.at:.6f}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ def finished_checks(
     for key, record in records.items():
         evaluation = record.event.asset_check_evaluation if record.event else None
         if record.status.value in FINAL and evaluation is not None:
-            reason = evaluation.metadata.get("reason")
-            outcomes[key] = CheckOutcome(record.id, evaluation.passed, str(reason.value) if reason else "")
+            reason, at = evaluation.metadata.get("reason"), record.event.timestamp if record.event else 0.0
+            outcomes[key] = CheckOutcome(record.id, evaluation.passed, str(reason.value) if reason else "", at)
     return outcomes
 
 

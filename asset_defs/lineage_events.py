@@ -70,12 +70,12 @@ class RunStory:
             yield RunEvent(how, _instant(at), self._whole, tags=self._tags, problem=problem)
 
     def _told(self, name: str, step: _Step, run_ended: float) -> Iterator[RunEvent]:
-        run = Run(f"{self.team}.{name}", uuid5(UUID(self.run.run_id), name))
-        inputs, outputs = self._inputs(step), tuple(Dataset(_name(key)) for key in sorted(step.planned))
+        run = Run(f"{self.team}.{name.removeprefix(f'{self.team}__')}", uuid5(UUID(self.run.run_id), name))
+        inputs, outputs = self._inputs(step), tuple(Dataset(_name(key)) for key in sorted(step.planned, key=_name))
         assert step.began is not None
         yield RunEvent("START", _instant(step.began), run, inputs, outputs, self._whole, tags=self._tags)
         if step.made:
-            outputs = tuple(self._output(key, made) for key, made in sorted(step.made.items()))
+            outputs = tuple(self._output(key, made) for key, made in sorted(step.made.items(), key=lambda each: _name(each[0])))
         ended = _instant(step.ended or run_ended)
         yield RunEvent(step.how, ended, run, inputs, outputs, self._whole, step.problem, self._tags)
 
@@ -102,7 +102,7 @@ class RunStory:
         read = {key: version for made in step.made.values() for key, version in _read(self.team, made).items()}
         return tuple(
             Dataset(_name(key), self._columns(key), read.get(key, ""))
-            for key in sorted((parents | set(read)) - set(step.planned))
+            for key in sorted((parents | set(read)) - set(step.planned), key=_name)
         )
 
     def _output(self, key: dg.AssetKey, made: dg.AssetMaterialization) -> Dataset:

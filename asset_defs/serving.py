@@ -26,7 +26,7 @@ def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def deployment(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        record = turn.deploy(turn_of(context.run, platform, team, model))
+        record = turn.deploy(turn_of(context.instance, context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.ref.dotted),  # what reads the endpoint's log goes on with the next version
             metadata={

@@ -27,7 +27,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        pinned = turn.pin(turn_of(context.run, platform, team, model))
+        pinned = turn.pin(turn_of(context.instance, context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(pinned.row_hash),
             metadata={
@@ -57,7 +57,7 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def fitted_model(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        fitted = turn.fit(turn_of(context.run, platform, team, model))
+        fitted = turn.fit(turn_of(context.instance, context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(str(fitted["version"])), metadata=_model_metadata(dict(fitted))
         )
@@ -75,7 +75,7 @@ def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
         description="; ".join(gate.name for gate in model.gates) or "no gate",
     )
     def gates(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
-        verdict = turn.gate(turn_of(context.run, platform, team, model))
+        verdict = turn.gate(turn_of(context.instance, context.run, platform, team, model))
         return dg.AssetCheckResult(passed=verdict.passed, metadata={"verdict": _table(verdict)})
 
     return gates

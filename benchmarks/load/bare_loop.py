@@ -10,7 +10,7 @@ RUNNING = dg.DefaultSensorStatus.RUNNING
 
 def asset_key(stage: str, name: str) -> dg.AssetKey:
     """Name an asset."""
-    return dg.AssetKey([TEAM, stage, name])
+    return dg.AssetKey([TEAM, f"{name}_{stage}"])
 
 
 def jobs(numbers: range):

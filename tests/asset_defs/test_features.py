@@ -8,6 +8,7 @@ import pytest
 
 from asset_defs.features import view_asset
 from asset_defs.ingest_sensor import ingested_keys
+from asset_defs.keys import key
 from asset_defs.team import team_definitions
 from platform_core.environment import Environment
 from platform_core.platform import Platform
@@ -56,7 +57,12 @@ def test_two_versions_stand_side_by_side(shop: Shop) -> None:
     for model, view in (("large", "spending"), ("huge", "spending_v2")):
         parents = graph.get(key("shop", "training_set", model)).parent_keys
         assert parents == {key("shop", "features", view)}
-    assert {k.path[-1] for k in ingested_keys(team, spending.source)} == {"orders", "spending", "spending_v2"}
+    assert {k.path[-1] for k in ingested_keys(team, spending.source)} == {
+        "orders_raw",
+        "orders_dead_letters",
+        "spending_features",
+        "spending_v2_features",
+    }
     shop.land((1, 0, 1, 2.0, "a"))
     shop.clock(20)
     done = dg.materialize([view_asset(team, view) for view in team.views], resources={"platform": shop.platform})

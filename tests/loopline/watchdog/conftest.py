@@ -24,7 +24,7 @@ import dagster as dg
 
 
 def asset(stage, name="roses"):
-    @dg.asset(key=["garden", stage, name])
+    @dg.asset(key=["garden", f"{name}_{stage}"])
     def made() -> None:
         """Nothing to do."""
 
@@ -147,7 +147,7 @@ from garden import defs
 with dg.DagsterInstance.get() as instance:
     everything = defs.resolve_implicit_global_asset_job_def()
     everything.execute_in_process(instance=instance, raise_on_error=False)
-    only = [dg.AssetKey(["garden", "predictions", "roses"])]
+    only = [dg.AssetKey(["garden", "roses_predictions"])]
     everything.execute_in_process(instance=instance, asset_selection=only)
     for name in ("doomed", "loopline_cycle", "doomed", "loopline_cycle"):
         defs.resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False)
