@@ -68,9 +68,7 @@ def _open(platform: Platform, team: Team, model: Model, outcome: CheckOutcome) -
     ref = ModelRef(team.name, model.name)
     cause = f"drift: {outcome.reason}"
     try:
-        cycles.open_cycle(
-            platform.ledger, ref, model.drift, cause, f"drift:{ref}:{outcome.name}", platform.clock.now()
-        )
+        cycles.open_cycle(platform.ledger, ref, model.drift, cause, f"drift:{ref}:{outcome.name}", platform.clock.now())
     except Refused as refused:
         return [str(refused)]
     return []

@@ -103,9 +103,10 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
 def report_past(instance: dg.DagsterInstance, record: dg.EventLogRecord, made: dg.AssetMaterialization) -> None:
     """Report a materialization at the time and in the run of another; in none, if that run was forgotten."""
     known = instance.has_run(record.run_id)
-    run_id, job = (record.run_id, record.event_log_entry.job_name) if known else (RUNLESS_RUN_ID, RUNLESS_JOB_NAME)
+    job = record.event_log_entry.job_name if known else None
+    run_id = record.run_id if known else RUNLESS_RUN_ID
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION.value
-    event = DagsterEvent(kind, job_name=job, event_specific_data=StepMaterializationData(made))
+    event = DagsterEvent(kind, job_name=job or RUNLESS_JOB_NAME, event_specific_data=StepMaterializationData(made))
     instance.report_dagster_event(event, run_id, timestamp=record.timestamp)
 
 

@@ -40,7 +40,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
                 "newest_event": done.newest.isoformat() if done.newest else "none",
                 "incremental": done.incremental,
                 **({} if age is None else {"newest_event_age_hours": round(age, 3)}),
-            }
+            },
         )
 
     return features

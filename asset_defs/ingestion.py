@@ -4,6 +4,7 @@ Their data version is the contract's: new rows are the daily business of whateve
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -66,8 +67,7 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=raw, data_version=rows_mean, metadata=_metadata(landed), check_results=checks
         )
-        by_reason = {"reasons": dict(landed.reasons), **figures(landed.reasons, "reason/")}
-        yield dg.MaterializeResult(asset_key=dead, data_version=rows_mean, metadata={"rows": landed.dead, **by_reason})
+        yield dg.MaterializeResult(asset_key=dead, data_version=rows_mean, metadata=_letters(landed))
 
     return landing
 
@@ -89,6 +89,10 @@ def _metadata(landed: Landed) -> dict[str, dg.MetadataValue | int]:
         "dead_letters_by_reason": dg.MetadataValue.json(dict(landed.reasons)),
         "table_version": -1 if landed.version is None else landed.version,
     }
+
+
+def _letters(landed: Landed) -> dict[str, Any]:
+    return {"rows": landed.dead, "reasons": dict(landed.reasons), **figures(landed.reasons, "reason/")}
 
 
 def _check(raw: dg.AssetKey, landed: Landed) -> dg.AssetCheckResult:

@@ -75,7 +75,9 @@ class RunStory:
         assert step.began is not None
         yield RunEvent("START", _instant(step.began), run, inputs, outputs, self._whole, tags=self._tags)
         if step.made:
-            outputs = tuple(self._output(key, made) for key, made in sorted(step.made.items(), key=lambda each: _name(each[0])))
+            outputs = tuple(
+                self._output(key, made) for key, made in sorted(step.made.items(), key=lambda each: _name(each[0]))
+            )
         ended = _instant(step.ended or run_ended)
         yield RunEvent(step.how, ended, run, inputs, outputs, self._whole, step.problem, self._tags)
 

@@ -18,7 +18,6 @@ from platform_core.names import ModelRef
 from platform_core.platform import Platform
 from platform_core.specs import Model, Team
 
-
 VERSION_COLUMNS = ("version", "predictions", "labelled", "auc", "recall")
 MANY = 100
 """Columns of a window whose scores are plotted one by one; of a wider model those that have drifted."""

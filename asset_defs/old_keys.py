@@ -54,7 +54,11 @@ def _today(record: dg.EventLogRecord, key: dg.AssetKey) -> dg.AssetMaterializati
     assert made is not None
     metadata = {label: value for name, one in made.metadata.items() for label, value in _figures(name, one)}
     return dg.AssetMaterialization(
-        key, made.description, metadata, made.partition, {**_provenance(made.tags or {}), TOLD_AS: str(record.storage_id)}
+        key,
+        made.description,
+        metadata,
+        made.partition,
+        {**_provenance(made.tags or {}), TOLD_AS: str(record.storage_id)},
     )
 
 

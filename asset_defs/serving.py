@@ -28,7 +28,9 @@ def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         record = turn.deploy(turn_of(context.instance, context.run, platform, team, model))
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(record.ref.dotted),  # what reads the endpoint's log goes on with the next version
+            data_version=dg.DataVersion(
+                record.ref.dotted
+            ),  # what reads the endpoint's log goes on with the next version
             metadata={
                 "rollout": record.rollout_id,
                 "state": record.state,

@@ -50,7 +50,7 @@ def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
 
 
 def newest(platform: Platform, ref: ModelRef) -> dict[str, float]:
-    """Return each figure of the live version's newest windows, estimated and realised, and the share of labels there."""
+    """Return each figure of the live version's newest windows, estimated and realised, and the share of labels."""
     own = _own(platform, ref)
     last = {(m.metric, m.estimated): m for m in own}  # oldest window first
     named = {f"{metric}_{'estimated' if guess else 'realised'}": m.value for (metric, guess), m in last.items()}

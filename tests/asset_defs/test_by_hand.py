@@ -1,4 +1,4 @@
-"""What a person does who only knows Dagster: materialize, run again, cancel, wipe. Nothing is left that waits for ever."""
+"""What a person does who only knows Dagster: materialize, run again, cancel, wipe. Nothing is left waiting."""
 
 from __future__ import annotations
 

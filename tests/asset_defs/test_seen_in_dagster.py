@@ -63,7 +63,9 @@ def test_a_models_metrics_are_plotted(driver):
 @pytest.mark.parametrize(("columns", "plotted"), [(MANY, MANY), (MANY + 1, 1)])
 def test_drift_scores_are_plotted_by_column(columns, plotted):
     """A score and a threshold each; of a very wide model only what has drifted, for every entry costs a row."""
-    verdicts = {f"c{n}": ColumnVerdict(n / 10, 0.5, n == 7, 0.0, 0.0, moved="up" if n == 7 else "") for n in range(columns)}
+    verdicts = {
+        f"c{n}": ColumnVerdict(n / 10, 0.5, n == 7, 0.0, 0.0, moved="up" if n == 7 else "") for n in range(columns)
+    }
     watched = Watched([WindowVerdict(900, True, verdicts)], Alarm(("c7",), "one column"))
     said = _drift_metadata(watched, None)
     assert (said["score/c7"], said["threshold/c7"], said["columns_drifted"], said["alarm"]) == (0.7, 0.5, 1, 1)
