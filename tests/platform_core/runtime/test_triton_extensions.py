@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import queue
 import time
 from collections.abc import Iterator
@@ -206,6 +207,20 @@ def test_other_methods_are_told_the_right_one(server, method, path, allow):
     server.serve()
     reply = server.ask(method, path)
     assert (reply.status, reply.headers["allow"]) == (405, allow)
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2", f"/v2/models/{MODEL}", "/metrics"])
+def test_head_is_get_without_the_body(running, path):
+    """Load balancers ask for health so; the length is that of the body that GET would bring."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    answers = []
+    for method in ("HEAD", "GET"):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        answers.append((answer.status, answer.headers["content-type"], len(answer.read()) > 0))
+    connection.close()
+    assert answers[0] == (*answers[1][:2], False)
+    assert answers[1][2]
 
 
 @pytest.mark.parametrize("path", ["/v2/repository/other/index", f"/v2/repository/other/models/{MODEL}/load"])
