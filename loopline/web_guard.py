@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,7 +44,7 @@ def refusal(scope: Scope, hosts: frozenset[str] | set[str]) -> str:
     """Say why a request or a websocket is not taken, "" for one that is."""
     headers = Headers(scope=scope)
     host = headers.get("host", "").lower()
-    if "*" not in hosts and _name(host) not in hosts:
+    if not _is_ours(_name(host), hosts):
         return f"this server is not known as {_name(host)!r}"
     if scope["type"] == "http" and scope["method"] in SAFE:
         return ""
@@ -112,6 +113,17 @@ class Guard:
             await send(message)
 
         return sending
+
+
+def _is_ours(name: str, hosts: frozenset[str] | set[str]) -> bool:
+    """Say whether a name is one of ours; an address in figures is, for no page can point that elsewhere."""
+    if name in hosts or "*" in hosts:
+        return True
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_of(origin: str, host: str) -> bool:

@@ -41,13 +41,15 @@ def opened(portal: TestClient, **headers: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:3000", "[::1]:3000", "[::1]", "LocalHost:1"])
-def test_this_machine_s_names_are_taken(host):
-    """With any port, for one may be forwarded."""
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1:3000", "[::1]:3000", "[::1]", "LocalHost:1", "10.0.0.5:8090", "[fe80::1]"]
+)
+def test_this_machine_s_names_and_addresses_are_taken(host):
+    """With any port, for one may be forwarded; an address in figures is nobody's name, so no page can point it here."""
     assert client().get("/", headers={"host": host}).text == "done"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:3000", "", "localhost.evil.example", "127.0.0.1.nip"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:3000", "", "localhost.evil.example", "127.0.0.1.nip", "127.1"])
 def test_other_names_are_not(host):
     """A page may point a name of its own at this machine, and would read everything then; what to do is said."""
     refused = client().get("/", headers={"host": host})
