@@ -49,7 +49,7 @@ def test_this_machine_s_names_and_addresses_are_taken(host):
     assert client().get("/", headers={"host": host}).text == "done"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:3", "", "localhost.evil.example", "a.127.0.0.1", "127.1"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:3", "", "localhost.evil.example", "a.127.0.0.1"])
 def test_other_names_are_not(host):
     """A page may point a name of its own at this machine, and would read everything then; what to do is said."""
     refused = client().get("/", headers={"host": host})
