@@ -81,6 +81,13 @@ class ShadowModel:
             ) from error
         return self._encoder.matrix(columns)
 
+    def encoded(self, record: Record) -> NDArray[np.float64] | None:
+        """Encode one request; None where it lacks what this version reads."""
+        try:
+            return self.encode([record])
+        except ContractBroken:
+            return None
+
     def predict(self, matrix: NDArray[np.float64]) -> list[float] | None:
         """Return the probability of each row; None where the model fails or says what is no number."""
         try:
@@ -176,9 +183,9 @@ class Replay:
     def _timed(self, record: Record, matrix: NDArray[np.float64], number: int) -> Prediction:
         """Time a prediction, and that of the version that answered; each is first every other time."""
         other = self.beside.get(record.version)
-        if other is None:
+        theirs = other.encoded(record) if other else None
+        if other is None or theirs is None:
             return self.shadow.timed(matrix)
-        theirs = other.encode([record])
         if number % 2:
             said, beside = self.shadow.timed(matrix), other.timed(theirs)
         else:
