@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    Places = NDArray[np.int64]
+
 SAME = ("request_id", "row", "event_time", "asked_at", "keys")
 """What a replayed row shares with the caller's: the id is the caller's, who may name many requests alike."""
 ORDER = ("logged_at",)
@@ -54,7 +56,6 @@ def matched(
 
     Rows that cannot be told apart are left out.
     """
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -62,25 +63,34 @@ def matched(
     is_replay = pc.equal(own["role"], SHADOW_ROLE)
     answered = own.filter(pc.invert(is_replay))
     repeated = own.filter(is_replay).sort_by([(name, "ascending") for name in order])
-    left, right = (_places(side, same, name) for side, name in ((answered, "left"), (repeated, "right")))
-    found = left.join(right, list(same), join_type="inner", right_suffix="_replayed")
-    found = found.filter(pc.not_equal(found["version"], found["version_replayed"]))
-    places = np.stack([found["left"].to_numpy(), found["right"].to_numpy()])
-    places = places[:, _once(places[0]) & _once(places[1])]
-    places = places[:, np.argsort(places[1])]
-    return answered.take(places[0]), repeated.take(places[1])
+    places, again = _met(*_codes(answered, repeated, same))
+    answered, repeated = answered.take(places), repeated.take(again)
+    is_other = pc.not_equal(answered["version"], repeated["version"])
+    return answered.filter(is_other), repeated.filter(is_other)
 
 
-def _places(side: pa.Table, same: Sequence[str], name: str) -> pa.Table:
-    """Return what rows are matched by, and their places; an instant that is not known matches another such one."""
+def _codes(answered: pa.Table, repeated: pa.Table, same: Sequence[str]) -> tuple[Places, Places]:
+    """Return a number for each row; rows that are alike in ``same`` have the same one."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = {one: pc.fill_null(side[one], 0) if one == "asked_at" else side[one] for one in same}
-    return pa.table(columns | {"version": side["version"], name: pa.array(range(len(side)), pa.int64())})
+    both = pa.concat_tables([answered.select(same), repeated.select(same)]).combine_chunks()
+    codes = np.zeros(len(both), dtype=np.int64)
+    for column in both.columns:
+        values = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")  # an unknown instant is one too
+        indices = np.asarray(values.indices, dtype=np.int64)
+        codes = np.unique(codes * (indices.max(initial=0) + 1) + indices, return_inverse=True)[1]
+    return codes[: len(answered)], codes[len(answered) :]
 
 
-def _once(places: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _met(answered: Places, repeated: Places) -> tuple[Places, Places]:
+    """Return the places of rows of both sides that have the same code, each of which is there once a side."""
     import numpy as np
 
-    return np.bincount(places)[places] == 1 if len(places) else np.zeros(0, dtype=bool)
+    most = int(max(answered.max(initial=-1), repeated.max(initial=-1))) + 1
+    once = (np.bincount(answered, minlength=most) == 1) & (np.bincount(repeated, minlength=most) == 1)
+    place = np.zeros(most, dtype=np.int64)
+    place[answered] = np.arange(len(answered))
+    again = np.flatnonzero(once[repeated])
+    return place[repeated[again]], again
