@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.dead_letters import REPLAYED
+from platform_core.ingestion.dead_shares import REPLAYED
 from platform_core.ingestion.landing import LANDED
 from platform_core.loop.newer import Newer
 

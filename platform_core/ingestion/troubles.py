@@ -1,0 +1,29 @@
+"""What of a source waits for somebody to act: refused files, and arrivals of which most rows are dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_core.ingestion import dead_shares, refusals
+
+if TYPE_CHECKING:
+    from platform_core.ingestion.dead_shares import Share
+    from platform_core.ingestion.refusals import Refusal
+    from platform_core.platform import Platform
+    from platform_core.specs import Source, Team
+
+
+@dataclass(frozen=True)
+class Troubles:
+    """Both, each the oldest first."""
+
+    refused: Sequence[Refusal]
+    mostly_dead: Sequence[Share]
+
+
+def troubles(platform: Platform, team: Team, source: Source) -> Troubles:
+    """Read them from the ledger."""
+    where = (platform.ledger, team.name, source.name)
+    return Troubles([*refusals.refusals(*where).standing.values()], dead_shares.standing(*where))
