@@ -54,7 +54,10 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         landed = land(platform, team, source)
         if source.arrives == STREAM:
             context.log_event(_observed(came, lag(platform, team, source)))
-        checks = [_check(raw, landed, troubles(platform, team, source)), *quality_checks(platform, team, source, raw)]
+        checks = [
+            _check(raw, landed, troubles(platform.ledger, team.name, source.name)),
+            *quality_checks(platform, team, source, raw),
+        ]
         yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=checks)
         yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})
 

@@ -19,7 +19,7 @@ from platform_core.names import ModelRef
 if TYPE_CHECKING:
     from platform_core.contracts.event_source import Arrival
     from platform_core.ingestion.inbox import Inbox
-    from platform_core.loop.ledger import Entry, Ledger
+    from platform_core.loop.ledger import Ledger
 
 REFUSED, SETTLED = "arrival.refused", "arrival.settled"
 How = Literal["landed", "gone", "dismissed", "retry"]
@@ -57,12 +57,12 @@ class Refusals:
         """Say whether an arrival is not to be tried under a version of the contract."""
         return arrival_id in self.dismissed or contract in self.blocked.get(arrival_id, ())
 
-    def told(self, entry: Entry) -> None:
+    def told(self, kind: str, at: datetime, details: Mapping[str, Any]) -> None:
         """Take in what the ledger says next."""
-        details, arrival = entry.details, entry.details["arrival"]
-        if entry.kind == REFUSED:
+        arrival = details["arrival"]
+        if kind == REFUSED:
             words = (details["name"], details["problem"], details["fix"])
-            self.standing[arrival] = Refusal(*words, arrival, entry.at)
+            self.standing[arrival] = Refusal(*words, arrival, at)
             self.blocked.setdefault(arrival, set()).add(details["contract"])
             return
         self.settlements[arrival] = self.settlements.get(arrival, 0) + 1
@@ -77,7 +77,7 @@ def refusals(ledger: Ledger, team: str, source: str) -> Refusals:
     found, where = Refusals(), f"{team}/{source}"
     for entry in ledger.entries(ModelRef(team, ""), [REFUSED, SETTLED]):
         if entry.details["source"] == where:
-            found.told(entry)
+            found.told(entry.kind, entry.at, entry.details)
     return found
 
 
@@ -110,8 +110,7 @@ def settle(inbox: Inbox, known: Refusals, arrival: str, how: How, by: str = "pla
     key = f"{SETTLED}:{inbox.where}:{arrival}:{known.settlements.get(arrival, 0)}"
     details = {"arrival": arrival, "name": refusal.name, "how": how}
     inbox.record(SETTLED, said, details, once=key, actor=by)
-    for entry in [_entry(inbox, details)]:
-        known.told(entry)
+    known.told(SETTLED, inbox.platform.clock.now(), details)
 
 
 def decide(inbox: Inbox, name: str, how: How, by: str, reason: str) -> Sequence[Refusal]:
@@ -132,12 +131,6 @@ def decide(inbox: Inbox, name: str, how: How, by: str, reason: str) -> Sequence[
         settle(inbox, known, one.arrival, how, by, reason)
     events.refused(inbox.platform, inbox.where, [*known.standing.values()])
     return wanted
-
-
-def _entry(inbox: Inbox, details: Mapping[str, Any]) -> Entry:
-    from platform_core.loop.ledger import Entry
-
-    return Entry(SETTLED, inbox.platform.clock.now(), details=details)
 
 
 def _named(error: BaseException) -> str:

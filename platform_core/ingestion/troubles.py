@@ -11,8 +11,7 @@ from platform_core.ingestion import dead_shares, refusals
 if TYPE_CHECKING:
     from platform_core.ingestion.dead_shares import Share
     from platform_core.ingestion.refusals import Refusal
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from platform_core.loop.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Troubles:
     mostly_dead: Sequence[Share]
 
 
-def troubles(platform: Platform, team: Team, source: Source) -> Troubles:
+def troubles(ledger: Ledger, team: str, source: str) -> Troubles:
     """Read them from the ledger."""
-    where = (platform.ledger, team.name, source.name)
-    return Troubles([*refusals.refusals(*where).standing.values()], dead_shares.standing(*where))
+    refused = refusals.refusals(ledger, team, source).standing.values()
+    return Troubles([*refused], dead_shares.standing(ledger, team, source))

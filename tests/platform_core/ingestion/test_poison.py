@@ -16,7 +16,7 @@ from platform_core.ingestion import dead_shares, refusals
 from platform_core.ingestion.dead_letters import dead_letters, replay
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.landing import land, pending
-from platform_core.ingestion.troubles import troubles
+from platform_core.ingestion.troubles import Troubles, troubles
 from platform_core.testing.fakes.lake import InMemoryLake
 from resources.delta.lake import DeltaLake
 from resources.folder.event_source import FolderEventSource
@@ -207,8 +207,12 @@ def _standing(files: Any) -> list[str]:
     return [one.alarm.cause for one in alarms.standing(files.platform.ledger)]
 
 
+def _troubles(files: Any) -> Troubles:
+    return troubles(files.platform.ledger, "shop", "orders")
+
+
 def _refused(files: Any) -> list[str]:
-    return [one.name for one in troubles(*files.args).refused]
+    return [one.name for one in _troubles(files).refused]
 
 
 def test_a_refused_file_stands_until_it_is_replaced(files: Any) -> None:
@@ -270,7 +274,7 @@ def test_an_arrival_of_mostly_dead_rows_stands_until_somebody_acts(files: Any) -
     [alarm] = alarms.standing(files.platform.ledger)
     assert alarm.alarm.cause == "dead-letters:shop/orders"
     assert "7 of 8 rows of bad.csv broke the contract, most often for price.minimum" in alarm.alarm.problem
-    assert [share.name for share in troubles(*files.args).mostly_dead] == ["bad.csv"]
+    assert [share.name for share in _troubles(files).mostly_dead] == ["bad.csv"]
     dead_shares.dismiss(Inbox.of(*files.args), "ada", "known")
     assert _standing(files) == []
     files.put("again.csv", HEADER + "7,0.5,\n")
