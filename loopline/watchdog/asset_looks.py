@@ -12,7 +12,7 @@ from platform_core.alarms.alarm import Alarm
 from platform_core.alarms.pages import Pages
 from platform_core.names import AssetName, ModelRef
 
-OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew")}
+OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew"), ("raw", "contract")}
 """Stage and check of which the kernel raises the alarm itself, at the moment of finding."""
 NO_MODEL = {"raw", "features"}
 """Stages whose assets are not named after a model."""
@@ -67,7 +67,7 @@ class AssetLooks:
             cause=cause,
             severity=severity,  # type: ignore[arg-type]
             problem=f"check {name} of {asset or '/'.join(path)} does not pass: {why}",
-            fix=_fix(asset, name),
+            fix=_fix(asset),
             subject=_subject(path, asset),
             link=self.pages.asset(path, "checks"),
         )
@@ -113,9 +113,7 @@ def _subject(path: tuple[str, ...], asset: AssetName | None) -> ModelRef | None:
     return ModelRef(asset.team, "" if asset.stage in NO_MODEL else asset.name)
 
 
-def _fix(asset: AssetName | None, check: str) -> str:
+def _fix(asset: AssetName | None) -> str:
     if asset and asset.stage == "raw":
-        if check == "contract":
-            return f"see 'loopline dead-letters list {asset.team}/{asset.name}' and ask whoever delivers the data"
         return f"see 'loopline quality {asset.team}/{asset.name}' and ask whoever delivers the data"
     return "open the check's page: it names what is odd"
