@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
-from asset_defs.runs import LOOK_SECONDS, in_progress
-from platform_core.ingestion.landing import pending
-from platform_core.names import view_name
-from platform_core.platform import Platform
-from platform_core.specs import Source, Team
-from platform_core.specs.source import STREAM
+from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
+from loopline.platform_core.foundation.names import view_name
+from loopline.platform_core.ingestion.landing import pending
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Source, Team
+from loopline.platform_core.specs.source import STREAM
 
 CRON = {"daily": "15 3 * * *", "hourly": "15 * * * *"}
 

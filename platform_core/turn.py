@@ -6,29 +6,29 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import NotFound
-from platform_core.loop import gates, rollouts
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef, raw_table
-from platform_core.observability import causes, tracing
-from platform_core.specs.gates import Evidence, Segment
-from platform_core.training import training_set
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ModelRef, raw_table
+from loopline.platform_core.loop import gates, rollouts
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.observability import causes, tracing
+from loopline.platform_core.specs.gates import Evidence, Segment
+from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from platform_core.loop.cycles import Cycle
-    from platform_core.loop.gates import Verdict
-    from platform_core.loop.rollouts import RolloutRecord
-    from platform_core.observability.tracing import Spanned
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.loop.gates import Verdict
+    from loopline.platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.observability.tracing import Spanned
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
+    from loopline.platform_core.training.training_set import TrainingSet
 
 PINNED = "training_set.pinned"
 REGISTERED = "model.registered"
-TRAIN = "platform_core.training.task:train"
+TRAIN = "loopline.platform_core.training.task:train"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.specs import P99, ErrorRate, Judge, LogMetric, RealisedQuality, ScoreShift, Traffic
+from loopline.platform_core.specs import P99, ErrorRate, Judge, LogMetric, RealisedQuality, ScoreShift, Traffic
 
 Floats = NDArray[np.float64]
 ROWS, LOOKS, BESIDE = 1_000, 50, 4

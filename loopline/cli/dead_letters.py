@@ -33,7 +33,7 @@ dead_letters = LazyGroup(
 @click.option("--limit", default=100, show_default=True, help="At most so many.")
 def show(source: str, limit: int) -> Answer:
     """List open dead letters of SOURCE, written `source` or `team/source`."""
-    from platform_core.ingestion import dead_letters as letters
+    from loopline.platform_core.ingestion import dead_letters as letters
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
@@ -50,9 +50,9 @@ def export(source: str, file: Path) -> Answer:
 
     Mend the fields there, leave out rows that are not mended, and give the file to 'replay --rows'.
     """
-    from platform_core.ingestion import dead_letters as letters
-    from platform_core.ingestion import mended_rows
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.ingestion import dead_letters as letters
+    from loopline.platform_core.ingestion import mended_rows
+    from loopline.platform_core.specs.odcs import read_contract
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
@@ -73,8 +73,8 @@ def replay(source: str, rows: Path | None, reason: str, by: str | None) -> Answe
     With --rows only the letters in that file are tried, with the fields given there; 'export' writes such a file. A row
     takes its place by its own event time, and is known from now on.
     """
-    from platform_core.ingestion import dead_letters as letters
-    from platform_core.ingestion import mended_rows
+    from loopline.platform_core.ingestion import dead_letters as letters
+    from loopline.platform_core.ingestion import mended_rows
 
     team, declared = source_of(source)
     given = mended_rows.read(rows) if rows else None

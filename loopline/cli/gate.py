@@ -12,9 +12,9 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import declared, opened, referenced
 
 if TYPE_CHECKING:
-    from platform_core.loop.gates import Verdict
-    from platform_core.names import ModelRef
-    from platform_core.specs import Model
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.gates import Verdict
+    from loopline.platform_core.specs import Model
 
 gate = LazyGroup(
     "gate",
@@ -31,8 +31,8 @@ gate = LazyGroup(
 @click.option("--version", help="Of which version; the newest that was judged when left out.")
 def show(model: str, version: str | None) -> Answer:
     """Show what the gates said of a version of MODEL."""
-    from platform_core.errors import NotFound
-    from platform_core.loop import gates
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.loop import gates
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
@@ -55,7 +55,7 @@ def show(model: str, version: str | None) -> Answer:
 @click.option("--deploy", is_flag=True, help="Start its rollout, if it passes all its gates by that.")
 def override(model: str, version: str, name: str, by: str, reason: str, *, deploy: bool) -> Answer:  # noqa: PLR0913
     """Let a version of MODEL pass one gate that it failed, in a person's name."""
-    from platform_core.loop import gates
+    from loopline.platform_core.loop import gates
 
     spec = declared(model)[1] if deploy else None  # what cannot be rolled out is said before anything is written
     with opened(only=()) as platform:
@@ -67,8 +67,8 @@ def override(model: str, version: str, name: str, by: str, reason: str, *, deplo
 
 
 def _start_rollout(ref: ModelRef, spec: Model, version: str) -> None:
-    from platform_core.errors import LooplineError
-    from platform_core.loop import gates, rollouts
+    from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.loop import gates, rollouts
 
     try:
         with opened() as platform:

@@ -15,7 +15,7 @@ from loopline.cli.subject import opened, person, referenced
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
 def rollback(model: str, reason: str, by: str | None) -> Answer:
     """Take MODEL one step back at once: end its rollout, else return to the version before."""
-    from platform_core.loop import deployments
+    from loopline.platform_core.loop import deployments
 
     with opened() as platform, progress(f"taking {model} back"):
         ref = referenced(platform, model)

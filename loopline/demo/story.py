@@ -13,14 +13,14 @@ from loopline.demo.replay import Replay, Script
 from loopline.demo.show import LAG_DAYS, Show
 from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
+from loopline.platform_core import environment as environments
+from loopline.platform_core.errors import LooplineError, Refused
+from loopline.platform_core.foundation.names import view_table
+from loopline.platform_core.foundation.signals import set_by_signals
+from loopline.platform_core.ingestion.landing import pending
+from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop.cycles import Cycle
 from loopline.up.running import running
-from platform_core import environment as environments
-from platform_core.errors import LooplineError, Refused
-from platform_core.ingestion.landing import pending
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.cycles import Cycle
-from platform_core.names import view_table
-from platform_core.signals import set_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from loopline.features_api import errors, registry_routes, serving_routes
 from loopline.features_api.service import Service
-from platform_core.platform import Platform
-from platform_core.specs import Team
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
 
 FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": errors.Failure} for status in (400, 404, 409, 503)}
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.alarms.alarm import Alarm
-from platform_core.alarms.board import clear, raise_alarm
-from platform_core.alarms.pages import Pages
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.board import clear, raise_alarm
+from loopline.platform_core.alarms.pages import Pages
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
 
 
 def drift(platform: Platform, ref: ModelRef, reason: str) -> None:

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.errors import BadRequest
-from platform_core.names import CREATED_AT, EVENT_TIME, ModelRef, view_table
-from platform_core.training import training_set
-from platform_core.training.of_version import training_set_of
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, ModelRef, view_table
+from loopline.platform_core.training import training_set
+from loopline.platform_core.training.of_version import training_set_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.features.selection import AskedView
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.features.selection import AskedView
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
+    from loopline.platform_core.training.training_set import TrainingSet
 
 ModelVersionName = str
 FEW_KEYS = 10_000

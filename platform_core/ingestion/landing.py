@@ -7,22 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.engine import Checked
-from platform_core.errors import ContractBroken
-from platform_core.ingestion import raw_rows
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.letters import letters_of
-from platform_core.names import ARRIVAL, LINE
-from platform_core.observability import tracing
-from platform_core.specs.source import STREAM
+from loopline.platform_core.contracts.engine import Checked
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import ARRIVAL, LINE
+from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.letters import letters_of
+from loopline.platform_core.observability import tracing
+from loopline.platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.observability.tracing import Spanned
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.observability.tracing import Spanned
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 BATCH = 100
 """Arrivals a commit: one commit a file would take longer than the files themselves."""
@@ -69,7 +69,7 @@ def pending(platform: Platform, team: Team, source: Source, limit: int | None = 
     Of a stream they are the partitions that have records to land.
     """
     if source.arrives == STREAM:
-        from platform_core.ingestion import streaming  # it builds on this module
+        from loopline.platform_core.ingestion import streaming  # it builds on this module
 
         return streaming.pending(platform, team, source, limit)
     return _pending(Inbox.of(platform, team, source), limit)
@@ -83,7 +83,7 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
     """
     with tracing.span("land", team=team.name, source=source.name) as spanned:
         if source.arrives == STREAM:
-            from platform_core.ingestion import streaming
+            from loopline.platform_core.ingestion import streaming
 
             landed = streaming.catch_up(platform, team, source, limit)
         else:

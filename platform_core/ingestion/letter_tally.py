@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.dead_letters import REPLAYED
-from platform_core.ingestion.landing import LANDED
-from platform_core.loop.newer import Newer
+from loopline.platform_core.ingestion.dead_letters import REPLAYED
+from loopline.platform_core.ingestion.landing import LANDED
+from loopline.platform_core.loop.new_entries import Newer
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 
 @dataclass

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from platform_core.errors import LooplineError, Transient
-from platform_core.features.materialize import materialize
-from platform_core.ingestion.landing import Landed
-from platform_core.ingestion.stream_metrics import StreamMetrics
-from platform_core.ingestion.streaming import BATCH, lag, land_stream
+from loopline.platform_core.errors import LooplineError, Transient
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.ingestion.landing import Landed
+from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
+from loopline.platform_core.ingestion.streaming import BATCH, lag, land_stream
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 WAIT_SECONDS = 1.0
 """How long a batch waits for its first record; as long may it take until a worker that is told to ends."""

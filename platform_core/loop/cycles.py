@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
-from platform_core.errors import NotFound, Refused
-from platform_core.loop import freezes, tables
-from platform_core.loop.ledger import Entry, append
-from platform_core.names import ModelRef
-from platform_core.observability import tracing
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import freezes, tables
+from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.observability import tracing
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
-    from platform_core.specs.model import Drift
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.specs.model import Drift
 
 State = Literal["open", "promoted", "rejected", "rolled_back", "failed"]
 Closed = Literal["promoted", "rejected", "rolled_back", "failed"]

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
-from platform_core.contracts.registry import CANDIDATE, CHAMPION
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import CommitConflict, LooplineError, NotFound, Refused
-from platform_core.loop import packages, tables
-from platform_core.loop.freezes import signed
-from platform_core.loop.ledger import Entry, append
-from platform_core.names import ModelRef
+from loopline.platform_core.contracts.registry import CANDIDATE, CHAMPION
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import CommitConflict, LooplineError, NotFound, Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import packages, tables
+from loopline.platform_core.loop.freezes import signed
+from loopline.platform_core.loop.ledger import Entry, append
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
 
 CHANGED = "deployment.changed"
 _column = tables.deployments.c
@@ -168,7 +168,7 @@ def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and w
         Refused: nobody is named, or no reason given, or another version would be taken back. NotFound: there is
         nothing to go back to.
     """
-    from platform_core.loop import rollouts  # which itself changes deployments
+    from loopline.platform_core.loop import rollouts  # which itself changes deployments
 
     signed(actor, reason, "a rollback")
     if rollouts.end(platform, ref, actor, reason, now, version):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.names import KNOWN_AT, LABEL, ModelRef, realised_table
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.foundation.names import KNOWN_AT, LABEL, ModelRef, realised_table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
 
-    from platform_core.contracts.lake import Lake
+    from loopline.platform_core.contracts.lake import Lake
 
 BATCH = "_batch"
 """Number of the batch in which a label came; labels of a later batch come after, whatever their times."""

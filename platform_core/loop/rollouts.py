@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from platform_core.contracts.serving import CANARY, SHADOW
-from platform_core.errors import NotFound, Refused
-from platform_core.features.outdated import refuse_outdated
-from platform_core.loop import arrival, cycles, deployments, gates, packages, tables
-from platform_core.loop.decisions import Decision, decide
-from platform_core.loop.deployments import Deployment
-from platform_core.loop.freezes import signed
-from platform_core.loop.ledger import Entry, append
-from platform_core.loop.pauses import HELD, RESUMED
-from platform_core.loop.rollout_table import (
+from loopline.platform_core.contracts.serving import CANARY, SHADOW
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.features.outdated import refuse_outdated
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import arrival, cycles, deployments, gates, packages, tables
+from loopline.platform_core.loop.decisions import Decision, decide
+from loopline.platform_core.loop.deployments import Deployment
+from loopline.platform_core.loop.freezes import signed
+from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.pauses import HELD, RESUMED
+from loopline.platform_core.loop.rollout_table import (
     ACTIVE,
     BEFORE_FIRST,
     BEFORE_SHADOW,
@@ -37,16 +38,15 @@ from platform_core.loop.rollout_table import (
     rollout,
     running,
 )
-from platform_core.names import ModelRef
-from platform_core.observability import tracing
+from loopline.platform_core.observability import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
-    from platform_core.specs.model import Model
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.model import Model
 
 __all__ = [
     "Decision",

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.monitor.columns import CategoryColumn, NumericColumn
-from platform_core.monitor.distance import Floats, measurable
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.values import SCORE, numbers
+from loopline.platform_core.monitor.columns import CategoryColumn, NumericColumn
+from loopline.platform_core.monitor.distance import Floats, measurable
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.values import SCORE, numbers
 
 LEAST = 0.55
 """An area under the curve below it is no drift, however many rows prove it."""

@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.monitor import embeddings, words
-from platform_core.monitor.columns import (
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.monitor import embeddings, word_sketch
+from loopline.platform_core.monitor.columns import (
     KNOWN,
     TEXT_KIND,
     TOP,
@@ -28,10 +28,10 @@ from platform_core.monitor.columns import (
     NumericColumn,
     TextColumn,
 )
-from platform_core.monitor.distance import Floats, between, finite, measurable
-from platform_core.monitor.values import JOINT, SCORE, is_text, numbers, texts
-from platform_core.runtime.manifest import PROFILE
-from platform_core.specs.model import Drift
+from loopline.platform_core.monitor.distance import Floats, between, finite, measurable
+from loopline.platform_core.monitor.values import JOINT, SCORE, is_text, numbers, texts
+from loopline.platform_core.runtime.model.manifest import PROFILE
+from loopline.platform_core.specs.model import Drift
 
 SAMPLE = "reference.arrow"
 """File beside the profile: rows of the training set for people to look at, never to judge by."""
@@ -127,7 +127,7 @@ def _column(name: str, column: pa.ChunkedArray, sample: pa.ChunkedArray, rule: D
 def _measured_as_text(name: str, sample: pa.ChunkedArray, rule: Drift) -> bool:
     if name in {*rule.texts, *rule.categories}:
         return name in rule.texts
-    return words.looks_like_text(sample.drop_null().to_pylist())
+    return word_sketch.looks_like_text(sample.drop_null().to_pylist())
 
 
 def _marked(sample: pa.Table, columns: Mapping[str, Column]) -> pa.Table:
@@ -139,7 +139,7 @@ def _marked(sample: pa.Table, columns: Mapping[str, Column]) -> pa.Table:
 
 def _text(column: pa.ChunkedArray) -> TextColumn:
     read = _at_most(MEASURED, column.drop_null()).to_pylist()
-    sums, lengths, within = words.counted(read)
+    sums, lengths, within = word_sketch.counted(read)
     return TextColumn(
         buckets=sums.astype(int).tolist(),
         words=_numeric(lengths, missing_share=0.0),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
-from platform_core.monitor.distance import SMALLEST_STD, Floats, js_distance
-from platform_core.monitor.tally import CategoryTally, EmbeddingTally, NumericTally, Tally, TextTally
+from loopline.platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
+from loopline.platform_core.monitor.distance import SMALLEST_STD, Floats, js_distance
+from loopline.platform_core.monitor.tally import CategoryTally, EmbeddingTally, NumericTally, Tally, TextTally
 
 
 def numeric(column: NumericColumn, window: NumericTally) -> float:

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor import embeddings, words
-from platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
-from platform_core.monitor.distance import Floats, between, finite
-from platform_core.monitor.values import numbers, texts
+from loopline.platform_core.monitor import embeddings, word_sketch
+from loopline.platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
+from loopline.platform_core.monitor.distance import Floats, between, finite
+from loopline.platform_core.monitor.values import numbers, texts
 
 NEW = 5
 """Unseen values and words whose names a tally remembers, to explain with; no verdict rests on them."""
@@ -105,7 +105,7 @@ def of_counts(column: CategoryColumn, counts: Mapping[str, int], total: int) -> 
 
 
 def _of_texts(column: TextColumn, values: Sequence[str], total: int) -> TextTally:
-    sums, lengths, within = words.counted(values)
+    sums, lengths, within = word_sketch.counted(values)
     top = {word: within[word] for word in column.top if word in within}
     new = {word: count for word, count in within.items() if word not in column.top}
     counts = sums.astype(int).tolist()

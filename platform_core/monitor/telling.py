@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
-from platform_core.monitor.tally import CategoryTally, EmbeddingTally, NumericTally, Tally, TextTally
+from loopline.platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
+from loopline.platform_core.monitor.tally import CategoryTally, EmbeddingTally, NumericTally, Tally, TextTally
 
 NAMED = 3
 """Categories and words whose shares are told."""

@@ -8,10 +8,10 @@ from statistics import NormalDist
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor import embeddings, words
-from platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, NumericColumn, TextColumn
-from platform_core.monitor.distance import SMALLEST_STD, Floats, js_distances
-from platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor import embeddings, word_sketch
+from loopline.platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, NumericColumn, TextColumn
+from loopline.platform_core.monitor.distance import SMALLEST_STD, Floats, js_distances
+from loopline.platform_core.monitor.profile import Profile
 
 FLOOR = 0.1
 """A smaller distance is no drift whatever the size of the window (Evidently's default)."""
@@ -99,7 +99,7 @@ def _sampled_null(
     """Draw whole texts or vectors: the words of one text, like the features of one vector, come together."""
     values = sample.drop_null().to_pylist()
     if isinstance(column, TextColumn):
-        vectors = words.vectors(values)
+        vectors = word_sketch.vectors(values)
     else:
         vectors = embeddings.column_features(column, embeddings.matrix(values, len(column.mean)))
     if not len(vectors):

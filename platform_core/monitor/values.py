@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.errors import ContractBroken
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.embeddings import is_embedding
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.monitor.distance import Floats
+from loopline.platform_core.monitor.embeddings import is_embedding
 
 SCORE = "score"
 """The model's output, measured like a feature."""

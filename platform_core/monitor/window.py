@@ -10,15 +10,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from platform_core.errors import ContractBroken
-from platform_core.monitor import joint, scores
-from platform_core.monitor.columns import KINDS, Column
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.tally import CategoryTally, Tally, added, tally
-from platform_core.monitor.telling import told
-from platform_core.monitor.threshold import chance, share_threshold, threshold
-from platform_core.monitor.values import JOINT, SCORE, as_table
-from platform_core.specs.model import Drift
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.monitor import joint, scores
+from loopline.platform_core.monitor.columns import KINDS, Column
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.tally import CategoryTally, Tally, added, tally
+from loopline.platform_core.monitor.telling import told
+from loopline.platform_core.monitor.threshold import chance, share_threshold, threshold
+from loopline.platform_core.monitor.values import JOINT, SCORE, as_table
+from loopline.platform_core.specs.model import Drift
 
 CHUNK = 250_000
 """Rows of a column that are counted at a time, so that memory does not grow with the window."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from platform_core.names import ModelRef, raw_table
-from platform_core.observability import tracing
+from loopline.platform_core.foundation.names import ModelRef, raw_table
+from loopline.platform_core.observability import tracing
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
 LOOKED_AT, LINKS = 1_000, 128
 """The newest landings of a team that are looked at, and OpenTelemetry's own limit of links a span."""
@@ -22,7 +22,7 @@ def landings(platform: Platform, team: str, tables: Mapping[str, tuple[int, int]
     """
     if not tracing.on():
         return []
-    from platform_core.ingestion.landing import LANDED  # which itself makes spans
+    from loopline.platform_core.ingestion.landing import LANDED  # which itself makes spans
 
     entries = platform.ledger.entries(ModelRef(team, ""), [LANDED], limit=LOOKED_AT, newest_first=True)
     found = []

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidEnvironment, Unsupported
+from loopline.platform_core.errors import InvalidEnvironment, Unsupported
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

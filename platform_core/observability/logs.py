@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 VARIABLE = "LOOPLINE_LOG"
-OURS = ("loopline", "platform_core", "asset_defs")
+OURS = ("loopline",)
 _STEPS = logging.getLogger("loopline.steps")
 _FRAMES = 5
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -11,7 +11,7 @@ from functools import lru_cache
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Self
 
-from platform_core.observability.exporters import exporter_of, missing
+from loopline.platform_core.observability.exporters import exporter_of, missing
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -133,7 +133,7 @@ def _context(cycle: str, parent: str) -> Context | None:
     from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 
     if not parent:
-        from platform_core.observability.tracing import of_cycle
+        from loopline.platform_core.observability.tracing import of_cycle
 
         parent = of_cycle(cycle) if cycle else ""
         if not parent or get_current_span().get_span_context().trace_id == _ids_of(parent)[0]:

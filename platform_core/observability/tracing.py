@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from platform_core.observability import logs
+from loopline.platform_core.observability import logs
 
 if TYPE_CHECKING:
-    from platform_core.observability.spans import Spans
+    from loopline.platform_core.observability.spans import Spans
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """OpenTelemetry's own variables: one of them set, spans are sent there."""
@@ -60,7 +60,7 @@ def start(where: str | None = None) -> None:
     """
     global _spans  # noqa: PLW0603 - a process has one tracer, as OpenTelemetry itself has it
     if _spans is None and (where or _asked_for()):
-        from platform_core.observability.spans import Spans
+        from loopline.platform_core.observability.spans import Spans
 
         _spans = Spans.to(where)
 

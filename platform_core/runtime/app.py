@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from platform_core.errors import BadRequest, NotFound
-from platform_core.runtime import metadata, openapi
-from platform_core.runtime.answers import answered
-from platform_core.runtime.bounds import STATE, Bounds
-from platform_core.runtime.http import (
+from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.runtime import metadata
+from loopline.platform_core.runtime.inference import Inference
+from loopline.platform_core.runtime.lifespan import Lifespan
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.runtime.wire import openapi
+from loopline.platform_core.runtime.wire.answers import answered
+from loopline.platform_core.runtime.wire.bounds import STATE, Bounds
+from loopline.platform_core.runtime.wire.http import (
     LONG_BODY,
     Disconnected,
     Receive,
@@ -21,11 +26,7 @@ from platform_core.runtime.http import (
     refusal,
     respond,
 )
-from platform_core.runtime.inference import Inference
-from platform_core.runtime.lifespan import Lifespan
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.protocol import decode
+from loopline.platform_core.runtime.wire.protocol import decode
 
 JSON_LENGTH = b"inference-header-content-length"
 MOST_DIGITS = 18

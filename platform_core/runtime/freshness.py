@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from platform_core import histogram
+from loopline.platform_core.foundation import histogram
 
 if TYPE_CHECKING:
-    from platform_core.contracts.online_store import OnlineRow
-    from platform_core.runtime.manifest import ViewField
+    from loopline.platform_core.contracts.online_store import OnlineRow
+    from loopline.platform_core.runtime.model.manifest import ViewField
 
 _BOUNDS = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000, 7_776_000, 31_536_000)
 """From a second to a year: streams and monthly batches alike."""

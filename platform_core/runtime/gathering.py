@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from platform_core.runtime.freshness import ViewUse, fresh_rows, note
-from platform_core.runtime.tensors import Value
+from loopline.platform_core.runtime.freshness import ViewUse, fresh_rows, note
+from loopline.platform_core.runtime.wire.tensors import Value
 
 if TYPE_CHECKING:
-    from platform_core.contracts.online_store import OnlineRow
-    from platform_core.runtime.manifest import ViewField
-    from platform_core.runtime.protocol import InferRequest
+    from loopline.platform_core.contracts.online_store import OnlineRow
+    from loopline.platform_core.runtime.model.manifest import ViewField
+    from loopline.platform_core.runtime.wire.protocol import InferRequest
 
     Fresh: TypeAlias = tuple[Sequence[str], Sequence[OnlineRow | None]]
 

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from platform_core.clock import Clock, WallClock
-from platform_core.contracts.online_store import OnlineStore
-from platform_core.contracts.serving import MOST_AHEAD
-from platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
-from platform_core.runtime.freshness import Freshness
-from platform_core.runtime.log import Record
-from platform_core.runtime.metrics import blame
-from platform_core.runtime.predicting import Said, said
-from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.routes import Role, Route, Version
+from loopline.platform_core.contracts.online_store import OnlineStore
+from loopline.platform_core.contracts.serving import MOST_AHEAD
+from loopline.platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
+from loopline.platform_core.foundation.clock import Clock, WallClock
+from loopline.platform_core.runtime.freshness import Freshness
+from loopline.platform_core.runtime.metrics import blame
+from loopline.platform_core.runtime.predicting import Said, said
+from loopline.platform_core.runtime.prediction_log.log import Record
+from loopline.platform_core.runtime.routes import Role, Route, Version
+from loopline.platform_core.runtime.wire.protocol import InferRequest
 
 Log = Callable[[str, Record], None]
 """Keeps the record of a request to the model named first; when it returns, the record is safe."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from platform_core.errors import ContractBroken
-from platform_core.runtime import log
-from platform_core.runtime.log import Record
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.prediction_log.log import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from platform_core.runtime.protocol import OUTPUTS
-from platform_core.runtime.routes import Route, Version
-from platform_core.runtime.tensors import TEXT
+from loopline.platform_core.runtime.routes import Route, Version
+from loopline.platform_core.runtime.wire.protocol import OUTPUTS
+from loopline.platform_core.runtime.wire.tensors import TEXT
 
 
 def server() -> dict[str, Any]:

@@ -13,14 +13,10 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from platform_core.runtime import states
-from platform_core.runtime.app import METRICS_TYPE
-from platform_core.runtime.http import Message, Receive, Response, Scope, Send, respond
-
-if TYPE_CHECKING:
-    from platform_core.runtime.gateway import Application
+from loopline.platform_core.runtime import states
+from loopline.platform_core.runtime.app import METRICS_TYPE
+from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Response, Scope, Send, respond
 
 LEAVE_SECONDS = 1.0
 PATH = "/metrics"

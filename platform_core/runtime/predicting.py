@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from platform_core.runtime.batching import MOST_ROWS, Batcher
-from platform_core.runtime.gathering import Found, Gathered
-from platform_core.runtime.models import Matrix
-from platform_core.runtime.pace import THREADS
-from platform_core.runtime.protocol import InferRequest
-from platform_core.runtime.routes import Version
+from loopline.platform_core.runtime.gathering import Found, Gathered
+from loopline.platform_core.runtime.model.batching import MOST_ROWS, Batcher
+from loopline.platform_core.runtime.model.models import Matrix
+from loopline.platform_core.runtime.model.thread_choice import THREADS
+from loopline.platform_core.runtime.routes import Version
+from loopline.platform_core.runtime.wire.protocol import InferRequest
 
 Predicted = tuple[list[float] | None, str]
 """A probability a row, or None and what went wrong."""

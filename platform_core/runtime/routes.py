@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import NotFound
-from platform_core.runtime.models import LoadedModel, load_model
-from platform_core.runtime.recipe import Recipe
-from platform_core.runtime.split import Split
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.runtime.model.models import LoadedModel, load_model
+from loopline.platform_core.runtime.model.recipe import Recipe
+from loopline.platform_core.runtime.split import Split
 
 Role = Literal["stable", "candidate"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from platform_core.specs.judges import Finding, Judge, Traffic
+from loopline.platform_core.specs.judges import Finding, Judge, Traffic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class RealisedQuality(Judge):
         return Finding(self.name, worse, self.at_most, proven, detail)
 
     def _evidence(self, mine: _Losses, other: _Losses) -> float:
-        from platform_core.specs.sequential import evidence_of_gap
+        from loopline.platform_core.specs.sequential import evidence_of_gap
 
         return evidence_of_gap(mine.values, other.values, self.at_most / mine.unit)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
 
 SCALES = {
     "lower bound": ("minimum", "exclusive_minimum"),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.errors import InvalidSpec
-from platform_core.ingestion.raw_rows import no_rows
-from platform_core.names import (
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation.names import (
     ARRIVED_AT,
     CREATED_AT,
     EVENT_TIME,
@@ -19,12 +18,13 @@ from platform_core.names import (
     raw_table,
     view_table,
 )
+from loopline.platform_core.ingestion.raw_rows import no_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Model, Team
 
 
 class ViewFeatures(NamedTuple):
@@ -106,7 +106,7 @@ class Assembly:
 
 def view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
     """Find out the features of a view, by running it on no rows."""
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     empty = no_rows(read_contract(team.folder / view.source.contract))
     schema = platform.engine.compute_view(view, empty).schema

@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from sqlalchemy import update
 
-from asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
-from platform_core.ingestion import landing
-from platform_core.loop import rollouts, tables
-from platform_core.loop.deployments import deployment
-from platform_core.names import ModelRef
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.ingestion import landing
+from loopline.platform_core.loop import rollouts, tables
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 ONE = ModelRef("tiny", "one")
 STARTED, SUCCESS = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS

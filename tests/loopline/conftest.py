@@ -17,12 +17,12 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from platform_core.contracts.registry import Publication
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.monitor.profile import build_profile
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.platform import Platform
 
 CORNER = Path(__file__).parent / "corner"
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -108,7 +108,7 @@ class World:
 
     def later(self, hours: float) -> None:
         """Move the clock."""
-        from platform_core.clock import ReplayClock
+        from loopline.platform_core.foundation.clock import ReplayClock
 
         self.now += timedelta(hours=hours)
         ReplayClock(self.home / "clock").set(self.now)

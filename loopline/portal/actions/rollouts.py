@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.errors import LooplineError, NotFound, Refused
+from loopline.platform_core.loop import deployments, gates, rollouts
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import model_of, page_of, required
-from platform_core.errors import LooplineError, NotFound, Refused
-from platform_core.loop import deployments, gates, rollouts
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.gates import Verdict
+    from loopline.platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model
     from loopline.portal.ask import Portal
-    from platform_core.loop.deployments import Deployment
-    from platform_core.loop.gates import Verdict
-    from platform_core.loop.rollouts import RolloutRecord
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
-    from platform_core.specs import Model
 
 
 def _propose_rollback(portal: Portal, given: Given) -> Proposal:

@@ -10,8 +10,8 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Engine, text
 
-from platform_core.errors import InvalidEnvironment
-from platform_core.loop import database
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.loop import database
 
 _LOCK = 7_104_620
 """PostgreSQL's advisory lock for migrations; any number that no other program takes."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from platform_core.loop import cycles, rollouts
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, rollouts
+from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
 

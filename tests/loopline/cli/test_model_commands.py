@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from platform_core.loop import rollouts
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import rollouts
+from loopline.platform_core.platform import Platform
 
 
 def test_status_of_a_model_that_was_never_trained(world):
@@ -52,8 +52,8 @@ def test_history_says_what_was_live_and_why(world):
 
 def test_what_is_only_looked_at_is_told_when_asked_for(world):
     """Windows of every day would hide what was decided."""
-    from platform_core.loop.ledger import Entry
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.platform import Platform
 
     world.roll_out("first")
     platform = Platform.open()

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from loopline.cli.cycle_state import standing
-from platform_core.loop import cycles, rollouts
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, rollouts
+from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
 

@@ -15,8 +15,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from loopline.portal.app import create_app
-from platform_core.testing.portal_home import PortalHome, portal_home
-from resources.polars.engine import PolarsEngine
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.portal_home import PortalHome, portal_home
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

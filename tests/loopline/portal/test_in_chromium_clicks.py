@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from platform_core.ingestion import letter_pages
-from platform_core.loop import deployments, freezes, rollouts
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.ingestion import letter_pages
+from loopline.platform_core.loop import deployments, freezes, rollouts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.errors import Refused
-from platform_core.loop import deployments, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.specs import Rollout
-from platform_core.testing.registered_team import FIRST, REF, SECOND, spend_only
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.loop import deployments, gates, rollouts
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.specs import Rollout
+from loopline.stories.registered_team import FIRST, REF, SECOND, spend_only
 
 PASSED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.72, 0.65, passed=True, detail=""),))
 

@@ -13,16 +13,16 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import InvalidSpec, StoreUnavailable
-from platform_core.ingestion.landing import land
-from platform_core.ingestion.stream_metrics import StreamMetrics
-from platform_core.ingestion.stream_worker import StreamWorker
-from platform_core.names import view_table
-from platform_core.specs import Team
-from platform_core.specs.features import FeatureView
-from platform_core.testing.fakes.event_stream import InMemoryEventStream
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
+from loopline.platform_core.foundation.names import view_table
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
+from loopline.platform_core.ingestion.stream_worker import StreamWorker
+from loopline.platform_core.specs import Team
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 
 class Flickering(InMemoryEventStream):

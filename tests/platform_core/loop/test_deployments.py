@@ -8,15 +8,15 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import DesiredState, Served, Serving
-from platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
-from platform_core.loop import deployments, freezes, rollouts
-from platform_core.loop.deployments import Deployment, change, deployment, reapply, roll_back, stable_before
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import DesiredState, Served, Serving
+from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, freezes, rollouts
+from loopline.platform_core.loop.deployments import Deployment, change, deployment, reapply, roll_back, stable_before
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 
 class DyingServing(InMemoryServing):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from platform_core.loop import deployments, fleet, freezes, history
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, fleet, freezes, history
+from loopline.platform_core.loop.ledger import Entry
 
 REF = ModelRef("retail", "cancellations")
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.errors import NotFound
-from platform_core.loop import deployments, freezes, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.history import live_at, story
-from platform_core.loop.ledger import Entry
-from platform_core.loop.telling import tell
-from platform_core.specs import P99, Rollout
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.loop import deployments, freezes, gates, rollouts
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.history import live_at, story
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.sentences import tell
+from loopline.platform_core.specs import P99, Rollout
 
 MINUTE = timedelta(minutes=1)
 

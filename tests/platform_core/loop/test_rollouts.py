@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.serving import ObservedState
-from platform_core.errors import NotFound, Refused, Unsupported
-from platform_core.loop import cycles, deployments, freezes, gates, rollouts, skews
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.ledger import Entry
-from platform_core.loop.telling import tell
-from platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import ObservedState
+from loopline.platform_core.errors import NotFound, Refused, Unsupported
+from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollouts, skews
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.sentences import tell
+from loopline.platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 FAILED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.5, 0.65, passed=False, detail=""),))
 JUDGES = (ErrorRate(0.05), P99(50))

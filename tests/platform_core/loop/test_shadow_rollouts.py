@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.contracts.serving import CANARY
-from platform_core.errors import Unsupported
-from platform_core.loop import deployments, freezes, history, rollouts
-from platform_core.specs import P99, ErrorRate, Rollout
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import CANARY
+from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.loop import deployments, freezes, history, rollouts
+from loopline.platform_core.specs import P99, ErrorRate, Rollout
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 JUDGES = (ErrorRate(0.05), P99(50))
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.errors import StoreUnavailable, Unsupported
-from platform_core.loop import deployments, rollouts
-from platform_core.names import ModelRef
-from platform_core.specs import P99, ErrorRate, Rollout
-from platform_core.testing.fakes.serving_vendors import (
+from loopline.platform_core.errors import StoreUnavailable, Unsupported
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, rollouts
+from loopline.platform_core.specs import P99, ErrorRate, Rollout
+from loopline.platform_core.testing.fakes.serving_vendors import (
     OneVersionServing,
     SlowServing,
     UnorderedServing,

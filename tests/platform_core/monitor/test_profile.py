@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from scipy.stats import wasserstein_distance
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.monitor.columns import KNOWN, TOP, CategoryColumn, NumericColumn
-from platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
-from platform_core.monitor.scores import category, numeric
-from platform_core.monitor.tally import of_counts, of_numbers
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.monitor.columns import KNOWN, TOP, CategoryColumn, NumericColumn
+from loopline.platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
+from loopline.platform_core.monitor.scores import category, numeric
+from loopline.platform_core.monitor.tally import of_counts, of_numbers
 
 SHAPES = {
     "normal": lambda r, n: r.normal(size=n),

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.loop import cycles, deployments, gates, rollouts
-from platform_core.loop.gates import Verdict
-from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality import realised
-from platform_core.specs import Drift, RealisedQuality, Rollout
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.loop import cycles, deployments, gates, rollouts
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.quality import realised
+from loopline.platform_core.specs import Drift, RealisedQuality, Rollout
 
 RULE = Rollout((50, 100), bake_minutes=60, min_requests=100, judges=(RealisedQuality(0.05),))
 

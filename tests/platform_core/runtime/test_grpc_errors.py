@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from platform_core.runtime.inference import ModelState
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.testing.inference_server import free_port
+from loopline.platform_core.runtime.inference import ModelState
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.testing.inference_server import free_port
 
 grpc = pytest.importorskip("grpc")
 MODEL = "retail.cancellations"
@@ -19,8 +19,8 @@ LONGEST = 4_100
 
 def refused(inference, **fields):
     """Ask a model over a socket; gives the error."""
-    from platform_core.runtime.grpc_messages import SERVICE, message
-    from platform_core.runtime.grpc_service import GrpcPort, GrpcService
+    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
+    from loopline.platform_core.runtime.grpc.service import GrpcPort, GrpcService
 
     asked, to = message("ModelInferRequest")(**fields), f"127.0.0.1:{free_port()}"
 

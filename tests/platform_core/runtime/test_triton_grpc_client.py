@@ -13,8 +13,8 @@ import tritonclient.grpc.aio as triton_aio
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
-from platform_core.runtime import grpc_messages
-from resources.local.serving import LocalServing
+from loopline.platform_core.runtime.grpc import messages
+from loopline.resources.local.serving import LocalServing
 
 MODEL = "retail.cancellations"
 
@@ -45,13 +45,13 @@ def probabilities(client, *given, **more):
     return client.infer(MODEL, inputs(*given), **more).as_numpy("probability").tolist()
 
 
-@pytest.mark.parametrize("name", sorted(grpc_messages._MESSAGES))
+@pytest.mark.parametrize("name", sorted(messages._MESSAGES))
 def test_messages_are_those_of_the_protocol(name):
     """Names, numbers and types of all fields are those that tritonclient was generated from."""
     theirs = service_pb2
     for part in name.split("."):
         theirs = getattr(theirs, part)
-    ours = grpc_messages.message(name).DESCRIPTOR
+    ours = messages.message(name).DESCRIPTOR
     assert [_field(field) for field in ours.fields] == [_field(field) for field in theirs.DESCRIPTOR.fields]
     assert list(ours.oneofs_by_name) == list(theirs.DESCRIPTOR.oneofs_by_name)
 

@@ -13,19 +13,27 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import DesiredState
-from platform_core.environment import Environment
-from platform_core.loop import gates, rollouts
-from platform_core.loop.gates import Verdict
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import ErrorRate, Model, Rollout, ScoreShift
-from platform_core.testing.endpoints import Load, ask_over_http, come_to, new_model, served, wait_for, wait_until
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.inference_server import free_port, inference_server, shadow_process
-from platform_core.testing.model_packages import Column, Constant, write_package
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import gates, rollouts
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import ErrorRate, Model, Rollout, ScoreShift
+from loopline.platform_core.testing.endpoints import (
+    Load,
+    ask_over_http,
+    come_to,
+    new_model,
+    served,
+    wait_for,
+    wait_until,
+)
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
+from loopline.platform_core.testing.model_packages import Column, Constant, write_package
+from loopline.resources.local.serving import LocalServing
 
 KILLS = 12
 

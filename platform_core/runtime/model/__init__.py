@@ -1,0 +1,1 @@
+"""Models as the server holds them: packages, recipes, encoding, and where a prediction runs."""

@@ -1,0 +1,1 @@
+"""Bytes in and out: HTTP connections, the Open Inference Protocol, and the fast path of plain requests."""
