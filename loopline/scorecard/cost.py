@@ -1,7 +1,8 @@
 """What training and answering use of machines, and what that costs by the price sheet.
 
 Trainings say themselves what they used (``loopline.platform_core.training.usage``), and the ledger keeps it. The
-processes that answer serve all models at once: what they used is shared among models by the time that requests of each took.
+processes that answer serve all models at once: what they used is shared among models by the time that requests of each
+took.
 """
 
 from __future__ import annotations
