@@ -6,7 +6,8 @@ import dagster as dg
 
 from loopline.asset_defs.data_quality import quality_checks, quality_specs
 from loopline.asset_defs.keys import key
-from loopline.platform_core.ingestion.landing import Landed, land
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.streaming import Lag, lag
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team

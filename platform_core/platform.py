@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from loopline.platform_core import environment
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.platform_core.foundation import clock
-from loopline.platform_core.observability import logs, tracing
+from loopline.platform_core.foundation import clock, logs, tracing
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts import (

@@ -10,6 +10,7 @@ from loopline.cli.command import Command
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, table
 from loopline.cli.subject import declared, opened, referenced
+from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -68,12 +69,12 @@ def override(model: str, version: str, name: str, by: str, reason: str, *, deplo
 
 def _start_rollout(ref: ModelRef, spec: Model, version: str) -> None:
     from loopline.platform_core.errors import LooplineError
-    from loopline.platform_core.loop import gates, rollouts
+    from loopline.platform_core.loop import gates
 
     try:
         with opened() as platform:
             cycle = gates.cycle_of_version(platform.ledger, ref, version)
-            rollouts.start(platform, ref, spec, version, cycle, platform.clock.now())
+            start_rollout(platform, ref, spec, version, cycle, platform.clock.now())
     except LooplineError as error:
         error.problem = f"the gate is overridden, but the start of the rollout failed: {error.problem}"
         raise

@@ -30,7 +30,7 @@ def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Ans
     ingest sensor starts a run whenever records wait. Both at once do no harm: who is overtaken begins again.
     """
     from loopline.platform_core.errors import InvalidSpec
-    from loopline.platform_core.ingestion.stream_worker import StreamWorker
+    from loopline.platform_core.features.stream_worker import StreamWorker
     from loopline.platform_core.specs.source import STREAM
 
     team, declared = source_of(source)

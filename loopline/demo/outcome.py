@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.demo.stage import REF
-from loopline.platform_core.ingestion.landing import LANDED
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import OPENED
+from loopline.platform_core.loop.entry_kinds import LANDED, REGISTERED
 from loopline.platform_core.loop.skews import CHECKED
 from loopline.platform_core.monitor import quality_history, skew
 from loopline.platform_core.monitor.drift import WINDOW
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.monitor.quality import measured
-from loopline.platform_core.turn import REGISTERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

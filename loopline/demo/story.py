@@ -18,8 +18,9 @@ from loopline.platform_core.errors import LooplineError, Refused
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.ingestion.landing import pending
-from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop import cycles, gates
 from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.turn import start_rollout
 from loopline.up.running import running
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _override(show: Show, drill: Cycle) -> None:
     assert verdict is not None
     for reading in verdict.failed:
         gates.override(platform.ledger, REF, version, reading.gate, "the demo", "a drill: the judge's turn", now)
-    rollouts.start(platform, REF, show.stage.model, version, drill.cycle_id, now)
+    start_rollout(platform, REF, show.stage.model, version, drill.cycle_id, now)
 
 
 def _to_the_end(show: Show) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from loopline.platform_core.observability.exporters import exporter_of, missing
-from loopline.platform_core.observability.spans import link
-from loopline.platform_core.observability.tracing import of_cycle
+from loopline.platform_core.foundation.exporters import exporter_of, missing
+from loopline.platform_core.foundation.spans import link
+from loopline.platform_core.foundation.trace_ids import of_cycle
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

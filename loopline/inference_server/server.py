@@ -17,9 +17,8 @@ from loopline.platform_core import environment
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.platform_core.foundation import clock
+from loopline.platform_core.foundation import clock, logs
 from loopline.platform_core.foundation.clock import Clock, WallClock
-from loopline.platform_core.observability import logs
 from loopline.platform_core.runtime.app import App
 from loopline.platform_core.runtime.inference import Inference
 from loopline.platform_core.runtime.lifespan import Beside, Lifespan

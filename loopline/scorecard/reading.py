@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from loopline.platform_core.loop import cycles, deployments, skews, tables, watching
-from loopline.platform_core.turn import REGISTERED
+from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.scorecard.facts import Event, Facts
 from loopline.scorecard.following import ADVANCED, PROMOTED, ROLLED_BACK, STARTED, Following, follow_skews
 

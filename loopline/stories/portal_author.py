@@ -13,9 +13,10 @@ from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -98,7 +99,7 @@ class Author:
 
     def roll_out(self, version: str, cycle: cycles.Cycle) -> rollouts.RolloutRecord:
         """Start a rollout; where nothing is live the version is promoted at once."""
-        return rollouts.start(self.platform, self.ref, self.model, version, cycle.cycle_id, self.at)
+        return start_rollout(self.platform, self.ref, self.model, version, cycle.cycle_id, self.at)
 
     def bake(self, record: rollouts.RolloutRecord, requests: int = 1500, **scores: float) -> rollouts.Decision:
         """Let an hour of requests be answered, then take the step that follows; scores by version (``v2=0.4``)."""

@@ -16,9 +16,8 @@ from sqlalchemy import insert
 from loopline.platform_core.features.extents import MATERIALIZED
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.foundation.names import dead_letter_table
-from loopline.platform_core.ingestion.landing import LANDED
 from loopline.platform_core.loop import tables
-from loopline.platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.loop.entry_kinds import LANDED, PINNED, REGISTERED
 from loopline.scorecard import store
 from loopline.scorecard.definitions import DEFINITIONS
 from loopline.scorecard.figure import Figure

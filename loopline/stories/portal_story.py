@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import Alarm, raise_alarm
-from loopline.platform_core.loop import cycles, deployments, freezes
+from loopline.platform_core.loop import cycles, freezes, rollback
 from loopline.platform_core.loop.gates import GateReading
 from loopline.stories import portal_quality
 from loopline.stories.portal_author import Author, metrics, passed
@@ -84,7 +84,7 @@ def _card_fraud(author: Author, now: datetime) -> None:
         author.bake(record)
     author.watch("2", 3)
     why = ("margaret", "complaints of refused cards since the promotion")
-    deployments.roll_back(author.platform, author.ref, *why, author.at)
+    rollback.roll_back(author.platform, author.ref, *why, author.at)
     author.watch("1", 40)
     third = author.cycle("schedule: monthly", 71_250)
     failed = GateReading("FairAcross(recall by country)", 1, 0.21, 0.15, passed=False, detail="farthest of 5: Portugal")

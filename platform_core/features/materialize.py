@@ -15,8 +15,9 @@ from loopline.platform_core.features.reach import Reach, Tables
 from loopline.platform_core.features.registration import registered
 from loopline.platform_core.features.reliance import refuse_short_lookback, rests_on_its_entity
 from loopline.platform_core.features.standing import WHOLE_BELOW, Standing, standing
+from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import EVENT_TIME, raw_table, view_name
-from loopline.platform_core.observability import causes, tracing
+from loopline.platform_core.loop import causes
 
 if TYPE_CHECKING:
     import pyarrow as pa

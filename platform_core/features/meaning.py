@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.training.assembly import view_features
-from loopline.platform_core.training.declared import sources
+from loopline.platform_core.features.declared_source import sources
+from loopline.platform_core.features.view_features import view_features
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform

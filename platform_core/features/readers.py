@@ -16,6 +16,7 @@ from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.deployments import served
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 from loopline.platform_core.loop.rollout_table import ACTIVE
 
 Kind = Literal["live", "model", "application"]
@@ -109,8 +110,6 @@ def views_of(connection: Connection, versions: Sequence[Live]) -> list[tuple[Vie
 
     It takes two queries, however many versions there are.
     """
-    from loopline.platform_core.turn import PINNED, REGISTERED
-
     entry = tables.entries.c
     wanted = {(*version.ref, version.version) for version in versions}
     named = (entry.team, entry.model, entry.version, entry.cycle)
@@ -128,8 +127,6 @@ def views_of(connection: Connection, versions: Sequence[Live]) -> list[tuple[Vie
 
 def pinned(connection: Connection, ref: ModelRef, version: str) -> Pinned | None:
     """Return the training set of a version, as its cycle pinned it; None for a version that no cycle made."""
-    from loopline.platform_core.turn import PINNED, REGISTERED  # which knows rollouts, and those ask here
-
     fitted, pins = tables.entries.alias(), tables.entries.alias()
     query = (
         select(pins.c.entry_id, pins.c.details)

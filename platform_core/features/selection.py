@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.features.view_features import view_features
 from loopline.platform_core.foundation.names import online_view
-from loopline.platform_core.training.assembly import view_features
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform

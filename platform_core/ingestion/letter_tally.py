@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.ingestion.dead_letters import REPLAYED
-from loopline.platform_core.ingestion.landing import LANDED
+from loopline.platform_core.loop.entry_kinds import LANDED
 from loopline.platform_core.loop.new_entries import Newer
 
 if TYPE_CHECKING:

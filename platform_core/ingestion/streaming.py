@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.contracts.event_source import Arrival
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.ingestion.inbox import Inbox
-from loopline.platform_core.ingestion.landing import Landed, record_landing
+from loopline.platform_core.ingestion.landed import Landed, record_landing
 from loopline.platform_core.ingestion.stream_batch import Offsets, committed, land_batch
 from loopline.platform_core.ingestion.stream_records import arrival_id
 

@@ -125,11 +125,15 @@ def _write_ahead(engine: Engine) -> None:
 
 def _bring_to_head(engine: Engine) -> None:
     with engine.connect() as connection:
-        if revision(connection) == HEAD:
+        if _newest(connection):
             return
     from loopline.platform_core.loop import migrations  # Alembic costs time and is needed once
 
-    migrations.upgrade(engine)
+    migrations.upgrade(writer(engine), _newest)
+
+
+def _newest(connection: Connection) -> bool:
+    return revision(connection) == HEAD
 
 
 def revision(connection: Connection) -> str | None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.contracts.serving import MOST_AHEAD, SHADOW_ROLE
 from loopline.platform_core.foundation.names import ModelRef, prediction_table
-from loopline.platform_core.runtime import log_table
+from loopline.platform_core.runtime.prediction_log import log_table
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.lake import Lake

@@ -10,8 +10,8 @@ from sqlalchemy import Integer, func, select
 
 from loopline.platform_core.features.declaration import ref_of
 from loopline.platform_core.features.extents import Extents
-from loopline.platform_core.ingestion.landing import LANDED, REFUSED
 from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.entry_kinds import LANDED, REFUSED
 from loopline.platform_core.observability.families import Family, seconds
 
 if TYPE_CHECKING:

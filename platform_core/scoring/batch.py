@@ -25,9 +25,9 @@ from loopline.platform_core.foundation.names import (
 )
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.runtime import log_table
 from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.scoring.batch_features import gathered
 from loopline.platform_core.specs import personal
 

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.features.view_features import view_features
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, online_view, view_table
-from loopline.platform_core.training.assembly import view_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

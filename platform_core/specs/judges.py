@@ -119,7 +119,7 @@ class ScoreShift(Judge):
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:
         """Compare the lower end of the distance with the bound."""
-        from loopline.platform_core.monitor.shift import shift
+        from loopline.platform_core.specs.score_shift import shift
         from loopline.platform_core.specs.sequential import look, spent
 
         number, rows = look(len(candidate.scores))

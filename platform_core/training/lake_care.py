@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import NotFound, Transient
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.turn import PINNED
+from loopline.platform_core.loop.entry_kinds import PINNED
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.lake import Tidied

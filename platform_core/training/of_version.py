@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 from loopline.platform_core.training import training_set
-from loopline.platform_core.turn import PINNED, REGISTERED
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef

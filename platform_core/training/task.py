@@ -11,8 +11,8 @@ import msgspec
 
 from loopline.platform_core import plugins, worker
 from loopline.platform_core.contracts.registry import CHAMPION
+from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
-from loopline.platform_core.observability import tracing
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.runtime.model.models import load_model

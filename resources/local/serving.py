@@ -76,13 +76,13 @@ class LocalServing(Serving):
 
     def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
         """Read the workers' logs on from the cursor, which holds an offset for each file."""
-        from loopline.platform_core.runtime.log_table import read_after
+        from loopline.platform_core.runtime.prediction_log.log_table import read_after
 
         return read_after(Path(self.root), model, after)
 
     def end(self, model: str, after: str | None = None) -> str:
         """Look at the ends of the workers' logs alone."""
-        from loopline.platform_core.runtime.log_table import end_after
+        from loopline.platform_core.runtime.prediction_log.log_table import end_after
 
         return end_after(Path(self.root), model, after)
 

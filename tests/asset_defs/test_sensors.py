@@ -14,6 +14,7 @@ from loopline.platform_core.ingestion import landing
 from loopline.platform_core.loop import rollouts, tables
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 ONE = ModelRef("tiny", "one")
 STARTED, SUCCESS = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
@@ -24,7 +25,7 @@ def roll_out(driver, model: str, name: str) -> rollouts.RolloutRecord:
     ref, now = ModelRef(driver.team.name, model), driver.platform.clock.now()
     cycle = driver.open_cycle(model, name)
     version = driver.judged(model, cycle)
-    return rollouts.start(driver.platform, ref, driver.team.model(model), version, cycle, now)
+    return start_rollout(driver.platform, ref, driver.team.model(model), version, cycle, now)
 
 
 def ask(driver, model: str, count: int, **scores: float | None) -> None:

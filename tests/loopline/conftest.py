@@ -19,10 +19,11 @@ from click.testing import CliRunner, Result
 
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop import cycles, gates
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.monitor.profile import build_profile
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import start_rollout
 
 CORNER = Path(__file__).parent / "corner"
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -147,7 +148,7 @@ class World:
 
         version, cycle = self.open_cycle(name)
         platform = Platform.open()
-        rollouts.start(platform, REF, returns, version, cycle, self.now)
+        start_rollout(platform, REF, returns, version, cycle, self.now)
         platform.close()
         return version
 

@@ -25,6 +25,7 @@ from loopline.platform_core.loop.gates import Verdict
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift, ErrorRate, LogMetric, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.turn import start_rollout
 from loopline.resources.local.serving import LocalServing
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def begin(opened: Platform, version: str) -> None:
     now = datetime.now(UTC)
     cycle = cycles.open_cycle(opened.ledger, REF, Drift(), "load", version, now, force=True)
     gates.record_verdict(opened.ledger, REF, cycle.cycle_id, version, Verdict(()), now)
-    rollouts.start(opened, REF, MODEL, version, cycle.cycle_id, now)
+    start_rollout(opened, REF, MODEL, version, cycle.cycle_id, now)
 
 
 def finish(opened: Platform) -> None:

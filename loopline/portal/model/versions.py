@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.loop import gates
 from loopline.platform_core.loop.cycles import cycles
-from loopline.platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef

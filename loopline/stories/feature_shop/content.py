@@ -81,9 +81,9 @@ def fill(platform: Platform) -> None:
 
 def train(platform: Platform) -> None:
     """Write down that version 1 of a model was registered, trained on what was known three days ago."""
+    from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
     from loopline.platform_core.loop.ledger import Entry
     from loopline.platform_core.training import training_set
-    from loopline.platform_core.turn import PINNED, REGISTERED
 
     pinned = training_set.build(platform, team, team.model("large"), NOW - 3 * DAY)
     platform.ledger.record(Entry(PINNED, NOW, "shop", "large", "large-1", details=training_set.to_json(pinned)))

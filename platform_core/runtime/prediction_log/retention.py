@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loopline.platform_core.runtime import states
-from loopline.platform_core.runtime.log_table import offsets_of
 from loopline.platform_core.runtime.prediction_log import log, shadow_log
+from loopline.platform_core.runtime.prediction_log.log_table import offsets_of
 
 STREAM = "stream"
 """Below this folder scorers of streams live; it begins the names of their files too."""

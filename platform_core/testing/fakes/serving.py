@@ -66,7 +66,7 @@ class InMemoryServing(Serving):
         """Return logged rows; the cursor is how many there were."""
         import pyarrow as pa
 
-        from loopline.platform_core.runtime.log_table import schema
+        from loopline.platform_core.runtime.prediction_log.log_table import schema
 
         rows = self._log.get(model, [])
         return pa.Table.from_pylist(rows[int(after or 0) :], schema=schema()), str(len(rows))

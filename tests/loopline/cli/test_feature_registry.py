@@ -11,9 +11,9 @@ from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.features.registry import FeatureRegistry
 from loopline.platform_core.foundation.names import ModelRef, view_table
 from loopline.platform_core.loop import deployments
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.turn import PINNED, REGISTERED
 
 REF = ModelRef("corner", "returns")
 

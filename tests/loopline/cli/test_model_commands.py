@@ -7,8 +7,8 @@ import json
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import rollouts
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import start_rollout
 
 
 def test_status_of_a_model_that_was_never_trained(world):
@@ -96,7 +96,7 @@ def test_rollback_of_the_first_rollout_says_that_nothing_is_live(world, output):
     version, cycle = world.open_cycle("first")
     world.json("freeze", "returns", "--reason", "stock taking")
     platform = Platform.open()
-    rollouts.start(platform, ModelRef("corner", "returns"), returns, version, cycle, world.now)
+    start_rollout(platform, ModelRef("corner", "returns"), returns, version, cycle, world.now)
     platform.close()
     said = world.run("rollback", "returns", "--output", output)
     assert said.exit_code == 0

@@ -18,12 +18,12 @@ from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, prediction_table
 from loopline.platform_core.loop import watching
+from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.platform_core.loop.ledger import Entry, Ledger
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.turn import REGISTERED
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday."""

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, tables
+from loopline.platform_core.loop import rollback, tables
 from loopline.scorecard import reading
 from loopline.scorecard.delivery import Delivery
 from loopline.scorecard.figure import Measure
@@ -54,7 +54,7 @@ def test_a_rollout_that_a_person_ends_failed(home):
     """The loop's own rollback takes the candidate from callers: one of the four rollouts of the team's real changes."""
     platform, ref = home.platform, ModelRef("shop", "returns")
     before = Delivery(reading.read(platform.ledger), "shop").measured(NOW.timestamp())
-    deployments.roll_back(platform, ref, "ada", "customers complain", NOW)
+    rollback.roll_back(platform, ref, "ada", "customers complain", NOW)
     after = Delivery(reading.read(platform.ledger), "shop").measured(NOW.timestamp())
     assert (before["change_failure_rate"], after["change_failure_rate"]) == (Measure(0.0, 4), Measure(0.25, 4))
     assert after["recovery_time_median"].count == 1

@@ -21,6 +21,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 REF = ModelRef("retail", "cancellations")
@@ -100,7 +101,7 @@ class Loop:
     def roll_out(self, name: str) -> rollouts.RolloutRecord:
         """Start the rollout of a new version."""
         version, cycle = self.candidate(name)
-        return rollouts.start(self.platform, REF, self.model, version, cycle, self.now)
+        return start_rollout(self.platform, REF, self.model, version, cycle, self.now)
 
     def ask(self, count: int, scores: Mapping[str, float | None] | None = None, latency_ms: float = 1.0) -> None:
         """Send requests of as many entities; versions without a score given answer 0.5."""

@@ -43,7 +43,7 @@ for name in ("first", "second"):
     version = registry.publish(Publication(ref.dotted, package, None, None)).version
     cycle = cycles.open_cycle(platform.ledger, ref, Drift(), "test", name, now, force=True)
     gates.record_verdict(platform.ledger, ref, cycle.cycle_id, version, Verdict(()), now)
-    rollouts.start(platform, ref, model, version, cycle.cycle_id, now)
+    start_rollout(platform, ref, model, version, cycle.cycle_id, now)
 """
 
 

@@ -24,7 +24,7 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollouts
+from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollback, rollouts
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.history import live_at, story
 from loopline.platform_core.loop.ledger import Ledger
@@ -135,7 +135,7 @@ class TheLoop(RuleBasedStateMachine):
         """One step back at once."""
         before = deployments.deployment(self.platform.ledger, REF)
         ran = rollouts.running(self.platform.ledger, REF)
-        after = self._try(deployments.roll_back, self.platform, REF, "bob", "why", self.now)
+        after = self._try(rollback.roll_back, self.platform, REF, "bob", "why", self.now)
         if after is not None:
             assert after.candidate is None
             assert (after.stable.version != before.stable.version) == (ran is None)

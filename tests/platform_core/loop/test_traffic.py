@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.loop.traffic import compare, figures, of
-from loopline.platform_core.runtime.log_table import schema
+from loopline.platform_core.runtime.prediction_log.log_table import schema
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.loop import causes
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.observability import causes, tracing
 from loopline.stories.many_models import NOW
 
 ORDERS, CLICKS = "shop/raw/orders", "shop/raw/clicks"

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from loopline.platform_core.observability.tracing import of_cycle
+from loopline.platform_core.foundation.trace_ids import of_cycle
 
 STEP = """
 import logging

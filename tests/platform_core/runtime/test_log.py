@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
-from loopline.platform_core.runtime import log_table
-from loopline.platform_core.runtime.log_table import end_after, read_after, schema
 from loopline.platform_core.runtime.prediction_log import log as logs
+from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record, log_folder
+from loopline.platform_core.runtime.prediction_log.log_table import end_after, read_after, schema
 
 MODEL = "retail.cancellations"
 

@@ -24,7 +24,7 @@ from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.monitor.drift import judged, report, watch
 from loopline.platform_core.monitor.profile import build_profile
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.runtime import log_table
+from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

@@ -20,7 +20,7 @@ from loopline.platform_core.monitor import fairness
 from loopline.platform_core.monitor.calibration import HeldOut
 from loopline.platform_core.monitor.quality_history import Measured, history, measure
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.runtime import log_table
+from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.specs import Model
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.training.encode import matrix

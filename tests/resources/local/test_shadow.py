@@ -33,6 +33,7 @@ from loopline.platform_core.testing.endpoints import (
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
 from loopline.platform_core.testing.model_packages import Column, Constant, write_package
+from loopline.platform_core.turn import start_rollout
 from loopline.resources.local.serving import LocalServing
 
 KILLS = 12
@@ -144,7 +145,7 @@ def roll_out(platform: Platform, ref: ModelRef, model: Model, estimator: object)
     published = platform.registry.publish(Publication(ref.dotted, package, None, pa.table({})))
     now = platform.clock.now()
     gates.record_verdict(platform.ledger, ref, "", published.version, Verdict(()), now)
-    return rollouts.start(platform, ref, model, published.version, "", now)
+    return start_rollout(platform, ref, model, published.version, "", now)
 
 
 @pytest.mark.parametrize(("estimator", "action"), [(Constant(0.99), "roll_back"), (Column(0), "advance")])

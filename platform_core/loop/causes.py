@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.observability import tracing
+from loopline.platform_core.loop.entry_kinds import LANDED
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -22,8 +23,6 @@ def landings(platform: Platform, team: str, tables: Mapping[str, tuple[int, int]
     """
     if not tracing.on():
         return []
-    from loopline.platform_core.ingestion.landing import LANDED  # which itself makes spans
-
     entries = platform.ledger.entries(ModelRef(team, ""), [LANDED], limit=LOOKED_AT, newest_first=True)
     found = []
     for entry in entries:

@@ -9,16 +9,16 @@ trace, and a request links to it by the cycle that it logs anyway.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loopline.platform_core.observability import logs
+from loopline.platform_core.foundation import logs
+from loopline.platform_core.foundation.trace_ids import of_cycle
 
 if TYPE_CHECKING:
-    from loopline.platform_core.observability.spans import Spans
+    from loopline.platform_core.foundation.spans import Spans
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """OpenTelemetry's own variables: one of them set, spans are sent there."""
@@ -60,7 +60,7 @@ def start(where: str | None = None) -> None:
     """
     global _spans  # noqa: PLW0603 - a process has one tracer, as OpenTelemetry itself has it
     if _spans is None and (where or _asked_for()):
-        from loopline.platform_core.observability.spans import Spans
+        from loopline.platform_core.foundation.spans import Spans
 
         _spans = Spans.to(where)
 
@@ -127,12 +127,6 @@ def here(**also: Any) -> Mapping[str, Any]:
     """Return what carries the present span on, into ledger details or a task's arguments; nothing while off."""
     parent = _spans.here() if _spans is not None else ""
     return {TRACE: parent, **also} if parent else {}
-
-
-def of_cycle(cycle: str) -> str:
-    """Return the ``traceparent`` of a cycle's first span, which any process works out for itself."""
-    digest = hashlib.sha256(f"loopline cycle {cycle}".encode()).hexdigest()
-    return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 
 def _asked_for() -> bool:

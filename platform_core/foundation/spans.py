@@ -11,7 +11,8 @@ from functools import lru_cache
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Self
 
-from loopline.platform_core.observability.exporters import exporter_of, missing
+from loopline.platform_core.foundation.exporters import exporter_of, missing
+from loopline.platform_core.foundation.trace_ids import of_cycle
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -133,8 +134,6 @@ def _context(cycle: str, parent: str) -> Context | None:
     from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 
     if not parent:
-        from loopline.platform_core.observability.tracing import of_cycle
-
         parent = of_cycle(cycle) if cycle else ""
         if not parent or get_current_span().get_span_context().trace_id == _ids_of(parent)[0]:
             return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import LooplineError, Transient
 from loopline.platform_core.features.materialize import materialize
-from loopline.platform_core.ingestion.landing import Landed
+from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
 from loopline.platform_core.ingestion.streaming import BATCH, lag, land_stream
 

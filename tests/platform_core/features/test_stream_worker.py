@@ -15,10 +15,10 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
+from loopline.platform_core.features.stream_worker import StreamWorker
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
-from loopline.platform_core.ingestion.stream_worker import StreamWorker
 from loopline.platform_core.specs import Team
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
