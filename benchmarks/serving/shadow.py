@@ -19,8 +19,8 @@ from benchmarks.serving.load import Cell, loaded, served
 from benchmarks.serving.sides import OURS, SIDES
 from benchmarks.turns import in_turns
 from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime import shadow_log
 from loopline.platform_core.runtime.model import manifest
-from loopline.platform_core.runtime.prediction_log import shadow_log
 from loopline.platform_core.runtime.states import write_desired
 from loopline.platform_core.testing.inference_server import free_port, shadow_process
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from loopline.platform_core.runtime.inference import Inference
+    from loopline.platform_core.runtime.answering.inference import Inference
     from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 
 _ASYNC = re.compile(rb"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from loopline.platform_core.runtime.answering.inference import Inference, Log
     from loopline.platform_core.runtime.app import App
-    from loopline.platform_core.runtime.inference import Inference, Log
     from loopline.platform_core.runtime.prediction_log.log import Record
     from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 

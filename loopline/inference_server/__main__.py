@@ -43,7 +43,7 @@ def _serve(workers: int) -> int:
         port=chosen.port,
         workers=workers,
         loop="uvloop",
-        http="loopline.platform_core.runtime.wire.connections:Connection",
+        http="loopline.platform_core.runtime.fast_path.connections:Connection",
         ws="none",
         access_log=False,
         proxy_headers=False,  # nobody asks for the caller's address, so nobody need work it out for each request

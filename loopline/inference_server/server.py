@@ -19,8 +19,10 @@ from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import clock, logs
 from loopline.platform_core.foundation.clock import Clock, WallClock
+from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.app import App
-from loopline.platform_core.runtime.inference import Inference
+from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
+from loopline.platform_core.runtime.fast_path.turn_batch import TurnBatch
 from loopline.platform_core.runtime.lifespan import Beside, Lifespan
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.prediction_log import open_files
@@ -31,8 +33,6 @@ from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.runtime.watcher import Watcher
 from loopline.platform_core.runtime.wire.bounds import Bounds
-from loopline.platform_core.runtime.wire.fast_path import FAST_PATH, FastPath
-from loopline.platform_core.runtime.wire.turn_batch import TurnBatch
 
 if TYPE_CHECKING:
     from loopline.gateway.gateway import Guards

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.monitor.figures import SURE, Figure
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from loopline.platform_core.monitor.intervals import Interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from loopline.platform_core.monitor.distance import Floats
+    from loopline.platform_core.foundation.distance import Floats
     from loopline.platform_core.specs.quality import GroupMetric
 
 Reading = Callable[["Floats", "Floats", float], Interval | None]

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from loopline.platform_core.foundation.distance import Floats, measurable
 from loopline.platform_core.monitor.columns import CategoryColumn, NumericColumn
-from loopline.platform_core.monitor.distance import Floats, measurable
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.values import SCORE, numbers
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, prediction_table, scores_table
 from loopline.platform_core.monitor import groups
-from loopline.platform_core.monitor.distance import Floats
 from loopline.platform_core.monitor.groups import Texts
 from loopline.platform_core.monitor.values import objects
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.foundation.distance import Floats, between, finite, measurable
 from loopline.platform_core.monitor import embeddings, word_sketch
 from loopline.platform_core.monitor.columns import (
     KNOWN,
@@ -28,7 +29,6 @@ from loopline.platform_core.monitor.columns import (
     NumericColumn,
     TextColumn,
 )
-from loopline.platform_core.monitor.distance import Floats, between, finite, measurable
 from loopline.platform_core.monitor.values import JOINT, SCORE, is_text, numbers, texts
 from loopline.platform_core.runtime.model.manifest import PROFILE
 from loopline.platform_core.specs.model import Drift

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import (
     KNOWN_AT,
     LABEL,
@@ -20,7 +21,6 @@ from loopline.platform_core.foundation.names import (
     version_order,
 )
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.distance import Floats
 from loopline.platform_core.monitor.intervals import midranks
 from loopline.platform_core.monitor.labelled import Key, LabelBook, Places, book
 from loopline.platform_core.monitor.quality_history import measure

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loopline.platform_core.foundation.distance import SMALLEST_STD, Floats, js_distance
 from loopline.platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
-from loopline.platform_core.monitor.distance import SMALLEST_STD, Floats, js_distance
 from loopline.platform_core.monitor.tally import CategoryTally, EmbeddingTally, NumericTally, Tally, TextTally
 
 

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from loopline.platform_core.foundation.distance import Floats, between, finite
 from loopline.platform_core.monitor import embeddings, word_sketch
 from loopline.platform_core.monitor.columns import CategoryColumn, Column, EmbeddingColumn, NumericColumn, TextColumn
-from loopline.platform_core.monitor.distance import Floats, between, finite
 from loopline.platform_core.monitor.values import numbers, texts
 
 NEW = 5

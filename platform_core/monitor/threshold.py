@@ -8,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pyarrow as pa
 
+from loopline.platform_core.foundation.distance import SMALLEST_STD, Floats, js_distances
 from loopline.platform_core.monitor import embeddings, word_sketch
 from loopline.platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, NumericColumn, TextColumn
-from loopline.platform_core.monitor.distance import SMALLEST_STD, Floats, js_distances
 from loopline.platform_core.monitor.profile import Profile
 
 FLOOR = 0.1

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.monitor.embeddings import is_embedding
 
 SCORE = "score"

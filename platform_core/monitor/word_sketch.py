@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from loopline.platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
 
 BUCKETS = 512
 _WORD = re.compile(r"\w+")

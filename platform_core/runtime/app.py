@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from loopline.platform_core.errors import BadRequest, NotFound
-from loopline.platform_core.runtime import metadata
-from loopline.platform_core.runtime.inference import Inference
+from loopline.platform_core.runtime.answering import metadata
+from loopline.platform_core.runtime.answering.answers import answered
+from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.lifespan import Lifespan
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.wire import openapi
-from loopline.platform_core.runtime.wire.answers import answered
 from loopline.platform_core.runtime.wire.bounds import STATE, Bounds
 from loopline.platform_core.runtime.wire.http import (
     LONG_BODY,

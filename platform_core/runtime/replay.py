@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from loopline.platform_core.contracts.serving import SHADOW_ROLE, Served
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.clock import Clock
+from loopline.platform_core.runtime import shadow_log
 from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.models import load_model
-from loopline.platform_core.runtime.prediction_log import log, shadow_log
+from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
 
 BATCH = 500

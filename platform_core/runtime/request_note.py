@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loopline.platform_core.runtime.inference import Log
+    from loopline.platform_core.runtime.answering.inference import Log
     from loopline.platform_core.runtime.prediction_log.log import Record
 
 

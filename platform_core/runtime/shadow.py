@@ -24,8 +24,8 @@ from loopline.platform_core.errors import InvalidEnvironment, LooplineError
 from loopline.platform_core.foundation import clock
 from loopline.platform_core.foundation.clock import Clock
 from loopline.platform_core.foundation.signals import set_by_signals
-from loopline.platform_core.runtime import states
-from loopline.platform_core.runtime.prediction_log import open_files, shadow_log
+from loopline.platform_core.runtime import shadow_log, states
+from loopline.platform_core.runtime.prediction_log import open_files
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog
 from loopline.platform_core.runtime.replay import Replay, ShadowModel
 from loopline.platform_core.runtime.states import Worker

@@ -26,7 +26,7 @@ import msgspec
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.files import write
-from loopline.platform_core.runtime.prediction_log import shadow_log
+from loopline.platform_core.runtime import shadow_log
 
 _ALIVE = "alive"
 

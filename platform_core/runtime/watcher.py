@@ -13,8 +13,8 @@ from pathlib import Path
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.runtime.inference import Inference, ModelState
-from loopline.platform_core.runtime.routes import Route
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.states import Worker, desired_files, desired_folder, read_desired
 
 POLL_SECONDS = 0.05

@@ -15,8 +15,8 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest, LooplineError, NotFound, TaskFailed, Transient, Unsupported
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.runtime.inference import Inference, ModelState
-from loopline.platform_core.runtime.routes import Route
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.scoring.stream_log import StreamLog
 from loopline.platform_core.scoring.stream_records import answered, as_request, dead, parsed
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log import log
-from loopline.platform_core.runtime.prediction_log.retention import STREAM
+from loopline.platform_core.runtime.retention import STREAM
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,8 +13,8 @@ from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.runtime.wire.protocol import OUTPUTS, InferRequest, event_time_us
 
 if TYPE_CHECKING:
-    from loopline.platform_core.runtime.inference import Answer
-    from loopline.platform_core.runtime.model.recipe import Recipe
+    from loopline.platform_core.runtime.answering.inference import Answer
+    from loopline.platform_core.runtime.answering.recipe import Recipe
 
 Value = int | float | str | bool | None
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.monitor.distance import ENOUGH, SMALLEST_STD, Floats, finite
+from loopline.platform_core.foundation.distance import ENOUGH, SMALLEST_STD, Floats, finite
 
 
 class Shift(NamedTuple):

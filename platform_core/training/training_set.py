@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.features.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
-from loopline.platform_core.training.assembly import Assembly, ViewFeatures, feature_fields
+from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
 if TYPE_CHECKING:

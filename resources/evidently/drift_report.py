@@ -103,7 +103,7 @@ def _values(table: pa.Table, name: str, other: pa.Table) -> pd.Series[Any]:
     """Return a column as float64 or text, as both sides allow; empty where it is missing or has no value."""
     import pandas as pd
 
-    from loopline.platform_core.monitor.distance import LARGEST
+    from loopline.platform_core.foundation.distance import LARGEST
 
     if name not in table.column_names:
         return pd.Series(dtype=float)

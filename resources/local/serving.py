@@ -88,7 +88,7 @@ class LocalServing(Serving):
 
     def forget(self, model: str, cursors: Sequence[str]) -> int:
         """Remove segments that are read and older than ``keep_days``; see ``runtime.retention``."""
-        from loopline.platform_core.runtime.prediction_log.retention import trim
+        from loopline.platform_core.runtime.retention import trim
 
         return len(trim(Path(self.root), model, cursors, self.keep_days * 86_400))
 

@@ -12,7 +12,7 @@ from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
 from loopline.platform_core.observability.exposition import families
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
-from loopline.platform_core.runtime.freshness import Freshness, ViewUse
+from loopline.platform_core.runtime.answering.freshness import Freshness, ViewUse
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.wire.bounds import Bounds

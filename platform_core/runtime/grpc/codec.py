@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.runtime.inference import Answer
+from loopline.platform_core.runtime.answering.inference import Answer
 from loopline.platform_core.runtime.wire import protocol, tensors
 from loopline.platform_core.runtime.wire.protocol import OUTPUTS, InferRequest, Matrix
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value

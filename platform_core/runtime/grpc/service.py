@@ -15,10 +15,10 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from loopline.platform_core.errors import BadRequest, LooplineError, NotFound, Transient
-from loopline.platform_core.runtime import metadata
+from loopline.platform_core.runtime.answering import metadata
+from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.grpc import codec
 from loopline.platform_core.runtime.grpc.messages import METHODS, SERVICE, message
-from loopline.platform_core.runtime.inference import Inference
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.settings.gateway import Tls
 from loopline.platform_core.runtime.settings.limits import Limits

@@ -1,1 +1,1 @@
-"""Models as the server holds them: packages, recipes, encoding, and where a prediction runs."""
+"""Models as the server holds them: packages, encoding, and where a prediction runs."""

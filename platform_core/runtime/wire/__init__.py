@@ -1,1 +1,1 @@
-"""Bytes in and out: HTTP connections, the Open Inference Protocol, and the fast path of plain requests."""
+"""Bytes in and out: bodies over ASGI, and the Open Inference Protocol V2."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from loopline.platform_core.contracts.drift_report import DriftReport
-from loopline.platform_core.monitor.distance import finite, js_distance, wasserstein
+from loopline.platform_core.foundation.distance import finite, js_distance, wasserstein
 from loopline.platform_core.monitor.embeddings import is_embedding
 from loopline.platform_core.monitor.values import is_text, numbers, texts
 

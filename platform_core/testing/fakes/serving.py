@@ -18,7 +18,7 @@ from loopline.platform_core.contracts.serving import (
     Served,
     Serving,
 )
-from loopline.platform_core.runtime.split import Split
+from loopline.platform_core.runtime.answering.split import Split
 
 if TYPE_CHECKING:
     import pyarrow as pa

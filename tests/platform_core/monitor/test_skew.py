@@ -36,12 +36,12 @@ from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.monitor import skew
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.app import App
-from loopline.platform_core.runtime.inference import Inference, ModelState
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.runtime.routes import Route
 from loopline.platform_core.specs import Model, Skew, Team, feature_view, personal
 from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry

@@ -19,18 +19,18 @@ from uvicorn.server import ServerState
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.app import App
-from loopline.platform_core.runtime.inference import Inference, ModelState
+from loopline.platform_core.runtime.fast_path.connections import Connection
+from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
+from loopline.platform_core.runtime.fast_path.turn_batch import TurnBatch
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.runtime.routes import Route
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.states import write_desired
 from loopline.platform_core.runtime.wire.bounds import Bounds
-from loopline.platform_core.runtime.wire.connections import Connection
-from loopline.platform_core.runtime.wire.fast_path import FAST_PATH, FastPath
-from loopline.platform_core.runtime.wire.turn_batch import TurnBatch
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.inference_server import free_port, inference_server
 from loopline.platform_core.testing.model_packages import ENTITY, Column, Constant, write_package

@@ -15,7 +15,7 @@ from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.clock import ReplayClock
-from loopline.platform_core.runtime.inference import ModelState
+from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.testing.model_packages import Column, Constant
@@ -509,7 +509,7 @@ def test_the_log_comes_before_the_answer(server):
 def test_a_manifest_without_its_views_is_refused(server, tmp_path):
     """A version whose online features come from nowhere is not loaded."""
     from loopline.platform_core.errors import ContractBroken
-    from loopline.platform_core.runtime.routes import Route
+    from loopline.platform_core.runtime.answering.routes import Route
     from loopline.platform_core.testing.model_packages import write_package
 
     package = write_package(tmp_path / "package", Constant(0.1), views=[HISTORY])

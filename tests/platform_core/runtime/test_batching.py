@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.errors import TaskFailed
-from loopline.platform_core.runtime.inference import ModelState
+from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.model.batching import MOST_ROWS, TOGETHER, Batcher, choose
 from loopline.platform_core.runtime.model.thread_choice import THREADS
 from loopline.platform_core.runtime.wire.protocol import InferRequest

@@ -13,7 +13,7 @@ from loopline.gateway import api_keys, gateway, recorders
 from loopline.gateway.access_log import AccessLog
 from loopline.gateway.api_keys import Tenant
 from loopline.gateway.gateway import Gateway
-from loopline.platform_core.runtime.inference import ModelState
+from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.request_note import REQUEST_NOTE, noting
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.testing.model_packages import Constant

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from loopline.platform_core.runtime.inference import ModelState
+from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.testing.inference_server import free_port

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.runtime.inference import Answer
+from loopline.platform_core.runtime.answering.answers import answered, encode
+from loopline.platform_core.runtime.answering.inference import Answer
 from loopline.platform_core.runtime.wire import one_row
-from loopline.platform_core.runtime.wire.answers import answered, encode
 from loopline.platform_core.runtime.wire.protocol import AS_JSON, OUTPUTS, InferRequest, decode
 
 

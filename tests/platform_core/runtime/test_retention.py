@@ -9,10 +9,10 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.runtime.prediction_log import shadow_log
+from loopline.platform_core.runtime import shadow_log
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record, log_folder
 from loopline.platform_core.runtime.prediction_log.log_table import read_after
-from loopline.platform_core.runtime.prediction_log.retention import trim
+from loopline.platform_core.runtime.retention import trim
 from loopline.platform_core.runtime.states import Worker
 
 MODEL = "retail.cancellations"

@@ -15,9 +15,9 @@ import pytest
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.clock import WallClock
-from loopline.platform_core.runtime import replay, states
+from loopline.platform_core.runtime import replay, shadow_log, states
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.runtime.prediction_log import log, shadow_log
+from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
 from loopline.platform_core.runtime.prediction_log.log_table import read_after
 from loopline.platform_core.runtime.prediction_log.segment import Segment

@@ -17,10 +17,10 @@ import pytest
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, scores_table
-from loopline.platform_core.runtime.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.runtime.routes import Route
 from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.scoring.batch import score_day
 from loopline.platform_core.testing.engine_tables import at

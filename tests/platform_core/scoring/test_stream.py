@@ -17,9 +17,10 @@ from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import CommitConflict, NotFound, StoreUnavailable, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.runtime.inference import Inference, ModelState
-from loopline.platform_core.runtime.prediction_log import log_table, retention
-from loopline.platform_core.runtime.routes import Route
+from loopline.platform_core.runtime import retention
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.scoring import stream_records
 from loopline.platform_core.scoring.stream import StreamScorer

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.model.manifest import load
-from loopline.platform_core.runtime.model.recipe import Recipe
 from loopline.platform_core.specs import Model, Source, Team, labels, personal
 from loopline.platform_core.specs.odcs import read_contract
 from loopline.platform_core.specs.personal import Pseudonyms
@@ -112,9 +112,9 @@ def server_with_candidate(tmp_path):
     import asyncio
 
     from loopline.platform_core.contracts.serving import DesiredState, Served
-    from loopline.platform_core.runtime.inference import Inference
-    from loopline.platform_core.runtime.inference import ModelState as State
-    from loopline.platform_core.runtime.routes import Route
+    from loopline.platform_core.runtime.answering.inference import Inference
+    from loopline.platform_core.runtime.answering.inference import ModelState as State
+    from loopline.platform_core.runtime.answering.routes import Route
     from loopline.platform_core.runtime.wire.protocol import decode
     from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 

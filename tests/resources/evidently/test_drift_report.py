@@ -15,7 +15,7 @@ import pytest
 
 from loopline.platform_core.environment import bind
 from loopline.platform_core.errors import Unsupported
-from loopline.platform_core.monitor.distance import js_distance, wasserstein
+from loopline.platform_core.foundation.distance import js_distance, wasserstein
 from loopline.platform_core.testing.drift_report import DriftReportKit, table
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.resources.evidently.drift_report import EvidentlyDriftReport

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from loopline.platform_core.runtime.gathering import Found, Gathered
+from loopline.platform_core.runtime.answering.gathering import Found, Gathered
+from loopline.platform_core.runtime.answering.routes import Version
 from loopline.platform_core.runtime.model.batching import MOST_ROWS, Batcher
 from loopline.platform_core.runtime.model.models import Matrix
 from loopline.platform_core.runtime.model.thread_choice import THREADS
-from loopline.platform_core.runtime.routes import Version
 from loopline.platform_core.runtime.wire.protocol import InferRequest
 
 Predicted = tuple[list[float] | None, str]

@@ -13,11 +13,11 @@ from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.contracts.serving import MOST_AHEAD
 from loopline.platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
 from loopline.platform_core.foundation.clock import Clock, WallClock
-from loopline.platform_core.runtime.freshness import Freshness
+from loopline.platform_core.runtime.answering.freshness import Freshness
+from loopline.platform_core.runtime.answering.predicting import Said, said
+from loopline.platform_core.runtime.answering.routes import Role, Route, Version
 from loopline.platform_core.runtime.metrics import blame
-from loopline.platform_core.runtime.predicting import Said, said
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.runtime.routes import Role, Route, Version
 from loopline.platform_core.runtime.wire.protocol import InferRequest
 
 Log = Callable[[str, Record], None]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from loopline.platform_core.runtime.app import JSON_LENGTH, MOST_DIGITS
+from loopline.platform_core.runtime.fast_path.turn_batch import Asked, TurnBatch
 from loopline.platform_core.runtime.wire.http import WORTH_COMPRESSING, Response, prepared
-from loopline.platform_core.runtime.wire.turn_batch import Asked, TurnBatch
 
 if TYPE_CHECKING:
-    from loopline.platform_core.runtime.inference import Inference
+    from loopline.platform_core.runtime.answering.inference import Inference
     from loopline.platform_core.runtime.wire.bounds import Bounds
 
 FAST_PATH = "at_once"

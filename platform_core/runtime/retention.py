@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loopline.platform_core.runtime import states
-from loopline.platform_core.runtime.prediction_log import log, shadow_log
+from loopline.platform_core.runtime import shadow_log, states
+from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.prediction_log.log_table import offsets_of
 
 STREAM = "stream"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from loopline.platform_core.runtime.freshness import ViewUse, fresh_rows, note
+from loopline.platform_core.runtime.answering.freshness import ViewUse, fresh_rows, note
 from loopline.platform_core.runtime.wire.tensors import Value
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.wire.bounds import RETRY_SECONDS, STATE, Bounds, Waiting
-from loopline.platform_core.runtime.wire.fast_path import FAST_PATH, FastPath
 from loopline.platform_core.runtime.wire.http import Response, as_json, respond
 from loopline.platform_core.runtime.wire.sending import Sending
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from loopline.platform_core.runtime.routes import Route, Version
+from loopline.platform_core.runtime.answering.routes import Route, Version
 from loopline.platform_core.runtime.wire.protocol import OUTPUTS
 from loopline.platform_core.runtime.wire.tensors import TEXT
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.runtime.answering.recipe import Recipe
+from loopline.platform_core.runtime.answering.split import Split
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
-from loopline.platform_core.runtime.model.recipe import Recipe
-from loopline.platform_core.runtime.split import Split
 
 Role = Literal["stable", "candidate"]
 

@@ -14,14 +14,14 @@ from itertools import islice
 
 from loopline.platform_core.contracts.online_store import Key
 from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.runtime.answering.answers import answered
+from loopline.platform_core.runtime.answering.gathering import Found, Gathered
+from loopline.platform_core.runtime.answering.inference import Begun, Inference, answer, record
+from loopline.platform_core.runtime.answering.predicting import Said, predict_each
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.app import length
-from loopline.platform_core.runtime.gathering import Found, Gathered
-from loopline.platform_core.runtime.inference import Begun, Inference, answer, record
 from loopline.platform_core.runtime.metrics import Metrics, blamed
-from loopline.platform_core.runtime.predicting import Said, predict_each
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.runtime.routes import Route
-from loopline.platform_core.runtime.wire.answers import answered
 from loopline.platform_core.runtime.wire.http import Response, refusal
 from loopline.platform_core.runtime.wire.protocol import InferRequest, decode
 

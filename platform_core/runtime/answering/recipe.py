@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loopline.platform_core.errors import BadRequest, ContractBroken
-from loopline.platform_core.runtime.gathering import Found, Gathered, Gathering, Row, Writer
+from loopline.platform_core.runtime.answering.gathering import Found, Gathered, Gathering, Row, Writer
 from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from loopline.platform_core.runtime.inference import Answer
+from loopline.platform_core.runtime.answering.inference import Answer
 from loopline.platform_core.runtime.wire import tensors
 from loopline.platform_core.runtime.wire.http import Response
 from loopline.platform_core.runtime.wire.protocol import AS_JSON, OUTPUTS, InferRequest
