@@ -65,20 +65,20 @@ def predict(version: Version, matrix: Matrix) -> Predicted:
     return _checked(scores)
 
 
-def predict_each(version: Version, crowd: Sequence[Gathered]) -> list[Predicted | Exception]:
+def predict_each(version: Version, batch: Sequence[Gathered]) -> list[Predicted | Exception]:
     """Let the model answer requests; an exception is what the request's own features raise.
 
     All at once where a row's probability is the same among others to the last bit; if that fails, each alone.
     """
-    if version.model.rows_apart and len(crowd) > 1:
+    if version.model.rows_apart and len(batch) > 1:
         try:
-            matrix = version.recipe.matrix([row for one in crowd for row in one.rows])
+            matrix = version.recipe.matrix([row for one in batch for row in one.rows])
             scores = iter(version.model.predict(matrix).tolist())
         except Exception:  # noqa: BLE001, S110 - who is to blame shows below
             pass
         else:
-            return [_checked(list(islice(scores, len(one.rows)))) for one in crowd]
-    return [_alone(version, one) for one in crowd]
+            return [_checked(list(islice(scores, len(one.rows)))) for one in batch]
+    return [_alone(version, one) for one in batch]
 
 
 def _alone(version: Version, one: Gathered) -> Predicted | Exception:

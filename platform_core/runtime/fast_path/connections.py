@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-
 from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
+from loopline.platform_core.runtime.fast_path.uvicorn_private import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.wire.bounds import RETRY_SECONDS, STATE, Bounds, Waiting
 from loopline.platform_core.runtime.wire.http import Response, as_json, respond
@@ -20,19 +24,35 @@ _LOG = logging.getLogger("uvicorn.error.connections")
 _LOG.setLevel(logging.ERROR)  # anybody can send what is no HTTP, and need not fill our log with it
 
 
+class Way(Enum):
+    """Which way the request that is being read goes through the server."""
+
+    APPLICATION = "application"
+    """By ASGI; also before it is known, while its head comes."""
+    HELD = "held"
+    """Its head may be one for the fast path: its body is held until it is whole."""
+    FAST = "fast"
+    """The fast path has it, or has answered it, and nothing of a next request has come."""
+
+
 class Connection(HttpToolsProtocol):
-    """One connection; ``Bounds`` come with the application's state."""
+    """One connection; ``Bounds`` come with the application's state.
+
+    Two facts are kept, since a client may send its next request before it has the answer to this one: the ``Way`` of
+    the request that is being read, and whether the fast path still owes an answer. While it does, the next request
+    goes by ASGI, behind it: answers leave in the order of requests.
+    """
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.bounds: Bounds = self.app_state[STATE]
         self.bounds.connections = self.connections
         self.logger = _LOG
-        self._at_once: FastPath | None = self.app_state.get(FAST_PATH)
-        self._held: bytes | None = None  # the body of a request that may be answered at once, so far
-        self._taken: object = None  # the scope of the last request that was answered so, or is about to be
-        self._is_taken = False  # it is not answered yet
-        self._unfinished = 0
+        self._fast_path: FastPath | None = self.app_state.get(FAST_PATH)
+        self._way = Way.APPLICATION
+        self._held_body = b""
+        self._owes_answer = False
+        self._unfinished_bytes = 0
         self._head, self._whole = _sizes(self.bounds.limits)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,73 +66,78 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, as long as head and body keep to their sizes."""
         super().data_received(data)
-        if self._taken is self.scope:
-            self._unfinished = 0
+        if self._way is Way.FAST:
+            self._unfinished_bytes = 0
             return
         cycle = self.cycle
         if cycle is not None and cycle.scope is self.scope and not cycle.more_body:
-            self._unfinished = 0
+            self._unfinished_bytes = 0
             return
-        self._unfinished += len(data)
-        inside = self._held is not None or (cycle is not None and cycle.scope is self.scope)
-        if self._unfinished > (self._whole if inside else self._head) or len(self.headers or ()) > _MOST_HEADERS:
+        self._unfinished_bytes += len(data)
+        inside = self._way is Way.HELD or (cycle is not None and cycle.scope is self.scope)
+        if self._unfinished_bytes > (self._whole if inside else self._head) or len(self.headers or ()) > _MOST_HEADERS:
             self.refuse(431, "the request's head is too long → send fewer and shorter headers", "size")
 
+    def on_message_begin(self) -> None:
+        """Begin to read a request."""
+        super().on_message_begin()
+        self._way = Way.APPLICATION
+
     def on_headers_complete(self) -> None:
-        """Begin a request; one that may be answered at once is held until its body is there."""
-        at_once, before = self._at_once, self.cycle
+        """Begin a request; one for the fast path is held until its body is there."""
+        fast_path, before = self._fast_path, self.cycle
         if (
-            at_once is not None
-            and not self._is_taken
+            fast_path is not None
+            and not self._owes_answer
             and (before is None or before.response_complete)
             and self.parser.get_http_version() == "1.1"
-            and at_once.may(self.parser.get_method(), self.url, self.headers)
+            and fast_path.may(self.parser.get_method(), self.url, self.headers)
         ):
-            self._held = b""
+            self._way, self._held_body = Way.HELD, b""
         else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        if self._held is None:
-            super().on_body(body)
+        if self._way is Way.HELD:
+            self._held_body += body
         else:
-            self._held += body
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Answer at once, or let the application answer."""
-        if self._held is None:
+        """Give a whole request to the fast path, or let the application answer."""
+        if self._way is not Way.HELD:
             super().on_message_complete()
             return
-        if self._at_once is not None and self._at_once.take(self, self.url, self.headers, self._held):
-            self._held, self._taken, self._is_taken = None, self.scope, True
+        if self._fast_path is not None and self._fast_path.take(self, self.url, self.headers, self._held_body):
+            self._way, self._owes_answer = Way.FAST, True
         else:
             self._hand_on()
             super().on_message_complete()
 
     def answered(self, answer: bytes) -> None:
-        """Send an answer that was made at once."""
-        self._is_taken = False
+        """Send an answer that the fast path made."""
+        self._owes_answer = False
         self.server_state.total_requests += 1
         self.transport.write(answer)
 
     def shutdown(self) -> None:
         """End when all that came is answered."""
-        if self._is_taken and self._at_once is not None:
-            self._at_once.over()
-        if self._held is not None:
+        if self._owes_answer and self._fast_path is not None:
+            self._fast_path.over()  # the loop may end before its turn does
+        if self._way is Way.HELD:
             self._hand_on()  # the application waits for the rest
         super().shutdown()
 
     def waiting(self) -> Waiting | None:
         """Say what the connection waits for: ``slow_request`` to come whole, ``slow_reader`` to take the answer.
 
-        ``idle`` is one that waits for its next request after one that was answered at once.
+        ``idle`` is one that waits for its next request after the fast path answered one.
         """
         cycle = self.cycle
         if self.transport.is_closing() or (self.flow is not None and self.flow.write_paused):
             return "slow_reader", cycle
-        if self._taken is self.scope and self.scope is not None:
+        if self._way is Way.FAST:
             return "idle", self.scope
         if cycle is None or cycle.scope is not self.scope:
             return "slow_request", self.scope  # the head has not come whole
@@ -143,7 +168,7 @@ class Connection(HttpToolsProtocol):
 
     def _hand_on(self) -> None:
         """Let the application have the request that was held."""
-        body, self._held = self._held, None
+        body, self._held_body, self._way = self._held_body, b"", Way.APPLICATION
         super().on_headers_complete()
         if body:
             super().on_body(body)

@@ -10,17 +10,16 @@ import asyncio
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from loopline.platform_core.runtime.app import JSON_LENGTH, MOST_DIGITS
 from loopline.platform_core.runtime.fast_path.turn_batch import Asked, TurnBatch
+from loopline.platform_core.runtime.fast_path.uvicorn_private import STATUS_LINE
 from loopline.platform_core.runtime.wire.http import WORTH_COMPRESSING, Response, prepared
 
 if TYPE_CHECKING:
     from loopline.platform_core.runtime.answering.inference import Inference
     from loopline.platform_core.runtime.wire.bounds import Bounds
 
-FAST_PATH = "at_once"
+FAST_PATH = "fast_path"
 """Where a worker's ``FastPath`` lies in the application's state; it is not there where a gateway looks at requests."""
 MOST_BYTES = 8 * 1024
 """Longer bodies have many rows, which are predicted in threads."""
@@ -54,8 +53,8 @@ class Caller(Protocol):
 class FastPath:
     """Collects the requests of a turn; belongs to one event loop."""
 
-    def __init__(self, inference: Inference, crowd: TurnBatch, bounds: Bounds) -> None:
-        self._inference, self._crowd, self._bounds = inference, crowd, bounds
+    def __init__(self, inference: Inference, batch: TurnBatch, bounds: Bounds) -> None:
+        self._inference, self._batch, self._bounds = inference, batch, bounds
         self._most_bytes = min(MOST_BYTES, bounds.limits.body_bytes)
         self._waiting: list[tuple[Caller, Asked]] = []
 
@@ -78,7 +77,7 @@ class FastPath:
         route = self._inference.at_once(model[0], _most_rows(named, body)) if model else None
         if model is None or route is None or self._bounds.is_full:
             return False
-        if not self._waiting:
+        if not self._waiting:  # the first of a turn; ``call_soon`` runs it once the sockets that are ready were read
             asyncio.get_running_loop().call_soon(self.over)
         self._bounds.underway += 1
         self._waiting.append((caller, Asked(*model, route, named, body)))
@@ -86,11 +85,11 @@ class FastPath:
 
     def over(self) -> None:
         """End the turn: answer what waits."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, []  # what comes while these are answered is of the next turn
         self._bounds.underway -= len(waiting)
-        self._crowd.answer([one for _, one in waiting])
-        for caller, one in waiting:
-            caller.answered(_written(one.response, one.headers))
+        self._batch.answer([asked for _, asked in waiting])
+        for caller, asked in waiting:  # only now: every record is in the log, so that no answer outruns its own
+            caller.answered(_written(asked.response, asked.headers))
         self._bounds.turn.over()
 
 

@@ -67,53 +67,56 @@ class TurnBatch:
     def __init__(self, inference: Inference, metrics: Metrics, log: LogMany) -> None:
         self._inference, self._metrics, self._log = inference, metrics, log
 
-    def answer(self, crowd: Sequence[Asked]) -> None:
+    def answer(self, batch: Sequence[Asked]) -> None:
         """Give each request its response, once all records are in the log."""
         started, self._asked_at_us = time.perf_counter(), self._inference.clock.now_us()
-        going = _each(_decode, crowd)
+        going = _each(_decode, batch)
         going = _each(self._begin, going)
         going = self._look_up(going)
         going = _each(_gather, going)
         going = _predict(going)
-        self._keep(going, started)
-        for one in crowd:
+        self._keep(going, started)  # before any answer is made: what was answered is in the log, whatever is killed
+        for one in batch:
             self._respond(one)
 
     def _begin(self, one: Asked) -> None:
         one.begun = self._inference.begin(one.route, one.request, one.version, self._asked_at_us)
 
-    def _look_up(self, crowd: list[Asked]) -> list[Asked]:
-        """Ask the store once for all; if that fails, it fails those who need it."""
-        asks = [(one, one.begun.version.recipe.asks(one.begun.request)) for one in crowd if one.route.looks_up]
+    def _look_up(self, batch: list[Asked]) -> list[Asked]:
+        """Ask the store once for all; if that fails, it fails those who need it.
+
+        Rows come back in the order of keys: each request takes as many as it asked for from its view's iterator.
+        """
+        asks = [(one, one.begun.version.recipe.asks(one.begun.request)) for one in batch if one.route.looks_up]
         keys: defaultdict[str, list[Key]] = defaultdict(list)
         for _, asked in asks:
             for view, wanted in asked:
                 keys[view] += wanted
         if not keys:
-            return crowd
+            return batch
         try:
             rows = dict(zip(keys, map(iter, self._inference.store.read(list(keys.items()))), strict=True))
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             for one, asked in asks:
                 one.failed = error if asked else None
-            return [one for one in crowd if one.failed is None]
+            return [one for one in batch if one.failed is None]
         for one, asked in asks:
             held = [list(islice(rows[view], len(wanted))) for view, wanted in asked]
             one.found = one.begun.version.recipe.found(one.begun.request, held)
-        return crowd
+        return batch
 
-    def _keep(self, crowd: Sequence[Asked], started: float) -> None:
+    def _keep(self, batch: Sequence[Asked], started: float) -> None:
         """Log all of a model in one write; each took its share of the time."""
         records: defaultdict[str, list[Record]] = defaultdict(list)
-        now_us, seconds = self._inference.clock.now_us(), (time.perf_counter() - started) / max(1, len(crowd))
-        for one in crowd:
+        now_us, seconds = self._inference.clock.now_us(), (time.perf_counter() - started) / max(1, len(batch))
+        for one in batch:
             self._inference.freshness.count(one.model, one.said.gathered.uses)
             records[one.model].append(record(one.begun, one.said, now_us, seconds))
         for model, several in records.items():
             try:
                 self._log(model, several)
             except StoreUnavailable as error:
-                for one in crowd:
+                for one in batch:
                     one.failed = error if one.model == model else one.failed
 
     def _respond(self, one: Asked) -> None:
@@ -135,10 +138,10 @@ def _blamed(one: Asked) -> str:
     return blamed(one.failed) if begun is None else begun.version.served.version
 
 
-def _each(step: Callable[[Asked], None], crowd: Sequence[Asked]) -> list[Asked]:
+def _each(step: Callable[[Asked], None], batch: Sequence[Asked]) -> list[Asked]:
     """Take a step with each, and return those who can go on."""
     going = []
-    for one in crowd:
+    for one in batch:
         try:
             step(one)
         except Exception as error:  # noqa: BLE001 - whatever fails is answered
@@ -157,10 +160,10 @@ def _gather(one: Asked) -> None:
     one.gathered = begun.version.recipe.gather(begun.request, one.found, begun.event_time_us)
 
 
-def _predict(crowd: Sequence[Asked]) -> list[Asked]:
+def _predict(batch: Sequence[Asked]) -> list[Asked]:
     """Let each version answer its requests."""
     versions: defaultdict[int, list[Asked]] = defaultdict(list)
-    for one in crowd:
+    for one in batch:
         versions[id(one.begun.version)].append(one)
     for several in versions.values():
         version = several[0].begun.version
@@ -169,4 +172,4 @@ def _predict(crowd: Sequence[Asked]) -> list[Asked]:
                 one.failed = said
             else:
                 one.said = Said(one.gathered, version.recipe.keys(one.begun.request), *said)
-    return [one for one in crowd if one.failed is None]
+    return [one for one in batch if one.failed is None]

@@ -39,7 +39,7 @@ class Bounds:
     """The limits of a worker, its connections, the bodies it reads, and how often each limit was met.
 
     ``underway`` counts the requests that were taken on and not yet answered. uvicorn's set of tasks holds those of an
-    earlier turn of the loop too: by that a crowd that comes again at once would be refused for ever.
+    earlier turn of the loop too: by that callers who come again at once would be refused for ever.
     """
 
     def __init__(self, limits: Limits) -> None:
