@@ -1,4 +1,4 @@
-"""What a worker takes on at most. Beyond that it refuses, so that neither memory nor waiting grows with the number of callers."""
+"""What a worker takes on at most. Beyond that it refuses, so that neither memory nor waiting grows with its callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server takes from inside uvicorn is there, with the attributes that it reads and the steps that it replaces."""
+"""What the server takes from inside uvicorn is there: the attributes that it reads, the steps that it replaces."""
 
 from __future__ import annotations
 
