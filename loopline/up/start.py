@@ -28,7 +28,7 @@ OURS = ("root", "host", "port")
 """Fields of a serving vendor that say where a server of ours listens."""
 
 
-_OWN_ERROR = re.compile(r"^platform_core\.errors\.\w+: ")
+_OWN_ERROR = re.compile(r"^loopline\.platform_core\.errors\.\w+: ")
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, not an error
