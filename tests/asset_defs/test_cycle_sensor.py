@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
-from platform_core.loop import cycles, freezes, gates, rollouts
-from platform_core.names import ModelRef
+from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, freezes, gates, rollouts
 
 ONE = ModelRef("tiny", "one")
 FAILURE, STARTED, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
