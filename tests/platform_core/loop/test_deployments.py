@@ -85,7 +85,7 @@ def test_a_change_is_a_generation_an_entry_a_state_and_an_alias(loop, ref, live)
     made = put(loop, ref, live[2], live[0], 25)
     assert (made.generation, made.applied, made.percent) == (4, 4, 25)
     assert deployment(loop.ledger, ref) == made
-    assert loop.serving._states[ref.dotted] == DesiredState(ref.dotted, 4, live[2], live[0], 25)
+    assert loop.serving._states[ref.dotted] == DesiredState(ref.dotted, 4, live[2], live[0], 25, paired=True)
     assert (champion(loop, ref), champion(loop, ref, "candidate")) == ("3", "1")
     entry = loop.ledger.entries(ref, ["deployment.changed"])[-1]
     assert (entry.actor, entry.reason, entry.version, entry.at) == ("ada", "test", "1", loop.now)
