@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from platform_core.names import AssetName
+from loopline.platform_core.foundation.names import AssetName
 
 CYCLE_TAG = "loopline/cycle"
 MODEL_TAG = "loopline/model"

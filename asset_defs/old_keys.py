@@ -9,9 +9,9 @@ from typing import Any
 
 import dagster as dg
 
-from asset_defs.dagster_private import report_past
-from asset_defs.figures import figures
-from platform_core.names import STAGES, AssetName
+from loopline.asset_defs.dagster_private import report_past
+from loopline.asset_defs.figures import figures
+from loopline.platform_core.foundation.names import STAGES, AssetName
 
 TOLD_AS = "loopline/recorded_as"
 """Tag of a materialization that was told again: the storage id under which it was recorded first."""

@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
-from platform_core import turn
-from platform_core.errors import Refused
-from platform_core.loop import cycles
-from platform_core.loop.cycles import Cycle
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.turn import Turn
+from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
+from loopline.platform_core import turn
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.turn import Turn
 
 OVER = {"promoted", "rolled_back"}
 """States of cycles that nothing takes up again; who runs one again whole wants another turn."""

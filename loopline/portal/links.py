@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from platform_core.names import AssetName
+from loopline.platform_core.foundation.names import AssetName
 
 if TYPE_CHECKING:
     from loopline.graphql import Dagster
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from asset_defs.old_keys import carry_over
+from loopline.asset_defs.old_keys import carry_over
 from loopline.up.dagster_home import STAMP
 
 ORPHAN = "whoever ran this run is gone: 'loopline up' ended before it did"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MISSING, UNKNOWN = float("nan"), -1.0
-"""As in ``platform_core.runtime.encode``, which is not there where this is read."""
+"""As in ``loopline.platform_core.runtime.model.encode``, which is not there where this is read."""
 Matrix = NDArray[np.float64]
 
 

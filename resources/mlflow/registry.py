@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from platform_core.contracts.registry import ModelVersion, Publication, Registry
-from platform_core.errors import ContractBroken, NotFound, StoreUnavailable
-from resources.mlflow.saving import save
+from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
+from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.resources.mlflow.saving import save
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

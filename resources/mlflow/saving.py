@@ -7,17 +7,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import NotFound
-from platform_core.runtime import manifest as manifests
-from resources.mlflow import raw_rows
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.runtime.model import manifest as manifests
+from loopline.resources.mlflow import raw_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from mlflow.models import ModelSignature
 
-    from platform_core.contracts.registry import Publication
-    from platform_core.runtime.manifest import Manifest
+    from loopline.platform_core.contracts.registry import Publication
+    from loopline.platform_core.runtime.model.manifest import Manifest
 
 LOADER = "loopline_raw_rows"
 """What the loader is called beside a model: a name that nothing else has."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
-from platform_core.loop import cycles
-from platform_core.loop.deployments import deployment
-from platform_core.names import ModelRef
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.deployments import deployment
 
 ONE = ModelRef("tiny", "one")
 

@@ -10,17 +10,17 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from asset_defs import code_location, old_keys
-from asset_defs.figures import figures, number
-from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, TURN, key
-from asset_defs.monitoring import MANY, _drift_metadata
-from asset_defs.team import team_definitions
-from platform_core.monitor.alarm import Alarm
-from platform_core.monitor.drift import Watched
-from platform_core.monitor.window import ColumnVerdict, WindowVerdict
-from platform_core.names import STAGES, AssetName
-from platform_core.specs.features import FeatureView
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.asset_defs import code_location, old_keys
+from loopline.asset_defs.figures import figures, number
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, TURN, key
+from loopline.asset_defs.monitoring import MANY, _drift_metadata
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.foundation.names import STAGES, AssetName
+from loopline.platform_core.monitor.alarm import Alarm
+from loopline.platform_core.monitor.drift import Watched
+from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 
 def test_each_box_says_what_it_is_of_and_which_stage():

@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.contract_file import Column
-from platform_core.specs.jdk_pattern import LETTERS, strptime_of
-from platform_core.specs.odcs import read_contract
-from resources.polars.typed_columns import typed
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.contract_file import Column
+from loopline.platform_core.specs.jdk_pattern import LETTERS, strptime_of
+from loopline.platform_core.specs.odcs import read_contract
+from loopline.resources.polars.typed_columns import typed
 
 DAY = date(2011, 2, 3)
 

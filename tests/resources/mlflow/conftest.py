@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity
-from platform_core.runtime.models import load_model
-from platform_core.testing.registry import new_model
-from platform_core.training.encode import matrix, vocabulary
-from platform_core.training.package import package
-from resources.mlflow.registry import MlflowRegistry
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.testing.registry import new_model
+from loopline.platform_core.training.encode import matrix, vocabulary
+from loopline.platform_core.training.package import package
+from loopline.resources.mlflow.registry import MlflowRegistry
 
 ROWS = 300
 
