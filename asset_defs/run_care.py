@@ -5,10 +5,19 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from asset_defs.dagster_private import forget_run, location_of
-from asset_defs.keys import CYCLE_TAG, INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB
+from asset_defs.keys import (
+    AUDIT_JOB,
+    CYCLE_TAG,
+    INGEST_JOB,
+    LAKE_JOB,
+    MONITOR_JOB,
+    ROLLOUT_JOB,
+    SCORECARD_JOB,
+    SCORES_JOB,
+)
 from asset_defs.runs import IN_PROGRESS
 
-ROUTINE = (INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
+ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""
 LOCATION_TAG = ".dagster/repository"
 
