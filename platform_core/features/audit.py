@@ -43,7 +43,7 @@ WHY: dict[Cause, str] = {
     "online differs": "the online store lost it, or was given something else",
 }
 FIX: dict[Cause, str] = {
-    "rests on others": 'declare rests_on="all": it is computed whole from now on, but models may have learnt wrong values',
+    "rests on others": 'declare rests_on="all"; it is computed whole from now on, but models may have learnt from it',
     "offline differs": "find out what changed; 'loopline features audit --mend' then writes what it gives now",
     "online differs": "find out who else writes there; 'loopline features audit --mend' then writes it again",
 }

@@ -1,4 +1,4 @@
-"""The nightly audit in Dagster: each view is observed, what differs is an alarm, one view's trouble is not another's."""
+"""The nightly audit in Dagster: each view is observed, what differs is an alarm, and one view's trouble its own."""
 
 from __future__ import annotations
 
