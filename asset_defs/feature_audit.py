@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from asset_defs.keys import AUDIT_JOB, key
-from platform_core.errors import LooplineError
-from platform_core.features.audit import SAMPLE, Audited, audit
-from platform_core.names import view_name
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Team
+from loopline.asset_defs.keys import AUDIT_JOB, key
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.features.audit import SAMPLE, Audited, audit
+from loopline.platform_core.foundation.names import view_name
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Team
 
 NIGHTLY = "5 5 * * *"
 """After the day's files have landed and the lake was tidied."""

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from asset_defs.dagster_private import forget_run, location_of
-from asset_defs.keys import (
+from loopline.asset_defs.dagster_private import forget_run, location_of
+from loopline.asset_defs.keys import (
     AUDIT_JOB,
     CYCLE_TAG,
     INGEST_JOB,
@@ -15,7 +15,7 @@ from asset_defs.keys import (
     SCORECARD_JOB,
     SCORES_JOB,
 )
-from asset_defs.runs import IN_PROGRESS
+from loopline.asset_defs.runs import IN_PROGRESS
 
 ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""

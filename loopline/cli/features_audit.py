@@ -12,8 +12,8 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened
 
 if TYPE_CHECKING:
-    from platform_core.features.audit import Audited
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.features.audit import Audited
+    from loopline.platform_core.specs import FeatureView, Team
 
 COLUMNS = ("view", "entities", "differ", "mended", "what")
 
@@ -29,7 +29,7 @@ def audit(view: str | None, team: str | None, sample: int, mend: bool) -> Answer
     A view whose rows turn out to rest on other entities' rows is computed whole from then on. What differs is an
     alarm until an audit finds nothing; exit code 1. Each night Dagster does the same.
     """
-    from platform_core.features.audit import audit as audited
+    from loopline.platform_core.features.audit import audit as audited
 
     found = []
     with opened(only=("lake", "engine", "online_store")) as platform:
@@ -42,8 +42,8 @@ def audit(view: str | None, team: str | None, sample: int, mend: bool) -> Answer
 
 def _wanted(view: str | None, team: str | None) -> Iterator[tuple[Team, FeatureView]]:
     from loopline.cli.features import view_of
-    from platform_core import plugins
-    from platform_core.errors import NotFound
+    from loopline.platform_core import plugins
+    from loopline.platform_core.errors import NotFound
 
     if view is not None:
         yield view_of(f"{team}/{view}" if team and "/" not in view else view)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs import FeatureView
+    from loopline.platform_core.specs import FeatureView
 
 
 def known_with_all(view: FeatureView, raw: pa.Table, computed: pa.Table) -> pa.Table:

@@ -13,22 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core import alarms
-from platform_core.alarms.alarm import Alarm
-from platform_core.contracts.online_store import Keep, OnlineRow, newest
-from platform_core.errors import NotFound
-from platform_core.features.changes import News, feature_names, last_of_each, news
-from platform_core.features.keeping import LATE_DAYS, Keeping
-from platform_core.features.materialize import recompute
-from platform_core.features.reach import Reach, Tables
-from platform_core.features.standing import Standing, standing
-from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, ModelRef, online_view, view_name
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.contracts.online_store import Keep, OnlineRow, newest
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.features.changes import News, feature_names, last_of_each, news
+from loopline.platform_core.features.keeping import LATE_DAYS, Keeping
+from loopline.platform_core.features.materialize import recompute
+from loopline.platform_core.features.reach import Reach, Tables
+from loopline.platform_core.features.standing import Standing, standing
+from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, ModelRef, online_view, view_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 SAMPLE = 1000
 """Entities of a view that are compared: half of them those whose raw rows came last, half at random."""

@@ -7,15 +7,15 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from asset_defs.keys import AUDIT_JOB, key
-from asset_defs.team import team_definitions
-from platform_core import alarms
-from platform_core.features.materialize import materialize
-from platform_core.ingestion.landing import land
-from platform_core.names import online_view
-from platform_core.specs import Source
-from platform_core.specs.features import FeatureView
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.asset_defs.keys import AUDIT_JOB, key
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core import alarms
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import online_view
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.specs import Source
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 EVENTS = Source("events", "events.yaml")
 SEEN = FeatureView("seen", EVENTS, "who", "at", lambda rows: rows.select("who", "at", x="who"))

@@ -10,23 +10,23 @@ import narwhals as nw
 import pyarrow.compute as pc
 import pytest
 
-from platform_core import alarms
-from platform_core.contracts.engine import ViewRows
-from platform_core.environment import Environment
-from platform_core.features import audit as audits
-from platform_core.features import standing as standings
-from platform_core.features.audit import audit
-from platform_core.features.materialize import recompute
-from platform_core.features.standing import standing
-from platform_core.names import online_view, view_table
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import at, large_order, put_contract, spending
-from platform_core.testing.shop import Shop
-from platform_core.training import training_set
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core import alarms
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features import audit as audits
+from loopline.platform_core.features import standing as standings
+from loopline.platform_core.features.audit import audit
+from loopline.platform_core.features.materialize import recompute
+from loopline.platform_core.features.standing import standing
+from loopline.platform_core.foundation.names import online_view, view_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
+from loopline.platform_core.training import training_set
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.shop import Shop
 
 LEAST = 8
 """Raw rows from which a view is computed incrementally in these tests."""
