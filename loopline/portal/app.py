@@ -7,14 +7,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed
 from loopline.portal import errors, rendering
 from loopline.portal.ask import Portal
 from loopline.portal.links import Links
 from loopline.portal.pages import ROUTERS
 from loopline.portal.security import PagePolicy, refused
 from loopline.web_guard import LOCAL, Guard
-from platform_core.platform import Platform
-from platform_core.plugins import Installed
 
 WORTH_PACKING = 1024
 """Bytes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from loopline.portal import words
+from loopline.portal import filters
 from loopline.portal.sections import SECTIONS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def asset(path: str) -> str:
 def _environment() -> Environment:
     loader = PackageLoader("loopline.portal")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= words.FILTERS
+    made.filters |= filters.FILTERS
     made.globals |= {"asset": asset}
     return made
 

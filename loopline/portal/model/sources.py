@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core import alarms
-from platform_core.errors import LooplineError
-from platform_core.ingestion import quality
-from platform_core.ingestion.quality_bounds import LAST, judge
+from loopline.platform_core import alarms
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.ingestion import quality
+from loopline.platform_core.ingestion.quality_bounds import LAST, judge
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.specs import Model, Source, Team
     from loopline.portal.ask import Portal
-    from platform_core.names import ModelRef
-    from platform_core.specs import Model, Source, Team
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
+from loopline.platform_core.alarms import Alarm, raise_alarm
+from loopline.platform_core.foundation.names import quality_table
+from loopline.platform_core.ingestion.landing_profile import ColumnProfile, Landing, to_table
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.plugins import Installed
 from loopline.portal.app import create_app
 from loopline.portal.links import Links
-from platform_core.alarms import Alarm, raise_alarm
-from platform_core.ingestion.landing_profile import ColumnProfile, Landing, to_table
-from platform_core.loop import freezes
-from platform_core.names import quality_table
-from platform_core.plugins import Installed
-from platform_core.testing.portal_home import BROKEN, PortalHome, portal_home
+from loopline.stories.portal_home import BROKEN, PortalHome, portal_home
 
 HOST = "http://localhost"
 JSON = {"accept": "application/json"}

