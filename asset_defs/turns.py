@@ -5,11 +5,11 @@ from collections.abc import Collection
 import dagster as dg
 
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
-from loopline.platform_core import turn
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.turn import Turn
@@ -63,7 +63,7 @@ def _earlier(platform: Platform, ref: ModelRef, steps: Collection[str]) -> Cycle
     Raises:
         Refused: there is none.
     """
-    kind, what = (turn.PINNED, "training set") if "model" in steps else (turn.REGISTERED, "version")
+    kind, what = (PINNED, "training set") if "model" in steps else (REGISTERED, "version")
     newest = platform.ledger.entries(ref, [kind], limit=1, newest_first=True)
     if not newest:
         raise Refused(f"{ref} has no {what} yet", "materialize training set, model and deployment together")
