@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from platform_core.loop import quality_table
-from platform_core.specs.judges import Estimate
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.specs.judges import Estimate
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Ledger
 
 
 def newest(ledger: Ledger, ref: ModelRef, version: str, since: datetime) -> tuple[Estimate, ...]:

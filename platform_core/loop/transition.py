@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select, update
 
-from platform_core.loop import cycles, deployments, tables
-from platform_core.loop.deployments import Deployment
-from platform_core.loop.ledger import Entry, append
-from platform_core.loop.rollout_table import BEFORE_FIRST, WATCHING, RolloutRecord, column, of, record_of
+from loopline.platform_core.loop import cycles, deployments, tables
+from loopline.platform_core.loop.deployments import Deployment
+from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.rollout_table import BEFORE_FIRST, WATCHING, RolloutRecord, column, of, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from platform_core.loop.decisions import Decision
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.decisions import Decision
+    from loopline.platform_core.loop.ledger import Ledger
 
 WATCHED = "rollout.watched"
 """The watch of a promotion is over, and the promotion stays."""

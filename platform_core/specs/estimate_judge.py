@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.judges import Finding, Judge, Traffic
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.judges import Finding, Judge, Traffic
 
 EstimatedMetric = Literal["roc_auc", "recall", "precision", "accuracy"]
 DEVIATIONS = 2.0
@@ -45,7 +45,7 @@ class EstimatedQuality(Judge):
         """Hold the upper end of the estimate against the bound."""
         from statistics import NormalDist
 
-        from platform_core.specs.sequential import look, spent
+        from loopline.platform_core.specs.sequential import look, spent
 
         found = next((one for one in candidate.estimates if one.metric == self.metric), None)
         number = look(found.rows)[0] if found else 0

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from platform_core.contracts.serving import CANARY
-from platform_core.errors import Unsupported
-from platform_core.loop import cycles, deployments, freezes, history, quality_table, rollouts
-from platform_core.specs import ErrorRate, EstimatedQuality, Rollout, ScoreShift
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import CANARY
+from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.loop import cycles, deployments, freezes, history, quality_table, rollouts
+from loopline.platform_core.specs import ErrorRate, EstimatedQuality, Rollout, ScoreShift
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 JUDGES = (ErrorRate(0.05), ScoreShift(0.5), EstimatedQuality(at_least=0.6))
 RULE = Rollout(percents=(20,), bake_minutes=10, min_requests=50, judges=JUDGES, watch_hours=24)
