@@ -57,7 +57,7 @@ def test_a_promotion_that_is_watched_is_listed_and_told(world):
     version, cycle = world.open_cycle("second")
     platform = Platform.open()
     model = replace(returns, rollout=replace(returns.rollout, percents=(), watch_hours=24))
-    assert rollouts.start(platform, REF, model, version, cycle, world.now).state == "watching"
+    assert start_rollout(platform, REF, model, version, cycle, world.now).state == "watching"
     assert standing(platform, cycles.cycle(platform.ledger, cycle)).state == "promoted"
     platform.close()
     (listed,) = world.json("rollout", "list")["rollouts"]

@@ -10,9 +10,10 @@ import pytest
 
 from loopline.platform_core.contracts.serving import CANARY
 from loopline.platform_core.errors import Unsupported
-from loopline.platform_core.loop import cycles, deployments, freezes, history, quality_table, rollouts
+from loopline.platform_core.loop import cycles, deployments, freezes, history, quality_table, rollback, rollouts
 from loopline.platform_core.specs import ErrorRate, EstimatedQuality, Rollout, ScoreShift
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 JUDGES = (ErrorRate(0.05), ScoreShift(0.5), EstimatedQuality(at_least=0.6))
 RULE = Rollout(percents=(20,), bake_minutes=10, min_requests=50, judges=JUDGES, watch_hours=24)
@@ -147,7 +148,7 @@ def test_estimates_of_another_version_or_of_before_say_nothing(sqlite_loop, ref,
 
 def test_a_person_takes_it_back_at_any_time(sqlite_loop, ref, promoted):
     """By name, to the version that was watched beside it; the watch is over with that."""
-    after = deployments.roll_back(sqlite_loop.platform, ref, "bob", "complaints", sqlite_loop.now, "2")
+    after = rollback.roll_back(sqlite_loop.platform, ref, "bob", "complaints", sqlite_loop.now, "2")
     assert (after.stable.version, after.shadow) == ("1", None)
     assert rollouts.watched(sqlite_loop.ledger, ref) is None
     assert cycles.cycle(sqlite_loop.ledger, promoted.cycle).state == "rolled_back"
@@ -158,7 +159,7 @@ def test_the_first_step_of_another_rollout_ends_the_watch(sqlite_loop, ref, prom
     """Two versions are compared at a time; while the new one waits for a thaw the watch goes on."""
     version, cycle = sqlite_loop.candidate("third")
     freezes.freeze(sqlite_loop.ledger, ref, "ada", "holiday", sqlite_loop.now)
-    third = rollouts.start(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
+    third = start_rollout(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
     assert live(sqlite_loop, ref) == ("2", "1")
     freezes.thaw(sqlite_loop.ledger, ref, "ada", "back", sqlite_loop.now)
     assert sqlite_loop.step(third).action == "advance"
@@ -171,8 +172,8 @@ def test_a_rollout_that_ends_before_its_first_step_leaves_the_watch(sqlite_loop,
     """A person takes the new one back; the promotion before is still watched."""
     version, cycle = sqlite_loop.candidate("third")
     freezes.freeze(sqlite_loop.ledger, ref, "ada", "holiday", sqlite_loop.now)
-    rollouts.start(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
-    deployments.roll_back(sqlite_loop.platform, ref, "bob", "not this one", sqlite_loop.now)
+    start_rollout(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
+    rollback.roll_back(sqlite_loop.platform, ref, "bob", "not this one", sqlite_loop.now)
     assert live(sqlite_loop, ref) == ("2", "1")
     assert rollouts.watched(sqlite_loop.ledger, ref) == promoted
 
@@ -199,7 +200,7 @@ def test_a_vendor_that_replays_nothing_refuses_a_watch(sqlite_loop, ref):
     sqlite_loop.rule = RULE
     version, cycle = sqlite_loop.candidate("first")
     with pytest.raises(Unsupported, match="watch_hours=0"):
-        rollouts.start(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
+        start_rollout(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
 
 
 def test_without_percents_a_version_is_watched_from_the_first_request(sqlite_loop, ref):
