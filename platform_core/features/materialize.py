@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from platform_core.errors import CommitConflict, InvalidSpec, NotFound
-from platform_core.features.changes import News, feature_names, news
+from platform_core.features.changes import News, feature_names, gone, news
+from platform_core.features.first_known import known_no_sooner
 from platform_core.features.keeping import Keeping
 from platform_core.features.lookahead import refuse_lookahead
 from platform_core.features.reach import Reach, Tables
@@ -77,8 +78,8 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
     proof = _tried(tables, stands, raw, computed, whole_below) if reach.entities is None else {}
-    found = None if stands.version is None else _news(tables, reach, computed)
-    done = _kept(tables, stands, computed if found is None else found, {stands.application: raw_version, **proof})
+    found = _first(tables, raw_version, computed, proof) if stands.version is None else _news(tables, reach, computed)
+    done = _kept(tables, stands, found, {stands.application: raw_version, **proof})
     return replace(done, incremental=reach.entities is not None)
 
 
@@ -137,7 +138,16 @@ def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:
             f"feature view {view.name!r} version {view.version} returns {ours}, but its table holds {theirs}",
             f"give the changed view version={view.version + 1}",
         )
-    return news(computed, held, view.entity)
+    found = news(computed, held, view.entity)
+    return replace(found, gone=gone(computed, held, view.entity)) if tables.may_change else found
+
+
+def _first(tables: Tables, raw_version: int, computed: pa.Table, proof: Mapping[str, int]) -> pa.Table:
+    """Believe arrivals, and of what was taken back since, that it was not known before that."""
+    if not tables.may_change or tables.view.served != "online":
+        return computed
+    entity = tables.view.entity if any(outcome % 2 for outcome in proof.values()) else None
+    return known_no_sooner(computed, tables.parted(raw_version).turned, entity, tables.view)
 
 
 def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]) -> Materialized:
@@ -146,15 +156,17 @@ def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions
 
     keeping = Keeping(tables.platform, tables.team, tables.view)
     rows, clock = found.rows if isinstance(found, News) else found, tables.platform.clock
-    begun = clock.now()
+    begun, newest = clock.now(), compute.max(rows[EVENT_TIME]).as_py()
     # Online first: if this process dies in between, the next run finds the rows missing offline and does both again.
     online = keeping.go_online(rows, begun)
-    rows = keeping.known_from(found, clock.now()) if isinstance(found, News) else rows
-    newest, entities = compute.max(rows[EVENT_TIME]).as_py(), compute.unique(rows[tables.view.entity])
+    if isinstance(found, News):
+        online += 0 if found.gone is None else keeping.heal(found.gone, found.rows, begun)
+        rows = keeping.known_from(found, clock.now())
+    entities = compute.unique(rows[tables.view.entity])
     try:
         version = keeping.go_offline(rows, begun, dict(transactions), dict(stands.committed))
     except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
-        keeping.as_held(clock.now(), entities)
+        keeping.as_held(clock.now(), entities, rows if tables.may_change else None)
         raise
     return Materialized(view_name(tables.view), len(rows), len(entities), online, version, newest)
 

@@ -12,6 +12,7 @@ from platform_core.errors import ContractBroken
 from platform_core.ingestion import raw_rows
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.letters import letters_of
+from platform_core.ingestion.row_changes import check_rows
 from platform_core.names import ARRIVAL, LINE
 from platform_core.observability import tracing
 from platform_core.specs.source import STREAM
@@ -133,7 +134,7 @@ def _checked(inbox: Inbox, arrival: Arrival) -> Checked | Refusal:
     """Check one arrival by itself, so that a bad file does not hide among good ones."""
     try:
         rows = inbox.platform.event_source.read(inbox.where, arrival)
-        return inbox.platform.engine.check_rows(raw_rows.stamped(rows, arrival), inbox.contract)
+        return check_rows(inbox.platform.engine, raw_rows.stamped(rows, arrival), inbox.contract, arrival.name)
     except ContractBroken as error:
         key = f"{REFUSED}:{inbox.where}:{arrival.arrival_id}:{inbox.contract.version}"
         details = {"arrival": arrival.arrival_id, "name": arrival.name, "problem": error.problem, "fix": error.fix}
@@ -146,7 +147,8 @@ def _append(inbox: Inbox, checked: Sequence[tuple[Arrival, Checked]]) -> int:
     import pyarrow as pa
 
     lake, applications = inbox.platform.lake, [_application(arrival.arrival_id) for arrival, _ in checked]
-    good = pa.concat_tables([raw_rows.dated(rows.good, inbox.contract) for _, rows in checked])
+    parts = [raw_rows.dated(rows.good, inbox.contract) for _, rows in checked]
+    good = pa.concat_tables(parts, promote_options="default")
     letters = pa.concat_tables([letters_of(rows.bad, arrival) for arrival, rows in checked])
     before = lake.committed(inbox.dead_letters, applications)
     if before:  # a landing was killed half-way: what it made dead letters is left to their replay

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from platform_core.contracts.event_source import MALFORMED
 from platform_core.ingestion import raw_rows
-from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, LINE
+from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, DELETED, LINE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,6 +56,7 @@ def rows_of(letters: pa.Table, contract: RowContract, known_at: datetime) -> pa.
 
     fields = [orjson.loads(row) for row in letters["row"].to_pylist()]
     wanted = [*(column.physical_name for column in contract.columns), MALFORMED]
+    wanted += [DELETED] if any(row.get(DELETED) is not None for row in fields) else []
     texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in wanted}
     carried = {ARRIVAL: letters[ARRIVAL], LINE: letters[LINE], ARRIVED_AT: raw_rows.instants(known_at, len(letters))}
     return pa.table({**texts, **carried})
@@ -82,7 +83,8 @@ def _as_json(bad: pa.Table) -> list[str]:
     names = [name for name in bad.column_names if name != "reasons" and not name.startswith("_")]
     fields = zip(*(bad[name].to_pylist() for name in names), strict=True)
     rows = [dict(zip(names, row, strict=True)) for row in fields]
-    for row, malformed in zip(rows, bad[MALFORMED].to_pylist() if MALFORMED in bad.column_names else (), strict=False):
-        if malformed is not None:
-            row[MALFORMED] = malformed
+    for ours in (MALFORMED, DELETED):
+        for row, said in zip(rows, bad[ours].to_pylist() if ours in bad.column_names else (), strict=False):
+            if said is not None:
+                row[ours] = said
     return [orjson.dumps(row).decode() for row in rows]

@@ -54,7 +54,8 @@ def dated(rows: pa.Table, contract: RowContract) -> pa.Table:
     from pyarrow import compute
 
     first = next((c.name for c in contract.columns if c.type == "timestamp"), ARRIVED_AT)
-    return rows.append_column(DATE, dates(compute.coalesce(rows[first], rows[ARRIVED_AT])))
+    happened = rows[first] if first in rows.column_names else rows[ARRIVED_AT]  # a deletion may say its key alone
+    return rows.append_column(DATE, dates(compute.coalesce(happened, rows[ARRIVED_AT])))
 
 
 def dates(times: pa.ChunkedArray) -> pa.ChunkedArray:

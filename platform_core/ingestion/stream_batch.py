@@ -11,6 +11,7 @@ from platform_core.ingestion import raw_rows
 from platform_core.ingestion.dead_records import letters_already, letters_of_records, publish
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.landing import Landed
+from platform_core.ingestion.row_changes import check_rows
 from platform_core.ingestion.stream_records import arrival_id, text_rows
 from platform_core.names import ARRIVAL
 from platform_core.observability import tracing
@@ -61,7 +62,7 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
 
 def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
     rows = text_rows(inbox, records, inbox.platform.clock.now())
-    checked = inbox.platform.engine.check_rows(rows, inbox.contract.row_by_row())
+    checked = check_rows(inbox.platform.engine, rows, inbox.contract.row_by_row())
     good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(checked.bad, rows, records)
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))

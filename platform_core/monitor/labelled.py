@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from platform_core import personal
+from platform_core.ingestion.holding import holding
 from platform_core.monitor.values import objects
 from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
+from platform_core.training.training_set import key_of
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
@@ -96,12 +98,13 @@ class LabelBook:
 
 
 def book(platform: Platform, team: Team, model: Model) -> LabelBook:
-    """Compute the labels of all raw rows that have arrived.
+    """Compute the labels of all raw rows that hold.
 
     Raises:
         NotFound: none has.
     """
     raw = platform.lake.read(raw_table(team.name, model.labels.source.name))
+    raw = holding(raw, key_of(team, model.labels.source))
     computed = platform.engine.compute_labels(model.labels, raw)
     told = computed.filter(pc.and_(pc.is_valid(computed[KNOWN_AT]), pc.is_valid(computed[EVENT_TIME])))
     persons = personal.entities(team, model)

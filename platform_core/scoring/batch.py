@@ -15,13 +15,15 @@ import pyarrow.compute as pc
 
 from platform_core import personal
 from platform_core.errors import InvalidSpec, NotFound, TaskFailed
+from platform_core.ingestion.holding import holding
 from platform_core.loop import packages
 from platform_core.loop.deployments import deployment
-from platform_core.names import ARRIVED_AT, CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
+from platform_core.names import CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
 from platform_core.runtime import log_table
 from platform_core.runtime.encode import Encoder
 from platform_core.runtime.models import load_model
 from platform_core.scoring.batch_features import gathered
+from platform_core.training.training_set import key_of
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -90,7 +92,7 @@ def _rows(platform: Platform, team: Team, batch: Batch, day: date) -> pa.Table:
     """Compute the day's rows from the raw rows that are there, in a fixed order."""
     table = raw_table(team.name, batch.rows.source.name)
     raw = platform.lake.read(table)
-    raw = raw.filter(pc.less_equal(raw[ARRIVED_AT], pa.scalar(platform.clock.now(), raw.schema.field(ARRIVED_AT).type)))
+    raw = holding(raw, key_of(team, batch.rows.source), platform.clock.now())
     view = replace(batch.rows, compute=partial(_marked, batch.rows.compute))
     rows = platform.engine.compute_view(view, raw.drop_columns([DATE])).drop_columns([CREATED_AT, MARK])
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from platform_core.specs import Model, Source, Team
 
 __all__ = ["TrainingSet", "ViewFeatures", "build", "feature_fields", "from_json", "rows", "to_json"]
 
@@ -27,6 +27,7 @@ class TrainingSet:
     """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
 
     ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
+    ``key`` named the raw rows of the labels when the set was pinned.
     """
 
     training_set_id: str
@@ -38,6 +39,7 @@ class TrainingSet:
     row_hash: str
     rows: int
     positives: int
+    key: tuple[str, ...] = ()
 
 
 def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> TrainingSet:
@@ -53,7 +55,8 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     as_of = as_of.astimezone(UTC)
     names = [raw_table(team.name, model.labels.source.name), *(view_table(team.name, v) for v in model.features)]
     tables = {name: _version(platform, name) for name in names}
-    table = Assembly(platform, team, model, as_of, tables).rows()
+    key = key_of(team, model.labels.source)
+    table = Assembly(platform, team, model, as_of, tables, key).rows()
     if not len(table):
         raise NotFound(
             f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}",
@@ -61,7 +64,7 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
         )
     positives = sum(label == 1 for label in table[LABEL].to_pylist())
     hashes = spec_hash(model), row_hash(table)
-    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives))
+    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, key))
 
 
 def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
@@ -74,7 +77,8 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
     Raises:
         ContractBroken: the rows are not those of the pinned set.
     """
-    table = Assembly(platform, team, model, training_set.as_of, training_set.tables).rows()
+    pinned = training_set
+    table = Assembly(platform, team, model, pinned.as_of, pinned.tables, pinned.key).rows()
     found = row_hash(table)
     if found != training_set.row_hash:
         declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
@@ -88,18 +92,27 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
 
 def to_json(training_set: TrainingSet) -> dict[str, Any]:
     """Turn it into what JSON can hold."""
-    return {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    told = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    return told if told.pop("key") == () else {**told, "key": list(training_set.key)}
 
 
 def from_json(value: Mapping[str, Any]) -> TrainingSet:
     """Turn it back."""
-    return TrainingSet(**{**value, "as_of": datetime.fromisoformat(value["as_of"])})
+    as_of, key = datetime.fromisoformat(value["as_of"]), tuple(value.get("key", ()))
+    return TrainingSet(**{**value, "as_of": as_of, "key": key})
 
 
 def _named(training_set: TrainingSet) -> TrainingSet:
     """Give it an id that says the model and the moment, and is the same for the same content."""
     pins = hashlib.sha256(repr(sorted(to_json(training_set).items())).encode()).hexdigest()
     return replace(training_set, training_set_id=f"{training_set.model}-{training_set.as_of:%Y%m%dT%H%M}-{pins[:12]}")
+
+
+def key_of(team: Team, source: Source) -> tuple[str, ...]:
+    """Return the columns that name a source's rows; raises ``InvalidSpec`` where its contract cannot be read."""
+    from platform_core.specs.odcs import read_contract
+
+    return read_contract(team.folder / source.contract).key
 
 
 def _version(platform: Platform, table: str) -> int:
