@@ -74,8 +74,9 @@ def replacing(
     fresh = {k: row for k, row in newest(entity, rows).items() if oldest_us is None or row.event_time_us >= oldest_us}
     until = {key: row.event_time_us for key, row in newest(entity, void.select([entity, EVENT_TIME])).items()}
     for key in {**fresh, **until}:
-        row, void_us = fresh.get(key), until.get(key)
-        yield key, row, max(us for us in (void_us, row and row.event_time_us) if us is not None)
+        row = fresh.get(key)
+        bounds = [until[key]] if key in until else []
+        yield key, row, max(bounds if row is None else [*bounds, row.event_time_us])
 
 
 def _check(entity: str, rows: pa.Table) -> None:
@@ -128,7 +129,14 @@ class OnlineStore(Vendor):
             How many keys now hold a row of this call.
         """
 
-    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+    def replace(
+        self,
+        view: str,
+        entity: str,  # noqa: ARG002 - a vendor that can needs them all
+        rows: pa.Table,  # noqa: ARG002
+        void: pa.Table,  # noqa: ARG002
+        keep: Keep | None = None,  # noqa: ARG002
+    ) -> int:
         """Let each entity of ``void`` (its column, and ``event_time``) hold its row of ``rows``, or none.
 
         Events up to the one in ``void`` are no more, so that an older row may take the place of a newer one. ``rows``

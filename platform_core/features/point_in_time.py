@@ -47,8 +47,8 @@ def point_in_time(labels: pa.Table, views: Sequence[ViewRows], matching: Matchin
     _refuse_twice(labels, utc)
     told = [unfolded(each) for each in utc]
     asking = [each if way is None else way.rows for each, way in zip(utc, told, strict=True)]
-    for each, way, matches in zip(utc, told, matching(labels, asking), strict=True):
-        matches = matches if way is None else way.places(matches)
+    for each, way, found in zip(utc, told, matching(labels, asking), strict=True):
+        matches = found if way is None else way.places(found)
         place = _unless_too_old(each, _spread(matches, len(labels)), labels[EVENT_TIME])
         for name in feature_names(each.rows, each.view.entity):
             labels = labels.append_column(each.rows.schema.field(name), _taken(each.rows[name], place))

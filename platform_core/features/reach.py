@@ -65,7 +65,9 @@ class Tables:
 
     def parted(self, version: int) -> Parted:
         """Read all raw rows, parted by whether they hold."""
-        return parted(self.platform.lake.read(raw_table(self.team.name, self.view.source.name), version=version), self.key)
+        return parted(
+            self.platform.lake.read(raw_table(self.team.name, self.view.source.name), version=version), self.key
+        )
 
     def held(self, reach: Reach) -> pa.Table:
         """Read the view's rows within a reach."""

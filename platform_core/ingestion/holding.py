@@ -57,7 +57,7 @@ def parted(raw: pa.Table, key: Sequence[str]) -> Parted:
     import pyarrow as pa
     from pyarrow import compute
 
-    word, values = _last_word(raw), _without_marks(raw)
+    word, values = _last_word(raw), without_marks(raw)
     back = pa.array([arrival for arrival, (op, _) in word.items() if op == "withdrawn"], pa.string())
     stays = values.filter(compute.invert(compute.is_in(values[ARRIVAL], value_set=back))) if len(back) else values
     turned = _turned(values, key, {arrival: at for arrival, (_, at) in word.items()})
@@ -109,7 +109,8 @@ def _last_word(raw: pa.Table) -> dict[str, tuple[str, int]]:
     return dict(zip(told[ARRIVAL].to_pylist(), words, strict=True))
 
 
-def _without_marks(raw: pa.Table) -> pa.Table:
+def without_marks(raw: pa.Table) -> pa.Table:
+    """Leave out what is said of whole arrivals."""
     from pyarrow import compute
 
     if OP not in raw.column_names:

@@ -1,7 +1,7 @@
 """Rows as they arrive are checked: those that bring values, and those that end the row of their key.
 
-A row ends another where its field ``_deleted`` is true, and all rows of a file do that is called ``….deleted.csv``. Such
-a row need say no more than its key.
+A row ends another where its field ``_deleted`` is true, and all rows of a file do that is called ``….deleted.csv``.
+Such a row need say no more than its key.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from platform_core.contracts.engine import Checked
 from platform_core.errors import ContractBroken
-from platform_core.names import DELETED, OP
+from platform_core.ingestion.raw_rows import no_rows
+from platform_core.names import DATE, DELETED, OP
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,11 +57,11 @@ def _checked(engine: Engine, rows: pa.Table, bare: pa.Table, contract: RowContra
     if compute.any(brings).as_py() or not len(rows):
         kept = engine.check_rows(bare.filter(brings), contract)
     else:  # a file of keys alone need not have the other columns
-        kept = Checked(_typed(contract), bare.slice(0, 0))
+        kept = Checked(no_rows(contract).drop_columns([DATE]), _odd(bare.slice(0, 0)))
     gone = engine.check_rows(bare.filter(compute.equal(ends, 1)), contract.of_key())
     deleted = gone.good.append_column(OP, pa.repeat(pa.scalar("deleted"), len(gone.good)))
     bad = [_bad(kept.bad, rows, None), _bad(gone.bad, rows, "true"), _odd(rows.filter(odd))]
-    return Checked(_joined(kept.good, deleted), _joined(*bad))
+    return Checked(pa.concat_tables([kept.good, deleted], promote_options="default"), _joined(*bad))
 
 
 def _ends(rows: pa.Table, name: str) -> pa.Array | None:
@@ -90,12 +91,6 @@ def _bad(bad: pa.Table, rows: pa.Table, said: str | None) -> pa.Table:
     if DELETED not in rows.column_names and said is None:
         return bad
     return bad.append_column(DELETED, pa.repeat(pa.scalar(said, pa.string()), len(bad)))
-
-
-def _typed(contract: RowContract) -> pa.Table:
-    from platform_core.ingestion.raw_rows import no_rows
-
-    return no_rows(contract).select([column.name for column in contract.columns])
 
 
 def _joined(*tables: pa.Table) -> pa.Table:

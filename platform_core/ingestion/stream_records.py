@@ -28,8 +28,9 @@ def arrival_id(source: str, partition: int) -> str:
 def text_rows(inbox: Inbox, records: pa.Table, known_at: datetime) -> pa.Table:
     """Read records into text, as ``Engine.check_rows`` takes it, a row a record in the same order.
 
-    A field that a record lacks is null, and where rows have a key ``_deleted`` is read as well; what is no JSON object is ``_malformed``. ``_arrived_at`` is ``known_at``: a
-    record may have waited long, but before it was read nobody could have been served by it.
+    A field that a record lacks is null, and where rows have a key ``_deleted`` is read as well; what is no JSON object
+    is ``_malformed``. ``_arrived_at`` is ``known_at``: a record may have waited long, but before it was read nobody
+    could have been served by it.
     """
     import pyarrow as pa
 

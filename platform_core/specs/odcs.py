@@ -176,13 +176,13 @@ class _Property:
 
 def _key(document: Located, read: Sequence[_Property]) -> tuple[str, ...]:
     """Return the key's columns: by their positions where those are given, else as they stand."""
-    own = [p for p in read if p.spec.primaryKey]
-    given = [p.spec.primaryKeyPosition for p in own if (p.spec.primaryKeyPosition or -1) > 0]  # -1 is ODCS' "none"
-    if given and sorted(given) != list(range(1, len(own) + 1)):
-        place = (*own[0].place, "primaryKeyPosition")
-        problem = f"primaryKeyPosition: {len(own)} columns of the key have the positions {sorted(given)}"
+    own = [(max(p.spec.primaryKeyPosition or 0, 0), p) for p in read if p.spec.primaryKey]  # -1 is ODCS' "none"
+    given = sorted(at for at, _ in own if at)
+    if given and given != list(range(1, len(own) + 1)):
+        place = (*own[0][1].place, "primaryKeyPosition")
+        problem = f"primaryKeyPosition: {len(own)} columns of the key have the positions {given}"
         raise _invalid(document, place, problem, f"number them from 1 to {len(own)}, or leave the positions out")
-    return tuple(p.spec.name or "" for p in sorted(own, key=lambda p: p.spec.primaryKeyPosition or 0))
+    return tuple(p.spec.name or "" for _, p in sorted(own, key=lambda each: each[0]))
 
 
 def _key_rule(key: tuple[str, ...]) -> Iterator[Rule]:

@@ -172,7 +172,6 @@ class OnlineStoreKit:
             assert asyncio.run(fetch_all()) == wanted
         assert wanted[0] == [[OnlineRow(1, (1.0,)), None], [None]]
 
-
     def test_10_what_is_void_makes_room(self, store: OnlineStore, opened_anew: OnlineStore) -> None:
         """An older row takes the place of a void one, nothing takes it where there is none, and what is newer stays."""
         view = new_view()

@@ -106,7 +106,9 @@ def _replacements(head: str, replacements: Iterable[Replacement], keep: Keep | N
         rows = [row for _, row, _ in batch]
         values = [b"" if row is None else pack(row) for row in rows]
         bounds = [pack(OnlineRow(until, ()))[:TIME_BYTES] for _, _, until in batch]
-        expiry = () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 if row else 1 for row in rows]
+        expiry = (
+            () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 if row else 1 for row in rows]
+        )
         yield (len(batch), *(head + key for key, _, _ in batch), *values, *bounds, *expiry)
 
 
