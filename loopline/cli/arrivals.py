@@ -73,7 +73,7 @@ def withdraw(source: str, name: str, reason: str, by: str | None) -> Answer:
 @click.option("--reason", required=True, help="Why; it is kept in the ledger.")
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
 def restore(source: str, name: str, reason: str, by: str | None) -> Answer:
-    """Let the withdrawn arrival NAME of SOURCE hold again, known from now on; the views of the source follow at once."""
+    """Let the withdrawn arrival NAME of SOURCE hold again, known from now on; views follow at once."""
     from platform_core.ingestion.arrivals import restore as put_back
 
     return _said(source, lambda p, t, s: put_back(p, t, s, name, reason, person(by)), "restored")
