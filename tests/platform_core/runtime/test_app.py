@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import threading
+import time
 import zlib
 from datetime import UTC, datetime
 
@@ -208,7 +209,8 @@ def test_a_tensor_of_the_other_version_is_no_mistake(server):
 
 def test_server_metadata(server):
     """The server names itself and its extensions."""
-    assert server.ask("GET", "/v2").json["extensions"] == ["binary_tensor_data"]
+    told = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+    assert server.ask("GET", "/v2").json["extensions"] == told
     assert server.ask("GET", "/v2").json["name"] == "loopline"
 
 
@@ -463,6 +465,7 @@ def test_counters(server):
     server.ask("POST", "/v2/models/nobody/infer", b"{}")
     text = server.ask("GET", "/metrics").body.decode()
     assert f'loopline_requests_total{{model="{MODEL}",version="1"}} 1' in text
+    assert f'loopline_rows_total{{model="{MODEL}",version="1"}} 1' in text
     assert f'loopline_errors_total{{model="{MODEL}",version=""}} 1' in text
     assert f'loopline_request_seconds_count{{model="{MODEL}",version="1"}} 1' in text
     assert "nobody" not in text
@@ -474,7 +477,7 @@ def test_counting_goes_on_while_metrics_are_written(server, monkeypatch):
 
     def noted(metrics):
         threads.append(threading.get_ident())
-        server.app._metrics.count("other.model", "2", 0.001)
+        server.app._metrics.count("other.model", "2", time.perf_counter())
         return lines(metrics)
 
     monkeypatch.setattr(Metrics, "lines", noted)
