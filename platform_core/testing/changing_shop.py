@@ -135,11 +135,14 @@ class ChangingShop:
     streams: bool = False
     team: Team = field(init=False)
     truth: Truth = field(init=False)
+    sources: dict[str, Source] = field(init=False)
     pins: list[tuple[TrainingSet, pa.Table]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Write the contracts and declare the model."""
         put_contracts(self.folder)
+        arrives = "stream" if self.streams else "daily"
+        self.sources = {name: Source(name, f"{name}.yaml", arrives) for name in COLUMNS}
         self.team = Team("shop", self.folder, (Model("returns", VIEWS, returned, fit=None),))  # type: ignore[arg-type]
         self.truth = Truth()
 
@@ -150,7 +153,7 @@ class ChangingShop:
         for step in steps:
             self.truth.note(hour, step)
             self._do(hour, step)
-        for source in (ORDERS, OUTCOMES):
+        for source in self.sources.values():
             land(self.platform, self.team, source)
         for step in steps:
             if step.what == "mend":
@@ -187,18 +190,17 @@ class ChangingShop:
             records = [_record(step.source, order) for order in step.rows]
             self.platform.event_stream.publish(f"shop/{step.source}", records)
         elif step.what in ("withdraw", "restore"):
-            source = ORDERS if step.source == "orders" else OUTCOMES
             say = arrivals.withdraw if step.what == "withdraw" else arrivals.restore
-            say(self.platform, self.team, source, step.name, "a mistake", "me")
+            say(self.platform, self.team, self.sources[step.source], step.name, "a mistake", "me")
 
     def _mend(self, step: Step) -> None:
         import pyarrow as pa
 
-        letters = dead_letters(self.platform, self.team, ORDERS, None).to_pylist()
+        letters = dead_letters(self.platform, self.team, self.sources["orders"], None).to_pylist()
         by_number = {json.loads(letter["row"])["number"]: letter["letter_id"] for letter in letters}
         rows = [(by_number[str(order.number)], f"{order.amount}") for order in step.rows]
         table = pa.table({"letter_id": [row[0] for row in rows], "amount": [row[1] for row in rows]})
-        replay(self.platform, self.team, ORDERS, table, by="me")
+        replay(self.platform, self.team, self.sources["orders"], table, by="me")
 
 
 def fields(source: str, order: Order) -> dict[str, str | None]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from platform_core.testing.changing_histories import HISTORIES, History, customers
-from platform_core.testing.changing_shop import VIEWS, ChangingShop
+from platform_core.testing.changing_histories import HISTORIES, History, customers, together
+from platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
+from resources.delta.lake import DeltaLake
+from resources.duckdb.engine import DuckdbEngine
+from resources.pyspark.engine import PysparkEngine
+from resources.sqlite.online_store import SqliteOnlineStore
 
 
 def tell(shop: ChangingShop, history: History, whole_below: int = 10_000) -> None:
@@ -25,6 +30,25 @@ def tell(shop: ChangingShop, history: History, whole_below: int = 10_000) -> Non
         assert found == shop.truth.examples(hour), f"training set at {hour}"
     for made, rows in shop.pins:
         assert shop.rows(made).equals(rows)
+
+
+def as_records(history: History) -> History:
+    """Send what a file's withdrawal would do: each of its rows as it was before, or its deletion."""
+    truth, told = Truth(), []
+    for hour, steps in history:
+        sent = []
+        for step in steps:
+            before = truth.holds(step.source, hour)
+            truth.note(hour, step)
+            after = truth.holds(step.source, hour)
+            if step.what in ("came", "mend"):
+                sent.append(step)
+                continue
+            changed = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+            rows = [after.get(number, Order(number, gone=True)) for number in changed]
+            sent.append(came(f"{step.name} again {hour}", *rows, source=step.source))
+        told.append((hour, tuple(sent)))
+    return tuple(told)
 
 
 def examples(rows: Any) -> set[tuple[Any, ...]]:
@@ -48,3 +72,29 @@ def test_a_history_on_polars(opened: Any, name: str) -> None:
 def test_a_history_by_increments(opened: Any, name: str) -> None:
     """Computed of touched entities only, as far as the trial lets."""
     tell(opened(), HISTORIES[name], whole_below=0)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_history_on_a_stream(opened: Any, name: str) -> None:
+    """Records come one by one; of one key the later one holds, and ``_deleted`` ends it."""
+    tell(opened(streams=True), as_records(HISTORIES[name]), whole_below=0)
+
+
+def test_all_histories_on_duckdb(opened: Any) -> None:
+    """Told at once, on real tables and a real online store."""
+    shop = opened(engine=DuckdbEngine())
+    tell(shop, together(list(HISTORIES.values())))
+
+
+def test_all_histories_on_spark(opened: Any) -> None:
+    """Told at once."""
+    tell(opened(engine=PysparkEngine()), together(list(HISTORIES.values())))
+
+
+def test_all_histories_on_real_vendors(opened: Any, tmp_path: Path) -> None:
+    """Told at once, on Delta and SQLite, by increments as far as the trial lets."""
+    vendors = {
+        "lake": DeltaLake(root=str(tmp_path / "lake")),
+        "online_store": SqliteOnlineStore(path=f"{tmp_path}/o.db"),
+    }
+    tell(opened(**vendors), together(list(HISTORIES.values())), whole_below=0)
