@@ -19,6 +19,8 @@ CAME_AT = "_came_at"
 """Raw rows with a key: when the arrival came whose letter was let in later (UTC, µs); null is ``_arrived_at``."""
 DELETED = "_deleted"
 """Rows as they arrive: true where a row ends the row of its key."""
+CARRIED = (ARRIVAL, LINE, ARRIVED_AT)
+"""What goes with a row, good or bad, through the check of its contract."""
 DATE = "_date"
 """Partition column of every table: the UTC date (``date32``) of the row's event time."""
 EVENT_TIME = "event_time"

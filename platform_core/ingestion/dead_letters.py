@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion import raw_rows
+from platform_core.ingestion import dead_shares, raw_rows
+from platform_core.ingestion.dead_shares import REPLAYED
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.letters import ID, in_order, rows_of, shown
 from platform_core.ingestion.mended_rows import mended
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from platform_core.platform import Platform
     from platform_core.specs import Source, Team
-
-REPLAYED = "dead_letters.replayed"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     done = landed(inbox, wanted)  # by a replay that was killed
     tried = raw_rows.within(wanted, done, keep=False)
     texts = rows_of(tried, inbox.contract, platform.clock.now())
-    checked = check_rows(platform.engine, texts, inbox.contract.row_by_row(of_one_arrival=True))
+    checked = check_rows(platform.engine, texts, inbox.judged.row_by_row(of_one_arrival=True))
     if len(checked.good):
         good = checked.good if rows is not None else _as_old_as(tried, checked.good, inbox)
         _land(inbox, raw_rows.dated(good, inbox.contract))
@@ -79,6 +78,7 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     if len(done) or reason:
         how = {"mended": None if rows is None else len(done), "by": by, "why": reason or None}
         _record(inbox, len(done), letters, how)
+        dead_shares.review(inbox)
     return Replayed(len(done), len(checked.bad), _reasons(tried, checked.bad))
 
 
