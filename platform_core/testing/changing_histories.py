@@ -17,7 +17,7 @@ def _gone(number: int) -> Order:
 
 FIRST = came("f1", Order(1, 1, 2, 100), Order(2, 1, 5, 10), Order(3, 2, 4, 7))
 ASKED = _outcomes(
-    Order(91, 1, 8, 1), Order(92, 1, 12, 0), Order(93, 1, 25, 1), Order(94, 2, 25, 0), Order(95, 1, 36, 0)
+    Order(91, 1, 8, 1), Order(92, 1, 12, 0), Order(93, 1, 25, 1), Order(94, 2, 25, 0), Order(95, 1, 33, 0)
 )
 """Labels before, between and behind what happens at the hours 10, 20 and 30."""
 
