@@ -14,10 +14,10 @@ from loopline.cli.subject import opened, person, source_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from platform_core.features.materialize import Materialized
-    from platform_core.ingestion.arrivals import Landed
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.features.materialize import Materialized
+    from loopline.platform_core.ingestion.arrivals import Landed
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 COLUMNS = ("arrived (UTC)", "name", "rows", "deletions", "dead letters", "withdrawn (UTC)", "id")
 SHORT = 12
@@ -38,7 +38,7 @@ arrivals = LazyGroup(
 @click.option("--limit", default=50, show_default=True, help="At most so many, the newest first.")
 def show(source: str, limit: int) -> Answer:
     """List what landed of SOURCE, written `source` or `team/source`."""
-    from platform_core.ingestion.arrivals import landed
+    from loopline.platform_core.ingestion.arrivals import landed
 
     team, declared = source_of(source)
     with opened(only=("lake", "event_source")) as platform:
@@ -62,7 +62,7 @@ def withdraw(source: str, name: str, reason: str, by: str | None) -> Answer:
     Its rows hold no longer, from now on: what they had corrected or deleted holds again. The views of the source follow
     at once, online too; training sets of before stay what they were, one of now does without.
     """
-    from platform_core.ingestion.arrivals import withdraw as take_back
+    from loopline.platform_core.ingestion.arrivals import withdraw as take_back
 
     return _said(source, lambda p, t, s: take_back(p, t, s, name, reason, person(by)), "withdrawn")
 
@@ -74,13 +74,13 @@ def withdraw(source: str, name: str, reason: str, by: str | None) -> Answer:
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
 def restore(source: str, name: str, reason: str, by: str | None) -> Answer:
     """Let the withdrawn arrival NAME of SOURCE hold again, known from now on; views follow at once."""
-    from platform_core.ingestion.arrivals import restore as put_back
+    from loopline.platform_core.ingestion.arrivals import restore as put_back
 
     return _said(source, lambda p, t, s: put_back(p, t, s, name, reason, person(by)), "restored")
 
 
 def _said(source: str, say: Callable[[Platform, Team, Source], Landed], what: str) -> Answer:
-    from platform_core.features.materialize import materialize
+    from loopline.platform_core.features.materialize import materialize
 
     team, declared = source_of(source)
     needs = ("lake", "event_source", "engine", "online_store")

@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.holding import LOST_AT
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.ingestion.holding import LOST_AT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs import FeatureView
+    from loopline.platform_core.specs import FeatureView
 
 Steps = tuple[list[int], list[int]]
 """Event times (µs), rising, and from each on the latest moment (µs) at which something up to it was taken back."""

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.held_rows import changed_rows, held_rows, standing_rows, was_taken_back
-from platform_core.ingestion.holding import Parted, parted
-from platform_core.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
+from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
+from loopline.platform_core.ingestion.held_rows import changed_rows, held_rows, standing_rows, was_taken_back
+from loopline.platform_core.ingestion.holding import Parted, parted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs.contract_file import RowContract
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
@@ -119,7 +119,7 @@ class Tables:
 
     @cached_property
     def _contract(self) -> RowContract:
-        from platform_core.specs.odcs import read_contract
+        from loopline.platform_core.specs.odcs import read_contract
 
         return read_contract(self.team.folder / self.view.source.contract)
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.features.meaning import meaning_of
-from platform_core.names import raw_table, view_table
+from loopline.platform_core.features.meaning import meaning_of
+from loopline.platform_core.foundation.names import raw_table, view_table
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 WHOLE_BELOW = 10_000
 """Raw rows below which a view is always computed whole: few rows cost little, and show little of what it rests on."""
@@ -63,7 +63,7 @@ def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
     The proof holds for what the view means now, what it says of its look back, and what names a raw row: changed, it
     is tried anew on all rows.
     """
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     table, means = view_table(team.name, view), meaning_of(platform, team, view).hash
     key = read_contract(team.folder / view.source.contract).key

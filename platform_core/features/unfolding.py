@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.names import CREATED_AT, EVENT_TIME, GONE
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE
 
 if TYPE_CHECKING:
     import numpy as np

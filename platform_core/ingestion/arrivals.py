@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from platform_core.errors import NotFound, Refused
-from platform_core.ingestion.held_rows import TAKEN_BACK
-from platform_core.ingestion.holding import marks, with_values, withdrawn, without_marks
-from platform_core.ingestion.inbox import Inbox
-from platform_core.names import ARRIVAL, ARRIVED_AT
-from platform_core.specs.source import STREAM
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT
+from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
+from loopline.platform_core.ingestion.holding import marks, with_values, withdrawn, without_marks
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 WITHDRAWN, RESTORED = "arrival.withdrawn", "arrival.restored"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -134,7 +134,7 @@ def _one(every: list[Landed], inbox: Inbox, name: str) -> Landed:
 
 
 def _letters(inbox: Inbox) -> pa.Table:
-    from platform_core.ingestion.letters import schema
+    from loopline.platform_core.ingestion.letters import schema
 
     lake, wanted = inbox.platform.lake, [ARRIVAL, ARRIVED_AT, "name"]
     if lake.version(inbox.dead_letters) is None:

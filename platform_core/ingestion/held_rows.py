@@ -7,13 +7,14 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.holding import about_arrivals, holding, may_change, with_values
-from platform_core.names import ARRIVAL, ARRIVED_AT, LINE, OP
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP
+from loopline.platform_core.ingestion.holding import about_arrivals, holding, may_change, with_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.lake import Lake
+    from loopline.platform_core.contracts.lake import Lake
+    from loopline.platform_core.specs import Source, Team
 
 TAKEN_BACK = "arrivals taken back"
 """The raw table's transaction that counts how often something was said of whole arrivals."""
@@ -58,6 +59,13 @@ def changed_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[
     now = _versions(lake, table, version, touched, key)
     before = now.filter(compute.invert(compute.is_in(_identity(now), value_set=_identity(new))))
     return _difference(holding(before, key), holding(now, key))
+
+
+def key_of(team: Team, source: Source) -> tuple[str, ...]:
+    """Return the columns that name a source's rows; raises ``InvalidSpec`` where its contract cannot be read."""
+    from loopline.platform_core.specs.odcs import read_contract
+
+    return read_contract(team.folder / source.contract).key
 
 
 def was_taken_back(lake: Lake, table: str) -> bool:

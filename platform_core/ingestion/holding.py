@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from platform_core.names import ARRIVAL, ARRIVED_AT, CAME_AT, LINE, OP
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CAME_AT, LINE, OP
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,8 +71,8 @@ def marks(arrivals: Sequence[str], op: Op, at: datetime) -> pa.Table:
     """Make the raw rows that say something of whole arrivals."""
     import pyarrow as pa
 
-    from platform_core.ingestion.raw_rows import dates, instants
-    from platform_core.names import DATE
+    from loopline.platform_core.foundation.names import DATE
+    from loopline.platform_core.ingestion.raw_rows import dates, instants
 
     moment, size = instants(at, len(arrivals)), len(arrivals)
     lines, ops = pa.repeat(pa.scalar(0, pa.int64()), size), pa.repeat(pa.scalar(op), size)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.engine import Checked
-from platform_core.errors import ContractBroken
-from platform_core.ingestion.raw_rows import no_rows
-from platform_core.names import DATE, DELETED, OP
+from loopline.platform_core.contracts.engine import Checked
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import DATE, DELETED, OP
+from loopline.platform_core.ingestion.raw_rows import no_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Engine
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.specs.contract_file import RowContract
 
 TOMBSTONES = ".deleted."
 """In a file's name, before its last suffix: each of its rows ends the row of its key."""

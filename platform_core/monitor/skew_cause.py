@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.features.changes import living
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.features.changes import living
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.event_stream import Record
-from platform_core.features.materialize import materialize
-from platform_core.ingestion import arrivals
-from platform_core.ingestion.dead_letters import dead_letters, replay
-from platform_core.ingestion.landing import land
-from platform_core.names import online_view
-from platform_core.specs import FeatureView, Model, Source, Team, feature_view, labels
-from platform_core.testing.engine_tables import at
-from platform_core.testing.fakes.event_source import InMemoryDelivery
-from platform_core.training import training_set
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import online_view
+from loopline.platform_core.ingestion import arrivals
+from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.specs import FeatureView, Model, Source, Team, feature_view, labels
+from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery
+from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import narwhals as nw
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.training.training_set import TrainingSet
 
 ORDERS, OUTCOMES = Source("orders", "orders.yaml"), Source("outcomes", "outcomes.yaml")
 COLUMNS = {
@@ -163,7 +163,7 @@ class ChangingShop:
 
     def pin(self) -> TrainingSet | None:
         """Pin a training set of now; None while no label is known."""
-        from platform_core.errors import NotFound
+        from loopline.platform_core.errors import NotFound
 
         try:
             made = training_set.build(self.platform, self.team, self.team.models[0], self.platform.clock.now())

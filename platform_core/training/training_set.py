@@ -8,16 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.names import LABEL, raw_table, view_table
-from platform_core.training.assembly import Assembly, ViewFeatures, feature_fields
-from platform_core.training.fingerprints import row_hash, spec_hash
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.features.view_features import ViewFeatures
+from loopline.platform_core.ingestion.held_rows import key_of
+from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.training.assembly import Assembly, feature_fields
+from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Source, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 __all__ = ["TrainingSet", "ViewFeatures", "build", "feature_fields", "from_json", "rows", "to_json"]
 
@@ -106,13 +108,6 @@ def _named(training_set: TrainingSet) -> TrainingSet:
     """Give it an id that says the model and the moment, and is the same for the same content."""
     pins = hashlib.sha256(repr(sorted(to_json(training_set).items())).encode()).hexdigest()
     return replace(training_set, training_set_id=f"{training_set.model}-{training_set.as_of:%Y%m%dT%H%M}-{pins[:12]}")
-
-
-def key_of(team: Team, source: Source) -> tuple[str, ...]:
-    """Return the columns that name a source's rows; raises ``InvalidSpec`` where its contract cannot be read."""
-    from platform_core.specs.odcs import read_contract
-
-    return read_contract(team.folder / source.contract).key
 
 
 def _version(platform: Platform, table: str) -> int:

@@ -19,9 +19,9 @@ def landed(world):
     """Land two files, one of them with a price in cents, and materialize."""
     from corner_shop import sales, team
 
-    from platform_core.features.materialize import materialize
-    from platform_core.ingestion.landing import land
-    from platform_core.platform import Platform
+    from loopline.platform_core.features.materialize import materialize
+    from loopline.platform_core.ingestion.landing import land
+    from loopline.platform_core.platform import Platform
 
     folder = world.home / "landing/corner/sales"
     folder.mkdir(parents=True)
@@ -41,8 +41,8 @@ def newest(world):
     """Read the newest values of customer 1 online, view by view."""
     from corner_shop import team
 
-    from platform_core.names import online_view
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import online_view
+    from loopline.platform_core.platform import Platform
 
     platform = Platform.open()
     views = [view for view in team.views if view.served == "online"]

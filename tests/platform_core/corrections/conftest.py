@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.testing.changing_shop import ChangingShop
-from platform_core.testing.fakes.event_source import InMemoryEventSource
-from platform_core.testing.fakes.event_stream import InMemoryEventStream
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.changing_shop import ChangingShop
+from loopline.platform_core.testing.fakes.event_source import InMemoryEventSource
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.resources.polars.engine import PolarsEngine
 
 Opened = Callable[..., ChangingShop]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from platform_core.testing.changing_histories import HISTORIES, History, customers, together
-from platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
-from resources.delta.lake import DeltaLake
-from resources.duckdb.engine import DuckdbEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.testing.changing_histories import HISTORIES, History, customers, together
+from loopline.platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.duckdb.engine import DuckdbEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 
 def tell(
@@ -57,7 +57,7 @@ def as_records(history: History) -> History:
 
 def examples(rows: Any) -> set[tuple[Any, ...]]:
     """Return training rows as the truth tells them."""
-    from platform_core.testing.engine_tables import at
+    from loopline.platform_core.testing.engine_tables import at
 
     begin = at(0)
     return {

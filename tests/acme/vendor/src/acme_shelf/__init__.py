@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
