@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.view_features import ViewFeatures
-from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
