@@ -69,9 +69,9 @@ class Keeping:
         """
         held = self._held(entities)
         live = living(last_of_each(held, [self.view.entity, EVENT_TIME], by=CREATED_AT))
-        if wrote is None or GONE not in held.column_names:
+        if self.view.served != "online" or (wrote is None and GONE not in held.column_names):
             return self.go_online(live, now)
-        return self._replace(live, _together(held, wrote), now)
+        return self._replace(live, held if wrote is None else _together(held, wrote), now)
 
     def known_from(self, found: News, written_at: datetime) -> pa.Table:
         """Set ``created_at``: once written; but what a request brings is known when it happens, or is a correction."""
