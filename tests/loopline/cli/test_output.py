@@ -104,8 +104,8 @@ def test_every_command_is_listed_and_imports(world):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["modle"], "No such command 'modle'. Did you mean 'model'?"),
-        (["model", "stauts"], "No such command 'stauts'. Did you mean 'status'?"),
+        (["mdel"], "No such command 'mdel'. Did you mean 'model'?"),
+        (["model", "statsu"], "No such command 'statsu'. Did you mean 'status'?"),
         (["qqqq"], "No such command 'qqqq'. See --help for all."),
     ],
 )
