@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from platform_core.loop.gates import GateReading
+from platform_core.loop.quality_entries import FIGURES, figures
 
 if TYPE_CHECKING:
     from platform_core.loop.ledger import Entry
@@ -104,9 +105,9 @@ def _window(entry: Entry) -> str:
 
 
 def _realised(entry: Entry) -> str:
-    details = entry.details
+    details = figures(entry.details)
     share = f"{details['labelled']:,} of {details['predictions']:,} answers labelled"
-    return f"version {entry.version}: {share}, {_counts(details, ('auc', 'recall'))}"
+    return f"version {entry.version}: {share}, {_counts(details, FIGURES)}"
 
 
 def _skew(entry: Entry) -> str:
@@ -143,9 +144,9 @@ def _acknowledged(entry: Entry) -> str:
     return f"{entry.actor} took on the alarm {entry.details['cause']}: {entry.reason}"
 
 
-def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
+def _counts(numbers: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
     """Write numbers as ``name value``."""
-    chosen = {name: value for name, value in figures.items() if names is None or name in names}
+    chosen = {name: value for name, value in numbers.items() if names is None or name in names}
     return ", ".join(f"{_words(name)} {_number(value)}" for name, value in chosen.items())
 
 

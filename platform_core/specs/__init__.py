@@ -4,7 +4,7 @@ from platform_core.specs.batch import Batch
 from platform_core.specs.collected import models_in
 from platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from platform_core.specs.features import FeatureView, feature_view
-from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
+from platform_core.specs.gates import AtLeast, AtMost, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
 from platform_core.specs.judges import P99, ErrorRate, Finding, Judge, ScoreShift, Traffic
 from platform_core.specs.labels import Labels, labels
 from platform_core.specs.log_judge import LogMetric
@@ -20,6 +20,7 @@ from platform_core.specs.team import Team
 __all__ = [
     "P99",
     "AtLeast",
+    "AtMost",
     "Batch",
     "BeatsChampion",
     "Choice",

@@ -17,14 +17,25 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from platform_core.errors import InvalidSpec
 from platform_core.located_yaml import Located, Place, load
 from platform_core.specs.batch import Batch
 from platform_core.specs.business_hours import business_hours
 from platform_core.specs.features import FeatureView
-from platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
+from platform_core.specs.gates import AtLeast, AtMost, BeatsChampion, FairAcross, Gate
 from platform_core.specs.import_path import imported
 from platform_core.specs.judges import P99, ErrorRate, Judge, ScoreShift
 from platform_core.specs.labels import Labels
@@ -32,12 +43,12 @@ from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.quality import Fairness, Quality
 from platform_core.specs.quality_judge import RealisedQuality
-from platform_core.specs.search import Choice, Range, Search
+from platform_core.specs.search import Choice, Range, Search, searched
 from platform_core.specs.slo import Slo
 from platform_core.specs.typed_entry import typed_entry
 from platform_core.specs.yaml_problems import Problem, of_validation
 
-GATES = {"at_least": AtLeast, "beats_champion": BeatsChampion, "fair_across": FairAcross}
+GATES = {"at_least": AtLeast, "at_most": AtMost, "beats_champion": BeatsChampion, "fair_across": FairAcross}
 JUDGES = {
     "error_rate": ErrorRate,
     "p99": P99,
@@ -67,6 +78,21 @@ def _hours(text: str) -> str:
     return text
 
 
+def _declared(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Let pydantic tell, with its line, what a declaration itself refuses."""
+    try:
+        return handler(value)
+    except InvalidSpec as error:
+        raise ValueError(f"{error.problem}; {error.fix}") from error
+
+
+def _searched(name: str) -> str:
+    try:
+        return searched(name).name
+    except InvalidSpec as error:
+        raise ValueError(f"{error.problem}; {error.fix}") from error
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, frozen=True)
 
@@ -80,7 +106,7 @@ class SearchFile(_Strict):
 
     trials: int
     space: dict[str, Dimension] = Field(default_factory=dict)
-    metric: str = Search.metric
+    metric: Annotated[str, AfterValidator(_searched)] = Search.metric
 
 
 class RolloutFile(_Strict):
@@ -125,8 +151,8 @@ class ModelFile(_Strict):
     description: str = Model.description
     retention_days: int | None = Field(Model.retention_days, ge=1)
     segments: tuple[str, ...] = Model.segments
-    quality: Quality = Quality()
-    fairness: tuple[Fairness, ...] = Model.fairness
+    quality: Annotated[Quality, WrapValidator(_declared)] = Quality()
+    fairness: tuple[Annotated[Fairness, WrapValidator(_declared)], ...] = Model.fairness
     batch: BatchFile | None = None
 
     def to_model(self) -> Model:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from platform_core.metrics import METRICS, Figure, Ranked
 from platform_core.monitor import calibration
 from platform_core.monitor.calibration import NONE, Evidence, HeldOut
-from platform_core.monitor.estimate import EXPECTED, Ranked, estimated
-from platform_core.monitor.figures import READINGS, Figure, realised
+from platform_core.monitor.estimate import estimated
+from platform_core.monitor.figures import realised
 
 THRESHOLD = 0.5
+LABELLED = [metric for metric in METRICS.values() if metric.needs_labels]
 
 
 def world(random: np.random.Generator, rows: int, moved: float = 0.0, slope: float = 1.2) -> tuple[np.ndarray, ...]:
@@ -44,7 +46,7 @@ def test_a_shift_of_the_features_is_followed() -> None:
     for moved in (-1.0, 0.0, 1.5):
         feature, labels = world(random, 20_000, moved)
         guessed, measured = guess(random, model(feature), 10_000), real(labels, model(feature))
-        assert set(guessed) == set(READINGS)
+        assert set(guessed) == {metric.name for metric in LABELLED}
         for name, figure in measured.items():
             assert guessed[name].value == pytest.approx(figure.value, abs=0.03, rel=0.06), (moved, name)
         recalls.append(measured["recall"].value)
@@ -53,7 +55,7 @@ def test_a_shift_of_the_features_is_followed() -> None:
 
 def test_nineteen_of_twenty_intervals_hold_what_is_realised() -> None:
     """With 800 rows held out and 600 in a window that has moved, over 400 windows."""
-    random, held = np.random.default_rng(2), dict.fromkeys(READINGS, 0)
+    random, held = np.random.default_rng(2), dict.fromkeys([metric.name for metric in LABELLED], 0)
     for _ in range(400):
         feature, labels = world(random, 600, 0.4)
         guessed, measured = guess(random, model(feature)), real(labels, model(feature))
@@ -101,8 +103,10 @@ def test_labels_are_chances_that_are_sure() -> None:
     random = np.random.default_rng(5)
     scores = np.sort(np.round(random.random(500), 1))
     labels = (random.random(500) < 0.3).astype(float)
-    found = {name: float(of(labels[None], Ranked.of(scores, 0.35))[0]) for name, of in EXPECTED.items()}
+    found = {of.name: float(of.weighed(labels[None], Ranked.of(scores, 0.35))[0]) for of in LABELLED}
     assert found["roc_auc"] == pytest.approx(roc_auc_score(labels, scores))
+    assert found["average_precision"] == pytest.approx(average_precision_score(labels, scores))
+    assert found["f1"] == pytest.approx(f1_score(labels, scores >= 0.35))
     assert found == {f.metric: pytest.approx(f.value) for f in realised(labels, scores, 0.35)}
 
 

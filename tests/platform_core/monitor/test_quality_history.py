@@ -19,7 +19,7 @@ from platform_core.loop import quality_table
 from platform_core.monitor import fairness
 from platform_core.monitor.calibration import HeldOut
 from platform_core.monitor.predictions import compact, expire
-from platform_core.monitor.quality_history import MONDAY, Measured, history, measure
+from platform_core.monitor.quality_history import MONDAY, Measured, history, measured
 from platform_core.names import DATE, raw_table, scores_table
 from platform_core.specs import Fairness, Model, Quality, Source, labels
 
@@ -90,7 +90,7 @@ class Live:
         if now is not None:
             self.shop.platform.clock.set(now)
         compact(self.shop.platform, self.shop.team, self.model)
-        measure(self.shop.platform, self.shop.team, self.model)
+        measured(self.shop.platform, self.shop.team, self.model)
         return history(self.shop.platform, self.shop.ref)
 
 
@@ -170,7 +170,7 @@ def test_a_personal_column_is_no_segment(live: Live, mark_personal: Callable[...
     mark_personal(live.shop.platform.home, "order_id")
     live.model = replace(live.model, segments=("order_id",))
     with pytest.raises(InvalidSpec, match=r"'order_id', which a contract marks as personal: each person would be") as e:
-        measure(live.shop.platform, live.shop.team, live.model)
+        measured(live.shop.platform, live.shop.team, live.model)
     assert "age band" in e.value.fix
 
 
@@ -238,7 +238,7 @@ def test_a_window_has_one_row_and_is_measured_no_more_once_labels_have_come(live
     live.answer([0.9] * 20, [1.0] * 20, START + timedelta(days=90))
     compact(platform, live.shop.team, live.model)
     platform.clock.set(START + timedelta(days=90))
-    assert measure(platform, live.shop.team, live.model) == 1, "the new week alone"
+    assert measured(platform, live.shop.team, live.model).windows == 1, "the new week alone"
     old, new = quality_table.rows(platform.ledger, live.shop.ref)
     assert (old.measured_at, new.measured_at) == (START + timedelta(days=70), START + timedelta(days=90))
 
@@ -249,7 +249,7 @@ def test_a_window_that_was_not_looked_at_for_long_is_measured_once_more(live: Li
     assert told(live.measured(START + timedelta(days=3)), "recall") == []
     (recall,) = told(live.measured(START + timedelta(days=200)), "recall")
     assert recall.labelled == 40
-    assert measure(live.shop.platform, live.shop.team, live.model) == 0, "now it is settled"
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 0, "now it is settled"
 
 
 def test_other_rules_measure_everything_anew(live: Live) -> None:
@@ -261,7 +261,7 @@ def test_other_rules_measure_everything_anew(live: Live) -> None:
     live.model = replace(live.model, quality=replace(live.model.quality, days=14))
     weeks = [m.until - m.since for m in told(live.measured(), "recall")]
     assert weeks == [timedelta(days=7), timedelta(days=14)]
-    assert measure(live.shop.platform, live.shop.team, live.model) == 1, "the next call knows the rules"
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 1, "the next call knows the rules"
 
 
 def test_a_window_keeps_its_figures_while_its_predictions_expire(live: Live) -> None:

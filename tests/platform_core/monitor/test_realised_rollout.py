@@ -11,7 +11,7 @@ from platform_core.contracts.registry import Publication
 from platform_core.loop import cycles, deployments, gates, rollouts
 from platform_core.loop.gates import Verdict
 from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality import realised
+from platform_core.monitor.quality_history import measured
 from platform_core.specs import Drift, RealisedQuality, Rollout
 
 RULE = Rollout((50, 100), bake_minutes=60, min_requests=100, judges=(RealisedQuality(0.05),))
@@ -45,7 +45,7 @@ def test_labels_tell_whether_the_candidate_goes_on(shop, candidate, scores, acti
     assert early.findings[0].detail == "0 labels of one of both"
     shop.settle([1, 0] * 200, settled_at=shop.start)
     compact(shop.platform, shop.team, model)
-    realised(shop.platform, shop.team, model)
+    measured(shop.platform, shop.team, model)
     decision = rollouts.step(shop.platform, model, record.rollout_id, now)
     assert decision.action == action
     assert decision.figures["candidate"]["labels"] == 200

@@ -9,7 +9,7 @@ import pytest
 from platform_core.monitor import drift, skew
 from platform_core.monitor.answers import answers
 from platform_core.monitor.predictions import compact, spool
-from platform_core.monitor.quality import realised
+from platform_core.monitor.quality_history import measured
 from platform_core.names import prediction_table
 
 
@@ -63,8 +63,8 @@ def test_a_shadow_has_a_quality_of_its_own(shop) -> None:
     shop.serving.log([row | {"role": "shadow", "version": "2", "score": 1 - row["score"]} for row in rows])
     shop.settle([1, 1, 0, 0], settled_at=shop.start)
     compact(shop.platform, shop.team, shop.model)
-    one, two = realised(shop.platform, shop.team, shop.model)
-    assert [(one.version, one.predictions, one.auc), (two.version, two.predictions, two.auc)] == [
+    one, two = measured(shop.platform, shop.team, shop.model).versions
+    assert [(one.version, one.predictions, one.roc_auc), (two.version, two.predictions, two.roc_auc)] == [
         ("1", 4, 1.0),
         ("2", 4, 0.0),
     ]
