@@ -33,7 +33,7 @@ FEWEST_ROWS = 100
 """Rows without which nothing is said."""
 AGREES = 5.99
 """How far (squared, in standard errors) two lines lie apart by chance in 95 of 100 cases: chi-squared of two."""
-BINS_A_LOGIT = 256
+BINS_A_LOGIT = 64
 """Rows whose logits are alike so far are fitted as one, so that a fit of any number of rows takes as little memory."""
 LEAST_STEP = 1e-6
 LEAST_PROBABILITY = 1e-6
@@ -118,7 +118,7 @@ class HeldOut(msgspec.Struct, frozen=True):
     def newest(cls, scores: Floats, labels: Floats) -> HeldOut:
         """Keep the newest of rows in order of time, and counts of the others."""
         before = Counted.of(scores[:-NEWEST_ROWS], labels[:-NEWEST_ROWS])
-        counts = [(round(at, 4), int(rows), int(hits)) for at, rows, hits in zip(*before.parts, strict=True)]
+        counts = [(round(float(at), 4), int(rows), int(hits)) for at, rows, hits in zip(*before.parts, strict=True)]
         return cls(scores[-NEWEST_ROWS:].round(6).tolist(), labels[-NEWEST_ROWS:].tolist(), counts)
 
     def save(self, package: Path) -> None:

@@ -38,8 +38,9 @@ def estimated(
     metrics: Iterable[Metric] = METRICS.values(),
     seed: int = 0,
 ) -> Iterator[Figure]:
-    """Yield what the metrics of rows will be, of those that need labels; ``low`` and ``high`` hold what is realised in 95 of 100 cases.
+    """Yield what those metrics of rows will be that need labels.
 
+    ``low`` and ``high`` hold what is realised in 95 of 100 cases.
     They add up two variances: of labels for given chances, and of the chances for given held-out rows.
     """
     scores = np.sort(scores)

@@ -145,9 +145,10 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
 
 def _newest(given: Answered) -> Places:
     """Return the rows of which no later one answers the same example by the same version, in order."""
-    codes: dict[tuple[str, Key], int] = {}
-    names = zip(given.versions.tolist(), given.keys, strict=True)
-    numbers = np.fromiter((codes.setdefault(name, len(codes)) for name in names), np.int64, len(given.keys))
+    codes: dict[Key, int] = {}
+    examples = np.fromiter((codes.setdefault(key, len(codes)) for key in given.keys), np.int64, len(given.keys))
+    _, versions = np.unique(given.versions.astype(str), return_inverse=True)
+    numbers = versions * len(codes) + examples
     _, from_the_end = np.unique(numbers[::-1], return_index=True)
     return np.sort(len(numbers) - 1 - from_the_end)
 

@@ -90,6 +90,32 @@ def test_labels_that_come_mend_it() -> None:
     assert errors[1] < 0.03
 
 
+def test_all_labels_that_agree_are_learnt_from() -> None:
+    """Of 40,000 labels 2,000 were looked at: the estimate was four times as wide as it need be."""
+    random = np.random.default_rng(9)
+    held, truth = world(random, 10_000)
+    feature, labels = world(random, 40_000)
+    evidence = Evidence(HeldOut.newest(model(held), truth), np.arange(40_000), model(feature), labels)
+    meaning = evidence.by(40_000)
+    assert meaning is not None
+    assert meaning.rows == 50_000
+    fresh, same = world(random, 40_000)
+    (area,) = (figure for figure in estimated(meaning, model(fresh), THRESHOLD) if figure.metric == "roc_auc")
+    assert area.high - area.low < 2 * 0.007
+    assert area.low < real(same, model(fresh))["roc_auc"].value < area.high
+
+
+def test_what_meant_something_else_is_left_behind() -> None:
+    """Of 30,000 old labels and 5,000 new ones the line is that of the new ones."""
+    random = np.random.default_rng(10)
+    old, new = world(random, 30_000), world(random, 5_000, slope=0.2)
+    feature, labels = (np.concatenate(pair) for pair in zip(old, new, strict=True))
+    meaning = Evidence(NONE, np.arange(35_000), model(feature), labels).by(35_000)
+    assert meaning is not None
+    assert meaning.rows < 6_000
+    assert meaning.slope == pytest.approx(0.2 / 2.5, abs=0.04)
+
+
 def test_few_rows_or_one_kind_of_label_give_no_meaning() -> None:
     """Then nothing is estimated."""
     nothing = np.empty(0)
@@ -141,4 +167,4 @@ def test_held_out_rows_travel_in_the_package(tmp_path) -> None:
     assert calibration.load(tmp_path) == kept
     assert len(kept.scores) == 2_000
     assert kept.scores[-1] == 1.0
-    assert len(msgspec.json.encode(kept)) < 40_000
+    assert len(msgspec.json.encode(kept)) < 50_000

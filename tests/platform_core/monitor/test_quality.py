@@ -30,7 +30,7 @@ def test_labels_count_from_when_they_are_known(shop) -> None:
     shop.settle([1, 0, 1, 0], settled_at=shop.start + timedelta(days=30))
     (early,) = figures(shop)
     assert (early.predictions, early.labelled, early.roc_auc, early.recall) == (4, 0, None, None)
-    shop.platform.clock.set(shop.start + timedelta(days=30))
+    shop.platform.clock.set(shop.start + timedelta(days=30, minutes=1))  # when the youngest is as old
     (late,) = figures(shop)
     assert (late.labelled, late.labelled_share, late.roc_auc, late.recall, late.positives) == (4, 1.0, 0.75, 0.5, 2)
 

@@ -21,7 +21,7 @@ from platform_core.monitor.calibration import HeldOut
 from platform_core.monitor.predictions import compact, expire
 from platform_core.monitor.quality_history import MONDAY, Measured, history, measured
 from platform_core.names import DATE, raw_table, scores_table
-from platform_core.specs import Fairness, Model, Quality, Source, labels
+from platform_core.specs import AtLeast, Fairness, Model, Quality, Source, labels
 
 ORDERS = Source("orders", contract="contracts/orders.yaml")
 START = datetime(2011, 3, 7, tzinfo=UTC)
@@ -252,6 +252,49 @@ def test_a_window_that_was_not_looked_at_for_long_is_measured_once_more(live: Li
     assert measured(live.shop.platform, live.shop.team, live.model).windows == 0, "now it is settled"
 
 
+def test_a_monitor_that_is_late_leaves_no_gap(live: Live) -> None:
+    """Weeks that nobody measured while their labels came are measured however late, whichever version answered."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.measured(START + timedelta(days=3))
+    for week in range(1, 30):
+        live.answer(
+            [0.9, 0.1] * 20, [1.0, 0.0] * 20, START + timedelta(days=7 * week), version="2" if week > 9 else "1"
+        )
+    recalls = told(live.measured(START + timedelta(days=400)), "recall")
+    assert sum(m.rows for m in recalls) == 30 * 40, "every answer is in a window"
+    assert [m.labelled for m in recalls] == [40] * 30
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 0
+
+
+def test_answers_that_come_into_a_settled_window_are_measured(live: Live) -> None:
+    """A batch of long ago, or a log that was behind: the window is measured anew with them."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.measured(START + timedelta(days=300))
+    live.answer([0.1] * 40, [1.0] * 40, START + timedelta(days=1))
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START, version="2")
+    assert [(m.version, m.rows, m.value) for m in told(live.measured(), "recall")] == [
+        ("1", 80, pytest.approx(20 / 60, abs=1e-5)),
+        ("2", 40, 1.0),
+    ]
+
+
+def test_what_a_shadow_said_is_no_gap(live: Live) -> None:
+    """It is in no window, so it must not be looked for in each call."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.shop.serving.log([live.row(1, 0.1, START, "9", {}) | {"role": "shadow"}])
+    assert {m.version for m in live.measured(START + timedelta(days=300))} == {"1"}
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 0
+
+
+def test_a_metric_that_a_gate_asks_for_is_followed(live: Live) -> None:
+    """And windows of before are measured anew with it."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    assert told(live.measured(START + timedelta(days=300)), "f1") == []
+    live.model = replace(live.model, gates=(AtLeast("f1", 0.5),))
+    assert [m.value for m in told(live.measured(), "f1")] == [1.0]
+    assert [m.estimated for m in live.measured() if m.metric == "average_precision"] == []
+
+
 def test_other_rules_measure_everything_anew(live: Live) -> None:
     """Longer windows take the place of those that they overlap; where the lake has lost the rows the old ones stay."""
     live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
@@ -276,7 +319,7 @@ def test_a_window_keeps_its_figures_while_its_predictions_expire(live: Live) -> 
         (recall,) = told(live.measured(start + timedelta(days=day)), "recall")
         figures.append((recall.rows, recall.labelled, recall.value))
         gone += expire(live.shop.platform, live.shop.team, live.model)
-    assert gone == 280
+    assert gone == 2 * 280, "answers, and those of them that have a label"
     assert figures == [(280, 280, pytest.approx(26 / 28, abs=1e-5))] * 5
 
 
@@ -297,7 +340,7 @@ def test_other_rules_do_not_make_a_remnant_of_a_window(live: Live) -> None:
         live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, start + timedelta(days=day))
     live.measured(start + timedelta(days=50))
     live.shop.platform.clock.set(start + timedelta(days=62))
-    assert expire(live.shop.platform, live.shop.team, live.model) == 40
+    assert expire(live.shop.platform, live.shop.team, live.model) == 2 * 40
     live.model = replace(live.model, quality=replace(live.model.quality, days=7))
     assert [(m.until - m.since, m.rows) for m in told(live.measured(), "recall")] == [(timedelta(days=14), 80)]
 
