@@ -65,7 +65,7 @@ def _regresses(estimator: Any) -> bool:
         return True
     if _of("lightgbm", estimator) and hasattr(estimator, "model_to_string"):
         objective = re.search(r"^objective=(\w+)", estimator.model_to_string(num_iteration=1), re.MULTILINE)
-        return bool(objective) and objective[1] not in PROBABLE
+        return objective is not None and objective[1] not in PROBABLE
     return False
 
 
