@@ -12,7 +12,7 @@ from asset_defs.dagster_private import CheckOutcome, finished_checks
 from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
 from asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
 from platform_core.errors import Refused
-from platform_core.loop import cycles, gates
+from platform_core.loop import cycles, gates, rollouts
 from platform_core.loop.cycles import Cycle
 from platform_core.names import ModelRef
 from platform_core.platform import Platform
@@ -78,11 +78,17 @@ def _open(platform: Platform, team: Team, model: Model, outcome: CheckOutcome) -
 def _run_for(context: dg.SensorEvaluationContext, platform: Platform, cycle: Cycle) -> dg.RunRequest | None:
     """Request the run that an open cycle lacks, or close the cycle when it cannot be had."""
     runs = statuses(context.instance, {CYCLE_TAG: cycle.cycle_id})
-    if runs and (runs[0] in IN_PROGRESS or dg.DagsterRunStatus.SUCCESS in runs):
+    if any(status in IN_PROGRESS for status in runs) or (runs and _rolls_out(platform, cycle)):
         return None
     if runs and _ended(platform, cycle, runs):
         return None
     return _request(cycle, attempt=len(runs) + 1)
+
+
+def _rolls_out(platform: Platform, cycle: Cycle) -> bool:
+    """Say whether the turn is done: that a run succeeded proves nothing, a person may have run one step again."""
+    record = rollouts.running(platform.ledger, cycle.ref)
+    return record is not None and record.cycle == cycle.cycle_id
 
 
 def _request(cycle: Cycle, attempt: int) -> dg.RunRequest:
@@ -108,7 +114,8 @@ def _ended(platform: Platform, cycle: Cycle, runs: list[dg.DagsterRunStatus]) ->
     if runs[0] == dg.DagsterRunStatus.CANCELED:
         cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", "its run was cancelled in Dagster", now)
         return True
-    if len(runs) >= ATTEMPTS:
-        cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", f"its run failed {len(runs)} times", now)
+    failures = runs.count(dg.DagsterRunStatus.FAILURE)
+    if failures >= ATTEMPTS:
+        cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", f"its run failed {failures} times", now)
         return True
     return False

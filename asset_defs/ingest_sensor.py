@@ -1,47 +1,148 @@
 """What has arrived is landed: a sensor looks often, a schedule once in a while."""
 
+import time
+from dataclasses import replace
+
 import dagster as dg
 
+from asset_defs import source_state
 from asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
 from asset_defs.runs import LOOK_SECONDS, in_progress
+from asset_defs.source_state import Behind, SourceState
+from platform_core import alarms
+from platform_core.alarms.pace import pause
+from platform_core.errors import Permanent
+from platform_core.features.standing import standing
 from platform_core.ingestion.landing import pending
-from platform_core.names import view_name
+from platform_core.names import ModelRef, raw_table, view_name
 from platform_core.platform import Platform
-from platform_core.specs import Source, Team
+from platform_core.specs import FeatureView, Source, Team
 from platform_core.specs.source import STREAM
 
 CRON = {"daily": "15 3 * * *", "hourly": "15 * * * *"}
+BEHIND_SECONDS = 30.0
+"""How long features may be behind raw rows before a run is requested for them: whoever landed may be at it."""
+TICK_SECONDS = 20.0
+"""After so long no further source is asked in this tick, for Dagster ends one that takes a minute."""
 
 
 def ingested_keys(team: Team, source: Source) -> list[dg.AssetKey]:
     """Name the source's raw rows, dead letters and every view on them."""
-    views = [view_name(view) for view in team.views if view.source.name == source.name]
-    stages = [("raw", source.name), ("dead_letters", source.name), *(("features", view) for view in views)]
-    return [key(team.name, stage, name) for stage, name in stages]
+    stages = [("raw", source.name), ("dead_letters", source.name)]
+    return [key(team.name, stage, name) for stage, name in stages] + _view_keys(team, _views(team, source))
 
 
 def ingest_sensor(team: Team) -> dg.SensorDefinition:
-    """Build the sensor that lands whatever is pending, one run a source at a time."""
+    """Build the sensor that lands whatever is pending, one run a source at a time; and brings features up."""
 
     @dg.sensor(
         name="loopline_ingest_sensor",
         job_name=INGEST_JOB,
         minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Lands arrivals that are not in the lake yet",
+        description="Lands arrivals that are not in the lake yet, and makes features that a run left behind",
     )
     def arrivals(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
-        requests = [r for source in team.sources if (r := _request(context.instance, platform, team, source))]
-        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "nothing new has arrived")
+        look = _Look(context.instance, platform, team, source_state.read(context.cursor, _names(team)))
+        requests = look.all(known=context.cursor is not None)
+        said = None if requests else "; ".join(look.problems) or "nothing new has arrived"
+        return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=source_state.write(look.states))
 
     return arrivals
 
 
-def _request(instance: dg.DagsterInstance, platform: Platform, team: Team, source: Source) -> dg.RunRequest | None:
-    tags = {SOURCE_TAG: f"{team.name}/{source.name}"}
-    if in_progress(instance, INGEST_JOB, tags) or not pending(platform, team, source, limit=1):
-        return None
-    return dg.RunRequest(tags=tags, asset_selection=ingested_keys(team, source))
+class _Look:
+    """One tick: every source is asked by itself, so that one that cannot be asked holds up no other."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, platform: Platform, team: Team, states: dict[str, SourceState]
+    ) -> None:
+        self.instance, self.platform, self.team, self.states = instance, platform, team, states
+        self.problems: list[str] = []
+
+    def all(self, *, known: bool) -> list[dg.RunRequest]:
+        """Ask the sources, those in trouble last and more and more seldom; return the runs that they need."""
+        requests, begun = [], time.monotonic()
+        for source in sorted(self.team.sources, key=lambda source: self.states[source.name].failures):
+            if self.states[source.name].next_at > time.time():
+                self.problems.append(f"source {source.name} could not be asked and is left alone for a while")
+            elif time.monotonic() - begun < TICK_SECONDS:
+                requests += self._asked(source, known=known)
+        return requests
+
+    def _asked(self, source: Source, *, known: bool) -> list[dg.RunRequest]:
+        try:
+            requests = self._requests(source)
+        except Exception as error:  # noqa: BLE001 - whatever it is, other sources go on
+            self._failed(source, error)
+            return []
+        state = self.states[source.name]
+        if state.failures or not known:  # a sensor without memory may have raised it
+            alarms.clear(self.platform, self._cause(source), "the source can be asked again")
+        self.states[source.name] = state.answered()
+        return requests
+
+    def _requests(self, source: Source) -> list[dg.RunRequest]:
+        tags = {SOURCE_TAG: f"{self.team.name}/{source.name}"}
+        if in_progress(self.instance, INGEST_JOB, tags):
+            return []
+        if pending(self.platform, self.team, source, limit=1):
+            return [dg.RunRequest(tags=tags, asset_selection=ingested_keys(self.team, source))]
+        late = self._late_views(source)
+        return [dg.RunRequest(tags=tags, asset_selection=_view_keys(self.team, late))] if late else []
+
+    def _late_views(self, source: Source) -> list[FeatureView]:
+        """Find views that a run which ended early left behind; asked for again more and more seldom while it fails."""
+        views, state, now = _views(self.team, source), self.states[source.name], time.time()
+        version = self.platform.lake.version(raw_table(self.team.name, source.name))
+        mark = f"{version} {' '.join(map(view_name, views))}"
+        if version is None or mark == state.followed:
+            return []
+        late = [view for view in views if self._is_late(view)]
+        if not late:
+            state = replace(state, followed=mark, behind=Behind())
+        elif mark != state.behind.mark:
+            state = replace(state, behind=Behind(mark, 0, now + BEHIND_SECONDS))
+        is_due = bool(late) and state.behind.next_at <= now
+        if is_due:
+            requests = state.behind.requests + 1
+            state = replace(state, behind=Behind(mark, requests, now + pause(requests).total_seconds()))
+        self.states[source.name] = state
+        return late if is_due else []
+
+    def _is_late(self, view: FeatureView) -> bool:
+        try:
+            return not standing(self.platform, self.team, view).nothing_new
+        except Permanent:  # its declaration does not hold: the run that is requested says so
+            return True
+
+    def _failed(self, source: Source, error: Exception) -> None:
+        now, where = time.time(), f"{self.team.name}/{source.name}"
+        state = self.states[source.name] = self.states[source.name].failed(now)
+        problem = f"source {where} cannot be asked what has arrived: {getattr(error, 'problem', repr(error))}"
+        self.problems.append(problem)
+        if state.is_alarming(error, now):
+            fix = getattr(error, "fix", "look at the sensor's ticks in Dagster; nothing of the source lands meanwhile")
+            alarm = alarms.Alarm(self._cause(source), "error", problem, fix, ModelRef(self.team.name, ""))
+            try:
+                alarms.raise_alarm(self.platform, alarm)
+            except Exception as unheard:  # noqa: BLE001 - a ledger that is busy must not cost other sources their run
+                self.problems.append(f"the alarm of it could not be raised: {unheard}")
+
+    def _cause(self, source: Source) -> str:
+        return f"source:{self.team.name}/{source.name}"
+
+
+def _names(team: Team) -> list[str]:
+    return [source.name for source in team.sources]
+
+
+def _views(team: Team, source: Source) -> list[FeatureView]:
+    return [view for view in team.views if view.source.name == source.name]
+
+
+def _view_keys(team: Team, views: list[FeatureView]) -> list[dg.AssetKey]:
+    return [key(team.name, "features", view_name(view)) for view in views]
 
 
 def ingest_schedules(team: Team) -> list[dg.ScheduleDefinition]:

@@ -1,8 +1,15 @@
-"""Histograms in Prometheus' text format, for processes too light for a library."""
+"""Metrics as Prometheus reads them, for processes too light for a library: what stands above series, histograms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
+
+
+def head(name: str, kind: Literal["counter", "gauge", "histogram"], meaning: str) -> Iterator[str]:
+    """Write what stands above a metric's series: what it means, in one line of text, and its type."""
+    yield f"# HELP {name} {meaning}"
+    yield f"# TYPE {name} {kind}"
 
 
 def lines(name: str, labels: str, bounds: Sequence[float], counts: Sequence[int], summed: float) -> Iterator[str]:

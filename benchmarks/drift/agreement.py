@@ -11,9 +11,7 @@ import pyarrow as pa
 
 from benchmarks.drift import shapes
 from benchmarks.drift.shapes import Shape
-from platform_core.monitor import scores
 from platform_core.monitor.profile import Profile, build_profile
-from platform_core.monitor.tally import tally
 from platform_core.monitor.threshold import FLOOR
 
 
@@ -57,7 +55,7 @@ def _pair(shape: Shape, kind: str, test: str) -> Pair:
     from evidently.legacy.core import ColumnType
 
     column = profiled(shape.reference).columns["x"]
-    (part,) = scores.parts(column, tally(column, pa.chunked_array([shape.window])))
+    (part,) = column.measure(column.count(pa.chunked_array([shape.window])))
     sides: list[Any] = [side.to_pandas() for side in (shape.reference, shape.window)]
     found = getattr(stattests, f"{test}_stat_test").func(*sides, ColumnType(kind), FLOOR)
     return Pair(shape.name, part.score, float(found[0]))

@@ -13,11 +13,9 @@ import pyarrow as pa
 
 from benchmarks.drift import shop
 from benchmarks.page import Promise, Section
-from platform_core.monitor import scores
 from platform_core.monitor.alarm import alarm
 from platform_core.monitor.columns import NumericColumn
 from platform_core.monitor.profile import Profile
-from platform_core.monitor.tally import tally
 from platform_core.monitor.threshold import FLOOR, threshold
 from platform_core.monitor.values import JOINT
 from platform_core.monitor.window import WindowVerdict, judge_table
@@ -88,8 +86,8 @@ def finds(profile: Profile, rows: pa.Table, column: str) -> bool:
     """Say whether a column drifted; of all together only that takes a judgement of the whole window."""
     if column == JOINT:
         return JOINT in judge_table(profile, rows).drifted
-    counted = tally(profile.columns[column], rows.column(column))
-    parts = scores.parts(profile.columns[column], counted)
+    counted = profile.columns[column].count(rows.column(column))
+    parts = profile.columns[column].measure(counted)
     return any(part.score >= threshold(profile, column, counted.rows, part.name) for part in parts)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor.columns import TOP
+from platform_core.monitor.columns.category import TOP
 from platform_core.monitor.distance import Floats
 
 NUMERIC, CATEGORICAL = 240, 160

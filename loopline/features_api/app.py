@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from loopline.features_api import errors, registry_routes, serving_routes
+from loopline.features_api import errors, metrics, registry_routes, serving_routes
 from loopline.features_api.service import Service
 from platform_core.platform import Platform
 from platform_core.specs import Team
@@ -19,6 +19,7 @@ def create_app(platform: Platform, teams: Sequence[Team]) -> FastAPI:
     """Build the application; the caller opens the platform and closes it."""
     app = FastAPI(title="Loopline features", version="1", responses=FAILURES)
     app.state.service = Service(platform, tuple(teams))
+    metrics.install(app)
     app.include_router(registry_routes.router)
     serving_routes.install(app)
     errors.install(app)

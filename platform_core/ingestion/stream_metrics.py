@@ -39,21 +39,27 @@ class StreamMetrics:
         return "\n".join([*self._lag(), *self._counters(), *self._batches(), ""]).encode()
 
     def _lag(self) -> Iterator[str]:
-        yield "# HELP loopline_stream_lag_rows Offsets that have not landed: records on Kafka, bytes in a folder."
-        yield "# TYPE loopline_stream_lag_rows gauge"
+        name, meaning = "loopline_stream_lag_rows", "Offsets that have not landed: records on Kafka, bytes in a folder."
+        yield from histogram.head(name, "gauge", meaning)
         for partition, behind in self.lag.items():
-            yield f'loopline_stream_lag_rows{{source="{self.source}",partition="{partition}"}} {behind}'
+            yield f'{name}{{source="{self.source}",partition="{partition}"}} {behind}'
 
     def _counters(self) -> Iterator[str]:
-        counted = {"records": self.records, "rows": self.rows, "dead_letters": self.dead}
-        for name, count in counted.items():
-            yield f"# TYPE loopline_stream_{name}_total counter"
-            yield f'loopline_stream_{name}_total{{source="{self.source}"}} {count}'
-        yield "# TYPE loopline_stream_failures_total counter"
+        for what, meaning, count in (
+            ("records", "Records that were read.", self.records),
+            ("rows", "Rows that landed.", self.rows),
+            ("dead_letters", "Rows that broke their contract.", self.dead),
+        ):
+            name = f"loopline_stream_{what}_total"
+            yield from histogram.head(name, "counter", meaning)
+            yield f'{name}{{source="{self.source}"}} {count}'
+        name = "loopline_stream_failures_total"
+        yield from histogram.head(name, "counter", "Batches that failed and were tried again, by the kind of error.")
         for kind, count in dict(self.failures).items():
-            yield f'loopline_stream_failures_total{{source="{self.source}",kind="{kind}"}} {count}'
+            yield f'{name}{{source="{self.source}",kind="{kind}"}} {count}'
 
     def _batches(self) -> Iterator[str]:
-        yield "# TYPE loopline_stream_batch_seconds histogram"
         name, labels = "loopline_stream_batch_seconds", f'source="{self.source}"'
+        meaning = "Time of a batch, from the wait for its first record until its views are materialized."
+        yield from histogram.head(name, "histogram", meaning)
         yield from histogram.lines(name, labels, BOUNDS, self.buckets, self.seconds)

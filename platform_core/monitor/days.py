@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.answers import Place
+from platform_core.monitor.columns import AnyTally
 from platform_core.monitor.profile import Profile
-from platform_core.monitor.tally import Tally
 from platform_core.monitor.window import WindowProfile, WindowVerdict, from_details, judge, merge
 from platform_core.names import DATE, ModelRef
 
@@ -151,7 +151,7 @@ def _record(platform: Platform, ref: ModelRef, version: str, day: Day) -> None:
 
 
 def _counted(row: Mapping[str, Any]) -> Counted:
-    columns = msgspec.msgpack.decode(zlib.decompress(row["tallies"]), type=dict[str, Tally])
+    columns = msgspec.msgpack.decode(zlib.decompress(row["tallies"]), type=dict[str, AnyTally])
     until = Place(*msgspec.json.decode(row["until"]))
     return Counted(row["number"], until, WindowProfile(row["digest"], row["rows"], columns))
 

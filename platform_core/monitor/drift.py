@@ -15,7 +15,7 @@ from platform_core.monitor.alarm import Alarm, alarm
 from platform_core.monitor.answers import Place, answers, cut, place, resumed
 from platform_core.monitor.days import Counted, Day, judge_days, keep
 from platform_core.monitor.profile import Profile
-from platform_core.monitor.values import as_table
+from platform_core.monitor.served import as_table
 from platform_core.monitor.window import (
     ColumnVerdict,
     WindowVerdict,

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor.columns import EmbeddingColumn
 from platform_core.monitor.distance import SMALLEST_STD, Floats, measurable
 
 FEATURES = 256
@@ -57,11 +56,6 @@ def unit(standard: Floats, width: float) -> float:
     signs = np.random.default_rng(1).choice([-STEP, STEP], standard.shape[1])
     moved = features(standard + signs, width).mean(axis=0)
     return STEP / max(float(np.linalg.norm(moved - features(standard, width).mean(axis=0))), 1e-9)
-
-
-def column_features(column: EmbeddingColumn, vectors: Floats) -> Floats:
-    """Return the random features of vectors, standardized as the column's training rows were."""
-    return features((vectors - column.mean) / column.std, column.bandwidth)
 
 
 @lru_cache(maxsize=8)

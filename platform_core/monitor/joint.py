@@ -16,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.monitor.columns import CategoryColumn, NumericColumn
-from platform_core.monitor.distance import Floats, measurable
+from platform_core.monitor.distance import Floats
 from platform_core.monitor.profile import Profile
-from platform_core.monitor.values import SCORE, numbers
+from platform_core.monitor.values import SCORE
 
 LEAST = 0.55
 """An area under the curve below it is no drift, however many rows prove it."""
@@ -29,10 +28,8 @@ FEWEST = 50
 """Rows a side below which a classifier learns nothing."""
 INPUTS = 40
 """Inputs before squares and products; of more, so many are taken at random."""
-CATEGORIES = 3
-"""Most frequent categories of a column that are an input each."""
 RARE = 0.02
-"""A category or a missing value that is rarer (or its absence) is no input."""
+"""A missing value that is rarer (or its absence) is no input."""
 BEST = 5
 """Inputs, squares and products that a fold's classifier adds up."""
 FOLDS = 4
@@ -64,7 +61,12 @@ def judge(
     sides = [_some(table, most, random) for table, most in ((profile.sample, REFERENCE_ROWS), (window, WINDOW_ROWS))]
     if not names or min(side.num_rows for side in sides) < FEWEST:
         return None
-    encoded = np.concatenate([np.stack([_encoded(profile, side, name) for name in names], axis=1) for side in sides])
+    encoded = np.concatenate(
+        [
+            np.stack([profile.columns[name].encoded(side.column(name), what) for name, what in names], axis=1)
+            for side in sides
+        ]
+    )
     labels = np.repeat(np.array([0, 1], np.float32), [side.num_rows for side in sides])
     orders = np.stack([labels, *(random.permutation(labels) for _ in range(ORDERS))], axis=1)
     products, pairs = _products(encoded.astype(np.float32))
@@ -88,11 +90,7 @@ def _inputs(profile: Profile, without: Collection[str], random: np.random.Genera
     for name, column in profile.columns.items():
         if name in {SCORE, *without}:  # rows that a model has learnt from have none
             continue
-        if isinstance(column, NumericColumn) and column.edges:
-            found.append((name, ""))
-        if isinstance(column, CategoryColumn) and column.rows:
-            shares = {each: count / column.rows for each, count in column.counts.items()}
-            found += [(name, f"={each}") for each in list(shares)[:CATEGORIES] if RARE < shares[each] < 1 - RARE]
+        found += [(name, what) for what in column.inputs()]
         if RARE < column.missing_share < 1 - RARE:
             found.append((name, "?"))
     chosen = random.permutation(len(found))[:INPUTS]
@@ -101,27 +99,6 @@ def _inputs(profile: Profile, without: Collection[str], random: np.random.Genera
 
 def _some(table: pa.Table, most: int, random: np.random.Generator) -> pa.Table:
     return table.take(np.sort(random.permutation(table.num_rows)[:most]))
-
-
-def _encoded(profile: Profile, rows: pa.Table, wanted: Input) -> Floats:
-    """Return one input: a rank on a normal's scale (0 where missing), or 0 and 1."""
-    (name, what), column = wanted, profile.columns[wanted[0]]
-    values = rows.column(name)
-    if isinstance(column, NumericColumn):
-        found = numbers(values)
-        there = measurable(found)
-        if what:
-            return np.asarray(~there, dtype=np.float64)
-        return np.where(there, np.interp(found, column.edges, _ranks(column)), 0.0)
-    if what == "?":
-        return np.asarray(values.is_null().to_numpy(), dtype=np.float64)
-    return np.array([value == what[1:] for value in values.cast(pa.string()).to_pylist()], dtype=np.float64)
-
-
-def _ranks(column: NumericColumn) -> list[float]:
-    normal = NormalDist()
-    middle = (np.asarray(column.at) + np.asarray(column.below)) / 2
-    return [normal.inv_cdf(share) for share in np.clip(middle, 0.005, 0.995)]
 
 
 def _products(inputs: Singles) -> tuple[Singles, list[tuple[int, ...]]]:

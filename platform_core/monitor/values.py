@@ -1,8 +1,8 @@
-"""Columns to measure: Arrow's, and those inside the JSON objects that the prediction log carries."""
+"""Values to measure: Arrow's, and those inside the JSON objects that the prediction log carries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from platform_core.errors import ContractBroken
 from platform_core.monitor.distance import Floats
-from platform_core.monitor.embeddings import is_embedding
 
 SCORE = "score"
 """The model's output, measured like a feature."""
@@ -59,29 +58,6 @@ def as_numbers(values: Sequence[Any] | Floats) -> Floats:
         return np.array(values, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError):
         return np.array([_number(value) for value in values], dtype=np.float64)
-
-
-def as_table(rows: pa.Table, like: pa.Schema) -> pa.Table:
-    """Turn rows of the prediction log into columns such as ``like`` has: features and ``score``, text or float64."""
-    served = objects(rows.column("features"))
-    found = {field.name: _column(rows, served, field) for field in like}
-    kinds = [pa.field(field.name, found[field.name].type, metadata=field.metadata) for field in like]
-    return pa.table(found, schema=pa.schema(kinds))
-
-
-def _column(rows: pa.Table, served: Sequence[Mapping[str, Any]], field: pa.Field) -> pa.Array | pa.ChunkedArray:
-    if field.name == SCORE:
-        return rows.column(SCORE)
-    values = [row.get(field.name) for row in served]
-    if is_text(field.type):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
-    if is_embedding(field.type):
-        return pa.array([value if _is_vector(value) else None for value in values], pa.list_(pa.float64()))
-    return pa.array(as_numbers(values), pa.float64(), from_pandas=True)
-
-
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(number, int | float) for number in value)
 
 
 def _number(value: Any) -> float:

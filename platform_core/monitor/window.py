@@ -11,13 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from platform_core.errors import ContractBroken
-from platform_core.monitor import joint, scores
-from platform_core.monitor.columns import KINDS, Column
+from platform_core.monitor import joint
+from platform_core.monitor.columns import CategoryTally, Column, Tally, added
 from platform_core.monitor.profile import Profile
-from platform_core.monitor.tally import CategoryTally, Tally, added, tally
-from platform_core.monitor.telling import told
+from platform_core.monitor.served import as_table
 from platform_core.monitor.threshold import chance, share_threshold, threshold
-from platform_core.monitor.values import JOINT, SCORE, as_table
+from platform_core.monitor.values import JOINT, SCORE
 from platform_core.specs.model import Drift
 
 CHUNK = 250_000
@@ -145,21 +144,22 @@ def judge(profile: Profile, window: WindowProfile) -> WindowVerdict:
 
 def _tally(column: Column, values: pa.ChunkedArray) -> Tally:
     starts = range(0, max(len(values), 1), CHUNK)
-    return added([tally(column, values.slice(start, CHUNK)) for start in starts])
+    return added([column.count(values.slice(start, CHUNK)) for start in starts])
 
 
 def _judge(profile: Profile, name: str, window: Tally) -> ColumnVerdict:
     column = profile.columns[name]
-    measured = [(part, threshold(profile, name, window.rows, part.name)) for part in scores.parts(column, window)]
+    measured = [(part, threshold(profile, name, window.rows, part.name)) for part in column.measure(window)]
     part, bound = max(measured, key=lambda pair: pair[0].score / pair[1])
     missing = 1 - window.rows / window.total if window.total else 0.0
     allowed = share_threshold(column.missing_share, window.total, chance(profile))
     lost = name != SCORE and abs(missing - column.missing_share) > allowed
     unseen = window.unseen / window.rows if isinstance(window, CategoryTally) and window.rows else 0.0
     moved = _moved(column, window, missing if lost else None)
-    return ColumnVerdict(part.score, bound, part.score >= bound or lost, unseen, missing, KINDS[type(column)], moved)
+    return ColumnVerdict(part.score, bound, part.score >= bound or lost, unseen, missing, column.kind, moved)
 
 
 def _moved(column: Column, window: Tally, missing: float | None) -> str:
     lost = [f"missing {column.missing_share:.0%} → {missing:.0%}"] if missing is not None else []
-    return ", ".join([*lost, *([how] if (how := told(column, window)) else [])])
+    how = column.describe(window) if window.rows and column.rows else ""
+    return ", ".join([*lost, *([how] if how else [])])

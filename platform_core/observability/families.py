@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
+from platform_core import histogram
+
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -33,8 +35,7 @@ class Family:
 
     def lines(self) -> Iterator[str]:
         """Write the family, also one without samples: what might be there is told."""
-        yield f"# HELP {self.name} {self.help}"
-        yield f"# TYPE {self.name} {self.kind}"
+        yield from histogram.head(self.name, self.kind, self.help)
         named = ",".join(f'{label}="%s"' for label in self.labels)
         sample = f"{self.name}{{{named}}} %s" if named else f"{self.name} %s"
         for value, labels in self.samples:

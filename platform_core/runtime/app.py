@@ -92,7 +92,7 @@ class App:
             else:
                 request = await asyncio.to_thread(decode, body, json_length)
             answer = await self._inference.infer(model, request, version)
-            watched.version = answer.version
+            watched.version, watched.rows = answer.version, request.rows
             return answered(model, request, answer)
 
     def _describe(self, model: str, rest: list[str]) -> Response:

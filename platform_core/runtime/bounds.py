@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
+from platform_core import histogram
 from platform_core.runtime.http import Bodies
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.sending import Turn
@@ -82,9 +83,10 @@ class Bounds:
 
     def lines(self) -> Iterator[str]:
         """Write how often each limit was met, in Prometheus' text format."""
-        yield "# TYPE loopline_refused_total counter"
+        name = "loopline_refused_total"
+        yield from histogram.head(name, "counter", "Requests and connections that went no further, by the reason.")
         for reason, count in sorted(self.refused.items()):
-            yield f'loopline_refused_total{{reason="{reason}"}} {count}'
+            yield f'{name}{{reason="{reason}"}} {count}'
 
     async def _run(self) -> None:
         while True:

@@ -126,7 +126,8 @@ class Crowd:
                 one.failed = error
         if one.failed is not None:
             one.response, version = refusal(one.failed), _blamed(one)
-        self._metrics.count(one.model, version, time.perf_counter() - one.started, one.failed)
+        rows = one.request.rows if one.failed is None else 0
+        self._metrics.count(one.model, version, one.started, one.failed, rows)
 
 
 def _blamed(one: Asked) -> str:

@@ -22,6 +22,10 @@ _BOUNDS_US = tuple(bound * 1_000_000 for bound in _BOUNDS)
 _DAY_US = 86_400_000_000
 Labels = tuple[str, str]
 """Model and online view."""
+_ABSENT = {
+    "missing": "Online rows that were not there when a request wanted them.",
+    "stale": "Online rows that were older than their view allows.",
+}
 
 
 class ViewUse(msgspec.Struct, frozen=True, gc=False):
@@ -67,16 +71,17 @@ class Freshness:
     def lines(self) -> Iterator[str]:
         """Write every counter."""
         yield from self._ages()
-        for name in ("missing", "stale"):
-            yield f"# TYPE loopline_features_{name}_total counter"
+        for what, meaning in _ABSENT.items():
+            name = f"loopline_features_{what}_total"
+            yield from histogram.head(name, "counter", meaning)
             for labels, count in self._counts.items():
-                yield f"loopline_features_{name}_total{{{_written(labels)}}} {getattr(count, name)}"
+                yield f"{name}{{{_written(labels)}}} {getattr(count, what)}"
 
     def _ages(self) -> Iterator[str]:
-        yield "# TYPE loopline_feature_age_seconds histogram"
+        name = "loopline_feature_age_seconds"
+        yield from histogram.head(name, "histogram", "Age of online rows at the event time of the request.")
         for labels, count in self._counts.items():
-            name, seconds = "loopline_feature_age_seconds", count.age_us / 1e6
-            yield from histogram.lines(name, _written(labels), _BOUNDS, count.buckets, seconds)
+            yield from histogram.lines(name, _written(labels), _BOUNDS, count.buckets, count.age_us / 1e6)
 
 
 def fresh_rows(

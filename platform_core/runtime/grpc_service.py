@@ -78,7 +78,7 @@ class GrpcService:
             else:
                 request = await asyncio.to_thread(grpc_codec.decode, asked)
             answer = await self._inference.infer(asked.model_name, request, asked.model_version)
-            watched.version = answer.version
+            watched.version, watched.rows = answer.version, request.rows
             return grpc_codec.encode(self._responses["ModelInfer"](), asked.model_name, request, answer)
 
     def describe(self, name: str, asked: Any) -> dict[str, Any]:

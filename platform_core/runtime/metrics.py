@@ -31,75 +31,112 @@ def blamed(error: BaseException | None) -> str:
     return version
 
 
-class Metrics:
-    """Requests, errors and seconds by model and version; failures (errors that are not the caller's own) by model."""
+class Count:
+    """What was asked of a version: requests by their time, those that failed, and rows that were predicted.
+
+    ``failed_seconds`` are among the ``seconds``; ``last`` is when the last request ended, by ``time.perf_counter``.
+    """
+
+    __slots__ = ("buckets", "errors", "failed_seconds", "last", "rows", "seconds")
 
     def __init__(self) -> None:
-        self.errors: defaultdict[Labels, int] = defaultdict(int)
+        self.buckets = [0] * (len(_BOUNDS) + 1)
+        self.seconds = self.failed_seconds = self.last = 0.0
+        self.errors = self.rows = 0
+
+    def copy(self) -> Count:
+        """Return what has been counted by now."""
+        now = Count()
+        for name in Count.__slots__:
+            setattr(now, name, getattr(self, name))
+        now.buckets = [*self.buckets]
+        return now
+
+
+class Metrics:
+    """Requests, errors, rows and seconds by model and version; failures (errors not the caller's own) by model."""
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[Labels, Count] = defaultdict(Count)
         self.failures: defaultdict[str, int] = defaultdict(int)
-        self.seconds: defaultdict[Labels, float] = defaultdict(float)
-        self.buckets: defaultdict[Labels, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS) + 1))
 
     def request(self, model: str) -> Watched:
-        """Watch one request; set ``version`` once it is known."""
+        """Watch one request; set ``version`` once it is known, and ``rows`` once they are predicted."""
         return Watched(self, model)
 
-    def count(self, model: str, version: str, seconds: float, error: BaseException | None = None) -> None:
-        """Count one request, and whether it failed."""
-        labels = (model, version)
-        self.buckets[labels][bisect.bisect_left(_BOUNDS, seconds)] += 1
-        self.seconds[labels] += seconds
-        if error is not None:
-            self.errors[labels] += 1
-            if not isinstance(error, _CALLERS_OWN):
-                self.failures[model] += 1
+    def count(
+        self, model: str, version: str, started: float, error: BaseException | None = None, rows: int = 0
+    ) -> None:
+        """Count one request that began at ``started`` (``time.perf_counter``) and ends now, and whether it failed."""
+        now = time.perf_counter()
+        seconds = now - started
+        count = self.counts[model, version]
+        count.buckets[bisect.bisect_left(_BOUNDS, seconds)] += 1
+        count.seconds += seconds
+        count.last = now
+        if error is None:
+            count.rows += rows
+            return
+        count.errors += 1
+        count.failed_seconds += seconds
+        if not isinstance(error, _CALLERS_OWN):
+            self.failures[model] += 1
 
     def copy(self) -> Metrics:
         """Return what has been counted by now, so that a thread can write it while counting goes on."""
         now = Metrics()
-        now.errors.update(self.errors)
+        now.counts.update({labels: count.copy() for labels, count in self.counts.items()})
         now.failures.update(self.failures)
-        now.seconds.update(self.seconds)
-        now.buckets.update({labels: [*counts] for labels, counts in self.buckets.items()})
         return now
 
     def lines(self) -> Iterator[str]:
         """Write every counter."""
         yield from self._requests()
+        yield from self._rows()
         yield from self._errors()
         yield from self._failures()
         yield from self._latency()
 
     def _requests(self) -> Iterator[str]:
-        yield "# TYPE loopline_requests_total counter"
-        for labels, counts in self.buckets.items():
-            yield f"loopline_requests_total{{{_written(labels)}}} {sum(counts)}"
+        name = "loopline_requests_total"
+        yield from histogram.head(name, "counter", "Requests for a prediction, by the version that was to answer.")
+        for labels, count in self.counts.items():
+            yield f"{name}{{{_written(labels)}}} {sum(count.buckets)}"
+
+    def _rows(self) -> Iterator[str]:
+        name = "loopline_rows_total"
+        yield from histogram.head(name, "counter", "Rows that were predicted.")
+        for labels, count in self.counts.items():
+            yield f"{name}{{{_written(labels)}}} {count.rows}"
 
     def _errors(self) -> Iterator[str]:
-        yield "# TYPE loopline_errors_total counter"
-        for labels, count in self.errors.items():
-            yield f"loopline_errors_total{{{_written(labels)}}} {count}"
+        name = "loopline_errors_total"
+        yield from histogram.head(name, "counter", "Requests that were answered by an error, whoever was to blame.")
+        for labels, count in self.counts.items():
+            if count.errors:
+                yield f"{name}{{{_written(labels)}}} {count.errors}"
 
     def _failures(self) -> Iterator[str]:
-        yield "# TYPE loopline_failures_total counter"
-        for model in {model for model, _ in self.buckets}:
-            yield f'loopline_failures_total{{model="{model}"}} {self.failures[model]}'
+        name = "loopline_failures_total"
+        yield from histogram.head(name, "counter", "Requests that failed through no fault of the caller.")
+        for model in {model for model, _ in self.counts}:
+            yield f'{name}{{model="{model}"}} {self.failures[model]}'
 
     def _latency(self) -> Iterator[str]:
-        yield "# TYPE loopline_request_seconds histogram"
-        for labels, counts in self.buckets.items():
-            seconds = self.seconds[labels]
-            yield from histogram.lines("loopline_request_seconds", _written(labels), _BOUNDS, counts, seconds)
+        name = "loopline_request_seconds"
+        yield from histogram.head(name, "histogram", "Time from a request's body to its answer.")
+        for labels, count in self.counts.items():
+            yield from histogram.lines(name, _written(labels), _BOUNDS, count.buckets, count.seconds)
 
 
 class Watched:
     """One request, from its body to its answer."""
 
-    __slots__ = ("_metrics", "_model", "_started", "version")
+    __slots__ = ("_metrics", "_model", "_started", "rows", "version")
 
     def __init__(self, metrics: Metrics, model: str) -> None:
         self._metrics, self._model = metrics, model
-        self.version = ""
+        self.version, self.rows = "", 0
 
     def __enter__(self) -> Self:
         """Start the watch."""
@@ -108,8 +145,7 @@ class Watched:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Count it, and whether it failed."""
-        version = self.version or blamed(error)
-        self._metrics.count(self._model, version, time.perf_counter() - self._started, error)
+        self._metrics.count(self._model, self.version or blamed(error), self._started, error, self.rows)
 
 
 def _written(labels: Labels) -> str:

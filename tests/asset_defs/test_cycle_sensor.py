@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
-from platform_core.loop import cycles, freezes, gates
+from platform_core.loop import cycles, freezes, gates, rollouts
 from platform_core.names import ModelRef
 
 ONE = ModelRef("tiny", "one")
@@ -92,13 +92,47 @@ def test_a_run_that_never_came_is_requested_again(driver):
     assert keys == [f"{cycle}:1"] * 3
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, STARTED, SUCCESS])
-def test_a_run_that_is_under_way_or_done_is_enough(driver, status):
-    """While it runs, and after it has started the rollout, no other is requested and the cycle stays open."""
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, STARTED])
+def test_a_run_that_is_under_way_is_enough(driver, status):
+    """While it runs no other is requested, also when a person's look at one step has ended behind it."""
     cycle = driver.open_cycle("one", "by hand")
     driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, status)
     assert driver.tick("cycle")[0] == []
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, SUCCESS)
+    assert driver.tick("cycle")[0] == []
     assert driver.state(cycle)[0] == "open"
+
+
+def test_a_run_that_started_the_rollout_is_enough(driver):
+    """The turn is done; the rollout closes the cycle, whatever runs with its tags succeed or fail meanwhile."""
+    now, model = driver.platform.clock.now(), driver.team.model("one")
+    first = driver.open_cycle("one", "first")
+    rollouts.start(driver.platform, ONE, model, driver.judged("one", first), first, now)
+    cycle = driver.open_cycle("one", "second")
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, SUCCESS)
+    assert rollouts.start(driver.platform, ONE, model, driver.judged("one", cycle), cycle, now).state == "running"
+    for status in (SUCCESS, FAILURE):
+        driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, status)
+        assert driver.tick("cycle")[0] == []
+        assert driver.state(cycle)[0] == "open"
+
+
+def test_one_step_that_a_person_ran_again_is_not_the_turn(driver):
+    """Dagster copies a run's tags to what is re-executed of it: its success requests the next attempt."""
+    driver.check_drift("one", alarm="it drifted")
+    ((request,), _) = driver.tick("cycle")
+    cycle = request.tags[CYCLE_TAG]
+    driver.run(CYCLE_JOB, request.tags, FAILURE)
+    for attempt in (3, 4, 5):  # however often: only what failed counts as an attempt that failed
+        driver.run(CYCLE_JOB, request.tags, SUCCESS)
+        assert [r.run_key for r in driver.tick("cycle")[0]] == [f"{cycle}:{attempt}"]
+    for _ in range(2):
+        driver.run(CYCLE_JOB, request.tags, FAILURE)
+    assert driver.tick("cycle")[0] == []
+    assert driver.state(cycle) == ("failed", "its run failed 3 times")
+    driver.later(100)
+    driver.check_drift("one", alarm="it drifted again")
+    assert len(driver.tick("cycle")[0]) == 1
 
 
 def test_a_run_that_died_is_tried_twice_more(driver):

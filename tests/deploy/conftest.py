@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from loopline.features_api.metrics import Metrics as FeatureMetrics
 from platform_core.environment import Environment
 from platform_core.errors import StoreUnavailable
 from platform_core.ingestion.stream_metrics import StreamMetrics
@@ -16,6 +17,7 @@ from platform_core.runtime.bounds import Bounds
 from platform_core.runtime.freshness import Freshness, ViewUse
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
+from platform_core.runtime.metrics_together import together
 
 SCRAPED = {"job", "instance"}
 """Labels that Prometheus adds to every series."""
@@ -25,13 +27,20 @@ _LABEL = re.compile(r'(\w+)="')
 
 @pytest.fixture(scope="session")
 def series(tmp_path_factory):
-    """Return the labels of each series by its name: of the inference server, of a stream, and of the platform."""
+    """Return the labels of each series by its name: of every process that Loopline runs."""
     found = {"up": set(SCRAPED)}
-    for line in [*server(), *stream()]:
+    for line in [*server(), *stream(), *feature_service()]:
         match = _SERIES.fullmatch(line)
         if match:
             found[match[1]] = SCRAPED | {"worker"} | set(_LABEL.findall(match[2] or ""))
     return found | {name: SCRAPED | labels for name, labels in platform(tmp_path_factory.mktemp("series"))}
+
+
+@pytest.fixture(scope="session")
+def pages():
+    """Return what a scrape gets of one worker, of two together, and of a stream, by name."""
+    worker, streams = ("\n".join([*lines, ""]) for lines in (server(), stream()))
+    return {"worker": worker, "workers": together({"1-7": worker, "1-8": worker}), "stream": streams}
 
 
 def server():
@@ -42,6 +51,13 @@ def server():
     freshness.count("shop.late", [ViewUse("shop.history.v1", [1], 1, 1)])
     bounds.refused["requests"] += 1
     return [*metrics.lines(), *freshness.lines(), *bounds.lines()]
+
+
+def feature_service():
+    """Write the feature service's metrics after a request."""
+    metrics = FeatureMetrics()
+    metrics.count("/features/online", 200, 0.001)
+    return metrics.text().decode().splitlines()
 
 
 def stream():

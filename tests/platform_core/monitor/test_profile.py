@@ -10,10 +10,9 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from platform_core.errors import ContractBroken, NotFound
-from platform_core.monitor.columns import KNOWN, TOP, CategoryColumn, NumericColumn
+from platform_core.monitor.columns.category import KNOWN, TOP, CategoryColumn
+from platform_core.monitor.columns.numeric import NumericColumn
 from platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
-from platform_core.monitor.scores import category, numeric
-from platform_core.monitor.tally import of_counts, of_numbers
 
 SHAPES = {
     "normal": lambda r, n: r.normal(size=n),
@@ -43,7 +42,7 @@ def test_scores_against_a_profile_are_those_against_its_rows(name: str, shift: f
     assert isinstance(column, NumericColumn)
     assert len(column.edges) <= 1_700
     expected = wasserstein_distance(reference, window) / reference.std()
-    assert numeric(column, of_numbers(column, window)) == pytest.approx(expected, abs=0.001)
+    assert column.distance(column.count_numbers(window)) == pytest.approx(expected, abs=0.001)
 
 
 def test_a_small_reference_is_measured_exactly() -> None:
@@ -52,7 +51,7 @@ def test_a_small_reference_is_measured_exactly() -> None:
     reference, window = random.normal(size=400), random.normal(0.2, 1, 300)
     column = profiled(reference).columns["x"]
     expected = wasserstein_distance(reference, window) / reference.std()
-    assert numeric(column, of_numbers(column, window)) == pytest.approx(expected, abs=2e-3)
+    assert column.distance(column.count_numbers(window)) == pytest.approx(expected, abs=2e-3)
 
 
 def test_rare_categories_fold_into_other() -> None:
@@ -63,7 +62,7 @@ def test_rare_categories_fold_into_other() -> None:
     assert set(column.counts) == {f"top{i}" for i in range(TOP)}
     assert column.other == KNOWN + 10
     assert len(column.rest) == KNOWN
-    assert category(column, of_counts(column, {"top0": 10, "rare3": 4, "new": 1}, 15)) > 0.5
+    assert column.measure(column.count_names({"top0": 10, "rare3": 4, "new": 1}, 15))[0].score > 0.5
 
 
 def test_missing_values_are_counted_apart() -> None:

@@ -157,9 +157,11 @@ class Wiring:
 
     def counted(self) -> dict[str, Any]:
         """Return the counts, without times."""
-        requests = {labels: sum(counts) for labels, counts in self.metrics.buckets.items()}
-        refused = dict(self.bounds.refused)
-        return {"requests": requests, "errors": dict(self.metrics.errors), "refused": refused}
+        counts = self.metrics.counts
+        requests = {labels: sum(count.buckets) for labels, count in counts.items()}
+        errors = {labels: count.errors for labels, count in counts.items() if count.errors}
+        rows = {labels: count.rows for labels, count in counts.items()}
+        return {"requests": requests, "errors": errors, "rows": rows, "refused": dict(self.bounds.refused)}
 
 
 def timeless(model: str, record: Record) -> tuple[str, Record]:

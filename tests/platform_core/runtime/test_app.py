@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import threading
+import time
 import zlib
 from datetime import UTC, datetime
 
@@ -463,6 +464,7 @@ def test_counters(server):
     server.ask("POST", "/v2/models/nobody/infer", b"{}")
     text = server.ask("GET", "/metrics").body.decode()
     assert f'loopline_requests_total{{model="{MODEL}",version="1"}} 1' in text
+    assert f'loopline_rows_total{{model="{MODEL}",version="1"}} 1' in text
     assert f'loopline_errors_total{{model="{MODEL}",version=""}} 1' in text
     assert f'loopline_request_seconds_count{{model="{MODEL}",version="1"}} 1' in text
     assert "nobody" not in text
@@ -474,7 +476,7 @@ def test_counting_goes_on_while_metrics_are_written(server, monkeypatch):
 
     def noted(metrics):
         threads.append(threading.get_ident())
-        server.app._metrics.count("other.model", "2", 0.001)
+        server.app._metrics.count("other.model", "2", time.perf_counter())
         return lines(metrics)
 
     monkeypatch.setattr(Metrics, "lines", noted)

@@ -190,4 +190,5 @@ def test_a_caller_whose_time_is_over_is_no_failure(server, tmp_path):
     file, metrics = tmp_path / "access.jsonl", Metrics()
     assert asyncio.run(asked(server, [AccessLog(str(file))], metrics, 0.3)) is grpc.StatusCode.DEADLINE_EXCEEDED
     assert json.loads(file.read_text())["status"] == 0
-    assert (dict(metrics.errors), dict(metrics.failures)) == ({(MODEL, ""): 1}, {})
+    errors = {labels: count.errors for labels, count in metrics.counts.items()}
+    assert (errors, dict(metrics.failures)) == ({(MODEL, ""): 1}, {})

@@ -1,0 +1,86 @@
+"""A rollout at one moment: what is decided by, gathered once, so that no step of the decision asks for it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from platform_core.loop import arrival, deployments, pauses, realised, skews, traffic
+from platform_core.specs.business_hours import business_hours
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from platform_core.contracts.serving import Served
+    from platform_core.loop.deployments import Deployment
+    from platform_core.loop.rollout_table import RolloutRecord
+    from platform_core.loop.traffic import Compared
+    from platform_core.platform import Platform
+    from platform_core.specs.model import Model, Rollout
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A rollout's record and its model's rule, what is ``live`` beside it (None: nothing ever was), and the moment."""
+
+    platform: Platform
+    model: Model
+    record: RolloutRecord
+    live: Deployment | None
+    now: datetime
+
+    @classmethod
+    def of(cls, platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Judging:
+        """Look up what is live."""
+        return cls(platform, model, record, deployments.deployment(platform.ledger, record.ref), now)
+
+    @property
+    def rule(self) -> Rollout:
+        """Return the rule of now: a model may have changed since its rollout began."""
+        return self.model.rollout
+
+    @property
+    def stable(self) -> Served | None:
+        """Return the version that callers had before."""
+        return self.live.stable if self.live else None
+
+    @property
+    def is_baked(self) -> bool:
+        """Say whether the step has had its bake time."""
+        return self.now >= self.baked_at()
+
+    def baked_at(self, times: float = 1) -> datetime:
+        """Return when so many bake times of the step are over."""
+        return self.record.step_started_at + times * timedelta(minutes=self.rule.bake_minutes)
+
+    def blocked(self) -> str:
+        """Say what keeps the rollout from going on, though nothing is wrong with it; "" for nothing."""
+        stopped = pauses.stopped(self.platform.ledger, self.record)
+        if stopped:
+            return stopped
+        hours = self.rule.hours and business_hours(self.rule.hours)
+        if hours and not hours.contain(self.now):
+            return f"outside its hours until {hours.next_opening(self.now):%Y-%m-%d %H:%M} UTC"
+        skewed = skews.standing(self.platform.ledger, self.record.ref, self.record.version)
+        return skewed or arrival.awaited(self.platform, self.record)
+
+    def patience_ended(self) -> bool:
+        """Say whether a doubt has had its time; a rollout that persons keep where it is ends by proven harm alone."""
+        end = self.baked_at(self.rule.patience)
+        if self.now < end or pauses.stopped(self.platform.ledger, self.record):
+            return False
+        return self.now >= end + pauses.paused(self.platform.ledger, self.record, self.now)
+
+    def compared(self, stable: Served) -> Compared:
+        """Read what the candidate answered, beside what the ``stable`` version did, with labels where a judge asks."""
+        record = self.record
+        cursors, pair = (record.cursor, record.first_cursor), (record.version, stable.version)
+        asked = (record.ref.dotted, pair, cursors, self.rule.min_requests)
+        compared = traffic.compare(self.platform.serving, *asked, shadow=record.in_shadow)
+        if not any(judge.needs_labels for judge in self.rule.judges):
+            return compared
+        lake, since = self.platform.lake, record.started_at
+        candidate, other = realised.of(lake, record.ref, pair, since, shadow=record.in_shadow)
+        sides = traffic.labelled(compared.candidate, candidate), traffic.labelled(compared.stable, other)
+        return replace(compared, candidate=sides[0], stable=sides[1])

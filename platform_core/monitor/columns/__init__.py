@@ -1,0 +1,36 @@
+"""Kinds of columns that drift is measured of, one file each; a new one is its file and its name here."""
+
+from __future__ import annotations
+
+from platform_core.monitor.columns.base import TEXT_KIND, Column, Kind, Part, Tally, added
+from platform_core.monitor.columns.category import CategoryColumn, CategoryTally
+from platform_core.monitor.columns.embedding import EmbeddingColumn, EmbeddingTally
+from platform_core.monitor.columns.numeric import NumericColumn, NumericTally
+from platform_core.monitor.columns.text import TextColumn, TextTally
+
+__all__ = [
+    "KINDS",
+    "TEXT_KIND",
+    "AnyColumn",
+    "AnyTally",
+    "CategoryColumn",
+    "CategoryTally",
+    "Column",
+    "EmbeddingColumn",
+    "EmbeddingTally",
+    "Kind",
+    "NumericColumn",
+    "NumericTally",
+    "Part",
+    "Tally",
+    "TextColumn",
+    "TextTally",
+    "added",
+]
+
+AnyColumn = NumericColumn | CategoryColumn | TextColumn | EmbeddingColumn
+"""What a profile in a package is read as."""
+AnyTally = NumericTally | CategoryTally | TextTally | EmbeddingTally
+"""What a window's counts in the lake are read as."""
+KINDS: tuple[type[AnyColumn], ...] = (TextColumn, CategoryColumn, EmbeddingColumn, NumericColumn)
+"""All kinds; the first that reads a column and suits it takes it."""
