@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ScalarSelect, func, select
 
-from platform_core.loop import tables
-from platform_core.loop.deployments import CHANGED
-from platform_core.loop.freezes import FROZEN, THAWED
-from platform_core.loop.ledger import Entry
-from platform_core.loop.quality_entries import REALISED, figures
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.deployments import CHANGED
+from loopline.platform_core.loop.freezes import FROZEN, THAWED
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.quality_entries import REALISED, figures
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 WINDOW = "drift.window"
 """Kind of entries that say how a version does; ``monitor.drift`` writes them."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec
-from platform_core.metrics.losses import MeanLoss, squares, surprise
-from platform_core.metrics.metric import Figure, Metric, Ranked
-from platform_core.metrics.rankings import AreaUnderRoc, AveragePrecision
-from platform_core.metrics.shares import F1, Share
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.metrics.losses import MeanLoss, squares, surprise
+from loopline.platform_core.metrics.metric import Figure, Metric, Ranked
+from loopline.platform_core.metrics.rankings import AreaUnderRoc, AveragePrecision
+from loopline.platform_core.metrics.shares import F1, Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from platform_core.metrics.metric import Floats
+    from loopline.platform_core.metrics.metric import Floats
 
 __all__ = ["GROUP_METRICS", "METRICS", "ROWS", "Figure", "Metric", "Ranked", "Share", "metric", "values"]
 

@@ -7,11 +7,11 @@ from dataclasses import KW_ONLY, dataclass
 from sys import float_info
 from typing import TYPE_CHECKING
 
-from platform_core.metrics.metric import Metric, Ranked
+from loopline.platform_core.metrics.metric import Metric, Ranked
 
 if TYPE_CHECKING:
-    from platform_core.metrics.intervals import Interval
-    from platform_core.metrics.metric import Better, Floats
+    from loopline.platform_core.metrics.intervals import Interval
+    from loopline.platform_core.metrics.metric import Better, Floats
 
 LEAST_PROBABILITY = float_info.epsilon
 """A probability counts as at least this and at most 1 less this, as scikit-learn has it."""
@@ -35,7 +35,7 @@ class MeanLoss(Metric):
 
     def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:  # noqa: ARG002
         """Return the mean by Student's t, corrected for skewness (Hall, 1992)."""
-        from platform_core.metrics import intervals
+        from loopline.platform_core.metrics import intervals
 
         return intervals.mean(self.of_rows(labels, scores))
 

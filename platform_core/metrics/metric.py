@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from platform_core.metrics.intervals import Interval
+    from loopline.platform_core.metrics.intervals import Interval
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from platform_core.metrics.metric import Metric, Ranked, ratio
+from loopline.platform_core.metrics.metric import Metric, Ranked, ratio
 
 if TYPE_CHECKING:
-    from platform_core.metrics.intervals import Interval
-    from platform_core.metrics.metric import Floats
+    from loopline.platform_core.metrics.intervals import Interval
+    from loopline.platform_core.metrics.metric import Floats
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class AreaUnderRoc(Metric):
 
     def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:  # noqa: ARG002
         """Return it with the interval of DeLong on the logit scale; None without two of each kind."""
-        from platform_core.metrics import intervals
+        from loopline.platform_core.metrics import intervals
 
         return intervals.area(labels, scores)
 
@@ -44,7 +44,7 @@ class AveragePrecision(Metric):
 
     def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:
         """Return it on the logit scale, as a share of the positives (Boyd and others, 2013); None without two."""
-        from platform_core.metrics import intervals
+        from loopline.platform_core.metrics import intervals
 
         positives, value = float((labels > 0).sum()), self.value(labels, scores, threshold)
         if value is None or positives < intervals.LEAST_ROWS_OF_A_KIND:

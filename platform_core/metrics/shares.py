@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.metrics.metric import Metric, Ranked, ratio
+from loopline.platform_core.metrics.metric import Metric, Ranked, ratio
 
 if TYPE_CHECKING:
-    from platform_core.metrics.intervals import Interval
-    from platform_core.metrics.metric import Flags, Floats
+    from loopline.platform_core.metrics.intervals import Interval
+    from loopline.platform_core.metrics.metric import Flags, Floats
 
 Count = Callable[["Floats", "Flags"], tuple["Floats | Flags", "Floats | Flags"]]
 """``count(chances, flagged)``: with what weight each row is looked at, and with what weight it is a hit."""
@@ -32,7 +32,7 @@ class Share(Metric):
 
     def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:
         """Return the share with the interval of Wilson (1927)."""
-        from platform_core.metrics import intervals
+        from loopline.platform_core.metrics import intervals
 
         looked, hits = self.marked(labels, scores, threshold)
         return intervals.share(float(hits.sum()), float(looked.sum()))
@@ -56,7 +56,7 @@ class F1(Metric):
 
     def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:
         """Return it from the hits' share J of all rows that are flagged or positive: F1 is 2 J / (1 + J)."""
-        from platform_core.metrics import intervals
+        from loopline.platform_core.metrics import intervals
 
         positive, flagged = labels > 0, scores >= threshold
         found = intervals.share(float((positive & flagged).sum()), float((positive | flagged).sum()))

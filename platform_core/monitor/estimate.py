@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from platform_core.metrics import METRICS, Figure, Metric, Ranked
+from loopline.platform_core.metrics import METRICS, Figure, Metric, Ranked
 
 if TYPE_CHECKING:
-    from platform_core.monitor.calibration import Calibration
-    from platform_core.monitor.distance import Floats
+    from loopline.platform_core.foundation.distance import Floats
+    from loopline.platform_core.monitor.calibration import Calibration
 
 OTHERS = 100
 """Calibrations that might have been as well: by these the estimate's own error is measured."""

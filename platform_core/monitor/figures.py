@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from platform_core.metrics import METRICS, Figure, Metric
+from loopline.platform_core.metrics import METRICS, Figure, Metric
 
 if TYPE_CHECKING:
-    from platform_core.monitor.distance import Floats
+    from loopline.platform_core.foundation.distance import Floats
 
 
 def realised(

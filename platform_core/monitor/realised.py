@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from platform_core.contracts.serving import BATCH_ROLE
-from platform_core.errors import CommitConflict
-from platform_core.loop.realised import BATCH
-from platform_core.names import DATE, EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
+from loopline.platform_core.contracts.serving import BATCH_ROLE
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.foundation.names import DATE, EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
+from loopline.platform_core.loop.realised import BATCH
 
 if TYPE_CHECKING:
-    from platform_core.contracts.lake import Lake
-    from platform_core.monitor.labelled import LabelBook
-    from platform_core.monitor.outcomes import Answered
+    from loopline.platform_core.contracts.lake import Lake
+    from loopline.platform_core.monitor.labelled import LabelBook
+    from loopline.platform_core.monitor.outcomes import Answered
 
 APPLICATION = "loopline.realised"
 """Transaction of the realised table that counts batches."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from platform_core import metrics
-from platform_core.loop.ledger import Entry
-from platform_core.loop.quality_entries import FIGURES, REALISED
+from loopline.platform_core import metrics
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.quality_entries import FIGURES, REALISED
 
 if TYPE_CHECKING:
-    from platform_core.monitor.outcomes import Outcomes
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.outcomes import Outcomes
+    from loopline.platform_core.platform import Platform
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from platform_core.monitor import figures, groups
-from platform_core.monitor.estimate import estimated
-from platform_core.specs.quality import watched_metrics, watched_segments
+from loopline.platform_core.monitor import figures, groups
+from loopline.platform_core.monitor.estimate import estimated
+from loopline.platform_core.specs.quality import watched_metrics, watched_segments
 
 if TYPE_CHECKING:
-    from platform_core.metrics import Figure
-    from platform_core.monitor.calibration import Calibration
-    from platform_core.monitor.outcomes import Outcomes
-    from platform_core.specs import Model
+    from loopline.platform_core.metrics import Figure
+    from loopline.platform_core.monitor.calibration import Calibration
+    from loopline.platform_core.monitor.outcomes import Outcomes
+    from loopline.platform_core.specs import Model
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import RowMapping, func, select
 
-from platform_core.loop import tables
-from platform_core.loop.quality_entries import FIGURES, REALISED, figures
-from platform_core.monitor import window_figures
-from platform_core.monitor.fairness import Judged
-from platform_core.observability.families import Family, seconds
-from platform_core.observability.newest import Told, told
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figures
+from loopline.platform_core.monitor import window_figures
+from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.observability.families import Family, seconds
+from loopline.platform_core.observability.newest import Told, told
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 _VERSION = ("team", "model", "version")
 _window, _deployed = tables.quality_windows.c, tables.deployments.c

@@ -6,8 +6,8 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from platform_core import metrics
-from platform_core.errors import InvalidSpec
+from loopline.platform_core import metrics
+from loopline.platform_core.errors import InvalidSpec
 
 
 @dataclass(frozen=True)

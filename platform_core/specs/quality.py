@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from platform_core import metrics
-from platform_core.specs.gates import FairAcross
+from loopline.platform_core import metrics
+from loopline.platform_core.specs.gates import FairAcross
 
 if TYPE_CHECKING:
-    from platform_core.metrics import Metric
-    from platform_core.specs.model import Model
+    from loopline.platform_core.metrics import Metric
+    from loopline.platform_core.specs.model import Model
 
 GroupMetric = Literal["recall", "positive_rate", "precision", "false_positive_rate"]
 """The names of ``metrics.GROUP_METRICS``, for whoever declares one with a type checker."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from platform_core import metrics
+from loopline.platform_core import metrics
 
 if TYPE_CHECKING:
-    from platform_core.metrics import Metric
+    from loopline.platform_core.metrics import Metric
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core import metrics as catalogue
-from platform_core.errors import ContractBroken
-from platform_core.names import EVENT_TIME, LABEL
-from platform_core.specs.gates import Segment
-from platform_core.specs.search import searched
+from loopline.platform_core import metrics as catalogue
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
+from loopline.platform_core.specs.gates import Segment
+from loopline.platform_core.specs.search import searched
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from platform_core.metrics import METRICS, intervals
-from platform_core.metrics.intervals import Interval
-from platform_core.monitor.figures import realised
+from loopline.platform_core.metrics import METRICS, intervals
+from loopline.platform_core.metrics.intervals import Interval
+from loopline.platform_core.monitor.figures import realised
 
 TIMES = 2_000
 

@@ -10,13 +10,22 @@ import numpy as np
 import pytest
 from sklearn import metrics as of
 
-from platform_core.errors import InvalidSpec
-from platform_core.loop.quality_entries import figures
-from platform_core.metrics import GROUP_METRICS, METRICS, metric, values
-from platform_core.specs import AtLeast, AtMost, BeatsChampion, Evidence, FairAcross, Fairness, Quality, RealisedQuality
-from platform_core.specs import Model as Declared
-from platform_core.specs.quality import watched_metrics
-from platform_core.specs.search import Search
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.loop.quality_entries import figures
+from loopline.platform_core.metrics import GROUP_METRICS, METRICS, metric, values
+from loopline.platform_core.specs import (
+    AtLeast,
+    AtMost,
+    BeatsChampion,
+    Evidence,
+    FairAcross,
+    Fairness,
+    Quality,
+    RealisedQuality,
+)
+from loopline.platform_core.specs import Model as Declared
+from loopline.platform_core.specs.quality import watched_metrics
+from loopline.platform_core.specs.search import Search
 
 TIMES = 1_000
 
@@ -131,7 +140,7 @@ def test_entries_of_before_are_read_by_the_names_of_today() -> None:
 
 def test_declarations_need_no_numbers() -> None:
     """The names are there without the library that computes them: a command's help must not wait for it."""
-    code = "import sys, platform_core.metrics; print('numpy' in sys.modules)"
+    code = "import sys, loopline.platform_core.metrics; print('numpy' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from platform_core.metrics import METRICS, Figure, Ranked
-from platform_core.monitor import calibration
-from platform_core.monitor.calibration import NONE, Evidence, HeldOut
-from platform_core.monitor.estimate import estimated
-from platform_core.monitor.figures import realised
+from loopline.platform_core.metrics import METRICS, Figure, Ranked
+from loopline.platform_core.monitor import calibration
+from loopline.platform_core.monitor.calibration import NONE, Evidence, HeldOut
+from loopline.platform_core.monitor.estimate import estimated
+from loopline.platform_core.monitor.figures import realised
 
 THRESHOLD = 0.5
 LABELLED = [metric for metric in METRICS.values() if metric.needs_labels]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from platform_core import personal
-from platform_core.loop import realised as labelled
-from platform_core.loop.quality_entries import REALISED
-from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality_history import measured
-from platform_core.names import realised_table
+from loopline.platform_core.foundation.names import realised_table
+from loopline.platform_core.loop import realised as labelled
+from loopline.platform_core.loop.quality_entries import REALISED
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.specs import personal
 
 
 def figures(shop):
