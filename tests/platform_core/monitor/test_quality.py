@@ -95,19 +95,19 @@ def test_a_row_is_kept_with_its_label_once(shop) -> None:
     assert rows["request_id"].to_pylist() == ["r000001", "r000002", "r000003", "r000005"]
     assert rows["label"].to_pylist() == [1.0, 0.0, 1.0, 0.0]
     assert rows[labelled.BATCH].to_pylist() == [1, 1, 2, 2]
-    two, one = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)
-    assert (two["score"].to_pylist(), one["score"].to_pylist()) == ([0.7], [0.9, 0.8, 0.3])
+    assert rows["score"].to_pylist() == [0.9, 0.8, 0.3, 0.7]
 
 
 def test_only_labels_of_what_was_answered_since_count(shop) -> None:
     """A rollout is judged on its own answers, not on those of an earlier one of the same version."""
-    assert [len(side) for side in labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)] == [0, 0]
-    shop.answer_scores([0.9, 0.8, 0.3])
-    shop.settle([1, 0, 1], settled_at=shop.start)
+    before = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)
+    assert (len(before.candidate), len(before.stable)) == (0, 0)
+    for score, version in ((0.9, "1"), (0.5, "2"), (0.8, "1"), (0.6, "2"), (0.3, "1")):
+        shop.answer_scores([score], version=version)
+    shop.settle([1, 0, 1, 0, 1], settled_at=shop.start)
     figures(shop)
-    since = shop.start + timedelta(seconds=2)
-    _, stable = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), since)
-    assert stable["score"].to_pylist() == [0.8, 0.3]
+    found = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start + timedelta(seconds=2))
+    assert (found.candidate["score"].to_pylist(), found.stable["score"].to_pylist()) == ([0.6], [0.8])
 
 
 def test_requests_that_are_named_alike_are_kept_each(shop) -> None:
