@@ -20,7 +20,7 @@ import numpy as np
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table, version_order
 from loopline.platform_core.loop import packages, quality_table
-from loopline.platform_core.monitor import calibration, fairness, groups, version_quality, window_figures
+from loopline.platform_core.monitor import calibration, fairness, groups, unmeasured, version_quality, window_figures
 from loopline.platform_core.monitor.calibration import Evidence, HeldOut
 from loopline.platform_core.monitor.labelled import LabelBook, book
 from loopline.platform_core.monitor.outcomes import DAY_US, Age, answered, outcomes
@@ -114,6 +114,7 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     job = _Job(platform, ref, model, columns, age, _spec(model, columns), met)
     rows = list(job.rows(labels))
     quality_table.put(platform.ledger, ref, rows, job.spec)
+    unmeasured.tell(platform, ref, platform.clock.now() - job.settles)
     return LiveQuality(versions, len(rows))
 
 
@@ -152,6 +153,11 @@ class _Job:
                     yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
 
     @property
+    def settles(self) -> timedelta:
+        """Return how long after its end a window is measured."""
+        return max(2 * self._wait, self._wait + SPARE)
+
+    @property
     def _length(self) -> timedelta:
         return timedelta(days=self.model.quality.days)
 
@@ -167,16 +173,17 @@ class _Job:
             (version, start)
             for version, rows in self.met.items()
             for start, window in _windows(rows, self._length)
-            if self._may_change(by_name.get((version, start, start + self._length)), start, len(window))
+            if self._may_change(by_name.get((version, start, start + self._length)), start, window)
             and not self._is_remnant(version, start, len(window), kept)
         }
 
-    def _may_change(self, row: quality_table.Row | None, start: datetime, answers: int) -> bool:
-        if row is None or row.spec != self.spec or answers > window_figures.answered(row.measured):
+    def _may_change(self, row: quality_table.Row | None, start: datetime, window: Outcomes) -> bool:
+        if row is None or row.spec != self.spec or len(window) > window_figures.answered(row.measured):
             return True
-        settled = max(2 * self._wait, self._wait + SPARE)
-        newest = MONDAY + (self.platform.clock.now() - settled - MONDAY) // self._length * self._length
-        return start >= newest or (row.measured_at < row.until + settled and not self._expires(row))
+        if not window_figures.labelled(row.measured) and np.isfinite(window.labels).any():
+            return True  # labels that nobody expected any more
+        newest = MONDAY + (self.platform.clock.now() - self.settles - MONDAY) // self._length * self._length
+        return start >= newest or (row.measured_at < row.until + self.settles and not self._expires(row))
 
     def _is_remnant(self, version: str, start: datetime, answers: int, kept: Sequence[quality_table.Row]) -> bool:
         """Say whether less is left of a window than was measured in it, because predictions expire."""

@@ -55,6 +55,11 @@ def answered(text: str) -> int:
     return max((kept.rows for kept in decode(text)), default=0)
 
 
+def labelled(text: str) -> int:
+    """Return how many of them had a label."""
+    return max((kept.labelled for kept in decode(text)), default=0)
+
+
 def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
     yield "", window
     for column in watched_segments(model):

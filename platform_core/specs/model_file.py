@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -155,6 +155,7 @@ class ModelFile(_Strict):
     segments: tuple[str, ...] = Model.segments
     quality: Annotated[Quality, WrapValidator(_declared)] = Quality()
     fairness: tuple[Annotated[Fairness, WrapValidator(_declared)], ...] = Model.fairness
+    source_checks: Literal["hold", "warn"] = Model.source_checks
     batch: BatchFile | None = None
 
     def to_model(self) -> Model:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.ingestion import doubts
+from loopline.platform_core.loop import quarantines
+from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
@@ -28,6 +31,7 @@ class TrainingSet:
     """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
 
     ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
+    ``left_out`` are the quarantines that stood then: no row of an event in these windows is learnt from.
     """
 
     training_set_id: str
@@ -39,6 +43,7 @@ class TrainingSet:
     row_hash: str
     rows: int
     positives: int
+    left_out: tuple[Window, ...] = ()
 
 
 def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> TrainingSet:
@@ -54,15 +59,18 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     as_of = as_of.astimezone(UTC)
     names = [raw_table(team.name, model.labels.source.name), *(view_table(team.name, v) for v in model.features)]
     tables = {name: _version(platform, name) for name in names}
-    table = Assembly(platform, team, model, as_of, tables).rows()
+    sources = [source.name for source in doubts.sources(model)]
+    left_out = quarantines.windows(platform.ledger, team.name, sources)
+    table = Assembly(platform, team, model, as_of, tables, left_out).rows()
     if not len(table):
+        besides = f" outside the quarantine of {', '.join(map(str, left_out))}" if left_out else ""
         raise NotFound(
-            f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}",
+            f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}{besides}",
             "wait until labels arrive, or choose a later as_of",
         )
     positives = sum(label == 1 for label in table[LABEL].to_pylist())
     hashes = spec_hash(model), row_hash(table)
-    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives))
+    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, left_out))
 
 
 def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
@@ -75,7 +83,8 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
     Raises:
         ContractBroken: the rows are not those of the pinned set.
     """
-    table = Assembly(platform, team, model, training_set.as_of, training_set.tables).rows()
+    pins = training_set.as_of, training_set.tables, training_set.left_out
+    table = Assembly(platform, team, model, *pins).rows()
     found = row_hash(table)
     if found != training_set.row_hash:
         declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
@@ -89,12 +98,16 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
 
 def to_json(training_set: TrainingSet) -> dict[str, Any]:
     """Turn it into what JSON can hold."""
-    return {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    plain = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    del plain["left_out"]
+    left_out = [window.to_json() for window in training_set.left_out]
+    return plain | ({"left_out": left_out} if left_out else {})  # a set without is named as ever
 
 
 def from_json(value: Mapping[str, Any]) -> TrainingSet:
     """Turn it back."""
-    return TrainingSet(**{**value, "as_of": datetime.fromisoformat(value["as_of"])})
+    left_out = tuple(Window.from_json(window) for window in value.get("left_out", ()))
+    return TrainingSet(**{**value, "as_of": datetime.fromisoformat(value["as_of"]), "left_out": left_out})
 
 
 def _named(training_set: TrainingSet) -> TrainingSet:

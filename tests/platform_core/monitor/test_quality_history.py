@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.names import DATE, raw_table, scores_table
 from loopline.platform_core.loop import quality_table
@@ -276,6 +277,22 @@ def test_answers_that_come_into_a_settled_window_are_measured(live: Live) -> Non
         ("1", 80, pytest.approx(20 / 60, abs=1e-5)),
         ("2", 40, 1.0),
     ]
+
+
+def test_answers_whose_labels_never_come_are_an_alarm(live: Live) -> None:
+    """It stands while their labels are missing, and is over when they have come."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    week = START + timedelta(days=7)
+    live.shop.serving.log([live.row(number, 0.5, week, "1", {}) for number in range(41, 81)])
+    live.measured(START + timedelta(days=40))
+    assert standing(live.shop.platform.ledger) == [], "they may still come"
+    live.measured(START + timedelta(days=120))
+    (one,) = standing(live.shop.platform.ledger)
+    assert (one.alarm.cause, one.alarm.size) == ("unmeasured:shop/returns", 40.0)
+    assert "40 answers in 1 windows from 2011-03-14 to 2011-03-21" in one.alarm.problem
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, week + timedelta(minutes=1))
+    live.measured()
+    assert standing(live.shop.platform.ledger) == []
 
 
 def test_what_a_shadow_said_is_no_gap(live: Live) -> None:
