@@ -34,6 +34,7 @@ from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.specs.batch import Batch
 from loopline.platform_core.specs.business_hours import business_hours
+from loopline.platform_core.specs.estimate_judge import EstimatedQuality
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.specs.gates import AtLeast, AtMost, BeatsChampion, FairAcross, Gate
 from loopline.platform_core.specs.import_path import imported
@@ -53,6 +54,7 @@ GATES = {"at_least": AtLeast, "at_most": AtMost, "beats_champion": BeatsChampion
 JUDGES = {
     "error_rate": ErrorRate,
     "p99": P99,
+    "estimated_quality": EstimatedQuality,
     "score_shift": ScoreShift,
     "slower": Slower,
     "realised_quality": RealisedQuality,
@@ -121,6 +123,7 @@ class RolloutFile(_Strict):
     shadow_requests: int = Rollout.shadow_requests
     hours: Annotated[str, AfterValidator(_hours)] = Rollout.hours
     patience: float = Rollout.patience
+    watch_hours: float = Rollout.watch_hours
 
 
 class BatchFile(_Strict):
