@@ -11,14 +11,15 @@ from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.features.view_features import ViewFeatures, view_features
 from loopline.platform_core.foundation.names import (
-    ARRIVED_AT,
     CREATED_AT,
     EVENT_TIME,
+    GONE,
     KNOWN_AT,
     LABEL,
     raw_table,
     view_table,
 )
+from loopline.platform_core.ingestion.holding import holding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +52,7 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
 class Assembly:
     """Builds a model's rows as they were known at ``as_of``, from the given versions of tables.
 
-    Rows of events in windows that are ``left_out`` are none of them.
+    ``key`` names the raw rows of the labels' source. Rows of events in windows that are ``left_out`` are none of them.
     """
 
     platform: Platform
@@ -59,6 +60,7 @@ class Assembly:
     model: Model
     as_of: datetime
     tables: Mapping[str, int]
+    key: tuple[str, ...] = ()
     left_out: tuple[Window, ...] = ()
 
     def rows(self) -> pa.Table:
@@ -74,14 +76,13 @@ class Assembly:
         return joined.select(columns).sort_by(order).combine_chunks()
 
     def labels(self) -> pa.Table:
-        """Compute labels from the raw rows that had arrived, and keep those that were known."""
+        """Compute labels from the raw rows that held by what had arrived, and keep those that were known."""
         import pyarrow as pa
         from pyarrow import compute
 
         then = pa.scalar(self.as_of, pa.timestamp("us", "UTC"))
         raw = self.read(raw_table(self.team.name, self.model.labels.source.name))
-        arrived = raw.filter(compute.less_equal(raw[ARRIVED_AT], then))
-        labels = self.platform.engine.compute_labels(self.model.labels, arrived)
+        labels = self.platform.engine.compute_labels(self.model.labels, holding(raw, self.key, self.as_of))
         known = compute.and_(compute.less_equal(labels[KNOWN_AT], then), compute.less_equal(labels[EVENT_TIME], then))
         for window in self.left_out:
             since, until = (pa.scalar(at, pa.timestamp("us", "UTC")) for at in (window.since, window.until))
@@ -98,7 +99,8 @@ class Assembly:
                 f"feature view {view.name!r} returns {missing}, which its table does not hold",
                 f"give the changed view version={view.version + 1} and materialize it",
             )
-        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names]))
+        ended = [GONE] if GONE in held.column_names else []
+        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names, *ended]))
 
     def read(self, table: str) -> pa.Table:
         """Read a table at its pinned version."""

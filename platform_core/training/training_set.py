@@ -12,6 +12,7 @@ from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
 from loopline.platform_core.ingestion import doubts
+from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.loop import quarantines
 from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.assembly import Assembly, feature_fields
@@ -31,7 +32,8 @@ class TrainingSet:
     """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
 
     ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
-    ``left_out`` are the quarantines that stood then: no row of an event in these windows is learnt from.
+    ``key`` named the raw rows of the labels when the set was pinned. ``left_out`` are the quarantines
+    that stood then: no row of an event in these windows is learnt from.
     """
 
     training_set_id: str
@@ -43,6 +45,7 @@ class TrainingSet:
     row_hash: str
     rows: int
     positives: int
+    key: tuple[str, ...] = ()
     left_out: tuple[Window, ...] = ()
 
 
@@ -61,7 +64,8 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     tables = {name: _version(platform, name) for name in names}
     sources = [source.name for source in doubts.sources(model)]
     left_out = quarantines.windows(platform.ledger, team.name, sources)
-    table = Assembly(platform, team, model, as_of, tables, left_out).rows()
+    key = key_of(team, model.labels.source)
+    table = Assembly(platform, team, model, as_of, tables, key, left_out).rows()
     if not len(table):
         besides = f" outside the quarantine of {', '.join(map(str, left_out))}" if left_out else ""
         raise NotFound(
@@ -70,7 +74,8 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
         )
     positives = sum(label == 1 for label in table[LABEL].to_pylist())
     hashes = spec_hash(model), row_hash(table)
-    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, left_out))
+    pins = TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, key, left_out)
+    return _named(pins)
 
 
 def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
@@ -83,7 +88,8 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
     Raises:
         ContractBroken: the rows are not those of the pinned set.
     """
-    pins = training_set.as_of, training_set.tables, training_set.left_out
+    pinned = training_set
+    pins = pinned.as_of, pinned.tables, pinned.key, pinned.left_out
     table = Assembly(platform, team, model, *pins).rows()
     found = row_hash(table)
     if found != training_set.row_hash:
@@ -99,15 +105,16 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
 def to_json(training_set: TrainingSet) -> dict[str, Any]:
     """Turn it into what JSON can hold."""
     plain = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
-    del plain["left_out"]
     left_out = [window.to_json() for window in training_set.left_out]
-    return plain | ({"left_out": left_out} if left_out else {})  # a set without is named as ever
+    pins = {"key": list(training_set.key), "left_out": left_out}
+    return {name: value for name, value in (plain | pins).items() if name not in pins or value}  # named as ever
 
 
 def from_json(value: Mapping[str, Any]) -> TrainingSet:
     """Turn it back."""
+    as_of, key = datetime.fromisoformat(value["as_of"]), tuple(value.get("key", ()))
     left_out = tuple(Window.from_json(window) for window in value.get("left_out", ()))
-    return TrainingSet(**{**value, "as_of": datetime.fromisoformat(value["as_of"]), "left_out": left_out})
+    return TrainingSet(**{**value, "as_of": as_of, "key": key, "left_out": left_out})
 
 
 def _named(training_set: TrainingSet) -> TrainingSet:
