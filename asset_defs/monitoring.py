@@ -13,12 +13,12 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.monitor import quality_verdict, skew
 from loopline.platform_core.monitor.drift import Watched, last_report, watch
 from loopline.platform_core.monitor.predictions import compact, expire, forget
-from loopline.platform_core.monitor.quality import LiveQuality, measured
+from loopline.platform_core.monitor.quality_history import LiveQuality, measured
 from loopline.platform_core.monitor.task import drawn
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 
-VERSION_COLUMNS = ("version", "predictions", "labelled", "auc", "recall")
+VERSION_COLUMNS = ("version", "predictions", "labelled", "roc_auc", "recall")
 MANY = 100
 """Columns of a window whose scores are plotted one by one; of a wider model those that have drifted."""
 
