@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.changing_histories import HISTORIES, History, customers, together
-from loopline.platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.changing_histories import HISTORIES, History, customers, together
+from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Truth, came
 
 
 def tell(
