@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ DAY = "drift.day"
 """Kind of the ledger entry that a judged day leaves; its details are a ``Day``."""
 FEWEST = 2
 """Windows of a day below which it says nothing that its window did not."""
+DAY_SECONDS = 86_400.0
 SCHEMA = pa.schema(
     [
         ("version", pa.string()),
@@ -133,7 +134,9 @@ def judged_days(platform: Platform, ref: ModelRef, version: str) -> list[Day]:
 
 def _judge(profile: Profile, day: date, windows: Sequence[Counted]) -> Day | None:
     same = [window.profile for window in windows if window.profile.digest == profile.digest]
-    return Day(day, len(same), judge(profile, merge(same))) if len(same) >= FEWEST else None
+    return (
+        Day(day, len(same), judge(profile, replace(merge(same), seconds=DAY_SECONDS))) if len(same) >= FEWEST else None
+    )
 
 
 def _record(platform: Platform, ref: ModelRef, version: str, day: Day) -> None:

@@ -22,6 +22,7 @@ from platform_core.monitor.window import (
     from_details,
     judge_table,
     judge_window,
+    lasted,
     profile_window,
 )
 from platform_core.names import ModelRef
@@ -139,7 +140,7 @@ def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list
     counted: list[Counted] = []
     for rows in cut(waiting, on.model.drift.min_rows, AT_MOST):
         window, number = as_table(rows, profile.sample.schema), len(past) + len(new) + 1
-        counted.append(Counted(number, place(rows), profile_window(profile, window)))
+        counted.append(Counted(number, place(rows), profile_window(profile, window, lasted(rows))))
         verdict = judge_table(profile, window, counted[-1].profile)
         new.append(Window(number, after, place(rows), verdict))
         after = new[-1].until
