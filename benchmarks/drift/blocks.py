@@ -13,7 +13,7 @@ from benchmarks.page import Promise, Section
 from platform_core.monitor.alarm import alarm
 from platform_core.monitor.columns import NumericColumn
 from platform_core.monitor.profile import Profile
-from platform_core.monitor.threshold import FLOOR
+from platform_core.monitor.threshold import FLOOR, bound
 from platform_core.monitor.values import JOINT
 from platform_core.monitor.window import WindowVerdict, judge_table, lasted, profile_window
 from platform_core.names import EVENT_TIME
@@ -82,9 +82,12 @@ def _powers(source: Source, most: int) -> list[list[str]]:
     return rows
 
 
-def _finds(plain: Profile, blocks: Profile, column: str, window: pa.Table) -> tuple[bool, bool, bool]:
-    both = [_verdict(profile, window).columns[column] for profile in (blocks, plain)]
-    return both[0].drifted, both[1].drifted, _plain(both[1].score, column)
+def _finds(plain: Profile, blocks: Profile, column: str, window: pa.Table) -> tuple[bool, ...]:
+    """Say whether a moved column drifts by both profiles, and by the plain threshold."""
+    counted = plain.columns[column].count(window.column(column))
+    score = plain.columns[column].measure(counted)[0].score
+    bounds = [bound(profile, column, counted.rows, lasted(window)).value for profile in (blocks, plain)]
+    return score >= bounds[0], score >= bounds[1], _plain(score, column)
 
 
 def _moved(window: pa.Table, column: str, by: float) -> pa.Table:

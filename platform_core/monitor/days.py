@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,7 @@ def judge_days(
     """
     judged = judged_days(platform, ref, version)
     last = judged[-1].day if judged else date.min  # days are judged in order: one of before had nothing to judge
-    windows = Counter(datetime.fromisoformat(end.event_time).date() for end in ends.values())
+    windows = windows_by_day(ends.values())
     for day in sorted(windows)[:-1]:
         if day > last and windows[day] >= FEWEST:
             counted = [w for w in kept(platform, ref, version, day, day) if ends.get(w.number) == w.until]
@@ -118,6 +118,11 @@ def judge_days(
                 _record(platform, ref, version, found)
                 judged.append(found)
     return judged
+
+
+def windows_by_day(ends: Iterable[Place]) -> Counter[date]:
+    """Count the windows that end on each day."""
+    return Counter(datetime.fromisoformat(end.event_time).date() for end in ends)
 
 
 def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:
