@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._grpc.server import DagsterApiServer
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
 
 __all__ = [
     "AssetJob",
@@ -23,6 +26,7 @@ __all__ = [
     "fork_run_workers",
     "location_of",
     "process_of",
+    "wrap_web_server",
 ]
 
 FINAL = {"SUCCEEDED", "FAILED"}
@@ -105,3 +109,15 @@ def fork_run_workers(preload: Sequence[str]) -> None:
         forkserver.ensure_running()
 
     DagsterApiServer.__init__ = begin_warm  # type: ignore[method-assign]
+
+
+def wrap_web_server(*middleware: "Middleware") -> None:
+    """Let Dagster's web server of this process stand behind middleware, the first outermost; websockets as well."""
+    from dagster_webserver.webserver import DagsterWebserver
+
+    own = DagsterWebserver.build_middleware
+
+    def build(self: DagsterWebserver[Any, Any]) -> "list[Middleware]":
+        return [*middleware, *own(self)]
+
+    DagsterWebserver.build_middleware = build  # type: ignore[method-assign]

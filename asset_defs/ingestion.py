@@ -8,12 +8,10 @@ from asset_defs.data_quality import quality_checks, quality_specs
 from asset_defs.keys import key
 from platform_core.ingestion.landing import Landed, land
 from platform_core.ingestion.streaming import Lag, lag
+from platform_core.ingestion.troubles import Troubles, troubles
 from platform_core.platform import Platform
 from platform_core.specs import Source, Team
 from platform_core.specs.source import STREAM
-
-DEAD_SHARE = 0.5
-"""A landing with more than this share of dead letters is worth a warning."""
 
 
 def arrivals_spec(team: Team, source: Source) -> dg.AssetSpec:
@@ -56,7 +54,10 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         landed = land(platform, team, source)
         if source.arrives == STREAM:
             context.log_event(_observed(came, lag(platform, team, source)))
-        checks = [_check(raw, landed), *quality_checks(platform, team, source, raw)]
+        checks = [
+            _check(raw, landed, troubles(platform.ledger, team.name, source.name)),
+            *quality_checks(platform, team, source, raw),
+        ]
         yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=checks)
         yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})
 
@@ -82,13 +83,19 @@ def _metadata(landed: Landed) -> dict[str, dg.MetadataValue | int]:
     }
 
 
-def _check(raw: dg.AssetKey, landed: Landed) -> dg.AssetCheckResult:
+def _check(raw: dg.AssetKey, landed: Landed, standing: Troubles) -> dg.AssetCheckResult:
+    """Judge by what stands, not by this landing alone: a refused file stays a failure until somebody acts."""
     share = landed.dead / max(landed.rows + landed.dead, 1)
-    refused = [f"{r.name}: {r.problem} → {r.fix}" for r in landed.refused]
+    refused = [f"{r.name}: {r.problem} → {r.fix}" for r in standing.refused]
+    many = [str(each) for each in standing.mostly_dead]
     return dg.AssetCheckResult(
         asset_key=raw,
         check_name="contract",
-        passed=not refused and share <= DEAD_SHARE,
+        passed=not refused and not many,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"dead_share": share, "refused": dg.MetadataValue.json(refused)},
+        metadata={
+            "dead_share": share,
+            "refused": dg.MetadataValue.json(refused),
+            "mostly_dead": dg.MetadataValue.json(many),
+        },
     )

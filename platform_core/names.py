@@ -13,6 +13,8 @@ ARRIVAL = "_arrival"
 """Raw rows and dead letters: id of the arrival (sha256 of the file) that brought the row."""
 LINE = "_line"
 """Raw rows and dead letters: 1-based line in the file, header counted."""
+CARRIED = (ARRIVAL, LINE, ARRIVED_AT)
+"""What goes with a row, good or bad, through the check of its contract."""
 DATE = "_date"
 """Partition column of every table: the UTC date (``date32``) of the row's event time."""
 EVENT_TIME = "event_time"

@@ -35,7 +35,7 @@ def check(contract: Path, file: Path) -> Answer:
 
     held, rows = read_contract(contract), mended_rows.read(file)
     with progress("checking rows"), opened(only=("engine",)) as platform:
-        checked = platform.engine.check_rows(_numbered(rows), held)
+        checked = platform.engine.check_rows(_numbered(rows), held.as_of(platform.clock.now()))
     counts = Counter(reason for reasons in checked.bad["reasons"].to_pylist() for reason in reasons)
     data = {"good": len(checked.good), "bad": len(checked.bad), "reasons": dict(counts), "first": _first(checked)}
     return Answer(data, _text(checked, counts), exit_code=1 if len(checked.bad) else 0)

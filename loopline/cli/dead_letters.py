@@ -1,9 +1,10 @@
-"""``loopline dead-letters list``, ``export`` and ``replay``."""
+"""``loopline dead-letters list``, ``export``, ``replay``, ``retry`` and ``dismiss``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,11 +21,13 @@ COLUMNS = ("arrived_at", "name", "line", "reasons", "row")
 dead_letters = LazyGroup(
     "dead-letters",
     {
-        "list": ("loopline.cli.dead_letters:show", "Rows of a source that broke its contract, with their reasons."),
+        "list": ("loopline.cli.dead_letters:show", "Rows and files of a source that broke its contract, with reasons."),
         "export": ("loopline.cli.dead_letters:export", "Write them to a CSV file, to mend them there."),
         "replay": ("loopline.cli.dead_letters:replay", "Hold them, mended or not, against the contract of today."),
+        "retry": ("loopline.cli.refused_files:retry", "Try refused files again at the next landing."),
+        "dismiss": ("loopline.cli.refused_files:dismiss", "Say that nothing is to be done: the alarm is over."),
     },
-    "Rows that broke their contract.",
+    "Rows, and whole files, that broke their contract.",
 )
 
 
@@ -32,14 +35,22 @@ dead_letters = LazyGroup(
 @click.argument("source")
 @click.option("--limit", default=100, show_default=True, help="At most so many.")
 def show(source: str, limit: int) -> Answer:
-    """List open dead letters of SOURCE, written `source` or `team/source`."""
+    """List open dead letters of SOURCE, written `source` or `team/source`, and the files that were refused whole.
+
+    A refused file stays here until it has landed, is gone, or is dismissed.
+    """
+    from dataclasses import asdict
+
     from platform_core.ingestion import dead_letters as letters
+    from platform_core.ingestion.refusals import refusals
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
         found = letters.dead_letters(platform, team, declared, limit)
+        refused = [asdict(one) for one in refusals(platform.ledger, team.name, declared.name).standing.values()]
     name = f"{team.name}/{declared.name}"
-    return Answer({"source": name, "letters": found.to_pylist()}, _text(name, found))
+    data = {"source": name, "letters": found.to_pylist(), "refused": refused}
+    return Answer(data, "\n".join([_text(name, found), *_refused(refused)]))
 
 
 @click.command("export", cls=Command)
@@ -95,6 +106,15 @@ def _text(name: str, found: pa.Table) -> str:
         return f"{name} has no open dead letter"
     rows = [[_short(letter[column]) for column in COLUMNS] for letter in found.to_pylist()]
     return table(rows, ("arrived (UTC)", "file", "line", "reasons", "row"))
+
+
+def _refused(refused: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not refused:
+        return []
+    rows = [
+        [one["at"].strftime("%Y-%m-%d %H:%M:%S"), one["name"], f"{one['problem']} → {one['fix']}"] for one in refused
+    ]
+    return ["", table(rows, ("refused (UTC)", "file", "why"))]
 
 
 def _short(value: object) -> object:

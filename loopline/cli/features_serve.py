@@ -10,9 +10,10 @@ from loopline.cli.command import Command
 @click.command("serve", cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8090, show_default=True, help="Where to listen.")
-def serve(host: str, port: int) -> None:
+@click.option("--name", "names", multiple=True, help="A name by which it is asked, beside this machine's; * for any.")
+def serve(host: str, port: int, names: tuple[str, ...]) -> None:
     """Serve the feature registry, online features and training sets over HTTP until Ctrl-C; see /docs there."""
     from loopline.features_api import server
 
     click.echo(f"features: http://{host}:{port}/docs", err=True)
-    server.serve(host, port)
+    server.serve(host, port, names)

@@ -9,18 +9,23 @@ from fastapi import FastAPI
 
 from loopline.features_api import errors, metrics, registry_routes, serving_routes
 from loopline.features_api.service import Service
+from loopline.web_guard import LOCAL, Guard
 from platform_core.platform import Platform
 from platform_core.specs import Team
 
 FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": errors.Failure} for status in (400, 404, 409, 503)}
 
 
-def create_app(platform: Platform, teams: Sequence[Team]) -> FastAPI:
-    """Build the application; the caller opens the platform and closes it."""
+def create_app(platform: Platform, teams: Sequence[Team], *, hosts: tuple[str, ...] = LOCAL) -> FastAPI:
+    """Build the application; the caller opens the platform and closes it.
+
+    ``hosts`` are the names by which it may be asked, ``("*",)`` for any.
+    """
     app = FastAPI(title="Loopline features", version="1", responses=FAILURES)
     app.state.service = Service(platform, tuple(teams))
     metrics.install(app)
     app.include_router(registry_routes.router)
     serving_routes.install(app)
     errors.install(app)
+    app.add_middleware(Guard, hosts=hosts)
     return app

@@ -26,18 +26,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loopline.features_api.server", description=__doc__)
     parser.add_argument("--host", default=HOST, help="where to listen")
     parser.add_argument("--port", type=int, default=PORT, help="where to listen")
+    parser.add_argument("--name", action="append", default=[], help="a name by which it is asked, or * for any")
     given = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s")
     try:
-        serve(given.host, given.port)
+        serve(given.host, given.port, given.name)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
     return 0
 
 
-def serve(host: str = HOST, port: int = PORT) -> None:
+def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None:
     """Register every team that loads, then answer until told to stop.
+
+    ``names`` are those by which it may be asked beside this machine's own.
 
     Raises:
         InvalidEnvironment: the environment file does not bind.
@@ -45,6 +48,7 @@ def serve(host: str = HOST, port: int = PORT) -> None:
     import uvicorn
 
     from loopline.features_api.app import create_app
+    from loopline.web_guard import allowed
     from platform_core.platform import Platform
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,7 +56,8 @@ def serve(host: str = HOST, port: int = PORT) -> None:
     try:
         teams = plugins.installed().teams
         register(platform, teams)
-        uvicorn.run(create_app(platform, teams), host=host, port=port, log_level="warning", access_log=False)
+        app = create_app(platform, teams, hosts=allowed(host, *names))
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     finally:
         platform.close()
 

@@ -10,7 +10,8 @@ from loopline.portal import errors, rendering
 from loopline.portal.ask import Portal
 from loopline.portal.links import Links
 from loopline.portal.pages import ROUTERS
-from loopline.portal.security import LOCAL, Guard
+from loopline.portal.security import PagePolicy, refused
+from loopline.web_guard import LOCAL, Guard
 from platform_core.platform import Platform
 from platform_core.plugins import Installed
 
@@ -28,7 +29,8 @@ def create_app(
         app.include_router(router)
     app.mount("/static", _Kept(directory=rendering.STATIC), name="static")
     errors.install(app)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, hosts=hosts, refused=refused)
+    app.add_middleware(PagePolicy)
     return app
 
 

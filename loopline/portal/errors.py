@@ -45,7 +45,7 @@ _TITLES = {404: "Not found", 403: "Not allowed", 409: "Not now", 503: "Not there
 
 
 def install(app: FastAPI) -> None:
-    """Let every error be answered by an error page; ``security.Guard`` sees to defects."""
+    """Let every error be answered by an error page; ``security.PagePolicy`` sees to defects."""
 
     @app.exception_handler(LooplineError)
     def ours(request: Request, error: LooplineError) -> Response:

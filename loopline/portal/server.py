@@ -43,14 +43,14 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), **links
 
     from loopline.portal.app import create_app
     from loopline.portal.links import Links
-    from loopline.portal.security import LOCAL
+    from loopline.web_guard import allowed
     from platform_core.platform import Platform
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     platform = Platform(environment.read())
     try:
         _ = platform.ledger  # where it cannot be opened, that is said now and not on each page
-        app = create_app(platform, plugins.installed(), Links(**links), hosts=(*LOCAL, host, *names))
+        app = create_app(platform, plugins.installed(), Links(**links), hosts=allowed(host, *names))
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     finally:
         platform.close()

@@ -54,9 +54,9 @@ class Programs:
         )
 
     def web_server(self, workspace: Path, port: int) -> Program:
-        """Serve Dagster's UI and GraphQL."""
+        """Serve Dagster's UI and GraphQL, behind our guard."""
         where = ("--host", HOST, "--port", str(port), "--workspace", str(workspace))
-        return self._program(WEB, Rank.WEB, "-m", "dagster_webserver", *where)
+        return self._program(WEB, Rank.WEB, "-m", "loopline.up.web_server", *where)
 
     def daemon(self, workspace: Path) -> Program:
         """Run sensors, schedules and the queue."""

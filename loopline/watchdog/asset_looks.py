@@ -12,7 +12,7 @@ from platform_core.alarms.alarm import Alarm
 from platform_core.alarms.pages import Pages
 from platform_core.names import ModelRef
 
-OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew")}
+OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew"), ("raw", "contract")}
 """Stage and check of which the kernel raises the alarm itself, at the moment of finding."""
 NO_MODEL = {"raw", "features"}
 """Stages whose assets are not named after a model."""
@@ -65,7 +65,7 @@ class AssetLooks:
             cause=cause,
             severity=severity,  # type: ignore[arg-type]
             problem=f"check {name} of {'/'.join(path)} does not pass: {why}",
-            fix=_fix(path, name),
+            fix=_fix(path),
             subject=_subject(path),
             link=self.pages.asset(path, "checks"),
         )
@@ -110,9 +110,7 @@ def _subject(path: tuple[str, ...]) -> ModelRef | None:
     return ModelRef(path[0], "" if path[1] in NO_MODEL else path[2])
 
 
-def _fix(path: tuple[str, ...], check: str) -> str:
+def _fix(path: tuple[str, ...]) -> str:
     if len(path) == 3 and path[1] == "raw":  # noqa: PLR2004
-        if check == "contract":
-            return f"see 'loopline dead-letters list {path[0]}/{path[2]}' and ask whoever delivers the data"
         return f"see 'loopline quality {path[0]}/{path[2]}' and ask whoever delivers the data"
     return "open the check's page: it names what is odd"

@@ -6,15 +6,22 @@ clears, and costs one read while nothing changes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from platform_core.alarms.alarm import Alarm
 from platform_core.alarms.board import clear, raise_alarm
 from platform_core.alarms.pages import Pages
+from platform_core.names import ModelRef
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
+    from platform_core.contracts.notifier import Severity
+    from platform_core.ingestion.dead_shares import Share
+    from platform_core.ingestion.refusals import Refusal
     from platform_core.platform import Platform
+
+FEW = 3
+"""Things that an alarm names; the rest it counts."""
 
 
 def drift(platform: Platform, ref: ModelRef, reason: str) -> None:
@@ -37,3 +44,36 @@ def skew(platform: Platform, ref: ModelRef, reason: str) -> None:
     fix = "find the cause as docs/how-to/find-skew.md says; the version goes no further until then"
     link = Pages.known().asset([ref.team, "predictions", ref.model], "checks")
     raise_alarm(platform, Alarm(cause, "error", reason, fix, ref, link))
+
+
+def refused(platform: Platform, source: str, refusals: Sequence[Refusal]) -> None:
+    """Say which files of a source (``team/source``) are refused and not settled; none when it is over."""
+    cause = f"refused:{source}"
+    if not refusals:
+        clear(platform, cause, "every refused file has landed, is gone, or was dismissed")
+        return
+    named = "; ".join(f"{one.name}: {one.problem}" for one in refusals[:FEW]) + _more(len(refusals))
+    fix = f"see 'loopline dead-letters list {source}': {refusals[0].fix}; or dismiss the file there"
+    problem = f"{len(refusals)} refused {'file' if len(refusals) == 1 else 'files'} of {source}: {named}"
+    raise_alarm(platform, _of_raw(cause, "error", problem, fix, source))
+
+
+def dead_share(platform: Platform, source: str, shares: Sequence[Share]) -> None:
+    """Say of which arrivals of a source (``team/source``) most rows are dead letters; none when it is over."""
+    cause = f"dead-letters:{source}"
+    if not shares:
+        clear(platform, cause, "dead letters were replayed or dismissed")
+        return
+    fix = f"see 'loopline dead-letters list {source}', mend the contract or the rows and replay them, or dismiss them"
+    problem = f"{source}: {'; '.join(map(str, shares[:FEW]))}{_more(len(shares))}"
+    raise_alarm(platform, _of_raw(cause, "error", problem, fix, source))
+
+
+def _of_raw(cause: str, severity: Severity, problem: str, fix: str, source: str) -> Alarm:
+    team, _, name = source.partition("/")
+    link = Pages.known().asset([team, "raw", name], "checks")
+    return Alarm(cause, severity, problem, fix, ModelRef(team, ""), link)
+
+
+def _more(count: int) -> str:
+    return f"; and {count - FEW} more" if count > FEW else ""

@@ -56,7 +56,7 @@ class Engine(Vendor):
 
     @abc.abstractmethod
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        """Split raw text rows by the contract; columns that start with ``_`` are carried along on both sides.
+        """Split raw text rows by the contract; the columns of ``names.CARRIED`` are carried along on both sides.
 
         Raises:
             ContractBroken: a required column is missing, or an optional one beside a column that the contract does not

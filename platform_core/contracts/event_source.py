@@ -9,12 +9,31 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.base import Vendor
+from platform_core.errors import ContractBroken
+from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MALFORMED = "_malformed"
 """Rows as read: the raw text of a row with too few or too many fields, else null; such a row keeps no contract."""
+
+
+OWN = (LINE, MALFORMED)
+"""Columns that a source adds to the fields."""
+
+
+def refuse_reserved(header: Sequence[str], name: str, reserved: Sequence[str] = (*OWN, ARRIVAL, ARRIVED_AT)) -> None:
+    """Refuse fields that are called as what the platform adds.
+
+    Raises:
+        ContractBroken: naming them.
+    """
+    if taken := sorted({column for column in header if column in reserved}):
+        raise ContractBroken(
+            f"{name}: the platform has columns called {', '.join(map(repr, taken))} of its own",
+            "send them under other names, or leave them out",
+        )
 
 
 @dataclass(frozen=True)

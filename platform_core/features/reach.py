@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from platform_core.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from platform_core.platform import Platform
     from platform_core.specs import FeatureView, Team
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
+_FIRST_US, _LAST_US = ((edge - _EPOCH) // timedelta(microseconds=1) for edge in (_FIRST, _LAST))
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,33 @@ class Reach:
         """Return the raw rows on which these rows rest: those of their entities, as far as the view looks back."""
         since = None
         if self.since is not None and view.lookback_days is not None:
-            since = self.since - timedelta(days=view.lookback_days)
+            since = earlier(self.since, view.lookback_days)
         return Reach(self.entities, since, self.until)
+
+
+def earlier(instant: datetime, days: float) -> datetime:
+    """Go back some days, no further than time goes."""
+    return instant - timedelta(days=days) if instant - _FIRST > timedelta(days=days) else _FIRST
+
+
+def held_only(rows: pa.Table, time: str) -> pa.Table:
+    """Leave out rows at a time that cannot be held, outside the years 1 to 9999 in UTC: none lands any more.
+
+    A lake of before may hold some, and a view may move a time there; one such row must not stop all the others.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if time not in rows.column_names or not pa.types.is_timestamp(rows.schema.field(time).type):
+        return rows
+    times = compute.cast(rows[time], pa.timestamp("us", rows.schema.field(time).type.tz)).cast(pa.int64())
+    bounds = compute.min_max(times)
+    if not len(times) or bounds["min"].as_py() is None:
+        return rows
+    if bounds["min"].as_py() >= _FIRST_US and bounds["max"].as_py() <= _LAST_US:
+        return rows
+    held = compute.and_(compute.greater_equal(times, _FIRST_US), compute.less_equal(times, _LAST_US))
+    return rows.filter(compute.or_kleene(held, compute.is_null(times)))
 
 
 @dataclass(frozen=True)
@@ -48,12 +77,14 @@ class Tables:
         """Read the raw rows within a reach."""
         name = raw_table(self.team.name, self.view.source.name)
         days = _days(reach) if self._by_day else {}
-        return reach.of(self._read(name, reach, version=version, **days), self.view.time)
+        return reach.of(held_only(self._read(name, reach, version=version, **days), self.view.time), self.view.time)
 
     def newer(self, version: int, than: int) -> pa.Table:
         """Read when and of which entity raw rows are that were appended after another version."""
         name, columns = raw_table(self.team.name, self.view.source.name), [self.view.entity, self.view.time]
-        return self.platform.lake.read(name, version=version, newer_than=than, columns=columns)
+        return held_only(
+            self.platform.lake.read(name, version=version, newer_than=than, columns=columns), self.view.time
+        )
 
     def held(self, reach: Reach) -> pa.Table:
         """Read the view's rows within a reach."""
@@ -61,7 +92,7 @@ class Tables:
 
     def computed(self, raw: pa.Table, reach: Reach) -> pa.Table:
         """Compute the rows within a reach; raises as ``Engine.compute_view``."""
-        return reach.of(self.platform.engine.compute_view(self.view, raw), EVENT_TIME)
+        return reach.of(held_only(self.platform.engine.compute_view(self.view, raw), EVENT_TIME), EVENT_TIME)
 
     @property
     def _by_day(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from platform_core.errors import ContractBroken
 from platform_core.features.changes import news
 from platform_core.features.lookahead import said_of_a_row
+from platform_core.features.reach import earlier
 from platform_core.names import EVENT_TIME
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def refuse_short_lookback(engine: Engine, view: FeatureView, raw: pa.Table, comp
     times = computed[EVENT_TIME].take(compute.sort_indices(computed[EVENT_TIME]))
     for share in _MOMENTS:
         moment = times[int((len(times) - 1) * share)].as_py()
-        oldest = moment - timedelta(days=view.lookback_days)
+        oldest = earlier(moment, view.lookback_days)
         then = computed.filter(compute.greater_equal(computed[EVENT_TIME], _scalar(moment)))
         again = engine.compute_view(view, raw.filter(compute.greater_equal(raw[view.time], _scalar(oldest))))
         again = again.filter(compute.greater_equal(again[EVENT_TIME], _scalar(moment)))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion import raw_rows
+from platform_core.ingestion import dead_shares, raw_rows
+from platform_core.ingestion.dead_shares import REPLAYED
 from platform_core.ingestion.inbox import Inbox
 from platform_core.ingestion.letters import ID, in_order, rows_of, shown
 from platform_core.ingestion.mended_rows import mended
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from platform_core.platform import Platform
     from platform_core.specs import Source, Team
-
-REPLAYED = "dead_letters.replayed"
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     done = landed(inbox, wanted)  # by a replay that was killed
     tried = raw_rows.within(wanted, done, keep=False)
     checked = platform.engine.check_rows(
-        rows_of(tried, inbox.contract, platform.clock.now()), inbox.contract.row_by_row()
+        rows_of(tried, inbox.contract, platform.clock.now()), inbox.judged.row_by_row()
     )
     if len(checked.good):
         _land(inbox, raw_rows.dated(checked.good, inbox.contract))
@@ -78,6 +77,7 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     if len(done) or reason:
         how = {"mended": None if rows is None else len(done), "by": by, "why": reason or None}
         _record(inbox, len(done), letters, how)
+        dead_shares.review(inbox)
     return Replayed(len(done), len(checked.bad), _reasons(tried, checked.bad))
 
 

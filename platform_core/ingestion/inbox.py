@@ -35,6 +35,11 @@ class Inbox:
         return cls(platform, team.name, source.name, read_contract(team.folder / source.contract))
 
     @property
+    def judged(self) -> RowContract:
+        """Return the contract by which rows are judged now: with bounds of the event time where it has none."""
+        return self.contract.as_of(self.platform.clock.now())
+
+    @property
     def where(self) -> str:
         """Name the source as the event source does."""
         return f"{self.team}/{self.source}"

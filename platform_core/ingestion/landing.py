@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.engine import Checked
-from platform_core.errors import ContractBroken
-from platform_core.ingestion import raw_rows
+from platform_core.alarms import events
+from platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient
+from platform_core.ingestion import dead_shares, raw_rows, refusals
+from platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
 from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.letters import letters_of
+from platform_core.ingestion.refusals import Refusal, Refusals
 from platform_core.names import ARRIVAL, LINE
 from platform_core.observability import tracing
 from platform_core.specs.source import STREAM
@@ -26,18 +27,11 @@ if TYPE_CHECKING:
 
 BATCH = 100
 """Arrivals a commit: one commit a file would take longer than the files themselves."""
+PANIC = "PanicException"
+"""What a library written in Rust raises where it did not foresee something; it is no ``Exception``."""
 TRACED_ARRIVALS = 128
 """Names of arrivals in a span, at most."""
-REFUSED, LANDED = "arrival.refused", "arrival.landed"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An arrival that is kept where it is, because as a whole it is not what the contract says."""
-
-    name: str
-    problem: str
-    fix: str
+LANDED = "arrival.landed"
 
 
 @dataclass(frozen=True)
@@ -98,6 +92,8 @@ def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
     landed = Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
     for start in range(0, len(waiting), BATCH):
         landed += _land_batch(inbox, waiting[start : start + BATCH])
+    if landed.refused:
+        events.refused(inbox.platform, inbox.where, [*_refusals(inbox).standing.values()])
     if landed.arrivals:
         which = {"first": waiting[0].name, "last": waiting[-1].name, "refused": len(landed.refused)}
         record_landing(inbox, landed, f"{landed.arrivals} arrivals of {inbox.source}", which)
@@ -112,42 +108,94 @@ def record_landing(inbox: Inbox, landed: Landed, reason: str, which: Mapping[str
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:
     every = inbox.platform.event_source.arrivals(inbox.where)
-    landed = inbox.platform.lake.committed(inbox.raw, [_application(a.arrival_id) for a in every])
-    here = {"source": inbox.where, "contract": inbox.contract.version}
-    entries = inbox.platform.ledger.entries(kinds=[REFUSED])
-    refused = {entry.details["arrival"] for entry in entries if here.items() <= entry.details.items()}
-    return [a for a in every if _application(a.arrival_id) not in landed and a.arrival_id not in refused][:limit]
+    names = inbox.platform.lake.committed(inbox.raw, [_application(a.arrival_id) for a in every])
+    landed = {a.arrival_id for a in every if _application(a.arrival_id) in names}
+    known = _refusals(inbox)
+    refusals.review(inbox, known, {a.arrival_id for a in every}, landed)
+    version = inbox.contract.version
+    waiting = [a for a in every if a.arrival_id not in landed and not known.holds(a.arrival_id, version)]
+    return waiting[:limit]
+
+
+def _refusals(inbox: Inbox) -> Refusals:
+    return refusals.refusals(inbox.platform.ledger, inbox.team, inbox.source)
 
 
 def _land_batch(inbox: Inbox, batch: Sequence[Arrival]) -> Landed:
-    verdicts = [(arrival, _checked(inbox, arrival)) for arrival in batch]
-    refused = tuple(verdict for _, verdict in verdicts if isinstance(verdict, Refusal))
-    checked = [(arrival, verdict) for arrival, verdict in verdicts if isinstance(verdict, Checked)]
-    version = _append(inbox, checked) if checked else inbox.platform.lake.version(inbox.raw)
-    rows, dead = sum(len(c.good) for _, c in checked), sum(len(c.bad) for _, c in checked)
-    reasons = Counter(reason for _, c in checked for reasons in c.bad["reasons"].to_pylist() for reason in reasons)
-    return Landed(len(checked), refused, rows, dead, reasons, version)
+    known = _refusals(inbox)
+    verdicts = [_checked(inbox, arrival, known) for arrival in batch]
+    refused = [verdict for verdict in verdicts if isinstance(verdict, Refusal)]
+    checked = [verdict for verdict in verdicts if isinstance(verdict, CheckedArrival)]
+    version, landed, odd = _appended(inbox, checked, known)
+    shares = {each.arrival.arrival_id: each.share for each in landed}
+    for arrival_id, share in dead_shares.high(shares.items()):
+        dead_shares.tell(inbox, arrival_id, share)
+    rows, dead = sum(share.rows for share in shares.values()), sum(share.dead for share in shares.values())
+    reasons = sum((Counter(share.reasons) for share in shares.values()), Counter[str]())
+    return Landed(len(landed), (*refused, *odd), rows, dead, reasons, version)
 
 
-def _checked(inbox: Inbox, arrival: Arrival) -> Checked | Refusal:
-    """Check one arrival by itself, so that a bad file does not hide among good ones."""
+def _checked(inbox: Inbox, arrival: Arrival, known: Refusals) -> CheckedArrival | Refusal | None:
+    """Check one arrival by itself, so that a bad file does not hide among good ones, nor hold them up.
+
+    Whatever goes wrong with it, foreseen or not, is a refusal; what moved away meanwhile (None) is looked for again.
+    """
     try:
-        rows = inbox.platform.event_source.read(inbox.where, arrival)
-        return inbox.platform.engine.check_rows(raw_rows.stamped(rows, arrival), inbox.contract)
-    except ContractBroken as error:
-        key = f"{REFUSED}:{inbox.where}:{arrival.arrival_id}:{inbox.contract.version}"
-        details = {"arrival": arrival.arrival_id, "name": arrival.name, "problem": error.problem, "fix": error.fix}
-        inbox.record(REFUSED, error.problem, details, once=key)
-        return Refusal(arrival.name, error.problem, error.fix)
+        return check_arrival(inbox, arrival)
+    except (Transient, InvalidSpec):
+        raise  # it is not this file's fault
+    except NotFound:
+        return None
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+            raise
+        return refusals.refuse(inbox, arrival, error, known)
 
 
-def _append(inbox: Inbox, checked: Sequence[tuple[Arrival, Checked]]) -> int:
+def _appended(
+    inbox: Inbox, checked: Sequence[CheckedArrival], known: Refusals
+) -> tuple[int | None, Sequence[CheckedArrival], Sequence[Refusal]]:
+    """Append a batch; where that fails for what nobody foresaw, each arrival by itself, and refuse those that fail.
+
+    Where all fail it is the lake, not an arrival.
+    """
+    if not checked:
+        return inbox.platform.lake.version(inbox.raw), (), ()
+    try:
+        return _append(inbox, checked), checked, ()
+    except (LooplineError, MemoryError):
+        raise
+    except Exception:
+        landed, failed = _one_by_one(inbox, checked)
+        if not landed:
+            raise
+    refused = [refusals.refuse(inbox, arrival, error, known) for arrival, error in failed]
+    return inbox.platform.lake.version(inbox.raw), landed, refused
+
+
+def _one_by_one(
+    inbox: Inbox, checked: Sequence[CheckedArrival]
+) -> tuple[list[CheckedArrival], list[tuple[Arrival, Exception]]]:
+    landed: list[CheckedArrival] = []
+    failed: list[tuple[Arrival, Exception]] = []
+    for each in checked:
+        try:
+            _append(inbox, [each])
+            landed.append(each)
+        except LooplineError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one arrival must not hold up the others
+            failed.append((each.arrival, error))
+    return landed, failed
+
+
+def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
     """Append letters, then rows: an arrival counts as landed only once nothing of it can be lost."""
     import pyarrow as pa
 
-    lake, applications = inbox.platform.lake, [_application(arrival.arrival_id) for arrival, _ in checked]
-    good = pa.concat_tables([raw_rows.dated(rows.good, inbox.contract) for _, rows in checked])
-    letters = pa.concat_tables([letters_of(rows.bad, arrival) for arrival, rows in checked])
+    lake, applications = inbox.platform.lake, [_application(each.arrival.arrival_id) for each in checked]
+    good = pa.concat_tables([each.good for each in checked])
+    letters = pa.concat_tables([each.letters for each in checked])
     before = lake.committed(inbox.dead_letters, applications)
     if before:  # a landing was killed half-way: what it made dead letters is left to their replay
         dead = _dead_already(inbox, before)

@@ -1,16 +1,17 @@
-"""Dead letters of every source, by day and reason, as landings told the ledger; no table is opened."""
+"""Dead letters and refused files of every source, by day and reason, as told to the ledger; no table is opened."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.dead_letters import REPLAYED
+from platform_core.ingestion.dead_shares import REPLAYED
 from platform_core.ingestion.landing import LANDED
+from platform_core.ingestion.refusals import REFUSED, SETTLED, Refusals
 from platform_core.loop.newer import Newer
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Tally:
     """What the ledger says of a source (``team/source``): rows and letters that came, and letters replayed since.
 
-    ``days`` counts letters by the UTC day on which they landed, ``reasons`` by reason (a letter may have several).
+    ``refused`` are its refused files. ``days`` counts letters by the UTC day on which they landed, ``reasons`` by
+    reason (a letter may have several).
     """
 
     source: str
@@ -29,6 +31,7 @@ class Tally:
     letters: int = 0
     replayed: int = 0
     landed_at: datetime | None = None
+    refused: Refusals = field(default_factory=Refusals)
     days: Counter[date] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -43,19 +46,24 @@ class Tallies:
 
     def __init__(self) -> None:
         self._known: dict[str, Tally] = {}
-        self._told = Newer(LANDED, REPLAYED)
+        self._told = Newer(LANDED, REPLAYED, REFUSED, SETTLED)
         self._lock = threading.Lock()
 
     def newest(self, ledger: Ledger) -> list[Tally]:
-        """Return every source that landed of late, those with the most open letters first."""
+        """Return every source of which something came, those with refused files first, then by open letters."""
         with self._lock:
             for row in self._told.read(ledger):
                 tally = self._known.setdefault(row.details["source"], Tally(row.details["source"]))
-                (_land if row.kind == LANDED else _replay)(tally, row.at, row.details)
-            return sorted(self._known.values(), key=lambda tally: (-tally.open, tally.source))
+                _TAKES[row.kind](tally, row)
+            return sorted(self._known.values(), key=_order)
 
 
-def _land(tally: Tally, at: datetime, details: Mapping[str, Any]) -> None:
+def _order(tally: Tally) -> tuple[int, int, str]:
+    return -len(tally.refused.standing), -tally.open, tally.source
+
+
+def _land(tally: Tally, entry: Any) -> None:
+    at, details = entry.at, entry.details
     tally.rows += details["rows"]
     tally.letters += details["dead"]
     tally.landed_at = at
@@ -64,5 +72,17 @@ def _land(tally: Tally, at: datetime, details: Mapping[str, Any]) -> None:
     tally.reasons.update(details["reasons"])
 
 
-def _replay(tally: Tally, _: datetime, details: Mapping[str, Any]) -> None:
-    tally.replayed += details["replayed"]
+def _replay(tally: Tally, entry: Any) -> None:
+    tally.replayed += entry.details["replayed"]
+
+
+def _refuse(tally: Tally, entry: Any) -> None:
+    tally.refused.told(entry.kind, entry.at, entry.details)
+
+
+_TAKES: Mapping[str, Callable[[Tally, Any], None]] = {
+    LANDED: _land,
+    REPLAYED: _replay,
+    REFUSED: _refuse,
+    SETTLED: _refuse,
+}

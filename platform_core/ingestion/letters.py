@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from platform_core.contracts.event_source import MALFORMED
 from platform_core.ingestion import raw_rows
-from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, LINE
+from platform_core.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, LINE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,7 +79,7 @@ def shown(letters: pa.Table) -> pa.Table:
 def _as_json(bad: pa.Table) -> list[str]:
     import orjson
 
-    names = [name for name in bad.column_names if name != "reasons" and not name.startswith("_")]
+    names = [name for name in bad.column_names if name not in ("reasons", MALFORMED, *CARRIED)]
     fields = zip(*(bad[name].to_pylist() for name in names), strict=True)
     rows = [dict(zip(names, row, strict=True)) for row in fields]
     for row, malformed in zip(rows, bad[MALFORMED].to_pylist() if MALFORMED in bad.column_names else (), strict=False):

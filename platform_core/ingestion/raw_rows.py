@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from platform_core.contracts.event_source import refuse_reserved
 from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, LINE
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ def stamped(rows: pa.Table, arrival: Arrival) -> pa.Table:
     """Add ``_arrival`` and ``_arrived_at`` to the rows of one arrival."""
     import pyarrow as pa
 
+    refuse_reserved(rows.column_names, arrival.name, (ARRIVAL, ARRIVED_AT))
     size = len(rows)
     rows = rows.append_column(ARRIVAL, pa.repeat(pa.scalar(arrival.arrival_id), size))
     return rows.append_column(ARRIVED_AT, instants(arrival.arrived_at, size))
+
+
+def known_at(rows: pa.Table, instant: datetime) -> pa.Table:
+    """Say of rows that they were known from an instant on."""
+    return rows.set_column(rows.column_names.index(ARRIVED_AT), ARRIVED_AT, instants(instant, len(rows)))
 
 
 def no_rows(contract: RowContract) -> pa.Table:
@@ -53,7 +60,7 @@ def dated(rows: pa.Table, contract: RowContract) -> pa.Table:
     """Add ``_date``: the UTC date of the contract's first timestamp column, else of the arrival."""
     from pyarrow import compute
 
-    first = next((c.name for c in contract.columns if c.type == "timestamp"), ARRIVED_AT)
+    first = contract.event_time or ARRIVED_AT
     return rows.append_column(DATE, dates(compute.coalesce(rows[first], rows[ARRIVED_AT])))
 
 

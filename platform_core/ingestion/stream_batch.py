@@ -61,7 +61,7 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
 
 def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
     rows = text_rows(inbox, records, inbox.platform.clock.now())
-    checked = inbox.platform.engine.check_rows(rows, inbox.contract.row_by_row())
+    checked = inbox.platform.engine.check_rows(rows, inbox.judged.row_by_row())
     good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(checked.bad, rows, records)
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))

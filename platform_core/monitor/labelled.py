@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from platform_core import personal
+from platform_core.features.reach import held_only
 from platform_core.monitor.values import objects
 from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
 
@@ -102,7 +103,7 @@ def book(platform: Platform, team: Team, model: Model) -> LabelBook:
         NotFound: none has.
     """
     raw = platform.lake.read(raw_table(team.name, model.labels.source.name))
-    computed = platform.engine.compute_labels(model.labels, raw)
+    computed = held_only(platform.engine.compute_labels(model.labels, raw), EVENT_TIME)
     told = computed.filter(pc.and_(pc.is_valid(computed[KNOWN_AT]), pc.is_valid(computed[EVENT_TIME])))
     persons = personal.entities(team, model)
     return LabelBook(personal.hidden(told, persons).combine_chunks(), tuple(model.labels.entities), persons)

@@ -10,7 +10,8 @@ from sqlalchemy import Integer, func, select
 
 from platform_core.features.declaration import ref_of
 from platform_core.features.extents import Extents
-from platform_core.ingestion.landing import LANDED, REFUSED
+from platform_core.ingestion.landing import LANDED
+from platform_core.ingestion.refusals import REFUSED
 from platform_core.loop import tables
 from platform_core.observability.families import Family, seconds
 

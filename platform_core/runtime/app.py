@@ -10,6 +10,7 @@ from platform_core.errors import BadRequest, NotFound
 from platform_core.runtime import metadata, openapi
 from platform_core.runtime.answers import answered
 from platform_core.runtime.bounds import STATE, Bounds
+from platform_core.runtime.extensions import Extensions
 from platform_core.runtime.http import (
     LONG_BODY,
     Disconnected,
@@ -26,28 +27,34 @@ from platform_core.runtime.lifespan import Lifespan
 from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
 from platform_core.runtime.protocol import decode
+from platform_core.runtime.repository import Repository
+from platform_core.runtime.usage_counts import UsageCounts
 
 JSON_LENGTH = b"inference-header-content-length"
 MOST_DIGITS = 18
+_READING = "GET, HEAD"
+_INDEX = ["v2", "repository", "index"]
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4")
 
 
 class App:
     """Answers requests; what starts and ends with the process is the ``lifespan``'s business."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a worker has, each may be left out
         self,
         inference: Inference,
         lifespan: Lifespan,
         ready: Callable[[], bool],
         metrics: Metrics | None = None,
         bounds: Bounds | None = None,
+        counts: UsageCounts | None = None,
     ) -> None:
         self._inference = inference
         self._lifespan = lifespan
         self._ready = ready
         self._metrics = metrics or Metrics()
         self._bounds = bounds or Bounds(Limits())
+        self._extensions = Extensions(Repository(inference, counts or UsageCounts(self._metrics)))
         self.bodies = self._bounds.bodies
         self.state: dict[str, Any] = {STATE: self._bounds}
         """What connections find in the application's state."""
@@ -68,16 +75,27 @@ class App:
         await respond(response, headers, send)
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
-        match scope["method"], scope["path"].strip("/").split("/"):
+        method, parts = scope["method"], scope["path"].strip("/").split("/")
+        match method, parts:
             case "POST", ["v2", "models", model, "infer"]:
                 return await self._infer(model, "", await self.bodies.read(headers, receive), headers)
             case "POST", ["v2", "models", model, "versions", version, "infer"]:
                 return await self._infer(model, version, await self.bodies.read(headers, receive), headers)
+        return await self._beside("GET" if method == "HEAD" else method, parts, scope, receive)
+
+    async def _beside(self, method: str, parts: list[str], scope: Scope, receive: Receive) -> Response:
+        """Answer whatever asks for no prediction."""
+        extension = await self._extensions.answer(
+            method, parts, lambda: self.bodies.read(dict(scope["headers"]), receive)
+        )
+        if extension is not None:
+            return extension
+        match method, parts:
             case "GET", ["v2", "models", model, *rest]:
                 return self._describe(model, rest)
             case "GET", ["metrics"]:
                 return await self._counted()
-            case "GET", parts:
+            case "GET", _ if parts != _INDEX:
                 return self._about(parts)
         return _not_allowed(scope["method"], scope["path"])
 
@@ -136,14 +154,14 @@ class App:
 def _not_allowed(method: str, path: str) -> Response:
     """Say which method a path knows, or that nobody knows the path."""
     match path.strip("/").split("/"):
-        case ["v2", "models", _, "infer"] | ["v2", "models", _, "versions", _, "infer"]:
+        case ["v2", "models", _, "infer"] | ["v2", "models", _, "versions", _, "infer"] | ["v2", "repository", "index"]:
             allow = "POST"
-        case ["metrics"] | ["openapi.json"] | ["v2"] | ["v2", "health", "live" | "ready"]:
-            allow = "GET"
-        case ["v2", "models", _] | ["v2", "models", _, "ready"] | ["v2", "models", _, "versions", _]:
-            allow = "GET"
-        case ["v2", "models", _, "versions", _, "ready"]:
-            allow = "GET"
+        case ["metrics"] | ["openapi.json"] | ["v2"] | ["v2", "health", "live" | "ready"] | ["v2", "models"]:
+            allow = _READING
+        case ["v2", "models", _] | ["v2", "models", _, "ready" | "config" | "stats"]:
+            allow = _READING
+        case ["v2", "models", _, "versions", _] | ["v2", "models", _, "versions", _, "ready" | "config" | "stats"]:
+            allow = _READING
         case _:
             raise NotFound(f"{method} {path} is no part of the protocol", "POST /v2/models/<model>/infer")
     return as_json({"error": f"{path} knows no {method} → use {allow}"}, 405)._replace(allow=allow.encode())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from platform_core.errors import BadRequest
-from platform_core.runtime.access import Doorkeeper
+from platform_core.runtime.access import Doorkeeper, Tenant
 from platform_core.runtime.allowance import Allowances
 
 TOO_MANY = 429
@@ -21,20 +22,30 @@ class Refusal(Exception):  # noqa: N818 - a signal, not an error
         self.reason, self.tenant, self.error, self.headers = reason, tenant, error, headers
 
 
+class Admitted(NamedTuple):
+    """Who was let in, "" where nobody is asked for a key, and which models may be asked and known of."""
+
+    tenant: str
+    may_ask: Callable[[str], bool]
+
+
+EVERYBODY = Admitted("", Tenant().may_ask)
+
+
 class Door:
     """Lets tenants through to the models that they may ask, as often as they may; without keys it lets everybody."""
 
     def __init__(self, doorkeeper: Doorkeeper | None, allowances: Allowances) -> None:
         self._doorkeeper, self._allowances = doorkeeper, allowances
 
-    def admit(self, model: str, headers: dict[bytes, bytes]) -> str:
-        """Return who asks; "" where nobody is asked for a key.
+    def admit(self, model: str, headers: dict[bytes, bytes]) -> Admitted:
+        """Return who asks.
 
         Raises:
             Refusal: the caller is unknown, may not ask the model, or has asked too much.
         """
         if self._doorkeeper is None:
-            return ""
+            return EVERYBODY
         try:
             name, tenant = self._doorkeeper.tenant(headers)
         except BadRequest as error:
@@ -49,4 +60,4 @@ class Door:
             seconds = math.ceil(wait)
             too_much = BadRequest(f"tenant {name!r} has asked too much", f"ask again in {seconds} s", status=TOO_MANY)
             raise Refusal("too_much", name, too_much, [(b"retry-after", b"%d" % seconds)])
-        return name
+        return Admitted(name, tenant.may_ask)

@@ -28,6 +28,8 @@ REQUEST_ID = b"x-request-id"
 _ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _MODELS = ["v2", "models"]
+_STATISTICS = [*_MODELS, "stats"]
+"""Of all models that the caller may ask; no model has such a name, for each has its team's before a dot."""
 
 
 class Application(Protocol):
@@ -98,7 +100,8 @@ class Gateway:
         tenant, model = "", _model(scope["path"])
         try:
             try:
-                tenant = "" if scope["path"] in _OPEN else self._door.admit(model, headers)
+                if scope["path"] not in _OPEN:
+                    tenant, noted.may_ask = self._door.admit(model, headers)
             except Refusal as refused:
                 tenant = refused.tenant
                 self._refused[refused.reason] += 1
@@ -179,4 +182,4 @@ def request_id(headers: dict[bytes, bytes]) -> str:
 def _model(path: str) -> str:
     """Return the model that a path asks, "" if none."""
     parts = path.strip("/").split("/")  # as the application takes paths apart: what it serves must not pass unseen
-    return parts[2] if parts[:2] == _MODELS and len(parts) > len(_MODELS) else ""
+    return parts[2] if parts[:2] == _MODELS and len(parts) > len(_MODELS) and parts != _STATISTICS else ""

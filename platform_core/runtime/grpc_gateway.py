@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from platform_core.errors import BadRequest, LooplineError
-from platform_core.runtime.door import Door, Refusal
+from platform_core.runtime.door import Admitted, Door, Refusal
 from platform_core.runtime.gateway import REQUEST_ID, Exchange, Keeper, request_id
 from platform_core.runtime.http import status_of
 from platform_core.runtime.keepers import kept
@@ -43,7 +43,7 @@ class GrpcGateway:
         tenant, model, status = "", _model(name, asked), _FAILED
         try:
             if name not in OPEN:
-                tenant = self._admit(model, headers, context)
+                tenant, noted.may_ask = self._admit(model, headers, context)
             answer = await call(asked)
             status = _OK
         except asyncio.CancelledError:  # the caller hung up, or its deadline has passed
@@ -59,7 +59,7 @@ class GrpcGateway:
             seen = Exchange("GRPC", f"/{name}", model, tenant, status, 0, started, noted, headers)
             kept(self._keepers, seen)
 
-    def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> str:
+    def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> Admitted:
         try:
             return self._door.admit(model, headers)
         except Refusal as refused:

@@ -1,19 +1,21 @@
-"""Messages of the Open Inference Protocol V2 over gRPC, built without generated code.
+"""Messages of the Open Inference Protocol V2 over gRPC, and of what Triton's clients ask beside it.
 
-They live in a descriptor pool of their own: tritonclient and kserve each register the same names in the default pool,
-and a process that held one of them could not load another. Names and numbers: Open Inference Protocol V2, "gRPC"; a
-test compares them with tritonclient's.
+Names and numbers: Open Inference Protocol V2, "gRPC", and Triton's extensions; a test holds them to tritonclient's.
+What a message of Triton's has beside the fields here, we neither read nor tell.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from platform_core.runtime.grpc_descriptors import Messages, Method
 
 PACKAGE = "inference"
 SERVICE = f"{PACKAGE}.GRPCInferenceService"
-METHODS = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
+PROTOCOL = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
+TRITON = ("ModelConfig", "ModelStatistics", "RepositoryIndex")
+"""Triton's own calls that are answered."""
+METHODS = (*PROTOCOL, *TRITON)
 
 _NAMED = "name:string version:string"
 _PARAMETERS = "parameters:InferParameter{}"
@@ -52,58 +54,51 @@ _MESSAGES = {
     "ModelInferResponse.InferOutputTensor": (
         f"name:string datatype:string shape:int64[] {_PARAMETERS} contents:InferTensorContents"
     ),
+    "RepositoryIndexRequest": "repository_name:string ready:bool",
+    "RepositoryIndexResponse": "models:RepositoryIndexResponse.ModelIndex[]",
+    "RepositoryIndexResponse.ModelIndex": f"{_NAMED} state:string reason:string",
+    "ModelConfigRequest": _NAMED,
+    "ModelConfigResponse": "config:ModelConfig",
+    "ModelConfig": (
+        "name:string@1 platform:string@2 max_batch_size:int32@4 input:ModelInput[]@5 output:ModelOutput[]@6 "
+        "dynamic_batching:ModelDynamicBatching@11 parameters:ModelParameter{}@14 backend:string@17"
+    ),
+    "ModelInput": "name:string@1 data_type:DataType@2 dims:int64[]@4",
+    "ModelOutput": "name:string@1 data_type:DataType@2 dims:int64[]@3",
+    "ModelDynamicBatching": "",
+    "ModelParameter": "string_value:string",
+    "ModelStatisticsRequest": _NAMED,
+    "ModelStatisticsResponse": "model_stats:ModelStatistics[]",
+    "ModelStatistics": (
+        f"{_NAMED} last_inference:uint64 inference_count:uint64 execution_count:uint64 inference_stats:InferStatistics"
+    ),
+    "InferStatistics": (
+        "success:StatisticDuration fail:StatisticDuration queue:StatisticDuration compute_input:StatisticDuration "
+        "compute_infer:StatisticDuration compute_output:StatisticDuration"
+    ),
+    "StatisticDuration": "count:uint64 ns:uint64",
 }
-"""Fields in the order of their numbers, from 1 on; ``[]`` is repeated, ``{}`` a map from text."""
-_ONE_OF = {"InferParameter": "parameter_choice"}
-_Field: Any = descriptor_pb2.FieldDescriptorProto
+"""In the form that ``Messages`` reads."""
+_ENUMS = {
+    "DataType": tuple(
+        f"TYPE_{name}"
+        for name in (
+            *("INVALID", "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+            *("FP16", "FP32", "FP64", "STRING", "BF16"),
+        )
+    )
+}
+_CHOICES = ("bool_param", "int64_param", "string_param", "double_param", "uint64_param")
+INFERENCE = Messages(
+    PACKAGE,
+    _MESSAGES,
+    service="GRPCInferenceService",
+    methods={name: Method(f"{name}Request", f"{name}Response") for name in METHODS},
+    enums=_ENUMS,
+    one_of={"InferParameter": ("parameter_choice", _CHOICES)},
+)
 
 
 def message(name: str) -> Any:
     """Return a message's class, such as ``ModelInferRequest``."""
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-
-
-def _pool() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="open_inference_v2.proto", package=PACKAGE, syntax="proto3")
-    made: dict[str, Any] = {}
-    for name, fields in _MESSAGES.items():
-        outer, _, inner = name.rpartition(".")
-        made[name] = (made[outer].nested_type if outer else file.message_type).add(name=inner)
-        if name in _ONE_OF:
-            made[name].oneof_decl.add(name=_ONE_OF[name])
-        for number, written in enumerate(fields.split(), 1):
-            _add(made[name], name, number, written)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return pool
-
-
-def _add(to: Any, owner: str, number: int, written: str) -> None:
-    name, _, kind = written.partition(":")
-    label = _Field.LABEL_OPTIONAL if kind[-1] not in "]}" else _Field.LABEL_REPEATED
-    field = to.field.add(name=name, number=number, label=label)
-    if kind.endswith("{}"):
-        _type(field, _entry(to, owner, name, kind[:-2]))
-    else:
-        _type(field, kind.removesuffix("[]"))
-    if owner in _ONE_OF:
-        field.oneof_index = 0
-
-
-def _entry(to: Any, owner: str, name: str, kind: str) -> str:
-    """Make the message that a map's entries are, as protobuf wants it."""
-    entry = to.nested_type.add(name=f"{name.capitalize()}Entry")
-    entry.options.map_entry = True
-    for number, (part, its) in enumerate((("key", "string"), ("value", kind)), 1):
-        _type(entry.field.add(name=part, number=number, label=_Field.LABEL_OPTIONAL), its)
-    return f"{owner}.{entry.name}"
-
-
-def _type(field: Any, kind: str) -> None:
-    if kind[0].isupper():
-        field.type, field.type_name = _Field.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
-    else:
-        field.type = getattr(_Field, f"TYPE_{kind.upper()}")
-
-
-_POOL = _pool()
+    return INFERENCE.message(name)

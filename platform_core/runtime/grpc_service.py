@@ -6,62 +6,88 @@ The same ``Inference`` answers, so that errors, split and prediction log are the
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
-from itertools import accumulate
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.json_format import ParseDict
 
-from platform_core.errors import BadRequest, LooplineError, NotFound, Transient
 from platform_core.runtime import grpc_codec, metadata
-from platform_core.runtime.gateway_settings import Tls
+from platform_core.runtime.grpc_errors import Call, safe
 from platform_core.runtime.grpc_gateway import GrpcGateway
-from platform_core.runtime.grpc_messages import METHODS, SERVICE, message
+from platform_core.runtime.grpc_messages import METHODS, SERVICE, TRITON, message
 from platform_core.runtime.http import LONG_BODY
 from platform_core.runtime.inference import Inference
-from platform_core.runtime.limits import Limits
 from platform_core.runtime.metrics import Metrics
+from platform_core.runtime.repository import Repository
+from platform_core.runtime.unoffered import unoffered
+from platform_core.runtime.usage_counts import UsageCounts
 
 Ready = Callable[[], bool]
-Call = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
-_LOG = logging.getLogger(__name__)
-_CODES = {
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+_UNOFFERED = {
+    "RepositoryModelLoad": "load",
+    "RepositoryModelUnload": "unload",
+    "SystemSharedMemoryRegister": "memory",
+    "CudaSharedMemoryRegister": "memory",
+    "TraceSetting": "trace",
+    "LogSettings": "log",
 }
-_IDLE_MS = 10 * 60 * 1000
-_GRACE_SECONDS = 5.0
-_MOST_SAID = 2_000
-"""How many bytes problem and fix of an error may have each: with trailers above 8 KB gRPC may lose the code too."""
+_NOTHING = (
+    "SystemSharedMemoryStatus",
+    "SystemSharedMemoryUnregister",
+    "CudaSharedMemoryStatus",
+    "CudaSharedMemoryUnregister",
+)
 
 
 class GrpcService:
-    """Answers the protocol's six calls; the messages' classes are made once."""
+    """Answers the protocol's six calls and some of Triton's; the messages' classes are made once."""
 
     def __init__(
-        self, inference: Inference, metrics: Metrics, ready: Ready, gateway: GrpcGateway | None = None
+        self,
+        inference: Inference,
+        metrics: Metrics,
+        ready: Ready,
+        gateway: GrpcGateway | None = None,
+        counts: UsageCounts | None = None,
     ) -> None:
-        self._inference, self._metrics, self._ready, self._gateway = inference, metrics, ready, gateway
+        self._inference, self._metrics, self._gateway = inference, metrics, gateway
+        self._repository = Repository(inference, counts or UsageCounts(metrics))
+        self.ready = ready
         self._responses = {name: message(f"{name}Response") for name in METHODS}
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server answers by."""
         calls = {name: self._describing(name) for name in METHODS} | {"ModelInfer": self.model_infer}
+        answered = {
+            name: grpc.unary_unary_rpc_method_handler(
+                safe(self._guarded(name, call), message(f"{name}Request").FromString),
+                None,
+                self._responses[name].SerializeToString,
+            )
+            for name, call in calls.items()
+        }
+        refused = {name: self._refusing(name, what) for name, what in _UNOFFERED.items()}
+        stream = grpc.stream_stream_rpc_method_handler(safe(self._guarded("ModelStreamInfer", _refuse("stream"))))
+        nothing = {name: self._handler(name, _nothing) for name in _NOTHING}
         return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                name: grpc.unary_unary_rpc_method_handler(
-                    _safe(self._guarded(name, call), message(f"{name}Request").FromString),
-                    None,
-                    self._responses[name].SerializeToString,
-                )
-                for name, call in calls.items()
-            },
+            SERVICE, answered | refused | nothing | {"ModelStreamInfer": stream}
         )
+
+    async def enter(self, name: str, context: grpc.aio.ServicerContext) -> None:
+        """Let a caller through to what is no single call, such as reflection.
+
+        Raises:
+            BadRequest: the gateway knows no such caller.
+        """
+        await self._guarded(name, _nothing)(None, context)
+
+    def _refusing(self, name: str, what: str) -> grpc.RpcMethodHandler:
+        return self._handler(name, _refuse(what))
+
+    def _handler(self, name: str, call: Callable[[Any], Awaitable[bytes]]) -> grpc.RpcMethodHandler:
+        """Handle a call whose message does not matter."""
+        return grpc.unary_unary_rpc_method_handler(safe(self._guarded(name, call), lambda _: None))
 
     def _guarded(self, name: str, call: Callable[[Any], Awaitable[Any]]) -> Call:
         gateway = self._gateway
@@ -87,7 +113,7 @@ class GrpcService:
             case "ServerLive":
                 return {"live": True}
             case "ServerReady":
-                return {"ready": self._ready()}
+                return {"ready": self.ready()}
             case "ServerMetadata":
                 return metadata.server()
         route = self._inference.route(asked.name)
@@ -101,83 +127,30 @@ class GrpcService:
         async def call(asked: Any) -> Any:
             return self._responses[name](**self.describe(name, asked))
 
-        return call
+        async def tell(asked: Any) -> Any:
+            return ParseDict(await self._told(name, asked), self._responses[name]())
+
+        return tell if name in TRITON else call
+
+    async def _told(self, name: str, asked: Any) -> dict[str, Any]:
+        """Return the fields of the answer to a call of Triton's own."""
+        match name:
+            case "RepositoryIndex":
+                if asked.repository_name:
+                    raise unoffered("repository")
+                return {"models": self._repository.index(ready_only=asked.ready)}
+            case "ModelConfig":
+                return {"config": self._repository.config(asked.name, asked.version)}
+        return {"model_stats": await self._repository.statistics(asked.name, asked.version)}
 
 
-class GrpcPort:
-    """The server on ``host:port``, which the workers share."""
+def _refuse(what: str) -> Callable[[Any], Awaitable[Any]]:
+    async def call(_: Any) -> Any:
+        raise unoffered(what)
 
-    def __init__(self, service: GrpcService, address: str, limits: Limits, tls: Tls | None = None) -> None:
-        self._service, self._address, self._limits, self._tls = service, address, limits, tls
-
-    async def open(self) -> None:
-        """Listen; called in the event loop that is to answer."""
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.so_reuseport", 1),
-                ("grpc.max_receive_message_length", self._limits.body_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_connection_idle_ms", _IDLE_MS),
-                ("grpc.server_handshake_timeout_ms", int(self._limits.receive_seconds * 1000)),
-                ("grpc.max_concurrent_streams", self._limits.requests),
-            ],
-            maximum_concurrent_rpcs=self._limits.requests,
-        )
-        self._server.add_generic_rpc_handlers((self._service.handlers(),))
-        if self._tls is None:
-            self._server.add_insecure_port(self._address)
-        else:
-            self._server.add_secure_port(self._address, _credentials(self._tls))
-        await self._server.start()
-
-    async def close(self) -> None:
-        """Take no more requests, and wait for those that are underway."""
-        await self._server.stop(_GRACE_SECONDS)
+    return call
 
 
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    clients = tls.clients.read_bytes() if tls.clients else None
-    own = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([own], clients, require_client_auth=clients is not None)
-
-
-def _safe(call: Call, parse: Callable[[bytes], Any]) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[Any]]:
-    """Read the message and say what went wrong by gRPC's codes; gRPC itself calls an unreadable message our fault."""
-
-    async def answer(received: bytes, context: grpc.aio.ServicerContext) -> Any:
-        try:
-            return await call(parse(received), context)
-        except DecodeError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no message of the protocol: {error} → send one")
-        except LooplineError as error:
-            await context.abort(_code(error), f"{_short(error.problem)} → {_short(error.fix)}")
-        except Exception:  # noqa: BLE001 - a mistake of ours is an answer too
-            _LOG.exception("a gRPC request failed")
-            await context.abort(grpc.StatusCode.INTERNAL, "the server failed → see its log")
-
-    return answer
-
-
-def _short(text: str) -> str:
-    """Cut a text to what fits, as gRPC writes it: a byte that is not printable ASCII takes three."""
-    sizes = accumulate(map(_size, text[:_MOST_SAID]))
-    fits = sum(size <= _MOST_SAID for size in sizes)
-    return text if fits == len(text) else f"{text[:fits]} …"
-
-
-def _size(letter: str) -> int:
-    return 1 if " " <= letter <= "~" and letter != "%" else 3 * len(letter.encode(errors="replace"))
-
-
-def _code(error: LooplineError) -> grpc.StatusCode:
-    match error:
-        case BadRequest() if error.status in _CODES:
-            return _CODES[error.status]
-        case BadRequest():
-            return grpc.StatusCode.INVALID_ARGUMENT
-        case NotFound():
-            return grpc.StatusCode.NOT_FOUND
-        case Transient():
-            return grpc.StatusCode.UNAVAILABLE
-        case _:
-            return grpc.StatusCode.INTERNAL
+async def _nothing(_: Any) -> bytes:
+    """Answer by an empty message: no memory is registered, and after clearing none is."""
+    return b""

@@ -9,10 +9,12 @@ from platform_core.runtime.protocol import OUTPUTS
 from platform_core.runtime.routes import Route, Version
 from platform_core.runtime.tensors import TEXT
 
+_EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
+
 
 def server() -> dict[str, Any]:
     """Describe the server."""
-    return {"name": "loopline", "version": version("loopline"), "extensions": ["binary_tensor_data"]}
+    return {"name": "loopline", "version": version("loopline"), "extensions": list(_EXTENSIONS)}
 
 
 def model(name: str, route: Route, chosen: Version) -> dict[str, Any]:

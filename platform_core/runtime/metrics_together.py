@@ -8,9 +8,7 @@ every 10 s where that is much work; who is asked puts the texts of all that live
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +16,14 @@ from typing import TYPE_CHECKING
 from platform_core.runtime import states
 from platform_core.runtime.app import METRICS_TYPE
 from platform_core.runtime.http import Message, Receive, Response, Scope, Send, respond
+from platform_core.runtime.left_behind import keep_leaving
 
 if TYPE_CHECKING:
     from platform_core.runtime.gateway import Application
 
-LEAVE_SECONDS = 1.0
 PATH = "/metrics"
 _FILE = "metrics.txt"
-_REST, _MOST_SECONDS = 20, 10.0
-"""So many times as long as the leaving took a worker rests after it, up to this: requests have the better claim."""
 _SERIES = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
-_LOG = logging.getLogger(__name__)
 
 
 class MetricsTogether:
@@ -40,7 +35,7 @@ class MetricsTogether:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "lifespan":
-            leaving = asyncio.create_task(self._run())
+            leaving = asyncio.create_task(keep_leaving(self._root, self._worker, _FILE, self._own))
             try:
                 await self._inner(scope, receive, send)
             finally:
@@ -50,18 +45,6 @@ class MetricsTogether:
             await respond(Response(whole, content_type=METRICS_TYPE), dict(scope["headers"]), send)
         else:
             await self._inner(scope, receive, send)
-
-    async def _run(self) -> None:
-        pause = LEAVE_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            started = time.monotonic()
-            try:
-                own = await self._own()
-                await asyncio.to_thread(states.leave, self._root, self._worker, _FILE, own)
-            except OSError:
-                _LOG.exception("metrics cannot be left for the other workers")
-            pause = min(max(LEAVE_SECONDS, _REST * (time.monotonic() - started)), _MOST_SECONDS)
 
     def _whole(self, own: bytes) -> bytes:
         return together({**self._others(), self._worker: own.decode()}).encode()

@@ -1,4 +1,4 @@
-"""What is noted of the request at hand for whoever stands before the application: the id that came, the record made.
+"""What is noted of the request at hand, between the application and whoever stands before it.
 
 The application knows nothing of this: it names requests by ``protocol.new_id`` and logs by a function, and both ask
 here.
@@ -10,18 +10,25 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from platform_core.runtime.inference import Log
     from platform_core.runtime.log import Record
 
 
-class Noted:
-    """One request: the id that it was given on its way in, and its record once it was logged."""
+def _everybody(_model: str) -> bool:
+    return True
 
-    __slots__ = ("record", "request_id")
+
+class Noted:
+    """One request: its id on its way in, its record once it was logged, and which models its caller may ask."""
+
+    __slots__ = ("may_ask", "record", "request_id")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.record: Record | None = None
+        self.may_ask: Callable[[str], bool] = _everybody
 
 
 NOTED: ContextVar[Noted | None] = ContextVar("noted", default=None)
@@ -31,6 +38,12 @@ def given_id() -> str | None:
     """Return the id that came with the request beside its body, None if nobody noted one."""
     noted = NOTED.get()
     return None if noted is None else noted.request_id
+
+
+def may_ask(model: str) -> bool:
+    """Say whether the caller at hand may ask a model, and so may know that it is there."""
+    noted = NOTED.get()
+    return noted is None or noted.may_ask(model)
 
 
 def noting(log: Log) -> Log:

@@ -35,7 +35,16 @@ def _server() -> Json:
         "/v2/health/live": {"get": _operation("whether the process lives", live)},
         "/v2/health/ready": {"get": _operation("whether every model was tried", ready | {"503": ready["200"]})},
         "/metrics": {"get": _operation("counters", metrics)},
+        "/v2/models": {"get": _operation("which models there are", _answers(_ref("Models")))},
+        "/v2/models/stats": {"get": _operation("how much each was asked", _answers(_ref("Statistics")))},
+        "/v2/repository/index": {"post": _index()},
     }
+
+
+def _index() -> Json:
+    told = _operation("each version, as Triton's clients ask for it", _answers(_ref("Index"), 400))
+    asked = {"type": "object", "properties": {"ready": {"type": "boolean"}}}
+    return told | {"requestBody": {"content": {"application/json": {"schema": asked}}}}
 
 
 def _models() -> Json:
@@ -51,6 +60,8 @@ def _models() -> Json:
             at: {"parameters": named, "get": _operation("what it takes", _answers(_ref("Model"), 404, 503))},
             f"{at}/ready": {"parameters": named, "get": _operation("is it live", _answers(_ref("Ready"), 404, 503))},
             f"{at}/infer": {"parameters": named, "post": infer},
+            f"{at}/config": {"parameters": named, "get": _operation("Triton's", _answers(_ref("Config"), 404, 503))},
+            f"{at}/stats": {"parameters": named, "get": _operation("counts", _answers(_ref("Statistics"), 404, 503))},
         }
     return paths
 
@@ -60,12 +71,28 @@ def _schemas() -> Json:
     free = {"type": ["object", "null"]}
     tensor = {"name": text, "datatype": {"enum": list(DATATYPES)}, "shape": {"type": "array", "items": whole}}
     data = {"type": "array", "items": {"type": ["number", "string", "boolean", "null", "array"]}}
+    configured = {"name": text, "data_type": text, "dims": {"type": "array", "items": whole}}
+    counted = {"name": text, "version": text, "inference_stats": {"type": "object"}}
+    counted |= dict.fromkeys(("last_inference", "inference_count", "execution_count"), whole)
     described = {"type": "array", "items": _object(tensor)}
     given = _object(tensor | {"data": data, "parameters": free}, optional=["data", "parameters"])
     wanted = _object({"name": {"enum": list(OUTPUTS)}, "parameters": free}, optional=["parameters"])
     return {
         "Error": _object({"error": text}),
         "Server": _object({"name": text, "version": text, "extensions": {"type": "array", "items": text}}),
+        "Models": _object({"models": {"type": "array", "items": text}}),
+        "Index": {
+            "type": "array",
+            "items": _object(
+                {"name": text, "version": text, "reason": text}
+                | {"state": {"enum": ["READY", "UNAVAILABLE", "LOADING"]}}
+            ),
+        },
+        "Config": _object(
+            {"name": text, "platform": text, "backend": text, "max_batch_size": whole, "parameters": free}
+            | {part: {"type": "array", "items": _object(configured)} for part in ("input", "output")}
+        ),
+        "Statistics": _object({"model_stats": {"type": "array", "items": _object(counted)}}),
         "Ready": _object({"name": text, "ready": {"const": True}}),
         "Model": _object(
             {"name": text, "platform": text, "versions": {"type": "array", "items": text}, "parameters": free}

@@ -32,12 +32,13 @@ from platform_core.runtime.log import PredictionLog
 from platform_core.runtime.metrics import Metrics
 from platform_core.runtime.noted import noting
 from platform_core.runtime.states import Worker
+from platform_core.runtime.usage_counts import UsageCounts, UsageCountsTogether
 from platform_core.runtime.watcher import Watcher
 
 if TYPE_CHECKING:
     from platform_core.runtime.gateway import Application, Guards
     from platform_core.runtime.gateway_settings import GatewaySettings, Tls
-    from platform_core.runtime.grpc_service import GrpcPort
+    from platform_core.runtime.grpc_port import GrpcPort
 
 SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread that computes; Python's own 5 ms would be seen in every answer."""
@@ -109,16 +110,17 @@ def assemble(chosen: Settings) -> Application:
     kept = log.write if chosen.gateway is None else noting(log.write)
     inference = Inference(chosen.store, holding(kept), chosen.clock, most_rows=chosen.limits.rows)
     metrics, bounds = Metrics(), Bounds(chosen.limits)
+    beside: list[Beside] = [bounds]
+    counts = _counts(metrics, chosen.root, worker, beside)
     watcher = Watcher(chosen.root, worker, inference)
 
     def ready() -> bool:
         return watcher.ready
 
     guards = _guards(chosen, bounds)
-    beside: list[Beside] = [bounds]
     if chosen.grpc_port is not None:
-        beside.append(_grpc(chosen, inference, metrics, ready, guards))
-    app = App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds)
+        beside.append(_grpc(chosen, inference, counts, ready, guards))
+    app = App(inference, Lifespan(worker, watcher, log, chosen.store, beside), ready, metrics, bounds, counts)
     deferred = Deferred(app, inference, chosen.root, chosen.deferred, ready)
     beside.append(deferred)
     whole = _together(deferred, chosen.root, worker)
@@ -130,8 +132,20 @@ def assemble(chosen: Settings) -> Application:
     return Gateway(whole, *guards)
 
 
+def _is_alone() -> bool:
+    return multiprocessing.parent_process() is None
+
+
+def _counts(metrics: Metrics, root: Path, worker: Worker, beside: list[Beside]) -> UsageCounts:
+    if _is_alone():
+        return UsageCounts(metrics)
+    together = UsageCountsTogether(metrics, root, worker.name)
+    beside.append(together)
+    return together
+
+
 def _together(app: Application, root: Path, worker: Worker) -> Application:
-    if multiprocessing.parent_process() is None:
+    if _is_alone():
         return app
     from platform_core.runtime.metrics_together import MetricsTogether  # there are several workers
 
@@ -148,15 +162,20 @@ def _guards(chosen: Settings, bounds: Bounds) -> Guards | None:
 
 
 def _grpc(
-    chosen: Settings, inference: Inference, metrics: Metrics, ready: Callable[[], bool], guards: Guards | None
+    chosen: Settings,
+    inference: Inference,
+    counts: UsageCounts,
+    ready: Callable[[], bool],
+    guards: Guards | None,
 ) -> GrpcPort:
     try:
         from platform_core.runtime.grpc_gateway import GrpcGateway
-        from platform_core.runtime.grpc_service import GrpcPort, GrpcService
+        from platform_core.runtime.grpc_port import GrpcPort
+        from platform_core.runtime.grpc_service import GrpcService
     except ImportError as error:
         raise InvalidEnvironment(
             f"serving.grpc_port is set, and gRPC is not installed ({error})",
             "install the extra 'grpc', or leave it out",
         ) from error
-    service = GrpcService(inference, metrics, ready, GrpcGateway(*guards) if guards else None)
+    service = GrpcService(inference, counts.metrics, ready, GrpcGateway(*guards) if guards else None, counts)
     return GrpcPort(service, f"{chosen.host}:{chosen.grpc_port}", chosen.limits, chosen.tls)

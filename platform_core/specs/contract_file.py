@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 PERSONAL = frozenset({"personal", "restricted"})
 """ODCS ``classification`` of a column whose values name or find a person."""
+EARLIEST_EVENT = datetime(1900, 1, 1, tzinfo=UTC)
+"""An event before it is an empty date, or a wrong one, unless the contract says otherwise."""
+MOST_AHEAD = timedelta(days=1)
+"""So far may an event lie ahead of its landing, as clocks and time zones differ, unless the contract says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,8 @@ class Rule:
     """A condition on one column, or on a row; ``name`` is the reason that a dead letter carries.
 
     Kinds and their ``arguments``: ``parsable`` (), ``required`` (), ``minimum`` / ``exclusive_minimum`` /
-    ``maximum`` / ``exclusive_maximum`` (number,), ``pattern`` (regex,), ``one_of`` (values…), ``max_length`` /
-    ``min_length`` (n,), ``unique`` ().
+    ``maximum`` / ``exclusive_maximum`` (number,) or, of a date or an instant, (ISO 8601 in UTC,), ``pattern`` (regex,),
+    ``one_of`` (values…), ``max_length`` / ``min_length`` (n,), ``unique`` ().
     """
 
     name: str
@@ -57,3 +63,23 @@ class RowContract:
     def row_by_row(self) -> RowContract:
         """Leave out what is asked of a file as a whole; a record of a stream is right or wrong by itself."""
         return replace(self, columns=tuple(replace(column, required=False) for column in self.columns))
+
+    def as_of(self, now: datetime) -> RowContract:
+        """Bound the event time where the contract does not: from 1900 to a day ahead of now (UTC).
+
+        An expiry date may lie far ahead, an event may not; and a
+        column of events yet to come says ``maximum`` itself.
+        """
+        event = self.event_time
+        return self if event is None else replace(self, rules=(*self.rules, *self._bounds(event, now)))
+
+    @property
+    def event_time(self) -> str | None:
+        """Return the column that says when a row happened: the first timestamp; None where rows say nothing."""
+        return next((column.name for column in self.columns if column.type == "timestamp"), None)
+
+    def _bounds(self, event: str, now: datetime) -> Iterator[Rule]:
+        kinds = {rule.kind.removeprefix("exclusive_") for rule in self.rules if rule.column == event}
+        for kind, instant in (("minimum", EARLIEST_EVENT), ("maximum", now.astimezone(UTC) + MOST_AHEAD)):
+            if kind not in kinds:
+                yield Rule(f"{event}.{kind}", event, kind, (instant.isoformat(),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
 
 TYPES: tuple[str, ...] = get_args(ColumnType)
 NUMBERS = ("integer", "number")
+TIMES = ("date", "timestamp")
 OPTIONS = {
-    "minimum": ("minimum", NUMBERS),
-    "maximum": ("maximum", NUMBERS),
-    "exclusiveMinimum": ("exclusive_minimum", NUMBERS),
-    "exclusiveMaximum": ("exclusive_maximum", NUMBERS),
+    "minimum": ("minimum", (*NUMBERS, *TIMES)),
+    "maximum": ("maximum", (*NUMBERS, *TIMES)),
+    "exclusiveMinimum": ("exclusive_minimum", (*NUMBERS, *TIMES)),
+    "exclusiveMaximum": ("exclusive_maximum", (*NUMBERS, *TIMES)),
     "pattern": ("pattern", ("string",)),
     "minLength": ("min_length", ("string",)),
     "maxLength": ("max_length", ("string",)),
-    "format": ("format", ("date", "timestamp")),
+    "format": ("format", TIMES),
 }
 """ODCS option → kind of rule, and the types to which it applies; ``format`` belongs to the column."""
 _NOT_EVERYWHERE = re.compile(r"\(\?(=|!|<=|<!)|\\[1-9]")
@@ -89,7 +91,7 @@ class _Property:
         for option, value in self.options.items():
             kind = self.checked_option(option, value)
             if kind != "format":
-                yield self.rule(kind, value)
+                yield self.rule(kind, self.bound(option, value) if self.spec.logicalType in TIMES else value)
         for index, check in enumerate(self.spec.quality or ()):
             yield self.rule("one_of", *self.valid_values(index, check))
         if self.spec.unique or self.spec.primaryKey:
@@ -113,13 +115,23 @@ class _Property:
             raise self.option(
                 option, f"does not apply to type {self.spec.logicalType}", f"it is for {', '.join(types)}"
             )
-        if types == NUMBERS and not _number(value):
+        if kind.endswith("imum") and self.spec.logicalType in NUMBERS and not _number(value):
             raise self.option(option, f"{value!r} is no number", "write a number")
         if kind.endswith("_length") and not (_number(value) and value == int(value) >= 0):
             raise self.option(option, f"{value!r} is no length", "write a whole number")
         if kind == "pattern":
             self.check_pattern(str(value))
         return kind
+
+    def bound(self, option: str, value: Any) -> str:
+        """Return a bound of a date or an instant as ISO 8601, the latter in UTC."""
+        try:
+            instant = datetime.fromisoformat(str(value))
+            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            fix = "write ISO 8601, such as 2020-01-31 or '2020-01-31T12:00:00Z', of the years 1 to 9999"
+            raise self.option(option, f"{value!r} is no {self.spec.logicalType}", fix) from error
+        return instant.date().isoformat() if self.spec.logicalType == "date" else instant.isoformat()
 
     def check_pattern(self, pattern: str) -> None:
         """Refuse a pattern that some engine cannot run."""

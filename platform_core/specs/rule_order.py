@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from platform_core.specs.contract_file import Column, RowContract, Rule
@@ -20,6 +21,8 @@ UPWARDS = ("lower bound", "shortest")
 """Scales on which more is tighter; on the others less is."""
 OTHERWISE = ("required", "unique", "one_of", "parsable")
 """Kinds with an order of their own; ``parsable`` follows the column's type."""
+TIMES = ("date", "timestamp")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Point = tuple[float, bool]
 """A bound and whether it is excluded, turned so that the larger one is the tighter one."""
 
@@ -38,7 +41,7 @@ def shifts(old: RowContract, column: Column, new: RowContract, renewed: Column) 
     before, after = _Rules(old, column), _Rules(new, renewed)
     yield from _flag("required", before.required, after.required)
     for scale in SCALES:
-        yield from _moved(scale, before.point(scale), after.point(scale))
+        yield from _moved(scale, before.point(scale), after.point(scale), column.type in TIMES)
     yield from _sets("values", before.values, after.values)
     for kind in sorted(before.unordered.keys() | after.unordered.keys()):
         yield from _replaced(kind, before.unordered.get(kind), after.unordered.get(kind))
@@ -76,7 +79,7 @@ class _Rules:
     def point(self, scale: str) -> Point | None:
         """Return the tightest rule on a scale, None when there is none."""
         turn = 1 if scale in UPWARDS else -1
-        points = [(turn * float(r.arguments[0]), r.kind.startswith("exclusive")) for r in self.of(*SCALES[scale])]
+        points = [(turn * _number(r.arguments[0]), r.kind.startswith("exclusive")) for r in self.of(*SCALES[scale])]
         if self.column.type == "integer":
             points = [_whole(point) for point in points]
         found = max(points, default=None)
@@ -95,17 +98,26 @@ def _flag(name: str, before: bool, after: bool) -> Iterator[Shift]:
         yield Shift(f"{words[before]} → {words[after]}", tighter=after, wider=before)
 
 
-def _moved(scale: str, before: Point | None, after: Point | None) -> Iterator[Shift]:
+def _number(bound: str | float) -> float:
+    """Place a bound on a line: an instant or a day by its seconds since 1970."""
+    if not isinstance(bound, str):
+        return float(bound)
+    return (datetime.fromisoformat(bound).replace(tzinfo=UTC) - _EPOCH).total_seconds()
+
+
+def _moved(scale: str, before: Point | None, after: Point | None, of_time: bool) -> Iterator[Shift]:
     if before != after:
         tighter = after is not None and (before is None or after > before)
-        yield Shift(f"{scale} {_bound(scale, before)} → {_bound(scale, after)}", tighter, wider=not tighter)
+        words = [_bound(scale, point, of_time) for point in (before, after)]
+        yield Shift(f"{scale} {' → '.join(words)}", tighter, wider=not tighter)
 
 
-def _bound(scale: str, point: Point | None) -> str:
+def _bound(scale: str, point: Point | None, of_time: bool) -> str:
     if point is None:
         return "none"
     value = point[0] if scale in UPWARDS else -point[0]
-    return f"{value:g}{' (excluded)' if point[1] else ''}"
+    text = (_EPOCH + timedelta(seconds=value)).isoformat() if of_time else f"{value:g}"
+    return f"{text}{' (excluded)' if point[1] else ''}"
 
 
 def _sets(name: str, before: frozenset[Any] | None, after: frozenset[Any] | None) -> Iterator[Shift]:

@@ -56,6 +56,18 @@ ONE_RULE: list[tuple[Column, Rule, list[str | None], list[bool]]] = [
     (Column("c", "c", "number"), rule("c", "exclusive_minimum", 1), ["1.01", "1", None], [True, False, True]),
     (Column("c", "c", "integer"), rule("c", "maximum", 1), ["1", "2", None], [True, False, True]),
     (Column("c", "c", "integer"), rule("c", "exclusive_maximum", 1), ["0", "1", None], [True, False, True]),
+    (
+        Column("c", "c", "timestamp"),
+        rule("c", "minimum", "2020-01-01T00:00:00+00:00"),
+        ["2020-01-01T00:00:00.1", "2020-01-01T00:00:00", "2020-01-01T00:30:00+01:00", None],
+        [True, True, False, True],
+    ),
+    (
+        Column("c", "c", "date"),
+        rule("c", "exclusive_maximum", "2020-01-02"),
+        ["2020-01-01", "2020-01-02", None],
+        [True, False, True],
+    ),
     (Column("c", "c", "string"), rule("c", "pattern", "^C?[0-9]+$"), ["C1", "CC1", None], [True, False, True]),
     (Column("c", "c", "string"), rule("c", "one_of", "a", "b"), ["a", "A", None], [True, False, True]),
     (Column("c", "c", "integer"), rule("c", "one_of", 1, 2), ["2.0", "3", None], [True, False, True]),
@@ -64,6 +76,14 @@ ONE_RULE: list[tuple[Column, Rule, list[str | None], list[bool]]] = [
     (Column("c", "c", "integer"), rule("c", "unique"), ["1", "2", "1.0", None, None], [False, True, False, True, True]),
 ]
 """Column, rule, texts, and which of them keep the rule: a missing value breaks ``required`` only."""
+
+
+UNHELD = (
+    "+10000-01-01T00:00:00",
+    "9999-12-31T23:59:59-12:00",
+    "0000-12-31T23:59:59",
+    "0001-01-01T00:00:00+14:00",
+)
 
 
 class RowChecksKit:
@@ -126,6 +146,21 @@ class RowChecksKit:
             rows = text_rows(**{column.physical_name: [wrong[column.name], None]})
             checked = engine.check_rows(rows, contract([column], rule(column.name, "parsable")))
             assert checked.bad[column.physical_name].to_pylist() == [wrong[column.name]]
+
+    def test_1_what_cannot_be_held_does_not_parse(self, engine: Engine) -> None:
+        """Years before 1 and after 9999 in UTC can be written and not be held: such a row is bad."""
+        for written in UNHELD:
+            rows = text_rows(at=[written, "0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"])
+            checked = engine.check_rows(rows, contract([Column("at", "at", "timestamp")], rule("at", "parsable")))
+            assert checked.bad["_line"].to_pylist() == [2], written
+            assert len(checked.good["at"].to_pylist()) == 2
+
+    def test_1_only_the_platforms_columns_are_carried(self, engine: Engine) -> None:
+        """Another column that begins with a line, as of a database's export, is the file's: good rows go without it."""
+        rows = text_rows(_id=["a", "b"], n=["1", "x"])
+        checked = engine.check_rows(rows, contract([Column("n", "n", "integer")], rule("n", "parsable")))
+        assert checked.good.column_names == ["n", "_line"]
+        assert checked.bad["_id"].to_pylist() == ["b"]
 
     def test_1_a_malformed_row_is_bad_for_that_reason(self, engine: Engine) -> None:
         """A row with too many fields breaks no other rule: nobody knows which field is which."""

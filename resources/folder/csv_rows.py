@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.event_source import MALFORMED
+from platform_core.contracts.event_source import MALFORMED, refuse_reserved
 from platform_core.errors import ContractBroken
 from platform_core.names import LINE
 
@@ -29,15 +29,24 @@ def read_rows(data: bytes, name: str) -> pa.Table:
         ContractBroken: the content is no CSV with a header line in UTF-8.
     """
     text = _text(data, name)
-    header = next(csv.reader([text.split("\n", 1)[0].rstrip("\r")]), [])
+    header = _header(text, name)
     repeated = sorted({column for column in header if header.count(column) > 1 or not column.strip()})
     if not header or repeated:
         raise ContractBroken(
             f"{name}:1: the header is empty or names a column twice or not at all {repeated or ''}".rstrip(),
             "write each column's name once in the first line",
         )
+    refuse_reserved(header, name)
     whole = _at_once(data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n"), header)
     return whole if whole is not None else _table(header, list(_one_by_one(text, len(header))))
+
+
+def _header(text: str, name: str) -> list[str]:
+    try:
+        return next(csv.reader([text.split("\n", 1)[0].rstrip("\r")]), [])
+    except csv.Error as error:  # such as line ends of another kind, or a first line that is no header at all
+        fix = "write a CSV file whose first line names the columns, with line ends \\n or \\r\\n"
+        raise ContractBroken(f"{name}:1: the first line cannot be split: {error}", fix) from error
 
 
 def _text(data: bytes, name: str) -> str:

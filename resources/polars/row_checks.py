@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from platform_core.contracts.engine import Checked
 from platform_core.contracts.event_source import MALFORMED
 from platform_core.errors import ContractBroken, InvalidSpec
+from platform_core.names import CARRIED
 from resources.polars import typed_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import RowContract, Rule
+    from platform_core.specs.contract_file import ColumnType, RowContract, Rule
 
 REASONS = "reasons"
 MALFORMED_ROW = "row.malformed"
@@ -32,7 +34,7 @@ def check_rows(rows: pa.Table, contract: RowContract) -> Checked:
     _refuse_retyped(frame, typed, contract)
     broken = _broken(frame, typed, contract)
     bad = broken.select(_any=pl.any_horizontal(pl.lit(value=False), *broken.columns))["_any"]
-    carried = [name for name in frame.columns if name.startswith("_") and name != MALFORMED]
+    carried = [name for name in frame.columns if name in CARRIED]
     good = typed.hstack(frame.select(carried)).filter(~bad)
     refused = _with_reasons(came.filter(bad), broken.filter(bad))
     return Checked(typed_columns.to_arrow(good), typed_columns.to_arrow(refused))
@@ -69,7 +71,8 @@ def _broken(frame: pl.DataFrame, typed: pl.DataFrame, contract: RowContract) -> 
     """Return one Boolean column a rule, true where a row breaks it; a missing value breaks ``required`` only."""
     text_of = {c.name: frame[c.physical_name] for c in contract.columns}
     wide = typed.hstack([text.alias(_text(name)) for name, text in text_of.items()])
-    rules = [_expression(rule).fill_null(value=False).alias(rule.name) for rule in contract.rules]
+    types = {c.name: c.type for c in contract.columns}
+    rules = [_expression(rule, types[rule.column]).fill_null(value=False).alias(rule.name) for rule in contract.rules]
     if MALFORMED not in frame.columns or frame[MALFORMED].null_count() == len(frame):
         return wide.select(rules)
     malformed = frame[MALFORMED].is_not_null()
@@ -89,18 +92,22 @@ def _with_reasons(rows: pl.DataFrame, broken: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(joined[REASONS])
 
 
-def _expression(rule: Rule) -> pl.Expr:
-    """Return an expression that is true where the rule is broken."""
+def _expression(rule: Rule, kind: ColumnType) -> pl.Expr:
+    """Return an expression that is true where the rule is broken; ``kind`` is the column's type."""
+    arguments: tuple[Any, ...] = rule.arguments
+    if kind in BOUNDS and rule.kind.endswith("imum"):
+        arguments = (BOUNDS[kind](str(arguments[0])),)
     if rule.kind not in _KINDS:
         raise InvalidSpec(f"rule {rule.name!r} is of unknown kind {rule.kind!r}", f"use one of {', '.join(_KINDS)}")
-    return _KINDS[rule.kind](pl.col(rule.column), pl.col(_text(rule.column)), rule.arguments)
+    return _KINDS[rule.kind](pl.col(rule.column), pl.col(_text(rule.column)), arguments)
 
 
 def _text(column: str) -> str:
     return f"_text:{column}"
 
 
-Arguments = tuple["str | float | int", ...]
+BOUNDS: Mapping[str, Callable[[str], Any]] = {"date": date.fromisoformat, "timestamp": datetime.fromisoformat}
+Arguments = tuple[Any, ...]
 _KINDS: dict[str, Callable[[pl.Expr, pl.Expr, Arguments], pl.Expr]] = {
     "required": lambda _, text, __: text.is_null(),
     "parsable": lambda value, text, _: value.is_null() & text.is_not_null(),

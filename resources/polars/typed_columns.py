@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 LARGEST_WHOLE = 2**53
 """Above it a float64 no longer tells neighbouring whole numbers apart."""
 PLAIN_INSTANT = "%Y-%m-%dT%H:%M:%S"
+EARLIEST, LATEST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001 - UTC, of a frame
+"""What an instant can be held as, in UTC: Python, Arrow's readers and databases know no other years."""
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -25,10 +28,11 @@ def typed(column: Column, text: pl.Series) -> pl.Series:
     text = text.cast(pl.String)
     if column.type == "string":
         return text.alias(column.name)
-    values = _run(text, _plainly(pl.col("text"), column))
+    values = _run(text, _held(_plainly(pl.col("text"), column), column))
     missed = (values.is_null() & text.is_not_null()).arg_true()
     if len(missed):
-        values = values.scatter(missed, _run(text.gather(missed), _carefully(pl.col("text").str.strip_chars(), column)))
+        careful = _held(_carefully(pl.col("text").str.strip_chars(), column), column)
+        values = values.scatter(missed, _run(text.gather(missed), careful))
     return values.alias(column.name)
 
 
@@ -64,6 +68,16 @@ def _carefully(text: pl.Expr, column: Column) -> pl.Expr:
     if column.type == "date":
         return text.str.strptime(pl.Date, column.format or "%Y-%m-%d", strict=False)
     return _instant(text, column.format)
+
+
+def _held(value: pl.Expr, column: Column) -> pl.Expr:
+    """Leave out days and instants that can be written but not held, such as the year 10000."""
+    if column.type == "date":
+        return pl.when(value.is_between(EARLIEST.date(), LATEST.date())).then(value)
+    if column.type == "timestamp":
+        first, last = (pl.lit(bound).dt.replace_time_zone("UTC") for bound in (EARLIEST, LATEST))
+        return pl.when(value.is_between(first, last)).then(value)
+    return value
 
 
 def _whole(text: pl.Expr) -> pl.Expr:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,9 @@ from platform_core.loop.gates import GateReading, Verdict
 from platform_core.monitor.profile import build_profile
 from platform_core.names import ModelRef
 from platform_core.platform import Platform
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CORNER = Path(__file__).parent / "corner"
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -158,3 +162,21 @@ def forget_modules() -> None:
     yield
     for name in [name for name in sys.modules if name.startswith(("broken_", "corner_", "paper_"))]:
         sys.modules.pop(name)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one.
+
+    CI installs it, so that nothing is left out there.
+    """
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        said = "NOT TESTED IN A BROWSER: no Chromium is installed ('apt-get install chromium'), and CI has one"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

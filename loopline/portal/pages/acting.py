@@ -138,7 +138,7 @@ def _refused(ask: Ask, action: Action, given: Given, error: LooplineError) -> Re
 
 
 def _require_ours(ask: Ask, given: Given) -> None:
-    """Take only forms that this portal made for this browser; ``security.Guard`` has looked at the origin."""
+    """Take only forms that this portal made for this browser; ``web_guard.Guard`` has looked at the origin."""
     key, cookie = tokens.secret(ask.platform.home), ask.request.cookies.get(tokens.COOKIE, "")
     if not tokens.matches(key, cookie, given.get("token", "")):
         fix = "send it again from this page; a program first gets the action's page as JSON, with its cookie and token"

@@ -17,6 +17,7 @@ from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 from platform_core.errors import NotFound
 from platform_core.features import catalog
 from platform_core.ingestion import letter_pages, mended_rows
+from platform_core.ingestion.troubles import troubles
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,10 @@ Reason = Annotated[str, Query(max_length=200)]
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A source, by what landings told: rows and letters that came, letters replayed, and its most frequent reasons."""
+    """A source, by what landings told: rows and letters that came, letters replayed, and its most frequent reasons.
+
+    ``refused`` counts files that were refused whole and are not settled.
+    """
 
     source: str
     open: int
@@ -44,6 +48,7 @@ class SourceRow:
     rows: int
     landed_at: datetime | None
     reasons: dict[str, int]
+    refused: int = 0
 
     @property
     def path(self) -> str:
@@ -86,8 +91,21 @@ class LetterRow:
 
 
 @dataclass(frozen=True)
+class RefusedRow:
+    """A file that was refused whole and is not settled: why, and what to do."""
+
+    name: str
+    at: datetime | None
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class SourceLettersPage(Page):
-    """The open letters of one source, counted by reason and day, and one page of them; ``reason`` filters."""
+    """The open letters of one source, counted by reason and day, and one page of them; ``reason`` filters.
+
+    ``refused`` are files that were refused whole, ``mostly_dead`` says of which arrivals most rows are letters.
+    """
 
     template: ClassVar[str] = "source_letters.html"
     section: ClassVar[str] = "/dead-letters"
@@ -101,6 +119,8 @@ class SourceLettersPage(Page):
     slice: Slice
     letters: list[LetterRow]
     loads: bool
+    refused: list[RefusedRow]
+    mostly_dead: list[str]
 
     @property
     def title(self) -> str:
@@ -151,7 +171,7 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
     portal, lake = ask.portal, ask.platform.lake
     contract, version = _known(portal, team, source)
     counts = portal.kept.letters(lake, team, source)
-    total = counts.of(reason)
+    total, standing = counts.of(reason), troubles(ask.platform.ledger, team, source)
     rows = letter_pages.page(lake, counts, reason, start, size).to_pylist() if start < total else []
     page = SourceLettersPage(
         source=f"{team}/{source}",
@@ -164,6 +184,8 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
         slice=Slice(start, size, total),
         letters=[_letter_row(f"{team}/{source}", row) for row in rows],
         loads=any(loaded.name == team for loaded in portal.teams),
+        refused=[RefusedRow(one.name, one.at, one.problem, one.fix) for one in standing.refused],
+        mostly_dead=[str(share) for share in standing.mostly_dead],
     )
     return ask.answer(page)
 
@@ -226,7 +248,9 @@ def _known(portal: Portal, team: str, source: str) -> tuple[str, str]:
 
 def _source_row(tally: Tally) -> SourceRow:
     counts = (tally.open, tally.letters, tally.replayed, tally.rows)
-    return SourceRow(tally.source, *counts, tally.landed_at, dict(tally.reasons.most_common(REASONS)))
+    return SourceRow(
+        tally.source, *counts, tally.landed_at, dict(tally.reasons.most_common(REASONS)), len(tally.refused.standing)
+    )
 
 
 def _letter_row(source: str, row: Mapping[str, Any]) -> LetterRow:

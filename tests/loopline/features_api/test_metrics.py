@@ -33,7 +33,7 @@ def text(tmp_path):
 
     async def asked() -> str:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for body in (ONLINE, ONLINE, {"team": "nobody"}):
                 await client.post("/features/online", json=body)
             await client.get("/features/no%22body/x%0A")

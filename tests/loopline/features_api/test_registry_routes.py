@@ -58,7 +58,7 @@ def ask(shop: RegisteredTeam) -> Ask:
 
     async def send(method: str, path: str, **body: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, **body)
 
     return lambda method, path, **body: asyncio.run(send(method, path, **body))
@@ -159,7 +159,7 @@ def test_what_is_free_is_retired(shop):
     app = create_app(shop.platform, [])
 
     async def send() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return await client.delete(f"{SECOND_PATH}?by=ann&reason=old")
 
     answer = asyncio.run(send())

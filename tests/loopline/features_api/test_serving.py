@@ -47,7 +47,7 @@ def ask(shop: Platform) -> Ask:
 
     def send(method: str, path: str, **more: Any) -> httpx.Response:
         async def sent() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
                 return await client.request(method, path, **more)
 
         return asyncio.run(sent())
@@ -136,3 +136,14 @@ def test_openapi_tells_both_routes(ask: Ask) -> None:
     online = paths["/features/online"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert online["properties"].keys() == {"team", "features", "model", "entities", "at"}
     assert ARROW in paths["/features/training-set"]["post"]["requestBody"]["content"]
+
+
+def test_a_page_of_another_site_reads_and_announces_nothing(ask: Ask) -> None:
+    """Not by a name that it points at this machine, and not by a form; programs say nothing of where they come from."""
+    rebound = ask("POST", "/features/online", json=ONLINE, headers={"host": "evil.example"})
+    assert rebound.status_code == 403
+    assert "evil.example" in rebound.json()["error"]["problem"]
+    register = "/teams/shop/registration?by=ceo"
+    assert ask("POST", register, headers={"origin": "http://evil.example"}).status_code == 403
+    assert ask("POST", register, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert ask("POST", "/features/online", json=ONLINE).status_code == 200

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,9 +15,6 @@ from fastapi.testclient import TestClient
 from loopline.portal.app import create_app
 from platform_core.testing.portal_home import PortalHome, portal_home
 from resources.polars.engine import PolarsEngine
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 HOST = "http://127.0.0.1"
 
@@ -115,21 +110,3 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with Served(home) as server:
         yield server
     home.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one.
-
-    CI installs it, so that nothing is left out there.
-    """
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        said = "NOT TESTED IN A BROWSER: no Chromium is installed ('apt-get install chromium'), and CI has one"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()

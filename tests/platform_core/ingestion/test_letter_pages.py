@@ -20,6 +20,7 @@ def letters(shop: Any) -> Any:
     shop.deliver("monday", "7,0,", "x,1,extra,field", ",9,")
     shop.deliver("tuesday", *(f"7,0.{n}," for n in range(5)), ",0.5,", hours=24)
     shop.deliver("wednesday", ",9,", "7,2,", hours=48)
+    shop.platform.clock.set(shop.platform.clock.now() + timedelta(days=1))  # no file comes after now
     land(*shop.args)
     return shop
 
@@ -136,6 +137,7 @@ def test_a_page_reads_only_its_own_days(shop: Any) -> None:
     shop.on(Counting(name=str(shop.folder)))
     for day in range(10):
         shop.deliver(f"day{day}", f",{day + 9},", hours=24 * day)
+    shop.platform.clock.set(shop.platform.clock.now() + timedelta(days=10))
     land(*shop.args)
     counts = counted(shop)
     READS.clear()

@@ -209,7 +209,8 @@ def test_a_tensor_of_the_other_version_is_no_mistake(server):
 
 def test_server_metadata(server):
     """The server names itself and its extensions."""
-    assert server.ask("GET", "/v2").json["extensions"] == ["binary_tensor_data"]
+    told = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+    assert server.ask("GET", "/v2").json["extensions"] == told
     assert server.ask("GET", "/v2").json["name"] == "loopline"
 
 

@@ -61,7 +61,8 @@ def test_without_a_key_nothing_but_health_is_answered(server, tmp_path, keys):
     for path in ("/metrics", "/v2", f"/v2/models/{MODEL}", "/", "/v2/health", "/v2/health/live/", "//v2/health/live"):
         assert guarded.ask(method="GET", path=path).status == 401, path
     for path in ("/v2/health/live", "/v2/health/ready"):
-        assert guarded.ask(method="GET", path=path).status == 200, path
+        for method in ("GET", "HEAD"):
+            assert guarded.ask(method=method, path=path).status == 200, path
     assert server.logged == []
 
 
@@ -88,6 +89,24 @@ def test_who_asks_for_what_is_not_there_learns_no_names(server, tmp_path, keys, 
     assert (reply.status, "'retail.nope'" in reply.error) == (404, True)
     assert "finance" not in reply.error
     assert MODEL not in reply.error
+
+
+@pytest.mark.parametrize("patterns", [("credit.*",), ("retail.cancel*", "credit.*"), ("*",)])
+def test_an_index_tells_a_tenant_its_own_models_only(server, tmp_path, keys, patterns):
+    """In the list, the index and the statistics of all: what it may not ask, it need not know of."""
+    key = access.create(keys, "shop", Tenant(patterns))
+    guarded = Guarded(server, tmp_path, keys=keys)
+    server.inference.models["credit.risk"] = server.inference.models[MODEL]
+    server.inference.models["finance.secret_takeover"] = ModelState(None, "no such file")
+    allowed = {name for name in server.inference.models if Tenant(patterns).may_ask(name)}
+    assert set(guarded.ask(key, method="GET", path="/v2/models").json["models"]) == allowed
+    index = guarded.ask(key, path="/v2/repository/index", body={"inputs": None})
+    assert {one["name"] for one in index.json} == allowed
+    told = guarded.ask(key, method="GET", path="/v2/models/stats").json["model_stats"]
+    assert {one["name"] for one in told} == allowed - {"finance.secret_takeover"}
+    for path in ("/v2/models", "/v2/models/stats", "/v2/repository/index"):
+        assert guarded.ask(method="POST" if "index" in path else "GET", path=path).status == 401
+    assert guarded.ask(key, method="HEAD", path="/v2/models/x.y/stats").status == (404 if patterns == ("*",) else 403)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ LONGEST = 4_100
 def refused(inference, **fields):
     """Ask a model over a socket; gives the error."""
     from platform_core.runtime.grpc_messages import SERVICE, message
-    from platform_core.runtime.grpc_service import GrpcPort, GrpcService
+    from platform_core.runtime.grpc_port import GrpcPort
+    from platform_core.runtime.grpc_service import GrpcService
 
     asked, to = message("ModelInferRequest")(**fields), f"127.0.0.1:{free_port()}"
 

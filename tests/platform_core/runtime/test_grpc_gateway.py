@@ -71,6 +71,43 @@ def channel(place) -> Iterator[grpc.Channel]:
         yield opened
 
 
+def test_health_is_open_and_reflection_is_not(channel, place):
+    """As over HTTP: who looks after the server needs no key, whoever asks about anything else does."""
+    from platform_core.runtime.grpc_health import HEALTH
+    from platform_core.runtime.grpc_reflection import REFLECTIONS
+
+    check = channel.unary_unary(
+        f"/{HEALTH.service}/Check",
+        HEALTH.message("HealthCheckRequest").SerializeToString,
+        HEALTH.message("HealthCheckResponse").FromString,
+    )
+    assert check(HEALTH.message("HealthCheckRequest")(), timeout=60).status == 1
+    own = REFLECTIONS[0]
+    asks = own.message("ServerReflectionRequest")
+    reflect = channel.stream_stream(
+        f"/{own.service}/ServerReflectionInfo",
+        asks.SerializeToString,
+        own.message("ServerReflectionResponse").FromString,
+    )
+    with pytest.raises(grpc.RpcError) as raised:
+        list(reflect(iter([asks(list_services="")]), timeout=60))
+    assert raised.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    key = [("authorization", f"Bearer {place[2]['shop']}")]
+    (told,) = reflect(iter([asks(list_services="")]), timeout=60, metadata=key)
+    assert len(told.list_services_response.service) == 4
+
+
+def test_an_index_tells_a_tenant_its_own_models_only(channel, place):
+    """As over HTTP."""
+    _, _, keys = place
+    for tenant, known in (("shop", [MODEL]), ("bank", [])):
+        key = [("authorization", f"Bearer {keys[tenant]}")]
+        index, _ = call(channel, "RepositoryIndex", key)
+        assert [one.name for one in index.models] == known
+        told, _ = call(channel, "ModelStatistics", key)
+        assert [one.name for one in told.model_stats] == known
+
+
 def call(channel, name, metadata=(), /, **fields):
     """Call a method; its answer, and what stood in the trailing metadata."""
     from platform_core.runtime.grpc_messages import SERVICE, message
@@ -150,7 +187,8 @@ async def asked(server, keepers, metrics, seconds=20.0):
     """Ask a server in this process, with a deadline; gives the code of what went wrong, None when all is well."""
     from platform_core.runtime.grpc_gateway import GrpcGateway
     from platform_core.runtime.grpc_messages import SERVICE, message
-    from platform_core.runtime.grpc_service import GrpcPort, GrpcService
+    from platform_core.runtime.grpc_port import GrpcPort
+    from platform_core.runtime.grpc_service import GrpcService
 
     gateway = GrpcGateway(Door(None, Allowances(server.folder)), keepers, Counter())
     address = f"127.0.0.1:{free_port()}"

@@ -10,6 +10,7 @@ import threading
 import time
 
 from platform_core.contracts.serving import DesiredState
+from platform_core.runtime import left_behind
 from platform_core.runtime import metrics_together as module
 from platform_core.runtime.metrics_together import MetricsTogether, together
 from platform_core.runtime.states import Worker
@@ -48,9 +49,9 @@ def test_the_loop_goes_on_while_texts_are_left_and_put_together(tmp_path, monkey
 
         return do
 
-    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(left_behind, "LEAVE_SECONDS", 0.01)
     monkeypatch.setattr(module, "together", noted(together))
-    monkeypatch.setattr(module.states, "leave", noted(module.states.leave))
+    monkeypatch.setattr(left_behind.states, "leave", noted(left_behind.states.leave))
     whole = MetricsTogether(tell, tmp_path, Worker(tmp_path, "t-1").name)
     assert asyncio.run(scraped(whole, tmp_path / "observed/t-1/metrics.txt")) == b'# TYPE a counter\na{worker="1"} 1\n'
     assert len(threads) >= 2
@@ -109,6 +110,22 @@ bindings:
             while sum(counted := scrape(port, model)) < asked and time.monotonic() < end:
                 time.sleep(0.1)
         assert (sum(counted), len(counted)) == (asked, 2), counted
+        end, before = time.monotonic() + 60, 0
+        while before < asked and time.monotonic() < end:
+            now = statistics(port, model)
+            assert before <= now <= asked  # whichever worker answers, a count never goes back
+            before = now
+        assert before == asked
+
+
+def statistics(port, model):
+    """Return the count of requests that any worker tells of all."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", f"/v2/models/{model}/stats")
+    (one,) = json.loads(connection.getresponse().read())["model_stats"]
+    connection.close()
+    assert one["inference_count"] == one["execution_count"] == one["inference_stats"]["success"]["count"]
+    return one["execution_count"]
 
 
 def scrape(port, model):

@@ -119,29 +119,6 @@ def test_datatypes(client, datatype, shape, binary):
 
 
 @pytest.mark.parametrize(
-    "call",
-    [
-        lambda client: client.get_model_config(MODEL),
-        lambda client: client.get_inference_statistics(MODEL),
-        lambda client: client.get_inference_statistics(),
-        lambda client: client.get_model_repository_index(),
-        lambda client: client.load_model(MODEL),
-        lambda client: client.unload_model(MODEL),
-        lambda client: client.get_trace_settings(MODEL),
-        lambda client: client.get_log_settings(),
-        lambda client: client.get_system_shared_memory_status(),
-        lambda client: client.register_system_shared_memory("a", "b", 1),
-        lambda client: client.get_cuda_shared_memory_status(),
-    ],
-)
-def test_triton_s_own_extensions_are_not_found(client, call):
-    """What is no part of the V2 protocol is a 404 whose words the client can show."""
-    with pytest.raises(InferenceServerException, match=" → ") as raised:
-        call(client)
-    assert raised.value.status() == "404"
-
-
-@pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda client: infer(client, model_version="9"), "version '9' is not live"),

@@ -70,6 +70,30 @@ class Rounds(PolarsEngine):
         return super().check_rows(rows, contract)
 
 
+class CarriesAnything(PolarsEngine):
+    """Columns that begin with a line are carried along, whosever they are."""
+
+    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
+        checked = super().check_rows(rows, contract)
+        among = pc.is_in(rows["_line"], value_set=checked.good["_line"].combine_chunks())
+        others = [n for n in rows.column_names if n[0] == "_" and n not in (*checked.good.column_names, "_malformed")]
+        good = checked.good
+        for name in others:
+            good = good.append_column(name, rows.filter(among)[name])
+        return Checked(good, checked.bad)
+
+
+class HoldsAnyYear(PolarsEngine):
+    """An instant that cannot be held is the last one that can be."""
+
+    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
+        for at, column in enumerate(rows.column_names):
+            if column == "at":
+                last = pc.replace_substring_regex(rows[column], r"^[+]\d+", "9999")
+                rows = rows.set_column(at, column, last)
+        return super().check_rows(rows, contract)
+
+
 class LooksPastMalformed(PolarsEngine):
     """A malformed row is judged by its fields."""
 
@@ -123,6 +147,8 @@ class WantsRows(PolarsEngine):
         (MinimumIsExclusive, "test_1_each_kind_of_rule"),
         (LeavesText, "test_1_good_rows_are_typed"),
         (Rounds, "test_1_what_does_not_parse_is_not_guessed"),
+        (CarriesAnything, "test_1_only_the_platforms_columns_are_carried"),
+        (HoldsAnyYear, "test_1_what_cannot_be_held_does_not_parse"),
         (LooksPastMalformed, "test_1_a_malformed_row_is_bad_for_that_reason"),
         (FillsMissingColumns, "test_1_a_missing_column_breaks_the_contract"),
         (MissesEveryColumn, "test_1_an_optional_column_may_be_absent"),
