@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from benchmarks.drift.depending import SOURCES, Source, profiles
 from benchmarks.page import Promise, Section
-from platform_core.monitor.alarm import alarm
-from platform_core.monitor.columns import NumericColumn
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.threshold import FLOOR, bound
-from platform_core.monitor.values import JOINT
-from platform_core.monitor.window import WindowVerdict, judge_table, lasted, profile_window
-from platform_core.names import EVENT_TIME
-from platform_core.specs import Drift
+from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.monitor.alarm import alarm
+from loopline.platform_core.monitor.columns import NumericColumn
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.threshold import FLOOR, bound
+from loopline.platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.window import WindowVerdict, judge_table, lasted, profile_window
+from loopline.platform_core.specs import Drift
 
 SHIFTS = (0.15, 0.25, 0.5, 1.0, 2.0)
 MOVED_WINDOWS = 40

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from benchmarks.drift import shop
 from benchmarks.estimated_quality import examples
-from platform_core.monitor.block_profile import with_blocks
-from platform_core.monitor.profile import Profile, build_profile
-from platform_core.names import EVENT_TIME
+from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.monitor.block_profile import with_blocks
+from loopline.platform_core.monitor.profile import Profile, build_profile
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 WEEK, DAY = 604_800, 86_400

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from loopline.cli.simulation import Move, Simulated
-    from platform_core.monitor.window import ColumnVerdict
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.window import ColumnVerdict
 
 drift = LazyGroup(
     "drift",
@@ -46,7 +46,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - Click hands each option over
     is not asked: its scores stay as they were.
     """
     from loopline.cli.simulation import Move, simulate
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
 
     if (shift, factor) == (0.0, 1.0):
         raise click.UsageError("give --shift or --factor")

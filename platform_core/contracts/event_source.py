@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import ContractBroken
-from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ class Arrival:
 class EventSource(Vendor):
     """Where raw rows arrive.
 
-    Promises, each with a test in ``platform_core.testing.event_source``:
+    Promises, each with a test in ``loopline.platform_core.testing.event_source``:
       1. ``arrivals`` lists what came for a source, oldest first, each content once, without those already ``known``.
       2. ``read`` gives every row as text, in order, with its line; a missing value is null; nothing is dropped,
          also where a row has too few or too many fields.

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor import joint
-from platform_core.monitor.block_cuts import Cut, Rows, cuts, even, in_order, shuffled
-from platform_core.monitor.blocks import MISSING, Spread, by_draws, dependent, measure_name, spread
-from platform_core.monitor.columns.base import Scorer
-from platform_core.monitor.distance import Floats, measurable
-from platform_core.monitor.profile import Profile, build_profile
-from platform_core.monitor.values import JOINT, SCORE
-from platform_core.names import EVENT_TIME
-from platform_core.specs.model import Drift
+from loopline.platform_core.foundation.distance import Floats, measurable
+from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.monitor import joint
+from loopline.platform_core.monitor.block_cuts import Cut, Rows, cuts, even, in_order, shuffled
+from loopline.platform_core.monitor.blocks import MISSING, Spread, by_draws, dependent, measure_name, spread
+from loopline.platform_core.monitor.columns.base import Scorer
+from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.values import JOINT, SCORE
+from loopline.platform_core.specs.model import Drift
 
 JOINT_BLOCKS = 12
 """Blocks of a length that the joint classifier is held against, for it takes long ..."""

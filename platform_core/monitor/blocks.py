@@ -17,9 +17,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from platform_core.monitor.block_cuts import DAY, FEWEST_BLOCKS, HOUR, By, Cut
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.intervals import student
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.block_cuts import DAY, FEWEST_BLOCKS, HOUR, By, Cut
+from loopline.platform_core.monitor.intervals import student
 
 TAIL = 0.1
 """Share of the blocks that tells how the far ones thin out."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_source import Arrival, EventSource
-from platform_core.errors import NotFound
-from platform_core.files import write
+from loopline.platform_core.contracts.event_source import Arrival, EventSource
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.files import write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +46,7 @@ class FolderEventSource(EventSource):
 
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read a file whose content is still that of the arrival."""
-        from resources.folder.csv_rows import read_rows
+        from loopline.resources.folder.csv_rows import read_rows
 
         path = self._folder(source) / arrival.name
         with contextlib.suppress(FileNotFoundError):

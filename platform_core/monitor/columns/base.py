@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
 
 Own = TypeVar("Own")
 Rows = NDArray[np.int64]

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor import embeddings
-from platform_core.monitor.columns.base import (
+from loopline.platform_core.foundation.distance import Floats, measurable
+from loopline.platform_core.monitor import embeddings
+from loopline.platform_core.monitor.columns.base import (
     DRAWS,
     MEASURED_ROWS,
     Column,
@@ -24,8 +25,7 @@ from platform_core.monitor.columns.base import (
     looked_up,
     own,
 )
-from platform_core.monitor.columns.numeric import NumericColumn, NumericTally
-from platform_core.monitor.distance import Floats, measurable
+from loopline.platform_core.monitor.columns.numeric import NumericColumn, NumericTally
 
 UNIT_ROWS = 5_000
 """Vectors that the unit of the distance is found by."""

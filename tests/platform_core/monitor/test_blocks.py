@@ -9,17 +9,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.monitor.alarm import alarm
-from platform_core.monitor.block_cuts import DAY
-from platform_core.monitor.block_profile import training_profile
-from platform_core.monitor.blocks import Blocks, span
-from platform_core.monitor.columns import Column
-from platform_core.monitor.profile import BLOCKS, Profile
-from platform_core.monitor.threshold import threshold
-from platform_core.monitor.values import JOINT
-from platform_core.monitor.window import WindowProfile, WindowVerdict, judge, judge_table, lasted, merge, profile_window
-from platform_core.names import EVENT_TIME
-from platform_core.specs import Drift
+from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.monitor.alarm import alarm
+from loopline.platform_core.monitor.block_cuts import DAY
+from loopline.platform_core.monitor.block_profile import training_profile
+from loopline.platform_core.monitor.blocks import Blocks, span
+from loopline.platform_core.monitor.columns import Column
+from loopline.platform_core.monitor.profile import BLOCKS, Profile
+from loopline.platform_core.monitor.threshold import threshold
+from loopline.platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.window import (
+    WindowProfile,
+    WindowVerdict,
+    judge,
+    judge_table,
+    lasted,
+    merge,
+    profile_window,
+)
+from loopline.platform_core.specs import Drift
 
 SHOPS, WEEKS, LATER = 80, 63, 75
 WEEK = 7 * DAY

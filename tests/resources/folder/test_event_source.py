@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_core.errors import NotFound
-from platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
-from resources.folder.csv_rows import read_rows
-from resources.folder.event_source import HASHES, FolderEventSource
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
+from loopline.resources.folder.csv_rows import read_rows
+from loopline.resources.folder.event_source import HASHES, FolderEventSource
 
 
 class FolderDelivery(Delivery):
