@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound
-from loopline.platform_core.features.changes import News, feature_names, news
+from loopline.platform_core.features.arrivals import known_with_all
+from loopline.platform_core.features.changes import News, feature_names, gone, news
+from loopline.platform_core.features.first_known import known_no_sooner
 from loopline.platform_core.features.keeping import Keeping
 from loopline.platform_core.features.lookahead import refuse_lookahead
 from loopline.platform_core.features.reach import Reach, Tables
@@ -77,10 +79,36 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     reach = _touched(tables, stands, whole_below)
     raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
-    proof = _tried(tables, stands, raw, computed, whole_below) if reach.entities is None else {}
-    found = None if stands.version is None else _news(tables, reach, computed)
-    done = _kept(tables, stands, computed if found is None else found, {stands.application: raw_version, **proof})
-    return replace(done, incremental=reach.entities is not None)
+    whole = reach.entities is None
+    proof = _tried(tables, stands, raw, computed, whole_below) if whole else {}
+    if stands.version is None:
+        found: News | pa.Table = _first(tables, raw_version, raw, computed, alone=_is_alone(stands, proof))
+    else:
+        found = _news(tables, reach, computed)
+    counted = stands.counts(len(raw) if whole else stands.rows_seen + reach.newer_rows)
+    done = _kept(tables, stands, found, {stands.application: raw_version, **proof, **counted})
+    return replace(done, incremental=not whole)
+
+
+def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_others: bool) -> Materialized:
+    """Compute a materialized view on all raw rows and keep what differs.
+
+    With ``rests_on_others`` it is always computed whole from now on: it was found to rest on other entities' rows after
+    it had passed its trial.
+
+    Raises:
+        NotFound: the view was never materialized. Others: as ``materialize``.
+    """
+    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    if stands.version is None or stands.raw_version is None:
+        raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
+    registered(platform, team)
+    raw = tables.raw(stands.raw_version, Reach())
+    found = _news(tables, Reach(), tables.computed(raw, Reach()))
+    said = dict(stands.counts(len(raw))) | ({} if stands.nothing_new else {stands.application: stands.raw_version})
+    if rests_on_others:
+        said |= stands.proves(max(len(raw), stands.proven_rows + 1), alone=False)
+    return _kept(tables, stands, found, said)
 
 
 def backfill(platform: Platform, team: Team, view: FeatureView, since: date, until: date) -> Materialized:
@@ -115,19 +143,30 @@ def _touched(tables: Tables, stands: Standing, whole_below: int) -> Reach:
         newer = tables.newer(stands.raw_version, than=stands.done)
     except NotFound:  # so long ago that what was added since was tidied away
         return Reach()
+    if stands.is_due(stands.rows_seen + len(newer)):
+        return Reach()
     since = None if view.lookback_days is None else compute.min(newer[view.time]).as_py()
-    return Reach(compute.unique(newer[view.entity]).drop_null(), since)
+    return Reach(compute.unique(newer[view.entity]).drop_null(), since, newer_rows=len(newer))
 
 
 def _tried(tables: Tables, stands: Standing, raw: pa.Table, computed: pa.Table, whole_below: int) -> Mapping[str, int]:
-    """Refuse a view that looks where it may not, and find out whether its rows rest on their entity's alone."""
+    """Refuse a view that looks where it may not, and find out whether its rows rest on their entity's alone.
+
+    What was found to rest on others is not asked again: an answer of no holds. A yes is by the rows at hand.
+    """
     engine, view = tables.platform.engine, tables.view
     if stands.version is None:
         refuse_lookahead(engine, view, raw, computed)
-    if whole_below <= stands.proven_rows:
+    is_known = whole_below <= stands.proven_rows
+    if is_known and not (stands.rests_on_its_entity and stands.is_due(len(raw))):
         return {}
     refuse_short_lookback(engine, view, raw, computed)
-    return stands.proves(len(raw), rests_on_its_entity(engine, view, raw, computed))
+    alone = view.rests_on == "entity" and rests_on_its_entity(engine, view, raw, computed)
+    return stands.proves(len(raw), alone)
+
+
+def _is_alone(stands: Standing, proof: Mapping[str, int]) -> bool:
+    return bool(proof.get(stands.proof, 0) % 2)
 
 
 def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:
@@ -138,7 +177,17 @@ def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:
             f"feature view {view.name!r} version {view.version} returns {ours}, but its table holds {theirs}",
             f"give the changed view version={view.version + 1}",
         )
-    return news(computed, held, view.entity)
+    found = news(computed, held, view.entity)
+    return replace(found, gone=gone(computed, held, view.entity)) if tables.may_change else found
+
+
+def _first(tables: Tables, raw_version: int, raw: pa.Table, computed: pa.Table, *, alone: bool) -> pa.Table:
+    """Believe arrivals, and of what was taken back since, that it was not known before that."""
+    view = tables.view
+    known = computed if alone else known_with_all(view, raw, computed)
+    if not tables.may_change or view.served != "online":
+        return known
+    return known_no_sooner(known, tables.parted(raw_version).turned, view.entity if alone else None, view)
 
 
 def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]) -> Materialized:
@@ -147,15 +196,17 @@ def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions
 
     keeping = Keeping(tables.platform, tables.team, tables.view)
     rows, clock = found.rows if isinstance(found, News) else found, tables.platform.clock
-    begun = clock.now()
+    begun, newest = clock.now(), compute.max(rows[EVENT_TIME]).as_py()
     # Online first: if this process dies in between, the next run finds the rows missing offline and does both again.
     online = keeping.go_online(rows, begun)
-    rows = keeping.known_from(found, clock.now()) if isinstance(found, News) else rows
-    newest, entities = compute.max(rows[EVENT_TIME]).as_py(), compute.unique(rows[tables.view.entity])
+    if isinstance(found, News):
+        online += 0 if found.gone is None else keeping.heal(found.gone, found.rows, begun)
+        rows = keeping.known_from(found, clock.now())
+    entities = compute.unique(rows[tables.view.entity])
     try:
         version = keeping.go_offline(rows, begun, dict(transactions), dict(stands.committed))
     except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
-        keeping.as_held(clock.now(), entities)
+        keeping.as_held(clock.now(), entities, rows if tables.may_change else None)
         raise
     return Materialized(view_name(tables.view), len(rows), len(entities), online, version, newest)
 

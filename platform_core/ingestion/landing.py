@@ -160,7 +160,7 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
     import pyarrow as pa
 
     lake, applications = inbox.platform.lake, [_application(each.arrival.arrival_id) for each in checked]
-    good = pa.concat_tables([each.good for each in checked])
+    good = pa.concat_tables([each.good for each in checked], promote_options="default")
     letters = pa.concat_tables([each.letters for each in checked])
     before = lake.committed(inbox.dead_letters, applications)
     if before:  # a landing was killed half-way: what it made dead letters is left to their replay

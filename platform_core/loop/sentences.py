@@ -165,7 +165,14 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _arrival(entry: Entry) -> str:
+    done = entry.kind.removeprefix("arrival.")
+    return f"arrival {done} by {entry.actor} from {entry.details['source']}: {entry.reason}"
+
+
 _SENTENCES: dict[str, Callable[[Entry], str]] = {
+    "arrival.withdrawn": _arrival,
+    "arrival.restored": _arrival,
     "cycle.opened": _opened,
     "cycle.closed": _closed,
     "training_set.pinned": _pinned,
@@ -178,6 +185,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "rollout.held": _rollout,
     "rollout.resumed": _rollout,
     "rollout.promoted": _rollout,
+    "rollout.watched": _rollout,
     "rollout.rolled_back": _rollout,
     "deployment.changed": _changed,
     "deployment.arrived": _arrived,
