@@ -25,12 +25,13 @@ JOINT_LENGTHS = 2
 
 
 def training_profile(table: pa.Table, features: Sequence[str], scores: Floats, rule: Drift) -> Profile:
-    """Profile a training set and its blocks, which are as long as the rule's windows and longer; see ``build_profile``.
+    """Profile a training set and, if the rule wants them, its blocks, as long as windows and longer.
 
     Raises:
         ContractBroken: a column can be neither measured nor counted, or has a name that the monitor gives away.
     """
-    return with_blocks(build_profile(table, features, scores, rule=rule), table, scores, rule.min_rows)
+    profile = build_profile(table, features, scores, rule=rule)
+    return with_blocks(profile, table, scores, rule.min_rows) if rule.blocks else profile
 
 
 def with_blocks(profile: Profile, table: pa.Table, scores: Floats, least_rows: int, seed: int = 0) -> Profile:

@@ -155,6 +155,13 @@ def test_too_little_training_says_so() -> None:
     assert "training holds only 0 windows of 500 rows" in judged(few, moved).columns["price"].moved
 
 
+def test_a_team_may_ask_to_hear_of_every_season() -> None:
+    """Without blocks in the rule the profile has none, and is judged as of independent rows."""
+    learnt = panel().slice(0, WEEKS * SHOPS)
+    scores = np.asarray(learnt["score"].to_numpy())
+    assert training_profile(learnt, ("price",), scores, Drift(blocks=False)).blocks is None
+
+
 def test_few_blocks_make_a_wide_bound() -> None:
     """Ten blocks are held to Student's t: what lies a little beyond the farthest of them has not drifted yet."""
     blocks = reference().blocks
