@@ -19,7 +19,7 @@ import numpy as np
 
 from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.monitor.block_cuts import DAY, FEWEST_BLOCKS, HOUR, By, Cut
-from loopline.platform_core.monitor.intervals import student
+from loopline.platform_core.metrics.intervals import student
 
 TAIL = 0.1
 """Share of the blocks that tells how the far ones thin out."""
