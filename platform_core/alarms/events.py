@@ -16,6 +16,8 @@ from loopline.platform_core.foundation.names import ModelRef
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.notifier import Severity
+    from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.features.view_ref import ViewRef
     from loopline.platform_core.ingestion.dead_shares import Share
     from loopline.platform_core.ingestion.refusals import Refusal
     from loopline.platform_core.platform import Platform
@@ -103,6 +105,18 @@ def dead_share(platform: Platform, source: str, shares: Sequence[Share]) -> None
     fix = f"see 'loopline dead-letters list {source}', mend the contract or the rows and replay them, or dismiss them"
     problem = f"{source}: {'; '.join(map(str, shares[:FEW]))}{_more(len(shares))}"
     raise_alarm(platform, _of_raw(cause, "error", problem, fix, source))
+
+
+def failing_view(platform: Platform, view: ViewRef, by: str, error: LooplineError | None) -> None:
+    """Say that a view fails which is read ``by`` somebody live; with no error that it is over."""
+    cause = f"view:{view}"
+    if error is None:
+        clear(platform, cause, "it is materialized again")
+        return
+    problem = f"feature view {view}, read by {by}, fails, and what is served from it grows old: {error.problem}"
+    fix = f"{error.fix}; a mended function that gives the rows it gave so far takes its place under the same version"
+    link = Pages.known().asset([view.team, "features", view.view], "")
+    raise_alarm(platform, Alarm(cause, "error", problem, fix, ModelRef(view.team, ""), link))
 
 
 def _of_raw(cause: str, severity: Severity, problem: str, fix: str, source: str) -> Alarm:
