@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from loopline.platform_core.foundation.distance import Floats
-from loopline.platform_core.monitor.block_cuts import DAY, FEWEST_BLOCKS, HOUR, By, Cut
 from loopline.platform_core.metrics.intervals import student
+from loopline.platform_core.monitor.block_cuts import DAY, FEWEST_BLOCKS, HOUR, By, Cut
 
 TAIL = 0.1
 """Share of the blocks that tells how the far ones thin out."""
