@@ -29,8 +29,11 @@ class Keeping:
     view: FeatureView
 
     def go_online(self, rows: pa.Table, now: datetime) -> int:
-        """Write the newest row of each entity; returns the keys that now hold a row of these."""
-        view = self.view
+        """Write the newest row of each entity that has happened; returns the keys that now hold a row of these.
+
+        A row whose event lies ahead waits: nothing is served before its time.
+        """
+        view, rows = self.view, happened(rows, now)
         if view.served != "online" or not len(rows):
             return 0
         newest = last_of_each(rows, [view.entity], by=EVENT_TIME)
@@ -69,6 +72,13 @@ class Keeping:
         version = self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
         extents.record(self.platform, self.team, self.view, rows, version)
         return version
+
+
+def happened(rows: pa.Table, now: datetime) -> pa.Table:
+    """Leave out rows whose event lies ahead."""
+    from pyarrow import compute
+
+    return rows.filter(compute.less_equal(rows[EVENT_TIME], _instant(now)))
 
 
 def _instant(instant: datetime) -> pa.Scalar:

@@ -23,7 +23,8 @@ class Standing:
     """What the view's table says of itself, in transactions of its own commits.
 
     ``version`` is the table's (None: never written), ``done`` the raw version up to which it goes (-1: none).
-    ``proof`` names the transaction that says what its rows rest on, ``committed`` holds both transactions.
+    ``proof`` names the transaction that says what its rows rest on, ``ahead`` and ``shown`` those of rows that wait for
+    their time (see ``waiting``); ``committed`` holds them all.
     """
 
     version: int | None
@@ -31,6 +32,13 @@ class Standing:
     proof: str
     application: str
     committed: Mapping[str, int]
+    ahead: str = ""
+    shown: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Say whether rows wait for their time."""
+        return self.committed.get(self.ahead, 0) > self.committed.get(self.shown, 0)
 
     @property
     def done(self) -> int:
@@ -65,10 +73,13 @@ def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
     table, means = view_table(team.name, view), meaning_of(platform, team, view).hash
     digest = hashlib.sha256(f"{means}:{view.lookback_days}".encode()).hexdigest()[:16]
     proof, application = f"rests:{view.name}:{digest}", f"view:{view.name}"
+    ahead, shown = f"ahead:{view.name}", f"shown:{view.name}"
     return Standing(
         version=platform.lake.version(table),
         raw_version=platform.lake.version(raw_table(team.name, view.source.name)),
         proof=proof,
         application=application,
-        committed=platform.lake.committed(table, [application, proof]),
+        committed=platform.lake.committed(table, [application, proof, ahead, shown]),
+        ahead=ahead,
+        shown=shown,
     )

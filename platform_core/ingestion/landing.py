@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from platform_core.alarms import events
 from platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient
-from platform_core.ingestion import dead_shares, raw_rows, refusals
+from platform_core.ingestion import copies, dead_shares, raw_rows, refusals
 from platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
-from platform_core.ingestion.inbox import Inbox
+from platform_core.ingestion.inbox import Inbox, application
 from platform_core.ingestion.refusals import Refusal, Refusals
 from platform_core.names import ARRIVAL, LINE
 from platform_core.observability import tracing
@@ -108,13 +108,13 @@ def record_landing(inbox: Inbox, landed: Landed, reason: str, which: Mapping[str
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:
     every = inbox.platform.event_source.arrivals(inbox.where)
-    names = inbox.platform.lake.committed(inbox.raw, [_application(a.arrival_id) for a in every])
-    landed = {a.arrival_id for a in every if _application(a.arrival_id) in names}
+    names = inbox.platform.lake.committed(inbox.raw, [application(a.arrival_id) for a in every])
+    landed = {a.arrival_id for a in every if application(a.arrival_id) in names}
     known = _refusals(inbox)
     refusals.review(inbox, known, {a.arrival_id for a in every}, landed)
     version = inbox.contract.version
     waiting = [a for a in every if a.arrival_id not in landed and not known.holds(a.arrival_id, version)]
-    return waiting[:limit]
+    return copies.left_out(inbox, known, every, waiting, landed)[:limit]
 
 
 def _refusals(inbox: Inbox) -> Refusals:
@@ -193,7 +193,9 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
     """Append letters, then rows: an arrival counts as landed only once nothing of it can be lost."""
     import pyarrow as pa
 
-    lake, applications = inbox.platform.lake, [_application(each.arrival.arrival_id) for each in checked]
+    lake, applications = inbox.platform.lake, [application(each.arrival.arrival_id) for each in checked]
+    contents = {application(each.arrival.content) for each in checked} - {*applications}
+    new = contents - lake.committed(inbox.raw, sorted(contents)).keys() if contents else contents
     good = pa.concat_tables([each.good for each in checked])
     letters = pa.concat_tables([each.letters for each in checked])
     before = lake.committed(inbox.dead_letters, applications)
@@ -201,9 +203,9 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
         dead = _dead_already(inbox, before)
         good, letters = raw_rows.within(good, dead, keep=False), raw_rows.within(letters, dead, keep=False)
     if len(letters):
-        arrivals = {_application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
+        arrivals = {application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
         lake.append(inbox.dead_letters, letters, {name: before.get(name, 0) + 1 for name in sorted(arrivals)})
-    return lake.append(inbox.raw, good, dict.fromkeys(applications, 1))
+    return lake.append(inbox.raw, good, dict.fromkeys([*applications, *sorted(new)], 1))
 
 
 def _dead_already(inbox: Inbox, before: Mapping[str, int]) -> pa.ChunkedArray:
@@ -211,10 +213,5 @@ def _dead_already(inbox: Inbox, before: Mapping[str, int]) -> pa.ChunkedArray:
     from pyarrow import compute
 
     letters = inbox.platform.lake.read(inbox.dead_letters, columns=[ARRIVAL, LINE])
-    arrivals = pa.array([name.removeprefix(_application("")) for name in before], pa.string())
+    arrivals = pa.array([name.removeprefix(application("")) for name in before], pa.string())
     return raw_rows.keys(letters.filter(compute.is_in(letters[ARRIVAL], value_set=arrivals)))
-
-
-def _application(arrival_id: str) -> str:
-    """Name an arrival's transaction, in the raw table and in the dead letters."""
-    return f"arrival:{arrival_id}"

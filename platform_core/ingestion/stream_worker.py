@@ -9,14 +9,16 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from platform_core.errors import LooplineError, Transient
+from platform_core.features import waiting
 from platform_core.features.materialize import materialize
+from platform_core.features.standing import standing
 from platform_core.ingestion.landing import Landed
 from platform_core.ingestion.stream_metrics import StreamMetrics
 from platform_core.ingestion.streaming import BATCH, lag, land_stream
 
 if TYPE_CHECKING:
     from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from platform_core.specs import FeatureView, Source, Team
 
 WAIT_SECONDS = 1.0
 """How long a batch waits for its first record; as long may it take until a worker that is told to ends."""
@@ -91,7 +93,14 @@ class StreamWorker:
     def _look(self) -> None:
         if time.monotonic() - self._looked > LAG_SECONDS:
             self.metrics.lag = lag(self.platform, self.team, self.source).behind
+            self._views_behind |= any(self._is_due(view) for view in self.team.views)
             self._looked = time.monotonic()
+
+    def _is_due(self, view: FeatureView) -> bool:
+        """Say whether rows of a view have waited until now."""
+        if view.source.name != self.source.name:
+            return False
+        return waiting.due(self.platform, self.team, view, standing(self.platform, self.team, view)) is not None
 
     def _failed(self, error: LooplineError) -> None:
         self.metrics.failures[type(error).__name__] += 1
