@@ -110,7 +110,8 @@ class _Folder:
         self.log.add([Found(name, *states[name], digest) for name, digest in digests.items()])
         for name in changed:
             self._forget(name)
-            self._list(name, states[name], digests.get(name))
+        new = [self._listing(name, states[name], digests.get(name)) for name in changed]
+        self._listed = sorted([*self._listed, *new], key=_order)  # nearly sorted already, which costs little
 
     def _state(self, name: str) -> State | None:
         """Look at a file; None while it is being written, or when it is gone."""
@@ -149,7 +150,7 @@ class _Folder:
         except OSError:
             return None  # it may not be read, and ``read`` says so
 
-    def _list(self, name: str, state: State, digest: str | None) -> None:
+    def _listing(self, name: str, state: State, digest: str | None) -> tuple[datetime, str, Arrival]:
         if digest is None:
             digest = hashlib.sha256(os.fsencode(name) + f"\n{state}".encode()).hexdigest()
             arrival_id = digest
@@ -157,13 +158,16 @@ class _Folder:
             arrival_id = self.log.known[name].arrival_id
         arrival = Arrival(arrival_id, _shown(name), datetime.fromtimestamp(state[1] / 1e9, UTC), digest)
         self._by_name[name] = (state, arrival)
-        bisect.insort(self._listed, (arrival.arrived_at, name, arrival))
+        return arrival.arrived_at, arrival.name, arrival
 
     def _forget(self, name: str) -> None:
         if name in self._by_name:
             _, arrival = self._by_name.pop(name)
-            at = bisect.bisect_left(self._listed, (arrival.arrived_at, name))
-            self._listed.pop(at)
+            del self._listed[bisect.bisect_left(self._listed, (arrival.arrived_at, arrival.name))]
+
+
+def _order(listed: tuple[datetime, str, Arrival]) -> tuple[datetime, str]:
+    return listed[:2]
 
 
 def _shown(name: str) -> str:
