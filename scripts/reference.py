@@ -30,6 +30,7 @@ SPECS = (
     "search",
     "gates",
     "judges",
+    "paired_judges",
     "quality_judge",
     "log_judge",
     "model_file",

@@ -9,15 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.judges.rollouts import BESIDE, CASES, LOOKS, ROWS, Case
+from benchmarks.judges.rollouts import AGREED, BESIDE, CASES, LOOKS, ROWS, Case
 from benchmarks.page import Promise, Section
 
 HOW = f"""Simulated rollouts of {ROWS:,} candidate requests, {BESIDE} of the stable version beside each, looked at
 {LOOKS} times. *At the bound*: candidates that are exactly as bad as the judge allows; the share of rollouts in which it
 ever finds harm must not exceed `alpha` = 0.01, and may show as much more as chance puts into so many rollouts. *Plain
 rule*: the same rollouts, taken back as soon as the value lies above the bound at one look. *Worse*: times the bound,
-the share of rollouts in which harm is proven before their end, and the median of the requests until then (a label each
-for realised quality)."""
+the share of rollouts in which harm is proven before their end, and the median of the candidate's requests until then (a
+label each for realised quality). *Paired*: judged on what both versions made of the same requests alone, whose scores
+are correlated by {AGREED}; at 20 percent each request of the candidate comes with four of the stable version, and all
+five are replayed through the other one."""
 ALPHA, ROLLOUTS, WORSE_ROLLOUTS = 0.01, 1_000, 40
 
 

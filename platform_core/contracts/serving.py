@@ -60,7 +60,9 @@ class DesiredState:
     """What an endpoint should be; ``generation`` counts changes.
 
     ``percent`` of entities go to the candidate. The shadow answers nobody: what callers were answered is replayed
-    through it. After ``idle_minutes`` without a request nothing of the endpoint needs to run (None: it always does).
+    through it. ``paired``, what each version answered is replayed through the others, all of it or a sample, so that
+    they can be compared on the same requests. After ``idle_minutes`` without a request nothing of the endpoint needs to
+    run (None: it always does).
     """
 
     model: str
@@ -70,13 +72,20 @@ class DesiredState:
     percent: int = 0
     shadow: Served | None = None
     idle_minutes: float | None = None
+    paired: bool = False
+
+    @property
+    def replaying(self) -> tuple[Served, ...]:
+        """Return the versions through which is replayed what another one answered."""
+        every = (self.shadow, self.stable, self.candidate) if self.paired else (self.shadow,)
+        return tuple(version for version in every if version is not None)
 
     @property
     def needs(self) -> frozenset[str]:
         """Return the capabilities that a vendor must have for this state."""
         asked = {
             CANARY: self.candidate is not None,
-            SHADOW: self.shadow is not None,
+            SHADOW: self.shadow is not None or self.paired,
             SCALE_TO_ZERO: self.idle_minutes is not None,
         }
         return frozenset(name for name, is_asked in asked.items() if is_asked)
@@ -128,6 +137,9 @@ class Serving(Vendor):
          leaves the endpoint answering, and ``observe`` says what is wrong.
       9. ``scale_to_zero``: an endpoint that was idle is still at its generation, and answers the next request with it.
       10. ``grpc``: at ``grpc_endpoint`` a request gets the answer that it gets over REST, and is logged once.
+      11. ``shadow``, of a state that is ``paired``: what one version answered is in ``predictions`` once more by each
+         other version of the state, as in 8; where there is much of it a sample is enough, that does not depend on
+         what was answered.
 
     3 holds where ``can`` names ``canary``.
     """
@@ -161,6 +173,10 @@ class Serving(Vendor):
 
             ``logged_at`` and ``asked_at`` are the platform's time: what was looked up online was looked up between
             ``asked_at`` and ``logged_at``. ``stale`` and ``asked_at`` are null in logs of before they were kept.
+
+            ``beside_ms`` (float64) is in rows of a shadow whose prediction was timed: what the same prediction takes
+            the version that answered the caller, timed next to it in the same process. Null in all others, and where a
+            vendor does not time it; the column may be missing.
         """
 
     def end(self, model: str, after: str | None = None) -> str:

@@ -107,6 +107,7 @@ def _judge(judging: Judging, compared: Compared) -> Decision:
         return _decision("roll_back", 0, "; ".join(_say(f) for f in harm), findings, compared)
     waits = [judging.blocked(), arrival.unmet(record, compared.candidate, rule)]
     waits += [f.detail for f in findings if f.detail.startswith(_RAISED)]
+    waits += _unpaired(judging, findings, compared)
     doubts = [f for f in findings if f.in_doubt]
     if doubts and judging.patience_ended():
         worse = "; ".join(_say(f) for f in doubts)
@@ -122,6 +123,15 @@ def _judge(judging: Judging, compared: Compared) -> Decision:
     if following:
         return _decision("advance", following[0], good, findings, compared)
     return _decision("promote", 100, good, findings, compared)
+
+
+def _unpaired(judging: Judging, findings: tuple[Finding, ...], compared: Compared) -> list[str]:
+    """Say which judges wait for requests to be replayed, as long as a doubt may last and nothing is wrong with that."""
+    if compared.candidate.pairs is None or judging.patience_ended():
+        return []
+    asked = zip(judging.rule.judges, findings, strict=True)
+    waits = [f"{found.judge} waits: {found.detail}" for judge, found in asked if judge.needs_pairs and found.is_silent]
+    return [] if waits and judging.platform.serving.observe(judging.record.ref.dotted).problem else waits
 
 
 _RAISED = "raised "

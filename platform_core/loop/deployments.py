@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from platform_core.contracts.registry import CANDIDATE, CHAMPION
-from platform_core.contracts.serving import DesiredState, Served
+from platform_core.contracts.serving import SHADOW, DesiredState, Served
 from platform_core.errors import CommitConflict, LooplineError, NotFound, Refused
 from platform_core.loop import packages, tables
 from platform_core.loop.freezes import signed
@@ -240,12 +240,17 @@ def _ask(platform: Platform, current: Deployment, *, alone: bool) -> None:
         if version is not None and not version.package.is_dir():
             packages.fetched(platform, current.ref, version.version)
     name = current.ref.dotted
-    platform.serving.apply(current.state)
+    platform.serving.apply(_paired(platform, current.state))
     certain = alone and current.generation <= current.applied + 1
     before = _aliases_applied(platform.ledger, current) if certain else {}
     for alias, wanted in _aliases(_state(current)).items():
         if before.get(alias, "") != wanted:  # a registry's client may take seconds to load
             platform.registry.set_alias(name, alias, wanted)
+
+
+def _paired(platform: Platform, state: DesiredState) -> DesiredState:
+    """Let two versions that both answer be compared on the same requests, where the endpoint can replay any."""
+    return replace(state, paired=state.candidate is not None and SHADOW in platform.serving.can)
 
 
 def _aliases(state: Mapping[str, Any]) -> dict[str, str | None]:

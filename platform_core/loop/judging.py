@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from platform_core.contracts.serving import SHADOW
 from platform_core.loop import arrival, deployments, pauses, realised, skews, traffic
+from platform_core.loop.traffic import Sides
 from platform_core.specs.business_hours import business_hours
 
 if TYPE_CHECKING:
@@ -74,13 +76,18 @@ class Judging:
 
     def compared(self, stable: Served) -> Compared:
         """Read what the candidate answered, beside what the ``stable`` version did, with labels where a judge asks."""
-        record = self.record
-        cursors, pair = (record.cursor, record.first_cursor), (record.version, stable.version)
-        asked = (record.ref.dotted, pair, cursors, self.rule.min_requests)
-        compared = traffic.compare(self.platform.serving, *asked, shadow=record.in_shadow)
+        record, serving = self.record, self.platform.serving
+        sides = Sides(
+            model=record.ref.dotted,
+            versions=(record.version, stable.version),
+            enough=self.rule.min_requests,
+            in_shadow=record.in_shadow,
+            paired=SHADOW in serving.can,
+        )
+        compared = traffic.compare(serving, sides, record.cursor)
         if not any(judge.needs_labels for judge in self.rule.judges):
             return compared
-        lake, since = self.platform.lake, record.started_at
-        candidate, other = realised.of(lake, record.ref, pair, since, shadow=record.in_shadow)
-        sides = traffic.labelled(compared.candidate, candidate), traffic.labelled(compared.stable, other)
-        return replace(compared, candidate=sides[0], stable=sides[1])
+        labelled = realised.of(
+            self.platform.lake, record.ref, sides.versions, record.started_at, shadow=sides.in_shadow
+        )
+        return traffic.with_labels(compared, labelled)

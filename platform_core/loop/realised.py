@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.names import KNOWN_AT, LABEL, ModelRef, realised_table
+from platform_core.loop import pairs
+from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
+from platform_core.specs.judges import Both
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from platform_core.contracts.lake import Lake
 
 BATCH = "_batch"
 """Number of the batch in which a label came; labels of a later batch come after, whatever their times."""
 ORDER = (BATCH, KNOWN_AT, "request_id", "row")
-COLUMNS = (*ORDER, "version", "role", "logged_at", "score", LABEL)
+SAME = ("request_id", "row", EVENT_TIME)
+"""What a replayed row shares with the caller's, of what is kept."""
+COLUMNS = (*ORDER, EVENT_TIME, "version", "role", "logged_at", "score", LABEL)
 
 
-def of(
-    lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime, *, shadow: bool = False
-) -> tuple[pa.Table, pa.Table]:
-    """Read what two versions (candidate, stable) answered since an instant and has a label, in order of coming.
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Answered rows whose label has come, in order of coming: the candidate's, the stable version's, those of both.
 
-    Of a ``shadow`` what counts is what it said to replayed requests; else that never counts.
+    ``candidate`` and ``stable`` were answered while both answered. ``scores`` are what both made of the same rows, one
+    when it was asked and the other when that was replayed, and ``labels`` are those rows' (0 or 1).
     """
+
+    candidate: pa.Table
+    stable: pa.Table
+    labels: NDArray[np.float64]
+    scores: Both
+
+
+def of(lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime, *, shadow: bool = False) -> Labelled:
+    """Read what two versions (candidate, stable) answered since an instant and has a label.
+
+    Of a ``shadow`` what counts is what it said to replayed requests; else that counts only beside what was answered.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    rows = _rows(lake, ref, versions, since)
+    shadowed = pc.equal(rows["role"], SHADOW_ROLE)
+    candidate, stable = (pc.equal(rows["version"], version) for version in versions)
+    seen = shadowed if shadow else pc.invert(shadowed)
+    mine, other = rows.filter(pc.and_(candidate, seen)), rows.filter(pc.and_(stable, pc.invert(shadowed)))
+    answered, repeated = pairs.matched(rows, versions, SAME, ORDER)
+    scores = pairs.sides(repeated, versions[0], (repeated["score"], answered["score"]))
+    labels = np.asarray(repeated[LABEL].to_numpy(), dtype=np.float64)
+    return Labelled(*_meanwhile(mine, other), labels, scores)
+
+
+def _rows(lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     table = realised_table(*ref)
     if lake.version(table) is None:
-        nothing = pa.table({"score": pa.array([], pa.float64()), LABEL: pa.array([], pa.float64())})
-        return nothing, nothing
+        return _nothing()
     rows = lake.read(table, columns=list(COLUMNS), among={"version": pa.array(versions)})
-    rows = rows.filter(pc.greater_equal(rows["logged_at"], pa.scalar(since, rows.schema.field("logged_at").type)))
-    rows = rows.sort_by([(name, "ascending") for name in ORDER])
-    shadowed = pc.equal(rows["role"], SHADOW_ROLE)
-    candidate, stable = (pc.equal(rows["version"], version) for version in versions)
-    seen = shadowed if shadow else pc.invert(shadowed)
-    return rows.filter(pc.and_(candidate, seen)), rows.filter(pc.and_(stable, pc.invert(shadowed)))
+    since_us = pa.scalar(since, rows.schema.field("logged_at").type)
+    rows = rows.filter(pc.and_(pc.greater_equal(rows["logged_at"], since_us), pc.is_valid(rows["score"])))
+    return rows.sort_by([(name, "ascending") for name in ORDER])
+
+
+def _meanwhile(mine: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return of both sides what was answered while both answered: at other times there were other customers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(mine) or not len(other):
+        return mine.slice(0, 0), other.slice(0, 0)
+    spans = [pc.min_max(side["logged_at"]) for side in (mine, other)]
+    begun = max(span["min"].as_py() for span in spans)
+    ended = min(span["max"].as_py() for span in spans)
+    found = []
+    for side in (mine, other):
+        kind = side.schema.field("logged_at").type
+        after = pc.greater_equal(side["logged_at"], pa.scalar(begun, kind))
+        found.append(side.filter(pc.and_(after, pc.less_equal(side["logged_at"], pa.scalar(ended, kind)))))
+    return found[0], found[1]
+
+
+def _nothing() -> pa.Table:
+    """Return no rows."""
+    import pyarrow as pa
+
+    instant, text = pa.timestamp("us", tz="UTC"), pa.string()
+    types = {BATCH: pa.int64(), "row": pa.int32(), "score": pa.float64(), LABEL: pa.float64()}
+    types |= dict.fromkeys((KNOWN_AT, EVENT_TIME, "logged_at"), instant)
+    types |= dict.fromkeys(("request_id", "version", "role"), text)
+    return pa.table({name: pa.array([], types[name]) for name in COLUMNS})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from platform_core.contracts.serving import SHADOW_ROLE
+from platform_core.loop import pairs
 from platform_core.specs.judges import Traffic
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from platform_core.contracts.serving import Serving
+    from platform_core.loop.realised import Labelled
 
 FIRST_ERROR = 500
 """HTTP codes from here on are the server's fault, those between 400 and this the caller's."""
@@ -31,28 +33,37 @@ class Compared:
     cursor: str
 
 
-def compare(  # noqa: PLR0913 - what is compared, since when, and with how much traffic
-    serving: Serving,
-    model: str,
-    versions: tuple[str, str],
-    cursors: tuple[str | None, str | None],
-    enough: int,
-    *,
-    shadow: bool = False,
-) -> Compared:
-    """Read what two ``versions`` (candidate, stable) answered since two ``cursors`` (the step's, the rollout's).
+@dataclass(frozen=True)
+class Sides:
+    """What is compared: two versions (candidate, stable) of a model, how many requests say enough, and how they differ.
 
-    Where the stable version answered fewer than ``enough`` requests in the step (at 100 percent it answers none),
-    its traffic of the whole rollout stands in: older by some bake times, but of the same endpoint. Of a ``shadow``
-    what counts is what it said to replayed requests; else that never counts.
+    Of an ``in_shadow`` candidate what counts is what it said to replayed requests; else that counts in pairs alone.
+    Without ``paired`` the endpoint replays nothing.
     """
-    candidate, stable = versions
-    step, whole = cursors
-    rows, cursor = serving.predictions(model, step)
-    reference = of(rows, stable)
-    if reference.requests < enough and whole != step:
-        reference = of(serving.predictions(model, whole)[0], stable)
-    return Compared(of(rows, candidate, shadow=shadow), reference, cursor)
+
+    model: str
+    versions: tuple[str, str]
+    enough: int
+    in_shadow: bool = False
+    paired: bool = True
+
+
+def compare(serving: Serving, sides: Sides, since: str | None) -> Compared:
+    """Read what two versions answered since a cursor, and in pairs what both made of the same requests.
+
+    Where the stable version answered fewer than ``enough`` requests (at 100 percent it answers none), what it makes of
+    the candidate's requests stands in, without a latency, since no caller waited for it. What it answered in another
+    week never does: customers are others then.
+    """
+    candidate, stable = sides.versions
+    rows, cursor = serving.predictions(sides.model, since)
+    mine, reference = of(rows, candidate, shadow=sides.in_shadow), of(rows, stable)
+    if not sides.paired:
+        return Compared(mine, reference, cursor)
+    if reference.requests < sides.enough and not sides.in_shadow:
+        again = replace(of(rows, stable, shadow=True), latency_ms=reference.latency_ms[:0])
+        reference = again if again.requests > reference.requests else reference
+    return Compared(replace(mine, pairs=pairs.of(well_asked(rows), sides.versions)), reference, cursor)
 
 
 def of(rows: pa.Table, version: str, *, shadow: bool = False) -> Traffic:
@@ -75,9 +86,15 @@ def fair(rows: pa.Table, *, shadow: bool = False) -> pa.Table:
     """Return rows of what callers, or a shadow, asked; what callers do wrong is left out."""
     import pyarrow.compute as pc
 
-    well_asked = pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR))
     in_shadow = pc.equal(rows["role"], SHADOW_ROLE)
-    return rows.filter(pc.and_(in_shadow if shadow else pc.invert(in_shadow), well_asked))
+    return well_asked(rows.filter(in_shadow if shadow else pc.invert(in_shadow)))
+
+
+def well_asked(rows: pa.Table) -> pa.Table:
+    """Return rows without those in which the caller did something wrong."""
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.or_(pc.less(rows["status"], FIRST_REFUSAL), pc.greater_equal(rows["status"], FIRST_ERROR)))
 
 
 def errors(requests: pa.Table) -> int:
@@ -87,7 +104,16 @@ def errors(requests: pa.Table) -> int:
     return int(pc.sum(pc.greater_equal(requests["status"], FIRST_ERROR)).as_py() or 0)
 
 
-def labelled(traffic: Traffic, rows: pa.Table) -> Traffic:
+def with_labels(compared: Compared, labelled: Labelled) -> Compared:
+    """Return traffic with the labels that have come of what either version answered, and of what both made of a row."""
+    candidate = _labelled(compared.candidate, labelled.candidate)
+    if candidate.pairs is not None:
+        both = replace(candidate.pairs, labels=labelled.labels, labelled_scores=labelled.scores)
+        candidate = replace(candidate, pairs=both)
+    return replace(compared, candidate=candidate, stable=_labelled(compared.stable, labelled.stable))
+
+
+def _labelled(traffic: Traffic, rows: pa.Table) -> Traffic:
     """Return traffic with its version's labels: ``rows`` of the realised table, in the order in which labels came."""
     return replace(traffic, labels=_floats(rows["label"]), labelled_scores=_floats(rows["score"]))
 

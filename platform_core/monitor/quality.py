@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from platform_core.contracts.serving import SHADOW_ROLE
 from platform_core.loop.ledger import Entry
 from platform_core.monitor.distance import Floats
 from platform_core.monitor.intervals import midranks
@@ -111,13 +112,18 @@ def _labelled(rows: pa.Table, labels: LabelBook, places: Places, came: NDArray[n
 
 
 def _figures(rows: pa.Table, keys: Sequence[Key], truth: Floats, threshold: float) -> list[VersionQuality]:
-    """Measure the newest answer of each version to each example; ``rows`` are in order, the newest last."""
+    """Measure the newest answer of each version to each example; ``rows`` are in order, the newest last.
+
+    Of a version that callers met, what it said to replayed requests is left out: it was not what they met.
+    """
+    met = np.asarray(pc.not_equal(rows["role"], SHADOW_ROLE), dtype=bool)
     versions, scores = np.array(rows["version"].to_pylist(), dtype=object), np.asarray(rows["score"].to_numpy())
     numbers: dict[Key, int] = {}
     examples = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
     found = []
     for version in sorted(set(versions.tolist()), key=version_order):
-        own = np.flatnonzero(versions == version)[::-1]
+        of_version = versions == version
+        own = np.flatnonzero(of_version & met if (of_version & met).any() else of_version)[::-1]
         newest = own[np.unique(examples[own], return_index=True)[1]]
         found.append(_quality(version, truth[newest], scores[newest], threshold))
     return found

@@ -34,7 +34,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     Times are the platform's: the online store was asked after ``asked_at_us`` and had answered by ``logged_at_us``.
     ``stale`` and ``asked_at_us`` are None in frames of before they were kept; a new field comes last and has a default.
     A shadow's record names in ``source`` the one that it repeats (its file, and the offset behind it), and has a
-    latency only where its prediction was timed alone.
+    latency only where its prediction was timed alone; then ``beside_ms`` is that of the version that answered, timed
+    next to it, where that version is at hand.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     stale: list[list[str]] | None = None
     asked_at_us: int | None = None
     source: tuple[str, int] | None = None
+    beside_ms: float | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -80,6 +80,7 @@ def schema() -> pa.Schema:
         "missing": pa.list_(text),
         "stale": pa.list_(text),
         "asked_at": instant,
+        "beside_ms": pa.float64(),
     }
     return pa.schema(list(types.items()))
 
@@ -112,6 +113,7 @@ def table(records: Sequence[Record]) -> pa.Table:
         "missing": each("missing"),
         "stale": list(chain.from_iterable(map(_stale, records))),
         "asked_at": repeated("asked_at_us"),
+        "beside_ms": repeated("beside_ms"),
     }
     wanted = schema()
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)

@@ -1,10 +1,15 @@
-"""Replays what callers were answered through a shadow, each request once."""
+"""Replays what callers were answered through another version, each request once.
+
+Of two versions that are compared each is given what the other answered, and a sample of it is enough: so many bytes of
+the log a look, whatever the traffic. Those predictions that are timed are timed of both, next to each other in this
+process, for a prediction here and an answer there are not the same thing.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +31,10 @@ BATCH = 500
 """Requests that are encoded together, and predicted together but for the timed ones."""
 TIMED = 50
 """Of each batch so many requests are predicted alone, as a server does, so that their latency is a server's."""
+SAMPLED_BYTES = 128 * 1024
+"""Of a file's news a sample of about so many bytes is replayed at a look, which bounds what pairs add to the log."""
+_SCATTER = 2_654_435_761
+"""Multiplied by it, places in a file are spread evenly (Knuth, "The Art of Computer Programming", 6.4)."""
 
 
 class Found(NamedTuple):
@@ -36,10 +45,14 @@ class Found(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Probabilities of a request's rows (None: the model failed), and what they took if they were timed."""
+    """Probabilities of a request's rows (None: the model failed), and what they took if they were timed.
+
+    ``beside_ms`` is what they took the version that answered the caller.
+    """
 
     scores: list[float] | None
-    latency_ms: float | None
+    latency_ms: float | None = None
+    beside_ms: float | None = None
 
 
 class ShadowModel:
@@ -68,38 +81,46 @@ class ShadowModel:
             ) from error
         return self._encoder.matrix(columns)
 
-    def predict(self, matrix: NDArray[np.float64], counts: Sequence[int]) -> Iterator[Prediction]:
-        """Answer requests of so many rows each: the first alone and timed, the others together."""
-        ends = np.cumsum([0, *counts]).tolist()
-        for start, end in pairwise(ends[: TIMED + 1]):
-            yield self._timed(matrix[start:end])
-        rest = ends[TIMED:]
-        if len(rest) > 1:
-            together = self._scores(matrix[rest[0] :])
-            for start, end in pairwise(rest):
-                if together is None:  # one of them makes it fail
-                    yield Prediction(self._scores(matrix[start:end]), None)
-                else:
-                    yield Prediction(together[start - rest[0] : end - rest[0]], None)
+    def encoded(self, record: Record) -> NDArray[np.float64] | None:
+        """Encode one request; None where it lacks what this version reads."""
+        try:
+            return self.encode([record])
+        except ContractBroken:
+            return None
 
-    def _timed(self, matrix: NDArray[np.float64]) -> Prediction:
-        started = time.perf_counter()
-        scores = self._scores(matrix)
-        return Prediction(scores, (time.perf_counter() - started) * 1e3)
-
-    def _scores(self, matrix: NDArray[np.float64]) -> list[float] | None:
+    def predict(self, matrix: NDArray[np.float64]) -> list[float] | None:
+        """Return the probability of each row; None where the model fails or says what is no number."""
         try:
             scores: list[float] = self._model.predict(matrix).tolist()
         except Exception:  # noqa: BLE001 - a model may raise anything, and that is what a shadow is to find out
             return None
         return scores if all(map(math.isfinite, scores)) else None
 
+    def timed(self, matrix: NDArray[np.float64]) -> Prediction:
+        """Predict as a server does for one request, and say what it took."""
+        started = time.perf_counter()
+        scores = self.predict(matrix)
+        return Prediction(scores, (time.perf_counter() - started) * 1e3)
+
 
 class Replay:
-    """The replay of one model's log; ``problem`` says what keeps it from repeating some requests."""
+    """The replay of one model's log; ``problem`` says what keeps it from repeating some requests.
 
-    def __init__(self, root: Path, model: str, shadow: ShadowModel, clock: Clock) -> None:
-        self.shadow = shadow
+    ``beside`` are the other versions in memory, for their time. With ``sampled`` only what they answered is replayed,
+    and a sample of it where there is much.
+    """
+
+    def __init__(  # noqa: PLR0913 - what is replayed, from where, and beside what
+        self,
+        root: Path,
+        model: str,
+        shadow: ShadowModel,
+        clock: Clock,
+        *,
+        beside: Mapping[str, ShadowModel] | None = None,
+        sampled: bool = False,
+    ) -> None:
+        self.shadow, self.beside, self.sampled = shadow, dict(beside or {}), sampled
         self.problem = ""
         self._root, self._model, self._clock = root, model, clock
         self._offsets = shadow_log.reached(root, model, shadow.served.version)
@@ -107,12 +128,24 @@ class Replay:
     def run(self, into: PredictionLog) -> Iterator[int]:
         """Repeat what the log holds beyond the last request repeated, and yield after each batch how many it had."""
         for file in shadow_log.answered(self._root, self._model):
+            one_in = self._one_in(file)
             found = self._found(file)
             while batch := list(islice(found, BATCH)):
-                others = [one for one in batch if one.record.version != self.shadow.served.version]
-                done = self._repeat(others, into)
+                chosen = [one for one in batch if self._is_wanted(one, one_in)]
+                done = self._repeat(chosen, into) if chosen else 0
                 self._offsets[file.name] = batch[-1].source[1]  # before the yield: whoever stops there stays behind it
                 yield done
+
+    def _one_in(self, file: Path) -> int:
+        """Say what share of a file's news is repeated: one request in so many."""
+        news = file.stat().st_size - self._offsets.get(file.name, 0)
+        return -(-max(news, 1) // SAMPLED_BYTES) if self.sampled else 1
+
+    def _is_wanted(self, one: Found, one_in: int) -> bool:
+        version = one.record.version
+        if version == self.shadow.served.version or (self.sampled and version not in self.beside):
+            return False
+        return one.source[1] * _SCATTER % 2**32 * one_in < 2**32  # by its place, not by what it holds
 
     def _found(self, file: Path) -> Iterator[Found]:
         before = self._offsets.get(file.name, 0)
@@ -128,11 +161,36 @@ class Replay:
                 return sum(self._repeat([one], into) for one in batch)
             self.problem = str(error)
             return 0
-        counts = [len(one.record.keys) for one in batch]
-        for one, said in zip(batch, self.shadow.predict(matrix, counts), strict=True):
+        for one, said in zip(batch, self._predicted(batch, matrix), strict=True):
             into.write(self._model, self._record(one, said))
             self._offsets[one.source[0]] = one.source[1]  # a later one may not fit on the disk
         return len(batch)
+
+    def _predicted(self, batch: Sequence[Found], matrix: NDArray[np.float64]) -> Iterator[Prediction]:
+        """Answer requests: the first alone and timed, the others together."""
+        ends = np.cumsum([0, *(len(one.record.keys) for one in batch)]).tolist()
+        parts = [slice(start, end) for start, end in pairwise(ends)]
+        for number, part in enumerate(parts[:TIMED]):
+            yield self._timed(batch[number].record, matrix[part], number)
+        rest = parts[TIMED:]
+        together = self.shadow.predict(matrix[rest[0].start :]) if rest else None
+        for part in rest:
+            if together is None:  # one of them makes it fail
+                yield Prediction(self.shadow.predict(matrix[part]))
+            else:
+                yield Prediction(together[part.start - rest[0].start : part.stop - rest[0].start])
+
+    def _timed(self, record: Record, matrix: NDArray[np.float64], number: int) -> Prediction:
+        """Time a prediction, and that of the version that answered; each is first every other time."""
+        other = self.beside.get(record.version)
+        theirs = other.encoded(record) if other else None
+        if other is None or theirs is None:
+            return self.shadow.timed(matrix)
+        if number % 2:
+            said, beside = self.shadow.timed(matrix), other.timed(theirs)
+        else:
+            beside, said = other.timed(theirs), self.shadow.timed(matrix)
+        return said._replace(beside_ms=beside.latency_ms)
 
     def _record(self, one: Found, said: Prediction) -> Record:
         return msgspec.structs.replace(
@@ -145,4 +203,5 @@ class Replay:
             latency_ms=said.latency_ms,
             scores=said.scores,
             source=one.source,
+            beside_ms=said.beside_ms,
         )

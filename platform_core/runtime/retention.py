@@ -27,7 +27,7 @@ def trim(root: Path, model: str, cursors: Sequence[str], keep_seconds: float, no
     Raises:
         ContractBroken: a cursor is none.
     """
-    if not cursors or shadow_log.begun(root, model) is not None:
+    if not cursors or shadow_log.begun(root, model):
         return []
     read = [offsets_of(cursor) for cursor in cursors]
     before = (time.time() if now is None else now) - keep_seconds

@@ -12,9 +12,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from threading import Event
 
@@ -35,13 +36,14 @@ _LOG = logging.getLogger(__name__)
 
 
 class Shadows:
-    """The shadows of every model; ``step`` looks at the desired states and replays what has come since."""
+    """The replays of every model; ``step`` looks at the desired states and replays what has come since."""
 
     def __init__(self, root: Path, worker: Worker, log: PredictionLog, time: Clock) -> None:
         self._root, self._worker, self._log, self._clock = root, worker, log, time
         self._wanted: dict[str, DesiredState] = {}
-        self._replays: dict[str, Replay] = {}
-        self._failed: dict[str, tuple[Served, float]] = {}
+        self._replays: dict[tuple[str, str], Replay] = {}
+        self._models: dict[tuple[str, Served], ShadowModel] = {}
+        self._failed: dict[tuple[str, Served], tuple[str, float]] = {}
         self._told: dict[str, ObservedState] = {}
         self._looked_ns = 0
 
@@ -49,13 +51,20 @@ class Shadows:
         """Look once; a replay is left after a batch when the desired states change or we are to stop."""
         self._look()
         for model, state in self._wanted.items():
-            replay = self._replay(model, state)
-            for _ in replay.run(self._log) if replay else ():
+            replays = self._replays_of(model, state)
+            for _ in chain.from_iterable(replay.run(self._log) for replay in replays):
                 if stop.is_set() or self._changed():
                     break
-            if replay:
-                self._tell(model, ObservedState(state.generation, ready=True, problem=replay.problem))
+            self._say(model, state, replays)
         self._log.sync()
+
+    def _say(self, model: str, state: DesiredState, replays: Sequence[Replay]) -> None:
+        """Report what a model's replays are, and the first trouble."""
+        broken = (self._failed.get((model, version)) for version in state.replaying)
+        missing = [f"generation {state.generation}: shadow: {told[0]}" for told in broken if told]
+        problems = [*missing, *(replay.problem for replay in replays if replay.problem), ""]
+        generation = None if missing and not replays else state.generation
+        self._tell(model, ObservedState(generation, ready=bool(replays), problem=problems[0]))
 
     def _changed(self) -> bool:
         looked = states.desired_folder(self._root).stat().st_mtime_ns
@@ -74,31 +83,48 @@ class Shadows:
                 continue
             except OSError as error:
                 failed, state = error, self._wanted.get(file.stem)
-            if state is not None and state.shadow is not None:
+            if state is not None and state.replaying:
                 wanted[state.model] = state
         self._wanted, self._looked_ns = wanted, 0 if failed else looked
-        for model in set(self._replays) - set(wanted):
-            del self._replays[model]
+        self._forget()
         if failed:
             _LOG.error("a desired state cannot be read, and is tried again: %s", failed)
 
-    def _replay(self, model: str, state: DesiredState) -> Replay | None:
-        """Return the replay of a model, begun anew for another version; one that cannot be loaded is tried again."""
-        assert state.shadow is not None
-        known = self._replays.get(model)
-        if known is not None and known.shadow.served == state.shadow:
+    def _forget(self) -> None:
+        """Let go of replays and versions that nobody asks for any more."""
+        asked = {(model, one) for model, state in self._wanted.items() for one in (*state.replaying, state.stable)}
+        self._models = {place: one for place, one in self._models.items() if place in asked}
+        self._failed = {place: told for place, told in self._failed.items() if place in asked}
+        replays = self._replays.items()
+        self._replays = {place: one for place, one in replays if (place[0], one.shadow.served) in asked}
+
+    def _replays_of(self, model: str, state: DesiredState) -> list[Replay]:
+        """Return the replays of a model, each begun anew for another version or another one beside it."""
+        loaded = {one: self._loaded(model, one) for one in (*state.replaying, state.stable)}
+        there = {one.version: known for one, known in loaded.items() if known is not None}
+        return [self._replay(model, state, there, one.version) for one in state.replaying if one.version in there]
+
+    def _replay(self, model: str, state: DesiredState, there: Mapping[str, ShadowModel], version: str) -> Replay:
+        beside = {name: one for name, one in there.items() if name != version}
+        known = self._replays.get((model, version))
+        if known is None or (known.shadow, known.beside, known.sampled) != (there[version], beside, state.paired):
+            how = (self._root, model, there[version], self._clock)
+            known = self._replays[model, version] = Replay(*how, beside=beside, sampled=state.paired)
+        return known
+
+    def _loaded(self, model: str, version: Served) -> ShadowModel | None:
+        """Return a version in memory; one that cannot be loaded is tried again."""
+        place = (model, version)
+        known = self._models.get(place)
+        failed, at = self._failed.get(place, ("", 0.0))
+        if known is not None or (failed and time.monotonic() - at < RETRY_SECONDS):
             return known
-        failed, at = self._failed.get(model, (None, 0.0))
-        if failed == state.shadow and time.monotonic() - at < RETRY_SECONDS:
-            return None
-        self._replays.pop(model, None)
         try:
-            self._replays[model] = Replay(self._root, model, ShadowModel(state.shadow), self._clock)
+            self._models[place] = ShadowModel(version)
+            self._failed.pop(place, None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the other shadows go on
-            self._failed[model] = (state.shadow, time.monotonic())
-            problem = f"generation {state.generation}: shadow: {error}"
-            self._tell(model, ObservedState(None, ready=False, problem=problem))
-        return self._replays.get(model)
+            self._failed[place] = (str(error), time.monotonic())
+        return self._models.get(place)
 
     def _tell(self, model: str, state: ObservedState) -> None:
         if self._told.get(model) != state:

@@ -1,7 +1,7 @@
 """Where the replay of a shadow begins, and how far it has come: both are read from files, so a kill forgets nothing.
 
-A shadow begins where the log ended when it was asked for. How far it has come stands in its own frames, each of which
-names the record that it repeats. They are in files of their own, ``shadow-<process>-<n>.frames``.
+A version is replayed from where the log ended when that was asked for. How far it has come stands in its own frames,
+each of which names the record that it repeats. They are in files of their own, ``shadow-<process>-<n>.frames``.
 """
 
 from __future__ import annotations
@@ -22,38 +22,42 @@ Offsets = dict[str, int]
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """The version that is in shadow, and where the log ended when it was asked for."""
+    """A version that is replayed, and where the log ended when that was asked for."""
 
     version: str
     offsets: Offsets
 
 
-_decode = msgspec.json.Decoder(Begun).decode
+_decode = msgspec.json.Decoder(list[Begun] | Begun).decode
+"""A note of before held one version alone."""
 
 
 def begin(root: Path, state: DesiredState) -> None:
-    """Note where the log ends, unless the same version is in shadow already; without a shadow there is no note."""
-    file = _note(root, state.model)
-    if state.shadow is None:
+    """Note where the log ends, for each version that is not replayed already; where nothing is, there is no note."""
+    file, known = _note(root, state.model), begun(root, state.model)
+    wanted = [version.version for version in state.replaying]
+    if not wanted:
         file.unlink(missing_ok=True)
-    elif (known := begun(root, state.model)) is None or known.version != state.shadow.version:
+    elif set(wanted) != {one.version for one in known}:
         ends = _sizes(answered(root, state.model))
+        starts = dict.fromkeys(wanted, ends) | {one.version: one.offsets for one in known}
         file.parent.mkdir(parents=True, exist_ok=True)
-        write(file, msgspec.json.encode(Begun(state.shadow.version, ends)))
+        write(file, msgspec.json.encode([Begun(version, starts[version]) for version in wanted]))
 
 
-def begun(root: Path, model: str) -> Begun | None:
-    """Return where the shadow of a model began; None while it has none."""
+def begun(root: Path, model: str) -> list[Begun]:
+    """Return where the replays of a model began; none while it has none."""
     try:
-        return _decode(_note(root, model).read_bytes())
+        notes = _decode(_note(root, model).read_bytes())
     except FileNotFoundError:
-        return None
+        return []
+    return [notes] if isinstance(notes, Begun) else notes
 
 
 def reached(root: Path, model: str, version: str) -> Offsets:
     """Return behind which record of each file a version goes on: its own frames know, or its beginning."""
-    start = begun(root, model)
-    offsets = dict(start.offsets) if start and start.version == version else {}
+    start = next((one for one in begun(root, model) if one.version == version), None)
+    offsets = dict(start.offsets) if start else {}
     for name, after in _repeated(root, model, version):
         offsets[name] = max(after, offsets.get(name, 0))
     return offsets

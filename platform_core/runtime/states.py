@@ -55,10 +55,10 @@ def write_desired(root: Path, state: DesiredState) -> None:
     with _locked(folder / ".lock"):
         if file.exists() and read_desired(file.read_bytes()).generation > state.generation:
             return
-        if state.shadow is not None:  # it begins where the log ends now, whenever its process comes to look
+        if state.replaying:  # it begins where the log ends now, whenever its process comes to look
             shadow_log.begin(root, state)
         write(file, msgspec.json.encode(state, enc_hook=str))
-        if state.shadow is None:
+        if not state.replaying:
             shadow_log.begin(root, state)
 
 

@@ -5,11 +5,12 @@ from platform_core.specs.collected import models_in
 from platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from platform_core.specs.features import FeatureView, feature_view
 from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
-from platform_core.specs.judges import P99, ErrorRate, Finding, Judge, ScoreShift, Traffic
+from platform_core.specs.judges import P99, Both, ErrorRate, Finding, Judge, Pairs, Traffic
 from platform_core.specs.labels import Labels, labels
 from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
 from platform_core.specs.moments import minutes, weekday
+from platform_core.specs.paired_judges import ScoreShift, Slower
 from platform_core.specs.quality import Fairness, Quality
 from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
@@ -22,6 +23,7 @@ __all__ = [
     "AtLeast",
     "Batch",
     "BeatsChampion",
+    "Both",
     "Choice",
     "Drift",
     "ErrorRate",
@@ -38,6 +40,7 @@ __all__ = [
     "Labels",
     "LogMetric",
     "Model",
+    "Pairs",
     "Params",
     "Pruned",
     "Quality",
@@ -52,6 +55,7 @@ __all__ = [
     "Segment",
     "Skew",
     "Slo",
+    "Slower",
     "Source",
     "Team",
     "Traffic",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,32 @@ def _none() -> NDArray[np.float64]:
     return np.empty(0)
 
 
+class Both(NamedTuple):
+    """What two versions made of the same requests: aligned float64 arrays."""
+
+    candidate: NDArray[np.float64]
+    stable: NDArray[np.float64]
+
+
+def _neither() -> Both:
+    return Both(_none(), _none())
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What both versions made of the same requests: one answered a caller, and that was replayed through the other.
+
+    Each is in the order in which it came to be known. ``scores`` has an entry for each row; ``latency_ms`` one for
+    each request whose predictions were timed, both in one process, next to each other: without what a server does
+    besides. ``labelled_scores`` are aligned with ``labels`` (0 or 1), as in ``Traffic``.
+    """
+
+    scores: Both = field(default_factory=_neither)
+    latency_ms: Both = field(default_factory=_neither)
+    labels: NDArray[np.float64] = field(default_factory=_none)
+    labelled_scores: Both = field(default_factory=_neither)
+
+
 @dataclass(frozen=True)
 class Traffic:
     """What one version answered since the step began, oldest first.
@@ -26,6 +52,8 @@ class Traffic:
     for each row that was answered. ``log`` holds the version's rows of the prediction log. ``labels`` (0 or 1) and
     ``labelled_scores`` are aligned: the rows answered since the rollout began whose label has come, in the order in
     which it came; only for judges that need labels. All arrays are float64.
+
+    The candidate's ``pairs`` are what both versions made of the same requests; None where the endpoint replays none.
     """
 
     requests: int
@@ -35,6 +63,7 @@ class Traffic:
     labels: NDArray[np.float64] = field(default_factory=_none)
     labelled_scores: NDArray[np.float64] = field(default_factory=_none)
     log: pa.Table | None = None
+    pairs: Pairs | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +80,11 @@ class Finding:
     detail: str = ""
 
     @property
+    def is_silent(self) -> bool:
+        """Say whether there was too little to say anything."""
+        return self.value is None and not self.harm
+
+    @property
     def in_doubt(self) -> bool:
         """Say whether the value is above the bound, but by what may be chance."""
         return not self.harm and self.value is not None and self.value > self.bound
@@ -61,12 +95,14 @@ class Judge(abc.ABC):
     """Compares the candidate's traffic with the stable version's; subclass it in a team's package for one of your own.
 
     A rollout asks at every tick. ``alpha`` bounds the chance that a candidate which keeps the bound is ever found to do
-    harm in one step of a rollout, over all looks together. A judge that ``needs_labels`` gets those that have come.
+    harm in one step of a rollout, over all looks together. A judge that ``needs_labels`` gets those that have come; for
+    one that ``needs_pairs`` a rollout waits while it has nothing to say, and requests are still to be replayed.
     """
 
     at_most: float
     alpha: float = 0.01
     needs_labels: ClassVar[bool] = False
+    needs_pairs: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -106,42 +142,3 @@ class P99(Judge):
         slow = int((candidate.latency_ms > self.at_most).sum())
         proven = evidence(slow, rows, 0.01) >= 1 / self.alpha
         return Finding(self.name, value, self.at_most, proven, f"{slow} of {rows} requests were slower")
-
-
-@dataclass(frozen=True)
-class ScoreShift(Judge):
-    """Wasserstein distance of the candidate's scores from the stable version's, in the stable's deviations.
-
-    It is looked at when the candidate's scores have grown by a quarter, first at 30, beside what the stable version had
-    answered by then (at least 50): what comes later changes no look. What chance adds to the distance of two samples
-    is taken off; how far chance may move it is known in the limit only.
-    """
-
-    def find(self, candidate: Traffic, stable: Traffic) -> Finding:
-        """Compare the lower end of the distance with the bound."""
-        from platform_core.monitor.shift import shift
-        from platform_core.specs.sequential import look, spent
-
-        number, rows = look(len(candidate.scores))
-        beside = _by_then(candidate, rows, stable)
-        if not number or len(beside) < ENOUGH_BESIDE:
-            said = f"{len(candidate.scores)} scores beside {len(stable.scores)}"
-            return Finding(self.name, None, self.at_most, harm=False, detail=said)
-        found = shift(candidate.scores[:rows], beside, spent(number, self.alpha))
-        detail = f"{rows} scores beside {len(beside)}, at least {max(found.at_least, 0.0):.3g}"
-        return Finding(self.name, found.distance, self.at_most, found.at_least > self.at_most, detail)
-
-
-ENOUGH_BESIDE = 50
-"""Scores of the stable version, before which its deviation may miss what is rare, and is no unit to measure in."""
-
-
-def _by_then(candidate: Traffic, rows: int, stable: Traffic) -> NDArray[np.float64]:
-    """Return the stable version's scores of before the candidate's score number ``rows``; all without a log."""
-    if candidate.log is None or stable.log is None or not rows:
-        return stable.scores
-    import pyarrow.compute as pc
-
-    at = candidate.log.filter(pc.is_valid(candidate.log["score"]))["logged_at"][rows - 1]
-    times = stable.log.filter(pc.is_valid(stable.log["score"]))["logged_at"]
-    return stable.scores[: pc.sum(pc.less_equal(times, at)).as_py() or 0]

@@ -26,10 +26,11 @@ from platform_core.specs.business_hours import business_hours
 from platform_core.specs.features import FeatureView
 from platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
 from platform_core.specs.import_path import imported
-from platform_core.specs.judges import P99, ErrorRate, Judge, ScoreShift
+from platform_core.specs.judges import P99, ErrorRate, Judge
 from platform_core.specs.labels import Labels
 from platform_core.specs.log_judge import LogMetric
 from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from platform_core.specs.paired_judges import ScoreShift, Slower
 from platform_core.specs.quality import Fairness, Quality
 from platform_core.specs.quality_judge import RealisedQuality
 from platform_core.specs.search import Choice, Range, Search
@@ -42,6 +43,7 @@ JUDGES = {
     "error_rate": ErrorRate,
     "p99": P99,
     "score_shift": ScoreShift,
+    "slower": Slower,
     "realised_quality": RealisedQuality,
     "log_metric": LogMetric,
 }

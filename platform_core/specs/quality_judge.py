@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from platform_core.specs.judges import Finding, Judge, Traffic
+from platform_core.specs.judges import Both, Finding, Judge, Traffic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,9 @@ class RealisedQuality(Judge):
     """By how much the candidate's realised metric is worse than the stable version's, of the rows with a label.
 
     ``metric`` is ``roc_auc``, ``log_loss`` or ``brier``, and ``at_most`` is in its unit: 0.02 lets ``roc_auc`` fall by
-    0.02, ``log_loss`` rise by 0.02. Each version needs ``min_labels`` labels. Versions answer different entities, so
-    that their losses are compared as two samples.
+    0.02, ``log_loss`` rise by 0.02. Both versions' losses of the same rows are compared, from ``min_labels`` on; where
+    no row was replayed, those of rows that each answered while both did, as two samples of so many each. Where requests
+    can be replayed each of the two ways has half of ``alpha``.
     """
 
     metric: Metric = "roc_auc"
@@ -48,12 +49,33 @@ class RealisedQuality(Judge):
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:
         """Compare how much worse the candidate is at least with the bound."""
+        pairs = candidate.pairs
+        if pairs is None:
+            return self._apart(candidate, stable, self.alpha)
+        if len(pairs.labels):
+            return self._paired(pairs.labels, pairs.labelled_scores, self.alpha / 2)
+        return self._apart(candidate, stable, self.alpha / 2)
+
+    def _paired(self, labels: Floats, scores: Both, alpha: float) -> Finding:
+        """Test the differences of losses of the same rows: what makes a row hard makes it so for both."""
+        from platform_core.specs.sequential import evidence_of_mean
+
+        mine, other = (METRICS[self.metric](labels, side) for side in scores)
+        if len(labels) < self.min_labels or not len(mine.values):
+            return Finding(self.name, None, self.at_most, harm=False, detail=f"{len(labels)} labels of both")
+        differences = mine.values - other.values
+        strength = evidence_of_mean((1 + differences) / 2, (1 + self.at_most / mine.unit) / 2)
+        worse = float(differences.mean()) * mine.unit
+        proven = worse > self.at_most and strength >= 1 / alpha
+        return Finding(self.name, worse, self.at_most, proven, f"{len(labels)} labels of both")
+
+    def _apart(self, candidate: Traffic, stable: Traffic, alpha: float) -> Finding:
         fewest = min(len(candidate.labels), len(stable.labels))
         mine, other = (METRICS[self.metric](side.labels, side.labelled_scores) for side in (candidate, stable))
         if fewest < self.min_labels or not len(mine.values) or not len(other.values):
             return Finding(self.name, None, self.at_most, harm=False, detail=f"{fewest} labels of one of both")
         worse = float(mine.values.mean() - other.values.mean()) * mine.unit
-        proven = worse > self.at_most and self._evidence(mine, other) >= 1 / self.alpha
+        proven = worse > self.at_most and self._evidence(mine, other) >= 1 / alpha
         detail = f"{len(candidate.labels)} labels beside {len(stable.labels)}"
         return Finding(self.name, worse, self.at_most, proven, detail)
 

@@ -69,12 +69,12 @@ def evidence_of_gap(high: Floats, low: Floats, gap: float) -> float:
     return math.exp(min(float((above + below).min()), MOST_LOG))
 
 
-def look(rows: int) -> tuple[int, int]:
+def look(rows: int, first: int = FIRST_LOOK) -> tuple[int, int]:
     """Return the number (from 1) and the size of the newest look at a sample of so many rows; 0 before the first."""
-    if rows < FIRST_LOOK:
+    if rows < first:
         return 0, 0
-    number = 1 + int(math.log(rows / FIRST_LOOK) / math.log(GROWTH) + 1e-9)
-    return number, min(rows, math.ceil(FIRST_LOOK * GROWTH ** (number - 1)))
+    number = 1 + int(math.log(rows / first) / math.log(GROWTH) + 1e-9)
+    return number, min(rows, math.ceil(first * GROWTH ** (number - 1)))
 
 
 def spent(number: int, alpha: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.serving import GRPC, SCALE_TO_ZERO, SHADOW, SHADOW_ROLE, DesiredState, Serving
+from platform_core.contracts.serving import CANARY, GRPC, SCALE_TO_ZERO, SHADOW, SHADOW_ROLE, DesiredState, Serving
 from platform_core.testing.endpoints import (
     Ask,
     ask_over_grpc,
@@ -78,6 +78,31 @@ class CapabilitiesKit:
         ask(serving, model, "after", 1.0)
         settle()
         assert len(logged(serving, model, shadow=True)) == len(met)
+
+    def test_11_what_each_version_answered_is_replayed_through_the_other(
+        self, serving: Serving, ask: Ask, tmp_path: Path
+    ) -> None:
+        """Both ways, each request once at most, and never by the version that answered it."""
+        needs(serving, SHADOW)
+        needs(serving, CANARY)
+        model, stable, candidate = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
+        come_to(serving, DesiredState(model, 1, stable, candidate, 50, paired=True))
+        met = [ask(serving, model, f"key-{n}", float(n)) for n in range(30)]
+        assert {(answer.version, answer.role) for answer in met} == {("1", "stable"), ("2", "candidate")}
+
+        def replayed_by() -> set[str]:
+            return {row["version"] for row in logged(serving, model, shadow=True)}
+
+        assert wait_until(lambda: replayed_by() == {"1", "2"}), serving.observe(model)
+        settle()
+        callers = {row["request_id"]: row for row in logged(serving, model, shadow=False)}
+        repeated = logged(serving, model, shadow=True)
+        assert len({row["request_id"] for row in repeated}) == len(repeated)
+        for row in repeated:
+            caller = callers[row["request_id"]]
+            assert {name: row[name] for name in SAME} == {name: caller[name] for name in SAME}
+            other = "1" if caller["version"] == "2" else "2"
+            assert (row["version"], row["cycle"], row["score"]) == (other, f"cycle-{other}", float(other) / 10)
 
     def test_8_a_shadow_that_cannot_be_loaded_is_told(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """The endpoint comes to the generation and answers; only the shadow is missing, and ``observe`` says so."""

@@ -63,7 +63,8 @@ class LocalServing(Serving):
         return ObservedState(
             generation=None if None in generations else min(g for g in generations if g is not None),
             ready=all(worker.ready for worker in workers),
-            problem=next((worker.problem for worker in workers if worker.problem), "") or self._shadow_problem(model),
+            problem=next((worker.problem for worker in workers if worker.problem), "")
+            or self._shadow_problem(model, generations),
         )
 
     def endpoint(self, model: str) -> str:
@@ -97,9 +98,10 @@ class LocalServing(Serving):
         found = (_used(name) for name in sorted(states.living(Path(self.root))))
         return tuple(use for use in found if use is not None)
 
-    def _shadow_problem(self, model: str) -> str:
+    def _shadow_problem(self, model: str, generations: Sequence[int | None]) -> str:
+        """Say what keeps requests from being replayed; while workers are on their way that is not their trouble."""
         wanted = states.desired(Path(self.root), model)
-        if wanted is None or wanted.shadow is None:
+        if wanted is None or not wanted.replaying or any((each or 0) < wanted.generation for each in generations):
             return ""
         seen = states.observed(Path(self.root) / "shadow", model)
         if not seen:

@@ -92,8 +92,10 @@ class InMemoryServing(Serving):
             "asked_at": now,
         }
         log.append(asked | _said(chosen, "candidate" if split else "stable", scores, latency_ms, now))
-        if state.shadow is not None and not _problem(state.shadow):
-            log.append(asked | _said(state.shadow, SHADOW_ROLE, scores, latency_ms, now))
+        for other in state.replaying:
+            if other != chosen and not _problem(other):
+                again = _said(other, SHADOW_ROLE, scores, latency_ms, now)
+                log.append(asked | again | {"beside_ms": latency_ms})
         return chosen
 
     def _now(self) -> datetime:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from platform_core.loop.traffic import compare, figures, of
+from platform_core.loop.traffic import Sides, compare, figures, of
 from platform_core.runtime.log_table import schema
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
@@ -80,15 +80,15 @@ def test_figures_are_short():
     assert figures(found) == {"requests": 101, "errors": 1, "p99_ms": pytest.approx(99.0, abs=0.5), "mean_score": 0.25}
 
 
-@pytest.mark.parametrize(("enough", "stable", "read"), [(2, 2, 5), (3, 4, 15)])
-def test_the_whole_rollout_stands_in_where_the_step_has_too_little_stable_traffic(enough, stable, read):
-    """Otherwise only the step's rows are read."""
-    rows = [("2", 200, 1.0, 0.9)] * 3
+@pytest.mark.parametrize("paired", [True, False])
+def test_no_other_week_stands_in_where_the_step_has_too_little_stable_traffic(paired):
+    """What was answered before the step is not read, with or without replays."""
     old = [("1", 200, 1.0, 0.5)] * 2 + [("2", 200, 1.0, 0.1)] * 3
-    serving = Log(log(*old, *old, *rows, *[("1", 200, 1.0, 0.5)] * 2))
-    compared = compare(serving, "m", ("2", "1"), ("10", "5"), enough)
-    assert (compared.candidate.requests, compared.stable.requests) == (3, stable)
-    assert (serving.read, compared.cursor) == (read, "15")
+    serving = Log(log(*old, *old, *[("2", 200, 1.0, 0.9)] * 3, *[("1", 200, 1.0, 0.5)] * 2))
+    compared = compare(serving, Sides("m", ("2", "1"), enough=3, paired=paired), "10")
+    assert (compared.candidate.requests, compared.stable.requests) == (3, 2)
+    assert (serving.read, compared.cursor) == (5, "15")
+    assert (compared.candidate.pairs is None) is not paired
 
 
 def test_what_fails_or_waits_together_is_one_case():

@@ -57,10 +57,11 @@ def test_drift_and_skew_look_at_what_callers_met(shadowed) -> None:
 
 
 def test_a_shadow_has_a_quality_of_its_own(shop) -> None:
-    """Before any caller met it: what it would have answered, held against the labels."""
+    """Before any caller met it: what it would have answered, held against labels; then what they met alone counts."""
     shop.answer_scores([0.9, 0.8, 0.3, 0.1])
     rows = shop.serving._log[shop.ref.dotted]
     shop.serving.log([row | {"role": "shadow", "version": "2", "score": 1 - row["score"]} for row in rows])
+    shop.serving.log([row | {"role": "shadow", "version": "1", "score": 0.5} for row in rows[:4]])
     shop.settle([1, 1, 0, 0], settled_at=shop.start)
     compact(shop.platform, shop.team, shop.model)
     one, two = realised(shop.platform, shop.team, shop.model)

@@ -169,7 +169,7 @@ def test_a_shadow_may_begin_while_files_go(tmp_path):
     folder.joinpath("gone-000000.frames").symlink_to(folder / "nowhere")
     shadow_log.begin(tmp_path, DesiredState(MODEL, 1, Served("1", tmp_path, "c"), shadow=Served("2", tmp_path, "c")))
     log.close()
-    begun = shadow_log.begun(tmp_path, MODEL)
+    (begun,) = shadow_log.begun(tmp_path, MODEL)
     assert (begun.version, begun.offsets) == (
         "2",
         {"w-000000.frames": folder.joinpath("w-000000.frames").stat().st_size},

@@ -444,6 +444,34 @@ class OtherScore(ScalingServing):
         return chosen
 
 
+class OneWay(InMemoryServing):
+    """Breaks 11: what the candidate answered is replayed through nothing."""
+
+    def apply(self, state: DesiredState) -> None:
+        """Make a shadow of the candidate."""
+        super().apply(replace(state, paired=False, shadow=state.candidate))
+
+
+class ItsOwn(InMemoryServing):
+    """Breaks 11: a version is given what it answered itself."""
+
+    def answer(self, model, *args, **kwargs):
+        """Repeat the answer."""
+        chosen = super().answer(model, *args, **kwargs)
+        self._log[model].append(self._log[model][-2] | {"role": SHADOW_ROLE})
+        return chosen
+
+
+class Crossed(InMemoryServing):
+    """Breaks 11: scores of the replay are those of the version that answered."""
+
+    def answer(self, model, *args, **kwargs):
+        """Copy the score."""
+        chosen = super().answer(model, *args, **kwargs)
+        self._log[model][-1]["score"] = self._log[model][-2]["score"]
+        return chosen
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -482,6 +510,9 @@ class OtherScore(ScalingServing):
         (Gone, "test_9_an_idle_endpoint_answers_the_next_request"),
         (OtherWay, "test_10_grpc_gives_the_same_answer"),
         (OtherScore, "test_10_grpc_gives_the_same_answer"),
+        (OneWay, "test_11_what_each_version_answered_is_replayed_through_the_other"),
+        (ItsOwn, "test_11_what_each_version_answered_is_replayed_through_the_other"),
+        (Crossed, "test_11_what_each_version_answered_is_replayed_through_the_other"),
     ],
 )
 def test_the_kit_catches(mutant, test, tmp_path):
