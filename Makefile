@@ -38,6 +38,7 @@ check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config floors.toml
 	$(BIN)/codespell
 	$(BIN)/deptry .
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi

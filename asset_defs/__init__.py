@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asset_defs.component import LooplineModel
+    from loopline.asset_defs.component import LooplineModel
 
 __all__ = ["LooplineModel"]
 
@@ -11,7 +11,7 @@ __all__ = ["LooplineModel"]
 def __getattr__(name: str) -> Any:
     """Load the component only for those who ask for it."""
     if name == "LooplineModel":
-        from asset_defs.component import LooplineModel
+        from loopline.asset_defs.component import LooplineModel
 
         return LooplineModel
     raise AttributeError(name)

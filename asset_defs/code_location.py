@@ -1,14 +1,14 @@
 """The module that ``workspace.yaml`` names: each attribute is a team's definitions.
 
-``python_module: {module_name: asset_defs.code_location, attribute: retail}`` loads the team ``retail``; a team's
-package needs no Dagster of its own. ``loopline`` is the platform's own location.
+``python_module: {module_name: loopline.asset_defs.code_location, attribute: retail}`` loads the team ``retail``; a
+team's package needs no Dagster of its own. ``loopline`` is the platform's own location.
 """
 
 import dagster as dg
 
-from asset_defs.team import team_definitions
-from platform_core import plugins
-from platform_core.names import PLATFORM
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core import plugins
+from loopline.platform_core.foundation.names import PLATFORM
 
 
 def __getattr__(name: str) -> dg.Definitions:
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> dg.Definitions:
     if name.startswith("_"):
         raise AttributeError(name)
     if name == PLATFORM:
-        from asset_defs.platform_location import platform_definitions  # no team's process needs it
+        from loopline.asset_defs.platform_location import platform_definitions  # no team's process needs it
 
         return platform_definitions()
     return team_definitions(plugins.installed(only=[name]).team(name))

@@ -1,4 +1,4 @@
-"""A team's code server, whose runs start in a fraction of a second: ``python -m asset_defs.code_server TEAM ...``.
+"""A team's code server, whose runs start at once: ``python -m loopline.asset_defs.code_server TEAM ...``.
 
 Further arguments are those of ``dagster api grpc``, which this is but for the start of run workers.
 """
@@ -7,11 +7,11 @@ import gc
 import sys
 from importlib.metadata import entry_points
 
-from asset_defs.dagster_private import fork_run_workers
-from platform_core.plugins import TEAMS
+from loopline.asset_defs.dagster_private import fork_run_workers
+from loopline.platform_core.plugins import TEAMS
 
-MODULE = "asset_defs.code_location"
-PRELOAD = ("dagster", "dagster._grpc.impl", MODULE, "asset_defs.team", "platform_core.loop.ledger")
+MODULE = "loopline.asset_defs.code_location"
+PRELOAD = ("dagster", "dagster._grpc.impl", MODULE, "loopline.asset_defs.team", "loopline.platform_core.loop.ledger")
 """What each run needs; no library that starts threads when it is imported, for a fork has only one."""
 
 

@@ -6,15 +6,15 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from asset_defs import training
-from asset_defs.platform_resource import BOUND
-from asset_defs.team import model_assets
-from platform_core.specs import Team
-from platform_core.specs.model_file import ModelFile
+from loopline.asset_defs import training
+from loopline.asset_defs.platform_resource import BOUND
+from loopline.asset_defs.team import model_assets
+from loopline.platform_core.specs import Team
+from loopline.platform_core.specs.model_file import ModelFile
 
 
 class LooplineModel(dg.Component):
-    """One model from YAML; its attributes are ``platform_core.specs.model_file.ModelFile``."""
+    """One model from YAML; its attributes are ``loopline.platform_core.specs.model_file.ModelFile``."""
 
     def __init__(self, model_file: ModelFile) -> None:
         self.model_file = model_file

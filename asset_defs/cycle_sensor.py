@@ -8,15 +8,15 @@ import json
 
 import dagster as dg
 
-from asset_defs.dagster_private import CheckOutcome, finished_checks
-from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
-from asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
-from platform_core.errors import Refused
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.cycles import Cycle
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
+from loopline.asset_defs.dagster_private import CheckOutcome, finished_checks
+from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
+from loopline.asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
 
 ATTEMPTS = 3
 """A run that died is started again; after so many the cycle has failed."""

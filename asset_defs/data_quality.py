@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from platform_core.errors import LooplineError
-from platform_core.ingestion.quality import Quality, look
-from platform_core.ingestion.quality_bounds import CHECKS, ENOUGH, Finding
-from platform_core.platform import Platform
-from platform_core.specs import Source, Team
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.ingestion.quality import Quality, look
+from loopline.platform_core.ingestion.quality_bounds import CHECKS, ENOUGH, Finding
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Source, Team
 
 SAYS = {
     "volume": "As many rows an arrival as usual",

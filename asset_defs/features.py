@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from asset_defs.keys import key
-from platform_core.features.materialize import materialize
-from platform_core.names import view_name
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Team
+from loopline.asset_defs.keys import key
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import view_name
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Team
 
 
 def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import dagster as dg
 
-from asset_defs import source_state
-from asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
-from asset_defs.runs import LOOK_SECONDS, in_progress
-from asset_defs.source_state import Behind, SourceState
-from platform_core import alarms
-from platform_core.alarms.pace import pause
-from platform_core.errors import Permanent
-from platform_core.features import waiting
-from platform_core.features.standing import standing
-from platform_core.ingestion.landing import pending
-from platform_core.names import ModelRef, raw_table, view_name
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Source, Team
-from platform_core.specs.source import STREAM
+from loopline.asset_defs import source_state
+from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
+from loopline.asset_defs.source_state import Behind, SourceState
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms.debounce import pause
+from loopline.platform_core.errors import Permanent
+from loopline.platform_core.features import waiting
+from loopline.platform_core.features.standing import standing
+from loopline.platform_core.foundation.names import ModelRef, raw_table, view_name
+from loopline.platform_core.ingestion.landing import pending
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Source, Team
+from loopline.platform_core.specs.source import STREAM
 
 CRON = {"daily": "15 3 * * *", "hourly": "15 * * * *"}
 BEHIND_SECONDS = 30.0

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from asset_defs.data_quality import quality_checks, quality_specs
-from asset_defs.keys import key
-from platform_core.ingestion.landing import Landed, land
-from platform_core.ingestion.streaming import Lag, lag
-from platform_core.ingestion.troubles import Troubles, troubles
-from platform_core.platform import Platform
-from platform_core.specs import Source, Team
-from platform_core.specs.source import STREAM
+from loopline.asset_defs.data_quality import quality_checks, quality_specs
+from loopline.asset_defs.keys import key
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.streaming import Lag, lag
+from loopline.platform_core.ingestion.troubles import Troubles, troubles
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Source, Team
+from loopline.platform_core.specs.source import STREAM
 
 
 def arrivals_spec(team: Team, source: Source) -> dg.AssetSpec:

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from asset_defs.keys import LAKE_JOB
-from asset_defs.run_care import forget_runs_op
-from platform_core.lake_care import OLDER_THAN, care
-from platform_core.platform import Platform
-from platform_core.specs import Team
+from loopline.asset_defs.keys import LAKE_JOB
+from loopline.asset_defs.run_care import forget_runs_op
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
+from loopline.platform_core.training.lake_care import OLDER_THAN, care
 
 DAILY = "40 4 * * *"
 

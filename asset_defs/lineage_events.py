@@ -9,12 +9,12 @@ from uuid import UUID, uuid5
 
 import dagster as dg
 
-from asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
-from asset_defs.keys import key as key_of
-from platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
-from platform_core.features.view_ref import ViewRef
-from platform_core.names import versioned
-from platform_core.observability.columns import Columns
+from loopline.asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
+from loopline.asset_defs.keys import key as key_of
+from loopline.platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import versioned
+from loopline.platform_core.observability.columns import Columns
 
 TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
 """Not the cause: a person's words and name may be in it."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from asset_defs.dagster_private import location_of
-from asset_defs.lineage_events import RunStory
-from platform_core.contracts.lineage import Happened, RunEvent
-from platform_core.observability.columns import Columns
-from platform_core.platform import Platform
-from platform_core.specs import Team
+from loopline.asset_defs.dagster_private import location_of
+from loopline.asset_defs.lineage_events import RunStory
+from loopline.platform_core.contracts.lineage import Happened, RunEvent
+from loopline.platform_core.observability.columns import Columns
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
 
 EVERY_SECONDS = 15
 AT_ONCE = 40

@@ -7,14 +7,14 @@ import time
 
 import dagster as dg
 
-from asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
-from asset_defs.runs import LOOK_SECONDS, in_progress
-from platform_core.loop import watching
-from platform_core.loop.deployments import deployment
-from platform_core.monitor.predictions import waiting
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
+from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import watching
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.monitor.predictions import waiting
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
 
 
 def monitor_sensor(team: Team) -> dg.SensorDefinition:

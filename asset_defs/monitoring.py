@@ -7,15 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from asset_defs.keys import key
-from platform_core.monitor import quality_verdict, skew
-from platform_core.monitor.drift import Watched, last_report, watch
-from platform_core.monitor.predictions import compact, expire, forget
-from platform_core.monitor.quality import LiveQuality, measured
-from platform_core.monitor.task import drawn
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
+from loopline.asset_defs.keys import key
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.monitor import quality_verdict, skew
+from loopline.platform_core.monitor.drift import Watched, last_report, watch
+from loopline.platform_core.monitor.predictions import compact, expire, forget
+from loopline.platform_core.monitor.quality import LiveQuality, measured
+from loopline.platform_core.monitor.task import drawn
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
 
 
 def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:

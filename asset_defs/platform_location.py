@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from asset_defs.lake_care import lake_job, lake_schedule
-from asset_defs.platform_resource import BOUND, PlatformResource
-from asset_defs.scorecard import scorecard_assets, scorecard_job, scorecard_schedule
-from platform_core.names import PLATFORM
-from platform_core.specs import Team
+from loopline.asset_defs.lake_care import lake_job, lake_schedule
+from loopline.asset_defs.platform_resource import BOUND, PlatformResource
+from loopline.asset_defs.scorecard import scorecard_assets, scorecard_job, scorecard_schedule
+from loopline.platform_core.foundation.names import PLATFORM
+from loopline.platform_core.specs import Team
 
 
 def platform_definitions(platform: PlatformResource | None = None) -> dg.Definitions:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from platform_core.environment import binds, environment_file
-from platform_core.platform import Platform
+from loopline.platform_core.environment import binds, environment_file
+from loopline.platform_core.platform import Platform
 
 
 class PlatformResource(dg.ConfigurableResource[Platform]):

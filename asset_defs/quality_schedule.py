@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from asset_defs.keys import MONITOR_JOB, key
-from platform_core.loop.deployments import deployment
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Team
+from loopline.asset_defs.keys import MONITOR_JOB, key
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
 
 NIGHTLY = "30 5 * * *"
 """After the day's files have landed, and the batches were scored."""

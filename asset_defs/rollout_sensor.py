@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
-from asset_defs.runs import LOOK_SECONDS, in_progress
-from platform_core.errors import LooplineError
-from platform_core.loop import deployments, rollouts
-from platform_core.loop.rollouts import RolloutRecord
-from platform_core.platform import Platform
-from platform_core.specs import Team
+from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.loop import deployments, rollouts
+from loopline.platform_core.loop.rollouts import RolloutRecord
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
 
 
 def rollout_sensor(team: Team) -> dg.SensorDefinition:

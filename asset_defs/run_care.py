@@ -4,9 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from asset_defs.dagster_private import forget_run, location_of
-from asset_defs.keys import CYCLE_TAG, INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB
-from asset_defs.runs import IN_PROGRESS
+from loopline.asset_defs.dagster_private import forget_run, location_of
+from loopline.asset_defs.keys import (
+    CYCLE_TAG,
+    INGEST_JOB,
+    LAKE_JOB,
+    MONITOR_JOB,
+    ROLLOUT_JOB,
+    SCORECARD_JOB,
+    SCORES_JOB,
+)
+from loopline.asset_defs.runs import IN_PROGRESS
 
 ROUTINE = (INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from asset_defs.dagster_private import Process, process_of
+from loopline.asset_defs.dagster_private import Process, process_of
 
 LOOK_SECONDS = 3
 """Less than the daemon's round of 5 s: with as much, its jitter would let sensors miss every other round."""

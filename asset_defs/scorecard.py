@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from asset_defs.dagster_private import AssetJob
-from asset_defs.keys import SCORECARD_JOB, key
-from asset_defs.run_care import LOCATION_TAG
-from platform_core import plugins
-from platform_core.names import PLATFORM
-from platform_core.platform import Platform
-from platform_core.scorecard.definitions import DEFINITIONS, TOPICS
-from platform_core.scorecard.figure import ORGANISATION, Figure, Measure
+from loopline.asset_defs.dagster_private import AssetJob
+from loopline.asset_defs.keys import SCORECARD_JOB, key
+from loopline.asset_defs.run_care import LOCATION_TAG
+from loopline.platform_core import plugins
+from loopline.platform_core.foundation.names import PLATFORM
+from loopline.platform_core.platform import Platform
+from loopline.scorecard.definitions import DEFINITIONS, TOPICS
+from loopline.scorecard.figure import ORGANISATION, Figure, Measure
 
 HOURLY = "5 * * * *"
 RUNS = "run_failure_rate"
@@ -36,7 +36,7 @@ def scorecard_assets() -> dg.AssetsDefinition:
     def scorecard(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        from platform_core.scorecard.compute import update  # NumPy and Arrow are not needed to draw the graph
+        from loopline.scorecard.compute import update  # NumPy and Arrow are not needed to draw the graph
 
         teams = plugins.installed().teams
         done = update(platform, teams, measured_runs(context.instance, [team.name for team in teams]))

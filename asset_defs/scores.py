@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from asset_defs.dagster_private import AssetJob
-from asset_defs.keys import SCORES_JOB, key
-from platform_core.names import view_name
-from platform_core.platform import Platform
-from platform_core.scoring.batch import score_day
-from platform_core.specs import Model, Team
+from loopline.asset_defs.dagster_private import AssetJob
+from loopline.asset_defs.keys import SCORES_JOB, key
+from loopline.platform_core.foundation.names import view_name
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.scoring.batch import score_day
+from loopline.platform_core.specs import Model, Team
 
 NIGHTLY = "10 2 * * *"
 

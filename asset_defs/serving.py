@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from asset_defs.keys import CYCLE_TAG, ROLLOUT_JOB, key
-from asset_defs.turns import turn_of
-from platform_core import turn
-from platform_core.loop import rollouts
-from platform_core.monitor import skew
-from platform_core.monitor.predictions import compact
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
+from loopline.asset_defs.keys import CYCLE_TAG, ROLLOUT_JOB, key
+from loopline.asset_defs.turns import turn_of
+from loopline.platform_core import turn
+from loopline.platform_core.loop import rollouts
+from loopline.platform_core.monitor import skew
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
 
 
 def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from platform_core.alarms.pace import pause
-from platform_core.errors import Permanent
+from loopline.platform_core.alarms.debounce import pause
+from loopline.platform_core.errors import Permanent
 
 LONGEST_PAUSE_SECONDS = 300.0
 """How long a source that cannot be asked is left alone, at most."""

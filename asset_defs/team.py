@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from asset_defs import features, ingestion, monitoring, scores, serving, training
-from asset_defs.cycle_sensor import cycle_sensor
-from asset_defs.dagster_private import AssetJob
-from asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
-from asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
-from asset_defs.lake_care import lake_job, lake_schedule
-from asset_defs.lineage_sensor import lineage_sensor
-from asset_defs.monitor_sensor import monitor_sensor
-from asset_defs.platform_resource import BOUND, PlatformResource
-from asset_defs.quality_schedule import quality_schedule
-from asset_defs.rollout_sensor import rollout_sensor
-from platform_core.specs import Model, Team
+from loopline.asset_defs import features, ingestion, monitoring, scores, serving, training
+from loopline.asset_defs.cycle_sensor import cycle_sensor
+from loopline.asset_defs.dagster_private import AssetJob
+from loopline.asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
+from loopline.asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
+from loopline.asset_defs.lake_care import lake_job, lake_schedule
+from loopline.asset_defs.lineage_sensor import lineage_sensor
+from loopline.asset_defs.monitor_sensor import monitor_sensor
+from loopline.asset_defs.platform_resource import BOUND, PlatformResource
+from loopline.asset_defs.quality_schedule import quality_schedule
+from loopline.asset_defs.rollout_sensor import rollout_sensor
+from loopline.platform_core.specs import Model, Team
 
 
 def model_assets(team: Team, model: Model) -> Iterator[dg.AssetsDefinition]:

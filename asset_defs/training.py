@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from asset_defs.keys import key
-from asset_defs.turns import turn_of
-from platform_core import turn
-from platform_core.loop.gates import Verdict
-from platform_core.names import view_name
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
+from loopline.asset_defs.keys import key
+from loopline.asset_defs.turns import turn_of
+from loopline.platform_core import turn
+from loopline.platform_core.foundation.names import view_name
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
 
 
 def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from asset_defs.keys import CYCLE_TAG
-from platform_core.loop import cycles
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.turn import Turn
+from loopline.asset_defs.keys import CYCLE_TAG
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.turn import Turn
 
 
 def turn_of(run: dg.DagsterRun, platform: Platform, team: Team, model: Model) -> Turn:

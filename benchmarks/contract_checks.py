@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from benchmarks.measured import Cost, measured
 from benchmarks.page import Promise, Section
-from platform_core.contracts.event_source import MALFORMED
-from platform_core.names import LINE
-from platform_core.specs.contract_file import Column, RowContract, Rule
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.event_source import MALFORMED
+from loopline.platform_core.foundation.names import LINE
+from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.resources.polars.engine import PolarsEngine
 
 HOW = """A million rows of text, as they are read from a file, of seven columns: they are parsed to the contract's types
 and held against eight rules (required, unique, pattern, one of, bounds) and against being parsable at all; 0.9 % of

@@ -8,8 +8,8 @@ from statistics import median
 from benchmarks.page import Promise, Section
 from benchmarks.turns import SCRIPTS, in_turns, wall_seconds
 
-KERNEL = "import platform_core, platform_core.specs, platform_core.contracts"
-LOCATION = "import asset_defs.code_location as location; location.retail"
+KERNEL = "import platform_core, loopline.platform_core.specs, loopline.platform_core.contracts"
+LOCATION = "import loopline.asset_defs.code_location as location; location.retail"
 COMMANDS = {
     "`python -c pass`": [sys.executable, "-c", "pass"],
     "kernel: `platform_core`, its specs and contracts": [sys.executable, "-c", KERNEL],

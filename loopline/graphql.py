@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from platform_core.errors import Refused, StoreUnavailable
+from loopline.platform_core.errors import Refused, StoreUnavailable
 
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 LOCATIONS = """
@@ -149,7 +149,7 @@ class Dagster:
 
 def repository(location: str) -> dict[str, str]:
     """Return the selector of a location's repository."""
-    from platform_core.alarms.pages import REPOSITORY  # the alarms bring the ledger's database along
+    from loopline.platform_core.alarms.pages import REPOSITORY  # the alarms bring the ledger's database along
 
     return {"repositoryName": REPOSITORY, "repositoryLocationName": location}
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
-from platform_core.errors import InvalidEnvironment, InvalidSpec
-from platform_core.located_yaml import Located, load
+from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
+from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
+from loopline.platform_core.foundation.located_yaml import Located, load
 
 VENDORS = "loopline.vendors"
 """Entry point group: ``<contract>.<vendor> = "package.module:Class"``."""

@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from platform_core import clock, environment
-from platform_core.errors import InvalidEnvironment
-from platform_core.observability import logs, tracing
+from loopline.platform_core import environment
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.foundation import clock, logs, tracing
 
 if TYPE_CHECKING:
-    from platform_core.contracts import (
+    from loopline.platform_core.contracts import (
         Compute,
         DriftReport,
         Engine,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         Registry,
         Serving,
     )
-    from platform_core.environment import Environment
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.environment import Environment
+    from loopline.platform_core.loop.ledger import Ledger
 
 
 class Platform:
@@ -123,7 +123,7 @@ class Platform:
     @cached_property
     def ledger(self) -> Ledger:
         """Open the ledger, brought to the newest schema."""
-        from platform_core.loop.ledger import Ledger
+        from loopline.platform_core.loop.ledger import Ledger
 
         return Ledger.open(self.environment.ledger)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from platform_core.errors import InvalidSpec, NotFound
-from platform_core.names import PLATFORM
-from platform_core.specs.team import Team
+from loopline.platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.foundation.names import PLATFORM
+from loopline.platform_core.specs.team import Team
 
 TEAMS = "loopline.teams"
 """Entry point group: ``<team> = "package.module:team"``."""

@@ -6,29 +6,30 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import NotFound
-from platform_core.loop import gates, rollouts
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef, raw_table
-from platform_core.observability import causes, tracing
-from platform_core.specs.gates import Evidence, Segment
-from platform_core.training import training_set
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.features.outdated import refuse_outdated
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.foundation.names import ModelRef, raw_table
+from loopline.platform_core.loop import causes, gates, rollouts
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.specs.gates import Evidence, Segment
+from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
-    from platform_core.loop.cycles import Cycle
-    from platform_core.loop.gates import Verdict
-    from platform_core.loop.rollouts import RolloutRecord
-    from platform_core.observability.tracing import Spanned
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.foundation.tracing import Spanned
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.loop.gates import Verdict
+    from loopline.platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
+    from loopline.platform_core.training.training_set import TrainingSet
 
-PINNED = "training_set.pinned"
-REGISTERED = "model.registered"
-TRAIN = "platform_core.training.task:train"
+TRAIN = "loopline.platform_core.training.task:train"
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,20 @@ def deploy(turn: Turn) -> RolloutRecord:
     version = str(_required(turn, REGISTERED, "registered version")["version"])
     now = turn.platform.clock.now()
     with turn.span("deployment", version=version) as spanned:
-        record = rollouts.start(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
+        record = start_rollout(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
         spanned.note(rollout=record.rollout_id, state=record.state)
         return record
+
+
+def start_rollout(  # noqa: PLR0913, PLR0917 - as ``rollouts.start``
+    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime
+) -> RolloutRecord:
+    """Start a version's rollout, refused also if features that it learnt from were retired or changed since.
+
+    Raises:
+        Refused, NotFound, Unsupported: as ``rollouts.start``.
+    """
+    return rollouts.start(platform, ref, model, version, cycle, now, admit=refuse_outdated)
 
 
 def _evidence(fitted: Mapping[str, Any]) -> Evidence:

@@ -1,6 +1,7 @@
 """Runs one task from a job file: what a process, a container or a managed service starts.
 
-``python -m platform_core.worker <folder>`` reads ``job.json`` there and leaves ``result.json`` or ``error.json``.
+``python -m loopline.platform_core.worker <folder>`` reads ``job.json`` there and leaves ``result.json`` or
+``error.json``.
 Each appears whole or not at all, so whoever looks into the folder never reads half an answer.
 """
 
@@ -19,11 +20,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from platform_core.errors import InvalidSpec, LooplineError, TaskFailed, Transient, Unsupported
-from platform_core.files import write
+from loopline.platform_core.errors import InvalidSpec, LooplineError, TaskFailed, Transient, Unsupported
+from loopline.platform_core.foundation.files import write
 
 if TYPE_CHECKING:
-    from platform_core.specs.model import Requirements
+    from loopline.platform_core.specs.model import Requirements
 
 JOB = "job.json"
 RESULT = "result.json"

@@ -23,10 +23,10 @@ from loopline_client import wire
 from loopline_client.training import NDJSON
 
 from loopline.features_api.app import create_app
-from platform_core.environment import Environment, bind
-from platform_core.platform import Platform
-from platform_core.testing import feature_shop
-from platform_core.testing.feature_shop.calls import BODIES, CALLS, ROWS, Call, Rows
+from loopline.platform_core.environment import Environment, bind
+from loopline.platform_core.platform import Platform
+from loopline.stories import feature_shop
+from loopline.stories.feature_shop.calls import BODIES, CALLS, ROWS, Call, Rows
 
 FOLDER = Path(__file__).parents[1] / "sdk" / "vectors"
 NUMBERS = (

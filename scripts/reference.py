@@ -62,7 +62,7 @@ def pages() -> dict[str, str]:
 
 def contracts() -> Iterator[str]:
     """Tell what an environment provides: each contract with its promises and methods."""
-    from platform_core.contracts import CONTRACTS
+    from loopline.platform_core.contracts import CONTRACTS
 
     yield from _head("Contracts", "What an environment provides. Each promise has a test in the contract's kit.")
     yield ""
@@ -79,9 +79,9 @@ def contracts() -> Iterator[str]:
 
 def declarations() -> Iterator[str]:
     """Tell what a team declares."""
-    yield from _head("Declarations", "What a team's package may say: everything in `platform_core.specs`.")
+    yield from _head("Declarations", "What a team's package may say: everything in `loopline.platform_core.specs`.")
     for part in SPECS:
-        module = import_module(f"platform_core.specs.{part}")
+        module = import_module(f"loopline.platform_core.specs.{part}")
         yield from ("", f"## {part.replace('_', ' ').capitalize()}", "", prose(module))
         for thing in _public(module):
             yield from ("", f"### {thing.__name__}", "", _code(_signature(thing)), "", prose(thing))
@@ -89,14 +89,14 @@ def declarations() -> Iterator[str]:
 
 def vendors() -> Iterator[str]:
     """Tell what an environment file of this distribution may bind, with each vendor's settings."""
-    from platform_core import environment
-    from platform_core.contracts import CONTRACTS
+    from loopline.platform_core import environment
+    from loopline.platform_core.contracts import CONTRACTS
 
     yield from _head("Vendors", "What comes with Loopline, as an environment file binds it.")
     for contract in CONTRACTS:
         yield from ("", f"## {contract}")
         for name, point in sorted(environment.vendors(contract).items()):
-            if point.value.startswith("resources."):
+            if point.value.startswith("loopline.resources."):
                 yield from _vendor(name, point.load())
 
 
@@ -112,7 +112,7 @@ def _vendor(name: str, vendor: Any) -> Iterator[str]:
 
 def errors() -> Iterator[str]:
     """Tell the tree of errors."""
-    module = import_module("platform_core.errors")
+    module = import_module("loopline.platform_core.errors")
     yield from _head("Errors", "Every error names the problem and the fix.")
     yield ""
     yield _code(textwrap.dedent((module.__doc__ or "").split("::\n", 1)[1]).strip("\n"), "text")
@@ -140,7 +140,7 @@ def command_line() -> Iterator[str]:
 
 def scorecard() -> Iterator[str]:
     """Tell every figure of the scorecard, topic by topic."""
-    from platform_core.scorecard.definitions import DEFINITIONS, TOPICS
+    from loopline.scorecard.definitions import DEFINITIONS, TOPICS
 
     yield from _head("Scorecard", "What each figure of `loopline scorecard` is, in which unit, and how it is computed.")
     for topic, says in TOPICS.items():

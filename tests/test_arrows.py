@@ -25,7 +25,7 @@ VENDORS = (
     "kserve",
 )
 VENDORS += ("mlflow", "pyspark", "redis")
-KERNEL = ("specs", "contracts", "environment", "plugins", "platform", "clock", "names", "errors")
+KERNEL = ("specs", "contracts", "environment", "plugins", "platform", "foundation.clock", "foundation.names", "errors")
 KERNEL_SECONDS = 0.3
 MEASURE = """
 import json, sys, time
@@ -35,8 +35,8 @@ seconds = time.process_time() - before
 print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules)}}))
 """
 LOAD_ALL = """
-from asset_defs import code_location
-from platform_core import plugins
+from loopline.asset_defs import code_location
+from loopline.platform_core import plugins
 found = plugins.installed()
 assert not found.quarantined, found.quarantined
 assert found.teams
@@ -44,7 +44,7 @@ for team in found.teams:
     getattr(code_location, team.name).get_repository_def()
 """
 COMPONENT = """
-from asset_defs import LooplineModel
+from loopline.asset_defs import LooplineModel
 LooplineModel.get_model_cls()
 """
 
@@ -65,11 +65,11 @@ def loaded(modules: list[str], names: tuple[str, ...]) -> list[str]:
 
 def test_the_kernel_is_light():
     """The kernel's own modules come with pydantic, yaml and msgspec and nothing else, in well under a second."""
-    code = "\n".join(f"import platform_core.{name}" for name in KERNEL)
+    code = "\n".join(f"import loopline.platform_core.{name}" for name in KERNEL)
     runs = [fresh(code) for _ in range(3)]
     added = set(runs[0]["modules"]) - set(fresh("pass")["modules"])
     outside = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
-    known = {"platform_core", "pydantic", "pydantic_core", "annotated_types", "typing_inspection", "typing_extensions"}
+    known = {"loopline", "pydantic", "pydantic_core", "annotated_types", "typing_inspection", "typing_extensions"}
     known |= {"yaml", "msgspec", "cython_runtime"}
     assert {name for name in outside if not name.startswith("_")} - known == set()
     assert min(run["seconds"] for run in runs) <= KERNEL_SECONDS
@@ -77,7 +77,7 @@ def test_the_kernel_is_light():
 
 def test_a_declaration_needs_the_standard_library_only():
     """What a team imports to declare itself costs no third party's import."""
-    modules = fresh("import platform_core.specs")["modules"]
+    modules = fresh("import loopline.platform_core.specs")["modules"]
     assert loaded(modules, ("pydantic", "yaml", "numpy", "narwhals", "pyarrow", "sqlalchemy", "dagster")) == []
 
 
@@ -87,4 +87,4 @@ def test_the_graph_imports_no_vendor(code: str):
     modules = fresh(code)["modules"]
     assert "dagster" in modules
     assert loaded(modules, VENDORS + HEAVY) == []
-    assert loaded(modules, ("resources", "loopline")) == []
+    assert loaded(modules, ("loopline.resources", "loopline.cli", "loopline.portal", "loopline.up")) == []

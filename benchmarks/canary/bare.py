@@ -17,11 +17,11 @@ import dagster as dg
 
 from benchmarks.canary.home import REF
 from benchmarks.canary.shop import orders, team
-from platform_core.contracts.registry import CANDIDATE, CHAMPION
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.loop.packages import fetched
-from platform_core.platform import Platform
-from platform_core.training import training_set as training_sets
+from loopline.platform_core.contracts.registry import CANDIDATE, CHAMPION
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.loop.packages import fetched
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.training import training_set as training_sets
 
 DRIFT = dg.AssetCheckKey(dg.AssetKey(["shop", "drift", "orders"]), "drift")
 RUNNING = dg.DefaultSensorStatus.RUNNING

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.canary.shop import orders, team, visit, visits
-from platform_core.features.materialize import materialize
-from platform_core.ingestion.landing import land
-from platform_core.loop import cycles
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.turn import Turn, deploy, fit, gate, pin
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import Turn, deploy, fit, gate, pin
 
 REF = ModelRef(team.name, orders.name)
 ROWS = 4_000

@@ -60,7 +60,7 @@ def _everything(home: Path, url: str) -> Iterator[None]:
     workspace = dagster_home.write_grpc_workspace(folder / "workspace.yaml", {"bare": port})
     served = ("--module-name", "benchmarks.canary.bare", "--attribute", "defs", "--location-name", "bare")
     with (
-        _process(home, "platform_core.runtime"),
+        _process(home, "loopline.inference_server"),
         _process(home, "dagster", "api", "grpc", "--host", HOST, "--port", str(port), *served),
     ):
         _until(lambda: answers(port) and _lives(url))

@@ -11,11 +11,11 @@ import dagster as dg
 
 from benchmarks.canary import home as homes
 from benchmarks.canary.stopwatch import Side, ask, measure
+from loopline.platform_core.loop.rollback import roll_back
+from loopline.platform_core.platform import Platform
 from loopline.up import dagster_home
 from loopline.up.ports import free_port
 from loopline.up.running import Options, running
-from platform_core.loop.deployments import roll_back
-from platform_core.platform import Platform
 
 
 def main(home: Path, times: int) -> None:

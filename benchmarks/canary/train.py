@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.canary.home import REF
-from platform_core.environment import environment_file
-from platform_core.training.task import train
+from loopline.platform_core.environment import environment_file
+from loopline.platform_core.training.task import train
 
 
 def main(folder: Path, key: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor.profile import build_profile
-from platform_core.monitor.values import JOINT
-from platform_core.monitor.window import judge_table
+from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.window import judge_table
 
 REFERENCE, WINDOW, DIMENSIONS = 3_000, 800, 12
 

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from benchmarks.estimated_quality.examples import accepted, examples, instants_us, retail
 from benchmarks.page import Promise, Section
-from platform_core.monitor import figures
-from platform_core.monitor.calibration import Evidence, HeldOut
-from platform_core.monitor.estimate import DEVIATIONS, estimated
-from platform_core.monitor.figures import Figure
-from platform_core.runtime.encode import matrix
-from platform_core.specs import Model
-from platform_core.training.examples import learnable
-from platform_core.training.package import probabilities
+from loopline.platform_core.monitor import figures
+from loopline.platform_core.monitor.calibration import Evidence, HeldOut
+from loopline.platform_core.monitor.estimate import DEVIATIONS, estimated
+from loopline.platform_core.monitor.figures import Figure
+from loopline.platform_core.runtime.model.encode import matrix
+from loopline.platform_core.specs import Model
+from loopline.platform_core.training.examples import learnable
+from loopline.platform_core.training.package import probabilities
 
 HOW = """Both models of `retail` on the two years of real orders. A version is fitted every second month on what was
 known by then (labels take 31 days), as the platform splits it, with fixed parameters. It then answers the orders of the

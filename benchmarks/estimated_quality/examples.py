@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from platform_core import plugins
-from platform_core.contracts.engine import ViewRows
-from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, LABEL
-from platform_core.specs import Model, Team
-from platform_core.specs.odcs import read_contract
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core import plugins
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, LABEL
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.specs.odcs import read_contract
+from loopline.resources.polars.engine import PolarsEngine
 
 ARRIVES = timedelta(hours=26)
 """A day's file is there at two in the morning of the next one."""

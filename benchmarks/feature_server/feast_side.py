@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.online_reads import data
 from benchmarks.peers.feast_store import View, open_store
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 OPTIONS = ["--workers", "1", "--no-access-log", "--max-requests", "1000000", "--registry_ttl_sec", "600"]
 

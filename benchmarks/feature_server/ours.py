@@ -14,10 +14,10 @@ import yaml
 
 from benchmarks.online_reads import data
 from loopline.features_api.app import create_app
-from platform_core.environment import Environment, bind
-from platform_core.names import EVENT_TIME, online_view
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Labels, Model, Source, Team
+from loopline.platform_core.environment import Environment, bind
+from loopline.platform_core.foundation.names import EVENT_TIME, online_view
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Labels, Model, Source, Team
 
 TEAM = "bench"
 

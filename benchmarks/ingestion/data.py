@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from platform_core.contracts.event_stream import EventStream, Record
-from platform_core.specs import Model, Source, Team, feature_view, labels
+from loopline.platform_core.contracts.event_stream import EventStream, Record
+from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
 
 CONTRACT = """apiVersion: v3.1.0
 kind: DataContract

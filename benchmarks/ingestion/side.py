@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from benchmarks.ingestion import data
 from benchmarks.measured import measured
-from platform_core.environment import Environment
-from platform_core.ingestion.landing import land
-from platform_core.names import raw_table
-from platform_core.platform import Platform
-from resources.delta.lake import DeltaLake
-from resources.folder.event_source import FolderEventSource
-from resources.folder.event_stream import FolderEventStream
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import raw_table
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.platform import Platform
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.folder.event_source import FolderEventSource
+from loopline.resources.folder.event_stream import FolderEventStream
+from loopline.resources.polars.engine import PolarsEngine
 
 if TYPE_CHECKING:
-    from platform_core.contracts.event_stream import EventStream
+    from loopline.platform_core.contracts.event_stream import EventStream
 
 FILES = 40
 
@@ -57,7 +57,7 @@ def stream_in_folder(home: Path, rows: int, broker: str) -> Callable[[], int]:  
 
 def stream_on_kafka(home: Path, rows: int, broker: str) -> Callable[[], int]:
     """Land a topic of three partitions."""
-    from resources.kafka.event_stream import KafkaEventStream
+    from loopline.resources.kafka.event_stream import KafkaEventStream
 
     stream = KafkaEventStream(bootstrap_servers=broker, partitions=3)
     name = f"{home.parent.name}_{home.name}"  # one broker has the topics of all runs

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.specs import (
+from loopline.platform_core.specs import (
     P99,
     Both,
     ErrorRate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_core.specs import Model, Source, Team, feature_view, labels
+from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
 
 if TYPE_CHECKING:
     import narwhals as nw

@@ -53,9 +53,9 @@ def _definitions_of(side: str) -> Callable[[int], dg.Definitions]:
         from benchmarks.load import bare
 
         return bare.definitions
-    from asset_defs.code_server import collect_seldom
-    from asset_defs.team import team_definitions
     from benchmarks.load import many_models
+    from loopline.asset_defs.code_server import collect_seldom
+    from loopline.asset_defs.team import team_definitions
 
     collect_seldom()  # as our code server does
     return lambda models: team_definitions(many_models.team(models))

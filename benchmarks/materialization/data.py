@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import narwhals as nw
     import pyarrow as pa
 
-    from platform_core.specs import Team
+    from loopline.platform_core.specs import Team
 
 ENTITY = "customer_id"
 FEATURES = tuple(f"f{number}" for number in range(10))
@@ -47,7 +47,7 @@ def offline(raw: pa.Table) -> pa.Table:
 
 def team(folder: Path) -> Team:
     """Declare the team, its contract written into the folder."""
-    from platform_core.specs import Model, Source, Team, feature_view, labels
+    from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
 
     kinds = {ENTITY: "integer", "happened_at": "timestamp", **dict.fromkeys(FEATURES, "number")}
     properties = [f"      - {{name: {name}, logicalType: {kind}}}\n" for name, kind in kinds.items()]

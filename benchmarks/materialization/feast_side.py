@@ -15,7 +15,7 @@ import redis
 from benchmarks.materialization import data
 from benchmarks.measured import measured
 from benchmarks.peers.feast_store import View, open_store
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 LOOKED_AT = range(1000)
 

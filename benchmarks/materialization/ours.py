@@ -17,19 +17,19 @@ from pyarrow import parquet
 
 from benchmarks.materialization import data
 from benchmarks.measured import Cost, measured
-from platform_core.contracts.online_store import newest
-from platform_core.environment import Environment
-from platform_core.features.materialize import materialize, refill
-from platform_core.names import CREATED_AT, EVENT_TIME, online_view, raw_table
-from platform_core.platform import Platform
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.redis.online_store import RedisOnlineStore
+from loopline.platform_core.contracts.online_store import newest
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.materialize import materialize, refill
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, online_view, raw_table
+from loopline.platform_core.platform import Platform
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.redis.online_store import RedisOnlineStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import FeatureView, Team
 
 LOOKED_AT = range(1000)
 """Keys whose values are compared between the sides."""
@@ -56,7 +56,7 @@ class Bench(NamedTuple):
 
 def by_hand(folder: Path, url: str) -> Iterator[dict[str, float]]:
     """Let redis-py set the bytes that our store sets, in pipelines of a thousand; packed before."""
-    from platform_core.contracts.online_packing import pack
+    from loopline.platform_core.contracts.online_packing import pack
 
     client = redis.Redis.from_url(url)
     found = newest(data.ENTITY, _newest(folder))

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.online_reads import data
-from platform_core.environment import Environment
-from platform_core.features.online import OnlineFeatures, read_online
-from platform_core.features.selection import AskedView
-from platform_core.names import EVENT_TIME, online_view
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Source
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.online import OnlineFeatures, read_online
+from loopline.platform_core.features.selection import AskedView
+from loopline.platform_core.foundation.names import EVENT_TIME, online_view
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from platform_core.contracts.online_store import OnlineStore
+    from loopline.platform_core.contracts.online_store import OnlineStore
 
 TEAM = "bench"
 

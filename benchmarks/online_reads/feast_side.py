@@ -20,7 +20,7 @@ from pyarrow import parquet
 from benchmarks.online_reads import data
 from benchmarks.online_reads.side import Keys, figures
 from benchmarks.peers.feast_store import View, open_store, references
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 
 def main() -> None:

@@ -28,8 +28,8 @@ def raw(folder: Path, url: str, times: int) -> dict[str, float]:
     """Let redis-py write and read the very bytes that our store does: SET in pipelines of a thousand, MGET."""
     import redis
 
-    from platform_core.contracts.online_packing import pack
-    from platform_core.contracts.online_store import newest
+    from loopline.platform_core.contracts.online_packing import pack
+    from loopline.platform_core.contracts.online_store import newest
 
     client = redis.Redis.from_url(url)
     client.ping()
@@ -55,7 +55,7 @@ def raw(folder: Path, url: str, times: int) -> dict[str, float]:
 
 def redis_store(folder: Path, url: str, times: int) -> dict[str, float]:
     """Let our store on Redis write and read."""
-    from resources.redis.online_store import RedisOnlineStore
+    from loopline.resources.redis.online_store import RedisOnlineStore
 
     return _store(RedisOnlineStore(url=url), folder, times)
 
@@ -72,7 +72,7 @@ def by_name_in_one(folder: Path, url: str, times: int) -> dict[str, float]:
 
 def _named(folder: Path, url: str, times: int, shapes: Sequence[data.Shape]) -> dict[str, float]:
     from benchmarks.online_reads.by_name import read_by, written_by
-    from resources.redis.online_store import RedisOnlineStore
+    from loopline.resources.redis.online_store import RedisOnlineStore
 
     store = RedisOnlineStore(url=url)
     found = figures(written_by(store, folder, shapes), read_by(store, shapes), _entities(folder), times)
@@ -82,7 +82,7 @@ def _named(folder: Path, url: str, times: int, shapes: Sequence[data.Shape]) -> 
 
 def sqlite_store(folder: Path, url: str, times: int) -> dict[str, float]:  # noqa: ARG001 - one signature for all
     """Let our store on SQLite write and read."""
-    from resources.sqlite.online_store import SqliteOnlineStore
+    from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
     return _store(SqliteOnlineStore(path=str(folder / f"online-{random.random()}.db")), folder, times)
 
@@ -91,7 +91,7 @@ def fetching(folder: Path, url: str, times: int) -> dict[str, float]:
     """Let our store on Redis be asked from uvloop, as the inference server asks it: one request after another."""
     import uvloop
 
-    from resources.redis.online_store import RedisOnlineStore
+    from loopline.resources.redis.online_store import RedisOnlineStore
 
     store, loop = RedisOnlineStore(url=url), uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -104,7 +104,7 @@ def fetching_at_once(folder: Path, url: str, times: int) -> dict[str, float]:
     """Let fifty requests of one entity be under way at any time; the figures are one request's share."""
     import uvloop
 
-    from resources.redis.online_store import RedisOnlineStore
+    from loopline.resources.redis.online_store import RedisOnlineStore
 
     store, loop, together = RedisOnlineStore(url=url), uvloop.new_event_loop(), 50
 

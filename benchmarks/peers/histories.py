@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from platform_core.specs import FeatureView
+    from loopline.platform_core.specs import FeatureView
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, MICROSECOND = timedelta(hours=1), timedelta(microseconds=1)
@@ -95,7 +95,7 @@ def in_reach(one: History, label: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def view(name: str, ttl_days: float | None) -> FeatureView:
     """Declare a view over ``key``; its function is never run."""
-    from platform_core.specs import FeatureView, Source  # not needed where Feast reads this module
+    from loopline.platform_core.specs import FeatureView, Source  # not needed where Feast reads this module
 
     return FeatureView(name, Source(name, ""), "key", EVENT_TIME, lambda rows: rows, ttl_days)
 

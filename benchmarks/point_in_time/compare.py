@@ -15,7 +15,7 @@ from benchmarks.peers import interpreter
 from benchmarks.peers.feast_store import View
 from benchmarks.point_in_time import data
 from benchmarks.turns import in_turns, json_lines
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 HOW = """100,000 labels join three feature views (10 + 5 + 5 features of 50,000, 5,000 and 400 entities, valid for 30, 7
 and 2 days); 2 % of the feature rows became known up to five days after their event. Each side runs in a process of its

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from platform_core.names import CREATED_AT, DATE, EVENT_TIME
-from platform_core.specs import FeatureView, Source
+from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME
+from loopline.platform_core.specs import FeatureView, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def write(folder: Path, rows: int) -> None:
     import pyarrow as pa
     from pyarrow import compute, parquet
 
-    from resources.delta.lake import DeltaLake
+    from loopline.resources.delta.lake import DeltaLake
 
     random = np.random.default_rng(7)
     lake = DeltaLake(root=str(folder / "lake"))

@@ -13,12 +13,12 @@ from pyarrow import parquet
 from benchmarks.measured import measured
 from benchmarks.point_in_time import by_hand
 from benchmarks.point_in_time.data import SHAPES, checked, lake_table
-from platform_core.contracts.engine import ViewRows
+from loopline.platform_core.contracts.engine import ViewRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Engine
+    from loopline.platform_core.contracts.engine import Engine
 
 WARM = 1_000
 """Rows of a first, small join, so that libraries and thread pools are there when it counts."""
@@ -47,7 +47,7 @@ def _from_memory(engine: Engine, folder: Path) -> Callable[[int | None], pa.Tabl
 
 
 def _from_lake(engine: Engine, folder: Path) -> Callable[[int | None], pa.Table]:
-    from resources.delta.lake import DeltaLake
+    from loopline.resources.delta.lake import DeltaLake
 
     lake = DeltaLake(root=str(folder / "lake"))
 
@@ -60,13 +60,13 @@ def _from_lake(engine: Engine, folder: Path) -> Callable[[int | None], pa.Table]
 
 
 def _polars() -> Engine:
-    from resources.polars.engine import PolarsEngine
+    from loopline.resources.polars.engine import PolarsEngine
 
     return PolarsEngine()
 
 
 def _duckdb() -> Engine:
-    from resources.duckdb.engine import DuckdbEngine
+    from loopline.resources.duckdb.engine import DuckdbEngine
 
     return DuckdbEngine()
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.environment import bind
+from loopline.platform_core.foundation.names import ModelRef, dead_letter_table
+from loopline.platform_core.ingestion.letters import schema
+from loopline.platform_core.loop import cycles
 from loopline.portal.app import create_app
-from platform_core.environment import bind
-from platform_core.ingestion.letters import schema
-from platform_core.loop import cycles
-from platform_core.names import ModelRef, dead_letter_table
-from platform_core.testing.portal_home import NOW, PortalHome, portal_home
+from loopline.stories.portal_home import NOW, PortalHome, portal_home
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,13 +13,13 @@ from time import perf_counter
 
 from benchmarks.measured import measured
 from benchmarks.scorecard import past
-from platform_core.clock import ReplayClock
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.scorecard import history, latest, reading
-from platform_core.scorecard.compute import update
-from platform_core.testing.fakes.serving import InMemoryServing
-from resources.delta.lake import DeltaLake
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.delta.lake import DeltaLake
+from loopline.scorecard import history, latest, reading
+from loopline.scorecard.compute import update
 
 READS = 50
 

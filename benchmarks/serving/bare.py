@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from benchmarks.serving.data import MODELS
-from platform_core.runtime.models import load_model
+from loopline.platform_core.runtime.model.models import load_model
 
 PREDICT = {f"/{name}": load_model(Path(os.environ["BENCH_PACKAGES"], name)).predict for name in MODELS}
 HEADERS = [(b"content-type", b"application/json")]

@@ -13,10 +13,10 @@ from benchmarks.page import Promise
 from benchmarks.serving import data
 from benchmarks.serving.load import Cell, loaded, served
 from benchmarks.serving.sides import SIDES, TENSOR
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime import manifest
-from platform_core.runtime.states import write_desired
-from platform_core.testing.inference_server import free_port
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime.model import manifest
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.testing.inference_server import free_port
 
 MODELS, QUICK_MODELS = 1_000, 50
 SECONDS = 2

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.serving.data import FEATURES, MODELS, TRAINING_ROWS, rows
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
-from platform_core.runtime.states import write_desired
-from platform_core.training.package import package
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.training.package import package
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 ENTITY = "customer_id"
 ENTITIES = 10_000

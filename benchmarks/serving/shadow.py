@@ -18,10 +18,11 @@ from benchmarks.serving.compare import bodies
 from benchmarks.serving.load import Cell, loaded, served
 from benchmarks.serving.sides import OURS, SIDES
 from benchmarks.turns import in_turns
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime import manifest, shadow_log
-from platform_core.runtime.states import write_desired
-from platform_core.testing.inference_server import free_port, shadow_process
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime import shadow_log
+from loopline.platform_core.runtime.model import manifest
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.testing.inference_server import free_port, shadow_process
 
 HOW = """One server with one worker answers a LightGBM model (200 trees of 31 leaves, twenty features, one row a
 request); wrk asks on 16 connections, {seconds:g} s a turn, {times} turns each. Beside it runs the process that replays

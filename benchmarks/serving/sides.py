@@ -55,7 +55,15 @@ def _v2(model: str) -> str:
 
 def _ours(folder: Path, port: int, workers: int, model: str) -> Sequence[str]:  # noqa: ARG001
     file = environment(folder, port)
-    return [sys.executable, "-m", "platform_core.runtime", "--environment", str(file), "--workers", str(workers)]
+    return [
+        sys.executable,
+        "-m",
+        "loopline.inference_server",
+        "--environment",
+        str(file),
+        "--workers",
+        str(workers),
+    ]
 
 
 def _bare(folder: Path, port: int, workers: int, model: str) -> Sequence[str]:  # noqa: ARG001

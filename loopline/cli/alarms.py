@@ -13,7 +13,7 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened, person
 
 if TYPE_CHECKING:
-    from platform_core.alarms import Standing
+    from loopline.platform_core.alarms import Standing
 
 alarms = LazyGroup(
     "alarms",
@@ -29,7 +29,7 @@ alarms = LazyGroup(
 @click.option("--all", "everything", is_flag=True, help="Also what is over, each cause as it last stood.")
 def list_alarms(everything: bool) -> Answer:
     """List the alarms that stand, the oldest first, with what to do about each."""
-    from platform_core.alarms import past, rounds, standing
+    from loopline.platform_core.alarms import past, rounds, standing
 
     with opened(only=()) as platform:
         found = [*(past(platform.ledger) if everything else ()), *standing(platform.ledger)]
@@ -45,7 +45,7 @@ def list_alarms(everything: bool) -> Answer:
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
 def acknowledge(cause: str, reason: str, by: str | None) -> Answer:
     """Take the alarm of CAUSE on: it stands until all is well, but nobody else is told of it."""
-    from platform_core.alarms import acknowledge as take
+    from loopline.platform_core.alarms import acknowledge as take
 
     with opened(only=()) as platform:
         taken = take(platform, cause, person(by), reason)
@@ -72,7 +72,7 @@ def _told(one: Standing) -> str:
 
 def _silent(at: datetime | None) -> list[str]:
     """Warn when nobody watches: no alarm is no good news then."""
-    from platform_core.alarms.rounds import SILENT_SECONDS
+    from loopline.platform_core.alarms.rounds import SILENT_SECONDS
 
     if at is None:
         return ["no watchdog has looked in this home; start one with 'loopline up' or 'loopline watchdog'"]

@@ -87,7 +87,7 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def _tell(error: Exception, call: Call) -> None:
-    from platform_core.errors import LooplineError
+    from loopline.platform_core.errors import LooplineError
 
     kind = type(error).__name__
     with contextlib.redirect_stdout(call.stdout):

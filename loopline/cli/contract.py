@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from loopline.cli.contract_texts import Pair
-    from platform_core.contracts.engine import Engine
-    from platform_core.features.impact import Impact
-    from platform_core.specs import Team
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.features.impact import Impact
+    from loopline.platform_core.specs import Team
 
 RULE = "what breaks consumers or producers needs a new major version (the first number of 'version')"
 HEADER, REACHED = ("column", "change", "class"), ("column", "reaches", "of models", "how")
@@ -51,7 +51,7 @@ def diff(old: Path | None, new: Path | None, since: str | None, team: str | None
     changed columns, and those that fail or give something else are named with their models. Ends with 1 when
     something breaks and the contract has no new major version.
     """
-    from platform_core import plugins
+    from loopline.platform_core import plugins
 
     if bool(since) == bool(new):
         raise click.UsageError("Give two files OLD and NEW, or --since REVISION.")
@@ -75,7 +75,7 @@ def _knowing(revision: str, teams: list[Team]) -> tuple[list[Team], list[str]]:
         NotFound: none does.
     """
     from loopline.cli.contract_texts import unknown
-    from platform_core.errors import NotFound
+    from loopline.platform_core.errors import NotFound
 
     why = {team.name: unknown(revision, team) for team in teams}
     known, others = [team for team in teams if not why[team.name]], [said for said in why.values() if said]
@@ -97,8 +97,8 @@ def _pairs(old: Path | None, new: Path | None, since: str | None, teams: list[Te
 
 def _compared(engine: Engine, pair: Pair) -> dict[str, Any]:
     """Say what changes from one contract to the other, as data."""
-    from platform_core.features.impact import impacts
-    from platform_core.specs import contract_diff
+    from loopline.platform_core.features.impact import impacts
+    from loopline.platform_core.specs import contract_diff
 
     said = {
         "source": f"{pair.team.name}/{pair.source.name}" if pair.team and pair.source else None,

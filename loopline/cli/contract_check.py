@@ -15,7 +15,7 @@ from loopline.cli.subject import opened
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Checked
+    from loopline.platform_core.contracts.engine import Checked
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN = 20
@@ -30,8 +30,8 @@ def check(contract: Path, file: Path) -> Answer:
 
     Nothing is landed. Ends with 1 when a row breaks the contract, or the file as a whole does.
     """
-    from platform_core.ingestion import mended_rows
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.ingestion import mended_rows
+    from loopline.platform_core.specs.odcs import read_contract
 
     held, rows = read_contract(contract), mended_rows.read(file)
     with progress("checking rows"), opened(only=("engine",)) as platform:
@@ -45,13 +45,13 @@ def _numbered(rows: pa.Table) -> pa.Table:
     """Number rows as an editor numbers lines, the header being the first."""
     import pyarrow as pa
 
-    from platform_core.names import LINE
+    from loopline.platform_core.foundation.names import LINE
 
     return rows.append_column(LINE, pa.array(range(2, len(rows) + 2), pa.int64()))
 
 
 def _first(checked: Checked) -> list[dict[str, Any]]:
-    from platform_core.names import LINE
+    from loopline.platform_core.foundation.names import LINE
 
     return [{"row": row.pop(LINE), **row} for row in checked.bad.slice(0, SHOWN).to_pylist()]
 

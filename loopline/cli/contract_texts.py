@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.errors import InvalidSpec, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from platform_core.specs import Source, Team
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs import Source, Team
+    from loopline.platform_core.specs.contract_file import RowContract
 
 VERSIONED = re.compile(r"(?P<stem>.+)\.v(?P<number>\d+)(?P<suffix>\.ya?ml)")
 """A contract file that carries its major version in its name."""
@@ -36,7 +36,7 @@ class Pair:
 
 def of_files(old: Path, new: Path, teams: Sequence[Team], named: bool) -> Iterator[Pair]:
     """Pair files for each source whose contract one of them is; in a team that was ``named``, a namesake will do."""
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     before, after = read_contract(old), read_contract(new)
     files = {old.resolve(), new.resolve()}
@@ -58,7 +58,7 @@ def of_revision(revision: str, team: Team) -> Iterator[Pair]:
     Raises:
         InvalidSpec: a contract is none, now or then.
     """
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     for source in team.sources:
         file = team.folder / source.contract
@@ -89,7 +89,7 @@ def _names(name: str) -> Iterator[str]:
 
 def _read(text: str, said: str, name: str) -> RowContract:
     """Read a text as the file that it was."""
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, name)

@@ -16,9 +16,9 @@ from loopline.cli.subject import declared, opened, person, referenced
 
 if TYPE_CHECKING:
     from loopline.cli.cycle_state import Standing
-    from platform_core.loop.cycles import Cycle
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.platform import Platform
 
 POLL_SECONDS = 0.5
 
@@ -48,8 +48,8 @@ def start(  # noqa: PLR0913, PLR0917 - an option each
     """
     from uuid import uuid4
 
-    from platform_core.loop import cycles
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop import cycles
 
     team, declaration = declared(model)
     ref, cause = ModelRef(team.name, declaration.name), f"started by {person(by)}: {reason}"
@@ -69,7 +69,7 @@ def start(  # noqa: PLR0913, PLR0917 - an option each
 @click.argument("model")
 def show(model: str) -> Answer:
     """List the cycles of MODEL, oldest first."""
-    from platform_core.loop import cycles
+    from loopline.platform_core.loop import cycles
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
@@ -86,7 +86,7 @@ def _waited(platform: Platform, one: Cycle, timeout_seconds: float, update: Call
         StoreUnavailable: it still does after so many seconds.
     """
     from loopline.cli.cycle_state import standing
-    from platform_core.errors import StoreUnavailable
+    from loopline.platform_core.errors import StoreUnavailable
 
     give_up = time.monotonic() + timeout_seconds
     while not (found := standing(platform, one)).settled:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.loop import cycles, deployments, rollouts
-from platform_core.loop.telling import tell
+from loopline.platform_core.loop import cycles, deployments, rollouts
+from loopline.platform_core.loop.sentences import tell
 
 if TYPE_CHECKING:
-    from platform_core.loop.cycles import Cycle
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.platform import Platform
 
 
 @dataclass(frozen=True)

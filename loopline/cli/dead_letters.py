@@ -41,8 +41,8 @@ def show(source: str, limit: int) -> Answer:
     """
     from dataclasses import asdict
 
-    from platform_core.ingestion import dead_letters as letters
-    from platform_core.ingestion.refusals import refusals
+    from loopline.platform_core.ingestion import dead_letters as letters
+    from loopline.platform_core.ingestion.refusals import refusals
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
@@ -63,9 +63,9 @@ def export(source: str, file: Path) -> Answer:
 
     Mend the fields there, leave out rows that are not mended, and give the file to 'replay --rows'.
     """
-    from platform_core.ingestion import dead_letters as letters
-    from platform_core.ingestion import mended_rows
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.ingestion import dead_letters as letters
+    from loopline.platform_core.ingestion import mended_rows
+    from loopline.platform_core.specs.odcs import read_contract
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
@@ -86,8 +86,8 @@ def replay(source: str, rows: Path | None, reason: str, by: str | None) -> Answe
     With --rows only the letters in that file are tried, with the fields given there; 'export' writes such a file. A row
     takes its place by its own event time, and is known from now on.
     """
-    from platform_core.ingestion import dead_letters as letters
-    from platform_core.ingestion import mended_rows
+    from loopline.platform_core.ingestion import dead_letters as letters
+    from loopline.platform_core.ingestion import mended_rows
 
     team, declared = source_of(source)
     given = mended_rows.read(rows) if rows else None

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from loopline.cli.simulation import Move, Simulated
-    from platform_core.monitor.window import ColumnVerdict
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.window import ColumnVerdict
 
 drift = LazyGroup(
     "drift",
@@ -42,7 +42,7 @@ def simulate(model: str, column: str, shift: float, factor: float, rows: int | N
     is not asked: its scores stay as they were.
     """
     from loopline.cli.simulation import Move, simulate
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
 
     if (shift, factor) == (0.0, 1.0):
         raise click.UsageError("give --shift or --factor")

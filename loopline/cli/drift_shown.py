@@ -14,9 +14,9 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import declared, live_version, opened, referenced
 
 if TYPE_CHECKING:
-    from platform_core.monitor.alarm import Alarm
-    from platform_core.monitor.window import WindowVerdict
-    from platform_core.platform import Platform
+    from loopline.platform_core.monitor.alarm import Alarm
+    from loopline.platform_core.monitor.window import WindowVerdict
+    from loopline.platform_core.platform import Platform
 
 Named = tuple[str, "WindowVerdict"]
 """A window or day, and its verdict."""
@@ -31,7 +31,7 @@ HEADER = ("window", "rows", "column", "kind", "score", "threshold", "how it move
 @click.option("--all", "every", is_flag=True, help="The columns that did not drift as well.")
 def show(model: str, version: str | None, last: int, days: bool, every: bool) -> Answer:
     """Tell how MODEL's newest windows, or days, were judged, and by which columns."""
-    from platform_core.monitor.alarm import alarm
+    from loopline.platform_core.monitor.alarm import alarm
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
@@ -62,13 +62,13 @@ def ui(port: int) -> Answer:
 
 
 def _windows(platform: Platform, ref: Any, version: str) -> list[Named]:
-    from platform_core.monitor.drift import judged
+    from loopline.platform_core.monitor.drift import judged
 
     return [(str(window.number), window.verdict) for window in judged(platform, ref, version)]
 
 
 def _days(platform: Platform, ref: Any, version: str) -> list[Named]:
-    from platform_core.monitor.days import judged_days
+    from loopline.platform_core.monitor.days import judged_days
 
     return [(day.day.isoformat(), day.verdict) for day in judged_days(platform, ref, version)]
 

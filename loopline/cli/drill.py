@@ -20,8 +20,8 @@ def drill(model: str, distort: tuple[str, ...], by: str | None) -> Answer:
     """
     from uuid import uuid4
 
-    from platform_core.loop import cycles
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop import cycles
 
     team, declaration = declared(model)
     ref = ModelRef(team.name, declaration.name)

@@ -12,7 +12,7 @@ from loopline.cli.output import Answer
 from loopline.cli.subject import opened
 
 if TYPE_CHECKING:
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import FeatureView, Team
 
 features = LazyGroup(
     "features",
@@ -32,7 +32,7 @@ features = LazyGroup(
 @click.argument("view")
 def refill(view: str) -> Answer:
     """Write the newest row of every entity of VIEW online again, written `view` or `team/view`."""
-    from platform_core.features import materialize
+    from loopline.platform_core.features import materialize
 
     team, found = view_of(view)
     with opened(only=("lake", "online_store")) as platform, progress(f"refilling {view}"):
@@ -47,9 +47,9 @@ def view_of(name: str) -> tuple[Team, FeatureView]:
     Raises:
         NotFound: no team, or more than one, declares it.
     """
-    from platform_core import plugins
-    from platform_core.errors import NotFound
-    from platform_core.names import view_name
+    from loopline.platform_core import plugins
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.foundation.names import view_name
 
     team_name, _, wanted = name.rpartition("/")
     teams = plugins.installed([team_name] if team_name else None).teams
@@ -61,6 +61,6 @@ def view_of(name: str) -> tuple[Team, FeatureView]:
 
 
 def _name(team: Team, view: FeatureView) -> str:
-    from platform_core.names import view_name
+    from loopline.platform_core.foundation.names import view_name
 
     return f"{team.name}/{view_name(view)}"

@@ -18,7 +18,7 @@ from loopline.cli.subject import opened
 def export_feast(team: str, folder: Path, again: bool) -> Answer:
     """Write the feature views of TEAM and their rows as a Feast repository in FOLDER, for `feast apply`."""
     from loopline.feast_export import export
-    from platform_core import plugins
+    from loopline.platform_core import plugins
 
     declared = plugins.installed([team]).team(team)
     with opened(only=("lake",)) as platform, progress(f"exporting {team}"):

@@ -13,9 +13,9 @@ from loopline.cli.subject import opened, person
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platform_core.features.readers import Reader
-    from platform_core.features.view_table import ViewRecord
-    from platform_core.platform import Platform
+    from loopline.platform_core.features.readers import Reader
+    from loopline.platform_core.features.view_table import ViewRecord
+    from loopline.platform_core.platform import Platform
 
 
 @click.command("list", cls=Command)
@@ -34,7 +34,7 @@ def show_all(  # noqa: PLR0913, PLR0917 - each is a filter
     state: Literal["active", "retired"] | None,
 ) -> Answer:
     """List the versions of feature views, all or those that mention TEXT, and how many read each."""
-    from platform_core.features import catalog
+    from loopline.platform_core.features import catalog
 
     with opened(only=()) as platform:
         found = catalog.views(platform.ledger, catalog.Wanted(team, entity, owner, source, text, state))
@@ -53,7 +53,7 @@ def show_all(  # noqa: PLR0913, PLR0917 - each is a filter
 @click.argument("view")
 def show(view: str) -> Answer:
     """Tell all of VIEW, written `view` or `team/view`: its versions, features, readers, freshness and history."""
-    from platform_core.features import catalog
+    from loopline.platform_core.features import catalog
 
     with opened(only=("lake",)) as platform, progress(f"reading {view}"):
         found = _versions(platform, view)
@@ -68,9 +68,9 @@ def show(view: str) -> Answer:
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
 def retire(view: str, reason: str, by: str | None) -> Answer:
     """Retire a version of a feature view that nothing reads and no team declares."""
-    from platform_core import plugins
-    from platform_core.features.registry import FeatureRegistry
-    from platform_core.features.view_ref import ViewRef
+    from loopline.platform_core import plugins
+    from loopline.platform_core.features.registry import FeatureRegistry
+    from loopline.platform_core.features.view_ref import ViewRef
 
     ref = ViewRef.parse(view)
     with opened(only=()) as platform:
@@ -80,8 +80,8 @@ def retire(view: str, reason: str, by: str | None) -> Answer:
 
 
 def _versions(platform: Platform, name: str) -> list[ViewRecord]:
-    from platform_core.errors import NotFound
-    from platform_core.features import catalog
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.features import catalog
 
     team, _, view = name.partition("@")[0].rpartition("/")
     found = [record for record in catalog.views(platform.ledger) if record.ref.view == view]
@@ -100,7 +100,7 @@ def _summary(record: ViewRecord) -> dict[str, Any]:
 
 
 def _told(platform: Platform, record: ViewRecord, readers: Sequence[Reader]) -> dict[str, Any]:
-    from platform_core.features import catalog
+    from loopline.platform_core.features import catalog
 
     fresh = catalog.freshness(platform, record.ref)
     history = [{"at": m.at, "by": m.by, "what": m.said} for m in catalog.history(platform.ledger, record.ref)]

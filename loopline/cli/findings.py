@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import LooplineError
+from loopline.platform_core.errors import LooplineError
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Entry
-    from platform_core.monitor.window import ColumnVerdict
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.monitor.window import ColumnVerdict
+    from loopline.platform_core.platform import Platform
 
 MOVED = 3
 """So many of the columns that moved most are named."""
@@ -19,7 +19,7 @@ MOVED = 3
 
 def live(platform: Platform, ref: ModelRef) -> dict[str, Any]:
     """Return what answers: versions, percent, generation, and the endpoint with what it says of itself."""
-    from platform_core.loop.deployments import deployment
+    from loopline.platform_core.loop.deployments import deployment
 
     found = deployment(platform.ledger, ref)
     if found is None:
@@ -36,7 +36,7 @@ def live(platform: Platform, ref: ModelRef) -> dict[str, Any]:
 
 def last_cycle(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the newest cycle, open or closed."""
-    from platform_core.loop import cycles
+    from loopline.platform_core.loop import cycles
 
     found = cycles.cycles(platform.ledger, ref)
     return {**asdict(found[-1]), "ref": str(ref)} if found else None
@@ -44,7 +44,7 @@ def last_cycle(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def last_verdict(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the newest verdict of the gates, with the overrides given since."""
-    from platform_core.loop import gates
+    from loopline.platform_core.loop import gates
 
     judged = _newest(platform, ref, gates.JUDGED)
     verdict = gates.verdict_of(platform.ledger, ref, judged.version) if judged else None
@@ -56,7 +56,7 @@ def last_verdict(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def running_rollout(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the rollout that runs or is held."""
-    from platform_core.loop import rollouts
+    from loopline.platform_core.loop import rollouts
 
     found = rollouts.running(platform.ledger, ref)
     wanted = ("rollout_id", "version", "cycle", "step", "percent", "state", "started_at", "step_started_at")
@@ -65,8 +65,8 @@ def running_rollout(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the newest drift window: its version, rows, the columns that moved most, and those that drifted."""
-    from platform_core.monitor.drift import WINDOW
-    from platform_core.monitor.window import from_details
+    from loopline.platform_core.monitor.drift import WINDOW
+    from loopline.platform_core.monitor.window import from_details
 
     entry = _newest(platform, ref, WINDOW)
     if entry is None:
@@ -87,7 +87,7 @@ def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def quality(platform: Platform, ref: ModelRef) -> list[dict[str, Any]]:
     """Return the realised quality of each version, as it was last measured."""
-    from platform_core.monitor.quality import REALISED
+    from loopline.platform_core.monitor.quality import REALISED
 
     entries = platform.ledger.entries(ref, [REALISED])
     return list({entry.version: {**entry.details, "version": entry.version} for entry in entries}.values())
@@ -95,7 +95,7 @@ def quality(platform: Platform, ref: ModelRef) -> list[dict[str, Any]]:
 
 def freeze(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return who froze the model, or everything, and why."""
-    from platform_core.loop import freezes
+    from loopline.platform_core.loop import freezes
 
     entry = freezes.frozen(platform.ledger, ref)
     return {"by": entry.actor, "reason": entry.reason, "at": entry.at} if entry else None

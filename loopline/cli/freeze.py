@@ -28,7 +28,7 @@ def thaw(model: str | None, reason: str, by: str | None) -> Answer:
 
 
 def _switch(model: str | None, reason: str, by: str, *, frozen: bool) -> Answer:
-    from platform_core.loop import freezes
+    from loopline.platform_core.loop import freezes
 
     with opened(only=()) as platform:
         ref = referenced(platform, model) if model else None

@@ -10,11 +10,12 @@ from loopline.cli.command import Command
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, table
 from loopline.cli.subject import declared, opened, referenced
+from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:
-    from platform_core.loop.gates import Verdict
-    from platform_core.names import ModelRef
-    from platform_core.specs import Model
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.gates import Verdict
+    from loopline.platform_core.specs import Model
 
 gate = LazyGroup(
     "gate",
@@ -31,8 +32,8 @@ gate = LazyGroup(
 @click.option("--version", help="Of which version; the newest that was judged when left out.")
 def show(model: str, version: str | None) -> Answer:
     """Show what the gates said of a version of MODEL."""
-    from platform_core.errors import NotFound
-    from platform_core.loop import gates
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.loop import gates
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
@@ -55,7 +56,7 @@ def show(model: str, version: str | None) -> Answer:
 @click.option("--deploy", is_flag=True, help="Start its rollout, if it passes all its gates by that.")
 def override(model: str, version: str, name: str, by: str, reason: str, *, deploy: bool) -> Answer:  # noqa: PLR0913
     """Let a version of MODEL pass one gate that it failed, in a person's name."""
-    from platform_core.loop import gates
+    from loopline.platform_core.loop import gates
 
     spec = declared(model)[1] if deploy else None  # what cannot be rolled out is said before anything is written
     with opened(only=()) as platform:
@@ -67,13 +68,13 @@ def override(model: str, version: str, name: str, by: str, reason: str, *, deplo
 
 
 def _start_rollout(ref: ModelRef, spec: Model, version: str) -> None:
-    from platform_core.errors import LooplineError
-    from platform_core.loop import gates, rollouts
+    from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.loop import gates
 
     try:
         with opened() as platform:
             cycle = gates.cycle_of_version(platform.ledger, ref, version)
-            rollouts.start(platform, ref, spec, version, cycle, platform.clock.now())
+            start_rollout(platform, ref, spec, version, cycle, platform.clock.now())
     except LooplineError as error:
         error.problem = f"the gate is overridden, but the start of the rollout failed: {error.problem}"
         raise

@@ -12,8 +12,8 @@ from loopline.cli.output import Answer, cell, table
 from loopline.cli.subject import opened, referenced
 
 if TYPE_CHECKING:
-    from platform_core.loop.history import Account
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.history import Account
 
 
 @click.command("history", cls=Command)
@@ -25,8 +25,8 @@ def history(model: str, at: datetime | None, everything: bool) -> Answer:
 
     What is only looked at (windows, quality, skew, whether the endpoint is ready) is told with --all.
     """
-    from platform_core.loop import history as past
-    from platform_core.loop.telling import OBSERVED
+    from loopline.platform_core.loop import history as past
+    from loopline.platform_core.loop.sentences import OBSERVED
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)

@@ -35,22 +35,22 @@ def create(
     tenant: str, models: tuple[str, ...], per_second: float | None, burst: int | None, per_day: int | None
 ) -> Answer:
     """Make a key for TENANT, and say what the tenant may; without options one that is known keeps what it may."""
-    from platform_core.runtime import access
+    from loopline.gateway import api_keys
 
     limits = {"per_second": per_second, "burst": burst, "per_day": per_day}
     named: dict[str, Any] = {name: value for name, value in limits.items() if value is not None} | (
         {"models": models} if models else {}
     )
-    made = access.create(_file(), tenant, access.Tenant(**named) if named else None)
+    made = api_keys.create(_file(), tenant, api_keys.Tenant(**named) if named else None)
     return Answer({"tenant": tenant, "key": made}, f"{made}\n\nkeep it: only its hash is stored")
 
 
 @click.command("list", cls=Command)
 def list_() -> Answer:
     """List tenants and the ids of their keys."""
-    from platform_core.runtime import access
+    from loopline.gateway import api_keys
 
-    kept = access.read(_file())
+    kept = api_keys.read(_file())
     ids = {name: [each for each, key in kept.keys.items() if key.tenant == name] for name in kept.tenants}
     found: list[dict[str, Any]] = [
         {
@@ -70,9 +70,9 @@ def list_() -> Answer:
 @click.argument("identity", metavar="ID")
 def revoke(identity: str) -> Answer:
     """Take back the key with ID, the part between the first two underscores."""
-    from platform_core.runtime import access
+    from loopline.gateway import api_keys
 
-    tenant = access.revoke(_file(), identity)
+    tenant = api_keys.revoke(_file(), identity)
     return Answer({"key": identity, "tenant": tenant}, f"key {identity} of {tenant} is taken back")
 
 
@@ -82,7 +82,7 @@ def _file() -> Path:
     Raises:
         InvalidEnvironment: it names none.
     """
-    from platform_core.errors import InvalidEnvironment
+    from loopline.platform_core.errors import InvalidEnvironment
 
     with opened(only=("serving",)) as platform:
         gateway = getattr(platform.serving, "gateway", None)

@@ -13,7 +13,7 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened
 
 if TYPE_CHECKING:
-    from platform_core.lake_care import Cared
+    from loopline.platform_core.training.lake_care import Cared
 
 COLUMNS = ("table", "files", "deleted", "pinned versions", "problem")
 
@@ -30,7 +30,7 @@ lake = LazyGroup(
 @click.option("--dry-run", is_flag=True, help="Only say which versions are pinned.")
 def tidy(team: str | None, older_than_days: float, dry_run: bool) -> Answer:
     """Tidy every table of TEAM, or of all teams; a version that a registered model's training set pins stays."""
-    from platform_core import lake_care
+    from loopline.platform_core.training import lake_care
 
     with opened(only=("lake", "registry")) as platform, progress("tidying the lake"):
         wanted = [team] if team else lake_care.teams(platform)

@@ -15,8 +15,8 @@ def metrics() -> Answer:
 
     The portal serves the same page at /metrics. The inference server and `loopline stream` have one of their own.
     """
-    from platform_core import plugins
-    from platform_core.observability.exposition import exposition
+    from loopline.platform_core import plugins
+    from loopline.platform_core.observability.exposition import exposition
 
     with opened(only=()) as platform:
         page = exposition(platform, plugins.installed()).decode()

@@ -14,8 +14,8 @@ from loopline.cli.subject import opened, referenced
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
 
 model = LazyGroup(
     "model",
@@ -39,9 +39,9 @@ def status(name: str | None) -> Answer:
 
 def _models(platform: Platform, name: str | None) -> list[ModelRef]:
     """Return the model named; else all that are declared or deployed."""
-    from platform_core import plugins
-    from platform_core.loop import deployments
-    from platform_core.names import ModelRef
+    from loopline.platform_core import plugins
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop import deployments
 
     if name:
         return [referenced(platform, name)]

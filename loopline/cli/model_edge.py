@@ -21,10 +21,10 @@ def export_edge(name: str, folder: Path, version: str | None) -> Answer:
     The rows that the version was trained on are scored both ways first: a model that would answer otherwise on a device
     is not written.
     """
-    from platform_core.features.offline import training_rows
-    from platform_core.loop.packages import fetched
-    from platform_core.names import ModelRef
-    from platform_core.scoring.edge import export
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.packages import fetched
+    from loopline.platform_core.scoring.edge import export
+    from loopline.platform_core.training.offline import training_rows
 
     team, model = declared(name)
     ref = ModelRef(team.name, model.name)

@@ -10,12 +10,12 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened, referenced
-from platform_core.names import version_order
+from loopline.platform_core.foundation.names import version_order
 
 if TYPE_CHECKING:
-    from platform_core.monitor.fairness import FairnessAt
-    from platform_core.monitor.quality_history import Measured
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.fairness import FairnessAt
+    from loopline.platform_core.monitor.quality_history import Measured
 
 METRICS = ("roc_auc", "recall", "precision", "accuracy", "log_loss", "brier", "positives", "positive_rate")
 """What is measured, spelled out so that ``--help`` need not import what measures it."""
@@ -43,7 +43,7 @@ def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:
     Realised figures are of rows whose label has come, estimated ones of all rows: what the scores promise. Between
     brackets lies the truth in 95 of 100 cases. Nothing is measured here: the quality asset does that.
     """
-    from platform_core.monitor import fairness, quality_history
+    from loopline.platform_core.monitor import fairness, quality_history
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from platform_core.specs import Team
+    from loopline.platform_core.specs import Team
 
 
 def of_function(function: Callable[..., Any]) -> str:

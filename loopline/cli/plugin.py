@@ -14,8 +14,8 @@ from loopline.cli.subject import opened
 
 if TYPE_CHECKING:
     from loopline.cli.problems import Problem
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 plugin = LazyGroup(
     "plugin",
@@ -35,7 +35,7 @@ def check(team: str | None) -> Answer:
     from loopline.cli.problems import answer
     from loopline.cli.registry_checks import unregistrable
     from loopline.cli.validate import quarantined, sound, unknown
-    from platform_core import plugins
+    from loopline.platform_core import plugins
 
     with progress("checking teams"), opened(only=("engine",)) as platform:
         installed = plugins.installed([team] if team else None)
@@ -59,8 +59,8 @@ def _view_problems(platform: Platform, team: Team, model: Model) -> Iterator[Pro
     """Run the model's views on empty tables of their contracts; a team's function may raise anything."""
     from loopline.cli import places
     from loopline.cli.problems import Problem, of_error
-    from platform_core.errors import LooplineError
-    from platform_core.training.training_set import feature_fields
+    from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.training.training_set import feature_fields
 
     where = places.of_call(team, "Model", model.name, "features")
     try:

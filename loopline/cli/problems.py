@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loopline.cli.output import Answer
 
 if TYPE_CHECKING:
-    from platform_core.errors import LooplineError
+    from loopline.platform_core.errors import LooplineError
 
 _LOCATED = re.compile(r"(?P<where>[^\n]+?:\d+): (?:(?P<field>[\w.\[\]-]+): )?(?P<message>.*)", re.DOTALL)
 

@@ -11,8 +11,8 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened, source_of
 
 if TYPE_CHECKING:
-    from platform_core.ingestion.landing_profile import Landing
-    from platform_core.ingestion.quality_bounds import Finding
+    from loopline.platform_core.ingestion.landing_profile import Landing
+    from loopline.platform_core.ingestion.quality_bounds import Finding
 
 LANDINGS = ("landed (UTC)", "arrivals", "rows", "newest event (UTC)", "contract")
 COLUMNS = ("column", "null share", "minimum", "median", "maximum", "mean", "categories")
@@ -26,8 +26,8 @@ def quality(source: str, limit: int) -> Answer:
 
     Each is judged by the thirty before it; with fewer than eight nothing is. Asset checks of the raw rows say the same.
     """
-    from platform_core.ingestion.quality import history
-    from platform_core.ingestion.quality_bounds import LAST, judge
+    from loopline.platform_core.ingestion.quality import history
+    from loopline.platform_core.ingestion.quality_bounds import LAST, judge
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:

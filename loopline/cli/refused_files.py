@@ -19,8 +19,8 @@ def retry(source: str, name: str, reason: str, by: str | None) -> Answer:
 
     A file whose content or contract changed is tried again by itself.
     """
-    from platform_core.ingestion.inbox import Inbox
-    from platform_core.ingestion.refusals import decide
+    from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.refusals import decide
 
     team, declared = source_of(source)
     with opened(only=()) as platform:
@@ -39,9 +39,9 @@ def dismiss(source: str, name: str, reason: str, by: str | None) -> Answer:
 
     Without NAME: that nothing is to be done about arrivals of which most rows are dead letters; the letters stay.
     """
-    from platform_core.ingestion import dead_shares
-    from platform_core.ingestion.inbox import Inbox
-    from platform_core.ingestion.refusals import decide
+    from loopline.platform_core.ingestion import dead_shares
+    from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.refusals import decide
 
     team, declared = source_of(source)
     with opened(only=()) as platform:

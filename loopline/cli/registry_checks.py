@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from loopline.cli.problems import Problem
-    from platform_core.features.view_ref import ViewRef
-    from platform_core.platform import Platform
-    from platform_core.specs import Team
+    from loopline.platform_core.features.view_ref import ViewRef
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Team
 
 
 def unregistrable(platform: Platform, team: Team) -> Iterator[Problem]:
     """Yield each view that the registry would refuse, at its function; nothing where nothing ever ran."""
     from loopline.cli.problems import Problem, of_error
-    from platform_core.errors import LooplineError
-    from platform_core.features.registry import FeatureRegistry
+    from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.features.registry import FeatureRegistry
 
     if not _has_ledger(platform):
         return

@@ -12,7 +12,7 @@ from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened, person, referenced
 
 if TYPE_CHECKING:
-    from platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.loop.rollouts import RolloutRecord
 
 rollout = LazyGroup(
     "rollout",
@@ -28,7 +28,7 @@ rollout = LazyGroup(
 @click.command("list", cls=Command)
 def show() -> Answer:
     """List the rollouts that run or are held, oldest first."""
-    from platform_core.loop import rollouts
+    from loopline.platform_core.loop import rollouts
 
     with opened(only=()) as platform:
         found = rollouts.active(platform.ledger)
@@ -57,7 +57,7 @@ def resume(model: str, reason: str, by: str | None) -> Answer:
 
 
 def _switch(model: str, reason: str, by: str, to: Literal["held", "running"]) -> Answer:
-    from platform_core.loop import rollouts
+    from loopline.platform_core.loop import rollouts
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)

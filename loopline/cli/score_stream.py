@@ -7,7 +7,7 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
 from loopline.cli.subject import opened, referenced
-from platform_core.signals import set_by_signals
+from loopline.platform_core.foundation.signals import set_by_signals
 
 
 @click.command("score-stream", cls=Command)
@@ -26,7 +26,7 @@ def score_stream(name: str, source: str, target: str, group: str | None, member:
     features from the online store, and each answer is in the prediction log. Start as many as the stream has
     partitions: they share them.
     """
-    from platform_core.scoring.stream import StreamScorer
+    from loopline.platform_core.scoring.stream import StreamScorer
 
     only = ("online_store", "event_stream", "serving", "registry")
     with opened(only=only) as platform, set_by_signals() as stop:

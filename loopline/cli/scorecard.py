@@ -13,8 +13,8 @@ from loopline.cli.subject import opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platform_core.platform import Platform
-    from platform_core.scorecard import Figure
+    from loopline.platform_core.platform import Platform
+    from loopline.scorecard import Figure
 
 COLUMNS = ("figure", "value", "unit", "of", "name")
 
@@ -29,7 +29,7 @@ def scorecard(team: str | None, name: str | None, refresh: bool, how: bool) -> A
 
     Dagster computes it once an hour. A figure without anything to compute it from says why.
     """
-    from platform_core.scorecard import history, latest
+    from loopline.scorecard import history, latest
 
     known = _checked(name)
     with opened(only=("lake", "serving")) as platform:
@@ -41,7 +41,7 @@ def scorecard(team: str | None, name: str | None, refresh: bool, how: bool) -> A
 
 
 def _checked(name: str | None) -> str:
-    from platform_core.scorecard.definitions import DEFINITIONS
+    from loopline.scorecard.definitions import DEFINITIONS
 
     if name and name not in DEFINITIONS:
         raise click.UsageError(f"no figure is called {name!r}; there are {', '.join(DEFINITIONS)}")
@@ -49,8 +49,8 @@ def _checked(name: str | None) -> str:
 
 
 def _compute(platform: Platform) -> None:
-    from platform_core import plugins
-    from platform_core.scorecard.compute import update
+    from loopline.platform_core import plugins
+    from loopline.scorecard.compute import update
 
     with progress("computing the scorecard"):
         update(platform, plugins.installed().teams)
@@ -65,7 +65,7 @@ def _answer(figures: Sequence[Figure], team: str | None, *, how: bool) -> Answer
 
 def _scope(scope: str, figures: Sequence[Figure], *, how: bool) -> str:
     """Show a scope's figures by topic; those without a value come last, with the reason."""
-    from platform_core.scorecard.definitions import DEFINITIONS
+    from loopline.scorecard.definitions import DEFINITIONS
 
     newest = max(figure.at for figure in figures)
     rows = [(DEFINITIONS[f.name].title, f.value, f.unit, f.count, f.name) for f in figures if f.value is not None]
@@ -76,7 +76,7 @@ def _scope(scope: str, figures: Sequence[Figure], *, how: bool) -> str:
 
 
 def _history(name: str, scope: str, figures: Sequence[Figure]) -> Answer:
-    from platform_core.scorecard.definitions import DEFINITIONS
+    from loopline.scorecard.definitions import DEFINITIONS
 
     rows = [(figure.at, figure.value, figure.unit, figure.count, figure.reason) for figure in figures]
     head = f"{name} of {scope or 'the organisation'}: {DEFINITIONS[name].how}"

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from platform_core.errors import NotFound, Unsupported
-from platform_core.loop import packages
-from platform_core.loop.deployments import deployment
-from platform_core.monitor.alarm import Alarm, alarm
-from platform_core.monitor.answers import answers
-from platform_core.monitor.columns import NumericColumn
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.values import SCORE, objects
-from platform_core.monitor.window import WindowVerdict, judge_window
+from loopline.platform_core.errors import NotFound, Unsupported
+from loopline.platform_core.loop import packages
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.monitor.alarm import Alarm, alarm
+from loopline.platform_core.monitor.answers import answers
+from loopline.platform_core.monitor.columns import NumericColumn
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.values import SCORE, objects
+from loopline.platform_core.monitor.window import WindowVerdict, judge_window
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
-    from platform_core.specs.model import Drift
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.model import Drift
 
 LIVE = "recent predictions"
 SAMPLE = "the training set's sample"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from loopline.cli import places
 from loopline.cli.problems import Problem, of_error
-from platform_core.errors import InvalidSpec, LooplineError
-from platform_core.specs import FairAcross, LogMetric
-from platform_core.specs.import_path import imported
-from platform_core.specs.quality import GROUP_METRICS
+from loopline.platform_core.errors import InvalidSpec, LooplineError
+from loopline.platform_core.specs import FairAcross, LogMetric
+from loopline.platform_core.specs.import_path import imported
+from loopline.platform_core.specs.quality import GROUP_METRICS
 
 if TYPE_CHECKING:
-    from platform_core.specs import FeatureView, Model, Source, Team
+    from loopline.platform_core.specs import FeatureView, Model, Source, Team
 
 
 def check_team(team: Team) -> Iterator[Problem]:
@@ -30,7 +30,7 @@ def check_team(team: Team) -> Iterator[Problem]:
 
 def check_contract(team: Team, source: Source) -> Iterator[Problem]:
     """Check a source's contract file."""
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     path = team.folder / source.contract
     try:
@@ -115,7 +115,7 @@ def _drift(team: Team, model: Model) -> Iterator[Problem]:
 
 
 def _quality(team: Team, model: Model) -> Iterator[Problem]:
-    from platform_core.monitor import groups
+    from loopline.platform_core.monitor import groups
 
     with contextlib.suppress(LooplineError):  # a contract that cannot be read is told by its own check
         persons = groups.personal_columns(team, model)

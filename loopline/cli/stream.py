@@ -12,7 +12,7 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
 from loopline.cli.subject import opened, source_of
-from platform_core.signals import set_by_signals
+from loopline.platform_core.foundation.signals import set_by_signals
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - who collects metrics asks from elsewhere; they name the source and tell numbers
 
@@ -29,9 +29,9 @@ def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Ans
     the batch in hand. Where half a minute is soon enough, `loopline up` or Dagster's daemon is all that is needed: the
     ingest sensor starts a run whenever records wait. Both at once do no harm: who is overtaken begins again.
     """
-    from platform_core.errors import InvalidSpec
-    from platform_core.ingestion.stream_worker import StreamWorker
-    from platform_core.specs.source import STREAM
+    from loopline.platform_core.errors import InvalidSpec
+    from loopline.platform_core.features.stream_worker import StreamWorker
+    from loopline.platform_core.specs.source import STREAM
 
     team, declared = source_of(source)
     if declared.arrives != STREAM:

@@ -9,16 +9,16 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Source, Team
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Source, Team
 
 
 @contextlib.contextmanager
 def opened(only: Collection[str] | None = None) -> Iterator[Platform]:
     """Open the platform with all vendors, or only those named, and close it afterwards."""
-    from platform_core import environment
-    from platform_core.platform import Platform
+    from loopline.platform_core import environment
+    from loopline.platform_core.platform import Platform
 
     _find_inference_server()
     platform = Platform(environment.read() if only is None else environment.read(only=only))
@@ -34,7 +34,7 @@ def declared(name: str) -> tuple[Team, Model]:
     Raises:
         InvalidSpec: the team is quarantined. NotFound: no team declares it.
     """
-    from platform_core import plugins
+    from loopline.platform_core import plugins
 
     installed = plugins.installed()
     team_name, _, model = name.rpartition("/")
@@ -47,9 +47,9 @@ def referenced(platform: Platform, name: str) -> ModelRef:
 
     Whoever is on call must reach a model whose team does not load: then the ledger's word is enough.
     """
-    from platform_core import plugins
-    from platform_core.errors import NotFound
-    from platform_core.names import ModelRef
+    from loopline.platform_core import plugins
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.foundation.names import ModelRef
 
     model = name.rpartition("/")[2]
     try:
@@ -65,8 +65,8 @@ def _in_ledger(platform: Platform, name: str) -> list[ModelRef]:
     """Return the models of which the ledger ever heard by this name; the index alone answers."""
     from sqlalchemy import select
 
-    from platform_core.loop.tables import entries
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.tables import entries
 
     team, _, model = name.rpartition("/")
     if not model:
@@ -82,8 +82,8 @@ def live_version(platform: Platform, ref: ModelRef) -> str:
     Raises:
         NotFound: none is.
     """
-    from platform_core.errors import NotFound
-    from platform_core.loop.deployments import deployment
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.loop.deployments import deployment
 
     current = deployment(platform.ledger, ref)
     if current is None or current.stable is None:
@@ -98,9 +98,9 @@ def person(by: str | None) -> str:
 
 def _find_inference_server() -> None:
     """Take over the port that a running supervisor chose, so that endpoints are named as they are."""
+    from loopline.platform_core.environment import home
+    from loopline.platform_core.errors import NotFound
     from loopline.up import lock
-    from platform_core.environment import home
-    from platform_core.errors import NotFound
 
     with contextlib.suppress(NotFound):
         port = lock.announced(home())["ports"]["inference"]
@@ -113,8 +113,8 @@ def source_of(name: str) -> tuple[Team, Source]:
     Raises:
         NotFound: no team, or more than one, declares it.
     """
-    from platform_core import plugins
-    from platform_core.errors import NotFound
+    from loopline.platform_core import plugins
+    from loopline.platform_core.errors import NotFound
 
     team_name, _, source = name.rpartition("/")
     found = [

@@ -12,7 +12,7 @@ import click
 
 from loopline.cli.command import Call, Command, progress
 from loopline.cli.output import Answer, table
-from platform_core.signals import set_by_signals
+from loopline.platform_core.foundation.signals import set_by_signals
 
 if TYPE_CHECKING:
     from loopline.up.app import App

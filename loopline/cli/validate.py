@@ -12,8 +12,8 @@ from loopline.cli.output import Answer
 
 if TYPE_CHECKING:
     from loopline.cli.problems import Problem
-    from platform_core.plugins import Installed, Quarantined
-    from platform_core.specs import Team
+    from loopline.platform_core.plugins import Installed, Quarantined
+    from loopline.platform_core.specs import Team
 
 
 @click.command("validate", cls=Command)
@@ -24,8 +24,8 @@ def validate(teams: tuple[str, ...]) -> Answer:
     Each problem is told once, as file:line: field: message. Ends with 1 when there is any.
     """
     from loopline.cli.problems import answer
-    from platform_core import plugins
-    from platform_core.environment import environment_file
+    from loopline.platform_core import plugins
+    from loopline.platform_core.environment import environment_file
 
     with progress("checking"):
         problems = list(_environment())
@@ -39,8 +39,8 @@ def validate(teams: tuple[str, ...]) -> Answer:
 
 def _environment() -> Iterator[Problem]:
     from loopline.cli.problems import of_error
-    from platform_core import environment
-    from platform_core.errors import LooplineError
+    from loopline.platform_core import environment
+    from loopline.platform_core.errors import LooplineError
 
     try:
         environment.read()

@@ -7,7 +7,7 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
 from loopline.cli.subject import opened
-from platform_core.signals import set_by_signals
+from loopline.platform_core.foundation.signals import set_by_signals
 
 
 @click.command("watchdog", cls=Command)
@@ -38,9 +38,9 @@ def watchdog(once: bool, dagster: str | None, interval: float, patience: float, 
     What is wrong becomes an alarm in the ledger, once a cause, and the environment's notifiers tell people: once that
     it is wrong, once that it is over. `loopline up` runs it; elsewhere run one, or `--once` from a timer.
     """
-    from loopline.watchdog.kennel import watchdog as made
+    from loopline.platform_core.alarms import standing
+    from loopline.watchdog.assembly import watchdog as made
     from loopline.watchdog.look import Bounds
-    from platform_core.alarms import standing
 
     bounds = Bounds(patience=0 if once else patience, heartbeat=heartbeat)
     with opened(only=("serving", "notifier")) as platform, set_by_signals() as stop:
@@ -56,11 +56,15 @@ def watchdog(once: bool, dagster: str | None, interval: float, patience: float, 
 
 def _announced() -> str:
     """Return the address of the web server that runs in this home, "" for none."""
+    from loopline.platform_core.environment import home
+    from loopline.platform_core.errors import NotFound
     from loopline.up import lock
-    from platform_core.environment import home
-    from platform_core.errors import NotFound
 
     try:
         return str(lock.announced(home())["ui"] or "")
     except NotFound:
         return ""
+
+
+if __name__ == "__main__":
+    watchdog(prog_name="loopline watchdog")

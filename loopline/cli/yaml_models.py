@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from loopline.cli.problems import Problem
-from platform_core.plugins import TEAMS
+from loopline.platform_core.plugins import TEAMS
 
 COMPONENT = "LooplineModel"
 FIELDS = frozenset({"features", "labels", "fit"})
 """A document with these at its top is a model, whatever the file is called."""
-FIX = "see platform_core.specs.model_file for the fields of a model"
+FIX = "see loopline.platform_core.specs.model_file for the fields of a model"
 
 
 def check_yaml(team: str) -> Iterator[Problem]:
     """Check every YAML model in the package of a team, also of one that does not load."""
-    from platform_core.specs import model_file
+    from loopline.platform_core.specs import model_file
 
     for path in model_files(team):
         for found in model_file.problems(path):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from platform_core.names import ARRIVED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 ARRIVES = clock_time(2)
 """When a day's file is there, the next morning (UTC)."""
@@ -93,7 +93,7 @@ def _accepted(platform: Platform, team: Team, view: FeatureView, chosen: Sequenc
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     header, _, _ = chosen[0].content.partition(b"\n")
     text = BytesIO(b"".join([header, b"\n", *(day.content.partition(b"\n")[2] for day in chosen)]))

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.demo.stage import REF
-from platform_core.ingestion.landing import LANDED
-from platform_core.loop import cycles
-from platform_core.loop.cycles import OPENED
-from platform_core.loop.skews import CHECKED
-from platform_core.monitor import quality_history, skew
-from platform_core.monitor.drift import WINDOW
-from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality import measured
-from platform_core.turn import REGISTERED
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import OPENED
+from loopline.platform_core.loop.entry_kinds import LANDED, REGISTERED
+from loopline.platform_core.loop.skews import CHECKED
+from loopline.platform_core.monitor import quality_history, skew
+from loopline.platform_core.monitor.drift import WINDOW
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.quality import measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from loopline.demo.client import Tally
     from loopline.demo.stage import Stage
     from loopline.demo.teller import Teller
-    from platform_core.loop.cycles import Cycle
-    from platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.loop.ledger import Entry
 
 ENOUGH_LABELS = 200
 """Labels of a window without which chance alone moves its AUC by more than is worth telling."""

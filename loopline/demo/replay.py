@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from loopline.demo.client import Client
     from loopline.demo.days import Day, Order
-    from platform_core.clock import ReplayClock
+    from loopline.platform_core.foundation.clock import ReplayClock
 
 
 @dataclass(frozen=True)

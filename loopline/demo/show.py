@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.errors import StoreUnavailable
-from platform_core.ingestion.landing import pending
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.ingestion.landing import pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

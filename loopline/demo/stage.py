@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, cast
 
 from loopline.demo import days as history
 from loopline.demo.replay import Script
-from platform_core import plugins
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core import plugins
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
     from loopline.demo.days import Day
-    from platform_core.clock import ReplayClock
-    from platform_core.specs import Model, Source, Team
+    from loopline.platform_core.foundation.clock import ReplayClock
+    from loopline.platform_core.specs import Model, Source, Team
 
 ENVIRONMENT = Path(__file__).with_name("environment.yaml")
 REF = ModelRef("retail", "cancellations")

@@ -13,14 +13,15 @@ from loopline.demo.replay import Replay, Script
 from loopline.demo.show import LAG_DAYS, Show
 from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
+from loopline.platform_core import environment as environments
+from loopline.platform_core.errors import LooplineError, Refused
+from loopline.platform_core.foundation.names import view_table
+from loopline.platform_core.foundation.signals import set_by_signals
+from loopline.platform_core.ingestion.landing import pending
+from loopline.platform_core.loop import cycles, gates
+from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.turn import start_rollout
 from loopline.up.running import running
-from platform_core import environment as environments
-from platform_core.errors import LooplineError, Refused
-from platform_core.ingestion.landing import pending
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.cycles import Cycle
-from platform_core.names import view_table
-from platform_core.signals import set_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def _override(show: Show, drill: Cycle) -> None:
     assert verdict is not None
     for reading in verdict.failed:
         gates.override(platform.ledger, REF, version, reading.gate, "the demo", "a drill: the judge's turn", now)
-    rollouts.start(platform, REF, show.stage.model, version, drill.cycle_id, now)
+    start_rollout(platform, REF, show.stage.model, version, drill.cycle_id, now)
 
 
 def _to_the_end(show: Show) -> None:

@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from platform_core.loop.telling import OBSERVED, tell
+from loopline.platform_core.loop.sentences import OBSERVED, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from platform_core.loop.ledger import Entry, Ledger
+    from loopline.platform_core.loop.ledger import Entry, Ledger
 
 QUIET = {*OBSERVED, "deployment.changed", "arrival.landed"}
 """Kinds that come too often for a story; their figures stand in its end."""

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from loopline.feast_export import repository
 from loopline.feast_export.names import CREATED, EVENT_TIMESTAMP, refuse
-from platform_core.errors import Refused
-from platform_core.features.changes import feature_names
-from platform_core.names import CREATED_AT, EVENT_TIME, view_name, view_table
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.features.changes import feature_names
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_name, view_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 
 @dataclass(frozen=True)

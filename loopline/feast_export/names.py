@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec
-from platform_core.names import view_name
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation.names import view_name
 
 if TYPE_CHECKING:
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import FeatureView, Team
 
 EVENT_TIMESTAMP, CREATED = "event_timestamp", "created"
 TAKEN = frozenset({EVENT_TIMESTAMP, CREATED, "rn", "entity_row_id", "event_expire_timestamp"})

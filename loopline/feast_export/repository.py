@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from loopline.feast_export.names import CREATED, EVENT_TIMESTAMP
-from platform_core.names import CREATED_AT, EVENT_TIME, view_name, view_table
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_name, view_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs import FeatureView, Model, Team
+    from loopline.platform_core.specs import FeatureView, Model, Team
 
 DATA = "data"
 CONFIGURATION = """# Written once by `loopline features export-feast {team}`, then left alone: put your own stores in.

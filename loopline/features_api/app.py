@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from loopline.features_api import errors, metrics, registry_routes, serving_routes
 from loopline.features_api.service import Service
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
 from loopline.web_guard import LOCAL, Guard
-from platform_core.platform import Platform
-from platform_core.specs import Team
 
 FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": errors.Failure} for status in (400, 404, 409, 503)}
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from platform_core.errors import BadRequest, CommitConflict, LooplineError, NotFound, Refused, Transient
+from loopline.platform_core.errors import BadRequest, CommitConflict, LooplineError, NotFound, Refused, Transient
 
 UNAVAILABLE = 503
 

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from platform_core import histogram
-from platform_core.observability.exposition import CONTENT_TYPE
+from loopline.platform_core.foundation import histogram
+from loopline.platform_core.observability.exposition import CONTENT_TYPE
 
 PATH = "/metrics"
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)

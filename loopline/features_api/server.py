@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core import environment, plugins
-from platform_core.errors import LooplineError
+from loopline.platform_core import environment, plugins
+from loopline.platform_core.errors import LooplineError
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Team
 
 HOST, PORT = "127.0.0.1", 8090
 BINDINGS = ("lake", "online_store", "engine")
@@ -48,8 +48,8 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None
     import uvicorn
 
     from loopline.features_api.app import create_app
+    from loopline.platform_core.platform import Platform
     from loopline.web_guard import allowed
-    from platform_core.platform import Platform
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     platform = Platform(environment.read(only=BINDINGS))
@@ -64,7 +64,7 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None
 
 def register(platform: Platform, teams: Sequence[Team]) -> None:
     """Register teams; one that is refused is told in the log, its features are served as they are."""
-    from platform_core.features.registry import FeatureRegistry
+    from loopline.platform_core.features.registry import FeatureRegistry
 
     for team in teams:
         try:

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from platform_core.errors import NotFound
-from platform_core.platform import Platform
-from platform_core.specs import Team
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from platform_core.errors import BadRequest
-from platform_core.features import offline
-from platform_core.features.selection import FeatureNames
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.features.selection import FeatureNames
+from loopline.platform_core.training import offline
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ class Serving:
         """Make the training set of a model, or for the given rows.
 
         Raises:
-            BadRequest: neither or both are asked for; and what ``platform_core.features.offline`` raises.
+            BadRequest: neither or both are asked for; and what ``loopline.platform_core.training.offline`` raises.
         """
         team = self.team(asked.team)
         if asked.version is not None and (asked.model is None or asked.as_of is not None):

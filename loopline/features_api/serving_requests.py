@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 from starlette.requests import Request
 
-from platform_core.errors import BadRequest
+from loopline.platform_core.errors import BadRequest
 
 if TYPE_CHECKING:
-    from platform_core.features.online import Entities
+    from loopline.platform_core.features.online import Entities
 
 MOST_BYTES = 64 * 1024 * 1024
 _ONLINE = ("team", "features", "model", "entities", "at")

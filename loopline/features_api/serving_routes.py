@@ -12,8 +12,8 @@ from loopline.features_api import serving_requests, training_tables
 from loopline.features_api.serving import Made, Serving
 from loopline.features_api.serving_docs import ONLINE, TRAINING
 from loopline.features_api.training_tables import ARROW, NDJSON
-from platform_core.errors import BadRequest
-from platform_core.features.online import fetch_online
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.features.online import fetch_online
 
 router = APIRouter(tags=["serving"])
 

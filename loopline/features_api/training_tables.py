@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from platform_core.errors import BadRequest
-from platform_core.features.online import as_text
-from platform_core.names import EVENT_TIME
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.features.online import as_text
+from loopline.platform_core.foundation.names import EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa

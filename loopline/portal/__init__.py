@@ -30,8 +30,8 @@ To add a page:
 
 A part that refreshes itself is a small page of its own (template without ``base.html``) with
 ``hx-get``, ``hx-trigger="every 5s"`` and ``hx-swap="outerHTML"``. A chart is a ``page.Chart`` among the fields and
-``{{ chart(page.drift) }}``. What is wrong is raised as an error of ``platform_core.errors``: it becomes a page with
-problem and fix. A form posts to a route of its own; ``security.py`` refuses those that other sites send.
+``{{ chart(page.drift) }}``. What is wrong is raised as an error of ``loopline.platform_core.errors``: it becomes a page
+with problem and fix. A form posts to a route of its own; ``security.py`` refuses those that other sites send.
 
 Tests: ``TestClient(create_app(platform, plugins.Installed(teams, ())), base_url="http://localhost")``.
 """

@@ -6,14 +6,14 @@ from fastapi import FastAPI, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed
 from loopline.portal import errors, rendering
 from loopline.portal.ask import Portal
 from loopline.portal.links import Links
 from loopline.portal.pages import ROUTERS
 from loopline.portal.security import PagePolicy, refused
 from loopline.web_guard import LOCAL, Guard
-from platform_core.platform import Platform
-from platform_core.plugins import Installed
 
 
 def create_app(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request, Response
 
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed, Quarantined
 from loopline.portal import rendering
-from loopline.portal.kept import Kept
+from loopline.portal.cache import Kept
 from loopline.portal.links import Links
 from loopline.portal.page import Page
-from platform_core.platform import Platform
-from platform_core.plugins import Installed, Quarantined
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.specs import Model, Team
 
 JSON = "application/json"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.loop.sentences import sentence
 from loopline.portal.model.story import told
-from platform_core.loop.telling import sentence
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger import Entry
 
 HEADS = {
     "cycle.opened": "Opened",

@@ -12,9 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from loopline.features_api.errors import delay_of, status_of
+from loopline.platform_core.errors import LooplineError
 from loopline.portal.ask import answer
 from loopline.portal.page import Page
-from platform_core.errors import LooplineError
 
 _log = logging.getLogger("loopline.portal")
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select
 
-from platform_core import names
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import tables
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation import names
+from loopline.platform_core.loop import tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
+    from loopline.platform_core.features.extents import Extent
     from loopline.portal.ask import Portal
-    from platform_core.features.extents import Extent
 
 Fresh = Literal["fresh", "stale", "not known", "retired"]
 _view = tables.feature_views.c

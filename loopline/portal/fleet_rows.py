@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core import alarms
-from platform_core.loop import fleet, freezes, rollout_table
-from platform_core.names import ModelRef
+from loopline.platform_core import alarms
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import fleet, freezes, rollout_table
 
 if TYPE_CHECKING:
+    from loopline.platform_core.loop.fleet import LastCycle, Live
+    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.rollout_table import RolloutRecord
     from loopline.portal.ask import Portal
-    from platform_core.loop.fleet import LastCycle, Live
-    from platform_core.loop.ledger import Entry
-    from platform_core.loop.rollout_table import RolloutRecord
 
 
 @dataclass(frozen=True)

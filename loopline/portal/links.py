@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 if TYPE_CHECKING:
     from loopline.graphql import Dagster
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from loopline.portal import words
+from loopline.portal import filters
 from loopline.portal.sections import SECTIONS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def chart_data(chart: Chart) -> Markup:
 def _environment() -> Environment:
     loader = PackageLoader("loopline.portal")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= words.FILTERS
+    made.filters |= filters.FILTERS
     made.globals |= {"asset": asset, "chart_data": chart_data}
     return made
 

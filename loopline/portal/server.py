@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from platform_core import environment, plugins
-from platform_core.errors import LooplineError
+from loopline.platform_core import environment, plugins
+from loopline.platform_core.errors import LooplineError
 
 HOST, PORT = "127.0.0.1", 8790
 
@@ -41,10 +41,10 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), **links
     """
     import uvicorn
 
+    from loopline.platform_core.platform import Platform
     from loopline.portal.app import create_app
     from loopline.portal.links import Links
     from loopline.web_guard import allowed
-    from platform_core.platform import Platform
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     platform = Platform(environment.read())

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.features import catalog
+from loopline.platform_core.features.view_ref import ViewRef
 from loopline.portal import feature_rows
-from platform_core.errors import NotFound
-from platform_core.features import catalog
-from platform_core.features.view_ref import ViewRef
 
 if TYPE_CHECKING:
+    from loopline.platform_core.features.readers import Reader
+    from loopline.platform_core.features.view_table import SourceRecord
     from loopline.portal.ask import Portal
     from loopline.portal.feature_rows import ViewRow
-    from platform_core.features.readers import Reader
-    from platform_core.features.view_table import SourceRecord
 
 SHOWN_HISTORY = 50
 

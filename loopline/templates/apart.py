@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loopline.platform_core.errors import Refused
 from loopline.templates.repositories import IDENTITY
-from platform_core.errors import Refused
 
 
 @contextmanager

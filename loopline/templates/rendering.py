@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core.errors import InvalidSpec, NotFound, Refused
 from loopline.templates import repositories
 from loopline.templates.apart import apart, commit
-from platform_core.errors import InvalidSpec, NotFound, Refused
 
 ANSWERS = "template.yml"
 """File (or its ending) that says, beside the code, which template made it, in which version and with which answers."""

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from platform_core.errors import NotFound
+from loopline.platform_core.errors import NotFound
 
 SHIPPED = Path(__file__).parent / "shipped"
 ADDRESS = "loopline-templates://"

@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.contracts import CONTRACTS, Vendor
+from loopline.platform_core.errors import NotFound
 from loopline.templates.rendering import Made, create
-from platform_core.contracts import CONTRACTS, Vendor
-from platform_core.errors import NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def _defined(node: ast.stmt) -> list[str]:
 
 def _kit(contract: str) -> tuple[str, list[str]]:
     """Return the name of a contract's kit and the fixtures that its tests ask for, the vendor's own first."""
-    module: Any = importlib.import_module(f"platform_core.testing.{contract}")
+    module: Any = importlib.import_module(f"loopline.platform_core.testing.{contract}")
     kit = next(
         value for name, value in vars(module).items() if name.endswith("Kit") and value.__module__ == module.__name__
     )

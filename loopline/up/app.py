@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.errors import Refused
 from loopline.up.supervisor import Supervisor
-from platform_core.errors import Refused
 
 if TYPE_CHECKING:
     from loopline.graphql import Dagster
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
 
 @dataclass

@@ -8,11 +8,11 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core.foundation.names import PLATFORM
+from loopline.platform_core.plugins import TEAMS
 from loopline.up.ports import HOST
-from platform_core.names import PLATFORM
-from platform_core.plugins import TEAMS
 
-MODULE = "asset_defs.code_location"
+MODULE = "loopline.asset_defs.code_location"
 WORK_TAG = "loopline/work"
 """Runs of the job ``loopline_cycle`` carry it with the value ``training``."""
 STAMP = "initialised-with"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from platform_core.errors import NotFound, Refused
-from platform_core.files import write
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation.files import write
 
 LOCK = "up.lock"
 FILE = "up.json"

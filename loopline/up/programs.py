@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from loopline.platform_core.environment import home
 from loopline.up.ports import HOST
 from loopline.up.program import Program
 from loopline.up.sweep import MARK
-from platform_core.environment import home
 
 DAEMON = "daemon"
 WEB = "web"
@@ -49,7 +49,7 @@ class Programs:
         return self._program(
             code_server_name(team),
             Rank.CODE,
-            *("-m", "asset_defs.code_server", team, "--host", HOST, "--port", str(port)),
+            *("-m", "loopline.asset_defs.code_server", team, "--host", HOST, "--port", str(port)),
             *("--lazy-load-user-code", "--use-python-environment-entry-point"),
         )
 
@@ -65,13 +65,13 @@ class Programs:
     def inference_server(self, environment: Path) -> Program:
         """Answer for models."""
         return self._program(
-            INFERENCE, Rank.INFERENCE, "-m", "platform_core.runtime", "--environment", str(environment)
+            INFERENCE, Rank.INFERENCE, "-m", "loopline.inference_server", "--environment", str(environment)
         )
 
     def shadow(self, environment: Path) -> Program:
         """Replay answered requests through shadows, with the processor time that nobody else wants."""
         return self._program(
-            SHADOW, Rank.INFERENCE, "-m", "platform_core.runtime.shadow", "--environment", str(environment)
+            SHADOW, Rank.INFERENCE, "-m", "loopline.platform_core.runtime.shadow", "--environment", str(environment)
         )
 
     def feature_server(self, port: int) -> Program:
@@ -81,7 +81,7 @@ class Programs:
 
     def watchdog(self, dagster_url: str) -> Program:
         """Look for what is wrong and tell people; it ends among the first, so that an end in order is no alarm."""
-        return self._program(WATCHDOG, Rank.DAEMON, "-m", "loopline.watchdog", "--dagster", dagster_url)
+        return self._program(WATCHDOG, Rank.DAEMON, "-m", "loopline.cli.watchdog", "--dagster", dagster_url)
 
     def portal(self, port: int, **neighbours: str | None) -> Program:
         """Show people what is live and why, with links to its neighbours (``dagster``, ``inference``, ...)."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 
+from loopline.platform_core import environment as environments
+from loopline.platform_core.alarms.pages import DAGSTER_URL
+from loopline.platform_core.platform import Platform
 from loopline.up import dagster_home, lock, start
 from loopline.up.app import App
 from loopline.up.ports import HOST, free_port
@@ -17,9 +20,6 @@ from loopline.up.program import Event
 from loopline.up.programs import Programs, child_environment
 from loopline.up.supervisor import Supervisor
 from loopline.up.sweep import end_marked, new_mark
-from platform_core import environment as environments
-from platform_core.alarms.pages import DAGSTER_URL
-from platform_core.platform import Platform
 
 INFERENCE_PORT = "LOOPLINE_INFERENCE_PORT"
 """By this variable an environment file takes the inference server's port: ``${LOOPLINE_INFERENCE_PORT:-8080}``."""

@@ -14,21 +14,21 @@ from pathlib import Path
 from threading import Event as Flag
 from urllib.parse import urlsplit
 
+from loopline.platform_core.contracts.serving import SHADOW, Serving
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.names import PLATFORM
 from loopline.up import dagster_home
 from loopline.up.app import App
 from loopline.up.ports import HOST, answers, free_port
 from loopline.up.program import Event, last_line, spawn
 from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
-from platform_core.contracts.serving import SHADOW, Serving
-from platform_core.errors import StoreUnavailable
-from platform_core.names import PLATFORM
 
 OURS = ("root", "host", "port")
 """Fields of a serving vendor that say where a server of ours listens."""
 
 
-_OWN_ERROR = re.compile(r"^platform_core\.errors\.\w+: ")
+_OWN_ERROR = re.compile(r"^loopline\.platform_core\.errors\.\w+: ")
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, not an error
@@ -186,7 +186,7 @@ def _quarantine(app: App, team: str, reason: str) -> None:
 
 def _reapply(app: App, waiting: Waiting) -> None:
     """Ask for the state that the ledger knows, once the inference server lives; what cannot be is told by name."""
-    from platform_core.loop import deployments
+    from loopline.platform_core.loop import deployments
 
     if app.endpoint is not None:
         waiting.for_program(INFERENCE, partial(_lives, f"{app.endpoint}/v2/health/live", app.platform.serving))

@@ -10,7 +10,7 @@ import runpy
 
 from starlette.middleware import Middleware
 
-from asset_defs.dagster_private import wrap_web_server
+from loopline.asset_defs.dagster_private import wrap_web_server
 from loopline.web_guard import Guard, allowed, graphql_as_json
 
 FRAMED = {"x-frame-options": "SAMEORIGIN"}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from loopline.graphql import Dagster
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.pages import Pages
+from loopline.platform_core.foundation.names import ModelRef
 from loopline.watchdog.look import Bounds, Looked
-from platform_core.alarms.alarm import Alarm
-from platform_core.alarms.pages import Pages
-from platform_core.names import ModelRef
 
 OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew"), ("raw", "contract")}
 """Stage and check of which the kernel raises the alarm itself, at the moment of finding."""

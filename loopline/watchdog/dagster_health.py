@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from loopline.graphql import Dagster, Location, repository
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.pages import Pages
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.foundation.names import ModelRef
 from loopline.watchdog.look import Bounds, Looked
-from platform_core.alarms.alarm import Alarm
-from platform_core.alarms.pages import Pages
-from platform_core.errors import LooplineError
-from platform_core.names import ModelRef
 
 INTERVALS = 5
 """Ticks that a sensor may miss."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.alarm import Alarm
 
 
 @dataclass(frozen=True)

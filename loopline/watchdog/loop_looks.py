@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.contracts.notifier import Severity
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
 from loopline.watchdog.look import Bounds, Looked
-from platform_core.alarms.alarm import Alarm
-from platform_core.contracts.notifier import Severity
-from platform_core.loop import tables
-from platform_core.names import ModelRef
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
 FIX: dict[str, tuple[Severity, str]] = {
     "rejected": (

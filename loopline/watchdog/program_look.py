@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loopline.platform_core.alarms.alarm import Alarm
 from loopline.watchdog.look import Looked
-from platform_core.alarms.alarm import Alarm
 
 FOUND_OTHERWISE = frozenset({"web", "daemon", "inference", "watchdog"})
 """Looked at by what they do; a code server is missed as its team's location."""
@@ -15,8 +15,8 @@ def programs(home: Path) -> Looked:
     """Find programs without a process; where nothing was started by ``up`` there are none."""
     import psutil
 
+    from loopline.platform_core.errors import NotFound
     from loopline.up import lock
-    from platform_core.errors import NotFound
 
     try:
         pids = lock.announced(home)["pids"]

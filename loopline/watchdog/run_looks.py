@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from loopline.graphql import Dagster
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.pages import Pages
+from loopline.platform_core.foundation.names import ModelRef
 from loopline.watchdog.look import Bounds, Looked
-from platform_core.alarms.alarm import Alarm
-from platform_core.alarms.pages import Pages
-from platform_core.names import ModelRef
 
 MODEL_TAG, SOURCE_TAG, WORK_TAG = "loopline/model", "loopline/source", "loopline/work"
-"""As in ``asset_defs.keys``, which a light process does not import: it imports Dagster."""
+"""As in ``loopline.asset_defs.keys``, which a light process does not import: it imports Dagster."""
 CYCLE_JOB = "loopline_cycle"
 """Its runs fail where a gate refuses a version, as they should; a cycle that cannot be run is found in the ledger."""
 AT_ONCE = 500

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.notifier import Severity
+from loopline.platform_core.contracts.notifier import Severity
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
 
 RAISED = "alarm.raised"
 TOLD = "alarm.told"

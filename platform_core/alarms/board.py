@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
-from platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, Alarm
-from platform_core.alarms.pace import SAID
-from platform_core.errors import NotFound
-from platform_core.loop import tables
-from platform_core.loop.freezes import signed
-from platform_core.loop.ledger import Entry, append
-from platform_core.names import ModelRef
+from loopline.platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, Alarm
+from loopline.platform_core.alarms.debounce import SAID
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.freezes import signed
+from loopline.platform_core.loop.ledger import Entry, append
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
 
 _column = tables.alarms.c
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.alarms import board, post, words
-from platform_core.alarms.alarm import Alarm
-from platform_core.alarms.board import Standing
-from platform_core.alarms.pace import Delivery, News, news, pause
-from platform_core.alarms.post import Post
-from platform_core.contracts.notifier import SEVERITIES
-from platform_core.errors import LooplineError, Refused, Transient
-from platform_core.loop.freezes import frozen
+from loopline.platform_core.alarms import board, deliveries, messages
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.board import Standing
+from loopline.platform_core.alarms.debounce import Delivery, News, news, pause
+from loopline.platform_core.alarms.deliveries import Post
+from loopline.platform_core.contracts.notifier import SEVERITIES
+from loopline.platform_core.errors import LooplineError, Refused, Transient
+from loopline.platform_core.loop.freezes import frozen
 
 if TYPE_CHECKING:
-    from platform_core.contracts.notifier import Message, Notifier
-    from platform_core.platform import Platform
+    from loopline.platform_core.contracts.notifier import Message, Notifier
+    from loopline.platform_core.platform import Platform
 
 BETWEEN_SUMMARIES = timedelta(hours=1)
 LOOKED_BACK = timedelta(days=7)
@@ -88,8 +88,8 @@ class _Round:
         if freeze is None:
             return what
         why = f"frozen by {freeze.actor}: {freeze.reason}"
-        if not post.why_silenced(self.platform.ledger, one):  # the usual case takes no lock
-            post.silence(self.platform.ledger, one, why, self.platform.clock.now())
+        if not deliveries.why_silenced(self.platform.ledger, one):  # the usual case takes no lock
+            deliveries.silence(self.platform.ledger, one, why, self.platform.clock.now())
         return None
 
     def _send_all(self, batches: Sequence[Sequence[Due]], known: dict[str, Delivery]) -> list[Sent]:
@@ -138,10 +138,10 @@ class _Round:
 
     def _message(self, batch: Sequence[Due]) -> Message:
         if len(batch) > 1:
-            return words.summary(self.notifier.name, batch, self.notifier.daily_budget)
+            return messages.summary(self.notifier.name, batch, self.notifier.daily_budget)
         one, what = batch[0]
-        kept = post.why_silenced(self.platform.ledger, one)
-        return words.message(self.notifier.name, one, what, f"kept back while {kept}" if kept else "")
+        kept = deliveries.why_silenced(self.platform.ledger, one)
+        return messages.message(self.notifier.name, one, what, f"kept back while {kept}" if kept else "")
 
     def _put_off(self, batch: Sequence[Due], known: dict[str, Delivery], error: LooplineError) -> None:
         asked = error.delay_seconds if isinstance(error, Transient) else 0

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.alarms.alarm import Alarm
-from platform_core.alarms.board import clear, raise_alarm
-from platform_core.alarms.pages import Pages
-from platform_core.names import ModelRef
+from loopline.platform_core.alarms.alarm import Alarm
+from loopline.platform_core.alarms.board import clear, raise_alarm
+from loopline.platform_core.alarms.pages import Pages
+from loopline.platform_core.foundation.names import ModelRef
 
 if TYPE_CHECKING:
-    from platform_core.contracts.notifier import Severity
-    from platform_core.ingestion.dead_shares import Share
-    from platform_core.ingestion.refusals import Refusal
-    from platform_core.platform import Platform
+    from loopline.platform_core.contracts.notifier import Severity
+    from loopline.platform_core.ingestion.dead_shares import Share
+    from loopline.platform_core.ingestion.refusals import Refusal
+    from loopline.platform_core.platform import Platform
 
 FEW = 3
 """Things that an alarm names; the rest it counts."""

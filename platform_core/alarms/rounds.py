@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from platform_core import files
+from loopline.platform_core.foundation import files
 
 FILE = "watchdog.json"
 """In the home: what the watchdog notes of its last round."""

@@ -1,17 +1,17 @@
 """What an environment provides: one noun a file, each with numbered promises and a conformance kit."""
 
-from platform_core.contracts.base import Vendor
-from platform_core.contracts.compute import Compute
-from platform_core.contracts.drift_report import DriftReport
-from platform_core.contracts.engine import Engine
-from platform_core.contracts.event_source import EventSource
-from platform_core.contracts.event_stream import EventStream
-from platform_core.contracts.lake import Lake
-from platform_core.contracts.lineage import Lineage
-from platform_core.contracts.notifier import Notifier
-from platform_core.contracts.online_store import OnlineStore
-from platform_core.contracts.registry import Registry
-from platform_core.contracts.serving import Serving
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.compute import Compute
+from loopline.platform_core.contracts.drift_report import DriftReport
+from loopline.platform_core.contracts.engine import Engine
+from loopline.platform_core.contracts.event_source import EventSource
+from loopline.platform_core.contracts.event_stream import EventStream
+from loopline.platform_core.contracts.lake import Lake
+from loopline.platform_core.contracts.lineage import Lineage
+from loopline.platform_core.contracts.notifier import Notifier
+from loopline.platform_core.contracts.online_store import OnlineStore
+from loopline.platform_core.contracts.registry import Registry
+from loopline.platform_core.contracts.serving import Serving
 
 CONTRACTS: dict[str, type[Vendor]] = {
     "lake": Lake,

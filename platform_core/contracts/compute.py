@@ -6,10 +6,10 @@ import abc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.base import Vendor
 
 if TYPE_CHECKING:
-    from platform_core.specs.model import Requirements
+    from loopline.platform_core.specs.model import Requirements
 
 Json = Any
 """What ``json.dumps`` accepts and ``json.loads`` returns."""
@@ -18,7 +18,7 @@ Json = Any
 class Compute(Vendor):
     """Where heavy work runs: the same function on a laptop, in a container or in a managed service.
 
-    Promises, each with a test in ``platform_core.testing.compute``:
+    Promises, each with a test in ``loopline.platform_core.testing.compute``:
       1. ``run`` returns what ``module:function`` returned for ``args``, after a trip through JSON.
       2. The same key again returns the first result without running again.
       3. A task that raises becomes ``TaskFailed`` with its message, and the key may be run again.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import Unsupported
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DriftReport(Vendor):
     """A page that shows drift to people; it never decides.
 
-    Promises, each with a test in ``platform_core.testing.drift_report``:
+    Promises, each with a test in ``loopline.platform_core.testing.drift_report``:
       1. ``render`` writes one HTML file that opens without the network and names every column.
       2. At most ``max_rows`` of each side are looked at, and the page says how many of how many.
       3. The same rows give the same verdict values.

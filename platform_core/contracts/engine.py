@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.base import Vendor
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import RowContract
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ViewRows:
 
 
 class Engine(Vendor):
-    """What runs a team's declarations on tables; ``platform_core.features`` holds what every engine does alike.
+    """What runs a team's declarations on tables; ``loopline.platform_core.features`` holds what all engines share.
 
-    Promises, each with a test in ``platform_core.testing.engine`` (the ninth in ``engine_histories``):
+    Promises, each with a test in ``loopline.platform_core.testing.engine`` (the ninth in ``engine_histories``):
       1. ``check_rows`` splits rows: good and bad together are everything, each bad row has every reason, good
          rows are typed.
       2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs,

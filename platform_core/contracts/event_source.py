@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import ContractBroken
-from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,7 @@ class Arrival:
 class EventSource(Vendor):
     """Where raw rows arrive.
 
-    Promises, each with a test in ``platform_core.testing.event_source``:
+    Promises, each with a test in ``loopline.platform_core.testing.event_source``:
       1. ``arrivals`` lists what came for a source, oldest first, without those already ``known``. The first arrival of
          a content has the content's id; what comes again, under another name or after other content under its own, is
          another arrival of the same content, and keeps the id that it was given.

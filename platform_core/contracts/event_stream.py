@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import Unsupported
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +80,7 @@ class EventStream(Vendor):
     """Partitions of records that stay where they are; whoever reads keeps the offsets.
 
     A stream is named ``team/source``. An offset says where a record stands in its partition; the next one is larger,
-    though not always by one. Promises, each with a test in ``platform_core.testing.event_stream``:
+    though not always by one. Promises, each with a test in ``loopline.platform_core.testing.event_stream``:
       1. ``read`` gives the records from the given offsets on, each partition in order, none left out.
       2. Reading does not consume: the same offsets read the same again.
       3. ``limit`` bounds the records of a call; what is left comes with the next.
@@ -92,7 +92,7 @@ class EventStream(Vendor):
       9. A read that finds nothing waits ``wait_seconds`` for a first record, and no longer than until it comes.
       10. An offset behind the newest record is refused: the stream is not the one from which it was read.
 
-    And where ``can`` names ``transactions`` (``platform_core.testing.event_stream_groups``):
+    And where ``can`` names ``transactions`` (``loopline.platform_core.testing.event_stream_groups``):
       11. What a member commits and the place of its group appear together: a member that ends before leaves nothing
           behind, and what it took is taken again; once committed it shows within a moment, and nobody takes it again.
       12. The members of a group share the partitions, also while some come and others go: each record is committed

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from platform_core.errors import LooplineError, Refused, StoreUnavailable
+from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
 
 BUSY = {408, 425, 429, *range(500, 600)}
 """Statuses that say: later."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import Unsupported
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TableName = str
-"""``team/stage/name``, made by ``platform_core.names``."""
+"""``team/stage/name``, made by ``loopline.platform_core.foundation.names``."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Tidied:
 class Lake(Vendor):
     """Append-only, versioned tables, partitioned by ``_date`` where they have that column.
 
-    Promises, each with a test in ``platform_core.testing.lake``:
+    Promises, each with a test in ``loopline.platform_core.testing.lake``:
       1. What was appended is read back: same rows, same types, timestamps in UTC µs.
       2. Every append makes a version; an old version reads the same for ever.
       3. A transaction that was committed is not committed again: the rows of a repeated append are not added.

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.base import Vendor
 
 Happened = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 
@@ -64,7 +64,7 @@ class RunEvent:
 class Lineage(Vendor):
     """Where it is told what made what; an environment may bind none.
 
-    Promises, each with a test in ``platform_core.testing.lineage``:
+    Promises, each with a test in ``loopline.platform_core.testing.lineage``:
       1. When ``emit`` returns, the receiver has every event, in the order given.
       2. Nothing that an event says is lost: job and run, inputs and outputs with columns, versions and rows, parent,
          problem and tags.

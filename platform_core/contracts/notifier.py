@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.base import Vendor
 
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
@@ -66,7 +66,7 @@ class Message:
 class Notifier(Vendor):
     """Tells people; the kernel decides what is told, when, and how often.
 
-    Promises, each with a test in ``platform_core.testing.notifier``:
+    Promises, each with a test in ``loopline.platform_core.testing.notifier``:
       1. When ``send`` returns, the receiver has the message once: title, problem, fix, link and cause.
       2. The message's id travels with it, the same when the message is sent again.
       3. What is raised, what is over and how severe it is show in the first line.

@@ -15,8 +15,8 @@ import struct
 
 import msgspec
 
-from platform_core.contracts.online_store import OnlineRow
-from platform_core.errors import ContractBroken
+from loopline.platform_core.contracts.online_store import OnlineRow
+from loopline.platform_core.errors import ContractBroken
 
 TIME_BYTES = 8
 _SHIFT = 2**63

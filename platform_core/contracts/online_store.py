@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import ContractBroken
-from platform_core.names import EVENT_TIME
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ def _check(entity: str, rows: pa.Table) -> None:
 class OnlineStore(Vendor):
     """The newest features of each entity, read while a request waits.
 
-    Promises, each with a test in ``platform_core.testing.online_store``:
+    Promises, each with a test in ``loopline.platform_core.testing.online_store``:
       1. ``read`` answers in the order asked; an unknown key or view is None.
       2. A write is seen by the next read in the same process, and by another process that opens the same store.
       3. A write never replaces a row whose event time is newer; equal event time: the later write wins.

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.base import Vendor
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.examples import Estimator
+    from loopline.platform_core.specs.examples import Estimator
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
@@ -47,7 +47,7 @@ class ModelVersion:
 class Registry(Vendor):
     """Model versions with their files, aliases and tags.
 
-    Promises, each with a test in ``platform_core.testing.registry``:
+    Promises, each with a test in ``loopline.platform_core.testing.registry``:
       1. Versions of a model count 1, 2, 3 and never change.
       2. ``fetch`` gives back the package byte for byte.
       3. An alias points at one version; setting it again moves it.

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.base import Vendor
-from platform_core.errors import Unsupported
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,7 +120,7 @@ class ServerUse:
 class Serving(Vendor):
     """Endpoints that answer for models.
 
-    Promises, each with a test in ``platform_core.testing.serving``:
+    Promises, each with a test in ``loopline.platform_core.testing.serving``:
       1. After ``apply`` the endpoint comes to that generation; requests during the change are answered.
       2. An older generation never replaces a newer one.
       3. With a candidate, about ``percent`` of the entities are answered by it, always the same ones, and those

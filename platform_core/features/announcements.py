@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
-from platform_core.errors import NotFound, Refused
-from platform_core.features import locks
-from platform_core.features.readers import Reader
-from platform_core.features.view_ref import ViewRef
-from platform_core.features.view_table import ViewRecord, read_views
-from platform_core.loop import tables
-from platform_core.loop.ledger import Entry, append
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.features import locks
+from loopline.platform_core.features.readers import Reader
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.view_table import ViewRecord, read_views
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import Entry, append
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
 ANNOUNCED, WITHDRAWN = "feature_reader.announced", "feature_reader.withdrawn"
 _reader = tables.feature_readers

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.errors import NotFound
-from platform_core.features import view_table
-from platform_core.features.announcements import known
-from platform_core.features.meaning import Meaning
-from platform_core.features.readers import Reader, readers
-from platform_core.features.view_table import SourceRecord, State, ViewRecord
-from platform_core.names import EVENT_TIME, ModelRef
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.features import view_table
+from loopline.platform_core.features.announcements import known
+from loopline.platform_core.features.meaning import Meaning
+from loopline.platform_core.features.readers import Reader, readers
+from loopline.platform_core.features.view_table import SourceRecord, State, ViewRecord
+from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.features.view_ref import ViewRef
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
+    from loopline.platform_core.features.view_ref import ViewRef
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
 
 LOOK_BACK_DAYS = (2, 60)
 """How far back the newest event is looked for before the whole table is read."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME
+from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.features.meaning import meaning_of
-from platform_core.features.view_ref import ViewRef
-from platform_core.features.view_table import SourceRecord, ViewRecord
+from loopline.platform_core.features.meaning import meaning_of
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.view_table import SourceRecord, ViewRecord
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _record(platform: Platform, team: Team, view: FeatureView, by: str) -> ViewR
 
 
 def _sources(team: Team) -> Iterator[SourceRecord]:
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     for source in team.sources:
         version = read_contract(team.folder / source.contract).version

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import ContractBroken, InvalidSpec
-from platform_core.features.frames import Frames, blaming, demand, instant, plain, run, settled
-from platform_core.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, KNOWN_AT, LABEL, LINE
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.features.frames import Frames, blaming, demand, instant, plain, run, settled
+from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, KNOWN_AT, LABEL, LINE
 
 if TYPE_CHECKING:
     import narwhals as nw
     import pyarrow as pa
 
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.labels import Labels
 
 NOTHING_YET = datetime(1900, 1, 1, tzinfo=UTC)
 """Before any raw row arrived; Spark reads literals before 1582 by another calendar."""

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from platform_core.features.declaration import ref_of
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import tables
-from platform_core.loop.ledger import Entry
-from platform_core.loop.newer import Newer
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.features.declaration import ref_of
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.new_entries import Newer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 MATERIALIZED = "feature_view.materialized"
 _entry = tables.entries.c

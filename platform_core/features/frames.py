@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from platform_core.errors import ContractBroken, InvalidSpec, LooplineError, TaskFailed
+from loopline.platform_core.errors import ContractBroken, InvalidSpec, LooplineError, TaskFailed
 
 if TYPE_CHECKING:
     import narwhals as nw
     import pyarrow as pa
 
-    from platform_core.specs.features import FrameFunction
+    from loopline.platform_core.specs.features import FrameFunction
 
 PLAIN = "return whole numbers, numbers, text or truth values"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from platform_core.features.reads import columns_read, models_of, output, readers, trial, without
+from loopline.platform_core.features.reads import columns_read, models_of, output, readers, trial, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from platform_core.contracts.engine import Engine
-    from platform_core.features.reads import Reader
-    from platform_core.specs import Team
-    from platform_core.specs.contract_diff import Change, Diff
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.features.reads import Reader
+    from loopline.platform_core.specs import Team
+    from loopline.platform_core.specs.contract_diff import Change, Diff
+    from loopline.platform_core.specs.contract_file import RowContract
 
 MEETS = ("widened", "replaced")
 """The function runs as before, but on values that it was not written for."""
@@ -58,8 +58,8 @@ def _base(engine: Engine, reader: Reader, found: Diff) -> RowContract:
 def _reached(
     engine: Engine, team: Team, every: list[tuple[Reader, RowContract]], found: Diff, change: Change
 ) -> Iterator[Impact]:
-    from platform_core.names import view_name
-    from platform_core.specs import Labels
+    from loopline.platform_core.foundation.names import view_name
+    from loopline.platform_core.specs import Labels
 
     for reader, base in every:
         effect = _effect(engine, reader, base, _Made(found, change))

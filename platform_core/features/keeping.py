@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.online_store import Keep
-from platform_core.features.changes import News, feature_names, last_of_each
-from platform_core.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, online_view, view_table
+from loopline.platform_core.contracts.online_store import Keep
+from loopline.platform_core.features.changes import News, feature_names, last_of_each
+from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, online_view, view_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 LATE_DAYS = 7.0
 """How long a row outlives its TTL online: a reader holds its age against the event asked about, which may be past."""
@@ -65,7 +65,7 @@ class Keeping:
         import pyarrow as pa
         from pyarrow import compute
 
-        from platform_core.features import extents  # SQLAlchemy costs time
+        from loopline.platform_core.features import extents  # SQLAlchemy costs time
 
         rows = rows.append_column(BEGUN_AT, pa.repeat(_instant(begun), len(rows)))
         rows = rows.append_column(DATE, compute.cast(rows[EVENT_TIME], pa.date32()))

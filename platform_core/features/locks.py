@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
 
 
 def of_team(team: str) -> ModelRef:

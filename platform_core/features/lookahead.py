@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.errors import ContractBroken
-from platform_core.features.changes import feature_names, news
-from platform_core.names import EVENT_TIME
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.features.changes import feature_names, news
+from loopline.platform_core.foundation.names import EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Engine
-    from platform_core.specs import FeatureView
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.specs import FeatureView
 
 
 def refuse_lookahead(engine: Engine, view: FeatureView, raw: pa.Table, computed: pa.Table) -> None:

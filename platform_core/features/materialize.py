@@ -7,23 +7,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.errors import CommitConflict, InvalidSpec, NotFound
-from platform_core.features import waiting
-from platform_core.features.changes import News, feature_names, news
-from platform_core.features.keeping import Keeping
-from platform_core.features.lookahead import refuse_lookahead
-from platform_core.features.reach import Reach, Tables
-from platform_core.features.registration import registered
-from platform_core.features.reliance import refuse_short_lookback, rests_on_its_entity
-from platform_core.features.standing import WHOLE_BELOW, Standing, standing
-from platform_core.names import EVENT_TIME, raw_table, view_name
-from platform_core.observability import causes, tracing
+from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound
+from loopline.platform_core.features import waiting
+from loopline.platform_core.features.changes import News, feature_names, news
+from loopline.platform_core.features.keeping import Keeping
+from loopline.platform_core.features.lookahead import refuse_lookahead
+from loopline.platform_core.features.reach import Reach, Tables
+from loopline.platform_core.features.registration import registered
+from loopline.platform_core.features.reliance import refuse_short_lookback, rests_on_its_entity
+from loopline.platform_core.features.standing import WHOLE_BELOW, Standing, standing
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.foundation.names import EVENT_TIME, raw_table, view_name
+from loopline.platform_core.loop import causes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 
 @dataclass(frozen=True)

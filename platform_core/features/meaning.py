@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from platform_core.training.assembly import view_features
-from platform_core.training.declared import sources
+from loopline.platform_core.features.declared_source import sources
+from loopline.platform_core.features.view_features import view_features
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 SETTINGS = ("entity", "time", "source", "ttl_days", "served")
 FUNCTION = "view"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import orjson
 
-from platform_core.errors import BadRequest
-from platform_core.features.selection import AskedView
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.features.selection import AskedView
 
 if TYPE_CHECKING:
-    from platform_core.contracts.online_store import OnlineRow, Value
-    from platform_core.platform import Platform
+    from loopline.platform_core.contracts.online_store import OnlineRow, Value
+    from loopline.platform_core.platform import Platform
 
 EntityKey = int | str
 Entities = Mapping[str, Sequence[EntityKey]]

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, select
 
-from platform_core.errors import Refused
-from platform_core.features import view_table
-from platform_core.features.meaning import Meaning, differences
-from platform_core.features.readers import pinned
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import tables
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.features import view_table
+from loopline.platform_core.features.meaning import Meaning, differences
+from loopline.platform_core.features.readers import pinned
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
 
 _entry = tables.entries.c
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from platform_core.errors import Refused
-from platform_core.features.meaning import differences
-from platform_core.features.readers import HOLDS, Reader
-from platform_core.features.view_ref import ViewRef
-from platform_core.features.view_table import ViewRecord
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.features.meaning import differences
+from loopline.platform_core.features.readers import HOLDS, Reader
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.view_table import ViewRecord
 
 
 class Change(NamedTuple):

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.errors import ContractBroken, InvalidSpec
-from platform_core.features.changes import feature_names
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.features.changes import feature_names
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.features import FeatureView
 
 Matches = tuple["NDArray[np.integer[Any]]", "NDArray[np.integer[Any]]"]
 """Places of labels' rows that found something, and for each the place of the view's row that counts."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_core.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
+from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
@@ -97,7 +97,7 @@ class Tables:
     @property
     def _by_day(self) -> bool:
         """Say whether raw rows lie in days of the time by which the view goes: the contract's first timestamp."""
-        from platform_core.specs.odcs import read_contract
+        from loopline.platform_core.specs.odcs import read_contract
 
         columns = read_contract(self.team.folder / self.view.source.contract).columns
         return next((c.name for c in columns if c.type == "timestamp"), ARRIVED_AT) == self.view.time

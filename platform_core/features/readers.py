@@ -11,12 +11,13 @@ from typing import Literal
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from platform_core.errors import NotFound
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import tables
-from platform_core.loop.deployments import served
-from platform_core.loop.rollout_table import ACTIVE
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.deployments import served
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.rollout_table import ACTIVE
 
 Kind = Literal["live", "model", "application"]
 CHUNK = 500
@@ -109,8 +110,6 @@ def views_of(connection: Connection, versions: Sequence[Live]) -> list[tuple[Vie
 
     It takes two queries, however many versions there are.
     """
-    from platform_core.turn import PINNED, REGISTERED
-
     entry = tables.entries.c
     wanted = {(*version.ref, version.version) for version in versions}
     named = (entry.team, entry.model, entry.version, entry.cycle)
@@ -128,8 +127,6 @@ def views_of(connection: Connection, versions: Sequence[Live]) -> list[tuple[Vie
 
 def pinned(connection: Connection, ref: ModelRef, version: str) -> Pinned | None:
     """Return the training set of a version, as its cycle pinned it; None for a version that no cycle made."""
-    from platform_core.turn import PINNED, REGISTERED  # which knows rollouts, and those ask here
-
     fitted, pins = tables.entries.alias(), tables.entries.alias()
     query = (
         select(pins.c.entry_id, pins.c.details)
@@ -157,7 +154,7 @@ def _packed(version: Live) -> list[str]:
     """Read a package's manifest, as far as it is one."""
     import msgspec
 
-    from platform_core.runtime import manifest
+    from loopline.platform_core.runtime.model import manifest
 
     with contextlib.suppress(NotFound, msgspec.MsgspecError, OSError):
         return [view.view for view in manifest.load(version.package).views]

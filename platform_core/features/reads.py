@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_core.ingestion.raw_rows import no_rows
+from loopline.platform_core.ingestion.raw_rows import no_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Engine
-    from platform_core.specs import FeatureView, Labels, Team
-    from platform_core.specs.contract_file import Column, RowContract
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.specs import FeatureView, Labels, Team
+    from loopline.platform_core.specs.contract_file import Column, RowContract
 
     Reader = FeatureView | Labels
     """What reads a source's rows."""
@@ -40,7 +40,7 @@ def output(engine: Engine, reader: Reader, contract: RowContract) -> pa.Schema:
     Raises:
         InvalidSpec, TaskFailed: as ``Engine.compute_view``; or whatever a team's function raises.
     """
-    from platform_core.specs import Labels
+    from loopline.platform_core.specs import Labels
 
     raw = no_rows(contract)
     if isinstance(reader, Labels):
@@ -69,7 +69,7 @@ def without(contract: RowContract, column: str) -> RowContract:
 
 def trial(engine: Engine, reader: Reader, contract: RowContract, before: pa.Schema) -> str:
     """Say how what the function gives under another contract differs from ``before``; empty when it does not."""
-    from platform_core.errors import LooplineError
+    from loopline.platform_core.errors import LooplineError
 
     try:
         after = output(engine, reader, contract)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Team
 
 _registered: WeakKeyDictionary[Platform, list[Team]] = WeakKeyDictionary()
 
@@ -20,7 +20,7 @@ def registered(platform: Platform, team: Team) -> None:
     """
     known = _registered.setdefault(platform, [])
     if not any(team is each for each in known):
-        from platform_core.features.registry import FeatureRegistry  # SQLAlchemy costs time
+        from loopline.platform_core.features.registry import FeatureRegistry  # SQLAlchemy costs time
 
         FeatureRegistry(platform).register(team)
         known.append(team)

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from platform_core.errors import Refused
-from platform_core.features import announcements, locks, view_table
-from platform_core.features.declaration import Declaration, declaration, ref_of
-from platform_core.features.plan import Objection, Plan, holders, objections, plan, refuse
-from platform_core.features.readers import Reader, live, readers
-from platform_core.features.view_table import ViewRecord, entry, write_view
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.features import announcements, locks, view_table
+from loopline.platform_core.features.declaration import Declaration, declaration, ref_of
+from loopline.platform_core.features.plan import Objection, Plan, holders, objections, plan, refuse
+from loopline.platform_core.features.readers import Reader, live, readers
+from loopline.platform_core.features.view_table import ViewRecord, entry, write_view
+from loopline.platform_core.foundation.names import ModelRef
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.features.view_ref import ViewRef
-    from platform_core.platform import Platform
-    from platform_core.specs import Team
+    from loopline.platform_core.features.view_ref import ViewRef
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Team
 
 
 @dataclass(frozen=True)

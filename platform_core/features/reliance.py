@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.errors import ContractBroken
-from platform_core.features.changes import news
-from platform_core.features.lookahead import said_of_a_row
-from platform_core.features.reach import earlier
-from platform_core.names import EVENT_TIME
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.features.changes import news
+from loopline.platform_core.features.lookahead import said_of_a_row
+from loopline.platform_core.features.reach import earlier
+from loopline.platform_core.foundation.names import EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Engine
-    from platform_core.specs import FeatureView
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.specs import FeatureView
 
 _MOMENTS = (0.5, 0.9)
 """Where among the events a view is computed again without what lies further back than it says."""

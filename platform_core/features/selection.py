@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.errors import BadRequest, NotFound
-from platform_core.names import online_view
-from platform_core.training.assembly import view_features
+from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.features.view_features import view_features
+from loopline.platform_core.foundation.names import online_view
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 _NAME = re.compile(r"(?P<view>\w+)(@(?P<version>[1-9]\d{0,8}))?(:(?P<feature>\w+))?")
 MOST_HELD = 1000

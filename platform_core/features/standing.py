@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.features.meaning import meaning_of
-from platform_core.names import raw_table, view_table
+from loopline.platform_core.features.meaning import meaning_of
+from loopline.platform_core.foundation.names import raw_table, view_table
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 WHOLE_BELOW = 10_000
 """Raw rows below which a view is always computed whole: few rows cost little, and show little of what it rests on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from platform_core.errors import BadRequest
+from loopline.platform_core.errors import BadRequest
 
 _WRITTEN = re.compile(r"(?P<team>\w+)/(?P<view>\w+)@(?P<version>[1-9]\d{0,8})")
 _TABLE = re.compile(r"(?P<team>\w+)/features/(?P<view>\w+)\.v(?P<version>\d{1,9})")

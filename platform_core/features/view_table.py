@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from platform_core.features.meaning import Meaning
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import tables
-from platform_core.loop.ledger import Entry, append
+from loopline.platform_core.features.meaning import Meaning
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import Entry, append
 
 State = Literal["active", "retired"]
 REGISTERED, CHANGED, RETIRED = "feature_view.registered", "feature_view.changed", "feature_view.retired"

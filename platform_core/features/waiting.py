@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.errors import CommitConflict
-from platform_core.features.changes import last_of_each
-from platform_core.features.keeping import Keeping
-from platform_core.names import CREATED_AT, EVENT_TIME, view_table
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.features.changes import last_of_each
+from loopline.platform_core.features.keeping import Keeping
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.features.standing import Standing
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Team
+    from loopline.platform_core.features.standing import Standing
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

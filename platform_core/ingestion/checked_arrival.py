@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core.ingestion import raw_rows
-from platform_core.ingestion.dead_shares import Share
-from platform_core.ingestion.letters import letters_of
-from platform_core.specs.contract_file import MOST_AHEAD
+from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.dead_shares import Share
+from loopline.platform_core.ingestion.letters import letters_of
+from loopline.platform_core.specs.contract_file import MOST_AHEAD
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import Checked
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.contracts.engine import Checked
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.ingestion.inbox import Inbox
 
 
 @dataclass(frozen=True)

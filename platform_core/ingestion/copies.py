@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.ingestion.inbox import application
-from platform_core.ingestion.refusals import SKIPPED
+from loopline.platform_core.ingestion.inbox import application
+from loopline.platform_core.ingestion.refusals import SKIPPED
 
 if TYPE_CHECKING:
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.ingestion.inbox import Inbox
-    from platform_core.ingestion.refusals import Refusals
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.refusals import Refusals
 
 
 def left_out(

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion import dead_shares, raw_rows
-from platform_core.ingestion.dead_shares import REPLAYED
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.letters import ID, in_order, rows_of, shown
-from platform_core.ingestion.mended_rows import mended
-from platform_core.ingestion.open_letters import close, landed, open_letters
-from platform_core.names import ARRIVAL
+from loopline.platform_core.foundation.names import ARRIVAL
+from loopline.platform_core.ingestion import dead_shares, raw_rows
+from loopline.platform_core.ingestion.dead_shares import REPLAYED
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.letters import ID, in_order, rows_of, shown
+from loopline.platform_core.ingestion.mended_rows import mended
+from loopline.platform_core.ingestion.open_letters import close, landed, open_letters
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.event_source import Arrival
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import NotFound
-from platform_core.ingestion import raw_rows
-from platform_core.ingestion.letters import letters_of, schema
-from platform_core.ingestion.stream_records import as_rows
-from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.contracts.event_source import Arrival
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.letters import letters_of, schema
+from loopline.platform_core.ingestion.stream_records import as_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.inbox import Inbox
 
 
 def dead_stream(inbox: Inbox) -> str:

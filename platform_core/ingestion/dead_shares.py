@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.alarms import events
-from platform_core.errors import NotFound
-from platform_core.names import ModelRef
+from loopline.platform_core.alarms import events
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ModelRef
 
 if TYPE_CHECKING:
-    from platform_core.ingestion.inbox import Inbox
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.loop.ledger import Ledger
 
 REPLAYED, MANY, DISMISSED = "dead_letters.replayed", "dead_letters.many", "dead_letters.dismissed"
 DEAD_SHARE = 0.5
@@ -74,7 +74,7 @@ def dismiss(inbox: Inbox, by: str, reason: str) -> Sequence[Share]:
     Raises:
         Refused: nobody is named, or no reason given. NotFound: nothing stands.
     """
-    from platform_core.loop.freezes import signed
+    from loopline.platform_core.loop.freezes import signed
 
     signed(by, reason, "a dismissal")
     found = standing(inbox.platform.ledger, inbox.team, inbox.source)

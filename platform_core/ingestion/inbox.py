@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core import names
+from loopline.platform_core.foundation import names
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
+    from loopline.platform_core.specs.contract_file import RowContract
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Inbox:
         Raises:
             InvalidSpec: with file and line.
         """
-        from platform_core.specs.odcs import read_contract
+        from loopline.platform_core.specs.odcs import read_contract
 
         return cls(platform, team.name, source.name, read_contract(team.folder / source.contract))
 
@@ -63,7 +63,7 @@ class Inbox:
         self, kind: str, reason: str, details: Mapping[str, Any], once: str | None = None, actor: str = "platform"
     ) -> None:
         """Write a line into the ledger, with the source and the contract's version."""
-        from platform_core.loop.ledger import Entry
+        from loopline.platform_core.loop.ledger import Entry
 
         every = {"source": self.where, "contract": self.contract.version, **details}
         now = self.platform.clock.now()

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from platform_core.alarms import events
-from platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient
-from platform_core.ingestion import copies, dead_shares, raw_rows, refusals
-from platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
-from platform_core.ingestion.inbox import Inbox, application
-from platform_core.ingestion.refusals import Refusal, Refusals
-from platform_core.names import ARRIVAL, LINE
-from platform_core.observability import tracing
-from platform_core.specs.source import STREAM
+from loopline.platform_core.alarms import events
+from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.foundation.names import ARRIVAL, LINE
+from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
+from loopline.platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
+from loopline.platform_core.ingestion.inbox import Inbox, application
+from loopline.platform_core.ingestion.landed import Landed, record_landing
+from loopline.platform_core.ingestion.refusals import Refusal, Refusals
+from loopline.platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.observability.tracing import Spanned
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.foundation.tracing import Spanned
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 BATCH = 100
 """Arrivals a commit: one commit a file would take longer than the files themselves."""
@@ -31,30 +31,6 @@ PANIC = "PanicException"
 """What a library written in Rust raises where it did not foresee something; it is no ``Exception``."""
 TRACED_ARRIVALS = 128
 """Names of arrivals in a span, at most."""
-LANDED = "arrival.landed"
-
-
-@dataclass(frozen=True)
-class Landed:
-    """What a landing brought: arrivals, rows, dead letters by reason; ``version`` is the raw table's newest."""
-
-    arrivals: int
-    refused: tuple[Refusal, ...]
-    rows: int
-    dead: int
-    reasons: Mapping[str, int]
-    version: int | None
-
-    def __add__(self, other: Landed) -> Landed:
-        """Add up two batches; the later one knows the version."""
-        return Landed(
-            self.arrivals + other.arrivals,
-            self.refused + other.refused,
-            self.rows + other.rows,
-            self.dead + other.dead,
-            Counter(self.reasons) + Counter(other.reasons),
-            other.version,
-        )
 
 
 def pending(platform: Platform, team: Team, source: Source, limit: int | None = None) -> Sequence[Arrival]:
@@ -63,8 +39,6 @@ def pending(platform: Platform, team: Team, source: Source, limit: int | None = 
     Of a stream they are the partitions that have records to land.
     """
     if source.arrives == STREAM:
-        from platform_core.ingestion import streaming  # it builds on this module
-
         return streaming.pending(platform, team, source, limit)
     return _pending(Inbox.of(platform, team, source), limit)
 
@@ -77,8 +51,6 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
     """
     with tracing.span("land", team=team.name, source=source.name) as spanned:
         if source.arrives == STREAM:
-            from platform_core.ingestion import streaming
-
             landed = streaming.catch_up(platform, team, source, limit)
         else:
             landed = _land_files(Inbox.of(platform, team, source), limit, spanned)
@@ -98,12 +70,6 @@ def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
         which = {"first": waiting[0].name, "last": waiting[-1].name, "refused": len(landed.refused)}
         record_landing(inbox, landed, f"{landed.arrivals} arrivals of {inbox.source}", which)
     return landed
-
-
-def record_landing(inbox: Inbox, landed: Landed, reason: str, which: Mapping[str, Any]) -> None:
-    """Write a landing into the ledger."""
-    counts = {"arrivals": landed.arrivals, "rows": landed.rows, "dead": landed.dead, "reasons": dict(landed.reasons)}
-    inbox.record(LANDED, reason, {**counts, **which, **tracing.here(version=landed.version)})
 
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.names import ARRIVAL
+from loopline.platform_core.foundation.names import ARRIVAL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import Column, RowContract
+    from loopline.platform_core.specs.contract_file import Column, RowContract
 
 FEW_CATEGORIES = 50
 """A text column with more distinct values than that in a landing is not one of categories."""

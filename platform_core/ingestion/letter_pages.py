@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import NotFound
-from platform_core.ingestion.letters import ID, SHOWN, in_order, schema, shown
-from platform_core.ingestion.open_letters import closed_ids, without
-from platform_core.names import DATE, closed_letter_table, dead_letter_table
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import DATE, closed_letter_table, dead_letter_table
+from loopline.platform_core.ingestion.letters import ID, SHOWN, in_order, schema, shown
+from loopline.platform_core.ingestion.open_letters import closed_ids, without
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.lake import Lake
+    from loopline.platform_core.contracts.lake import Lake
 
 ALL = ""
 """In the place of a reason: whatever the reason."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.ingestion.dead_shares import REPLAYED
-from platform_core.ingestion.landing import LANDED
-from platform_core.ingestion.refusals import REFUSED, SETTLED, Refusals
-from platform_core.loop.newer import Newer
+from loopline.platform_core.ingestion.dead_shares import REPLAYED
+from loopline.platform_core.ingestion.refusals import SETTLED, Refusals
+from loopline.platform_core.loop.entry_kinds import LANDED, REFUSED
+from loopline.platform_core.loop.new_entries import Newer
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 
 @dataclass

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.event_source import MALFORMED
-from platform_core.ingestion import raw_rows
-from platform_core.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, LINE
+from loopline.platform_core.contracts.event_source import MALFORMED
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, LINE
+from loopline.platform_core.ingestion import raw_rows
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
 
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.specs.contract_file import RowContract
 
 ID = "letter_id"
 SHOWN = (ID, "reasons", "name", LINE, ARRIVED_AT, "row")

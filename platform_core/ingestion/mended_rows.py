@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.event_source import MALFORMED
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.ingestion.letters import ID
+from loopline.platform_core.contracts.event_source import MALFORMED
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.ingestion.letters import ID
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contract_file import RowContract
 
 REASONS = "reasons"
 FEW = 3

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.errors import NotFound
-from platform_core.ingestion import raw_rows
-from platform_core.ingestion.letters import ID, schema
-from platform_core.names import ARRIVAL, DATE, LINE
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ARRIVAL, DATE, LINE
+from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.letters import ID, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.lake import Lake
-    from platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.contracts.lake import Lake
+    from loopline.platform_core.ingestion.inbox import Inbox
 
 
 def open_letters(inbox: Inbox) -> pa.Table:

@@ -6,17 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.errors import NotFound
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.landing_profile import Landing, from_table, profile, schema, to_table
-from platform_core.ingestion.quality_bounds import LAST, Finding, judge
-from platform_core.names import quality_table
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import quality_table
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.landing_profile import Landing, from_table, profile, schema, to_table
+from loopline.platform_core.ingestion.quality_bounds import LAST, Finding, judge
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 LOOKED = "quality:raw"
 """Application in the table of landings: the version of the raw table up to which landings are described."""

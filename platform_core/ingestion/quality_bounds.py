@@ -26,7 +26,7 @@ from datetime import datetime
 from itertools import accumulate, pairwise
 from statistics import median
 
-from platform_core.ingestion.landing_profile import FEW_CATEGORIES, ColumnProfile, Landing
+from loopline.platform_core.ingestion.landing_profile import FEW_CATEGORIES, ColumnProfile, Landing
 
 ENOUGH, LAST = 8, 30
 """Landings that are needed before anything is judged, and how many of the newest count."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.event_source import refuse_reserved
-from platform_core.names import ARRIVAL, ARRIVED_AT, DATE, LINE
+from loopline.platform_core.contracts.event_source import refuse_reserved
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, DATE, LINE
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
 
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.specs.contract_file import RowContract
 
 
 def stamped(rows: pa.Table, arrival: Arrival) -> pa.Table:

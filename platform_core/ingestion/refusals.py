@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.alarms import events
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.names import ModelRef
+from loopline.platform_core.alarms import events
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.entry_kinds import REFUSED
 
 if TYPE_CHECKING:
-    from platform_core.contracts.event_source import Arrival
-    from platform_core.ingestion.inbox import Inbox
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.contracts.event_source import Arrival
+    from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.loop.ledger import Ledger
 
-REFUSED, SKIPPED, SETTLED = "arrival.refused", "arrival.skipped", "arrival.settled"
+SKIPPED, SETTLED = "arrival.skipped", "arrival.settled"
 How = Literal["landed", "gone", "dismissed", "retry"]
 SETTLES: Mapping[str, str] = {
     "landed": "{name} has landed",
@@ -130,7 +131,7 @@ def decide(inbox: Inbox, name: str, how: How, by: str, reason: str) -> Sequence[
     Raises:
         Refused: nobody is named, or no reason given for a dismissal. NotFound: no refused file of that name stands.
     """
-    from platform_core.loop.freezes import signed
+    from loopline.platform_core.loop.freezes import signed
 
     signed(by, reason if how == "dismissed" else reason or "-", "a dismissal")
     known = refusals(inbox.platform.ledger, inbox.team, inbox.source)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.ingestion import raw_rows
-from platform_core.ingestion.dead_records import letters_already, letters_of_records, publish
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.landing import Landed
-from platform_core.ingestion.stream_records import arrival_id, text_rows
-from platform_core.names import ARRIVAL
-from platform_core.observability import tracing
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.foundation.names import ARRIVAL
+from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.dead_records import letters_already, letters_of_records, publish
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.stream_records import arrival_id, text_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

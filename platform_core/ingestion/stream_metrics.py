@@ -6,8 +6,8 @@ import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from platform_core import histogram
-from platform_core.ingestion.landing import Landed
+from loopline.platform_core.foundation import histogram
+from loopline.platform_core.ingestion.landed import Landed
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds."""

@@ -6,16 +6,16 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from platform_core.contracts.event_source import MALFORMED
-from platform_core.ingestion import raw_rows
-from platform_core.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.contracts.event_source import MALFORMED
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.ingestion import raw_rows
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import pyarrow as pa
 
-    from platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.inbox import Inbox
 
 Fields = dict[str, "str | None"]
 

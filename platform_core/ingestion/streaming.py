@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.event_source import Arrival
-from platform_core.errors import CommitConflict
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.landing import Landed, record_landing
-from platform_core.ingestion.stream_batch import Offsets, committed, land_batch
-from platform_core.ingestion.stream_records import arrival_id
+from loopline.platform_core.contracts.event_source import Arrival
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.landed import Landed, record_landing
+from loopline.platform_core.ingestion.stream_batch import Offsets, committed, land_batch
+from loopline.platform_core.ingestion.stream_records import arrival_id
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Source, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Source, Team
 
 BATCH = 10_000
 """Records a commit, at most."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.ingestion import dead_shares, refusals
+from loopline.platform_core.ingestion import dead_shares, refusals
 
 if TYPE_CHECKING:
-    from platform_core.ingestion.dead_shares import Share
-    from platform_core.ingestion.refusals import Refusal
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.ingestion.dead_shares import Share
+    from loopline.platform_core.ingestion.refusals import Refusal
+    from loopline.platform_core.loop.ledger import Ledger
 
 
 @dataclass(frozen=True)

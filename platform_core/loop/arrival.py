@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
-from platform_core.loop import deployments, tables
-from platform_core.loop.rollout_table import column
+from loopline.platform_core.loop import deployments, tables
+from loopline.platform_core.loop.rollout_table import column
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.deployments import Deployment
-    from platform_core.loop.rollout_table import RolloutRecord
-    from platform_core.platform import Platform
-    from platform_core.specs.judges import Traffic
-    from platform_core.specs.model import Rollout
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.judges import Traffic
+    from loopline.platform_core.specs.model import Rollout
 
 
 def awaited(platform: Platform, record: RolloutRecord) -> str:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
-from platform_core.errors import NotFound, Refused
-from platform_core.loop import freezes, tables
-from platform_core.loop.ledger import Entry, append
-from platform_core.names import ModelRef
-from platform_core.observability import tracing
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.foundation.trace_ids import of_cycle
+from loopline.platform_core.loop import freezes, tables
+from loopline.platform_core.loop.ledger import Entry, append
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
-    from platform_core.specs.model import Drift
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.specs.model import Drift
 
 State = Literal["open", "promoted", "rejected", "rolled_back", "failed"]
 Closed = Literal["promoted", "rejected", "rolled_back", "failed"]
@@ -72,7 +73,7 @@ def open_cycle(  # noqa: PLR0913, PLR0917 - a cycle is what, by which rule, why 
         cycle = Cycle(_name(ref, key, now), ref, cause, "open", now, None, "", dict(drill or {}))
         details = {"key": key, "forced": force} | ({"drill": cycle.drill} if cycle.drill else {})
         details |= {"changed_at": changed_at.astimezone(UTC).isoformat()} if changed_at else {}
-        details |= {tracing.TRACE: tracing.of_cycle(cycle.cycle_id)} if tracing.on() else {}
+        details |= {tracing.TRACE: of_cycle(cycle.cycle_id)} if tracing.on() else {}
         entry_id = append(connection, Entry(OPENED, now, *ref, cycle.cycle_id, reason=cause, details=details))
         connection.execute(insert(tables.cycles).values(_values(cycle, key) | {"entry_id": entry_id}))
     told = "by hand" if force else cause  # a person's words and name stay in the ledger

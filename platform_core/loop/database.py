@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from platform_core.errors import InvalidEnvironment, StoreUnavailable
-from platform_core.sqlite_file import write_ahead
+from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
+from loopline.platform_core.foundation.sqlite_file import write_ahead
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -125,11 +125,15 @@ def _write_ahead(engine: Engine) -> None:
 
 def _bring_to_head(engine: Engine) -> None:
     with engine.connect() as connection:
-        if revision(connection) == HEAD:
+        if _newest(connection):
             return
-    from platform_core.loop import migrations  # Alembic costs time and is needed once
+    from loopline.platform_core.loop import migrations  # Alembic costs time and is needed once
 
-    migrations.upgrade(engine)
+    migrations.upgrade(writer(engine), _newest)
+
+
+def _newest(connection: Connection) -> bool:
+    return revision(connection) == HEAD
 
 
 def revision(connection: Connection) -> str | None:

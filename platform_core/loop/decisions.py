@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.loop import arrival, traffic
-from platform_core.loop.judging import Judging
-from platform_core.loop.rollout_table import BEFORE_SHADOW
-from platform_core.specs.judges import Finding
+from loopline.platform_core.loop import arrival, traffic
+from loopline.platform_core.loop.judging import Judging
+from loopline.platform_core.loop.rollout_table import BEFORE_SHADOW
+from loopline.platform_core.specs.judges import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from platform_core.contracts.serving import Served
-    from platform_core.loop.rollout_table import RolloutRecord
-    from platform_core.loop.traffic import Compared
-    from platform_core.platform import Platform
-    from platform_core.specs.judges import Judge
-    from platform_core.specs.model import Model
+    from loopline.platform_core.contracts.serving import Served
+    from loopline.platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.loop.traffic import Compared
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.judges import Judge
+    from loopline.platform_core.specs.model import Model
 
 Action = Literal["wait", "shadow", "advance", "promote", "roll_back"]
 

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
-from platform_core.contracts.registry import CANDIDATE, CHAMPION
-from platform_core.contracts.serving import SHADOW, DesiredState, Served
-from platform_core.errors import CommitConflict, LooplineError, NotFound, Refused
-from platform_core.loop import packages, tables
-from platform_core.loop.freezes import signed
-from platform_core.loop.ledger import Entry, append
-from platform_core.names import ModelRef
+from loopline.platform_core.contracts.registry import CANDIDATE, CHAMPION
+from loopline.platform_core.contracts.serving import SHADOW, DesiredState, Served
+from loopline.platform_core.errors import LooplineError, NotFound, Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import packages, tables
+from loopline.platform_core.loop.ledger import Entry, append
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
 
 CHANGED = "deployment.changed"
 _column = tables.deployments.c
@@ -154,31 +152,6 @@ def reapply(platform: Platform) -> dict[ModelRef, LooplineError]:
     return failed
 
 
-def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and when
-    platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
-) -> Deployment:
-    """Take one step back at once: end the rollout that runs, else return to the stable version before this one.
-
-    Who names the ``version`` to take back means that one: asked twice, or by two people, it is taken back once.
-
-    Returns:
-        What is live now; of generation 0, with nothing stable, where the first rollout ended before anything was live.
-
-    Raises:
-        Refused: nobody is named, or no reason given, or another version would be taken back. NotFound: there is
-        nothing to go back to.
-    """
-    from platform_core.loop import rollouts  # which itself changes deployments
-
-    signed(actor, reason, "a rollback")
-    if rollouts.end(platform, ref, actor, reason, now, version):
-        if deployment(platform.ledger, ref) is None:
-            return Deployment(ref, 0, None, None, 0)
-    else:
-        _step_back(platform, Entry(CHANGED, now, *ref, actor=actor, reason=reason, details={"back": True}), version)
-    return carry_out(platform, ref)
-
-
 def refuse_another(ref: ModelRef, meant: str | None, found: str) -> None:
     """Hold a rollback to the version that it names.
 
@@ -188,37 +161,6 @@ def refuse_another(ref: ModelRef, meant: str | None, found: str) -> None:
     if meant not in {None, found}:
         problem = f"version {meant} of {ref} is not the one to take back now: that is version {found}"
         raise Refused(problem, "look at what is live now, and decide anew")
-
-
-def _step_back(platform: Platform, why: Entry, version: str | None) -> None:
-    ref = ModelRef(why.team, why.model)
-    changes = platform.ledger.entries(ref, [CHANGED])
-    live = served(changes[-1].details["stable"]) if changes else None
-    if live is not None:
-        refuse_another(ref, version, live.version)
-    earlier = stable_before(changes)
-    if earlier is None:
-        raise NotFound(f"{ref} has no earlier stable version", "fix forward: train and roll out a new version")
-    package = packages.fetched(platform, ref, earlier.version)
-    wanted = Deployment(ref, 0, replace(earlier, package=package), None, 0)
-    why = replace(why, cycle=earlier.cycle, version=earlier.version)
-    with platform.ledger.writing(ref) as connection:
-        current = read(connection, ref)
-        if current is None or current.generation != changes[-1].details["generation"]:
-            raise CommitConflict(f"{ref} was changed at the same time", "look at what is live now, then repeat")
-        write(connection, wanted, why)
-
-
-def stable_before(changes: Iterable[Entry]) -> Served | None:
-    """Return the stable version before the present one, stepping over those that were taken back."""
-    past: list[Served] = []
-    for entry in changes:
-        now = served(entry.details["stable"])
-        if entry.details.get("back") and len(past) > 1:
-            past.pop()
-        elif now is not None and (not past or past[-1].version != now.version):
-            past.append(now)
-    return past[-2] if len(past) > 1 else None
 
 
 def read(connection: Connection, ref: ModelRef) -> Deployment | None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ScalarSelect, func, select
 
-from platform_core.loop import tables
-from platform_core.loop.deployments import CHANGED
-from platform_core.loop.freezes import FROZEN, THAWED
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.deployments import CHANGED
+from loopline.platform_core.loop.freezes import FROZEN, THAWED
+from loopline.platform_core.loop.ledger import Entry
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 WINDOW, REALISED = "drift.window", "quality.realised"
 """Kinds of entries that say how a version does; ``monitor.drift`` and ``monitor.quality`` write them."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from platform_core.errors import Refused
-from platform_core.loop.ledger import Entry, newest
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.ledger import Entry, newest
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 FROZEN = "loop.frozen"
 THAWED = "loop.thawed"

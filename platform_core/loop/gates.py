@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from platform_core.errors import NotFound, Refused
-from platform_core.loop.freezes import signed
-from platform_core.loop.ledger import Entry, append, newest
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.loop.freezes import signed
+from loopline.platform_core.loop.ledger import Entry, append, newest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.names import ModelRef
-    from platform_core.specs.gates import Evidence, Gate
-    from platform_core.specs.model import Model
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.specs.gates import Evidence, Gate
+    from loopline.platform_core.specs.model import Model
 
 JUDGED = "gate.judged"
 OVERRIDDEN = "gate.overridden"

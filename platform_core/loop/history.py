@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, or_, select
 
-from platform_core.errors import NotFound
-from platform_core.loop import tables
-from platform_core.loop.deployments import CHANGED, served
-from platform_core.loop.freezes import FROZEN, THAWED
-from platform_core.loop.telling import tell
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.deployments import CHANGED, served
+from loopline.platform_core.loop.freezes import FROZEN, THAWED
+from loopline.platform_core.loop.sentences import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from platform_core.contracts.serving import Served
-    from platform_core.loop.ledger import Entry, Ledger
-    from platform_core.names import ModelRef
+    from loopline.platform_core.contracts.serving import Served
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Entry, Ledger
 
 REASONS = (
     "cycle.opened",

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.serving import SHADOW
-from platform_core.loop import arrival, deployments, pauses, realised, skews, traffic
-from platform_core.loop.traffic import Sides
-from platform_core.specs.business_hours import business_hours
+from loopline.platform_core.contracts.serving import SHADOW
+from loopline.platform_core.loop import arrival, deployments, pauses, realised, skews, traffic
+from loopline.platform_core.loop.traffic import Sides
+from loopline.platform_core.specs.business_hours import business_hours
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.contracts.serving import Served
-    from platform_core.loop.deployments import Deployment
-    from platform_core.loop.rollout_table import RolloutRecord
-    from platform_core.loop.traffic import Compared
-    from platform_core.platform import Platform
-    from platform_core.specs.model import Model, Rollout
+    from loopline.platform_core.contracts.serving import Served
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.loop.traffic import Compared
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.model import Model, Rollout
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
-from platform_core.errors import LooplineError, StoreUnavailable
-from platform_core.loop import database, tables
+from loopline.platform_core.errors import LooplineError, StoreUnavailable
+from loopline.platform_core.loop import database, tables
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
 
 Json = Any
 """What ``json.dumps`` accepts and ``json.loads`` returns."""

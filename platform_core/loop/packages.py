@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
 
 
 def fetched(platform: Platform, ref: ModelRef, version: str) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.specs.judges import Both, Pairs
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.specs.judges import Both, Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

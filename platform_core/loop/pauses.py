@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.loop import freezes
+from loopline.platform_core.loop import freezes
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Entry, Ledger
-    from platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.loop.ledger import Entry, Ledger
+    from loopline.platform_core.loop.rollout_table import RolloutRecord
 
 HELD, RESUMED = "rollout.held", "rollout.resumed"
 _BEGINS = {HELD, freezes.FROZEN}

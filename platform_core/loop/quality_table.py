@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
-from platform_core.loop import tables
+from loopline.platform_core.loop import tables
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Ledger
 
 column = tables.quality_windows.c
 

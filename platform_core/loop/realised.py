@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.loop import pairs
-from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
-from platform_core.specs.judges import Both
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
+from loopline.platform_core.loop import pairs
+from loopline.platform_core.specs.judges import Both
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from platform_core.contracts.lake import Lake
+    from loopline.platform_core.contracts.lake import Lake
 
 BATCH = "_batch"
 """Number of the batch in which a label came; labels of a later batch come after, whatever their times."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
-from platform_core.contracts.serving import Served
-from platform_core.errors import NotFound
-from platform_core.loop import tables
-from platform_core.names import ModelRef
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 State = Literal["running", "held", "promoted", "rolled_back"]
 ACTIVE = ("running", "held")

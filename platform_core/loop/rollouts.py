@@ -8,21 +8,23 @@ same step take it once, and one that is killed leaves a state from which the nex
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from platform_core.contracts.serving import CANARY, SHADOW
-from platform_core.errors import NotFound, Refused
-from platform_core.features.outdated import refuse_outdated
-from platform_core.loop import arrival, cycles, deployments, gates, packages, tables
-from platform_core.loop.decisions import Decision, decide
-from platform_core.loop.deployments import Deployment
-from platform_core.loop.freezes import signed
-from platform_core.loop.ledger import Entry, append
-from platform_core.loop.pauses import HELD, RESUMED
-from platform_core.loop.rollout_table import (
+from loopline.platform_core.contracts.serving import CANARY, SHADOW
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import arrival, cycles, deployments, gates, packages, tables
+from loopline.platform_core.loop.decisions import Decision, decide
+from loopline.platform_core.loop.deployments import Deployment
+from loopline.platform_core.loop.freezes import signed
+from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.pauses import HELD, RESUMED
+from loopline.platform_core.loop.rollout_table import (
     ACTIVE,
     BEFORE_FIRST,
     BEFORE_SHADOW,
@@ -37,16 +39,14 @@ from platform_core.loop.rollout_table import (
     rollout,
     running,
 )
-from platform_core.names import ModelRef
-from platform_core.observability import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.platform import Platform
-    from platform_core.specs.model import Model
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.model import Model
 
 __all__ = [
     "Decision",
@@ -65,16 +65,21 @@ __all__ = [
 ]
 
 
+Admit = Callable[[Connection, ModelRef, str], None]
+"""Refuses a version that may not go live; it is asked with the model's lock held."""
+
+
 def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by a model's rule
-    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime
+    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime, *, admit: Admit
 ) -> RolloutRecord:
     """Start the rollout of a version that passed its gates, and take its first step; repeated, it is the same one.
 
-    While nothing is live the version is promoted at once. While the model is frozen it waits at 0 percent.
+    While nothing is live the version is promoted at once. While the model is frozen it waits at 0 percent. ``admit``
+    may refuse the version inside the transaction that begins the rollout; ``turn.start_rollout`` hands it in.
 
     Raises:
-        Refused: its gates did not pass, it is live already, another rollout runs, or features that it learnt from
-        were retired or changed since. NotFound: no such version.
+        Refused: its gates did not pass, it is live already, another rollout runs, or ``admit`` refuses it.
+        NotFound: no such version.
         Unsupported: the bound serving has no canary, or no shadow where the model wants one.
     """
     rollout_id = f"{cycle or ref.dotted}-v{version}"
@@ -86,7 +91,7 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
         package = packages.fetched(platform, ref, version)
         first = BEFORE_SHADOW if model.rollout.shadow_requests else BEFORE_FIRST
         record = RolloutRecord(rollout_id, ref, cycle, version, package, first, 0, now, now, None, "running")
-        _insert(platform.ledger, record)
+        _insert(platform.ledger, record, admit)
     step(platform, model, rollout_id, now)
     return rollout(platform.ledger, rollout_id)
 
@@ -122,7 +127,7 @@ def look(platform: Platform, model: Model, record: RolloutRecord, now: datetime)
     return decide(platform, model, arrival.settled(platform, record, now), now)
 
 
-def end(  # noqa: PLR0913, PLR0917 - as ``deployments.roll_back``
+def end(  # noqa: PLR0913, PLR0917 - as ``rollback.roll_back``
     platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
 ) -> bool:
     """Roll back the rollout that runs, in a person's name; False when none runs. The caller carries it out.
@@ -162,12 +167,12 @@ def _needs(model: Model) -> list[str]:
     return [*([CANARY] if rule.percents else []), *([SHADOW] if rule.shadow_requests else [])]
 
 
-def _insert(ledger: Ledger, record: RolloutRecord) -> None:
+def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit) -> None:
     with ledger.writing(record.ref) as connection:
         if by_id(connection, record.rollout_id) is not None:
             return
         _refuse_clash(connection, record)
-        refuse_outdated(connection, record.ref, record.version)
+        admit(connection, record.ref, record.version)
         cycles.reopen(connection, record.cycle, f"version {record.version} goes on", record.started_at)
         last = select(column.cursor).where(of(record.ref)).order_by(column.started_at.desc()).limit(1)
         plain = {name: getattr(record, name) for name in PLAIN} | {"cursor": connection.scalar(last)}

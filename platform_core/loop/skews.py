@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Entry, Ledger
-    from platform_core.names import ModelRef
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Entry, Ledger
 
 CHECKED = "skew.checked"
-"""Kind of the entry that each check leaves; its details are a ``platform_core.monitor.skew.Skew``."""
+"""Kind of the entry that each check leaves; its details are a ``loopline.platform_core.monitor.skew.Skew``."""
 
 
 def newest(ledger: Ledger, ref: ModelRef, version: str) -> Entry | None:

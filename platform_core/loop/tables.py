@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken
 
 
 class UtcTime(TypeDecorator[datetime]):

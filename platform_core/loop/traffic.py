@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.loop import pairs
-from platform_core.specs.judges import Traffic
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.loop import pairs
+from loopline.platform_core.specs.judges import Traffic
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from platform_core.contracts.serving import Serving
-    from platform_core.loop.realised import Labelled
+    from loopline.platform_core.contracts.serving import Serving
+    from loopline.platform_core.loop.realised import Labelled
 
 FIRST_ERROR = 500
 """HTTP codes from here on are the server's fault, those between 400 and this the caller's."""

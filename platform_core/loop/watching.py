@@ -11,17 +11,17 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from platform_core import files
-from platform_core.errors import StoreUnavailable
-from platform_core.loop.ledger import Entry
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation import files
+from loopline.platform_core.loop.ledger import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
-    from platform_core.loop.deployments import Deployment
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.platform import Platform
 
 ARRIVED = "deployment.arrived"
 """The endpoint was seen at a generation, and no worker is at an older one."""

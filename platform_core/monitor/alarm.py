@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.values import JOINT
 
 if TYPE_CHECKING:
-    from platform_core.monitor.window import ColumnVerdict, WindowVerdict
-    from platform_core.specs.model import Drift
+    from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+    from loopline.platform_core.specs.model import Drift
 
 NAMED = 4
 """Columns whose figures a reason gives; an alarm's ``columns`` has them all."""

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.contracts.serving import MOST_AHEAD, SHADOW_ROLE
-from platform_core.names import ModelRef, prediction_table
-from platform_core.runtime import log_table
+from loopline.platform_core.contracts.serving import MOST_AHEAD, SHADOW_ROLE
+from loopline.platform_core.foundation.names import ModelRef, prediction_table
+from loopline.platform_core.runtime.prediction_log import log_table
 
 if TYPE_CHECKING:
-    from platform_core.contracts.lake import Lake
+    from loopline.platform_core.contracts.lake import Lake
 
 COLUMNS = ("event_time", "request_id", "row", "version", "score", "features")
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from platform_core.loop.ledger import Entry
-from platform_core.monitor.answers import Place
-from platform_core.monitor.columns import AnyTally
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.window import WindowProfile, WindowVerdict, from_details, judge, merge
-from platform_core.names import DATE, ModelRef
+from loopline.platform_core.foundation.names import DATE, ModelRef
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor.answers import Place
+from loopline.platform_core.monitor.columns import AnyTally
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.window import WindowProfile, WindowVerdict, from_details, judge, merge
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
 DAY = "drift.day"
 """Kind of the ledger entry that a judged day leaves; its details are a ``Day``."""

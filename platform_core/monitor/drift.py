@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.alarms import events
-from platform_core.loop import packages
-from platform_core.loop.deployments import deployment
-from platform_core.loop.ledger import Entry
-from platform_core.monitor.alarm import Alarm, alarm
-from platform_core.monitor.answers import Place, answers, cut, place, resumed
-from platform_core.monitor.days import Counted, Day, judge_days, keep
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.served import as_table
-from platform_core.monitor.window import (
+from loopline.platform_core.alarms import events
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import packages
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor.alarm import Alarm, alarm
+from loopline.platform_core.monitor.answers import Place, answers, cut, place, resumed
+from loopline.platform_core.monitor.days import Counted, Day, judge_days, keep
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.served import as_table
+from loopline.platform_core.monitor.window import (
     ColumnVerdict,
     WindowVerdict,
     from_details,
@@ -24,12 +25,11 @@ from platform_core.monitor.window import (
     judge_window,
     profile_window,
 )
-from platform_core.names import ModelRef
 
 if TYPE_CHECKING:
-    from platform_core.contracts.serving import Served
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.contracts.serving import Served
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 __all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "judged", "last_report", "report", "watch"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor.distance import SMALLEST_STD, Floats, measurable
+from loopline.platform_core.foundation.distance import SMALLEST_STD, Floats, measurable
 
 FEATURES = 256
 STEP = 0.1

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.figures import SURE, Figure
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.figures import SURE, Figure
 
 if TYPE_CHECKING:
-    from platform_core.monitor.calibration import Calibration
+    from loopline.platform_core.monitor.calibration import Calibration
 
 OTHERS = 100
 """Calibrations that might have been as well: by these the estimate's own error is measured."""

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from platform_core.monitor import groups, intervals
-from platform_core.monitor.figures import asked
-from platform_core.monitor.intervals import Interval
+from loopline.platform_core.monitor import groups, intervals
+from loopline.platform_core.monitor.figures import asked
+from loopline.platform_core.monitor.intervals import Interval
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from numpy.typing import NDArray
 
-    from platform_core.monitor.outcomes import Outcomes
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
-    from platform_core.specs.quality import Fairness
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.outcomes import Outcomes
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs.quality import Fairness
 
 ALPHA = 0.01
 """Chance that a window alarms in which every group lies just within the bound."""
@@ -89,7 +89,7 @@ class FairnessAt(NamedTuple):
 
 def history(platform: Platform, ref: ModelRef) -> list[FairnessAt]:
     """Return every verdict as it was measured last, oldest window first; nothing is measured here."""
-    from platform_core.loop import quality_table
+    from loopline.platform_core.loop import quality_table
 
     return [
         FairnessAt(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from platform_core.monitor import intervals
-from platform_core.monitor.intervals import Interval
+from loopline.platform_core.monitor import intervals
+from loopline.platform_core.monitor.intervals import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from platform_core.monitor.distance import Floats
-    from platform_core.specs.quality import GroupMetric
+    from loopline.platform_core.foundation.distance import Floats
+    from loopline.platform_core.specs.quality import GroupMetric
 
 Reading = Callable[["Floats", "Floats", float], Interval | None]
 """``reading(labels, scores, threshold)``; labels are 0 and 1, a score reaches the threshold to be flagged."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.quality import watched_fairness, watched_segments
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.quality import watched_fairness, watched_segments
 
 if TYPE_CHECKING:
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.specs import Model, Team
 
 Texts = NDArray[np.object_]
 MOST = 20
@@ -48,7 +48,7 @@ def of_persons(model: Model, column: str) -> InvalidSpec:
 
 def personal_columns(team: Team, model: Model) -> set[str]:
     """Return the columns that a contract of the model's sources marks as personal."""
-    from platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import read_contract
 
     sources = {model.labels.source, *(view.source for view in model.features)}
     read = (column for source in sources for column in read_contract(team.folder / source.contract).columns)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from platform_core.monitor.distance import Floats
+    from loopline.platform_core.foundation.distance import Floats
 
 CONFIDENCE = 0.95
 SYMMETRIC = 1e-6

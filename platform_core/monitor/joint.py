@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.values import SCORE
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.values import SCORE
 
 LEAST = 0.55
 """An area under the curve below it is no drift, however many rows prove it."""

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from platform_core import personal
-from platform_core.features.reach import held_only
-from platform_core.monitor.values import objects
-from platform_core.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
+from loopline.platform_core.features.reach import held_only
+from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
+from loopline.platform_core.monitor.values import objects
+from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 Key = tuple[str, ...]
 Places = NDArray[np.int64]

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.names import BEGUN_AT, CREATED_AT, EVENT_TIME
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from platform_core.contracts.engine import Engine
-    from platform_core.specs import FeatureView
+    from loopline.platform_core.contracts.engine import Engine
+    from loopline.platform_core.specs import FeatureView
 
 INSTANT = pa.timestamp("us", "UTC")
 SERVED_EVENT, SERVED_BEGUN = "row_event_time", "row_begun_at"

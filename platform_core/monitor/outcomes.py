@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.monitor import groups
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.groups import Texts
-from platform_core.monitor.values import objects
-from platform_core.names import EVENT_TIME, ModelRef, prediction_table, scores_table
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, prediction_table, scores_table
+from loopline.platform_core.monitor import groups
+from loopline.platform_core.monitor.groups import Texts
+from loopline.platform_core.monitor.values import objects
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from platform_core.contracts.lake import Lake
-    from platform_core.monitor.labelled import LabelBook
+    from loopline.platform_core.contracts.lake import Lake
+    from loopline.platform_core.monitor.labelled import LabelBook
 
 DAY_US = 86_400_000_000
 READ = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score", "keys")

@@ -17,12 +17,12 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.loop import rollout_table
-from platform_core.names import DATE, ModelRef, prediction_table, realised_table
+from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_table, realised_table
+from loopline.platform_core.loop import rollout_table
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 APPLICATION = "loopline.predictions"
 """Transaction of the prediction table that counts batches."""

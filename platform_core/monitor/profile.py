@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.monitor.columns import KINDS, TEXT_KIND, AnyColumn, Column, Kind, NumericColumn
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.values import JOINT, SCORE
-from platform_core.runtime.manifest import PROFILE
-from platform_core.specs.model import Drift
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.columns import KINDS, TEXT_KIND, AnyColumn, Column, Kind, NumericColumn
+from loopline.platform_core.monitor.values import JOINT, SCORE
+from loopline.platform_core.runtime.model.manifest import PROFILE
+from loopline.platform_core.specs.model import Drift
 
 SAMPLE = "reference.arrow"
 """File beside the profile: rows of the training set for people to look at, never to judge by."""

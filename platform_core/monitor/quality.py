@@ -11,18 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from platform_core.contracts.serving import SHADOW_ROLE
-from platform_core.loop.ledger import Entry
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.intervals import midranks
-from platform_core.monitor.labelled import Key, LabelBook, Places, book
-from platform_core.monitor.quality_history import measure
-from platform_core.monitor.realised import KEPT, keep
-from platform_core.names import KNOWN_AT, LABEL, ModelRef, prediction_table, scores_table, version_order
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.foundation.names import (
+    KNOWN_AT,
+    LABEL,
+    ModelRef,
+    prediction_table,
+    scores_table,
+    version_order,
+)
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor.intervals import midranks
+from loopline.platform_core.monitor.labelled import Key, LabelBook, Places, book
+from loopline.platform_core.monitor.quality_history import measure
+from loopline.platform_core.monitor.realised import KEPT, keep
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 REALISED = "quality.realised"
 """Kind of the ledger entry that holds a version's figures, written when they change."""

@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from platform_core.errors import NotFound
-from platform_core.loop import packages, quality_table
-from platform_core.monitor import calibration, fairness, figures, groups
-from platform_core.monitor.calibration import Evidence, HeldOut
-from platform_core.monitor.estimate import estimated
-from platform_core.monitor.figures import POSITIVE_RATE, Figure
-from platform_core.monitor.labelled import LabelBook, book
-from platform_core.monitor.outcomes import DAY_US, Age, outcomes
-from platform_core.monitor.predictions import kept_since
-from platform_core.names import ModelRef, prediction_table, scores_table
-from platform_core.specs.quality import watched_fairness, watched_segments
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table
+from loopline.platform_core.loop import packages, quality_table
+from loopline.platform_core.monitor import calibration, fairness, figures, groups
+from loopline.platform_core.monitor.calibration import Evidence, HeldOut
+from loopline.platform_core.monitor.estimate import estimated
+from loopline.platform_core.monitor.figures import POSITIVE_RATE, Figure
+from loopline.platform_core.monitor.labelled import LabelBook, book
+from loopline.platform_core.monitor.outcomes import DAY_US, Age, outcomes
+from loopline.platform_core.monitor.predictions import kept_since
+from loopline.platform_core.specs.quality import watched_fairness, watched_segments
 
 if TYPE_CHECKING:
-    from platform_core.monitor.calibration import Calibration
-    from platform_core.monitor.outcomes import Outcomes
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.monitor.calibration import Calibration
+    from loopline.platform_core.monitor.outcomes import Outcomes
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 """Windows are counted from here."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from platform_core.loop.deployments import deployment
-from platform_core.monitor import fairness, quality_history
-from platform_core.specs.gates import AtLeast
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.monitor import fairness, quality_history
+from loopline.platform_core.specs.gates import AtLeast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platform_core.monitor.quality_history import Measured
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
-    from platform_core.specs import Model
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.quality_history import Measured
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model
 
 
 class Finding(NamedTuple):

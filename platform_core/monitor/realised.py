@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from platform_core.errors import CommitConflict
-from platform_core.loop.realised import BATCH
-from platform_core.names import DATE, EVENT_TIME, ModelRef, realised_table
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, realised_table
+from loopline.platform_core.loop.realised import BATCH
 
 if TYPE_CHECKING:
-    from platform_core.contracts.lake import Lake
+    from loopline.platform_core.contracts.lake import Lake
 
 APPLICATION = "loopline.realised"
 """Transaction of the realised table that counts batches."""

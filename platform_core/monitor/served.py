@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from platform_core.monitor.columns import KINDS, Column
-from platform_core.monitor.values import SCORE, objects
+from loopline.platform_core.monitor.columns import KINDS, Column
+from loopline.platform_core.monitor.values import SCORE, objects
 
 
 def as_table(rows: pa.Table, like: pa.Schema) -> pa.Table:

@@ -11,25 +11,34 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core import personal
-from platform_core.alarms import events
-from platform_core.errors import NotFound
-from platform_core.loop import packages, skews
-from platform_core.loop.deployments import CHANGED, deployment, served
-from platform_core.loop.ledger import Entry
-from platform_core.monitor.answers import COLUMNS, Place, answers, place, resumed
-from platform_core.monitor.offline_replay import SERVED_BEGUN, SERVED_EVENT, Asked, OfflineView, Readings
-from platform_core.monitor.skew_cause import MEANING, Answered, Cause, Expected, alike, differs, histories, likely_cause
-from platform_core.monitor.values import objects
-from platform_core.names import DATE, EVENT_TIME, ModelRef, online_view, view_table
-from platform_core.runtime import manifest
+from loopline.platform_core.alarms import events
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, online_view, view_table
+from loopline.platform_core.loop import packages, skews
+from loopline.platform_core.loop.deployments import CHANGED, deployment, served
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor.answers import COLUMNS, Place, answers, place, resumed
+from loopline.platform_core.monitor.offline_replay import SERVED_BEGUN, SERVED_EVENT, Asked, OfflineView, Readings
+from loopline.platform_core.monitor.skew_cause import (
+    MEANING,
+    Answered,
+    Cause,
+    Expected,
+    alike,
+    differs,
+    histories,
+    likely_cause,
+)
+from loopline.platform_core.monitor.values import objects
+from loopline.platform_core.runtime.model import manifest
+from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from platform_core.contracts.serving import Served
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Model, Team
+    from loopline.platform_core.contracts.serving import Served
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Model, Team
 
 LOGGED = (*COLUMNS, "keys", "asked_at", "logged_at", "missing", "stale")
 EXAMPLES = 20

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core import plugins
-from platform_core.monitor.drift import report
-from platform_core.platform import Platform
-from platform_core.specs.model import Requirements
+from loopline.platform_core import plugins
+from loopline.platform_core.monitor.drift import report
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs.model import Requirements
 
 if TYPE_CHECKING:
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.specs import Model, Team
 
-DRAW = "platform_core.monitor.task:draw"
+DRAW = "loopline.platform_core.monitor.task:draw"
 
 
 def drawn(platform: Platform, team: Team, model: Model, key: str) -> Path | None:

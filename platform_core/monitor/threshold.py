@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from platform_core.monitor.distance import Floats
-from platform_core.monitor.profile import Profile
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.profile import Profile
 
 FLOOR = 0.1
 """A smaller distance is no drift whatever the size of the window (Evidently's default)."""

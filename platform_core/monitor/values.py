@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.errors import ContractBroken
-from platform_core.monitor.distance import Floats
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.distance import Floats
 
 SCORE = "score"
 """The model's output, measured like a feature."""

@@ -10,14 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from platform_core.errors import ContractBroken
-from platform_core.monitor import joint
-from platform_core.monitor.columns import CategoryTally, Column, Tally, added
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.served import as_table
-from platform_core.monitor.threshold import chance, share_threshold, threshold
-from platform_core.monitor.values import JOINT, SCORE
-from platform_core.specs.model import Drift
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.monitor import joint
+from loopline.platform_core.monitor.columns import CategoryTally, Column, Tally, added
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.served import as_table
+from loopline.platform_core.monitor.threshold import chance, share_threshold, threshold
+from loopline.platform_core.monitor.values import JOINT, SCORE
+from loopline.platform_core.specs.model import Drift
 
 CHUNK = 250_000
 """Rows of a column that are counted at a time, so that memory does not grow with the window."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.lineage import Field
-from platform_core.errors import LooplineError
-from platform_core.names import EVENT_TIME, LABEL, versioned, view_name
+from loopline.platform_core.contracts.lineage import Field
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.foundation.names import EVENT_TIME, LABEL, versioned, view_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from platform_core.features.view_table import ViewRecord
-    from platform_core.platform import Platform
-    from platform_core.specs import Team
+    from loopline.platform_core.features.view_table import ViewRecord
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Team
 
 
 class Columns:
@@ -40,7 +40,7 @@ class Columns:
             return ()
 
     def _source(self, name: str) -> tuple[Field, ...]:
-        from platform_core.specs.odcs import read_contract
+        from loopline.platform_core.specs.odcs import read_contract
 
         contract = read_contract(self.team.folder / self.team.source(name).contract)
         return tuple(Field(column.name, column.type) for column in contract.columns)
@@ -60,7 +60,7 @@ class Columns:
         return (*entities, Field(EVENT_TIME, "timestamp"), *features, Field(LABEL, "double"))
 
     def _registered(self) -> dict[str, ViewRecord]:
-        from platform_core.features.view_table import read_views
+        from loopline.platform_core.features.view_table import read_views
 
         if self._views is None:
             with self.platform.ledger.reading() as connection:

@@ -8,18 +8,17 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Integer, func, select
 
-from platform_core.features.declaration import ref_of
-from platform_core.features.extents import Extents
-from platform_core.ingestion.landing import LANDED
-from platform_core.ingestion.refusals import REFUSED
-from platform_core.loop import tables
-from platform_core.observability.families import Family, seconds
+from loopline.platform_core.features.declaration import ref_of
+from loopline.platform_core.features.extents import Extents
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.entry_kinds import LANDED, REFUSED
+from loopline.platform_core.observability.families import Family, seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
-    from platform_core.specs import Team
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.specs import Team
 
 _entry = tables.entries.c
 _SOURCE = ("team", "source")

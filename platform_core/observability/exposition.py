@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from platform_core.observability.families import Family, seconds, text
+from loopline.platform_core.observability.families import Family, seconds, text
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.plugins import Installed
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.plugins import Installed
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,10 +34,10 @@ def exposition(platform: Platform, teams: Installed) -> bytes:
 
 def families(platform: Platform, teams: Installed) -> Iterator[Family]:
     """Yield every family, those without samples too."""
-    from platform_core.observability.data_metrics import data_metrics
-    from platform_core.observability.loop_metrics import loop_metrics
-    from platform_core.observability.quality_metrics import quality_metrics
-    from platform_core.observability.watch_metrics import watch_metrics
+    from loopline.platform_core.observability.data_metrics import data_metrics
+    from loopline.platform_core.observability.loop_metrics import loop_metrics
+    from loopline.platform_core.observability.quality_metrics import quality_metrics
+    from loopline.platform_core.observability.watch_metrics import watch_metrics
 
     began, now = time.perf_counter(), platform.clock.now()
     yield from loop_metrics(platform.ledger, now)
@@ -51,7 +51,7 @@ def families(platform: Platform, teams: Installed) -> Iterator[Family]:
 
 
 def _platform(platform: Platform, teams: Installed) -> Iterator[Family]:
-    from platform_core.loop import tables
+    from loopline.platform_core.loop import tables
 
     build = Family("loopline_build_info", "gauge", "What runs.", ("version", "environment"))
     build.add(1, version("loopline"), platform.environment.name)
@@ -69,7 +69,7 @@ def _platform(platform: Platform, teams: Installed) -> Iterator[Family]:
 
 def _watchdog(platform: Platform) -> Family:
     """Tell when the watchdog of this home ended its last round, by the wall's time."""
-    from platform_core.alarms import rounds
+    from loopline.platform_core.alarms import rounds
 
     age = Family("loopline_watchdog_age_seconds", "gauge", "Since when the watchdog has not ended a round.")
     if (at := rounds.last(platform.home)) is not None:

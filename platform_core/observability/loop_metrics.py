@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
-from platform_core.loop import tables
-from platform_core.loop.cycles import CLOSED
-from platform_core.loop.fleet import freezes
-from platform_core.loop.gates import JUDGED, OVERRIDDEN
-from platform_core.loop.rollout_table import ACTIVE
-from platform_core.observability.families import Family, seconds
-from platform_core.observability.newest import deployed
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.cycles import CLOSED
+from loopline.platform_core.loop.fleet import freezes
+from loopline.platform_core.loop.gates import JUDGED, OVERRIDDEN
+from loopline.platform_core.loop.rollout_table import ACTIVE
+from loopline.platform_core.observability.families import Family, seconds
+from loopline.platform_core.observability.newest import deployed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 _entry, _cycle, _rollout = tables.entries.c, tables.cycles.c, tables.rollouts.c
 MODEL = ("team", "model")

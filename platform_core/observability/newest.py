@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Text, cast, select
 
-from platform_core.loop import tables
-from platform_core.loop.deployments import CHANGED
-from platform_core.loop.fleet import newest_about
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.deployments import CHANGED
+from loopline.platform_core.loop.fleet import newest_about
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 _entry, _deployed = tables.entries.c, tables.deployments.c
 

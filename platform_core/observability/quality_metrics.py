@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import RowMapping, func, select
 
-from platform_core.loop import tables
-from platform_core.loop.fleet import REALISED
-from platform_core.monitor.fairness import Judged
-from platform_core.monitor.quality_history import Kept
-from platform_core.observability.families import Family, seconds
-from platform_core.observability.newest import Told, told
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.fleet import REALISED
+from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.monitor.quality_history import Kept
+from loopline.platform_core.observability.families import Family, seconds
+from loopline.platform_core.observability.newest import Told, told
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 _VERSION = ("team", "model", "version")
 _window, _deployed = tables.quality_windows.c, tables.deployments.c

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from platform_core.loop import skews, tables
-from platform_core.loop.fleet import WINDOW
-from platform_core.observability.families import Family, seconds
-from platform_core.observability.newest import Told, told
+from loopline.platform_core.loop import skews, tables
+from loopline.platform_core.loop.fleet import WINDOW
+from loopline.platform_core.observability.families import Family, seconds
+from loopline.platform_core.observability.newest import Told, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger import Ledger
 
 _VERSION = ("team", "model", "version")
 _entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deliveries.c

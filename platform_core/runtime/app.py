@@ -6,12 +6,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from platform_core.errors import BadRequest, NotFound
-from platform_core.runtime import metadata, openapi
-from platform_core.runtime.answers import answered
-from platform_core.runtime.bounds import STATE, Bounds
-from platform_core.runtime.extensions import Extensions
-from platform_core.runtime.http import (
+from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.runtime.answering import metadata
+from loopline.platform_core.runtime.answering.answers import answered
+from loopline.platform_core.runtime.answering.inference import Inference
+from loopline.platform_core.runtime.lifespan import Lifespan
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.runtime.triton.extensions import Extensions
+from loopline.platform_core.runtime.triton.repository import Repository
+from loopline.platform_core.runtime.triton.usage_counts import UsageCounts
+from loopline.platform_core.runtime.wire import openapi
+from loopline.platform_core.runtime.wire.bounds import STATE, Bounds
+from loopline.platform_core.runtime.wire.http import (
     LONG_BODY,
     Disconnected,
     Receive,
@@ -22,13 +29,7 @@ from platform_core.runtime.http import (
     refusal,
     respond,
 )
-from platform_core.runtime.inference import Inference
-from platform_core.runtime.lifespan import Lifespan
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.protocol import decode
-from platform_core.runtime.repository import Repository
-from platform_core.runtime.usage_counts import UsageCounts
+from loopline.platform_core.runtime.wire.protocol import decode
 
 JSON_LENGTH = b"inference-header-content-length"
 MOST_DIGITS = 18

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from platform_core.runtime import states
+from loopline.platform_core.runtime import states
 
 LEAVE_SECONDS = 1.0
 _REST, _MOST_SECONDS = 20, 10.0

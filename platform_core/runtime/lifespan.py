@@ -8,13 +8,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from platform_core.runtime.http import Receive, Send
-from platform_core.runtime.log import PredictionLog
-from platform_core.runtime.states import Worker
-from platform_core.runtime.watcher import Watcher
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog
+from loopline.platform_core.runtime.states import Worker
+from loopline.platform_core.runtime.watcher import Watcher
+from loopline.platform_core.runtime.wire.http import Receive, Send
 
 if TYPE_CHECKING:
-    from platform_core.contracts.online_store import OnlineStore
+    from loopline.platform_core.contracts.online_store import OnlineStore
 
 SYNC_SECONDS = 0.2
 SETTLE_SECONDS = 60.0

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from platform_core import histogram
-from platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.foundation import histogram
 
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _VERSION = "_loopline_version"

@@ -11,15 +11,11 @@ import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from platform_core.runtime import states
-from platform_core.runtime.app import METRICS_TYPE
-from platform_core.runtime.http import Message, Receive, Response, Scope, Send, respond
-from platform_core.runtime.left_behind import keep_leaving
-
-if TYPE_CHECKING:
-    from platform_core.runtime.gateway import Application
+from loopline.platform_core.runtime import states
+from loopline.platform_core.runtime.app import METRICS_TYPE
+from loopline.platform_core.runtime.left_behind import keep_leaving
+from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Response, Scope, Send, respond
 
 PATH = "/metrics"
 _FILE = "metrics.txt"

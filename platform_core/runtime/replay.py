@@ -19,13 +19,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from platform_core.clock import Clock
-from platform_core.contracts.serving import SHADOW_ROLE, Served
-from platform_core.errors import ContractBroken
-from platform_core.runtime import log, shadow_log
-from platform_core.runtime.encode import Encoder
-from platform_core.runtime.log import PredictionLog, Record
-from platform_core.runtime.models import load_model
+from loopline.platform_core.contracts.serving import SHADOW_ROLE, Served
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.clock import Clock
+from loopline.platform_core.runtime import shadow_log
+from loopline.platform_core.runtime.model.encode import Encoder
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
 
 BATCH = 500
 """Requests that are encoded together, and predicted together but for the timed ones."""

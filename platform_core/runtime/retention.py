@@ -9,8 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from platform_core.runtime import log, shadow_log, states
-from platform_core.runtime.log_table import offsets_of
+from loopline.platform_core.runtime import shadow_log, states
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.prediction_log.log_table import offsets_of
 
 STREAM = "stream"
 """Below this folder scorers of streams live; it begins the names of their files too."""

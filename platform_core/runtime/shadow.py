@@ -1,4 +1,4 @@
-"""Replay answered requests through shadows: ``python -m platform_core.runtime.shadow --environment FILE``.
+"""Replay answered requests through shadows: ``python -m loopline.platform_core.runtime.shadow --environment FILE``.
 
 A process of its own beside the inference server, which does nothing for it and does not wait for it: it gets the
 processor time that nobody else wants. Of several such processes one works, the others wait for its end.
@@ -19,15 +19,17 @@ from itertools import chain
 from pathlib import Path
 from threading import Event
 
-from platform_core import clock, environment
-from platform_core.clock import Clock
-from platform_core.contracts.serving import DesiredState, ObservedState, Served
-from platform_core.errors import InvalidEnvironment, LooplineError
-from platform_core.runtime import open_files, shadow_log, states
-from platform_core.runtime.log import PredictionLog
-from platform_core.runtime.replay import Replay, ShadowModel
-from platform_core.runtime.states import Worker
-from platform_core.signals import set_by_signals
+from loopline.platform_core import environment
+from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served
+from loopline.platform_core.errors import InvalidEnvironment, LooplineError
+from loopline.platform_core.foundation import clock
+from loopline.platform_core.foundation.clock import Clock
+from loopline.platform_core.foundation.signals import set_by_signals
+from loopline.platform_core.runtime import shadow_log, states
+from loopline.platform_core.runtime.prediction_log import open_files
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog
+from loopline.platform_core.runtime.replay import Replay, ShadowModel
+from loopline.platform_core.runtime.states import Worker
 
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 5.0
@@ -150,7 +152,7 @@ def run(root: Path, time: Clock, stop: Event) -> None:
 
 def main() -> int:
     """Replay until a signal says stop."""
-    parser = argparse.ArgumentParser(prog="python -m platform_core.runtime.shadow", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m loopline.platform_core.runtime.shadow", description=__doc__)
     parser.add_argument("--environment", type=Path, default=environment.environment_file(), help="environment file")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     stop = Event()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from platform_core.contracts.serving import DesiredState
-from platform_core.files import write
-from platform_core.runtime import log
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.foundation.files import write
+from loopline.platform_core.runtime.prediction_log import log
 
 PREFIX = "shadow-"
 Offsets = dict[str, int]

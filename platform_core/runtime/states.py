@@ -23,10 +23,10 @@ from typing import Any
 
 import msgspec
 
-from platform_core.contracts.serving import DesiredState, ObservedState
-from platform_core.errors import ContractBroken
-from platform_core.files import write
-from platform_core.runtime import shadow_log
+from loopline.platform_core.contracts.serving import DesiredState, ObservedState
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.files import write
+from loopline.platform_core.runtime import shadow_log
 
 _ALIVE = "alive"
 

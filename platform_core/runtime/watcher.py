@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from platform_core.contracts.serving import DesiredState, ObservedState
-from platform_core.errors import LooplineError
-from platform_core.runtime.inference import Inference, ModelState
-from platform_core.runtime.routes import Route
-from platform_core.runtime.states import Worker, desired_files, desired_folder, read_desired
+from loopline.platform_core.contracts.serving import DesiredState, ObservedState
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.states import Worker, desired_files, desired_folder, read_desired
 
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 5.0

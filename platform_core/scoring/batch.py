@@ -13,25 +13,33 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core import personal
-from platform_core.errors import InvalidSpec, NotFound, TaskFailed
-from platform_core.loop import packages
-from platform_core.loop.deployments import deployment
-from platform_core.names import ARRIVED_AT, CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
-from platform_core.runtime import log_table
-from platform_core.runtime.encode import Encoder
-from platform_core.runtime.models import load_model
-from platform_core.scoring.batch_features import gathered
+from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
+from loopline.platform_core.foundation.names import (
+    ARRIVED_AT,
+    CREATED_AT,
+    DATE,
+    EVENT_TIME,
+    ModelRef,
+    raw_table,
+    scores_table,
+)
+from loopline.platform_core.loop import packages
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.runtime.model.encode import Encoder
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.scoring.batch_features import gathered
+from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
     import narwhals as nw
 
-    from platform_core.contracts.serving import Served
-    from platform_core.platform import Platform
-    from platform_core.runtime.models import LoadedModel
-    from platform_core.scoring.batch_features import Gathered
-    from platform_core.specs import Batch, Model, Team
-    from platform_core.specs.features import FrameFunction
+    from loopline.platform_core.contracts.serving import Served
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.runtime.model.models import LoadedModel
+    from loopline.platform_core.scoring.batch_features import Gathered
+    from loopline.platform_core.specs import Batch, Model, Team
+    from loopline.platform_core.specs.features import FrameFunction
 
 ROLE = "batch"
 """Role of these rows, which are otherwise those of the prediction log."""

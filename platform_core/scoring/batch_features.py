@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.errors import InvalidSpec, NotFound
-from platform_core.names import CREATED_AT, EVENT_TIME, online_view, view_table
-from platform_core.training.assembly import view_features
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.features.view_features import view_features
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, online_view, view_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platform_core.platform import Platform
-    from platform_core.runtime.manifest import Manifest, ViewField
-    from platform_core.specs import FeatureView, Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
+    from loopline.platform_core.specs import FeatureView, Model, Team
 
 SERVED_EVENT = "_row_event_time"
 """When the view's row that was joined happened (µs), null where none was."""

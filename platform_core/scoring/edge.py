@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from platform_core.errors import ContractBroken, Unsupported
-from platform_core.runtime.encode import matrix
-from platform_core.runtime.models import load_model
-from platform_core.training.package import PARITY_ROWS, TOLERANCE
+from loopline.platform_core.errors import ContractBroken, Unsupported
+from loopline.platform_core.runtime.model.encode import matrix
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.training.package import PARITY_ROWS, TOLERANCE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.runtime.manifest import Manifest
+    from loopline.platform_core.runtime.model.manifest import Manifest
 
 ONNX, FEATURES, SCRIPT = "model.onnx", "features.json", "score.py"
 
@@ -65,7 +65,7 @@ def _write_onnx(manifest: Manifest, package: Path, file: Path) -> None:
         raise Unsupported(
             f"the package of {manifest.model} is a pickled estimator ({manifest.parity.why}), which has no ONNX form",
             "fit LightGBM, or a scikit-learn estimator that skl2onnx converts; a device with Python can load the "
-            "package itself by platform_core.runtime.models.load_model",
+            "package itself by loopline.platform_core.runtime.model.models.load_model",
         )
 
 
@@ -109,7 +109,7 @@ def _about(manifest: Manifest, version: str, file: Path) -> dict[str, Any]:
 
 def _compared(folder: Path, expected: np.ndarray[Any, Any], sample: pa.Table) -> float:
     """Score as a device does; a model that answers otherwise is taken away."""
-    from platform_core.scoring.edge_score import Model
+    from loopline.platform_core.scoring.edge_score import Model
 
     model = Model(folder)
     found = np.array(model.score(sample.select(model.names).to_pylist()))

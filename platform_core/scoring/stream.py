@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.serving import DesiredState
-from platform_core.errors import BadRequest, LooplineError, NotFound, TaskFailed, Transient, Unsupported
-from platform_core.loop import packages
-from platform_core.loop.deployments import deployment
-from platform_core.runtime.inference import Inference, ModelState
-from platform_core.runtime.routes import Route
-from platform_core.scoring.stream_log import StreamLog
-from platform_core.scoring.stream_records import answered, as_request, dead, parsed
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.errors import BadRequest, LooplineError, NotFound, TaskFailed, Transient, Unsupported
+from loopline.platform_core.loop import packages
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.scoring.stream_log import StreamLog
+from loopline.platform_core.scoring.stream_records import answered, as_request, dead, parsed
 
 if TYPE_CHECKING:
     from threading import Event
 
-    from platform_core.contracts.event_stream import Member, Record
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
+    from loopline.platform_core.contracts.event_stream import Member, Record
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
 
 LOOK_SECONDS = 1.0
 """How often it is looked up which version is live; also how long a turn waits for its first record."""

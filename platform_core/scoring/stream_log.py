@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.runtime import log, states
-from platform_core.runtime.retention import STREAM
+from loopline.platform_core.runtime import states
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.retention import STREAM
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeGuard
 import msgspec
 import orjson
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import BadRequest
-from platform_core.runtime.protocol import OUTPUTS, InferRequest, event_time_us
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.runtime.wire.protocol import OUTPUTS, InferRequest, event_time_us
 
 if TYPE_CHECKING:
-    from platform_core.runtime.inference import Answer
-    from platform_core.runtime.recipe import Recipe
+    from loopline.platform_core.runtime.answering.inference import Answer
+    from loopline.platform_core.runtime.answering.recipe import Recipe
 
 Value = int | float | str | bool | None
 

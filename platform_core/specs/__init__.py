@@ -1,22 +1,22 @@
 """What a team declares; the only package that a team's package needs."""
 
-from platform_core.specs.batch import Batch
-from platform_core.specs.collected import models_in
-from platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
-from platform_core.specs.features import FeatureView, feature_view
-from platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
-from platform_core.specs.judges import P99, Both, ErrorRate, Finding, Judge, Pairs, Traffic
-from platform_core.specs.labels import Labels, labels
-from platform_core.specs.log_judge import LogMetric
-from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
-from platform_core.specs.moments import minutes, weekday
-from platform_core.specs.paired_judges import ScoreShift, Slower
-from platform_core.specs.quality import Fairness, Quality
-from platform_core.specs.quality_judge import RealisedQuality
-from platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
-from platform_core.specs.slo import Slo
-from platform_core.specs.source import Source
-from platform_core.specs.team import Team
+from loopline.platform_core.specs.batch import Batch
+from loopline.platform_core.specs.collected import models_in
+from loopline.platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
+from loopline.platform_core.specs.features import FeatureView, feature_view
+from loopline.platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
+from loopline.platform_core.specs.judges import P99, Both, ErrorRate, Finding, Judge, Pairs, Traffic
+from loopline.platform_core.specs.labels import Labels, labels
+from loopline.platform_core.specs.log_judge import LogMetric
+from loopline.platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from loopline.platform_core.specs.moments import minutes, weekday
+from loopline.platform_core.specs.paired_judges import ScoreShift, Slower
+from loopline.platform_core.specs.quality import Fairness, Quality
+from loopline.platform_core.specs.quality_judge import RealisedQuality
+from loopline.platform_core.specs.search import Choice, Range, Search, choice, int_range, log_range, uniform
+from loopline.platform_core.specs.slo import Slo
+from loopline.platform_core.specs.source import Source
+from loopline.platform_core.specs.team import Team
 
 __all__ = [
     "P99",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec
+from loopline.platform_core.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

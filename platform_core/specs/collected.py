@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.model import Model
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.model import Model
 
 
 def models_in(package: str) -> tuple[Model, ...]:

@@ -26,9 +26,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.contract_file import Column, RowContract
-from platform_core.specs.rule_order import Shift, shifts
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.contract_file import Column, RowContract
+from loopline.platform_core.specs.rule_order import Shift, shifts
 
 Party = Literal["consumers", "producers"]
 Kind = Literal["added", "dropped", "retyped", "widened", "tightened", "replaced", "resent"]

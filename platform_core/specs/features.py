@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import narwhals as nw
 
-    from platform_core.specs.source import Source
+    from loopline.platform_core.specs.source import Source
 
 FrameFunction = Callable[["nw.LazyFrame[Any]"], "nw.LazyFrame[Any]"]
 

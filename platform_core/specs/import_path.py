@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
-from platform_core.errors import InvalidSpec
+from loopline.platform_core.errors import InvalidSpec
 
 
 def imported(path: str, wanted: type | None = None) -> Any:

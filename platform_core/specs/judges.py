@@ -120,7 +120,7 @@ class ErrorRate(Judge):
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:  # noqa: ARG002 - one signature for all
         """Compare the candidate's share of errors with the bound."""
-        from platform_core.specs.sequential import evidence
+        from loopline.platform_core.specs.sequential import evidence
 
         rate = candidate.errors / candidate.requests if candidate.requests else 0.0
         proven = evidence(candidate.errors, candidate.requests, self.at_most) >= 1 / self.alpha
@@ -135,7 +135,7 @@ class P99(Judge):
         """Compare the candidate's slow tail with the bound."""
         import numpy as np
 
-        from platform_core.specs.sequential import evidence
+        from loopline.platform_core.specs.sequential import evidence
 
         rows = len(candidate.latency_ms)
         value = float(np.quantile(candidate.latency_ms, 0.99)) if rows else 0.0

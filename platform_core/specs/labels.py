@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from platform_core.specs.features import FrameFunction
-    from platform_core.specs.source import Source
+    from loopline.platform_core.specs.features import FrameFunction
+    from loopline.platform_core.specs.source import Source
 
 
 @dataclass(frozen=True)

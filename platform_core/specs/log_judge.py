@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.import_path import imported
-from platform_core.specs.judges import Finding, Judge, Traffic
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.import_path import imported
+from loopline.platform_core.specs.judges import Finding, Judge, Traffic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ class LogMetric(Judge):
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:  # noqa: ARG002 - one signature for all
         """Compare the mean of the metric with the bound."""
-        from platform_core.specs.sequential import evidence_of_mean
+        from loopline.platform_core.specs.sequential import evidence_of_mean
 
         values = self._measured(candidate)
         if len(values) < self.min_rows:

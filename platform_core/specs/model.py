@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from platform_core.specs.business_hours import business_hours
-from platform_core.specs.quality import Quality
-from platform_core.specs.search import Search
-from platform_core.specs.slo import Slo
+from loopline.platform_core.specs.business_hours import business_hours
+from loopline.platform_core.specs.quality import Quality
+from loopline.platform_core.specs.search import Search
+from loopline.platform_core.specs.slo import Slo
 
 if TYPE_CHECKING:
-    from platform_core.specs.batch import Batch
-    from platform_core.specs.examples import Fit
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.gates import Gate
-    from platform_core.specs.judges import Judge
-    from platform_core.specs.labels import Labels
-    from platform_core.specs.quality import Fairness
+    from loopline.platform_core.specs.batch import Batch
+    from loopline.platform_core.specs.examples import Fit
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.gates import Gate
+    from loopline.platform_core.specs.judges import Judge
+    from loopline.platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.quality import Fairness
 
 
 @dataclass(frozen=True)

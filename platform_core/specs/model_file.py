@@ -19,24 +19,24 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, ValidationError
 
-from platform_core.errors import InvalidSpec
-from platform_core.located_yaml import Located, Place, load
-from platform_core.specs.batch import Batch
-from platform_core.specs.business_hours import business_hours
-from platform_core.specs.features import FeatureView
-from platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
-from platform_core.specs.import_path import imported
-from platform_core.specs.judges import P99, ErrorRate, Judge
-from platform_core.specs.labels import Labels
-from platform_core.specs.log_judge import LogMetric
-from platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
-from platform_core.specs.paired_judges import ScoreShift, Slower
-from platform_core.specs.quality import Fairness, Quality
-from platform_core.specs.quality_judge import RealisedQuality
-from platform_core.specs.search import Choice, Range, Search
-from platform_core.specs.slo import Slo
-from platform_core.specs.typed_entry import typed_entry
-from platform_core.specs.yaml_problems import Problem, of_validation
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation.located_yaml import Located, Place, load
+from loopline.platform_core.specs.batch import Batch
+from loopline.platform_core.specs.business_hours import business_hours
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
+from loopline.platform_core.specs.import_path import imported
+from loopline.platform_core.specs.judges import P99, ErrorRate, Judge
+from loopline.platform_core.specs.labels import Labels
+from loopline.platform_core.specs.log_judge import LogMetric
+from loopline.platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from loopline.platform_core.specs.paired_judges import ScoreShift, Slower
+from loopline.platform_core.specs.quality import Fairness, Quality
+from loopline.platform_core.specs.quality_judge import RealisedQuality
+from loopline.platform_core.specs.search import Choice, Range, Search
+from loopline.platform_core.specs.slo import Slo
+from loopline.platform_core.specs.typed_entry import typed_entry
+from loopline.platform_core.specs.yaml_problems import Problem, of_validation
 
 GATES = {"at_least": AtLeast, "beats_champion": BeatsChampion, "fair_across": FairAcross}
 JUDGES = {

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from platform_core.errors import InvalidSpec
-from platform_core.located_yaml import Located, Place, load
-from platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation.located_yaml import Located, Place, load
+from loopline.platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty

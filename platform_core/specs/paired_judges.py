@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from platform_core.specs.judges import Both, Finding, Judge, Traffic
+from loopline.platform_core.specs.judges import Both, Finding, Judge, Traffic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +44,8 @@ class ScoreShift(Judge):
         return self._apart(candidate, stable, self.alpha / 2)
 
     def _paired(self, scores: Both, alpha: float) -> Finding:
-        from platform_core.monitor.paired_shift import paired_shift
-        from platform_core.specs.sequential import look, spent
+        from loopline.platform_core.specs.paired_shift import paired_shift
+        from loopline.platform_core.specs.sequential import look, spent
 
         number, rows = look(len(scores.candidate), ENOUGH_PAIRS)
         found = paired_shift(scores.candidate[:rows], scores.stable[:rows], spent(number, alpha))
@@ -53,8 +53,8 @@ class ScoreShift(Judge):
         return Finding(self.name, found.distance, self.at_most, found.at_least > self.at_most, detail)
 
     def _apart(self, candidate: Traffic, stable: Traffic, alpha: float) -> Finding:
-        from platform_core.monitor.shift import shift
-        from platform_core.specs.sequential import look, spent
+        from loopline.platform_core.specs.score_shift import shift
+        from loopline.platform_core.specs.sequential import look, spent
 
         number, rows = look(len(candidate.scores))
         beside = _by_then(candidate, rows, stable)
@@ -83,7 +83,7 @@ class Slower(Judge):
         """Compare the share of slower requests with one in a hundred."""
         import numpy as np
 
-        from platform_core.specs.sequential import evidence_of_mean
+        from loopline.platform_core.specs.sequential import evidence_of_mean
 
         timed = candidate.pairs.latency_ms if candidate.pairs else None
         if timed is None or not len(timed.candidate):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from platform_core.specs.gates import FairAcross
+from loopline.platform_core.specs.gates import FairAcross
 
 if TYPE_CHECKING:
-    from platform_core.specs.model import Model
+    from loopline.platform_core.specs.model import Model
 
 GroupMetric = Literal["recall", "positive_rate", "precision", "false_positive_rate"]
 GROUP_METRICS: tuple[GroupMetric, ...] = ("recall", "positive_rate", "precision", "false_positive_rate")

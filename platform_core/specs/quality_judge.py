@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from platform_core.specs.judges import Both, Finding, Judge, Traffic
+from loopline.platform_core.specs.judges import Both, Finding, Judge, Traffic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class RealisedQuality(Judge):
 
     def _paired(self, labels: Floats, scores: Both, alpha: float) -> Finding:
         """Test the differences of losses of the same rows: what makes a row hard makes it so for both."""
-        from platform_core.specs.sequential import evidence_of_mean
+        from loopline.platform_core.specs.sequential import evidence_of_mean
 
         mine, other = (METRICS[self.metric](labels, side) for side in scores)
         if len(labels) < self.min_labels or not len(mine.values):
@@ -80,7 +80,7 @@ class RealisedQuality(Judge):
         return Finding(self.name, worse, self.at_most, proven, detail)
 
     def _evidence(self, mine: _Losses, other: _Losses) -> float:
-        from platform_core.specs.sequential import evidence_of_gap
+        from loopline.platform_core.specs.sequential import evidence_of_gap
 
         return evidence_of_gap(mine.values, other.values, self.at_most / mine.unit)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
 
 SCALES = {
     "lower bound": ("minimum", "exclusive_minimum"),

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.errors import InvalidSpec, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.model import Model
-    from platform_core.specs.source import Source
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.model import Model
+    from loopline.platform_core.specs.source import Source
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Team:
         Raises:
             InvalidSpec: with every problem of the first broken file, each as ``file:line: field: message``.
         """
-        from platform_core.specs.model_file import read_model_file
+        from loopline.platform_core.specs.model_file import read_model_file
 
         more = tuple(read_model_file(self.folder / path) for path in paths)
         return replace(self, models=(*self.models, *more))

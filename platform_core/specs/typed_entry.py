@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.import_path import imported
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.import_path import imported
 
 
 def typed_entry(base: type, known: Mapping[str, type], entry: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from platform_core.errors import InvalidSpec
-from platform_core.located_yaml import Located, Place
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation.located_yaml import Located, Place
 
 WORDS = {
     "missing": "is required",

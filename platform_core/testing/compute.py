@@ -1,7 +1,7 @@
 """Holds a compute vendor to its promises.
 
 Subclass ``ComputeKit`` and give the fixture ``compute``; the tasks that it runs stand in this module, so a vendor
-must be able to import ``platform_core.testing.compute`` and see the test's folder.
+must be able to import ``loopline.platform_core.testing.compute`` and see the test's folder.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.compute import Compute
-from platform_core.errors import TaskFailed, Unsupported
-from platform_core.specs.model import Requirements
+from loopline.platform_core.contracts.compute import Compute
+from loopline.platform_core.errors import TaskFailed, Unsupported
+from loopline.platform_core.specs.model import Requirements
 
 SMALL = Requirements(cpu=1, memory_gb=0.1)
-_HERE = "platform_core.testing.compute"
+_HERE = "loopline.platform_core.testing.compute"
 ECHO, SLOW, FRAGILE = f"{_HERE}:echo", f"{_HERE}:slow", f"{_HERE}:fragile"
 
 

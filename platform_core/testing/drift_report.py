@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from platform_core.contracts.drift_report import DriftReport
-from platform_core.monitor.columns import TEXT_KIND
+from loopline.platform_core.contracts.drift_report import DriftReport
+from loopline.platform_core.monitor.columns import TEXT_KIND
 
 _VERDICT = re.compile(r'data-column="([^"]*)"\s+data-score="([^"]*)"')
 _FETCHED = re.compile(

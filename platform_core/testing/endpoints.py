@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from platform_core.contracts.serving import DesiredState, ObservedState, Served, Serving
-from platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
+from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served, Serving
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
 
 PATIENCE_SECONDS = 20.0
 SETTLED_SECONDS = 0.5
@@ -60,7 +60,7 @@ def ask_over_grpc(serving: Serving, model: str, key: str, amount: float) -> Answ
     """Ask the endpoint the same over gRPC, with typed contents."""
     import grpc
 
-    from platform_core.runtime.grpc_messages import SERVICE, message
+    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
 
     inputs = [
         {"name": ENTITY, "shape": [1], "datatype": "BYTES", "contents": {"bytes_contents": [key.encode()]}},

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platform_core.contracts.engine import Engine, ViewRows
-from platform_core.errors import ContractBroken, InvalidSpec, TaskFailed
-from platform_core.testing.engine_joins import PointInTimeKit
-from platform_core.testing.engine_tables import asked, at, large_order, offline_rows, raw_orders, spending
+from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.errors import ContractBroken, InvalidSpec, TaskFailed
+from loopline.platform_core.testing.engine_joins import PointInTimeKit
+from loopline.platform_core.testing.engine_tables import asked, at, large_order, offline_rows, raw_orders, spending
 
 if TYPE_CHECKING:
     import narwhals as nw

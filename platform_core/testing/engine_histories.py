@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from platform_core.contracts.engine import Engine, ViewRows
-from platform_core.testing.engine_tables import asked, at, joined, offline_rows, spending
-from platform_core.testing.engine_views import VIEWS, sold_again
+from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.testing.engine_tables import asked, at, joined, offline_rows, spending
+from loopline.platform_core.testing.engine_views import VIEWS, sold_again
 
 if TYPE_CHECKING:
     import pyarrow as pa

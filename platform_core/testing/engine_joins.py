@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.contracts.engine import Engine, ViewRows
-from platform_core.errors import ContractBroken, InvalidSpec
-from platform_core.names import BEGUN_AT, DATE
-from platform_core.testing.engine_tables import asked, joined, offline_rows, spending, spends
+from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.foundation.names import BEGUN_AT, DATE
+from loopline.platform_core.testing.engine_tables import asked, joined, offline_rows, spending, spends
 
 
 class PointInTimeKit:

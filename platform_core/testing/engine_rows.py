@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platform_core.contracts.engine import Engine
-from platform_core.errors import ContractBroken
-from platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.contracts.engine import Engine
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
 
 if TYPE_CHECKING:
     import pyarrow as pa

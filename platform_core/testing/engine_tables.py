@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.engine import Engine, ViewRows
-from platform_core.specs import Source, feature_view, labels
+from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.specs import Source, feature_view, labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from platform_core.specs import Source, feature_view, labels, minutes, weekday
+from loopline.platform_core.specs import Source, feature_view, labels, minutes, weekday
 
 if TYPE_CHECKING:
     import narwhals as nw

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from platform_core.contracts.event_source import Arrival, EventSource
-from platform_core.errors import ContractBroken
+from loopline.platform_core.contracts.event_source import Arrival, EventSource
+from loopline.platform_core.errors import ContractBroken
 
 MORNING = datetime(2020, 1, 2, 6, tzinfo=UTC)
 ROWS = b'id,name\n1,"a, ""b"""\n2,\n,\n3,x,too many\n4\n5,"two\nlines"\n6,z\n'

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.event_stream import EventStream, Record, records_schema
-from platform_core.errors import ContractBroken
+from loopline.platform_core.contracts.event_stream import EventStream, Record, records_schema
+from loopline.platform_core.errors import ContractBroken
 
 ALL = 10_000
 ODD = [b"", b"\n", b'"\\\r\n\0', "ä€𝄞".encode(), bytes(range(256)), b'{"json": "\xc3"}', b"x" * 100_000]

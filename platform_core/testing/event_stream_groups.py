@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from platform_core.contracts.event_stream import EventStream, Member, Record
-from platform_core.errors import CommitConflict
-from platform_core.testing.event_stream import ALL, new_stream, published
+from loopline.platform_core.contracts.event_stream import EventStream, Member, Record
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.testing.event_stream import ALL, new_stream, published
 
 PATIENCE_SECONDS = 40.0
 """Brokers take seconds until a group is settled."""

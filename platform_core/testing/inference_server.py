@@ -33,7 +33,7 @@ def inference_server(
 
     The process leads a group of its own, so that a test may kill it with all its workers.
     """
-    command = [sys.executable, "-m", "platform_core.runtime", "--environment", str(environment)]
+    command = [sys.executable, "-m", "loopline.inference_server", "--environment", str(environment)]
     process = subprocess.Popen([*command, "--workers", str(workers)], start_new_session=True)
     try:
         _wait_until_ready(process, port, context)
@@ -50,7 +50,7 @@ def inference_server(
 @contextmanager
 def shadow_process(environment: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the process that replays shadows until the block ends."""
-    command = [sys.executable, "-m", "platform_core.runtime.shadow", "--environment", str(environment)]
+    command = [sys.executable, "-m", "loopline.platform_core.runtime.shadow", "--environment", str(environment)]
     process = subprocess.Popen(command, start_new_session=True)
     try:
         yield process

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platform_core.contracts.lake import Lake
-from platform_core.errors import CommitConflict, ContractBroken, NotFound
+from loopline.platform_core.contracts.lake import Lake
+from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from platform_core.contracts.lineage import Dataset, Field, Lineage, Run, RunEvent
-from platform_core.errors import Permanent, StoreUnavailable
+from loopline.platform_core.contracts.lineage import Dataset, Field, Lineage, Run, RunEvent
+from loopline.platform_core.errors import Permanent, StoreUnavailable
 
 Mood = Literal["well", "busy", "refuses"]
 AT = datetime(2011, 3, 1, 14, 3, 7, 250_000, tzinfo=UTC)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

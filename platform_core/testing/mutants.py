@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from platform_core.errors import LooplineError
+from loopline.platform_core.errors import LooplineError
 
 _CAUGHT = (AssertionError, LooplineError, pytest.fail.Exception)
 

@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 
 import pytest
 
-from platform_core.contracts.notifier import LONGEST, Message, Notifier
-from platform_core.errors import LooplineError, Permanent, Transient
+from loopline.platform_core.contracts.notifier import LONGEST, Message, Notifier
+from loopline.platform_core.errors import LooplineError, Permanent, Transient
 
 Mood = Literal["well", "busy", "refuses", "silent"]
 MESSAGE = Message(

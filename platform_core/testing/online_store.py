@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.online_store import Keep, OnlineRow, OnlineStore
+from loopline.platform_core.contracts.online_store import Keep, OnlineRow, OnlineStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

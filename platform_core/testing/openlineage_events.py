@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from openlineage.client import event_v2, facet_v2
 from openlineage.client.generated import base
 
-from platform_core.contracts.lineage import Dataset, Field, Run, RunEvent
+from loopline.platform_core.contracts.lineage import Dataset, Field, Run, RunEvent
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ALWAYS = {"_producer", "_schemaURL", "producer", "schemaURL", "eventTime"}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platform_core.contracts.registry import Publication, Registry
-from platform_core.errors import NotFound
+from loopline.platform_core.contracts.registry import Publication, Registry
+from loopline.platform_core.errors import NotFound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

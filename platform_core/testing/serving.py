@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.contracts.serving import CANARY, GRPC, INSTEAD, SCALE_TO_ZERO, SHADOW, DesiredState, Serving
-from platform_core.errors import Unsupported
-from platform_core.testing.endpoints import (
+from loopline.platform_core.contracts.serving import CANARY, GRPC, INSTEAD, SCALE_TO_ZERO, SHADOW, DesiredState, Serving
+from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.testing.endpoints import (
     Answered,
     Ask,
     Load,
@@ -27,8 +27,8 @@ from platform_core.testing.endpoints import (
     settle,
     wait_for,
 )
-from platform_core.testing.model_packages import AMOUNT
-from platform_core.testing.serving_capabilities import CapabilitiesKit, needs
+from loopline.platform_core.testing.model_packages import AMOUNT
+from loopline.platform_core.testing.serving_capabilities import CapabilitiesKit, needs
 
 __all__ = ["Answered", "Ask", "ServingKit", "broken", "come_to", "new_model", "served", "wait_for"]
 

@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.serving import CANARY, GRPC, SCALE_TO_ZERO, SHADOW, SHADOW_ROLE, DesiredState, Serving
-from platform_core.testing.endpoints import (
+from loopline.platform_core.contracts.serving import (
+    CANARY,
+    GRPC,
+    SCALE_TO_ZERO,
+    SHADOW,
+    SHADOW_ROLE,
+    DesiredState,
+    Serving,
+)
+from loopline.platform_core.testing.endpoints import (
     Ask,
     ask_over_grpc,
     broken,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.errors import InvalidSpec
-from platform_core.ingestion.raw_rows import no_rows
-from platform_core.names import (
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.features.view_features import ViewFeatures, view_features
+from loopline.platform_core.foundation.names import (
     ARRIVED_AT,
     CREATED_AT,
     EVENT_TIME,
@@ -23,16 +23,8 @@ from platform_core.names import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import FeatureView, Model, Team
-
-
-class ViewFeatures(NamedTuple):
-    """A view, the names of its features in order, and their Arrow types."""
-
-    view: FeatureView
-    names: list[str]
-    types: list[pa.DataType]
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 
 def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFeatures]:
@@ -102,13 +94,3 @@ class Assembly:
     def read(self, table: str) -> pa.Table:
         """Read a table at its pinned version."""
         return self.platform.lake.read(table, version=self.tables[table])
-
-
-def view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
-    """Find out the features of a view, by running it on no rows."""
-    from platform_core.specs.odcs import read_contract
-
-    empty = no_rows(read_contract(team.folder / view.source.contract))
-    schema = platform.engine.compute_view(view, empty).schema
-    names = [name for name in schema.names if name not in (view.entity, EVENT_TIME, CREATED_AT)]
-    return ViewFeatures(view, names, [schema.field(name).type for name in names])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.runtime.encode import MISSING, UNKNOWN, matrix
+from loopline.platform_core.runtime.model.encode import MISSING, UNKNOWN, matrix
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core.errors import ContractBroken, InvalidSpec
-from platform_core.names import EVENT_TIME, LABEL
-from platform_core.specs.gates import Segment
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
+from loopline.platform_core.specs.gates import Segment
 
 if TYPE_CHECKING:
     import pyarrow as pa

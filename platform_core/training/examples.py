@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from platform_core.errors import ContractBroken
-from platform_core.names import LABEL
-from platform_core.specs.examples import Examples
-from platform_core.training import encode
-from platform_core.training.evaluate import Floats, Split, split
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import LABEL
+from loopline.platform_core.specs.examples import Examples
+from loopline.platform_core.training import encode
+from loopline.platform_core.training.evaluate import Floats, Split, split
 
 if TYPE_CHECKING:
     import pyarrow as pa

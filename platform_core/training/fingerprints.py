@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from platform_core.training.declared import sources
+from loopline.platform_core.features.declared_source import sources
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs import Model
+    from loopline.platform_core.specs import Model
 
 
 def spec_hash(model: Model) -> str:

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from platform_core.specs.examples import Params
+from loopline.platform_core.specs.examples import Params
 
 
 class Trial(msgspec.Struct, frozen=True):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.errors import NotFound
-from platform_core.training import training_set
-from platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
-    from platform_core.loop.ledger import Ledger
-    from platform_core.names import ModelRef
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.training.training_set import TrainingSet
 
 
 def training_set_of(ledger: Ledger, ref: ModelRef, version: str) -> TrainingSet:

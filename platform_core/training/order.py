@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from platform_core.names import ModelRef
-from platform_core.training import training_set
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
-    from platform_core.platform import Platform
-    from platform_core.specs import Estimator, FeatureView, Model, Team
-    from platform_core.training.evaluate import Floats
-    from platform_core.training.search import Found
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Estimator, FeatureView, Model, Team
+    from loopline.platform_core.training.evaluate import Floats
+    from loopline.platform_core.training.search import Found
+    from loopline.platform_core.training.training_set import TrainingSet
 
 
 @dataclass(frozen=True)

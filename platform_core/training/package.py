@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core.errors import ContractBroken
-from platform_core.runtime.manifest import Manifest, Parity
-from platform_core.runtime.models import load_model
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.runtime.model.manifest import Manifest, Parity
+from loopline.platform_core.runtime.model.models import load_model
 
 if TYPE_CHECKING:
-    from platform_core.specs.examples import Estimator
+    from loopline.platform_core.specs.examples import Estimator
 
 Kind = Literal["lightgbm", "onnx", "pickle"]
 Matrix = NDArray[np.float64]

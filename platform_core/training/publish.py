@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from platform_core import personal
-from platform_core.contracts.registry import ModelVersion, Publication
-from platform_core.loop.packages import keep
-from platform_core.monitor.calibration import HeldOut
-from platform_core.monitor.profile import build_profile
-from platform_core.names import online_view
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
-from platform_core.training.package import package
+from loopline.platform_core.contracts.registry import ModelVersion, Publication
+from loopline.platform_core.foundation.names import online_view
+from loopline.platform_core.loop.packages import keep
+from loopline.platform_core.monitor.calibration import HeldOut
+from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
+from loopline.platform_core.specs import personal
+from loopline.platform_core.training.package import package
 
 if TYPE_CHECKING:
-    from platform_core.training.examples import Learnable
-    from platform_core.training.order import Fitted, Order
+    from loopline.platform_core.training.examples import Learnable
+    from loopline.platform_core.training.order import Fitted, Order
 
 EXAMPLE_ROWS = 5
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import ContractBroken
-from platform_core.specs.examples import Examples, Fit, Params, Pruned
-from platform_core.specs.search import Choice, Dimension, Search
-from platform_core.training.journal import Journal, Trial
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.specs.examples import Examples, Fit, Params, Pruned
+from loopline.platform_core.specs.search import Choice, Dimension, Search
+from loopline.platform_core.training.journal import Journal, Trial
 
 if TYPE_CHECKING:
     import optuna

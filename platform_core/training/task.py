@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from platform_core import plugins, worker
-from platform_core.contracts.registry import CHAMPION
-from platform_core.loop.packages import fetched
-from platform_core.observability import tracing
-from platform_core.platform import Platform
-from platform_core.runtime.encode import matrix
-from platform_core.runtime.models import load_model
-from platform_core.training import evaluate, training_set
-from platform_core.training.examples import Learnable, drilled, learnable
-from platform_core.training.order import Fitted, Order
-from platform_core.training.package import probabilities
-from platform_core.training.publish import packaged, published
-from platform_core.training.search import Fitting, Found, find
-from platform_core.usage import Meter
+from loopline.platform_core import plugins, worker
+from loopline.platform_core.contracts.registry import CHAMPION
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.loop.packages import fetched
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model.encode import matrix
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.training import evaluate, training_set
+from loopline.platform_core.training.examples import Learnable, drilled, learnable
+from loopline.platform_core.training.order import Fitted, Order
+from loopline.platform_core.training.package import probabilities
+from loopline.platform_core.training.publish import packaged, published
+from loopline.platform_core.training.search import Fitting, Found, find
+from loopline.platform_core.training.usage import Meter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs import Estimator, Examples
-    from platform_core.training.training_set import TrainingSet
+    from loopline.platform_core.specs import Estimator, Examples
+    from loopline.platform_core.training.training_set import TrainingSet
 
 
 def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
@@ -48,7 +48,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
 
     Returns:
         ``version``, ``metrics``, ``champion_metrics`` (None: no champion), ``segments``, ``params``, ``trials``,
-        ``package_kind``, ``parity``, ``seconds``, ``usage`` (``platform_core.usage.Usage``); all of it JSON.
+        ``package_kind``, ``parity``, ``seconds``, ``usage`` (``training.usage.Usage``); all of it JSON.
 
     Raises:
         ContractBroken: the training set cannot be rebuilt bit for bit, or is too small to be split.

@@ -8,16 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.names import LABEL, raw_table, view_table
-from platform_core.training.assembly import Assembly, ViewFeatures, feature_fields
-from platform_core.training.fingerprints import row_hash, spec_hash
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.features.view_features import ViewFeatures
+from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.training.assembly import Assembly, feature_fields
+from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.platform import Platform
-    from platform_core.specs import Model, Team
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
 __all__ = ["TrainingSet", "ViewFeatures", "build", "feature_fields", "from_json", "rows", "to_json"]
 

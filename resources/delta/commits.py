@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import CommitConflict, StoreUnavailable
-from platform_core.names import DATE
-from resources.delta.types import refuse_other_types
+from loopline.platform_core.errors import CommitConflict, StoreUnavailable
+from loopline.platform_core.foundation.names import DATE
+from loopline.resources.delta.types import refuse_other_types
 
 if TYPE_CHECKING:
     import pyarrow as pa

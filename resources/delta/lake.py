@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.lake import Lake, TableName, Tidied
-from platform_core.errors import NotFound
-from resources.delta.commits import Append, insist, was_trimmed
-from resources.delta.reading import Wanted, newer_rows, rows_of
-from resources.delta.types import canonical
+from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
+from loopline.platform_core.errors import NotFound
+from loopline.resources.delta.commits import Append, insist, was_trimmed
+from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
+from loopline.resources.delta.types import canonical
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,7 +83,7 @@ class DeltaLake(Lake):
 
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
         """Compact each day's files, then vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
-        from resources.delta.tidying import tidy
+        from loopline.resources.delta.tidying import tidy
 
         self.open(table)
         for version in keep:
@@ -92,7 +92,7 @@ class DeltaLake(Lake):
 
     def drop_days(self, table: TableName, before: date) -> int:
         """Remove whole partitions: no file is written anew."""
-        from resources.delta.tidying import drop_days
+        from loopline.resources.delta.tidying import drop_days
 
         self.open(table)
         return drop_days(self, table, before)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from platform_core.errors import NotFound
-from platform_core.names import DATE
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import DATE
 
 if TYPE_CHECKING:
     import polars as pl

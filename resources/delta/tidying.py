@@ -7,15 +7,15 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.lake import TableName, Tidied
-from platform_core.names import DATE
-from resources.delta import log
-from resources.delta.commits import insist, logs_stay
+from loopline.platform_core.contracts.lake import TableName, Tidied
+from loopline.platform_core.foundation.names import DATE
+from loopline.resources.delta import log
+from loopline.resources.delta.commits import insist, logs_stay
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from resources.delta.lake import DeltaLake
+    from loopline.resources.delta.lake import DeltaLake
 
 LONGEST_COMMIT = timedelta(hours=1)
 """How old must be what is deleted though it is no old version's: no writer is still at work on what lies there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken
 
 if TYPE_CHECKING:
     import pyarrow as pa

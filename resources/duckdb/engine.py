@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.engine import Checked, Engine, ViewRows
+from loopline.platform_core.contracts.engine import Checked, Engine, ViewRows
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import RowContract
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.labels import Labels
 
 
 class DuckdbEngine(Engine):
@@ -31,30 +31,30 @@ class DuckdbEngine(Engine):
 
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
         """Arrivals are checked where they are read, in memory, whatever the engine: Polars does it."""
-        from resources.polars.row_checks import check_rows
+        from loopline.resources.polars.row_checks import check_rows
 
         return check_rows(rows, contract)
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from platform_core.features.definitions import compute_view
-        from resources.duckdb.frames import DuckdbFrames
+        from loopline.platform_core.features.definitions import compute_view
+        from loopline.resources.duckdb.frames import DuckdbFrames
 
         with self._connected({"threads": self.threads}) as connection:
             return compute_view(DuckdbFrames(connection), view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from platform_core.features.definitions import compute_labels
-        from resources.duckdb.frames import DuckdbFrames
+        from loopline.platform_core.features.definitions import compute_labels
+        from loopline.resources.duckdb.frames import DuckdbFrames
 
         with self._connected({"threads": self.threads}) as connection:
             return compute_labels(DuckdbFrames(connection), labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one as-of join."""
-        from platform_core.features.point_in_time import point_in_time
-        from resources.duckdb.point_in_time import matching
+        from loopline.platform_core.features.point_in_time import point_in_time
+        from loopline.resources.duckdb.point_in_time import matching
 
         with self._connected({}) as connection:
             return point_in_time(labels, views, lambda *sides: matching(connection, *sides))

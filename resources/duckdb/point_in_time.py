@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from platform_core.contracts.engine import ViewRows
-    from platform_core.features.point_in_time import Matches
+    from loopline.platform_core.contracts.engine import ViewRows
+    from loopline.platform_core.features.point_in_time import Matches
 
 MATCHES = """
 WITH usable AS (

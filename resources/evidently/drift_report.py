@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.drift_report import DriftReport
-from resources.evidently import workspace
-from resources.evidently.instead import instead, measurable
+from loopline.platform_core.contracts.drift_report import DriftReport
+from loopline.resources.evidently import workspace
+from loopline.resources.evidently.instead import instead, measurable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +103,7 @@ def _values(table: pa.Table, name: str, other: pa.Table) -> pd.Series[Any]:
     """Return a column as float64 or text, as both sides allow; empty where it is missing or has no value."""
     import pandas as pd
 
-    from platform_core.monitor.distance import LARGEST
+    from loopline.platform_core.foundation.distance import LARGEST
 
     if name not in table.column_names:
         return pd.Series(dtype=float)

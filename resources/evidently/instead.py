@@ -28,8 +28,8 @@ LENGTH = "drawn by the length of the vector"
 
 
 def _what(field: pa.Field) -> str:
-    from platform_core.monitor.columns import TEXT_KIND
-    from platform_core.monitor.embeddings import is_embedding
+    from loopline.platform_core.monitor.columns import TEXT_KIND
+    from loopline.platform_core.monitor.embeddings import is_embedding
 
     if (field.metadata or {}).get(TEXT_KIND) == b"text":
         return WORDS

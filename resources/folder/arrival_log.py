@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from resources.folder import lines
+from loopline.resources.folder import lines
 
 LOG = ".arrivals.jsonl"
 HASHES = ".hashes.json"

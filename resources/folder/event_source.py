@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_source import Arrival, EventSource
-from platform_core.errors import ContractBroken, NotFound
-from resources.folder import file_kinds
-from resources.folder.arrival_log import ArrivalLog, Found
+from loopline.platform_core.contracts.event_source import Arrival, EventSource
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.resources.folder import file_kinds
+from loopline.resources.folder.arrival_log import ArrivalLog, Found
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from pydantic import Field
 
-from platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Read, Record, records_table
-from platform_core.errors import ContractBroken
-from resources.folder import lines
+from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Read, Record, records_table
+from loopline.platform_core.errors import ContractBroken
+from loopline.resources.folder import lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,7 @@ class FolderEventStream(EventStream):
 
     def join(self, stream: str, group: str, member: str = "") -> Member:
         """Come to the others of a group, which is a folder beside the partitions."""
-        from resources.folder.member import FolderMember
+        from loopline.resources.folder.member import FolderMember
 
         return FolderMember(self, stream, group, member)
 

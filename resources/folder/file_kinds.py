@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,11 +52,11 @@ def _kind(name: str) -> tuple[str | None, str]:
 
 def _reader(kind: str) -> Reader:
     if kind == "csv":
-        from resources.folder.csv_rows import read_rows
+        from loopline.resources.folder.csv_rows import read_rows
     elif kind == "jsonl":
-        from resources.folder.jsonl_rows import read_rows
+        from loopline.resources.folder.jsonl_rows import read_rows
     else:
-        from resources.folder.parquet_rows import read_rows
+        from loopline.resources.folder.parquet_rows import read_rows
     return read_rows
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.event_source import MALFORMED, refuse_reserved
-from platform_core.errors import ContractBroken
-from platform_core.ingestion.stream_records import fields_or_malformed
-from platform_core.names import LINE
+from loopline.platform_core.contracts.event_source import MALFORMED, refuse_reserved
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import LINE
+from loopline.platform_core.ingestion.stream_records import fields_or_malformed
 
 if TYPE_CHECKING:
     import pyarrow as pa

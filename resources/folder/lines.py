@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from platform_core.contracts.event_stream import Record
+from loopline.platform_core.contracts.event_stream import Record
 
 BLOCK = 1 << 16
 

@@ -22,14 +22,14 @@ from uuid import uuid4
 
 import msgspec
 
-from platform_core.contracts.event_stream import Member, Record
-from platform_core.errors import CommitConflict, Refused
-from resources.folder import lines
+from loopline.platform_core.contracts.event_stream import Member, Record
+from loopline.platform_core.errors import CommitConflict, Refused
+from loopline.resources.folder import lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from resources.folder.event_stream import FolderEventStream
+    from loopline.resources.folder.event_stream import FolderEventStream
 
 LOOK_SECONDS = 0.05
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from pydantic import PrivateAttr
 
-from platform_core import worker
-from platform_core.contracts.compute import Compute, Json
-from platform_core.specs.model import Requirements
+from loopline.platform_core import worker
+from loopline.platform_core.contracts.compute import Compute, Json
+from loopline.platform_core.specs.model import Requirements
 
 
 class InProcessCompute(Compute):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
-from resources.kafka.member import Joining, KafkaMember
-from resources.kafka.reader import Reader, unavailable
-from resources.kafka.sending import send, tell, topic_of
+from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
+from loopline.resources.kafka.member import Joining, KafkaMember
+from loopline.resources.kafka.reader import Reader, unavailable
+from loopline.resources.kafka.sending import send, tell, topic_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

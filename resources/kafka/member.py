@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
-from platform_core.contracts.event_stream import Member, Record, records_table
-from platform_core.errors import CommitConflict, Refused
-from resources.kafka.reader import row, unavailable
-from resources.kafka.sending import send, tell, topic_of
+from loopline.platform_core.contracts.event_stream import Member, Record, records_table
+from loopline.platform_core.errors import CommitConflict, Refused
+from loopline.resources.kafka.reader import row, unavailable
+from loopline.resources.kafka.sending import send, tell, topic_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from platform_core.contracts.event_stream import Read
-from platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
+from loopline.platform_core.contracts.event_stream import Read
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import ContractBroken, StoreUnavailable
-from resources.kafka.reader import unavailable
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.resources.kafka.reader import unavailable
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer

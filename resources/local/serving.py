@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from platform_core.contracts.serving import (
+from loopline.platform_core.contracts.serving import (
     CANARY,
     GRPC,
     SHADOW,
@@ -15,10 +15,10 @@ from platform_core.contracts.serving import (
     ServerUse,
     Serving,
 )
-from platform_core.runtime import states
-from platform_core.runtime.deferred_settings import DeferredSettings
-from platform_core.runtime.gateway_settings import GatewaySettings, Tls
-from platform_core.runtime.limits import Limits
+from loopline.platform_core.runtime import states
+from loopline.platform_core.runtime.settings.deferred import DeferredSettings
+from loopline.platform_core.runtime.settings.gateway import GatewaySettings, Tls
+from loopline.platform_core.runtime.settings.limits import Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,9 +28,9 @@ SILENT_SECONDS = 15.0
 
 
 class LocalServing(Serving):
-    """The server that ``python -m platform_core.runtime`` starts on the same ``root``.
+    """The server that ``python -m loopline.inference_server`` starts on the same ``root``.
 
-    Its shadows are replayed by ``python -m platform_core.runtime.shadow``, a process of its own.
+    Its shadows are replayed by ``python -m loopline.platform_core.runtime.shadow``, a process of its own.
 
     ``root`` is the folder of states and logs, on a local disk; ``host`` and ``port`` are where the server listens,
     ``grpc_port`` is where it listens for gRPC (left out: nowhere); ``limits`` say what a
@@ -77,19 +77,19 @@ class LocalServing(Serving):
 
     def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
         """Read the workers' logs on from the cursor, which holds an offset for each file."""
-        from platform_core.runtime.log_table import read_after
+        from loopline.platform_core.runtime.prediction_log.log_table import read_after
 
         return read_after(Path(self.root), model, after)
 
     def end(self, model: str, after: str | None = None) -> str:
         """Look at the ends of the workers' logs alone."""
-        from platform_core.runtime.log_table import end_after
+        from loopline.platform_core.runtime.prediction_log.log_table import end_after
 
         return end_after(Path(self.root), model, after)
 
     def forget(self, model: str, cursors: Sequence[str]) -> int:
         """Remove segments that are read and older than ``keep_days``; see ``runtime.retention``."""
-        from platform_core.runtime.retention import trim
+        from loopline.platform_core.runtime.retention import trim
 
         return len(trim(Path(self.root), model, cursors, self.keep_days * 86_400))
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from platform_core.contracts.registry import ModelVersion, Publication, Registry
-from platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
+from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

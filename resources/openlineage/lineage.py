@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 
 from pydantic import AfterValidator, SecretStr, model_validator
 
-from platform_core.contracts.http_post import checked_url, post
-from platform_core.contracts.lineage import Dataset, Lineage, Run, RunEvent
+from loopline.platform_core.contracts.http_post import checked_url, post
+from loopline.platform_core.contracts.lineage import Dataset, Lineage, Run, RunEvent
 
 if TYPE_CHECKING:
     from openlineage.client import event_v2

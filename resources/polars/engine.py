@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from platform_core.contracts.engine import Checked, Engine, ViewRows
+from loopline.platform_core.contracts.engine import Checked, Engine, ViewRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import RowContract
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.labels import Labels
 
 
 class PolarsEngine(Engine):
@@ -20,27 +20,27 @@ class PolarsEngine(Engine):
 
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
         """Compile the contract's rules to expressions and split in one pass."""
-        from resources.polars.row_checks import check_rows
+        from loopline.resources.polars.row_checks import check_rows
 
         return check_rows(rows, contract)
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from platform_core.features.definitions import compute_view
-        from resources.polars.frames import PolarsFrames
+        from loopline.platform_core.features.definitions import compute_view
+        from loopline.resources.polars.frames import PolarsFrames
 
         return compute_view(PolarsFrames(), view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from platform_core.features.definitions import compute_labels
-        from resources.polars.frames import PolarsFrames
+        from loopline.platform_core.features.definitions import compute_labels
+        from loopline.resources.polars.frames import PolarsFrames
 
         return compute_labels(PolarsFrames(), labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one sorted as-of join."""
-        from platform_core.features.point_in_time import point_in_time
-        from resources.polars.point_in_time import matching
+        from loopline.platform_core.features.point_in_time import point_in_time
+        from loopline.resources.polars.point_in_time import matching
 
         return point_in_time(labels, views, matching)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.contracts.engine import ViewRows
-    from platform_core.features.point_in_time import Matches
+    from loopline.platform_core.contracts.engine import ViewRows
+    from loopline.platform_core.features.point_in_time import Matches
 
 _LABEL, _PLACE, _KNOWN = "_label", "_place", "_known"
 

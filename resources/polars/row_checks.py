@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from platform_core.contracts.engine import Checked
-from platform_core.contracts.event_source import MALFORMED
-from platform_core.errors import ContractBroken, InvalidSpec
-from platform_core.names import CARRIED
-from resources.polars import typed_columns
+from loopline.platform_core.contracts.engine import Checked
+from loopline.platform_core.contracts.event_source import MALFORMED
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.foundation.names import CARRIED
+from loopline.resources.polars import typed_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import ColumnType, RowContract, Rule
+    from loopline.platform_core.specs.contract_file import ColumnType, RowContract, Rule
 
 REASONS = "reasons"
 MALFORMED_ROW = "row.malformed"

@@ -10,7 +10,7 @@ import polars as pl
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.specs.contract_file import Column
+    from loopline.platform_core.specs.contract_file import Column
 
 LARGEST_WHOLE = 2**53
 """Above it a float64 no longer tells neighbouring whole numbers apart."""

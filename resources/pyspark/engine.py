@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from platform_core.contracts.engine import Checked, Engine, ViewRows
+from loopline.platform_core.contracts.engine import Checked, Engine, ViewRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-    from platform_core.specs.contract_file import RowContract
-    from platform_core.specs.features import FeatureView
-    from platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.labels import Labels
 
 OURS = {
     "spark.sql.session.timeZone": "UTC",  # a view sees the hours that it sees on every other engine
@@ -39,28 +39,28 @@ class PysparkEngine(Engine):
 
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
         """Arrivals are checked where they are read, in memory, whatever the engine: Polars does it."""
-        from resources.polars.row_checks import check_rows
+        from loopline.resources.polars.row_checks import check_rows
 
         return check_rows(rows, contract)
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from platform_core.features.definitions import compute_view
-        from resources.pyspark.frames import SparkFrames
+        from loopline.platform_core.features.definitions import compute_view
+        from loopline.resources.pyspark.frames import SparkFrames
 
         return compute_view(SparkFrames(self._session()), view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from platform_core.features.definitions import compute_labels
-        from resources.pyspark.frames import SparkFrames
+        from loopline.platform_core.features.definitions import compute_labels
+        from loopline.resources.pyspark.frames import SparkFrames
 
         return compute_labels(SparkFrames(self._session()), labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one walk over its rows and the labels."""
-        from platform_core.features.point_in_time import point_in_time
-        from resources.pyspark.point_in_time import matching
+        from loopline.platform_core.features.point_in_time import point_in_time
+        from loopline.resources.pyspark.point_in_time import matching
 
         return point_in_time(labels, views, lambda *sides: matching(self._session(), *sides))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platform_core.errors import LooplineError, StoreUnavailable, Unsupported
+from loopline.platform_core.errors import LooplineError, StoreUnavailable, Unsupported
 
 CLUSTER = ("CROSSSLOT", "MOVED", "ASK ", "CLUSTERDOWN", "Cluster", "Moved", "Ask")
 """How replies and redis-py's exceptions begin that only a cluster gives."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import hiredis
 
-from platform_core.contracts.online_packing import pack
-from platform_core.contracts.online_store import Keep, Key, OnlineRow
+from loopline.platform_core.contracts.online_packing import pack
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow
 
 Command = Sequence[str | bytes | int]
 BATCH_KEYS = 250

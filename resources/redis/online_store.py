@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.online_packing import unpack
-from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
-from resources.redis.failure import of_redis_py
+from loopline.platform_core.contracts.online_packing import unpack
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.resources.redis.failure import of_redis_py
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from resources.redis.pipeline import Pipeline
+    from loopline.resources.redis.pipeline import Pipeline
 
 
 class RedisOnlineStore(OnlineStore):
@@ -50,7 +50,7 @@ class RedisOnlineStore(OnlineStore):
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the newest row of each entity, a few hundred keys at a time; a time-out may leave a part written."""
-        from resources.redis import newest_wins
+        from loopline.resources.redis import newest_wins
 
         with self._lent() as connection:
             return newest_wins.write(connection, f"{self.prefix}{view}:", newest(entity, rows), keep)
@@ -111,7 +111,7 @@ class RedisOnlineStore(OnlineStore):
         """Return the pipeline of the event loop that runs."""
         loop = asyncio.get_running_loop()
         if loop not in self._pipelines:
-            from resources.redis.pipeline import Pipeline
+            from loopline.resources.redis.pipeline import Pipeline
 
             for ended in [old for old in self._pipelines if old.is_closed()]:
                 del self._pipelines[ended]

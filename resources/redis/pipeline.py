@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from resources.redis.failure import failure
-from resources.redis.link import Link, connected
+from loopline.resources.redis.failure import failure
+from loopline.resources.redis.link import Link, connected
 
 
 class Ask(NamedTuple):

@@ -6,8 +6,8 @@ import json
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from platform_core.contracts.http_post import SecretUrl, post
-from platform_core.contracts.notifier import Message, Notifier, cut
+from loopline.platform_core.contracts.http_post import SecretUrl, post
+from loopline.platform_core.contracts.notifier import Message, Notifier, cut
 
 SIGNS = {"info": "🔵", "warning": "🟠", "error": "🔴"}
 HEADLINE, SECTION = 150, 2900

@@ -13,8 +13,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from platform_core.contracts.notifier import Message, Notifier
-from platform_core.errors import LooplineError, Refused, StoreUnavailable
+from loopline.platform_core.contracts.notifier import Message, Notifier
+from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
 
 LATER = range(400, 500)
 """SMTP's answers that say: not now."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic import PrivateAttr
 
-from platform_core.contracts.online_packing import pack_values, unpack_values
-from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
-from platform_core.errors import ContractBroken, StoreUnavailable
-from platform_core.sqlite_file import write_ahead
+from loopline.platform_core.contracts.online_packing import pack_values, unpack_values
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.platform_core.foundation.sqlite_file import write_ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from platform_core import worker
-from platform_core.contracts.compute import Compute, Json
-from platform_core.specs.model import Requirements
+from loopline.platform_core import worker
+from loopline.platform_core.contracts.compute import Compute, Json
+from loopline.platform_core.specs.model import Requirements
 
 
 class SubprocessCompute(Compute):
@@ -52,7 +52,7 @@ def _start(folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     with (folder / worker.LOG).open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "platform_core.worker", str(folder)],
+            [sys.executable, "-m", "loopline.platform_core.worker", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 from pydantic import Field, SecretStr
 
-from platform_core.contracts.http_post import SecretUrl, post
-from platform_core.contracts.notifier import Message, Notifier, cut
+from loopline.platform_core.contracts.http_post import SecretUrl, post
+from loopline.platform_core.contracts.notifier import Message, Notifier, cut
 
 
 class WebhookNotifier(Notifier):

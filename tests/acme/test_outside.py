@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from platform_core.testing.inference_server import free_port
-from platform_core.testing.online_store import OnlineStoreKit
+from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.testing.online_store import OnlineStoreKit
 
 HERE = Path(__file__).parent
-CORE = ("platform_core", "asset_defs", "resources", "loopline")
+CORE = ("loopline",)
 LOCATION = """
 import json
 import dagster as dg
-from asset_defs import code_location
+from loopline.asset_defs import code_location
 dg.Definitions.validate_loadable(code_location.acme)
 graph = code_location.acme.resolve_asset_graph()
 print(json.dumps({
@@ -27,7 +27,7 @@ print(json.dumps({
 """
 BINDING = """
 import json
-from platform_core.platform import Platform
+from loopline.platform_core.platform import Platform
 platform = Platform.open()
 print(json.dumps({"class": type(platform.online_store).__name__, "folder": str(platform.online_store.folder)}))
 """

@@ -11,17 +11,17 @@ import pytest
 BROKEN = {
     "snapped": '"""Raises while it is imported."""\n\nrate = 1\nprice = 10 / (rate - 1)\n',
     "misspelt": '"""Is no Python."""\n\ndef fit(train, valid\n    return None\n',
-    "stranger": '"""Calls itself otherwise."""\n\nfrom acme import stops\nfrom platform_core.specs import Team\n\n'
+    "stranger": '"""Calls itself otherwise."""\n\nfrom acme import stops\nfrom loopline.specs import Team\n\n'
     'team = Team("guest", __file__, models=(stops,))\n',
-    "twins": '"""Has a model twice."""\n\nfrom acme import stops\nfrom platform_core.specs import Team\n\n'
+    "twins": '"""Has a model twice."""\n\nfrom acme import stops\nfrom loopline.specs import Team\n\n'
     'team = Team("twins", __file__, models=(stops, stops))\n',
     "leaver": '"""Ends the process that imports it."""\n\nimport sys\n\nsys.exit(3)\n',
     "plain": '"""Offers something else than a team."""\n\nteam = {"name": "plain"}\n',
 }
 ASK = """
 import json
-from asset_defs import code_location
-from platform_core import plugins
+from loopline.asset_defs import code_location
+from loopline.platform_core import plugins
 
 def load_error(name):
     try:
@@ -109,7 +109,7 @@ def test_the_load_error_is_the_quarantine_text(found):
 
 def test_dagster_tells_it(acme, path: str):
     """Dagster's own check of the location ends with that text."""
-    names = ("-m", "asset_defs.code_location", "-a", "snapped")
+    names = ("-m", "loopline.asset_defs.code_location", "-a", "snapped")
     done = acme.run("-m", "dagster", "definitions", "validate", *names, PYTHONPATH=path)
     assert done.returncode == 1
     assert "snapped_team.py:4: team 'snapped' is quarantined: ZeroDivisionError" in done.stdout + done.stderr

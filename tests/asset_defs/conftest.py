@@ -13,28 +13,28 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from asset_defs.keys import key
-from asset_defs.platform_resource import PlatformResource
-from asset_defs.team import team_definitions
-from platform_core import turn
-from platform_core.clock import ReplayClock
-from platform_core.contracts.registry import Publication
-from platform_core.environment import Environment
-from platform_core.loop import cycles, gates
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import AtLeast, Drift, ErrorRate, Labels, Model, Rollout, Source, Team
-from platform_core.specs.features import FeatureView
-from platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.model_packages import Constant, write_package
-from platform_core.training import training_set
-from platform_core.training.training_set import TrainingSet
-from resources.polars.engine import PolarsEngine
+from loopline.asset_defs.keys import key
+from loopline.asset_defs.platform_resource import PlatformResource
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core import turn
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, gates
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import AtLeast, Drift, ErrorRate, Labels, Model, Rollout, Source, Team
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.training import training_set
+from loopline.platform_core.training.training_set import TrainingSet
+from loopline.resources.polars.engine import PolarsEngine
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 CONTRACT = """

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from asset_defs import code_location
+from loopline.asset_defs import code_location
 
 SNAPSHOT = Path(__file__).with_name("retail.json")
 UPDATE = "LOOPLINE_UPDATE"

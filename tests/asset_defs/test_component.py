@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 import retail
 
-from asset_defs import code_location
-from asset_defs.team import team_definitions
-from platform_core.specs import Team
+from loopline.asset_defs import code_location
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.specs import Team
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 YAML = Path(retail.__file__).parent / "defs/repeat_orders/defs.yaml"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
-from platform_core.loop import cycles, freezes, gates, rollouts
-from platform_core.names import ModelRef
+from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, freezes, gates
+from loopline.platform_core.turn import start_rollout
 
 ONE = ModelRef("tiny", "one")
 FAILURE, STARTED, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
@@ -107,10 +108,10 @@ def test_a_run_that_started_the_rollout_is_enough(driver):
     """The turn is done; the rollout closes the cycle, whatever runs with its tags succeed or fail meanwhile."""
     now, model = driver.platform.clock.now(), driver.team.model("one")
     first = driver.open_cycle("one", "first")
-    rollouts.start(driver.platform, ONE, model, driver.judged("one", first), first, now)
+    start_rollout(driver.platform, ONE, model, driver.judged("one", first), first, now)
     cycle = driver.open_cycle("one", "second")
     driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, SUCCESS)
-    assert rollouts.start(driver.platform, ONE, model, driver.judged("one", cycle), cycle, now).state == "running"
+    assert start_rollout(driver.platform, ONE, model, driver.judged("one", cycle), cycle, now).state == "running"
     for status in (SUCCESS, FAILURE):
         driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, status)
         assert driver.tick("cycle")[0] == []

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-import asset_defs
-from asset_defs.dagster_private import AssetJob, CheckOutcome, DagsterApiServer, finished_checks, process_of
+import loopline.asset_defs
+from loopline.asset_defs.dagster_private import AssetJob, CheckOutcome, DagsterApiServer, finished_checks, process_of
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -117,7 +117,7 @@ def test_a_code_server_starts_runs_by_the_context_that_we_replace():
 
 def test_no_other_module_uses_what_is_private():
     """``dagster._...`` is imported in one module, and in the one that is Dagster's own command under another name."""
-    folder = Path(asset_defs.__file__).parent
+    folder = Path(loopline.asset_defs.__file__).parent
     found = {
         file.name
         for file in folder.rglob("*.py")

@@ -9,12 +9,12 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from asset_defs.keys import INGEST_JOB, key
-from platform_core.errors import StoreUnavailable
-from platform_core.ingestion import landing
-from platform_core.ingestion.quality import look
-from platform_core.ingestion.quality_bounds import CHECKS, ENOUGH
-from platform_core.testing.fakes.lake import InMemoryLake
+from loopline.asset_defs.keys import INGEST_JOB, key
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.ingestion import landing
+from loopline.platform_core.ingestion.quality import look
+from loopline.platform_core.ingestion.quality_bounds import CHECKS, ENOUGH
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 RAW = key("tiny", "raw", "events")
 DAYS = ENOUGH + 1

@@ -6,17 +6,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from asset_defs.features import view_asset
-from asset_defs.ingest_sensor import ingested_keys
-from asset_defs.team import team_definitions
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import large_order, put_contract, spending
-from platform_core.testing.shop import Shop
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.asset_defs.features import view_asset
+from loopline.asset_defs.ingest_sensor import ingested_keys
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import large_order, put_contract, spending
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.shop import Shop
 
 
 @pytest.fixture

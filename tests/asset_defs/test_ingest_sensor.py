@@ -8,17 +8,17 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from asset_defs import ingest_sensor, source_state
-from asset_defs.keys import INGEST_JOB, SOURCE_TAG
-from asset_defs.source_state import SourceState
-from asset_defs.team import team_definitions
-from platform_core import alarms
-from platform_core.errors import InvalidSpec, StoreUnavailable
-from platform_core.features.materialize import materialize
-from platform_core.ingestion.landing import land
-from platform_core.specs import Source
-from platform_core.specs.features import FeatureView
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.asset_defs import ingest_sensor, source_state
+from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG
+from loopline.asset_defs.source_state import SourceState
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core import alarms
+from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.specs import Source
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 SEEN = FeatureView("seen", Source("events", "events.yaml"), "who", "at", lambda rows: rows.select("who", "at", x="who"))
 NOTHING = ([], "nothing new has arrived")

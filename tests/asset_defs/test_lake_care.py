@@ -6,15 +6,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from asset_defs.lake_care import lake_job
-from platform_core.environment import Environment
-from platform_core.errors import CommitConflict
-from platform_core.names import raw_table
-from platform_core.platform import Platform
-from platform_core.specs import Team
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.shop import Shop
+from loopline.asset_defs.lake_care import lake_job
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.foundation.names import raw_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.stories.shop import Shop
 
 AT_ONCE = {"ops": {"tidy_tables": {"config": {"older_than_days": 0}}}}
 

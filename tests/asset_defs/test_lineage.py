@@ -11,18 +11,18 @@ import dagster as dg
 import narwhals as nw
 import pytest
 
-from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, key
-from asset_defs.lineage_sensor import _of
-from asset_defs.platform_resource import PlatformResource
-from asset_defs.team import team_definitions
-from platform_core.contracts.lineage import Dataset, Field, RunEvent
-from platform_core.errors import StoreUnavailable
-from platform_core.observability.columns import Columns
-from platform_core.specs.features import FeatureView
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.http_sink import HttpSink
-from platform_core.testing.openlineage_events import read
-from resources.openlineage.lineage import OpenLineage
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, key
+from loopline.asset_defs.lineage_sensor import _of
+from loopline.asset_defs.platform_resource import PlatformResource
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.contracts.lineage import Dataset, Field, RunEvent
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.observability.columns import Columns
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.openlineage_events import read
+from loopline.resources.openlineage.lineage import OpenLineage
 
 SENSOR = "loopline_lineage_sensor"
 EVENTS = (Field("who", "integer"), Field("at", "timestamp"))

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB
-from asset_defs.run_care import LOCATION_TAG, ForgetConfig, forget_runs
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB
+from loopline.asset_defs.run_care import LOCATION_TAG, ForgetConfig, forget_runs
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from dagster._core.events import EngineEventData
 
-from asset_defs.keys import CYCLE_JOB, CYCLE_TAG
-from asset_defs.runs import GONE, in_progress, statuses
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG
+from loopline.asset_defs.runs import GONE, in_progress, statuses
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 TAGS = {CYCLE_TAG: "some cycle"}
@@ -66,7 +66,7 @@ def test_a_run_whose_process_is_gone_has_failed(driver, process, reaped):
 
 def test_a_number_that_another_process_has_got_is_not_the_run(driver, process, monkeypatch):
     """The machine gives numbers again: a process that is younger than the run's beginning is another one."""
-    monkeypatch.setattr("asset_defs.runs.CLOCK_SECONDS", -3600.0)
+    monkeypatch.setattr("loopline.asset_defs.runs.CLOCK_SECONDS", -3600.0)
     started_by(driver, process.pid)
     assert statuses(driver.instance, TAGS) == [FAILURE]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from asset_defs import code_location
-from asset_defs.keys import CYCLE_JOB, LAKE_JOB, SCORECARD_JOB
-from asset_defs.platform_location import platform_definitions
-from asset_defs.scorecard import measured_runs
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.scorecard import latest
-from platform_core.scorecard.figure import Measure
+from loopline.asset_defs import code_location
+from loopline.asset_defs.keys import CYCLE_JOB, LAKE_JOB, SCORECARD_JOB
+from loopline.asset_defs.platform_location import platform_definitions
+from loopline.asset_defs.scorecard import measured_runs
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.ledger import Entry
+from loopline.scorecard import latest
+from loopline.scorecard.figure import Measure
 
 ONE = ModelRef("tiny", "one")
 TOPICS = ("cost", "delivery", "reuse", "service")

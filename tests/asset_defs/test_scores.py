@@ -10,23 +10,23 @@ import dagster as dg
 import msgspec
 import pytest
 
-from asset_defs import scores
-from asset_defs.keys import key
-from asset_defs.team import team_definitions
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import Served
-from platform_core.environment import Environment
-from platform_core.loop.deployments import change
-from platform_core.names import DATE, ModelRef, raw_table, scores_table
-from platform_core.platform import Platform
-from platform_core.runtime import manifest
-from platform_core.specs import Batch, Model, Team, feature_view
-from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.model_packages import Constant, write_package
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
+from loopline.asset_defs import scores
+from loopline.asset_defs.keys import key
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import DATE, ModelRef, raw_table, scores_table
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model import manifest
+from loopline.platform_core.specs import Batch, Model, Team, feature_view
+from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
 
 REF = ModelRef("shop", "large_orders")
 

@@ -8,12 +8,13 @@ import dagster as dg
 import pytest
 from sqlalchemy import update
 
-from asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
-from platform_core.ingestion import landing
-from platform_core.loop import rollouts, tables
-from platform_core.loop.deployments import deployment
-from platform_core.names import ModelRef
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.ingestion import landing
+from loopline.platform_core.loop import rollouts, tables
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 ONE = ModelRef("tiny", "one")
 STARTED, SUCCESS = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
@@ -24,7 +25,7 @@ def roll_out(driver, model: str, name: str) -> rollouts.RolloutRecord:
     ref, now = ModelRef(driver.team.name, model), driver.platform.clock.now()
     cycle = driver.open_cycle(model, name)
     version = driver.judged(model, cycle)
-    return rollouts.start(driver.platform, ref, driver.team.model(model), version, cycle, now)
+    return start_rollout(driver.platform, ref, driver.team.model(model), version, cycle, now)
 
 
 def ask(driver, model: str, count: int, **scores: float | None) -> None:

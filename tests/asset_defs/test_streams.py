@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from asset_defs.keys import INGEST_JOB, key
-from asset_defs.team import team_definitions
-from platform_core.contracts.event_stream import Record
-from platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.asset_defs.keys import INGEST_JOB, key
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from asset_defs.team import team_definitions
 from benchmarks.load import bare, many_models
 from benchmarks.load.once import serialised
+from loopline.asset_defs.team import team_definitions
 
 
 def test_both_graphs_are_the_same() -> None:

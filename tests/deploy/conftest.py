@@ -7,17 +7,17 @@ import re
 import pytest
 
 from loopline.features_api.metrics import Metrics as FeatureMetrics
-from platform_core.environment import Environment
-from platform_core.errors import StoreUnavailable
-from platform_core.ingestion.stream_metrics import StreamMetrics
-from platform_core.observability.exposition import families
-from platform_core.platform import Platform
-from platform_core.plugins import Installed
-from platform_core.runtime.bounds import Bounds
-from platform_core.runtime.freshness import Freshness, ViewUse
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.metrics_together import together
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
+from loopline.platform_core.observability.exposition import families
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed
+from loopline.platform_core.runtime.answering.freshness import Freshness, ViewUse
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.metrics_together import together
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.runtime.wire.bounds import Bounds
 
 SCRAPED = {"job", "instance"}
 """Labels that Prometheus adds to every series."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from platform_core import environment
-from platform_core.contracts import CONTRACTS
+from loopline.platform_core import environment
+from loopline.platform_core.contracts import CONTRACTS
 
 NOBODY_NEEDS = {"notifier", "lineage"}
 """What tells others: an environment works without."""

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from platform_core.environment import Environment
-from platform_core.observability.exposition import CONTENT_TYPE, exposition
-from platform_core.platform import Platform
-from platform_core.plugins import Installed
-from platform_core.testing.inference_server import free_port
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.observability.exposition import CONTENT_TYPE, exposition
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed
+from loopline.platform_core.testing.inference_server import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 _CHOSEN = re.compile(r"\$\{?(\w+)\}?")

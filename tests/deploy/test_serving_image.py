@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity
-from platform_core.runtime.states import write_desired
-from platform_core.testing.inference_server import free_port
-from platform_core.training.package import package
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.training.package import package
 
 ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "deploy" / "images" / "serving"
@@ -30,7 +30,7 @@ import sys
 sys.path[:] = [{root!r}, {site!r}, *(path for path in sys.path if "site-packages" not in path)]
 sys.argv = ["runtime", "--environment", {environment!r}]
 import runpy
-runpy.run_module("platform_core.runtime", run_name="__main__")
+runpy.run_module("loopline.inference_server", run_name="__main__")
 """
 UNWANTED = {"dagster", "pandas", "mlflow", "scikit-learn", "scipy", "polars", "pyarrow", "sqlalchemy"}
 

@@ -16,9 +16,9 @@ from benchmarks.peers import ROOT, interpreter
 from benchmarks.peers.feast_history import Question, write_job
 from benchmarks.peers.feast_store import KINDS, View
 from benchmarks.peers.histories import ROW, History
-from platform_core.contracts.engine import Engine, ViewRows
-from platform_core.names import CREATED_AT, EVENT_TIME
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
+from loopline.resources.polars.engine import PolarsEngine
 
 Rows = list[tuple[Any, ...]]
 

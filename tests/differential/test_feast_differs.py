@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.peers.histories import History, small
-from platform_core.errors import ContractBroken
-from platform_core.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 
 def _without_zone(one: History) -> History:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from benchmarks.peers.histories import History, history, in_reach
-from platform_core.contracts.engine import Engine
-from platform_core.names import CREATED_AT, EVENT_TIME
-from resources.duckdb.engine import DuckdbEngine
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.engine import Engine
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
+from loopline.resources.duckdb.engine import DuckdbEngine
+from loopline.resources.polars.engine import PolarsEngine
 
 HISTORIES = [
     history(1, 2.0, text_keys=False, late_share=0.3),

@@ -13,18 +13,18 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.peers.histories import at
-from platform_core.clock import ReplayClock
-from platform_core.contracts.online_store import Keep, OnlineStore
-from platform_core.environment import Environment
-from platform_core.features.materialize import materialize
-from platform_core.names import EVENT_TIME, online_view, raw_table
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Model, Team
-from platform_core.testing.engine_tables import ORDERS, large_order, put_contract
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.redis.online_store import RedisOnlineStore
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.online_store import Keep, OnlineStore
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import EVENT_TIME, online_view, raw_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Model, Team
+from loopline.platform_core.testing.engine_tables import ORDERS, large_order, put_contract
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.redis.online_store import RedisOnlineStore
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 VIEW = "differential.view.v1"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from platform_core import environment
-from platform_core.testing.http_sink import HttpSink
-from platform_core.testing.notifier import MESSAGE
-from resources.webhook.notifier import WebhookNotifier
+from loopline.platform_core import environment
+from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.notifier import MESSAGE
+from loopline.resources.webhook.notifier import WebhookNotifier
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "be-told.md"
 

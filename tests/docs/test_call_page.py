@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from benchmarks.peers import interpreter
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.states import write_desired
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import Column, write_package
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import Column, write_package
+from loopline.resources.local.serving import LocalServing
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/call-an-endpoint.md").read_text(encoding="utf-8")
 

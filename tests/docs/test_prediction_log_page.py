@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.runtime.log_table import schema
+from loopline.platform_core.runtime.prediction_log.log_table import schema
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/read-the-prediction-log.md"
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from resources.local.serving import LocalServing
+from loopline.resources.local.serving import LocalServing
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/secure-an-endpoint.md"
 
@@ -29,7 +29,7 @@ def test_the_settings_are_the_vendors():
 
 def test_the_line_is_the_logs():
     """The example of a line has the fields of a line."""
-    from platform_core.runtime import access_log
+    from loopline.gateway import access_log
 
     line = json.loads(blocks("json")[0])
     written = re.findall(r'^ +"(\w+)": ', Path(access_log.__file__).read_text(), re.MULTILINE)

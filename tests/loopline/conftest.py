@@ -18,12 +18,13 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from platform_core.contracts.registry import Publication
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.monitor.profile import build_profile
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, gates
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -112,7 +113,7 @@ class World:
 
     def later(self, hours: float) -> None:
         """Move the clock."""
-        from platform_core.clock import ReplayClock
+        from loopline.platform_core.foundation.clock import ReplayClock
 
         self.now += timedelta(hours=hours)
         ReplayClock(self.home / "clock").set(self.now)
@@ -151,7 +152,7 @@ class World:
 
         version, cycle = self.open_cycle(name)
         platform = Platform.open()
-        rollouts.start(platform, REF, returns, version, cycle, self.now)
+        start_rollout(platform, REF, returns, version, cycle, self.now)
         platform.close()
         return version
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core import environment
-from platform_core.errors import InvalidEnvironment
-from platform_core.platform import Platform
+from loopline.platform_core import environment
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.platform import Platform
 
 
 def written(tmp_path: Path, notifiers: str, bindings: str = "{}") -> Path:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_core import worker
-from platform_core.errors import InvalidSpec, Refused, TaskFailed, Transient
+from loopline.platform_core import worker
+from loopline.platform_core.errors import InvalidSpec, Refused, TaskFailed, Transient
 
 
 def refuse() -> None:

@@ -19,9 +19,9 @@ import pytest
 import uvicorn
 
 from loopline.features_api.app import create_app
-from platform_core.platform import Platform
-from platform_core.specs import Team
-from platform_core.testing import feature_shop
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
+from loopline.stories import feature_shop
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "sdk" / "vectors"

@@ -15,9 +15,9 @@ import pytest
 import retail
 from retail.features import customer_history
 
-from platform_core.environment import Environment, bind
-from platform_core.names import CREATED_AT, DATE, EVENT_TIME, online_view, view_table
-from platform_core.platform import Platform
+from loopline.platform_core.environment import Environment, bind
+from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, online_view, view_table
+from loopline.platform_core.platform import Platform
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "read-features-from-an-application.md").read_text(encoding="utf-8")

@@ -15,11 +15,11 @@ from loopline_client import AsyncFeatures, FeatureError, Features, wire
 from loopline_client.training import NDJSON
 
 from loopline.features_api.service import Service
-from platform_core.errors import LooplineError
-from platform_core.features.online import fetch_online, read_online
-from platform_core.features.selection import FeatureNames
-from platform_core.platform import Platform
-from platform_core.testing import feature_shop
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.features.online import fetch_online, read_online
+from loopline.platform_core.features.selection import FeatureNames
+from loopline.platform_core.platform import Platform
+from loopline.stories import feature_shop
 
 HEADERS = {"content-type": "application/json"}
 

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from platform_core.contracts.registry import Publication
-from platform_core.environment import Environment
-from platform_core.loop import cycles, deployments, gates, rollouts
-from platform_core.loop.gates import Verdict
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Drift, ErrorRate, LogMetric, Model, Rollout
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, deployments, gates, rollouts
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Drift, ErrorRate, LogMetric, Model, Rollout
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.turn import start_rollout
+from loopline.resources.local.serving import LocalServing
 
 if TYPE_CHECKING:
-    from platform_core.contracts.serving import DesiredState
+    from loopline.platform_core.contracts.serving import DesiredState
 
 REF = ModelRef("mill", "loads")
 TICK_SECONDS = 0.05
@@ -89,7 +90,7 @@ def begin(opened: Platform, version: str) -> None:
     now = datetime.now(UTC)
     cycle = cycles.open_cycle(opened.ledger, REF, Drift(), "load", version, now, force=True)
     gates.record_verdict(opened.ledger, REF, cycle.cycle_id, version, Verdict(()), now)
-    rollouts.start(opened, REF, MODEL, version, cycle.cycle_id, now)
+    start_rollout(opened, REF, MODEL, version, cycle.cycle_id, now)
 
 
 def finish(opened: Platform) -> None:

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
-from asset_defs.keys import CYCLE_TAG
+from loopline.asset_defs.keys import CYCLE_TAG
+from loopline.platform_core.foundation.names import ModelRef, raw_table
+from loopline.platform_core.loop import cycles, gates
+from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.specs import Drift
 from loopline.up.app import App
-from platform_core.loop import cycles, gates
-from platform_core.loop.deployments import deployment
-from platform_core.names import ModelRef, raw_table
-from platform_core.specs import Drift
 
 pytestmark = pytest.mark.daemon
 REF = ModelRef("mill", "jams")

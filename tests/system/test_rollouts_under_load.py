@@ -27,10 +27,10 @@ from typing import Any
 
 import pytest
 
-from platform_core.loop import deployments, history
-from platform_core.platform import Platform
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
+from loopline.platform_core.loop import deployments, history
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
 
 CONTROLLER = Path(__file__).with_name("rollout_controller.py")
 CONNECTIONS, VERSIONS, LOAD_SECONDS = 8, 26, 35

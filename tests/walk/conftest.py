@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from asset_defs.platform_resource import PlatformResource
-from asset_defs.team import team_definitions
-from platform_core.clock import ReplayClock
-from platform_core.platform import Platform
-from platform_core.specs import Team
-from platform_core.testing.inference_server import free_port, inference_server
+from loopline.asset_defs.platform_resource import PlatformResource
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Team
+from loopline.platform_core.testing.inference_server import free_port, inference_server
 
 ENVIRONMENT = """
 name: walk

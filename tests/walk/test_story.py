@@ -14,21 +14,21 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from asset_defs.keys import key
+from loopline.asset_defs.keys import key
 from loopline.demo import days as history
 from loopline.demo.client import Client
 from loopline.demo.days import Day
-from platform_core import plugins
-from platform_core.clock import ReplayClock
-from platform_core.loop import cycles, deployments
-from platform_core.loop import history as told
-from platform_core.loop.cycles import Cycle
-from platform_core.monitor import fairness, quality_history
-from platform_core.monitor.quality import realised
-from platform_core.names import ModelRef, dead_letter_table, prediction_table, raw_table
-from platform_core.specs import AtLeast, Fairness, Model, Team
-from platform_core.training import training_set
-from platform_core.turn import PINNED
+from loopline.platform_core import plugins
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import ModelRef, dead_letter_table, prediction_table, raw_table
+from loopline.platform_core.loop import cycles, deployments, rollback
+from loopline.platform_core.loop import history as told
+from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.loop.entry_kinds import PINNED
+from loopline.platform_core.monitor import fairness, quality_history
+from loopline.platform_core.monitor.quality import realised
+from loopline.platform_core.specs import AtLeast, Fairness, Model, Team
+from loopline.platform_core.training import training_set
 
 REF = ModelRef("retail", "cancellations")
 FIRST, LIVE, SHIFTED, END = date(2010, 1, 15), date(2010, 7, 1), date(2010, 9, 20), date(2010, 11, 30)
@@ -244,5 +244,5 @@ def test_9_the_ledger_tells_what_was_live_and_why(shop: Shop) -> None:
     assert any("gates" in line for line in account.why)
     earlier = told.live_at(shop.platform.ledger, REF, datetime(2010, 7, 2, tzinfo=UTC))
     assert earlier.stable.version == "1"
-    back = deployments.roll_back(shop.platform, REF, "Ada", "the walk ends", shop.clock.now())
+    back = rollback.roll_back(shop.platform, REF, "Ada", "the walk ends", shop.clock.now())
     assert back.stable.version == "1"

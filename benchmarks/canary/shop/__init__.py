@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from platform_core.specs import (
+from loopline.platform_core.specs import (
     AtLeast,
     BeatsChampion,
     Drift,

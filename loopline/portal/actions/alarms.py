@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loopline.platform_core import alarms
+from loopline.platform_core.errors import NotFound
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import required
-from platform_core import alarms
-from platform_core.errors import NotFound
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.ingestion import dead_letters
+from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import source_of
-from platform_core.errors import Refused
-from platform_core.ingestion import dead_letters
-from platform_core.ingestion.inbox import Inbox
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal

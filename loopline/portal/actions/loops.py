@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.loop import freezes
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import model_of, page_of
-from platform_core.errors import Refused
-from platform_core.loop import freezes
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Entry
     from loopline.portal.ask import Portal
-    from platform_core.loop.ledger import Entry
-    from platform_core.names import ModelRef
 
 EVERYTHING = "everything"
 

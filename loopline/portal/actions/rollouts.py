@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.errors import LooplineError, NotFound, Refused
+from loopline.platform_core.loop import deployments, gates, rollback, rollouts
+from loopline.platform_core.turn import start_rollout
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import model_of, page_of, required
-from platform_core.errors import LooplineError, NotFound, Refused
-from platform_core.loop import deployments, gates, rollouts
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.gates import Verdict
+    from loopline.platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model
     from loopline.portal.ask import Portal
-    from platform_core.loop.deployments import Deployment
-    from platform_core.loop.gates import Verdict
-    from platform_core.loop.rollouts import RolloutRecord
-    from platform_core.names import ModelRef
-    from platform_core.platform import Platform
-    from platform_core.specs import Model
 
 
 def _propose_rollback(portal: Portal, given: Given) -> Proposal:
@@ -42,7 +43,7 @@ def _propose_rollback(portal: Portal, given: Given) -> Proposal:
 def _roll_back(portal: Portal, given: Given, who: Signed) -> Outcome:
     ref, platform = model_of(portal, given), portal.platform
     version = required(given, "version")
-    now = deployments.roll_back(platform, ref, who.by, who.reason, platform.clock.now(), version)
+    now = rollback.roll_back(platform, ref, who.by, who.reason, platform.clock.now(), version)
     live = f"version {now.stable.version} answers everybody" if now.stable else "nothing is live"
     return Outcome(f"Version {version} of {ref} is taken back; {live} (generation {now.generation}).", _see(ref))
 
@@ -134,7 +135,7 @@ def _deployed(portal: Portal, ref: ModelRef) -> Model:
 
 def _started(platform: Platform, ref: ModelRef, model: Model, version: str) -> str:
     cycle = gates.cycle_of_version(platform.ledger, ref, version)
-    record = rollouts.start(platform, ref, model, version, cycle, platform.clock.now())
+    record = start_rollout(platform, ref, model, version, cycle, platform.clock.now())
     return "it is live" if record.state == "promoted" else f"its rollout began, {record.where}"
 
 
@@ -149,7 +150,7 @@ def _verdict(portal: Portal, ref: ModelRef, version: str) -> tuple[str, Verdict]
 
 
 def _back_to(portal: Portal, ref: ModelRef, live: Deployment | None) -> tuple[str, str]:
-    before = deployments.stable_before(portal.platform.ledger.entries(ref, [deployments.CHANGED]))
+    before = rollback.stable_before(portal.platform.ledger.entries(ref, [deployments.CHANGED]))
     if live is None or live.stable is None or before is None:
         raise NotFound(f"{ref} has no earlier stable version", "fix forward: train and roll out a new version")
     return live.stable.version, before.version

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.errors import BadRequest, Refused
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import required
-from platform_core.errors import BadRequest, Refused
 
 if TYPE_CHECKING:
     from loopline.portal.ask import Portal
@@ -50,7 +50,7 @@ def _field(name: str, given: Given) -> Field:
 
 
 def _start(portal: Portal, given: Given, who: Signed) -> Outcome:
-    from platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger import Entry
 
     kind, folder = _kind(given), _inside(_workspace(), required(given, "folder"))
     made = _made(kind, folder, given)

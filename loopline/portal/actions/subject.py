@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_core.errors import BadRequest, NotFound
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.foundation.names import ModelRef
 
 if TYPE_CHECKING:
+    from loopline.platform_core.specs import Source, Team
     from loopline.portal.actions.action import Given
     from loopline.portal.ask import Portal
-    from platform_core.specs import Source, Team
 
 
 def required(given: Given, name: str) -> str:

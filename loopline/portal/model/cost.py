@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core.errors import LooplineError
-from platform_core.scorecard import cost
+from loopline.platform_core.errors import LooplineError
+from loopline.scorecard import cost
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
     from loopline.portal.ask import Portal
-    from platform_core.names import ModelRef
-    from platform_core.scorecard import Figure
+    from loopline.scorecard import Figure
 
 
 @dataclass(frozen=True)

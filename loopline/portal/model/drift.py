@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.monitor.alarm import alarm
+from loopline.platform_core.monitor.drift import Window, judged
 from loopline.portal.page import Chart, Line, Mark, Point
-from platform_core.monitor.alarm import alarm
-from platform_core.monitor.drift import Window, judged
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.window import ColumnVerdict
+    from loopline.platform_core.specs.model import Drift
     from loopline.portal.ask import Portal
-    from platform_core.monitor.window import ColumnVerdict
-    from platform_core.names import ModelRef
-    from platform_core.specs.model import Drift
 
 SHOWN = 120
 """Windows in a picture."""

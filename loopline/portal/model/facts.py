@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core import alarms
-from platform_core.errors import LooplineError, NotFound
-from platform_core.loop import freezes
-from platform_core.loop.deployments import CHANGED
+from loopline.platform_core import alarms
+from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.deployments import CHANGED
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.specs import FeatureView
     from loopline.portal.ask import Portal
-    from platform_core.loop.deployments import Deployment
-    from platform_core.names import ModelRef
-    from platform_core.specs import FeatureView
 
 
 @dataclass(frozen=True)

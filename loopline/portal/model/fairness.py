@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.monitor import fairness
 from loopline.portal.page import Chart, Line, Point
-from platform_core.monitor import fairness
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.fairness import FairnessAt
     from loopline.portal.ask import Portal
-    from platform_core.monitor.fairness import FairnessAt
-    from platform_core.names import ModelRef
 
 SHOWN = 120
 

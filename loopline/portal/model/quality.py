@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.foundation.names import version_order
+from loopline.platform_core.monitor import quality_history
+from loopline.platform_core.monitor.quality import REALISED
 from loopline.portal.page import Chart, Line, Point
-from platform_core.monitor import quality_history
-from platform_core.monitor.quality import REALISED
-from platform_core.names import version_order
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
     from loopline.portal.ask import Portal
-    from platform_core.names import ModelRef
 
 CHARTS = 2
 """Metrics that are drawn; all of them are in the table."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from platform_core.loop import rollout_table, tables
-from platform_core.loop.decisions import Decision, decide
+from loopline.platform_core.loop import rollout_table, tables
+from loopline.platform_core.loop.decisions import Decision, decide
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.specs.judges import Finding
     from loopline.portal.ask import Portal
-    from platform_core.loop.rollout_table import RolloutRecord
-    from platform_core.names import ModelRef
-    from platform_core.specs.judges import Finding
 
 SHOWN = 10
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from platform_core.loop import history
-from platform_core.loop.telling import OBSERVED, sentence
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.sentences import OBSERVED, sentence
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Entry
     from loopline.portal.ask import Portal
-    from platform_core.loop.ledger import Entry
-    from platform_core.names import ModelRef
 
 SHOWN = 30
 KINDS_OF_STATE = {

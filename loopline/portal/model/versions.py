@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_core.loop import gates
-from platform_core.loop.cycles import cycles
-from platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.loop import gates
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
 
 if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.ledger import Entry
     from loopline.portal.ask import Portal
-    from platform_core.loop.cycles import Cycle
-    from platform_core.loop.deployments import Deployment
-    from platform_core.loop.ledger import Entry
-    from platform_core.names import ModelRef
 
 SHOWN = 20
 """Versions on a model's page; older ones are in the ledger below it."""

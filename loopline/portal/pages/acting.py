@@ -13,13 +13,13 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from loopline.features_api.errors import delay_of, status_of
+from loopline.platform_core.errors import BadRequest, LooplineError, NotFound
 from loopline.portal.actions import ACTIONS, tokens
 from loopline.portal.actions.action import Action, Given, Outcome, Proposal, Signed
 from loopline.portal.ask import Ask, Asked, wants_json
 from loopline.portal.errors import Problem
 from loopline.portal.page import Page
 from loopline.portal.pages.sent import Sent
-from platform_core.errors import BadRequest, LooplineError, NotFound
 
 router = APIRouter(prefix="/actions")
 NAME_COOKIE = "loopline_name"

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from fastapi import APIRouter, Query, Response
 
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms import rounds
+from loopline.platform_core.contracts.notifier import SEVERITIES
 from loopline.portal.ask import Asked
 from loopline.portal.page import Page, Slice
 from loopline.portal.pages.params import Start
-from platform_core import alarms
-from platform_core.alarms import rounds
-from platform_core.contracts.notifier import SEVERITIES
 
 if TYPE_CHECKING:
-    from platform_core.alarms import Standing
+    from loopline.platform_core.alarms import Standing
 
 router = APIRouter()
 PAGE = 50

@@ -10,14 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import func, select
 
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.loop import history, tables
+from loopline.platform_core.loop.cycles import Cycle, cycle, from_row
+from loopline.platform_core.loop.ledger import Ledger
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.cycle_steps import Step, steps
 from loopline.portal.page import Page, Slice
 from loopline.portal.pages.params import CycleInPath, Start
-from platform_core.errors import LooplineError
-from platform_core.loop import history, tables
-from platform_core.loop.cycles import Cycle, cycle, from_row
-from platform_core.loop.ledger import Ledger
 
 router = APIRouter()
 PAGE = 50

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.features import catalog
+from loopline.platform_core.ingestion import letter_pages, mended_rows
+from loopline.platform_core.ingestion.troubles import troubles
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Chart, Line, Page, Point, Slice
 from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
-from platform_core.errors import NotFound
-from platform_core.features import catalog
-from platform_core.ingestion import letter_pages, mended_rows
-from platform_core.ingestion.troubles import troubles
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_core.ingestion.letter_pages import Counts
-    from platform_core.ingestion.letter_tally import Tally
+    from loopline.platform_core.ingestion.letter_pages import Counts
+    from loopline.platform_core.ingestion.letter_tally import Tally
 
 router = APIRouter(prefix="/dead-letters")
 PAGE, EXPORTED_AT_ONCE = 50, 5_000
@@ -193,7 +193,7 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
 @router.get("/{team}/{source}/export.csv")
 def export(ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = "") -> StreamingResponse:
     """Give open letters as CSV, to be mended and replayed by ``loopline dead-letters replay --rows``."""
-    from platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.inbox import Inbox
 
     loaded = ask.portal.installed.team(team)
     contract = Inbox.of(ask.platform, loaded, loaded.source(source)).contract

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from loopline.platform_core.observability.exposition import CONTENT_TYPE, exposition
 from loopline.portal.ask import Asked
-from platform_core.observability.exposition import CONTENT_TYPE, exposition
 
 router = APIRouter()
 

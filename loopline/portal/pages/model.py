@@ -8,6 +8,9 @@ from typing import Annotated, ClassVar
 
 from fastapi import APIRouter, Query, Response
 
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import rollout_table
+from loopline.platform_core.loop.deployments import Deployment, deployment
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.model import cost, drift, facts, fairness, quality, rollouts, story, versions
 from loopline.portal.model.cost import CostRow
@@ -20,9 +23,6 @@ from loopline.portal.model.story import StoryPart
 from loopline.portal.model.versions import VersionRow
 from loopline.portal.page import Page
 from loopline.portal.pages.params import Before, ModelInPath, TeamInPath
-from platform_core.loop import rollout_table
-from platform_core.loop.deployments import Deployment, deployment
-from platform_core.names import ModelRef
 
 router = APIRouter()
 

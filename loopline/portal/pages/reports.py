@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
+from loopline.platform_core.errors import NotFound
 from loopline.portal.ask import Asked
 from loopline.portal.security import DRAWN_ELSEWHERE
-from platform_core.errors import NotFound
 
 router = APIRouter()
 Folder = Annotated[str, Path(pattern=r"^\w+\.\w+$", max_length=256)]

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from fastapi import APIRouter, Path, Query, Response
 
+from loopline import scorecard
+from loopline.platform_core.errors import NotFound
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Chart, Line, Page, Point
 from loopline.portal.sparks import spark
-from platform_core import scorecard
-from platform_core.errors import NotFound
-from platform_core.scorecard.definitions import DEFINITIONS, TOPICS, Definition
+from loopline.scorecard.definitions import DEFINITIONS, TOPICS, Definition
 
 if TYPE_CHECKING:
-    from platform_core.scorecard import Figure
+    from loopline.scorecard import Figure
 
 router = APIRouter()
 SPARK_DAYS = 90

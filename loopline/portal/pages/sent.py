@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
-from platform_core.errors import BadRequest
+from loopline.platform_core.errors import BadRequest
 
 LARGEST = 65_536
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, ClassVar
 from fastapi import APIRouter, Response
 from sqlalchemy import func, select
 
+from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.platform_core.features import catalog
+from loopline.platform_core.loop import tables
 from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Page
 from loopline.portal.pages.params import TeamInPath
-from platform_core.errors import LooplineError, NotFound
-from platform_core.features import catalog
-from platform_core.loop import tables
 
 if TYPE_CHECKING:
-    from platform_core.features.view_table import SourceRecord
-    from platform_core.plugins import Quarantined
-    from platform_core.specs import Team
+    from loopline.platform_core.features.view_table import SourceRecord
+    from loopline.platform_core.plugins import Quarantined
+    from loopline.platform_core.specs import Team
 
 router = APIRouter()
 WAIT_SECONDS = 2.0

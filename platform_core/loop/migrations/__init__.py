@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
-from platform_core.errors import InvalidEnvironment
-from platform_core.loop import database
+from loopline.platform_core.errors import InvalidEnvironment
 
 _LOCK = 7_104_620
 """PostgreSQL's advisory lock for migrations; any number that no other program takes."""
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring a database to the newest schema in one transaction; a process that comes second finds it done."""
+def upgrade(writer: Engine, newest: Callable[[Connection], bool]) -> None:
+    """Bring a database to the newest schema in one transaction; a process that comes second finds it ``newest``."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with database.writer(engine).begin() as connection:
+    with writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if database.revision(connection) == database.HEAD:
+        if newest(connection):
             return
         settings = configuration()
         settings.attributes["connection"] = connection

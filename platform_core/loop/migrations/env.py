@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from platform_core.loop.tables import metadata
+from loopline.platform_core.loop.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

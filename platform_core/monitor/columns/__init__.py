@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from platform_core.monitor.columns.base import TEXT_KIND, Column, Kind, Part, Tally, added
-from platform_core.monitor.columns.category import CategoryColumn, CategoryTally
-from platform_core.monitor.columns.embedding import EmbeddingColumn, EmbeddingTally
-from platform_core.monitor.columns.numeric import NumericColumn, NumericTally
-from platform_core.monitor.columns.text import TextColumn, TextTally
+from loopline.platform_core.monitor.columns.base import TEXT_KIND, Column, Kind, Part, Tally, added
+from loopline.platform_core.monitor.columns.category import CategoryColumn, CategoryTally
+from loopline.platform_core.monitor.columns.embedding import EmbeddingColumn, EmbeddingTally
+from loopline.platform_core.monitor.columns.numeric import NumericColumn, NumericTally
+from loopline.platform_core.monitor.columns.text import TextColumn, TextTally
 
 __all__ = [
     "KINDS",

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
 
 Own = TypeVar("Own")
 Kind = Literal["numeric", "category", "text", "embedding", "joint"]

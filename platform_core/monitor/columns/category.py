@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor.columns.base import (
+from loopline.platform_core.foundation.distance import Floats, js_distance, js_distances
+from loopline.platform_core.monitor.columns.base import (
     DRAWS,
     NAMED_MOST,
     WORTH,
@@ -22,8 +23,7 @@ from platform_core.monitor.columns.base import (
     moved_shares,
     own,
 )
-from platform_core.monitor.distance import Floats, js_distance, js_distances
-from platform_core.monitor.values import is_text, texts
+from loopline.platform_core.monitor.values import is_text, texts
 
 TOP = 50
 """Categories counted by name; the rest of them fold into one."""

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor import embeddings
-from platform_core.monitor.columns.base import DRAWS, MEASURED_ROWS, Column, Kind, Part, Tally, at_most, own
-from platform_core.monitor.columns.numeric import NumericColumn, NumericTally
-from platform_core.monitor.distance import Floats
+from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor import embeddings
+from loopline.platform_core.monitor.columns.base import DRAWS, MEASURED_ROWS, Column, Kind, Part, Tally, at_most, own
+from loopline.platform_core.monitor.columns.numeric import NumericColumn, NumericTally
 
 UNIT_ROWS = 5_000
 """Vectors that the unit of the distance is found by."""

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from platform_core.monitor.columns.base import DRAWS, Column, Kind, Part, Tally, as_shares, own
-from platform_core.monitor.distance import SMALLEST_STD, Floats, between, finite, measurable
-from platform_core.monitor.values import as_numbers, is_text, numbers
+from loopline.platform_core.foundation.distance import SMALLEST_STD, Floats, between, finite, measurable
+from loopline.platform_core.monitor.columns.base import DRAWS, Column, Kind, Part, Tally, as_shares, own
+from loopline.platform_core.monitor.values import as_numbers, is_text, numbers
 
 QUANTILES = 1_024
 TAIL = 64

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from platform_core.monitor import words
-from platform_core.monitor.columns.base import (
+from loopline.platform_core.foundation.distance import Floats, js_distance, js_distances
+from loopline.platform_core.monitor import word_sketch
+from loopline.platform_core.monitor.columns.base import (
     DRAWS,
     MEASURED_ROWS,
     Column,
@@ -23,10 +24,9 @@ from platform_core.monitor.columns.base import (
     moved_shares,
     own,
 )
-from platform_core.monitor.columns.category import CategoryColumn
-from platform_core.monitor.columns.numeric import NumericColumn, NumericTally
-from platform_core.monitor.distance import Floats, js_distance, js_distances
-from platform_core.monitor.values import is_text
+from loopline.platform_core.monitor.columns.category import CategoryColumn
+from loopline.platform_core.monitor.columns.numeric import NumericColumn, NumericTally
+from loopline.platform_core.monitor.values import is_text
 
 TOP = 50
 """Words that are counted by name."""
@@ -63,7 +63,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
     @classmethod
     def suits(cls, sample: pa.ChunkedArray, declared: Kind | None) -> bool:
         """Take what is declared as text, and what looks like it."""
-        return declared == cls.kind if declared else words.looks_like_text(sample.drop_null().to_pylist())
+        return declared == cls.kind if declared else word_sketch.looks_like_text(sample.drop_null().to_pylist())
 
     @classmethod
     def served(cls, values: Sequence[Any]) -> pa.Array:
@@ -74,7 +74,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
     def profiled(cls, values: pa.ChunkedArray) -> TextColumn:
         """Count words of at most ``MEASURED_ROWS`` texts."""
         read = at_most(MEASURED_ROWS, values.drop_null()).to_pylist()
-        sums, lengths, within = words.counted(read)
+        sums, lengths, within = word_sketch.counted(read)
         return cls(
             buckets=sums.astype(int).tolist(),
             words=NumericColumn.of(lengths),
@@ -86,7 +86,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
     def count(self, values: pa.ChunkedArray) -> TextTally:
         """Count words."""
         read: list[str] = values.drop_null().to_pylist()
-        sums, lengths, within = words.counted(read)
+        sums, lengths, within = word_sketch.counted(read)
         top = {word: within[word] for word in self.top if word in within}
         new = {word: count for word, count in within.items() if word not in self.top}
         counts = sums.astype(int).tolist()
@@ -112,7 +112,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
         """Draw whole texts of the sample, for the words of one text come together."""
         if part:
             return self.words.chance(rows, random)
-        vectors = words.vectors(sample.drop_null().to_pylist())
+        vectors = word_sketch.vectors(sample.drop_null().to_pylist())
         if not len(vectors):
             return np.zeros(1)
         times = random.multinomial(rows, np.full(len(vectors), 1 / len(vectors)), size=DRAWS)

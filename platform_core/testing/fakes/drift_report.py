@@ -9,10 +9,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pyarrow as pa
 
-from platform_core.contracts.drift_report import DriftReport
-from platform_core.monitor.distance import finite, js_distance, wasserstein
-from platform_core.monitor.embeddings import is_embedding
-from platform_core.monitor.values import is_text, numbers, texts
+from loopline.platform_core.contracts.drift_report import DriftReport
+from loopline.platform_core.foundation.distance import finite, js_distance, wasserstein
+from loopline.platform_core.monitor.embeddings import is_embedding
+from loopline.platform_core.monitor.values import is_text, numbers, texts
 
 
 class InMemoryDriftReport(DriftReport):

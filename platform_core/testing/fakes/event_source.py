@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_source import MALFORMED, Arrival, EventSource
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.names import LINE
-from platform_core.testing.event_source import Delivery
+from loopline.platform_core.contracts.event_source import MALFORMED, Arrival, EventSource
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.foundation.names import LINE
+from loopline.platform_core.testing.event_source import Delivery
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_schema
-from platform_core.errors import CommitConflict, ContractBroken
+from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_schema
+from loopline.platform_core.errors import CommitConflict, ContractBroken
 
 if TYPE_CHECKING:
     import pyarrow as pa

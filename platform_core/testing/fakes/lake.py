@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.lake import Lake, TableName, Tidied
-from platform_core.errors import CommitConflict, ContractBroken, NotFound
-from platform_core.names import DATE
+from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
+from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
+from loopline.platform_core.foundation.names import DATE
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.lineage import Lineage, RunEvent
-from platform_core.errors import Refused, StoreUnavailable
+from loopline.platform_core.contracts.lineage import Lineage, RunEvent
+from loopline.platform_core.errors import Refused, StoreUnavailable
 
 
 class InMemoryLineage(Lineage):

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import PrivateAttr, SecretStr
 
-from platform_core.contracts.notifier import Message, Notifier
-from platform_core.errors import Refused, StoreUnavailable
+from loopline.platform_core.contracts.notifier import Message, Notifier
+from loopline.platform_core.errors import Refused, StoreUnavailable
 
 Mood = Literal["well", "busy", "refuses", "silent"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
 
 if TYPE_CHECKING:
     import pyarrow as pa

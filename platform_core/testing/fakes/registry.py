@@ -10,8 +10,8 @@ from tempfile import mkdtemp
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.registry import ModelVersion, Publication, Registry
-from platform_core.errors import NotFound
+from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
+from loopline.platform_core.errors import NotFound
 
 
 class InMemoryRegistry(Registry):

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from platform_core.contracts.serving import CANARY, SHADOW, SHADOW_ROLE, DesiredState, ObservedState, Served, Serving
-from platform_core.runtime.split import Split
+from loopline.platform_core.contracts.serving import (
+    CANARY,
+    SHADOW,
+    SHADOW_ROLE,
+    DesiredState,
+    ObservedState,
+    Served,
+    Serving,
+)
+from loopline.platform_core.runtime.answering.split import Split
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +66,7 @@ class InMemoryServing(Serving):
         """Return logged rows; the cursor is how many there were."""
         import pyarrow as pa
 
-        from platform_core.runtime.log_table import schema
+        from loopline.platform_core.runtime.prediction_log.log_table import schema
 
         rows = self._log.get(model, [])
         return pa.Table.from_pylist(rows[int(after or 0) :], schema=schema()), str(len(rows))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
-from platform_core.contracts.serving import (
+from loopline.platform_core.contracts.serving import (
     CANARY,
     GRPC,
     SCALE_TO_ZERO,
@@ -21,8 +21,8 @@ from platform_core.contracts.serving import (
     ObservedState,
     Served,
 )
-from platform_core.errors import StoreUnavailable
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 START = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from platform_core.alarms import Alarm, clear, raise_alarm
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.alarms import Alarm, clear, raise_alarm
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.http_sink import HttpSink
 
 DRIFT = Alarm(
     "drift:corner/returns", "warning", "value 0.41 (from 0.10)", "retrain", ModelRef("corner", "returns"), "http://d/1"

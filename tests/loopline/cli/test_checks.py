@@ -9,7 +9,17 @@ import pytest
 import yaml
 
 from loopline.cli.spec_checks import check_team
-from platform_core.specs import AtLeast, Drift, ErrorRate, FairAcross, Fairness, LogMetric, Quality, Rollout, Team
+from loopline.platform_core.specs import (
+    AtLeast,
+    Drift,
+    ErrorRate,
+    FairAcross,
+    Fairness,
+    LogMetric,
+    Quality,
+    Rollout,
+    Team,
+)
 
 
 def test_validate_finds_nothing_wrong(world):
@@ -122,9 +132,9 @@ def test_a_view_must_be_keyed_as_the_labels_are(copy):
 def test_workspace_names_each_team_as_a_location(world, tmp_path):
     """The workspace has a location a team and the platform's own, which plain Dagster loads; it may be written."""
     said = world.json("workspace", "--write", str(tmp_path / "workspace.yaml"))
-    location = {"module_name": "asset_defs.code_location", "attribute": "corner", "location_name": "corner"}
+    location = {"module_name": "loopline.asset_defs.code_location", "attribute": "corner", "location_name": "corner"}
     assert {"python_module": location} in said["load_from"]
-    own = {"module_name": "asset_defs.code_location", "attribute": "loopline", "location_name": "loopline"}
+    own = {"module_name": "loopline.asset_defs.code_location", "attribute": "loopline", "location_name": "loopline"}
     assert said["load_from"][-1] == {"python_module": own}
     assert yaml.safe_load((tmp_path / "workspace.yaml").read_text())["load_from"] == said["load_from"]
     assert yaml.safe_load(world.run("workspace").stdout)["load_from"] == said["load_from"]
@@ -158,7 +168,7 @@ def yaml_team(install, tmp_path):
     package.joinpath("defs").mkdir(parents=True)
     package.joinpath("defs/defs.yaml").write_text(YAML_MODEL)
     package.joinpath("__init__.py").write_text(
-        "from platform_core.specs import Team\n\nteam = Team('paper', __file__).with_files('defs/defs.yaml')\n"
+        "from loopline.platform_core.specs import Team\n\nteam = Team('paper', __file__).with_files('defs/defs.yaml')\n"
     )
     return package
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from platform_core.loop import cycles, rollouts
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import start_rollout
 
 REF = ModelRef("corner", "returns")
 
@@ -90,7 +91,7 @@ def test_waiting_ends_when_the_rollout_bakes(world):
     version, done = world.open_cycle("second")
     platform = Platform.open()
     cycles.close_cycle(platform.ledger, done, "failed", "its run failed", world.now)
-    thread = _meanwhile(lambda mine, one: rollouts.start(mine, REF, returns, version, one.cycle_id, world.now))
+    thread = _meanwhile(lambda mine, one: start_rollout(mine, REF, returns, version, one.cycle_id, world.now))
     said = world.json("cycle", "start", "returns", "--reason", "try", "--wait", "--timeout-seconds", "20")
     thread.join()
     platform.close()

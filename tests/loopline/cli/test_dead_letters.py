@@ -19,8 +19,8 @@ def landed(world):
     """Land a file of which two rows break the contract."""
     from corner_shop import sales, team
 
-    from platform_core.ingestion.landing import land
-    from platform_core.platform import Platform
+    from loopline.platform_core.ingestion.landing import land
+    from loopline.platform_core.platform import Platform
 
     file = world.home / "landing/corner/sales/2011-03-01.csv"
     file.parent.mkdir(parents=True)
@@ -93,7 +93,7 @@ def test_a_file_that_names_what_is_not_there_lands_nothing(landed, tmp_path):
 
 def test_a_replay_is_signed(landed):
     """Who replays says why: both are in the ledger, even where nothing lands."""
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
     landed.json("dead-letters", "replay", "sales", "--by", "ada", "--reason", "refunds are no mistake")
     platform = Platform.open()

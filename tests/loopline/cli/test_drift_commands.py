@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
-from platform_core.loop.ledger import Entry
-from platform_core.monitor.days import DAY
-from platform_core.monitor.drift import WINDOW
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor.days import DAY
+from loopline.platform_core.monitor.drift import WINDOW
+from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
 
@@ -98,7 +98,7 @@ def test_the_interface_of_a_vendor_without_one_is_refused(world):
 
 def test_the_interface_runs_as_a_process(world, monkeypatch):
     """The command that the vendor gives is run, and its exit code is the command's."""
-    from resources.evidently.drift_report import EvidentlyDriftReport
+    from loopline.resources.evidently.drift_report import EvidentlyDriftReport
 
     monkeypatch.setattr(
         EvidentlyDriftReport, "browser", lambda _self, port: [sys.executable, "-c", f"exit({port} - 8)"]

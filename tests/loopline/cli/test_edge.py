@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import Served
-from platform_core.features.materialize import materialize
-from platform_core.loop.deployments import change
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef, online_view, raw_table
-from platform_core.platform import Platform
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
-from platform_core.training import training_set
-from platform_core.training.encode import matrix
-from platform_core.training.package import package
-from platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import ModelRef, online_view, raw_table
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
+from loopline.platform_core.training import training_set
+from loopline.platform_core.training.encode import matrix
+from loopline.platform_core.training.package import package
 
 REF = ModelRef("corner", "returns")
 FEATURES = ("amount", "country")

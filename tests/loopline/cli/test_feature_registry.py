@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.contracts.serving import Served
-from platform_core.features.registry import FeatureRegistry
-from platform_core.loop import deployments
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef, view_table
-from platform_core.platform import Platform
-from platform_core.turn import PINNED, REGISTERED
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.features.registry import FeatureRegistry
+from loopline.platform_core.foundation.names import ModelRef, view_table
+from loopline.platform_core.loop import deployments
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
 

@@ -19,10 +19,10 @@ def materialized(world):
     """Land three sales of two customers, materialize the view, and lose the online store."""
     from corner_shop import customer_sales, sales, team
 
-    from platform_core.features.materialize import materialize
-    from platform_core.ingestion.landing import land
-    from platform_core.names import online_view
-    from platform_core.platform import Platform
+    from loopline.platform_core.features.materialize import materialize
+    from loopline.platform_core.foundation.names import online_view
+    from loopline.platform_core.ingestion.landing import land
+    from loopline.platform_core.platform import Platform
 
     file = world.home / "landing/corner/sales/2011-03-01.csv"
     file.parent.mkdir(parents=True)
@@ -39,7 +39,7 @@ def materialized(world):
 
 def test_refill_writes_the_newest_row_of_every_entity(materialized):
     """Two customers are online again, each with its last sale."""
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
     assert materialized.json("features", "refill", "corner/customer_sales") == {
         "view": "corner/customer_sales",

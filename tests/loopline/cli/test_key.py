@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.runtime.access import Doorkeeper
+from loopline.gateway.api_keys import Doorkeeper
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.testing.lake import numbered, numbers
+from loopline.platform_core.testing.lake import numbered, numbers
 
 TABLE = "corner/raw/sales"
 
@@ -12,7 +12,7 @@ TABLE = "corner/raw/sales"
 @pytest.fixture
 def scattered(world):
     """Append five times to a table of one team, and once to another team's."""
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
     world.later(0)
     platform = Platform.open()
@@ -31,7 +31,7 @@ def test_a_dry_run_changes_nothing(scattered):
 
 def test_tidying_merges_files(scattered):
     """The tables of the team that is named are tidied; what they hold stays."""
-    from platform_core.platform import Platform
+    from loopline.platform_core.platform import Platform
 
     (said,) = scattered.json("lake", "tidy", "corner", "--older-than-days", "0")["tables"]
     done = said["tidied"]

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from platform_core.loop import rollouts
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import start_rollout
 
 
 def test_status_of_a_model_that_was_never_trained(world):
@@ -52,8 +52,8 @@ def test_history_says_what_was_live_and_why(world):
 
 def test_what_is_only_looked_at_is_told_when_asked_for(world):
     """Windows of every day would hide what was decided."""
-    from platform_core.loop.ledger import Entry
-    from platform_core.platform import Platform
+    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.platform import Platform
 
     world.roll_out("first")
     platform = Platform.open()
@@ -96,7 +96,7 @@ def test_rollback_of_the_first_rollout_says_that_nothing_is_live(world, output):
     version, cycle = world.open_cycle("first")
     world.json("freeze", "returns", "--reason", "stock taking")
     platform = Platform.open()
-    rollouts.start(platform, ModelRef("corner", "returns"), returns, version, cycle, world.now)
+    start_rollout(platform, ModelRef("corner", "returns"), returns, version, cycle, world.now)
     platform.close()
     said = world.run("rollback", "returns", "--output", output)
     assert said.exit_code == 0

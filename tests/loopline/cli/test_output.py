@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loopline.cli.output import as_json, cell, plain, table
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
 
 
 def test_plain_makes_json_of_what_the_platform_holds():

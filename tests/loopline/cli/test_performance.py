@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from loopline.cli.performance import METRICS
-from platform_core.loop import quality_table
-from platform_core.monitor import fairness
-from platform_core.monitor.fairness import Group, Judged
-from platform_core.monitor.figures import POSITIVE_RATE, READINGS
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor.fairness import Group, Judged
+from loopline.platform_core.monitor.figures import POSITIVE_RATE, READINGS
+from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
 

@@ -6,9 +6,9 @@ import os
 import time
 from datetime import timedelta
 
-from platform_core.ingestion.landing import land
-from platform_core.ingestion.quality import look
-from platform_core.platform import Platform
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.quality import look
+from loopline.platform_core.platform import Platform
 
 
 def arrive(world, platform: Platform, day: int, size: int, amount: float) -> None:

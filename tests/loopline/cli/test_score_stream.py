@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import Served
-from platform_core.loop.deployments import change
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.runtime import log, manifest
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model import manifest
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
 REF = ModelRef("corner", "returns")
 

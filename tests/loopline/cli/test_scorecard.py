@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.loop import cycles
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Drift
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Drift
 
 REF = ModelRef("corner", "returns")
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from loopline.cli.cycle_state import standing
-from platform_core.loop import cycles, rollouts
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.turn import start_rollout
 
 REF = ModelRef("corner", "returns")
 
@@ -23,7 +24,7 @@ def cycle(world):
     version, cycle = world.open_cycle("second")
     platform = Platform.open()
     model = replace(returns, rollout=replace(returns.rollout, shadow_requests=100))
-    assert rollouts.start(platform, REF, model, version, cycle, world.now).in_shadow
+    assert start_rollout(platform, REF, model, version, cycle, world.now).in_shadow
     platform.close()
     return cycle
 

@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.platform import Platform
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.platform import Platform
 
 TEAM = """
 import narwhals as nw
-from platform_core.specs import Source, Team, feature_view
+from loopline.platform_core.specs import Source, Team, feature_view
 
 clicks = Source("clicks", contract="clicks.yaml", arrives="stream")
 files = Source("files", contract="clicks.yaml")

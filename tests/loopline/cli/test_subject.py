@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import event
 
 from loopline.cli.subject import referenced
-from platform_core.errors import NotFound
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
 
 
 @pytest.fixture

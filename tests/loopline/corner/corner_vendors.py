@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 STATE: dict[str, Any] = {}
 """Emptied by the fixture before each test."""

@@ -11,10 +11,10 @@ import pytest
 import retail
 
 from loopline.demo.days import Day, days, orders
-from platform_core import environment
-from platform_core.platform import Platform
-from platform_core.plugins import installed
-from platform_core.specs import Team
+from loopline.platform_core import environment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import installed
+from loopline.platform_core.specs import Team
 
 HEADER = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country\n"
 LATE = '3,B,"BOX, 3/4 FULL",2,12/2/2009 9:00,1.5,7.0,France\n'

@@ -11,8 +11,8 @@ import pytest
 
 from loopline.demo import outcome
 from loopline.demo.stage import REF
-from platform_core.loop import quality_table
-from platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.loop.ledger import Ledger
 
 START = datetime(2010, 7, 26, tzinfo=UTC)
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from loopline.features_api.app import create_app
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.testing.feature_shop import team
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.feature_shop import team
 
 ONLINE = {"team": "shop", "features": ["history:spend"], "entities": {"customer_id": [1]}}
 

@@ -14,17 +14,17 @@ import pytest
 from sqlalchemy import create_engine
 
 from loopline.features_api.app import create_app
-from platform_core.environment import Environment
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop.ledger import Ledger
-from platform_core.names import EVENT_TIME, view_table
-from platform_core.platform import Platform
-from platform_core.testing.engine_tables import at, put_contract
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.registered_team import FIRST, SECOND, RegisteredTeam
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import EVENT_TIME, view_table
+from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.engine_tables import at, put_contract
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.registered_team import FIRST, SECOND, RegisteredTeam
 
 FIRST_PATH, SECOND_PATH = "/features/shop/spending/versions/1", "/features/shop/spending/versions/2"
 READS_FIRST = {"name": "checkout", "contact": "ann", "reads": [{"team": "shop", "view": "spending", "version": 1}]}

@@ -13,12 +13,12 @@ import pytest
 
 from loopline.features_api import serving_requests
 from loopline.features_api.app import create_app
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.testing.feature_shop import NOW, fill, team
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.feature_shop import NOW, fill, team
 
 Ask = Callable[..., httpx.Response]
 ARROW = "application/vnd.apache.arrow.stream"

@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from loopline.portal.app import create_app
-from platform_core.testing.portal_home import PortalHome, portal_home
-from resources.polars.engine import PolarsEngine
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.portal_home import PortalHome, portal_home
 
 HOST = "http://127.0.0.1"
 

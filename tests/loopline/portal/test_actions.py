@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from loopline.platform_core import alarms
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, freezes, rollouts
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.plugins import Installed
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.portal.actions import ACTIONS, tokens
 from loopline.portal.actions.once import Once
 from loopline.portal.app import create_app
-from platform_core import alarms
-from platform_core.loop import deployments, freezes, rollouts
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.plugins import Installed
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.portal_home import PortalHome
+from loopline.stories.portal_home import PortalHome
 
 HOST = "http://127.0.0.1"
 RETURNS, BASKET, FRAUD = ModelRef("shop", "returns"), ModelRef("shop", "basket"), ModelRef("bank", "card_fraud")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from platform_core.ingestion import letter_pages
-from platform_core.loop import deployments, freezes, rollouts
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.ingestion import letter_pages
+from loopline.platform_core.loop import deployments, freezes, rollback, rollouts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -77,7 +77,7 @@ def test_what_is_refused_is_said_where_it_was_asked(page: Page, served: Any) -> 
     """Somebody was faster: the problem and what to do stand above the form, which keeps what I wrote."""
     page.goto(f"{served.url}/actions/hold?model=shop/returns")
     platform = served.home.platform
-    deployments.roll_back(platform, RETURNS, "bob", "slow", platform.clock.now())
+    rollback.roll_back(platform, RETURNS, "bob", "slow", platform.clock.now())
     sign(page)
     page.get_by_role("button", name="Hold it").click()
     expect(page.get_by_role("alert")).to_contain_text("no rollout of shop/returns is running")

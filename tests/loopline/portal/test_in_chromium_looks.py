@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ViewportSize
 
-from platform_core.loop import cycles
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

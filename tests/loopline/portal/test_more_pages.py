@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from loopline import scorecard
+from loopline.platform_core.features import catalog
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.ingestion import letter_pages
+from loopline.platform_core.ingestion.letter_tally import Tallies
+from loopline.platform_core.plugins import Installed
 from loopline.portal.app import create_app
 from loopline.portal.links import Links
 from loopline.portal.sparks import spark
-from platform_core import scorecard
-from platform_core.features import catalog
-from platform_core.features.view_ref import ViewRef
-from platform_core.ingestion import letter_pages
-from platform_core.ingestion.letter_tally import Tallies
-from platform_core.plugins import Installed
-from platform_core.testing.portal_home import PortalHome, portal_home
+from loopline.stories.portal_home import PortalHome, portal_home
 
 HOST = "http://127.0.0.1"
 
@@ -151,8 +151,8 @@ def test_the_export_is_every_letter_and_can_be_replayed(
     portal: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As CSV it has each open letter once, with all that came, and a torn row's text; ``replay --rows`` reads it."""
+    from loopline.platform_core.ingestion import mended_rows
     from loopline.portal.pages import letters
-    from platform_core.ingestion import mended_rows
 
     monkeypatch.setattr(letters, "EXPORTED_AT_ONCE", 7)
     answer = portal.get("/dead-letters/shop/orders/export.csv")

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.plugins import Installed
 from loopline.portal.app import create_app
 from loopline.portal.links import Links
-from platform_core.loop import freezes
-from platform_core.plugins import Installed
-from platform_core.testing.portal_home import BROKEN, PortalHome, portal_home
+from loopline.stories.portal_home import BROKEN, PortalHome, portal_home
 
 HOST = "http://localhost"
 JSON = {"accept": "application/json"}

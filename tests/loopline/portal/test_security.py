@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from loopline.portal import rendering
 from loopline.portal.app import create_app
-from platform_core.testing.portal_home import PortalHome, portal_home
+from loopline.stories.portal_home import PortalHome, portal_home
 
 HOST = "http://localhost:8790"
 VENDOR = rendering.STATIC / "vendor"

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from loopline.portal import words
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.monitor.answers import Place
+from loopline.platform_core.monitor.drift import Window
+from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from loopline.platform_core.specs import Drift
+from loopline.portal import filters
 from loopline.portal.links import Links
 from loopline.portal.model.drift import _alarms
 from loopline.portal.page import Chart, Line, Point, Slice
 from loopline.portal.rendering import chart_data
-from platform_core.monitor.answers import Place
-from platform_core.monitor.drift import Window
-from platform_core.monitor.window import ColumnVerdict, WindowVerdict
-from platform_core.names import ModelRef
-from platform_core.specs import Drift
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 
@@ -29,34 +29,39 @@ NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
         (3600, "1 h"),
         (7500, "2 h 5 min"),
         (200_000, "2 d 7 h"),
-        (None, words.NOTHING),
+        (None, filters.NOTHING),
     ],
 )
 def test_a_duration_is_told_in_two_units(seconds: float | None, said: str) -> None:
     """From milliseconds to days."""
-    assert words.span(seconds) == said
-    assert words.span(timedelta(seconds=seconds) if seconds is not None else None) == said
+    assert filters.span(seconds) == said
+    assert filters.span(timedelta(seconds=seconds) if seconds is not None else None) == said
 
 
 def test_a_time_says_its_zone_and_is_told_in_utc() -> None:
     """Whatever zone it came in; the seconds are in its title."""
     there = NOON.astimezone(timezone(timedelta(hours=5)))
-    html = words.when(there)
+    html = filters.when(there)
     assert "2026-03-01 12:00 <abbr>UTC</abbr>" in html
     assert 'title="2026-03-01 12:00:30 UTC"' in html
-    assert words.when(None) == words.NOTHING
+    assert filters.when(None) == filters.NOTHING
 
 
 def test_numbers_stand_in_line() -> None:
     """Scores with four decimals, counts in groups of three, shares in percent, what is missing as a dash."""
-    assert [words.figure(value) for value in (0.65, 0.69572, 31.5, None)] == ["0.6500", "0.6957", "31.5", words.NOTHING]
-    assert [words.number(value) for value in (1234567, 0.123456, 4562.0, None)] == [
+    assert [filters.figure(value) for value in (0.65, 0.69572, 31.5, None)] == [
+        "0.6500",
+        "0.6957",
+        "31.5",
+        filters.NOTHING,
+    ]
+    assert [filters.number(value) for value in (1234567, 0.123456, 4562.0, None)] == [
         "1\u202f234\u202f567",
         "0.1235",
         "4\u202f562",
-        words.NOTHING,
+        filters.NOTHING,
     ]
-    assert (words.share(0.0321), words.counted(1, "model"), words.counted(2, "model")) == (
+    assert (filters.share(0.0321), filters.counted(1, "model"), filters.counted(2, "model")) == (
         "3.2 %",
         "1 model",
         "2 models",
@@ -65,7 +70,7 @@ def test_numbers_stand_in_line() -> None:
 
 def test_a_long_text_is_cut_and_stays_in_its_title() -> None:
     """Escaped in both."""
-    html = words.clipped("<b>" + "x" * 300, width=20)
+    html = filters.clipped("<b>" + "x" * 300, width=20)
     assert "<b>" not in html
     assert html.count("&lt;b&gt;") == 2
 

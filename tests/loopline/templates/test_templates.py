@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from loopline import templates
+from loopline.platform_core.contracts import CONTRACTS
+from loopline.platform_core.errors import InvalidSpec, NotFound, Refused
 from loopline.templates import repositories
-from platform_core.contracts import CONTRACTS
-from platform_core.errors import InvalidSpec, NotFound, Refused
 
 LAPTOP = Path(__file__).parents[3] / "deploy" / "environments" / "laptop.yaml"
 SHOP = {"team": "shop", "source": "orders", "entity": "customer"}

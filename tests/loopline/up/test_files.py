@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from loopline.graphql import Dagster
+from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
 from loopline.up import dagster_home, lock
 from loopline.up.ports import HOST, answers, free_port
 from loopline.up.program import last_line
-from platform_core.errors import NotFound, Refused, StoreUnavailable
 
 
 def test_a_busy_port_gives_the_next_free_one():

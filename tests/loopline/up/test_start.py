@@ -9,20 +9,20 @@ from datetime import UTC, datetime
 
 import pytest
 
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.up import start as steps
 from loopline.up.app import App
 from loopline.up.program import Event, Program
 from loopline.up.start import Stopped, Waiting
 from loopline.up.supervisor import Patience, Supervisor
-from platform_core.contracts.serving import Served
-from platform_core.environment import Environment
-from platform_core.errors import StoreUnavailable
-from platform_core.loop import deployments
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
 
 
 @pytest.fixture

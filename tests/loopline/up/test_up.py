@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from loopline.graphql import Dagster
+from loopline.platform_core.errors import NotFound
 from loopline.up import lock
 from loopline.up.ports import free_port
-from platform_core.errors import NotFound
 
 BROKEN = "[loopline.teams]\ncracked = broken_team:team\n"
 

@@ -16,11 +16,11 @@ import pytest
 from dagster_graphql import DagsterGraphQLClient
 from dagster_webserver.webserver import DagsterWebserver
 
-from asset_defs.dagster_private import wrap_web_server
+from loopline.asset_defs.dagster_private import wrap_web_server
 from loopline.graphql import LAUNCH, Dagster
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.up.ports import free_port
 from loopline.up.web_server import guard
-from platform_core.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -14,8 +14,8 @@ import dagster as dg
 import pytest
 
 from loopline.graphql import Dagster
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.up.ports import free_port
-from platform_core.errors import StoreUnavailable
 
 DEFINITIONS = '''
 """A team's location as the platform makes it, with little behind it."""

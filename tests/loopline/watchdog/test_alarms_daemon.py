@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.up.app import App
 from loopline.up.ports import free_port
 from loopline.up.running import Options, running
-from platform_core.testing.http_sink import HttpSink
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
 LAMP = "[loopline.teams]\nlamp = lamp_shop:team\n"

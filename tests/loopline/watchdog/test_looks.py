@@ -19,8 +19,9 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 from sqlalchemy import update
 
-from asset_defs import keys
+from loopline.asset_defs import keys
 from loopline.graphql import Dagster
+from loopline.platform_core.alarms.pages import Pages
 from loopline.up import lock
 from loopline.watchdog import run_looks
 from loopline.watchdog.asset_looks import AssetLooks
@@ -28,7 +29,6 @@ from loopline.watchdog.dagster_health import DAEMONS, DagsterHealth
 from loopline.watchdog.look import Bounds, Looked
 from loopline.watchdog.program_look import programs
 from loopline.watchdog.run_looks import RunLooks
-from platform_core.alarms.pages import Pages
 
 BOUNDS = Bounds()
 TICKS = """
@@ -227,7 +227,7 @@ def _run(instance: dg.DagsterInstance, job: dg.JobDefinition, model: str, status
 @pytest.fixture
 def few(monkeypatch):
     """Let an answer hold two runs."""
-    monkeypatch.setattr(run_looks, "AT_ONCE", 2)
+    monkeypatch.setattr(run_looks, "FAST_PATH", 2)
 
 
 def test_a_run_that_hangs_is_found_behind_many_younger_ones(garden, few):
@@ -288,7 +288,7 @@ def test_a_job_of_no_model_that_fails_twice(garden, monkeypatch):
     """Its runs are found among those of models; where those are too many, it stays as it is."""
     with more_runs(garden, ("", "FAILURE"), ("", "FAILURE"), ("m", "SUCCESS"), ("n", "SUCCESS")):
         assert "run:fails:doomed" in found(looks(RunLooks, garden).look())
-        monkeypatch.setattr(run_looks, "AT_ONCE", 2)
+        monkeypatch.setattr(run_looks, "FAST_PATH", 2)
         looked = looks(RunLooks, garden).look()
     assert "run:fails:doomed" not in found(looked)
     assert looked.leaves("run:fails:doomed")

@@ -13,21 +13,21 @@ import pytest
 from pydantic import Field
 from sqlalchemy.exc import DataError
 
-from loopline.watchdog.dog import Watchdog
+from loopline.platform_core.alarms import Alarm, standing
+from loopline.platform_core.alarms.rounds import FILE
+from loopline.platform_core.contracts.serving import ObservedState, Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, deployments
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Drift
+from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.watchdog.look import Bounds, Look, Looked
 from loopline.watchdog.loop_looks import LoopLooks
-from platform_core.alarms import Alarm, standing
-from platform_core.alarms.rounds import FILE
-from platform_core.contracts.serving import ObservedState, Served
-from platform_core.environment import Environment
-from platform_core.errors import StoreUnavailable
-from platform_core.loop import cycles, deployments
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Drift
-from platform_core.testing.fakes.notifier import InMemoryNotifier
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.watchdog.rounds import Watchdog
 
 NOW = datetime.now(UTC)
 ROSES, TULIPS = ModelRef("garden", "roses"), ModelRef("garden", "tulips")
@@ -109,7 +109,7 @@ def test_found_raised_told_and_over(platform, notifier):
 def test_what_mends_itself_soon_is_no_alarm(platform, notifier, monkeypatch):
     """Within the patience it may come back; what goes and comes begins anew."""
     clock = [0.0]
-    monkeypatch.setattr("loopline.watchdog.dog.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("loopline.watchdog.rounds.time.monotonic", lambda: clock[0])
     scene = Scene()
     watch = dog(platform, scene, patience=30)
     for moment, shows in ((0, "a:1"), (20, ""), (25, "a:1"), (50, "a:1")):
@@ -142,7 +142,7 @@ def test_what_cannot_be_seen_stays_as_it_is(platform, notifier):
 
 def test_others_alarms_are_none_of_its_business(platform):
     """A look clears only what it owns."""
-    from platform_core.alarms import raise_alarm
+    from loopline.platform_core.alarms import raise_alarm
 
     raise_alarm(platform, alarm("drift:garden/roses"))
     dog(platform, Scene()).round()
@@ -184,7 +184,7 @@ def test_costly_looks_take_turns(platform):
 def test_a_costly_look_that_takes_long_rests(platform, monkeypatch, every, sees, asked):
     """A twentieth of the time at most goes into it, also when it saw only part; one that failed is soon tried again."""
     clock, looked = [0.0], []
-    monkeypatch.setattr("loopline.watchdog.dog.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("loopline.watchdog.rounds.time.monotonic", lambda: clock[0])
 
     def slow() -> Looked:
         looked.append(clock[0])
@@ -238,7 +238,7 @@ def test_a_ledger_that_is_away_for_a_round(platform, monkeypatch, raised, expect
             stop.set()
         raise raised
 
-    monkeypatch.setattr("loopline.watchdog.dog.deliver", away)
+    monkeypatch.setattr("loopline.watchdog.rounds.deliver", away)
     Watchdog(platform, [], Bounds(), said.append).run(stop, 0)
     assert len(said) == len(rounds) == 2
     assert expected in said[0]
@@ -254,7 +254,7 @@ def test_a_home_that_cannot_be_written(platform, notifier, monkeypatch):
             stop.set()
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("platform_core.files.write", full)
+    monkeypatch.setattr("loopline.platform_core.foundation.files.write", full)
     watch = Watchdog(platform, [finds("a:1")], Bounds(), said.append)
     watch.run(stop, 0)
     assert watch.rounds > 1

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.testing.fakes.notifier import InMemoryNotifier
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

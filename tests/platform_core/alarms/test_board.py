@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from platform_core import alarms
-from platform_core.alarms import Alarm, board
-from platform_core.errors import NotFound, Refused
-from platform_core.loop.telling import tell
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms import Alarm, board
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.sentences import tell
+from loopline.platform_core.platform import Platform
 
 REF = ModelRef("retail", "cancellations")
 DRIFT = Alarm(f"drift:{REF}", "warning", "value 0.41", "retrain", REF, "http://d/assets")

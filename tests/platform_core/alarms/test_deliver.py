@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from platform_core import alarms
-from platform_core.alarms import Alarm, post
-from platform_core.alarms.deliver import _Round, deliver
-from platform_core.loop import tables
-from platform_core.loop.freezes import freeze, thaw
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.testing.fakes.notifier import InMemoryNotifier
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms import Alarm, deliveries
+from loopline.platform_core.alarms.deliver import _Round, deliver
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.freezes import freeze, thaw
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
 
 REF = ModelRef("retail", "cancellations")
 NOW = datetime.now(UTC)
@@ -279,7 +279,7 @@ def test_a_crash_before_the_ledger_knew_sends_the_same_message_again(platform, d
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(post.Post, "told", dies)
+        patch.setattr(deliveries.Post, "told", dies)
         alarms.raise_alarm(platform, alarm("a"))
         with pytest.raises(KeyboardInterrupt):
             deliver(platform)
@@ -337,7 +337,7 @@ def test_of_two_who_deliver_at_once_none_repeats_the_other(platform, day, monkey
 def test_a_message_late_in_a_long_round_is_nobody_elses(platform, day, monkeypatch):
     """The receiver took five minutes for the one before; what is sent then is in hand from then on."""
     send, seen, took = InMemoryNotifier.send, [], [0.0]
-    monkeypatch.setattr("platform_core.alarms.deliver.time.monotonic", lambda: took[0])
+    monkeypatch.setattr("loopline.platform_core.alarms.deliver.time.monotonic", lambda: took[0])
 
     def slow(self, message):
         seen.append(message.cause)
@@ -373,8 +373,8 @@ def test_a_freeze_silences_what_it_froze(platform, day, scope):
 
 def test_a_freeze_is_written_down_once(platform, day, night, monkeypatch):
     """Whoever comes later, another notifier or the next round, writes nothing, not even to find it written."""
-    silence, written = post.silence, []
-    monkeypatch.setattr(post, "silence", lambda *said: written.append(said) or silence(*said))
+    silence, written = deliveries.silence, []
+    monkeypatch.setattr(deliveries, "silence", lambda *said: written.append(said) or silence(*said))
     freeze(platform.ledger, REF, "ada", "stocktaking", NOW)
     alarms.raise_alarm(platform, alarm("a"))
     for _ in range(3):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core import alarms
-from platform_core.alarms import events
-from platform_core.alarms.pages import DAGSTER_URL
-from platform_core.names import ModelRef
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms import events
+from loopline.platform_core.alarms.pages import DAGSTER_URL
+from loopline.platform_core.foundation.names import ModelRef
 
 REF = ModelRef("retail", "cancellations")
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_core.contracts.online_packing import TIME_BYTES, pack, pack_values, unpack, unpack_values
-from platform_core.contracts.online_store import OnlineRow
-from platform_core.errors import ContractBroken
+from loopline.platform_core.contracts.online_packing import TIME_BYTES, pack, pack_values, unpack, unpack_values
+from loopline.platform_core.contracts.online_store import OnlineRow
+from loopline.platform_core.errors import ContractBroken
 
 times = st.integers(-(2**63), 2**63 - 1)
 values = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.testing.engine_tables import put_contract
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.registered_team import RegisteredTeam
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.registered_team import RegisteredTeam
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.environment import Environment
-from platform_core.features.extents import MATERIALIZED, Extents
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import newer
-from platform_core.names import CREATED_AT, EVENT_TIME, view_table
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import at, large_order, put_contract, spending
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.shop import Shop
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.extents import MATERIALIZED, Extents
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
+from loopline.platform_core.loop import new_entries
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.shop import Shop
 
 SECOND = replace(spending, version=2)
 V1, V2 = ViewRef("shop", "spending", 1), ViewRef("shop", "spending", 2)
@@ -65,7 +65,7 @@ def test_nothing_new_is_not_told(shop: Shop) -> None:
 
 def test_what_was_read_is_kept(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks again reads what is new only: a view that was materialized long ago is still known."""
-    monkeypatch.setattr(newer, "LOOKED_AT", 1)
+    monkeypatch.setattr(new_entries, "LOOKED_AT", 1)
     kept = Extents()
     shop.land((7, 1, 1, 2.0, "cup"))
     shop.turn(2, spending)

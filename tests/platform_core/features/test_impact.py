@@ -9,13 +9,13 @@ from typing import Any
 import narwhals as nw
 import pytest
 
-from platform_core.errors import TaskFailed
-from platform_core.features.impact import impacts
-from platform_core.features.reads import columns_read
-from platform_core.specs import Model, Source, Team, feature_view, labels
-from platform_core.specs.contract_diff import diff
-from platform_core.specs.contract_file import Column, RowContract, Rule
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.errors import TaskFailed
+from loopline.platform_core.features.impact import impacts
+from loopline.platform_core.features.reads import columns_read
+from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
+from loopline.platform_core.specs.contract_diff import diff
+from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.resources.polars.engine import PolarsEngine
 
 ORDERS = Source("orders", "orders.yaml")
 COLUMNS = (

@@ -14,17 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import compute
 
-from platform_core.environment import Environment
-from platform_core.features.changes import last_of_each
-from platform_core.features.materialize import backfill
-from platform_core.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, raw_table, view_table
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Model, Team
-from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.shop import Shop
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.changes import last_of_each
+from loopline.platform_core.features.materialize import backfill
+from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, raw_table, view_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Model, Team
+from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.shop import Shop
 
 Order = tuple[int | None, float, float, float | None, str | None]
 FIRST: list[Order] = [(1, 0, 1, 2.0, "a"), (2, 30, 31, 3.0, "b"), (3, 60, 61, 4.0, None)]

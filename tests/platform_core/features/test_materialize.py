@@ -11,18 +11,18 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.environment import Environment
-from platform_core.errors import ContractBroken, InvalidSpec, StoreUnavailable
-from platform_core.features.materialize import Materialized, refill
-from platform_core.names import online_view, view_table
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import asked, at, large_order, put_contract, spending
-from platform_core.testing.shop import Shop
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import ContractBroken, InvalidSpec, StoreUnavailable
+from loopline.platform_core.features.materialize import Materialized, refill
+from loopline.platform_core.foundation.names import online_view, view_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import asked, at, large_order, put_contract, spending
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.shop import Shop
 
 basket = replace(spending, name="basket", served="request", ttl_days=None)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.errors import BadRequest
-from platform_core.features.meaning import Meaning, differences, meaning_of
-from platform_core.features.view_ref import ViewRef
-from platform_core.names import online_view, view_table
-from platform_core.testing.registered_team import FIRST, SECOND
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.features.meaning import Meaning, differences, meaning_of
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.foundation.names import online_view, view_table
+from loopline.stories.registered_team import FIRST, SECOND
 
 PLAIN = """
 import narwhals as nw

@@ -11,19 +11,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.online_store import Key, OnlineRow
-from platform_core.environment import Environment
-from platform_core.errors import BadRequest, NotFound
-from platform_core.features.offline import historical, training_rows
-from platform_core.features.online import MOST_ROWS, as_text, read_online
-from platform_core.features.selection import FeatureNames, label
-from platform_core.names import online_view, view_table
-from platform_core.platform import Platform
-from platform_core.testing.feature_shop import NOW, fill, team
-from platform_core.testing.feature_shop.team import history, popularity
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.online_store import Key, OnlineRow
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.features.online import MOST_ROWS, as_text, read_online
+from loopline.platform_core.features.selection import FeatureNames, label
+from loopline.platform_core.foundation.names import online_view, view_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.training.offline import historical, training_rows
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.feature_shop import NOW, fill, team
+from loopline.stories.feature_shop.team import history, popularity
 
 
 class Counting(SqliteOnlineStore):
@@ -97,7 +97,7 @@ def test_what_is_no_name_is_refused(names: FeatureNames, name: str) -> None:
 
 def test_held_selections_are_bounded(names: FeatureNames, monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller who asks for something else each time does not fill the memory."""
-    monkeypatch.setattr("platform_core.features.selection.MOST_HELD", 2)
+    monkeypatch.setattr("loopline.platform_core.features.selection.MOST_HELD", 2)
     for wanted in (["history:spend"], ["history:orders"], ["history:member"]):
         names.ask(wanted)
     assert names.held(["history:spend"]) is None
@@ -185,7 +185,7 @@ def test_no_more_is_read_than_can_be_joined(
     table = pa.table({"customer_id": [1, 1, 1, 2, 2, 1, 2, 1], "event_time": times})
     bounded = historical(shop, team, asked, table)
     each_alone = [historical(shop, team, asked, table.slice(row, 1)) for row in range(len(table))]
-    monkeypatch.setattr("platform_core.features.offline.FEW_KEYS", 0)
+    monkeypatch.setattr("loopline.platform_core.training.offline.FEW_KEYS", 0)
     assert bounded.equals(historical(shop, team, asked, table))
     assert pa.concat_tables(each_alone).to_pylist() == bounded.to_pylist()
     assert bounded["history:spend"].to_pylist() == [10.0, 10.0, 0.30000000000000004, None, 1e16, 11.25, 1e16, None]

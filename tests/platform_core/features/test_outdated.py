@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.errors import Refused
-from platform_core.loop import deployments, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.specs import Rollout
-from platform_core.testing.registered_team import FIRST, REF, SECOND, spend_only
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.loop import deployments, gates, rollouts
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.specs import Rollout
+from loopline.platform_core.turn import start_rollout
+from loopline.stories.registered_team import FIRST, REF, SECOND, spend_only
 
 PASSED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.72, 0.65, passed=True, detail=""),))
 
@@ -19,7 +20,7 @@ def start(shop, made) -> None:
     """Start the rollout of a version that passed its gates; with nothing live it is promoted at once."""
     now, model = shop.platform.clock.now(), replace(shop.team(FIRST).models[0], rollout=Rollout(percents=()))
     gates.record_verdict(shop.platform.ledger, REF, "", made.version, PASSED, now)
-    rollouts.start(shop.platform, REF, model, made.version, "", now)
+    start_rollout(shop.platform, REF, model, made.version, "", now)
 
 
 def live(shop) -> str | None:

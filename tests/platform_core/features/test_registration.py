@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.errors import Refused
-from platform_core.features.materialize import materialize
-from platform_core.names import online_view, raw_table, view_table
-from platform_core.testing.engine_tables import raw_orders
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.registered_team import FIRST, SECOND
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import online_view, raw_table, view_table
+from loopline.platform_core.testing.engine_tables import raw_orders
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.stories.registered_team import FIRST, SECOND
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def shop(registered_team):
 
 def states(shop) -> dict[str, str]:
     """Return what is registered."""
-    from platform_core.features import catalog
+    from loopline.platform_core.features import catalog
 
     return {str(record.ref): record.state for record in catalog.views(shop.platform.ledger)}
 

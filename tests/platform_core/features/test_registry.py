@@ -10,15 +10,15 @@ from typing import Any
 import narwhals as nw
 import pytest
 
-from platform_core.errors import NotFound, Refused
-from platform_core.features import readers, view_table
-from platform_core.features.registry import FeatureRegistry, Registration
-from platform_core.features.view_ref import ViewRef
-from platform_core.loop import deployments
-from platform_core.loop.deployments import Deployment
-from platform_core.loop.ledger import Entry
-from platform_core.testing.engine_tables import at, put_contract
-from platform_core.testing.registered_team import FIRST, REF, SECOND, spend_only
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.features import readers, view_table
+from loopline.platform_core.features.registry import FeatureRegistry, Registration
+from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.loop import deployments
+from loopline.platform_core.loop.deployments import Deployment
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.testing.engine_tables import at, put_contract
+from loopline.stories.registered_team import FIRST, REF, SECOND, spend_only
 
 V1, V2 = ViewRef("shop", "spending", 1), ViewRef("shop", "spending", 2)
 KEEP = (

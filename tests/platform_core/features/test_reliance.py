@@ -12,19 +12,19 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.online_store import Keep
-from platform_core.environment import Environment
-from platform_core.errors import CommitConflict, ContractBroken, NotFound
-from platform_core.features.keeping import LATE_DAYS
-from platform_core.features.materialize import backfill
-from platform_core.names import BEGUN_AT, raw_table, view_table
-from platform_core.platform import Platform
-from platform_core.specs import FeatureView, Model, Team
-from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract
-from platform_core.testing.shop import Shop
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.online_store import Keep
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
+from loopline.platform_core.features.keeping import LATE_DAYS
+from loopline.platform_core.features.materialize import backfill
+from loopline.platform_core.foundation.names import BEGUN_AT, raw_table, view_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import FeatureView, Model, Team
+from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.shop import Shop
 
 DAY = 24
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from platform_core.environment import Environment
-from platform_core.names import DATE, raw_table
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import large_order, put_contract, raw_orders, spending
-from platform_core.testing.shop import Shop
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import DATE, raw_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import large_order, put_contract, raw_orders, spending
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.shop import Shop
 
 YEAR_10000_US = 253_402_300_800_000_000
 YEAR_1_US = -62_135_596_800_000_000

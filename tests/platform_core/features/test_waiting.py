@@ -9,25 +9,25 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.online_store import OnlineRow
-from platform_core.environment import Environment
-from platform_core.errors import StoreUnavailable
-from platform_core.features import waiting
-from platform_core.features.materialize import refill
-from platform_core.features.offline import historical
-from platform_core.features.online import fetch_online, read_online
-from platform_core.features.selection import FeatureNames
-from platform_core.features.standing import standing
-from platform_core.names import EVENT_TIME, online_view
-from platform_core.platform import Platform
-from platform_core.runtime.freshness import fresh_rows, note
-from platform_core.runtime.manifest import ViewField
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import at, large_order, put_contract, spending
-from platform_core.testing.shop import Shop
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.online_store import OnlineRow
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.features import waiting
+from loopline.platform_core.features.materialize import refill
+from loopline.platform_core.features.online import fetch_online, read_online
+from loopline.platform_core.features.selection import FeatureNames
+from loopline.platform_core.features.standing import standing
+from loopline.platform_core.foundation.names import EVENT_TIME, online_view
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.answering.freshness import fresh_rows, note
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
+from loopline.platform_core.training.offline import historical
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.shop import Shop
 
 view = replace(spending, ttl_days=None)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.specs import Source, Team
-from platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
-from platform_core.testing.fakes.lake import InMemoryLake
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Source, Team
+from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.resources.polars.engine import PolarsEngine
 
 CONTRACT = """\
 apiVersion: v3.1.0

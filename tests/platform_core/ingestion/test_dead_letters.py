@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
-from platform_core.ingestion.landing import land
-from platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 
 def test_open_letters_are_listed_newest_first(shop: Any) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_core.ingestion.landing import land, pending
-from platform_core.testing.fakes.lake import InMemoryLake
-from resources.delta.lake import DeltaLake
+from loopline.platform_core.ingestion.landing import land, pending
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.resources.delta.lake import DeltaLake
 
 
 class Killed(BaseException):
@@ -163,13 +163,13 @@ def test_landings_at_once_land_each_row_once(shop: Any, tmp_path: Path) -> None:
 LANDING = """
 import sys
 from pathlib import Path
-from platform_core.environment import Environment
-from platform_core.ingestion import landing
-from platform_core.platform import Platform
-from platform_core.specs import Source, Team
-from resources.delta.lake import DeltaLake
-from resources.folder.event_source import FolderEventSource
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.ingestion import landing
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Source, Team
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.folder.event_source import FolderEventSource
+from loopline.resources.polars.engine import PolarsEngine
 home = Path(sys.argv[1])
 lake, events = DeltaLake(root=f"{home}/lake"), FolderEventSource(root=f"{home}/landing", still_seconds=0)
 bindings = {"lake": lake, "event_source": events, "engine": PolarsEngine()}

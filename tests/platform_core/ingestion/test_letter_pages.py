@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from platform_core.errors import NotFound
-from platform_core.ingestion.dead_letters import dead_letters, replay
-from platform_core.ingestion.landing import land
-from platform_core.ingestion.letter_pages import count, fields, letter, page
-from platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.letter_pages import count, fields, letter, page
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 
 @pytest.fixture

@@ -11,21 +11,21 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.engine import ViewRows
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.features.materialize import materialize
-from platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
-from platform_core.ingestion.landing import land
-from platform_core.ingestion.mended_rows import exported, read, write
-from platform_core.names import view_table
-from platform_core.specs import FeatureView, Labels, Model, Source, Team
-from platform_core.specs.odcs import read_contract
-from platform_core.testing.fakes.event_stream import InMemoryEventStream
-from platform_core.testing.fakes.lake import InMemoryLake
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.training import training_set
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import view_table
+from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.mended_rows import exported, read, write
+from loopline.platform_core.specs import FeatureView, Labels, Model, Source, Team
+from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.platform_core.training import training_set
 
 ORDERS = Source("orders", "orders.yaml")
 

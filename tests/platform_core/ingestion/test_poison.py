@@ -13,17 +13,17 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from platform_core import alarms
-from platform_core.errors import NotFound, Refused, StoreUnavailable
-from platform_core.ingestion import dead_shares, refusals
-from platform_core.ingestion.dead_letters import dead_letters, replay
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.landing import land, pending
-from platform_core.ingestion.troubles import Troubles, troubles
-from platform_core.testing.fakes.lake import InMemoryLake
-from resources.delta.lake import DeltaLake
-from resources.folder.event_source import FolderEventSource
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core import alarms
+from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
+from loopline.platform_core.ingestion import dead_shares, refusals
+from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.landing import land, pending
+from loopline.platform_core.ingestion.troubles import Troubles, troubles
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.folder.event_source import FolderEventSource
+from loopline.resources.polars.engine import PolarsEngine
 
 HEADER = "Customer,Price,At\n"
 ROW = "7,2,2020-01-01 10:00:00\n"

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.ingestion.landing import land
-from platform_core.ingestion.landing_profile import Landing, from_table, profile, to_table
-from platform_core.ingestion.quality import history, look
-from platform_core.ingestion.quality_bounds import ENOUGH, LAST, judge
-from platform_core.specs.contract_file import Column, RowContract
-from platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.landing_profile import Landing, from_table, profile, to_table
+from loopline.platform_core.ingestion.quality import history, look
+from loopline.platform_core.ingestion.quality_bounds import ENOUGH, LAST, judge
+from loopline.platform_core.specs.contract_file import Column, RowContract
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 COLUMNS = (
     Column("price", "price", "number"),
@@ -194,7 +194,7 @@ class Forgetful(InMemoryLake):
 
     def read(self, table: str, *, newer_than: int | None = None, **how: Any) -> pa.Table:
         """Know nothing of what is newer than a version."""
-        from platform_core.errors import NotFound
+        from loopline.platform_core.errors import NotFound
 
         if newer_than is not None:
             raise NotFound("tidied", "read it whole")

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_stream import EventStream, Record
-from platform_core.errors import CommitConflict, ContractBroken, InvalidEnvironment
-from platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
-from platform_core.ingestion.landing import land, pending
-from platform_core.ingestion.streaming import lag, land_stream
-from platform_core.testing.fakes.event_stream import InMemoryEventStream
-from platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.contracts.event_stream import EventStream, Record
+from loopline.platform_core.errors import CommitConflict, ContractBroken, InvalidEnvironment
+from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
+from loopline.platform_core.ingestion.landing import land, pending
+from loopline.platform_core.ingestion.streaming import lag, land_stream
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 POISON = [
     (b"no json", ["row.malformed"]),

@@ -11,16 +11,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.environment import Environment
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.ledger import Ledger
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Drift, Model, Rollout
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Drift, Model, Rollout
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 REF = ModelRef("retail", "cancellations")
@@ -100,7 +101,7 @@ class Loop:
     def roll_out(self, name: str) -> rollouts.RolloutRecord:
         """Start the rollout of a new version."""
         version, cycle = self.candidate(name)
-        return rollouts.start(self.platform, REF, self.model, version, cycle, self.now)
+        return start_rollout(self.platform, REF, self.model, version, cycle, self.now)
 
     def ask(self, count: int, scores: Mapping[str, float | None] | None = None, latency_ms: float = 1.0) -> None:
         """Send requests of as many entities; versions without a score given answer 0.5."""

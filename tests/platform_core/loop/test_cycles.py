@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from platform_core.errors import NotFound, Refused
-from platform_core.loop import freezes, tables
-from platform_core.loop.cycles import close_cycle, cycle, cycles, open_cycle, open_cycles
-from platform_core.names import ModelRef
-from platform_core.specs import Drift
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import freezes, tables
+from loopline.platform_core.loop.cycles import close_cycle, cycle, cycles, open_cycle, open_cycles
+from loopline.platform_core.specs import Drift
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 RULE = Drift(cooldown_hours=24, daily_budget=2)
@@ -119,11 +119,11 @@ def test_an_unknown_cycle_is_not_found(ledger):
 _OPENER = """
 import sys, pathlib, time
 from datetime import UTC, datetime
-from platform_core.errors import Refused
-from platform_core.loop.cycles import open_cycle
-from platform_core.loop.ledger import Ledger
-from platform_core.names import ModelRef
-from platform_core.specs import Drift
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.loop.cycles import open_cycle
+from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.specs import Drift
 url, key, start = sys.argv[1:]
 ledger = Ledger.open(url)
 print("ready", flush=True)

@@ -8,15 +8,17 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import DesiredState, Served, Serving
-from platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
-from platform_core.loop import deployments, freezes, rollouts
-from platform_core.loop.deployments import Deployment, change, deployment, reapply, roll_back, stable_before
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import DesiredState, Served, Serving
+from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, freezes, rollouts
+from loopline.platform_core.loop.deployments import Deployment, change, deployment, reapply
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.rollback import roll_back, stable_before
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 
 class DyingServing(InMemoryServing):
@@ -83,7 +85,7 @@ def test_a_change_is_a_generation_an_entry_a_state_and_an_alias(loop, ref, live)
     made = put(loop, ref, live[2], live[0], 25)
     assert (made.generation, made.applied, made.percent) == (4, 4, 25)
     assert deployment(loop.ledger, ref) == made
-    assert loop.serving._states[ref.dotted] == DesiredState(ref.dotted, 4, live[2], live[0], 25)
+    assert loop.serving._states[ref.dotted] == DesiredState(ref.dotted, 4, live[2], live[0], 25, paired=True)
     assert (champion(loop, ref), champion(loop, ref, "candidate")) == ("3", "1")
     entry = loop.ledger.entries(ref, ["deployment.changed"])[-1]
     assert (entry.actor, entry.reason, entry.version, entry.at) == ("ada", "test", "1", loop.now)
@@ -246,7 +248,7 @@ def test_the_first_rollout_is_taken_back_before_anything_is_live(loop, ref):
     """Frozen at 0 percent it waits; who takes it back is told that nothing is live, and the next version may come."""
     version, cycle = loop.candidate("first")
     freezes.freeze(loop.ledger, ref, "ada", "stock taking", loop.now)
-    waiting = rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+    waiting = start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     back = roll_back(loop.platform, ref, "bob", "not this one", loop.later(1), version)
     assert (back, deployment(loop.ledger, ref)) == (Deployment(ref, 0, None, None, 0), None)
     assert rollouts.rollout(loop.ledger, waiting.rollout_id).state == "rolled_back"

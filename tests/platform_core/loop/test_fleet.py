@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from platform_core.loop import deployments, fleet, freezes, history
-from platform_core.loop.ledger import Entry
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import fleet, freezes, history, rollback
+from loopline.platform_core.loop.ledger import Entry
 
 REF = ModelRef("retail", "cancellations")
 
@@ -27,7 +27,7 @@ def test_since_is_when_the_version_became_the_stable_one(loop) -> None:
         loop.now,
     )
     loop.later(60)
-    deployments.roll_back(loop.platform, REF, "ada", "complaints", loop.now)
+    rollback.roll_back(loop.platform, REF, "ada", "complaints", loop.now)
     assert (fleet.live(loop.ledger)[REF].version, fleet.live(loop.ledger)[REF].since) == (
         "1",
         loop.now,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from platform_core.errors import Refused
-from platform_core.loop.freezes import freeze, frozen, thaw
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.freezes import freeze, frozen, thaw
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 OTHER = ModelRef("retail", "other")

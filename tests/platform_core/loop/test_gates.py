@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from platform_core.errors import NotFound, Refused
-from platform_core.loop.gates import (
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.loop.gates import (
     Verdict,
     judge,
     override,
@@ -17,7 +17,7 @@ from platform_core.loop.gates import (
     verdict_of,
     version_of_cycle,
 )
-from platform_core.specs import AtLeast, BeatsChampion, Evidence, Gate, Model, Reading
+from loopline.platform_core.specs import AtLeast, BeatsChampion, Evidence, Gate, Model, Reading
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 

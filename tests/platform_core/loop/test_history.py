@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.errors import NotFound
-from platform_core.loop import deployments, freezes, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.history import live_at, story
-from platform_core.loop.ledger import Entry
-from platform_core.loop.telling import tell
-from platform_core.specs import P99, Rollout
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.loop import freezes, gates, rollback
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.history import live_at, story
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.sentences import tell
+from loopline.platform_core.specs import P99, Rollout
+from loopline.platform_core.turn import start_rollout
 
 MINUTE = timedelta(minutes=1)
 
@@ -35,7 +36,7 @@ def past(loop, ref):
     times["harm"] = loop.later(1)
     loop.step(record)
     times["back"] = loop.later(60)
-    deployments.roll_back(loop.platform, ref, "bob", "complaints", loop.now)
+    rollback.roll_back(loop.platform, ref, "bob", "complaints", loop.now)
     return times
 
 
@@ -132,7 +133,7 @@ def test_an_override_is_part_of_why(loop, ref):
     failed = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.5, 0.65, passed=False, detail="few rows"),))
     version, cycle = loop.candidate("first", failed)
     gates.override(loop.ledger, ref, version, "AtLeast(roc_auc)", "ada", "small market", loop.now)
-    rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+    start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     why = live_at(loop.ledger, ref, loop.now).why
     assert any("did not pass its gates: AtLeast(roc_auc) v1 failed: 0.5 against 0.65 (few rows)" in w for w in why)
     assert any("ada overrode AtLeast(roc_auc) for version 1: small market" in w for w in why)

@@ -6,23 +6,23 @@ import signal
 import subprocess
 import sys
 
-from platform_core.loop import cycles, deployments, rollouts
-from platform_core.loop.ledger import Ledger
-from platform_core.names import ModelRef
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, deployments, rollouts
+from loopline.platform_core.loop.ledger import Ledger
 
 _KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from platform_core.contracts.registry import Publication
-from platform_core.environment import Environment
-from platform_core.loop import cycles, gates, rollouts
-from platform_core.loop.gates import Verdict
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import Drift, Model, Rollout
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Drift, Model, Rollout
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 class Killer(InMemoryServing):
     def apply(self, state):
@@ -43,7 +43,7 @@ for name in ("first", "second"):
     version = registry.publish(Publication(ref.dotted, package, None, None)).version
     cycle = cycles.open_cycle(platform.ledger, ref, Drift(), "test", name, now, force=True)
     gates.record_verdict(platform.ledger, ref, cycle.cycle_id, version, Verdict(()), now)
-    rollouts.start(platform, ref, model, version, cycle.cycle_id, now)
+    start_rollout(platform, ref, model, version, cycle.cycle_id, now)
 """
 
 
@@ -66,10 +66,10 @@ def test_a_rollout_whose_process_was_killed_goes_on(url, loop, ref, tmp_path):
 _HALF_WRITTEN = """
 import os, signal, sys
 from datetime import UTC, datetime
-from platform_core.loop import cycles
-from platform_core.loop.ledger import Entry, Ledger, append
-from platform_core.names import ModelRef
-from platform_core.specs import Drift
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.ledger import Entry, Ledger, append
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.specs import Drift
 ledger = Ledger.open(sys.argv[1])
 now = datetime(2011, 3, 1, 12, tzinfo=UTC)
 ledger.record(Entry("x.whole", now))

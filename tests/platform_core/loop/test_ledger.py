@@ -14,10 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
-from platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
-from platform_core.loop import database, migrations, tables
-from platform_core.loop.ledger import Entry, Ledger
-from platform_core.names import ModelRef
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import database, migrations, tables
+from loopline.platform_core.loop.ledger import Entry, Ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -142,7 +142,7 @@ def test_a_server_that_does_not_answer_is_worth_another_try(tmp_path):
 _WRITER = """
 import sys, pathlib, time
 from datetime import UTC, datetime
-from platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger import Entry, Ledger
 url, number, start = sys.argv[1:]
 print("ready", flush=True)
 while not pathlib.Path(start).exists():
@@ -172,7 +172,7 @@ def test_processes_that_open_and_write_at_once_all_succeed(url, tmp_path):
 
 def test_importing_the_platform_does_not_import_sqlalchemy():
     """Only opening a ledger pays for it; opening one that is up to date does not import Alembic."""
-    code = "import sys, platform_core.platform, platform_core.specs; assert 'sqlalchemy' not in sys.modules"
+    code = "import sys, loopline.platform_core.platform, loopline.specs; assert 'sqlalchemy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -181,7 +181,7 @@ def test_opening_a_ledger_that_is_up_to_date_needs_no_alembic(tmp_path):
     url = f"sqlite:///{tmp_path}/ledger.db"
     Ledger.open(url).close()
     code = (
-        "import sys; from platform_core.loop.ledger import Ledger;"
+        "import sys; from loopline.platform_core.loop.ledger import Ledger;"
         f"Ledger.open({url!r}).close(); assert 'alembic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from alembic import command
 from sqlalchemy import inspect
 
-from platform_core.contracts.serving import Served
-from platform_core.loop import database, deployments, migrations
-from platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.loop import database, deployments, migrations
+from loopline.platform_core.loop.ledger import Entry, Ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ def test_deployments_of_before_have_no_shadow(url, ref):
 
 def test_a_ledger_of_before_has_no_alarms(url, ref):
     """Its entries stay; alarms may be raised at once."""
-    from platform_core.alarms import standing
+    from loopline.platform_core.alarms import standing
 
     engine = database._engine(database._checked(url))
     with database.writer(engine).begin() as connection:

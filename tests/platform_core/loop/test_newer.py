@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from platform_core.loop import newer
-from platform_core.loop.ledger import Entry, Ledger, append
-from platform_core.loop.newer import Newer
+from loopline.platform_core.loop import new_entries
+from loopline.platform_core.loop.ledger import Entry, Ledger, append
+from loopline.platform_core.loop.new_entries import Newer
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def told(reader: Newer, ledger: Ledger) -> list[str]:
 @pytest.mark.parametrize("settled", [timedelta(0), timedelta(minutes=1)])
 def test_each_is_read_once_in_order(ledger, monkeypatch, settled):
     """Of its kinds only, whether entries are settled by the next look or not."""
-    monkeypatch.setattr(newer, "SETTLED", settled)
+    monkeypatch.setattr(new_entries, "SETTLED", settled)
     reader = Newer("thing.happened")
     for reason in ("a", "b"):
         ledger.record(entry(reason))
@@ -54,7 +54,7 @@ def test_what_is_committed_late_is_not_missed(new_database):
 
 def test_of_very_many_the_newest_are_looked_at(ledger, monkeypatch):
     """What was cut off at the first look does not come at the second."""
-    monkeypatch.setattr(newer, "LOOKED_AT", 2)
+    monkeypatch.setattr(new_entries, "LOOKED_AT", 2)
     reader = Newer("thing.happened")
     for reason in ("a", "b", "c"):
         ledger.record(entry(reason))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from platform_core.loop import packages
-from platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.loop import packages
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 
 
 class FileByFile(InMemoryRegistry):

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from platform_core.contracts.serving import CANARY, ObservedState
-from platform_core.loop import deployments
-from platform_core.specs import ErrorRate, Rollout, ScoreShift
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import CANARY, ObservedState
+from loopline.platform_core.loop import deployments
+from loopline.platform_core.specs import ErrorRate, Rollout, ScoreShift
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 JUDGES = (ErrorRate(0.05), ScoreShift(0.5))
 RULE = Rollout(percents=(20, 100), bake_minutes=10, min_requests=50, judges=JUDGES)

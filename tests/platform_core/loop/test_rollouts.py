@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.serving import ObservedState
-from platform_core.errors import NotFound, Refused, Unsupported
-from platform_core.loop import cycles, deployments, freezes, gates, rollouts, skews
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.ledger import Entry
-from platform_core.loop.telling import tell
-from platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import ObservedState
+from loopline.platform_core.errors import NotFound, Refused, Unsupported
+from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollback, rollouts, skews
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.sentences import tell
+from loopline.platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 FAILED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.5, 0.65, passed=False, detail=""),))
 JUDGES = (ErrorRate(0.05), P99(50))
@@ -202,7 +203,7 @@ def test_a_candidate_that_does_not_load_is_taken_back_after_the_bake_time(loop, 
 
 def test_starting_again_is_the_same_rollout(loop, ref, canary):
     """A run that crashed after starting it may be repeated; also after the rollout has ended."""
-    again = rollouts.start(loop.platform, ref, loop.model, "2", canary.cycle, loop.later(1))
+    again = start_rollout(loop.platform, ref, loop.model, "2", canary.cycle, loop.later(1))
     assert again == canary
     assert kinds(loop, ref).count("rollout.started") == 2
     assert rollouts.running(loop.ledger, ref) == canary
@@ -214,10 +215,10 @@ def test_gates_that_did_not_pass_refuse_the_rollout(loop, ref):
     """An override opens the way, and takes up the cycle that was rejected."""
     version, cycle = loop.candidate("first", FAILED)
     with pytest.raises(Refused, match=r"AtLeast\(roc_auc\)"):
-        rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+        start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     cycles.close_cycle(loop.ledger, cycle, "rejected", "gates", loop.now)
     gates.override(loop.ledger, ref, version, "AtLeast(roc_auc)", "ada", "small market", loop.now)
-    assert rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now).state == "promoted"
+    assert start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now).state == "promoted"
     assert cycles.cycle(loop.ledger, cycle).state == "promoted"
 
 
@@ -226,20 +227,20 @@ def test_one_rollout_of_a_model_runs_at_a_time(loop, ref, canary):
     version = loop.publish("third")
     gates.record_verdict(loop.ledger, ref, "other", version, Verdict(()), loop.now)
     with pytest.raises(Refused, match=f"rollout {canary.rollout_id}"):
-        rollouts.start(loop.platform, ref, loop.model, version, "other", loop.now)
+        start_rollout(loop.platform, ref, loop.model, version, "other", loop.now)
 
 
 def test_a_version_that_is_live_is_not_rolled_out_again(loop, ref, canary):
     """There would be nothing to compare."""
-    deployments.roll_back(loop.platform, ref, "ada", "test", loop.now)
+    rollback.roll_back(loop.platform, ref, "ada", "test", loop.now)
     gates.record_verdict(loop.ledger, ref, "other", "1", Verdict(()), loop.now)
     with pytest.raises(Refused, match="live already"):
-        rollouts.start(loop.platform, ref, loop.model, "1", "other", loop.now)
+        start_rollout(loop.platform, ref, loop.model, "1", "other", loop.now)
 
 
 def test_a_rollback_by_hand_ends_the_rollout(loop, ref, canary):
     """The stable version answers alone again, and the cycle is rolled back in that person's name."""
-    live = deployments.roll_back(loop.platform, ref, "bob", "complaints", loop.now)
+    live = rollback.roll_back(loop.platform, ref, "bob", "complaints", loop.now)
     assert (live.stable.version, live.candidate, live.percent) == ("1", None, 0)
     assert rollouts.rollout(loop.ledger, canary.rollout_id).state == "rolled_back"
     assert cycles.cycle(loop.ledger, canary.cycle).state == "rolled_back"
@@ -312,7 +313,7 @@ def test_a_rollout_that_starts_in_a_freeze_waits_at_zero_percent(loop, ref):
     loop.roll_out("first")
     version, cycle = loop.candidate("second")
     freezes.freeze(loop.ledger, None, "ada", "audit", loop.now)
-    record = rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+    record = start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     assert (record.state, record.percent) == ("running", 0)
     assert deployments.deployment(loop.ledger, ref).candidate is None
     freezes.thaw(loop.ledger, None, "ada", "over", loop.now)
@@ -329,9 +330,9 @@ def test_without_steps_a_version_replaces_the_one_before_at_once(loop, ref):
     loop.platform.environment.bindings["serving"] = OneVersion()
     version, cycle = loop.candidate("second")
     with pytest.raises(Unsupported, match="canary"):
-        rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+        start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     loop.rule = Rollout(percents=())
-    record = rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+    record = start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     assert record.state == "promoted"
     assert loop.serving._states[ref.dotted].stable.version == "2"
 
@@ -435,7 +436,7 @@ def test_a_pause_of_before_gives_no_patience(sqlite_loop, ref, doubtful):
     """Neither an earlier rollout that ended while it was held, nor a freeze that was thawed before the step."""
     loop = sqlite_loop
     rollouts.hold(loop.ledger, ref, "ada", "the fair is on", loop.now)
-    deployments.roll_back(loop.platform, ref, "ada", "never mind", loop.now)
+    rollback.roll_back(loop.platform, ref, "ada", "never mind", loop.now)
     freezes.freeze(loop.ledger, ref, "ada", "the fair is on", loop.later(1))
     freezes.thaw(loop.ledger, ref, "ada", "the fair is over", loop.later(60 * 24))
     record = loop.roll_out("third")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.contracts.serving import CANARY
-from platform_core.errors import Unsupported
-from platform_core.loop import deployments, freezes, history, rollouts
-from platform_core.specs import P99, ErrorRate, Rollout
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import CANARY
+from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.loop import deployments, freezes, history, rollouts
+from loopline.platform_core.specs import P99, ErrorRate, Rollout
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 JUDGES = (ErrorRate(0.05), P99(50))
 
@@ -123,7 +124,7 @@ def test_a_vendor_without_shadow_refuses_such_a_rollout(loop, ref):
     loop.rule = Rollout(judges=JUDGES, shadow_requests=50)
     version, cycle = loop.candidate("first")
     with pytest.raises(Unsupported, match=r"replays no requests.*shadow_requests=0"):
-        rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+        start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     assert rollouts.running(loop.ledger, ref) is None
 
 
@@ -133,7 +134,7 @@ def test_a_rule_that_lost_its_shadow_goes_on_without(loop, ref):
     loop.roll_out("first")
     version, cycle = loop.candidate("second")
     freezes.freeze(loop.ledger, ref, "ada", "holiday", loop.now)
-    record = rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+    record = start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     assert (record.step, record.in_shadow) == (-2, False)
     freezes.thaw(loop.ledger, ref, "ada", "back", loop.now)
     loop.rule = Rollout(percents=(20,), bake_minutes=10, min_requests=20, judges=JUDGES)

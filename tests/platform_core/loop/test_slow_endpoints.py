@@ -7,16 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.errors import StoreUnavailable, Unsupported
-from platform_core.loop import deployments, rollouts
-from platform_core.names import ModelRef
-from platform_core.specs import P99, ErrorRate, Rollout
-from platform_core.testing.fakes.serving_vendors import (
+from loopline.platform_core.errors import StoreUnavailable, Unsupported
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, rollouts
+from loopline.platform_core.specs import P99, ErrorRate, Rollout
+from loopline.platform_core.testing.fakes.serving_vendors import (
     OneVersionServing,
     SlowServing,
     UnorderedServing,
     UnreachableServing,
 )
+from loopline.platform_core.turn import start_rollout
 
 REF = ModelRef("retail", "cancellations")
 JUDGES = (ErrorRate(0.05), P99(50))
@@ -40,7 +41,7 @@ def start(loop, name):
     version, cycle = loop.candidate(name)
     while True:
         try:
-            return rollouts.start(loop.platform, REF, loop.model, version, cycle, loop.now)
+            return start_rollout(loop.platform, REF, loop.model, version, cycle, loop.now)
         except StoreUnavailable:
             loop.later(1)
 
@@ -169,8 +170,8 @@ def test_a_vendor_of_one_version_replaces_it_at_once_or_refuses(sqlite_loop, ref
     loop.rule = RULE
     version, cycle = loop.candidate("first")
     with pytest.raises(Unsupported, match="one version at a time"):
-        rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now)
+        start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     loop.rule = Rollout(percents=())
-    assert rollouts.start(loop.platform, ref, loop.model, version, cycle, loop.now).state == "promoted"
+    assert start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now).state == "promoted"
     assert loop.roll_out("second").state == "promoted"
     assert loop.serving._states[ref.dotted].stable.version == "2"

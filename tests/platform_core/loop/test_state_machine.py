@@ -19,19 +19,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import DesiredState
-from platform_core.environment import Environment
-from platform_core.errors import NotFound, Refused, StoreUnavailable
-from platform_core.loop import cycles, deployments, freezes, gates, rollouts
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.history import live_at, story
-from platform_core.loop.ledger import Ledger
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import P99, Drift, Model, Rollout
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollback, rollouts
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.history import live_at, story
+from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import P99, Drift, Model, Rollout
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 REF = ModelRef("retail", "cancellations")
 MODEL = Model(
@@ -135,7 +135,7 @@ class TheLoop(RuleBasedStateMachine):
         """One step back at once."""
         before = deployments.deployment(self.platform.ledger, REF)
         ran = rollouts.running(self.platform.ledger, REF)
-        after = self._try(deployments.roll_back, self.platform, REF, "bob", "why", self.now)
+        after = self._try(rollback.roll_back, self.platform, REF, "bob", "why", self.now)
         if after is not None:
             assert after.candidate is None
             assert (after.stable.version != before.stable.version) == (ran is None)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from platform_core.loop.ledger import Entry
-from platform_core.loop.telling import sentence, tell
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.sentences import sentence, tell
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CASES: list[tuple[str, str, dict[str, Any], str]] = [

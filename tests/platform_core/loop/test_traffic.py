@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from platform_core.loop.traffic import Sides, compare, figures, of
-from platform_core.runtime.log_table import schema
+from loopline.platform_core.loop.traffic import Sides, compare, figures, of
+from loopline.platform_core.runtime.prediction_log.log_table import schema
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
 

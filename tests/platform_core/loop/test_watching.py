@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.serving import ObservedState, Served
-from platform_core.environment import Environment
-from platform_core.errors import StoreUnavailable
-from platform_core.loop import watching
-from platform_core.loop.deployments import Deployment
-from platform_core.platform import Platform
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.serving import ObservedState, Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.loop import watching
+from loopline.platform_core.loop.deployments import Deployment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

@@ -14,22 +14,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import Served
-from platform_core.environment import Environment
-from platform_core.loop.deployments import change
-from platform_core.monitor.profile import build_profile
-from platform_core.names import ModelRef, raw_table
-from platform_core.personal import Pseudonyms
-from platform_core.platform import Platform
-from platform_core.specs import Drift, Model, Source, Team, labels
-from platform_core.testing.engine_tables import put_contract
-from platform_core.testing.fakes.drift_report import InMemoryDriftReport
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import ModelRef, raw_table
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Drift, Model, Source, Team, labels
+from loopline.platform_core.specs.personal import Pseudonyms
+from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
 REF = ModelRef("shop", "returns")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_core.monitor.alarm import alarm
-from platform_core.monitor.window import ColumnVerdict, WindowVerdict
-from platform_core.specs import Drift
+from loopline.platform_core.monitor.alarm import alarm
+from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from loopline.platform_core.specs import Drift
 
 COLUMNS = ("amount", "country")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from platform_core.monitor.answers import COLUMNS, Place, answers, resumed
-from platform_core.monitor.predictions import compact
-from platform_core.names import DATE, prediction_table
+from loopline.platform_core.foundation.names import DATE, prediction_table
+from loopline.platform_core.monitor.answers import COLUMNS, Place, answers, resumed
+from loopline.platform_core.monitor.predictions import compact
 
 LATER = (*COLUMNS, "missing", "stale", "asked_at")
 

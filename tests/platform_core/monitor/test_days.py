@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 from scipy.stats import wasserstein_distance
 
-from platform_core.errors import ContractBroken
-from platform_core.loop.ledger import Entry
-from platform_core.monitor import days
-from platform_core.monitor.days import DAY, Counted, judged_days, keep, kept, over
-from platform_core.monitor.drift import WINDOW, judged, watch
-from platform_core.monitor.predictions import compact, expire
-from platform_core.monitor.profile import Profile, build_profile
-from platform_core.monitor.window import WindowProfile, judge, merge, profile_window
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor import days
+from loopline.platform_core.monitor.days import DAY, Counted, judged_days, keep, kept, over
+from loopline.platform_core.monitor.drift import WINDOW, judged, watch
+from loopline.platform_core.monitor.predictions import compact, expire
+from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.window import WindowProfile, judge, merge, profile_window
 
 WORDS = ["late", "broken", "thanks", "again", "parcel", "never", "came"]
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
-from platform_core.monitor.distance import LARGEST, finite, js_distance, split_null, wasserstein
+from loopline.platform_core.foundation.distance import LARGEST, finite, js_distance, split_null, wasserstein
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -10,15 +10,15 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.alarms import standing
-from platform_core.errors import NotFound
-from platform_core.loop.ledger import Entry
-from platform_core.monitor.answers import Place, answers, cut
-from platform_core.monitor.drift import AT_MOST, WINDOW, judged, last_report, report, watch
-from platform_core.monitor.predictions import compact
-from platform_core.monitor.profile import SAMPLE
-from platform_core.monitor.values import JOINT
-from platform_core.monitor.window import ColumnVerdict
+from loopline.platform_core.alarms import standing
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor.answers import Place, answers, cut
+from loopline.platform_core.monitor.drift import AT_MOST, WINDOW, judged, last_report, report, watch
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.profile import SAMPLE
+from loopline.platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.window import ColumnVerdict
 
 
 def look(shop):
@@ -204,7 +204,7 @@ def test_an_answer_of_next_century_blinds_nobody(shop, monkeypatch, before: bool
     shop.platform.clock.set(row["logged_at"])
     with monkeypatch.context() as patch:
         if before:
-            patch.setattr("platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
+            patch.setattr("loopline.platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
         assert [window.rows for window in look(shop).windows] == [500]
     shop.answer(1_500, factor=5.0)
     found = look(shop)

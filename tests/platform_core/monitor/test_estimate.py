@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from platform_core.monitor import calibration
-from platform_core.monitor.calibration import NONE, Evidence, HeldOut
-from platform_core.monitor.estimate import EXPECTED, Ranked, estimated
-from platform_core.monitor.figures import READINGS, Figure, realised
+from loopline.platform_core.monitor import calibration
+from loopline.platform_core.monitor.calibration import NONE, Evidence, HeldOut
+from loopline.platform_core.monitor.estimate import EXPECTED, Ranked, estimated
+from loopline.platform_core.monitor.figures import READINGS, Figure, realised
 
 THRESHOLD = 0.5
 

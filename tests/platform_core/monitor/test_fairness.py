@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from platform_core.loop import quality_table
-from platform_core.monitor import fairness
-from platform_core.monitor.fairness import Judged, judge
-from platform_core.monitor.outcomes import Outcomes
-from platform_core.specs import Fairness
-from platform_core.specs.quality import GroupMetric
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor.fairness import Judged, judge
+from loopline.platform_core.monitor.outcomes import Outcomes
+from loopline.platform_core.specs import Fairness
+from loopline.platform_core.specs.quality import GroupMetric
 
 SIZES = {"DE": 0.5, "FR": 0.3, "UK": 0.15, "EIRE": 0.05}
 START = datetime(2011, 3, 7, tzinfo=UTC)

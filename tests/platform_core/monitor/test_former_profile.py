@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from platform_core.monitor.columns import AnyTally
-from platform_core.monitor.profile import Profile
-from platform_core.monitor.window import WindowProfile, judge
+from loopline.platform_core.monitor.columns import AnyTally
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.window import WindowProfile, judge
 
 FORMER = Path(__file__).with_name("former")
 

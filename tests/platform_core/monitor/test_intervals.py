@@ -8,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from platform_core.monitor import intervals
-from platform_core.monitor.figures import READINGS, log_losses, realised
-from platform_core.monitor.intervals import Interval
+from loopline.platform_core.monitor import intervals
+from loopline.platform_core.monitor.figures import READINGS, log_losses, realised
+from loopline.platform_core.monitor.intervals import Interval
 
 TIMES = 2_000
 

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import ContractBroken
-from platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, TextColumn
-from platform_core.monitor.profile import Profile, build_profile
-from platform_core.monitor.values import JOINT
-from platform_core.monitor.window import ColumnVerdict, judge_table, judge_window
-from platform_core.specs import Drift
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, TextColumn
+from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.window import ColumnVerdict, judge_table, judge_window
+from loopline.platform_core.specs import Drift
 
 DIMENSIONS = 32
 VOCABULARY = np.array([f"word{number}" for number in range(2_000)])

@@ -13,11 +13,11 @@ import pytest
 from pydantic import PrivateAttr
 from sqlalchemy import insert
 
-from platform_core.loop import tables
-from platform_core.monitor.predictions import compact, expire, forget, spool, waiting
-from platform_core.names import prediction_table
-from platform_core.testing.fakes.serving import InMemoryServing
-from resources.delta.lake import DeltaLake
+from loopline.platform_core.foundation.names import prediction_table
+from loopline.platform_core.loop import tables
+from loopline.platform_core.monitor.predictions import compact, expire, forget, spool, waiting
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.delta.lake import DeltaLake
 
 
 class Killed(BaseException):
@@ -147,7 +147,7 @@ def test_several_at_once_move_each_row_once(shop) -> None:
 
 def test_the_batch_of_the_faster_counts(shop) -> None:
     """Two callers that read the log at different times append the same batch: the one spooled first."""
-    from platform_core.monitor.predictions import Batch, _keep, _load
+    from loopline.platform_core.monitor.predictions import Batch, _keep, _load
 
     row = pa.table({"request_id": ["r1"], "row": [0]})
     folder = spool(shop.platform, shop.ref)

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from scipy.stats import wasserstein_distance
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.monitor.columns.category import KNOWN, TOP, CategoryColumn
-from platform_core.monitor.columns.numeric import NumericColumn
-from platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.monitor.columns.category import KNOWN, TOP, CategoryColumn
+from loopline.platform_core.monitor.columns.numeric import NumericColumn
+from loopline.platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
 
 SHAPES = {
     "normal": lambda r, n: r.normal(size=n),

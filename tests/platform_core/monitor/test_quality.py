@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from platform_core import personal
-from platform_core.loop import realised as labelled
-from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality import REALISED, realised, roc_auc
-from platform_core.names import realised_table
+from loopline.platform_core.foundation.names import realised_table
+from loopline.platform_core.loop import realised as labelled
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.quality import REALISED, realised, roc_auc
+from loopline.platform_core.specs import personal
 
 
 def figures(shop):

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import InvalidSpec
-from platform_core.loop import quality_table
-from platform_core.monitor import fairness
-from platform_core.monitor.calibration import HeldOut
-from platform_core.monitor.predictions import compact, expire
-from platform_core.monitor.quality_history import MONDAY, Measured, history, measure
-from platform_core.names import DATE, raw_table, scores_table
-from platform_core.specs import Fairness, Model, Quality, Source, labels
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation.names import DATE, raw_table, scores_table
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor.calibration import HeldOut
+from loopline.platform_core.monitor.predictions import compact, expire
+from loopline.platform_core.monitor.quality_history import MONDAY, Measured, history, measure
+from loopline.platform_core.specs import Fairness, Model, Quality, Source, labels
 
 ORDERS = Source("orders", contract="contracts/orders.yaml")
 START = datetime(2011, 3, 7, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from platform_core.loop import quality_table
-from platform_core.monitor import fairness
-from platform_core.monitor.fairness import Judged
-from platform_core.monitor.quality_verdict import fair_enough, good_enough, newest
-from platform_core.specs import AtLeast
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.monitor.quality_verdict import fair_enough, good_enough, newest
+from loopline.platform_core.specs import AtLeast
 
 START, WEEK = datetime(2011, 3, 7, tzinfo=UTC), timedelta(days=7)
 

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.loop import cycles, deployments, gates, rollouts
-from platform_core.loop import realised as labels
-from platform_core.loop.gates import Verdict
-from platform_core.monitor.predictions import compact
-from platform_core.monitor.quality import realised
-from platform_core.specs import Drift, RealisedQuality, Rollout
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.loop import cycles, deployments, gates, rollouts
+from loopline.platform_core.loop import realised as labels
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.quality import realised
+from loopline.platform_core.specs import Drift, RealisedQuality, Rollout
+from loopline.platform_core.turn import start_rollout
 
 RULE = Rollout((50, 100), bake_minutes=60, min_requests=100, judges=(RealisedQuality(0.05),))
 
@@ -31,7 +32,7 @@ def candidate(shop):
     cycle = cycles.open_cycle(shop.platform.ledger, shop.ref, Drift(), "test", "test", shop.start, force=True)
     gates.record_verdict(shop.platform.ledger, shop.ref, cycle.cycle_id, version, Verdict(()), shop.start)
     model = replace(shop.model, rollout=RULE)
-    return rollouts.start(shop.platform, shop.ref, model, version, cycle.cycle_id, shop.start), model
+    return start_rollout(shop.platform, shop.ref, model, version, cycle.cycle_id, shop.start), model
 
 
 @pytest.mark.parametrize(("scores", "action"), [([0.1, 0.9], "roll_back"), ([0.9, 0.1], "advance")])

@@ -6,11 +6,11 @@ from shutil import rmtree
 
 import pytest
 
-from platform_core.monitor import drift, skew
-from platform_core.monitor.answers import answers
-from platform_core.monitor.predictions import compact, spool
-from platform_core.monitor.quality import realised
-from platform_core.names import prediction_table
+from loopline.platform_core.foundation.names import prediction_table
+from loopline.platform_core.monitor import drift, skew
+from loopline.platform_core.monitor.answers import answers
+from loopline.platform_core.monitor.predictions import compact, spool
+from loopline.platform_core.monitor.quality import realised
 
 
 def shadow(shop, version: str, score: float | None = None) -> None:

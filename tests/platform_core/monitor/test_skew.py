@@ -15,33 +15,41 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
-from platform_core import personal
-from platform_core.alarms import standing
-from platform_core.clock import ReplayClock
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.environment import Environment
-from platform_core.features.materialize import materialize
-from platform_core.loop import skews
-from platform_core.loop.deployments import change
-from platform_core.monitor import skew
-from platform_core.monitor.predictions import compact
-from platform_core.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, ModelRef, online_view, raw_table, view_table
-from platform_core.platform import Platform
-from platform_core.runtime import log_table
-from platform_core.runtime.app import App
-from platform_core.runtime.inference import Inference, ModelState
-from platform_core.runtime.log import Record
-from platform_core.runtime.manifest import ViewField
-from platform_core.runtime.routes import Route
-from platform_core.specs import Model, Skew, Team, feature_view
-from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.model_packages import Constant, write_package
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.alarms import standing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import (
+    BEGUN_AT,
+    CREATED_AT,
+    DATE,
+    EVENT_TIME,
+    ModelRef,
+    online_view,
+    raw_table,
+    view_table,
+)
+from loopline.platform_core.loop import skews
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.monitor import skew
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.app import App
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.runtime.prediction_log.log import Record
+from loopline.platform_core.specs import Model, Skew, Team, feature_view, personal
+from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 REF = ModelRef("shop", "large_orders")
 
@@ -327,7 +335,7 @@ def test_an_answer_of_next_century_blinds_nobody(shop: Shop, monkeypatch: pytest
     shop.now(6)
     with monkeypatch.context() as patch:
         if before:
-            patch.setattr("platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
+            patch.setattr("loopline.platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
         assert shop.check().rows == 1 + before
     shop.online(1, 6.5, country="DE", orders=1, spend=1e6)
     shop.ask(1, 7)

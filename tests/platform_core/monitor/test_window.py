@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.monitor.alarm import alarm
-from platform_core.monitor.profile import Profile, build_profile
-from platform_core.monitor.threshold import FLOOR, effective, share_threshold, threshold
-from platform_core.monitor.window import WindowVerdict, judge_window
-from platform_core.specs import Drift
+from loopline.platform_core.monitor.alarm import alarm
+from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.threshold import FLOOR, effective, share_threshold, threshold
+from loopline.platform_core.monitor.window import WindowVerdict, judge_window
+from loopline.platform_core.specs import Drift
 
 NUMERIC = [f"n{i}" for i in range(4)] + [f"heavy{i}" for i in range(3)] + ["count"]
 CATEGORIES = {"c2": 2, "c10": 10, "c500": 500}

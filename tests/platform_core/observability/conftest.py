@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.environment import Environment
-from platform_core.platform import Platform
-from platform_core.plugins import Installed, Quarantined
-from platform_core.specs import Team
-from platform_core.testing.many_models import NOW, many_models, model
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed, Quarantined
+from loopline.platform_core.specs import Team
+from loopline.stories.many_models import NOW, many_models, model
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

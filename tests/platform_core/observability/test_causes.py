@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.loop.ledger import Entry
-from platform_core.observability import causes, tracing
-from platform_core.testing.many_models import NOW
+from loopline.platform_core.foundation import tracing
+from loopline.platform_core.loop import causes
+from loopline.platform_core.loop.ledger import Entry
+from loopline.stories.many_models import NOW
 
 ORDERS, CLICKS = "shop/raw/orders", "shop/raw/clicks"
 

@@ -12,18 +12,18 @@ import msgspec
 import pytest
 from sqlalchemy import insert, update
 
-from platform_core.alarms import Alarm, raise_alarm
-from platform_core.contracts.serving import Served
-from platform_core.features.declaration import ref_of
-from platform_core.loop import cycles, deployments, freezes, gates, tables
-from platform_core.loop.gates import GateReading, Verdict
-from platform_core.loop.ledger import Entry
-from platform_core.loop.quality_table import Row, put
-from platform_core.monitor.fairness import Judged
-from platform_core.names import ModelRef
-from platform_core.observability.exposition import exposition
-from platform_core.specs import Drift
-from platform_core.testing.many_models import HISTORY, NOW, column, window
+from loopline.platform_core.alarms import Alarm, raise_alarm
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.features.declaration import ref_of
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import cycles, deployments, freezes, gates, tables
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.quality_table import Row, put
+from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.observability.exposition import exposition
+from loopline.platform_core.specs import Drift
+from loopline.stories.many_models import HISTORY, NOW, column, window
 
 LATE = ModelRef("shop", "late")
 _SAMPLE = re.compile(r"^([a-z_]+)(\{.*\})? (\S+)$")

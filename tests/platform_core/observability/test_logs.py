@@ -6,14 +6,14 @@ import json
 import subprocess
 import sys
 
-from platform_core.observability.tracing import of_cycle
+from loopline.platform_core.foundation.trace_ids import of_cycle
 
 STEP = """
 import logging
 from pathlib import Path
-from platform_core.environment import Environment
-from platform_core.observability import tracing
-from platform_core.platform import Platform
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.observability import tracing
+from loopline.platform_core.platform import Platform
 
 Platform(Environment("test", Path("e.yaml"), {}, "", None, Path()))
 with tracing.span("training set", cycle="shop.late-1", team="shop", model="late") as spanned:

@@ -12,8 +12,8 @@ from threading import Thread
 
 import pytest
 
-from platform_core.errors import InvalidEnvironment
-from platform_core.observability import tracing
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.foundation import trace_ids, tracing
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def python(script, **environment):
 def test_off_nothing_of_opentelemetry_is_imported():
     """Neither the platform nor a span brings it in while nobody asked for traces."""
     script = (
-        "import sys; from platform_core import turn; from platform_core.observability import tracing\n"
+        "import sys; from loopline.platform_core import turn; from loopline.platform_core.foundation import tracing\n"
         "tracing.start(None)\n"
         "with tracing.span('land', cycle='c', team='t') as spanned: spanned.note(rows=1)\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')], tracing.here(), tracing.on())"
@@ -66,7 +66,7 @@ def test_a_cycle_has_one_trace_whoever_adds_to_it(spans):
     with tracing.span("gates", cycle="shop.a-1"):
         pass
     found = spans()
-    _, trace, first, _ = tracing.of_cycle("shop.a-1").split("-")
+    _, trace, first, _ = trace_ids.of_cycle("shop.a-1").split("-")
     assert found["cycle opened"]["context"]["trace_id"] == found["gates"]["context"]["trace_id"] == f"0x{trace}"
     assert found["cycle opened"]["context"]["span_id"] == found["gates"]["parent_id"] == f"0x{first}"
     assert found["cycle opened"]["parent_id"] is None
@@ -96,10 +96,10 @@ def test_links_lead_to_other_traces(spans):
     with tracing.span("land") as _:
         landed = tracing.here(version=3)
     with tracing.span("training set", links=[landed["trace"]]) as spanned:
-        spanned.link([tracing.of_cycle("c")])
+        spanned.link([trace_ids.of_cycle("c")])
     found = spans()
     led = [link["context"]["trace_id"] for link in found["training set"]["links"]]
-    assert led == [found["land"]["context"]["trace_id"], f"0x{tracing.of_cycle('c').split('-')[1]}"]
+    assert led == [found["land"]["context"]["trace_id"], f"0x{trace_ids.of_cycle('c').split('-')[1]}"]
     assert landed["version"] == 3
 
 
@@ -117,7 +117,7 @@ def test_a_process_that_is_forked_sends_its_spans_before_it_ends(tmp_path):
     """Runs are forks that never come to ``atexit``."""
     script = (
         "import multiprocessing\n"
-        "from platform_core.observability import tracing\n"
+        "from loopline.platform_core.foundation import tracing\n"
         "def run():\n"
         f"    tracing.start('file:{tmp_path}/spans.jsonl')\n"
         "    with tracing.span('land'): pass\n"
@@ -141,7 +141,7 @@ def test_the_standard_variables_turn_it_on():
             pass
 
     script = (
-        "from platform_core.observability import tracing; tracing.start()\n"
+        "from loopline.platform_core.foundation import tracing; tracing.start()\n"
         "with tracing.span('land', source='orders'): pass"
     )
     with HTTPServer(("127.0.0.1", 0), Collector) as server:

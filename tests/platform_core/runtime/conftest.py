@@ -17,23 +17,23 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.app import App
-from platform_core.runtime.at_once import AT_ONCE, AtOnce
-from platform_core.runtime.bounds import Bounds
-from platform_core.runtime.connections import Connection
-from platform_core.runtime.crowd import Crowd
-from platform_core.runtime.inference import Inference, ModelState
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.log import Record
-from platform_core.runtime.manifest import ViewField
-from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.routes import Route
-from platform_core.runtime.states import write_desired
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import ENTITY, Column, Constant, write_package
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.app import App
+from loopline.platform_core.runtime.fast_path.connections import Connection
+from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
+from loopline.platform_core.runtime.fast_path.turn_batch import TurnBatch
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.runtime.prediction_log.log import Record
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.runtime.wire.bounds import Bounds
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import ENTITY, Column, Constant, write_package
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", ENTITY, ["orders", "country"], ttl_days=90)
@@ -122,10 +122,10 @@ def threads_work() -> Iterator[bool]:
     return (not task.done() for task in asyncio.all_tasks() if task is not here)
 
 
-class Counting(AtOnce):
+class Counting(FastPath):
     """Counts what is taken."""
 
-    def __init__(self, server: Server, crowd: Crowd, bounds: Bounds) -> None:
+    def __init__(self, server: Server, crowd: TurnBatch, bounds: Bounds) -> None:
         """Count for a server."""
         super().__init__(server.inference, crowd, bounds)
         self._server = server
@@ -145,8 +145,8 @@ class Wiring:
         self.metrics, self.bounds = Metrics(), Bounds(server.limits)
         app = App(server.inference, lifespan=None, ready=lambda: True, metrics=self.metrics, bounds=self.bounds)
         if at_once:
-            crowd = Crowd(server.inference, self.metrics, server.log_many)
-            app.state[AT_ONCE] = Counting(server, crowd, self.bounds)
+            crowd = TurnBatch(server.inference, self.metrics, server.log_many)
+            app.state[FAST_PATH] = Counting(server, crowd, self.bounds)
         self._config, self._state, self._found = Config(app, proxy_headers=False), ServerState(), app.state
 
     def connect(self) -> tuple[Connection, Wire]:

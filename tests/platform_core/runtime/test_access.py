@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
-from platform_core.runtime import access
-from platform_core.runtime.access import Doorkeeper, Tenant
+from loopline.gateway import api_keys
+from loopline.gateway.api_keys import Doorkeeper, Tenant
+from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def bearer(key):
 
 def test_a_key_names_its_tenant(file):
     """By either header, whatever the case of the scheme."""
-    key = access.create(file, "shop", Tenant(("retail.*",), per_second=5))
+    key = api_keys.create(file, "shop", Tenant(("retail.*",), per_second=5))
     door = Doorkeeper(file)
     for headers in (bearer(key), {b"x-api-key": key.encode()}, {b"authorization": f"bEARER  {key} ".encode()}):
         name, tenant = door.tenant(headers)
@@ -55,7 +55,7 @@ def test_a_key_names_its_tenant(file):
 )
 def test_a_key_that_is_wrong_is_401(file, wrong):
     """Nearly right is as wrong as nothing, and the message holds nothing of it."""
-    key = access.create(file, "shop")
+    key = api_keys.create(file, "shop")
     kind, identity, secret = key.split("_", 2)
     text = wrong.format(key=key, id=f"{kind}_{identity}", secret=secret)
     with pytest.raises(BadRequest) as refused:
@@ -66,40 +66,40 @@ def test_a_key_that_is_wrong_is_401(file, wrong):
 
 def test_the_file_holds_no_key(file):
     """It is the owner's alone, and has hashes."""
-    key = access.create(file, "shop")
+    key = api_keys.create(file, "shop")
     assert key.split("_", 2)[2] not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
 
 
 def test_each_key_is_its_own(file):
     """A tenant has several; one is taken back, the others go on."""
-    first, second = (access.create(file, "shop", Tenant(per_day=7)) for _ in range(2))
-    assert access.revoke(file, first.split("_")[1]) == "shop"
+    first, second = (api_keys.create(file, "shop", Tenant(per_day=7)) for _ in range(2))
+    assert api_keys.revoke(file, first.split("_")[1]) == "shop"
     door = Doorkeeper(file)
     assert door.tenant(bearer(second)) == ("shop", Tenant(per_day=7))
     with pytest.raises(BadRequest):
         door.tenant(bearer(first))
     with pytest.raises(NotFound, match=second.split("_")[1]):
-        access.revoke(file, "nobody")
+        api_keys.revoke(file, "nobody")
 
 
 def test_a_second_key_keeps_what_the_tenant_may(file):
     """Limits belong to the tenant, and are changed only when they are named."""
-    access.create(file, "shop", Tenant(("a.*",)))
-    second = access.create(file, "shop")
+    api_keys.create(file, "shop", Tenant(("a.*",)))
+    second = api_keys.create(file, "shop")
     assert Doorkeeper(file).tenant(bearer(second))[1].models == ("a.*",)
 
 
 def test_a_key_taken_back_is_refused_soon(file, monkeypatch):
     """The file is read again when it changed; half a file changes nothing."""
-    monkeypatch.setattr(access, "LOOK_SECONDS", 0.0)
-    key = access.create(file, "shop")
+    monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
+    key = api_keys.create(file, "shop")
     door = Doorkeeper(file)
     whole = file.read_text()
     file.write_text(whole[:20])
     assert door.tenant(bearer(key))[0] == "shop"
     file.write_text(whole)
-    access.revoke(file, key.split("_")[1])
+    api_keys.revoke(file, key.split("_")[1])
     os.utime(file, (time.time() + 5, time.time() + 5))
     with pytest.raises(BadRequest):
         door.tenant(bearer(key))
@@ -107,10 +107,10 @@ def test_a_key_taken_back_is_refused_soon(file, monkeypatch):
 
 def test_a_file_that_could_not_be_read_is_read_again(file, monkeypatch, caplog):
     """Though its time is the same, as after a chmod; meanwhile the server's log says once what is wrong."""
-    monkeypatch.setattr(access, "LOOK_SECONDS", 0.0)
-    key = access.create(file, "shop")
+    monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
+    key = api_keys.create(file, "shop")
     door = Doorkeeper(file)
-    access.revoke(file, key.split("_")[1])
+    api_keys.revoke(file, key.split("_")[1])
     whole, written = file.read_text(), (time.time() + 5,) * 2
     for text in (whole[:20], whole[:20]):
         file.write_text(text)
@@ -126,26 +126,26 @@ def test_a_file_that_could_not_be_read_is_read_again(file, monkeypatch, caplog):
 
 def test_who_could_read_the_file_still_can(file):
     """Whoever makes a key or takes one back: the server may be another user. A new file is its owner's alone."""
-    key = access.create(file, "shop")
+    key = api_keys.create(file, "shop")
     file.chmod(0o640)
-    access.create(file, "bank")
+    api_keys.create(file, "bank")
     assert file.stat().st_mode & 0o777 == 0o640
     if os.geteuid() == 0:
         os.chown(file, 65_534, 65_533)
     before = file.stat()
-    access.revoke(file, key.split("_")[1])
+    api_keys.revoke(file, key.split("_")[1])
     after = file.stat()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
 def test_changes_do_not_undo_each_other(file):
     """Keys made and taken back by many processes at once: what was made is there, what was taken back is not."""
-    old = [access.create(file, f"old{number}").split("_")[1] for number in range(10)]
-    asked = [(access.create, file, f"new{number}") for number in range(10)]
-    asked += [(access.revoke, file, identity) for identity in old]
+    old = [api_keys.create(file, f"old{number}").split("_")[1] for number in range(10)]
+    asked = [(api_keys.create, file, f"new{number}") for number in range(10)]
+    asked += [(api_keys.revoke, file, identity) for identity in old]
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.starmap(called, asked, chunksize=1)
-    assert {key.tenant for key in access.read(file).keys.values()} == {f"new{number}" for number in range(10)}
+    assert {key.tenant for key in api_keys.read(file).keys.values()} == {f"new{number}" for number in range(10)}
 
 
 def called(change, *given):
@@ -171,4 +171,4 @@ def test_a_file_that_is_none(file):
 def test_names_of_tenants(file, name):
     """A name becomes a file's name, so it is a plain word."""
     with pytest.raises(InvalidSpec):
-        access.create(file, name)
+        api_keys.create(file, name)

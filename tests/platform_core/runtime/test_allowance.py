@@ -9,9 +9,9 @@ import sys
 import psutil
 import pytest
 
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.access import Tenant
-from platform_core.runtime.allowance import Allowances
+from loopline.gateway.api_keys import Tenant
+from loopline.gateway.quota import Allowances
+from loopline.platform_core.errors import StoreUnavailable
 
 MIDNIGHT = 86_400.0 * 20_000
 
@@ -99,9 +99,9 @@ FULL_DISK = 'mount -t tmpfs -o size=64k none "$0" && (cat /dev/zero > "$0/fill";
 TAKE = """
 import sys
 from pathlib import Path
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.access import Tenant
-from platform_core.runtime.allowance import Allowances
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.gateway.api_keys import Tenant
+from loopline.gateway.quota import Allowances
 file = Path(sys.argv[1]) / "shop"
 allowances, tenant = Allowances(file.parent), Tenant(per_second=1)
 for _ in range(2):  # without a file, and with one that an earlier try has left without a block of the disk

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.online_store import OnlineStore
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.inference import ModelState
-from platform_core.runtime.manifest import ViewField
-from platform_core.runtime.metrics import Metrics
-from platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.contracts.online_store import OnlineStore
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.runtime.answering.inference import ModelState
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.testing.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)
@@ -511,9 +511,9 @@ def test_the_log_comes_before_the_answer(server):
 
 def test_a_manifest_without_its_views_is_refused(server, tmp_path):
     """A version whose online features come from nowhere is not loaded."""
-    from platform_core.errors import ContractBroken
-    from platform_core.runtime.routes import Route
-    from platform_core.testing.model_packages import write_package
+    from loopline.platform_core.errors import ContractBroken
+    from loopline.platform_core.runtime.answering.routes import Route
+    from loopline.platform_core.testing.model_packages import write_package
 
     package = write_package(tmp_path / "package", Constant(0.1), views=[HISTORY])
     file = package / "manifest.json"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_core.clock import ReplayClock
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime import models
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.manifest import ViewField
-from platform_core.testing.model_packages import Column, Constant, Slow
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.runtime.model import models
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.testing.model_packages import Column, Constant, Slow
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)

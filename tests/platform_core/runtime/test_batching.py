@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from platform_core.errors import TaskFailed
-from platform_core.runtime.batching import MOST_ROWS, TOGETHER, Batcher, choose
-from platform_core.runtime.inference import ModelState
-from platform_core.runtime.pace import THREADS
-from platform_core.runtime.protocol import InferRequest
-from platform_core.testing.model_packages import AMOUNT, ENTITY, Constant
+from loopline.platform_core.errors import TaskFailed
+from loopline.platform_core.runtime.answering.inference import ModelState
+from loopline.platform_core.runtime.model.batching import MOST_ROWS, TOGETHER, Batcher, choose
+from loopline.platform_core.runtime.model.thread_choice import THREADS
+from loopline.platform_core.runtime.wire.protocol import InferRequest
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant
 
 MODEL = "retail.cancellations"
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from platform_core.errors import BadRequest
-from platform_core.runtime import callbacks
+from loopline.deferred import callbacks
+from loopline.platform_core.errors import BadRequest
 
 HOSTS = ("127.0.0.1",)
 

@@ -20,12 +20,14 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime import access, deferred_spool, log, states
-from platform_core.runtime.access import Tenant
-from platform_core.runtime.deferred_spool import PutOff, Spool
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.deferred.spool import PutOff, Spool
+from loopline.gateway import api_keys
+from loopline.gateway.api_keys import Tenant
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime import states
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
 MODEL = "retail.cancellations"
 BODY: dict[str, Any] = {
@@ -236,7 +238,7 @@ def test_who_was_killed_between_log_and_answer_does_not_answer_twice(site: Site)
     """At each point between the first byte and the last, whoever goes on leaves one record and one answer."""
     spool = Spool(site.root)
     request = PutOff(f"/v2/models/{MODEL}/infer", MODEL, json.dumps(BODY).encode(), None, time.time())
-    result = deferred_spool.Result(200, [(b"content-type", b"application/json")], b'{"kept": true}')
+    result = spool.Result(200, [(b"content-type", b"application/json")], b'{"kept": true}')
     names = {stage: f"{at:032x}" for at, stage in enumerate(("accepted", "drafted", "begun", "logged", "shown"))}
     kept = log.PredictionLog(site.root, "killed")
     for at, name in enumerate(names.values()):
@@ -289,7 +291,7 @@ def test_kills_at_random_moments(site: Site) -> None:
 def test_put_off_behind_keys(tmp_path):
     """Who may not ask the model may not put off a request to it, and nobody without a key gets an answer."""
     keys = tmp_path / "keys.json"
-    shop, other = access.create(keys, "shop"), access.create(keys, "other", Tenant(models=("another",)))
+    shop, other = api_keys.create(keys, "shop"), api_keys.create(keys, "other", Tenant(models=("another",)))
     site = Site(tmp_path, keys)
     path, later = f"/v2/models/{MODEL}/infer", {"Prefer": "respond-async"}
     with inference_server(site.file, site.port):

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from platform_core.runtime.deferred_settings import DeferredSettings
-from platform_core.runtime.deferred_spool import PutOff, Result, Spool
-from platform_core.runtime.deferred_worker import DeferredWorker, Means
+from loopline.deferred.spool import PutOff, Result, Spool
+from loopline.deferred.worker import DeferredWorker, Means
+from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 
 REQUEST = PutOff("/v2/models/m/infer", "m", b"{}", None, 0.0)
 
@@ -96,7 +96,7 @@ def test_a_url_that_cannot_be_posted_to_is_given_up(spool, caplog):
     answered(spool, "http://127.0.0.1:9/é", f"http://{'a' * 70}.test/")
     tell(spool, nothing_left(spool), 8)
     assert not list(spool.calls())
-    assert [record.levelno for record in caplog.records if record.name.startswith("platform_core")] == [
+    assert [record.levelno for record in caplog.records if record.name.startswith("loopline")] == [
         logging.WARNING,
         logging.WARNING,
     ]

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.deferred import Deferred
-from platform_core.runtime.deferred_settings import DeferredSettings
-from platform_core.runtime.deferred_spool import PutOff, Result, Spool
+from loopline.deferred.requests import Deferred
+from loopline.deferred.spool import PutOff, Result, Spool
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 
 MODEL = "retail.cancellations"
 LATER = {"Prefer": "respond-async"}

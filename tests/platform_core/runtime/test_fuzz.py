@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_core.runtime.grpc_messages import message
-from platform_core.runtime.grpc_service import GrpcService
-from platform_core.runtime.manifest import ViewField
-from platform_core.runtime.metrics import Metrics
-from platform_core.runtime.tensors import DATATYPES
-from platform_core.testing.model_packages import Slow
+from loopline.platform_core.runtime.grpc.messages import message
+from loopline.platform_core.runtime.grpc.service import GrpcService
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.runtime.wire.tensors import DATATYPES
+from loopline.platform_core.testing.model_packages import Slow
 
 MODEL = "retail.cancellations"
 VIEW = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)

@@ -9,14 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from platform_core.runtime import access, gateway, keepers
-from platform_core.runtime.access import Tenant
-from platform_core.runtime.access_log import AccessLog
-from platform_core.runtime.gateway import Gateway
-from platform_core.runtime.gateway_settings import GatewaySettings
-from platform_core.runtime.inference import ModelState
-from platform_core.runtime.noted import NOTED, noting
-from platform_core.testing.model_packages import Constant
+from loopline.gateway import api_keys, gateway, recorders
+from loopline.gateway.access_log import AccessLog
+from loopline.gateway.api_keys import Tenant
+from loopline.gateway.gateway import Gateway
+from loopline.platform_core.runtime.answering.inference import ModelState
+from loopline.platform_core.runtime.request_note import REQUEST_NOTE, noting
+from loopline.platform_core.runtime.settings.gateway import GatewaySettings
+from loopline.platform_core.testing.model_packages import Constant
 
 MODEL = "retail.cancellations"
 ONE = {"customer_id": [7], "amount": [2.5]}
@@ -68,8 +68,8 @@ def test_without_a_key_nothing_but_health_is_answered(server, tmp_path, keys):
 
 def test_a_tenant_asks_its_models(server, tmp_path, keys):
     """Others are 403, whether they are there or not, described or asked."""
-    allowed = access.create(keys, "shop", Tenant(("retail.*",)))
-    other = access.create(keys, "bank", Tenant(("credit.*",)))
+    allowed = api_keys.create(keys, "shop", Tenant(("retail.*",)))
+    other = api_keys.create(keys, "bank", Tenant(("credit.*",)))
     guarded = Guarded(server, tmp_path, keys=keys)
     assert guarded.ask(allowed).status == 200
     assert guarded.ask(allowed, method="GET", path="/metrics").status == 200
@@ -84,7 +84,7 @@ def test_a_tenant_asks_its_models(server, tmp_path, keys):
 def test_who_asks_for_what_is_not_there_learns_no_names(server, tmp_path, keys, patterns):
     """An error tells nobody which other models are served, least of all who may not ask them."""
     server.inference.models["finance.secret_takeover"] = ModelState()
-    key = access.create(keys, "shop", Tenant(patterns) if patterns else Tenant())
+    key = api_keys.create(keys, "shop", Tenant(patterns) if patterns else Tenant())
     reply = Guarded(server, tmp_path, keys=keys).ask(key, path="/v2/models/retail.nope/infer")
     assert (reply.status, "'retail.nope'" in reply.error) == (404, True)
     assert "finance" not in reply.error
@@ -94,7 +94,7 @@ def test_who_asks_for_what_is_not_there_learns_no_names(server, tmp_path, keys, 
 @pytest.mark.parametrize("patterns", [("credit.*",), ("retail.cancel*", "credit.*"), ("*",)])
 def test_an_index_tells_a_tenant_its_own_models_only(server, tmp_path, keys, patterns):
     """In the list, the index and the statistics of all: what it may not ask, it need not know of."""
-    key = access.create(keys, "shop", Tenant(patterns))
+    key = api_keys.create(keys, "shop", Tenant(patterns))
     guarded = Guarded(server, tmp_path, keys=keys)
     server.inference.models["credit.risk"] = server.inference.models[MODEL]
     server.inference.models["finance.secret_takeover"] = ModelState(None, "no such file")
@@ -114,14 +114,14 @@ def test_an_index_tells_a_tenant_its_own_models_only(server, tmp_path, keys, pat
 )
 def test_no_way_around(server, tmp_path, keys, path):
     """Spelling a path otherwise reaches no model that is not allowed."""
-    other = access.create(keys, "bank", Tenant(("credit.*",)))
+    other = api_keys.create(keys, "bank", Tenant(("credit.*",)))
     assert Guarded(server, tmp_path, keys=keys).ask(other, path=path).status in {403, 404}
     assert server.logged == []
 
 
 def test_who_asks_too_much_is_told_when_to_come_back(server, tmp_path, keys):
     """429 with Retry-After in whole seconds; describing a model is not counted."""
-    key = access.create(keys, "shop", Tenant(per_second=0.01, burst=2))
+    key = api_keys.create(keys, "shop", Tenant(per_second=0.01, burst=2))
     guarded = Guarded(server, tmp_path, keys=keys)
     assert [guarded.ask(key).status for _ in range(3)] == [200, 200, 429]
     reply = guarded.ask(key)
@@ -132,7 +132,7 @@ def test_who_asks_too_much_is_told_when_to_come_back(server, tmp_path, keys):
 
 def test_what_cannot_be_counted_is_503(server, tmp_path, keys):
     """In the protocol's shape, with a time to come again and a line in the access log; who has no limit is answered."""
-    limited, free = access.create(keys, "shop", Tenant(per_day=9)), access.create(keys, "bank")
+    limited, free = api_keys.create(keys, "shop", Tenant(per_day=9)), api_keys.create(keys, "bank")
     (tmp_path / "allowances").write_text("no folder")
     guarded = Guarded(server, tmp_path, keys=keys, access_log=str(tmp_path / "access.jsonl"))
     reply = guarded.ask(limited)
@@ -172,7 +172,7 @@ def test_an_id_that_could_be_more_than_an_id(server, tmp_path, bad):
 
 def test_the_access_log_names_no_person(server, tmp_path, keys):
     """A line a request, refused ones too, with model, version and cycle; no key of API or entity, no feature."""
-    key = access.create(keys, "shop", Tenant(per_day=1))
+    key = api_keys.create(keys, "shop", Tenant(per_day=1))
     file = tmp_path / "access.jsonl"
     guarded = Guarded(server, tmp_path, keys=keys, access_log=str(file))
     sizes = [len(reply.body) for reply in (guarded.ask(key), guarded.ask(key), guarded.ask("ll_no_secretsecret"))]
@@ -207,12 +207,12 @@ def test_the_access_log_names_no_person(server, tmp_path, keys):
 
 def test_a_log_that_takes_nothing_costs_no_answer(server, tmp_path, caplog, monkeypatch):
     """On a full disk each request is answered, the keeper behind the log keeps it, and the server says so once."""
-    monkeypatch.setattr(keepers, "_told", {})
+    monkeypatch.setattr(recorders, "_told", {})
     guarded, file = Guarded(server, tmp_path, access_log="/dev/full"), tmp_path / "second.jsonl"
     guarded.server.app._keepers.append(AccessLog(str(file)))
     assert [guarded.ask().status for _ in range(3)] == [200] * 3
     assert len(file.read_text().splitlines()) == 3
-    (told,) = [one for one in caplog.records if one.name == keepers.__name__]
+    (told,) = [one for one in caplog.records if one.name == recorders.__name__]
     assert "AccessLog has not kept" in told.getMessage()
     assert "No space left" in caplog.text
 
@@ -297,4 +297,4 @@ def test_a_collector_receives_spans(server, tmp_path):
 def test_nothing_is_noted_of_a_request_that_is_over(server, tmp_path):
     """The next request on the same connection has a note of its own."""
     Guarded(server, tmp_path).ask()
-    assert NOTED.get() is None
+    assert REQUEST_NOTE.get() is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_core.runtime.gathering import Writer
+from loopline.platform_core.runtime.answering.gathering import Writer
 
 NAMES = st.lists(st.text(max_size=4), unique=True, min_size=1, max_size=3)
 VALUES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)

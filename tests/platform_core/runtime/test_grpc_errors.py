@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from platform_core.runtime.inference import ModelState
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.testing.inference_server import free_port
+from loopline.platform_core.runtime.answering.inference import ModelState
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.testing.inference_server import free_port
 
 grpc = pytest.importorskip("grpc")
 MODEL = "retail.cancellations"
@@ -19,9 +19,9 @@ LONGEST = 4_100
 
 def refused(inference, **fields):
     """Ask a model over a socket; gives the error."""
-    from platform_core.runtime.grpc_messages import SERVICE, message
-    from platform_core.runtime.grpc_port import GrpcPort
-    from platform_core.runtime.grpc_service import GrpcService
+    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
+    from loopline.platform_core.runtime.grpc.port import GrpcPort
+    from loopline.platform_core.runtime.grpc.service import GrpcService
 
     asked, to = message("ModelInferRequest")(**fields), f"127.0.0.1:{free_port()}"
 

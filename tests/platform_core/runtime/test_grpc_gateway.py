@@ -10,19 +10,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState
-from platform_core.runtime import access
-from platform_core.runtime.access import Tenant
-from platform_core.runtime.access_log import AccessLog
-from platform_core.runtime.allowance import Allowances
-from platform_core.runtime.door import Door
-from platform_core.runtime.gateway_settings import Tls
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import AMOUNT, ENTITY
-from platform_core.testing.serving import come_to, served
-from resources.local.serving import LocalServing
+from loopline.gateway import api_keys
+from loopline.gateway.access_log import AccessLog
+from loopline.gateway.admission import Door
+from loopline.gateway.api_keys import Tenant
+from loopline.gateway.quota import Allowances
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.settings.gateway import Tls
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.serving import come_to, served
+from loopline.resources.local.serving import LocalServing
 
 grpc = pytest.importorskip("grpc")
 MODEL = "retail.cancellations"
@@ -48,13 +48,13 @@ bindings:
     port: {port}
     grpc_port: {grpc_port}
     tls: {written}
-    gateway: {{keys: "{keys}", access_log: "{folder}/access.jsonl"}}
+    gateway: {{keys: "{keys}", access_log: "{folder}/api_keys.jsonl"}}
   online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
 """)
     given = {
-        "shop": access.create(keys, "shop"),
-        "bank": access.create(keys, "bank", Tenant(("credit.*",))),
-        "slow": access.create(keys, "slow", Tenant(per_day=1)),
+        "shop": api_keys.create(keys, "shop"),
+        "bank": api_keys.create(keys, "bank", Tenant(("credit.*",))),
+        "slow": api_keys.create(keys, "slow", Tenant(per_day=1)),
     }
     serving = LocalServing(root=f"{folder}/serving", port=port, tls=tls)
     with inference_server(file, port, context=tls.client_context()):
@@ -73,8 +73,8 @@ def channel(place) -> Iterator[grpc.Channel]:
 
 def test_health_is_open_and_reflection_is_not(channel, place):
     """As over HTTP: who looks after the server needs no key, whoever asks about anything else does."""
-    from platform_core.runtime.grpc_health import HEALTH
-    from platform_core.runtime.grpc_reflection import REFLECTIONS
+    from loopline.platform_core.runtime.grpc.health import HEALTH
+    from loopline.platform_core.runtime.grpc.reflection import REFLECTIONS
 
     check = channel.unary_unary(
         f"/{HEALTH.service}/Check",
@@ -110,7 +110,7 @@ def test_an_index_tells_a_tenant_its_own_models_only(channel, place):
 
 def call(channel, name, metadata=(), /, **fields):
     """Call a method; its answer, and what stood in the trailing metadata."""
-    from platform_core.runtime.grpc_messages import SERVICE, message
+    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
 
     method = channel.unary_unary(
         f"/{SERVICE}/{name}", message(f"{name}Request").SerializeToString, message(f"{name}Response").FromString
@@ -185,10 +185,10 @@ def test_without_tls_nobody_is_heard(place):
 
 async def asked(server, keepers, metrics, seconds=20.0):
     """Ask a server in this process, with a deadline; gives the code of what went wrong, None when all is well."""
-    from platform_core.runtime.grpc_gateway import GrpcGateway
-    from platform_core.runtime.grpc_messages import SERVICE, message
-    from platform_core.runtime.grpc_port import GrpcPort
-    from platform_core.runtime.grpc_service import GrpcService
+    from loopline.gateway.grpc_gateway import GrpcGateway
+    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
+    from loopline.platform_core.runtime.grpc.port import GrpcPort
+    from loopline.platform_core.runtime.grpc.service import GrpcService
 
     gateway = GrpcGateway(Door(None, Allowances(server.folder)), keepers, Counter())
     address = f"127.0.0.1:{free_port()}"

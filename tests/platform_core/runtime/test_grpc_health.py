@@ -12,14 +12,14 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from platform_core.runtime.grpc_health import HEALTH
-from platform_core.runtime.grpc_messages import SERVICE
-from platform_core.runtime.grpc_port import GrpcPort
-from platform_core.runtime.grpc_reflection import REFLECTIONS
-from platform_core.runtime.grpc_service import GrpcService
-from platform_core.runtime.limits import Limits
-from platform_core.runtime.metrics import Metrics
-from platform_core.testing.inference_server import free_port
+from loopline.platform_core.runtime.grpc.health import HEALTH
+from loopline.platform_core.runtime.grpc.messages import SERVICE
+from loopline.platform_core.runtime.grpc.port import GrpcPort
+from loopline.platform_core.runtime.grpc.reflection import REFLECTIONS
+from loopline.platform_core.runtime.grpc.service import GrpcService
+from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.platform_core.testing.inference_server import free_port
 
 SERVING, NOT_SERVING, UNKNOWN = (
     getattr(health_pb2.HealthCheckResponse, name) for name in ("SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")

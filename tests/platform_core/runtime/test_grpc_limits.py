@@ -13,9 +13,9 @@ import grpc
 import numpy as np
 import pytest
 
-from platform_core.runtime.grpc_messages import message
-from platform_core.testing.model_packages import Column, Slow
-from resources.local.serving import LocalServing
+from loopline.platform_core.runtime.grpc.messages import message
+from loopline.platform_core.testing.model_packages import Column, Slow
+from loopline.resources.local.serving import LocalServing
 
 LIMITS = ", limits: {requests: 4, rows: 5000, body_bytes: 200000, receive_seconds: 1.0}"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -128,7 +128,7 @@ bindings:
   serving: {{vendor: local, root: "{tmp_path}/serving", port: 18080, grpc_port: {port}}}
   online_store: {{vendor: sqlite, path: "{tmp_path}/online.db"}}
 """)
-        command = [sys.executable, "-m", "platform_core.runtime", "--environment", str(file)]
+        command = [sys.executable, "-m", "loopline.inference_server", "--environment", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert f"127.0.0.1:{port}" in done.stderr

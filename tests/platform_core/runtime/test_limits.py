@@ -12,7 +12,7 @@ import urllib.request
 import psutil
 import pytest
 
-from platform_core.testing.model_packages import Slow
+from loopline.platform_core.testing.model_packages import Slow
 
 MODEL = "slow"
 LIMITS = (

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from platform_core.errors import ContractBroken, StoreUnavailable
-from platform_core.runtime import log as logs
-from platform_core.runtime import log_table
-from platform_core.runtime.log import PredictionLog, Record, log_folder
-from platform_core.runtime.log_table import end_after, read_after, schema
+from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.platform_core.runtime.prediction_log import log as logs
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record, log_folder
+from loopline.platform_core.runtime.prediction_log.log_table import end_after, read_after, schema
 
 MODEL = "retail.cancellations"
 
@@ -226,8 +226,8 @@ def test_a_full_disk_leaves_no_torn_record(tmp_path):
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(tmp_path)!r})
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.log import PredictionLog, Record
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
 log = PredictionLog(Path({str(tmp_path)!r}), "w")
 def record(name, size):
     return Record(name, 1, 1, "1", "c", "stable", 200, 0.1, [0.5], ["{{}}"], ["x" * size], [[]])

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime.manifest import ViewField
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.platform_core.testing.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)

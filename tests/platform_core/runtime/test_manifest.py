@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
-AT_ONCE = """
+FAST_PATH = """
 import sys, threading
 from pathlib import Path
-from platform_core.runtime import manifest
+from loopline.platform_core.runtime import manifest
 sys.setswitchinterval(1e-6)
 ready, read = threading.Barrier(16), []
 def load():
@@ -28,6 +28,6 @@ def test_many_threads_read_their_first_manifest_at_once(tmp_path: Path) -> None:
     """Twenty fresh processes, in each of which sixteen threads begin together: none ends by a signal."""
     package = write_package(tmp_path / "package", Constant(0.5))
     for _ in range(20):
-        command = [sys.executable, "-c", AT_ONCE, str(package)]
+        command = [sys.executable, "-c", FAST_PATH, str(package)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert (done.returncode, done.stdout.strip()) == (0, "16"), done.stderr

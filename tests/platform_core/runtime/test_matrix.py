@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from platform_core.runtime.manifest import ViewField
-from platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.testing.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
 WIDE = ["amount", "discount", "tax"]

@@ -9,15 +9,15 @@ import re
 import threading
 import time
 
-from platform_core.contracts.serving import DesiredState
-from platform_core.runtime import left_behind
-from platform_core.runtime import metrics_together as module
-from platform_core.runtime.metrics_together import MetricsTogether, together
-from platform_core.runtime.states import Worker
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import AMOUNT, ENTITY
-from platform_core.testing.serving import come_to, served
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.runtime import left_behind
+from loopline.platform_core.runtime import metrics_together as module
+from loopline.platform_core.runtime.metrics_together import MetricsTogether, together
+from loopline.platform_core.runtime.states import Worker
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.serving import come_to, served
+from loopline.resources.local.serving import LocalServing
 
 
 def test_series_are_labelled_and_comments_stand_once():

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity
-from platform_core.runtime.models import load_model
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
+from loopline.platform_core.runtime.model.models import load_model
 
 FEATURES = 3
 RNG = np.random.default_rng(7)
@@ -117,7 +117,7 @@ def test_serving_a_booster_needs_no_heavy_library(tmp_path, booster):
     booster.save_model(tmp_path / "model.txt")
     package(tmp_path, "lightgbm", "model.txt")
     code = (
-        "import sys, pathlib; from platform_core.runtime.models import load_model;"
+        "import sys, pathlib; from loopline.platform_core.runtime.model.models import load_model;"
         f"load_model(pathlib.Path({str(tmp_path)!r}));"
         "print({'lightgbm', 'pandas', 'sklearn', 'scipy', 'pyarrow', 'polars'} & set(sys.modules))"
     )

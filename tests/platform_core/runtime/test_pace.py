@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from platform_core.runtime.pace import MOST_INLINE, inline_rows
-from platform_core.testing.model_packages import Slow
+from loopline.platform_core.runtime.model.thread_choice import MOST_INLINE, inline_rows
+from loopline.platform_core.testing.model_packages import Slow
 
 
 def within(row, call=0.0):

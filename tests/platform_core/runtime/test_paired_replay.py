@@ -7,9 +7,10 @@ from threading import Event
 import msgspec
 import pytest
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime import log, replay, shadow_log, states
-from platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime import replay, shadow_log, states
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.testing.model_packages import Column, Constant
 from tests.platform_core.runtime.test_shadow import HISTORY, MODEL, Scene, ids
 
 

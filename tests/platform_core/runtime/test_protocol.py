@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_core.errors import BadRequest
-from platform_core.runtime import one_row
-from platform_core.runtime.answers import answered, encode
-from platform_core.runtime.inference import Answer
-from platform_core.runtime.protocol import AS_JSON, OUTPUTS, InferRequest, decode
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.runtime.answering.answers import answered, encode
+from loopline.platform_core.runtime.answering.inference import Answer
+from loopline.platform_core.runtime.wire import one_row
+from loopline.platform_core.runtime.wire.protocol import AS_JSON, OUTPUTS, InferRequest, decode
 
 
 def request(tensors, binary=b"", **more):

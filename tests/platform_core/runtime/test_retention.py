@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import ContractBroken
-from platform_core.runtime import shadow_log
-from platform_core.runtime.log import PredictionLog, Record, log_folder
-from platform_core.runtime.log_table import read_after
-from platform_core.runtime.retention import trim
-from platform_core.runtime.states import Worker
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.runtime import shadow_log
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record, log_folder
+from loopline.platform_core.runtime.prediction_log.log_table import read_after
+from loopline.platform_core.runtime.retention import trim
+from loopline.platform_core.runtime.states import Worker
 
 MODEL = "retail.cancellations"
 DAY = 86_400.0

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from platform_core.runtime.sending import Sending, Turn
+from loopline.platform_core.runtime.wire.sending import Sending, Turn
 
 
 class Wire(asyncio.Transport):

@@ -9,10 +9,10 @@ from http.client import HTTPConnection
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime.states import write_desired
-from platform_core.testing.inference_server import free_port
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime.states import write_desired
+from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
 HEAVY = {"dagster", "pandas", "polars", "mlflow", "sklearn", "scipy", "lightgbm", "pyarrow", "sqlalchemy", "optuna"}
 
@@ -30,7 +30,7 @@ bindings:
 
 def run(*arguments):
     """Run the command."""
-    command = [sys.executable, "-m", "platform_core.runtime", *arguments]
+    command = [sys.executable, "-m", "loopline.inference_server", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -39,7 +39,7 @@ def test_a_worker_imports_nothing_heavy(tmp_path):
     code = f"""
 import os, sys
 os.environ["LOOPLINE_ENVIRONMENT"] = {str(environment(tmp_path))!r}
-from platform_core.runtime.server import create
+from loopline.inference_server.server import create
 create()
 print(sorted({HEAVY!r} & set(sys.modules)))
 """
@@ -54,7 +54,7 @@ import os, resource
 os.environ["LOOPLINE_ENVIRONMENT"] = {str(environment(tmp_path))!r}
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-from platform_core.runtime.server import create
+from loopline.inference_server.server import create
 create()
 print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
 """
@@ -92,7 +92,7 @@ def test_a_worker_takes_no_request_before_its_models_are_loaded(tmp_path):
     write_desired(tmp_path / "serving", DesiredState("kit.model", 1, Served("1", package, "c1")))
     port = free_port()
     file = environment(tmp_path, f"vendor: local, root: {{folder}}/serving, port: {port}")
-    server = subprocess.Popen([sys.executable, "-m", "platform_core.runtime", "--environment", str(file)])
+    server = subprocess.Popen([sys.executable, "-m", "loopline.inference_server", "--environment", str(file)])
     try:
         assert first_status(port, "/v2/models/kit.model/ready") == 200
     finally:

@@ -12,17 +12,18 @@ from threading import Event
 
 import pytest
 
-from platform_core.clock import WallClock
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import StoreUnavailable
-from platform_core.runtime import log, replay, shadow_log, states
-from platform_core.runtime.log import PredictionLog, Record
-from platform_core.runtime.log_table import read_after
-from platform_core.runtime.manifest import ViewField
-from platform_core.runtime.segment import Segment
-from platform_core.runtime.shadow import Shadows
-from platform_core.runtime.states import Worker
-from platform_core.testing.model_packages import AMOUNT, Column, Constant, write_package
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.clock import WallClock
+from loopline.platform_core.runtime import replay, shadow_log, states
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
+from loopline.platform_core.runtime.prediction_log.log_table import read_after
+from loopline.platform_core.runtime.prediction_log.segment import Segment
+from loopline.platform_core.runtime.shadow import Shadows
+from loopline.platform_core.runtime.states import Worker
+from loopline.platform_core.testing.model_packages import AMOUNT, Column, Constant, write_package
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"])
@@ -217,7 +218,7 @@ def test_what_it_answers_itself_is_not_replayed(scene):
 
 def test_a_version_that_cannot_be_loaded_is_told_and_tried_again(scene, monkeypatch):
     """Once its package is whole, what was answered meanwhile is replayed."""
-    monkeypatch.setattr("platform_core.runtime.shadow.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("loopline.platform_core.runtime.shadow.RETRY_SECONDS", 0.0)
     shadow = scene.served("2", Constant(0.2))
     manifest = shadow.package / "manifest.json"
     whole = manifest.read_bytes()
@@ -307,7 +308,7 @@ def test_what_could_not_be_reported_is_reported_later(scene, monkeypatch):
     scene.want(scene.served("2", Constant(0.2)))
     shadows = scene.process()
     with monkeypatch.context() as patch:
-        patch.setattr("platform_core.runtime.states.Worker.report", full)
+        patch.setattr("loopline.platform_core.runtime.states.Worker.report", full)
         with pytest.raises(OSError, match="No space"):
             shadows.step(Event())
     shadows.step(Event())

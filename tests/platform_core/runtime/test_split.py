@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.runtime.split import Split
+from loopline.platform_core.runtime.answering.split import Split
 
 KEYS = [f"customer {n}" for n in range(20_000)]
 

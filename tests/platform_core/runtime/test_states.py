@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState, ObservedState, Served
-from platform_core.errors import ContractBroken
-from platform_core.runtime.states import Worker, desired_folder, observed, read_desired, write_desired
+from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.runtime.states import Worker, desired_folder, observed, read_desired, write_desired
 
 MODEL = "retail.cancellations"
 
@@ -64,8 +64,8 @@ def test_a_killed_worker_is_not_heard(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from platform_core.contracts.serving import ObservedState
-from platform_core.runtime.states import Worker
+from loopline.platform_core.contracts.serving import ObservedState
+from loopline.platform_core.runtime.states import Worker
 worker = Worker(Path({str(tmp_path)!r}), "w")
 worker.report({MODEL!r}, ObservedState(4, ready=True))
 print("up", flush=True)

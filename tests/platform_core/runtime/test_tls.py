@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import grpc
 import pytest
 
+from loopline.gateway import api_keys
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.runtime.settings.gateway import Tls
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.serving import come_to, served
+from loopline.resources.local.serving import LocalServing
 from loopline.up.start import _lives
-from platform_core.contracts.serving import DesiredState
-from platform_core.errors import InvalidEnvironment
-from platform_core.runtime import access
-from platform_core.runtime.gateway_settings import Tls
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import AMOUNT, ENTITY
-from platform_core.testing.serving import come_to, served
-from resources.local.serving import LocalServing
 
 MODEL = "retail.cancellations"
 
@@ -155,7 +155,7 @@ def test_keys_behind_tls(tmp_path, certificates):
     running = Running(
         tmp_path, certificates, mutual=False, gateway=f', gateway: {{keys: "{keys}", access_log: "{log}"}}'
     )
-    key = access.create(keys, "shop")
+    key = api_keys.create(keys, "shop")
     with running.start():
         come_to(running.serving, DesiredState(MODEL, 1, served(tmp_path, "1")))
         trusting = client("ours.pem", certificates)

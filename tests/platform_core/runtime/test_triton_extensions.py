@@ -13,8 +13,8 @@ import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 from tritonclient.utils import InferenceServerException
 
-from platform_core.runtime.metadata import _EXTENSIONS
-from platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.runtime.answering.metadata import _EXTENSIONS
+from loopline.platform_core.testing.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
 HTTP, GRPC = "http", "grpc"

@@ -13,8 +13,8 @@ import tritonclient.grpc.aio as triton_aio
 from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from platform_core.runtime import grpc_messages
-from resources.local.serving import LocalServing
+from loopline.platform_core.runtime.grpc import messages
+from loopline.resources.local.serving import LocalServing
 
 MODEL = "retail.cancellations"
 
@@ -50,13 +50,13 @@ PARTLY = TRITONS_OWN | {"InferStatistics"}
 """Of these we tell some fields only."""
 
 
-@pytest.mark.parametrize("name", sorted(grpc_messages._MESSAGES))
+@pytest.mark.parametrize("name", sorted(messages._MESSAGES))
 def test_messages_are_those_of_the_protocol(name):
     """Names, numbers and types of all fields are those that tritonclient was generated from."""
     theirs = service_pb2 if hasattr(service_pb2, name.partition(".")[0]) else model_config_pb2
     for part in name.split("."):
         theirs = getattr(theirs, part)
-    ours = grpc_messages.message(name).DESCRIPTOR
+    ours = messages.message(name).DESCRIPTOR
     wanted = [_field(field) for field in theirs.DESCRIPTOR.fields]
     if name in PARTLY:
         assert {_field(field) for field in ours.fields} <= set(wanted)
@@ -67,14 +67,14 @@ def test_messages_are_those_of_the_protocol(name):
 
 def test_the_kinds_of_data_are_triton_s():
     """An enum's values go by their numbers."""
-    ours = grpc_messages.INFERENCE.pool.FindEnumTypeByName("inference.DataType")
+    ours = messages.INFERENCE.pool.FindEnumTypeByName("inference.DataType")
     theirs = model_config_pb2.DataType.DESCRIPTOR
     assert {value.name: value.number for value in ours.values} == {v.name: v.number for v in theirs.values}
 
 
 def test_the_service_s_calls_are_triton_s():
     """Reflection tells each with the messages that it has."""
-    ours = grpc_messages.INFERENCE.pool.FindServiceByName(grpc_messages.SERVICE)
+    ours = messages.INFERENCE.pool.FindServiceByName(messages.SERVICE)
     theirs = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     for method in ours.methods:
         there = theirs.methods_by_name[method.name]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime import watcher as module
-from platform_core.runtime.inference import Inference
-from platform_core.runtime.routes import Route
-from platform_core.runtime.states import Worker, desired_folder, observed, write_desired
-from platform_core.runtime.watcher import Watcher
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.runtime import watcher as module
+from loopline.platform_core.runtime.answering.inference import Inference
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.states import Worker, desired_folder, observed, write_desired
+from loopline.platform_core.runtime.watcher import Watcher
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
 MODEL = "retail.cancellations"
 

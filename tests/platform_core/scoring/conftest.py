@@ -13,24 +13,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.engine import Engine
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import Served
-from platform_core.environment import Environment
-from platform_core.features.materialize import materialize
-from platform_core.loop.deployments import change
-from platform_core.names import DATE, ModelRef, online_view, raw_table
-from platform_core.platform import Platform
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity, ViewField
-from platform_core.specs import Batch, Model, Team, feature_view
-from platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.training.package import package
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.contracts.engine import Engine
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import DATE, ModelRef, online_view, raw_table
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
+from loopline.platform_core.specs import Batch, Model, Team, feature_view
+from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.training.package import package
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 REF = ModelRef("shop", "large_orders")
 FEATURES = ("article", "orders", "spend", "amount")
@@ -79,7 +79,7 @@ def fitted(kind: str, x: np.ndarray, y: np.ndarray) -> Any:
 
 def write_model(kind: str, folder: Path, version: str = "1") -> Served:
     """Package a model over ``FEATURES``: the view's three online, the amount from the request."""
-    from platform_core.runtime.encode import matrix
+    from loopline.platform_core.runtime.model.encode import matrix
 
     table, y = learnt()
     x = matrix({name: table[name] for name in FEATURES}, FEATURES, {"article": ARTICLES})

@@ -14,17 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import InvalidSpec, NotFound, TaskFailed
-from platform_core.names import EVENT_TIME, ModelRef, scores_table
-from platform_core.runtime import log_table
-from platform_core.runtime.inference import Inference, ModelState
-from platform_core.runtime.log import Record
-from platform_core.runtime.protocol import decode
-from platform_core.runtime.routes import Route
-from platform_core.scoring.batch import score_day
-from platform_core.testing.engine_tables import at
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
+from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, scores_table
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.runtime.prediction_log.log import Record
+from loopline.platform_core.runtime.wire.protocol import decode
+from loopline.platform_core.scoring.batch import score_day
+from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
 REF = ModelRef("shop", "large_orders")
 FIRST, SECOND = date(2020, 1, 1), date(2020, 1, 2)
@@ -77,14 +77,14 @@ def rows_of(shop: Any) -> list[dict[str, Any]]:
 def engines(name: str) -> Any:
     """Make an engine."""
     if name == "duckdb":
-        from resources.duckdb.engine import DuckdbEngine
+        from loopline.resources.duckdb.engine import DuckdbEngine
 
         return DuckdbEngine()
     if name == "pyspark":
-        from resources.pyspark.engine import PysparkEngine
+        from loopline.resources.pyspark.engine import PysparkEngine
 
         return PysparkEngine()
-    from resources.polars.engine import PolarsEngine
+    from loopline.resources.polars.engine import PolarsEngine
 
     return PolarsEngine()
 

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import ContractBroken, Unsupported
-from platform_core.runtime.encode import matrix
-from platform_core.runtime.models import load_model
-from platform_core.scoring.edge import export
-from platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.errors import ContractBroken, Unsupported
+from loopline.platform_core.runtime.model.encode import matrix
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.scoring.edge import export
+from loopline.platform_core.testing.model_packages import Constant, write_package
 
 ALONE = """
 import builtins, sys
@@ -30,7 +30,7 @@ builtins.__import__ = guarded
 import runpy
 runpy.run_path(sys.argv[1], run_name="__main__")
 names = {name.split(".")[0] for name in sys.modules}
-assert not names & {"platform_core", "lightgbm", "sklearn", "pyarrow", "msgspec"}, names
+assert not names & {"loopline", "lightgbm", "sklearn", "pyarrow", "msgspec"}, names
 """
 
 

@@ -13,19 +13,20 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.errors import CommitConflict, NotFound, StoreUnavailable, Unsupported
-from platform_core.names import ModelRef
-from platform_core.runtime import log_table, retention
-from platform_core.runtime.inference import Inference, ModelState
-from platform_core.runtime.protocol import decode
-from platform_core.runtime.routes import Route
-from platform_core.scoring import stream_records
-from platform_core.scoring.stream import StreamScorer
-from platform_core.testing.engine_tables import at
-from platform_core.testing.fakes.event_stream import InMemoryEventStream
-from platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.errors import CommitConflict, NotFound, StoreUnavailable, Unsupported
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.runtime import retention
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
+from loopline.platform_core.runtime.answering.routes import Route
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.runtime.wire.protocol import decode
+from loopline.platform_core.scoring import stream_records
+from loopline.platform_core.scoring.stream import StreamScorer
+from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
 
 REF = ModelRef("shop", "large_orders")
 
@@ -181,7 +182,7 @@ def test_what_nobody_foresaw_in_a_record(
             raise error("odd")
         return stream_records.as_request(asked, *more)
 
-    monkeypatch.setattr("platform_core.scoring.stream.as_request", as_request)
+    monkeypatch.setattr("loopline.platform_core.scoring.stream.as_request", as_request)
     shop.live(write_model("lightgbm", tmp_path / "package"))
     ask(shop, request(1), request(2))
     scoring = scorer(shop)
@@ -241,7 +242,7 @@ def test_a_store_that_is_away_is_waited_for(
         raise StoreUnavailable("the store is away", "wait", delay_seconds=0.01)
 
     monkeypatch.setattr(store, "fetch", away)
-    monkeypatch.setattr("platform_core.scoring.stream.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("loopline.platform_core.scoring.stream.LOOK_SECONDS", 0.01)
     scoring.run(threading.Event(), once=True)
     assert len(notes) == 1
     assert "the store is away" in notes[0]
@@ -308,7 +309,7 @@ def test_the_live_version_is_followed(
     shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A promotion is seen by the next turn; a version that cannot be loaded leaves the one before scoring."""
-    monkeypatch.setattr("platform_core.scoring.stream.LOOK_SECONDS", 0)
+    monkeypatch.setattr("loopline.platform_core.scoring.stream.LOOK_SECONDS", 0)
     with pytest.raises(NotFound, match="no version of shop/large_orders is live"):
         scorer(shop).turn(0)
     notes: list[str] = []

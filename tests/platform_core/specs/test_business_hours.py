@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs import Rollout
-from platform_core.specs.business_hours import business_hours
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs import Rollout
+from loopline.platform_core.specs.business_hours import business_hours
 
 LONDON = business_hours("Mon-Fri 09:00-17:00 Europe/London")
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from platform_core import specs
-from platform_core.errors import InvalidSpec
+from loopline.platform_core import specs
+from loopline.platform_core.errors import InvalidSpec
 
 MODULE = """
-from platform_core import specs
+from loopline.platform_core import specs
 
 orders = specs.Source("orders", contract="orders.yaml", arrives="daily")
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.contract_diff import Change, diff
-from platform_core.specs.contract_file import Column, RowContract, Rule
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.contract_diff import Change, diff
+from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.resources.polars.engine import PolarsEngine
 
 CONSUMER, PRODUCER = ("consumer-breaking",), ("producer-breaking",)
 BOTH, ADDITIVE = (*CONSUMER, *PRODUCER), ("additive",)

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs import Finding, LogMetric, Traffic
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs import Finding, LogMetric, Traffic
 
 NONE = Traffic(0, 0, np.empty(0), np.empty(0))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs import (
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs import (
     P99,
     AtLeast,
     BeatsChampion,
@@ -31,7 +31,7 @@ from platform_core.specs import (
     Search,
     Team,
 )
-from platform_core.specs.model_file import ModelFile, problems, read_model_file
+from loopline.platform_core.specs.model_file import ModelFile, problems, read_model_file
 
 GOOD = """\
 type: asset_defs.LooplineModel

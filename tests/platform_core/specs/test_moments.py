@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_core.specs import minutes, weekday
+from loopline.platform_core.specs import minutes, weekday
 
 whole_minutes = st.datetimes(datetime(1900, 1, 1), datetime(2400, 12, 31)).map(  # noqa: DTZ001 - made UTC below
     lambda at: at.replace(second=0, microsecond=0, tzinfo=UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from platform_core.specs import Finding, RealisedQuality, Traffic
-from platform_core.specs.quality_judge import METRICS
+from loopline.platform_core.specs import Finding, RealisedQuality, Traffic
+from loopline.platform_core.specs.quality_judge import METRICS
 
 
 def side(random: np.random.Generator, rows: int, signal: float = 2.0, share: float = 0.2) -> Traffic:

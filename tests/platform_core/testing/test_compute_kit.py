@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core import worker
-from platform_core.specs.model import Requirements
-from platform_core.testing.compute import ComputeKit
-from platform_core.testing.mutants import assert_catches
-from resources.in_process.compute import InProcessCompute
+from loopline.platform_core import worker
+from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.testing.compute import ComputeKit
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.resources.in_process.compute import InProcessCompute
 
 
 class DirectCompute(InProcessCompute):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platform_core.testing.drift_report import DriftReportKit
-from platform_core.testing.fakes.drift_report import InMemoryDriftReport
-from platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.drift_report import DriftReportKit
+from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
+from loopline.platform_core.testing.mutants import assert_catches
 
 
 class TestFake(DriftReportKit):

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from platform_core.contracts.engine import ViewRows
-from platform_core.specs import FeatureView, Labels
-from platform_core.testing.engine_histories import EngineHistoriesKit
-from platform_core.testing.mutants import assert_catches
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.engine import ViewRows
+from loopline.platform_core.specs import FeatureView, Labels
+from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.resources.polars.engine import PolarsEngine
 
 VIEWS, JOINS = "test_9_views_and_labels_are_those_of_any_engine", "test_9_point_in_time_is_what_anyone_would_look_up"
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from platform_core.contracts.engine import Engine, ViewRows
-from platform_core.specs import FeatureView, Labels
-from platform_core.testing.engine import EngineKit
-from platform_core.testing.mutants import assert_catches
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.specs import FeatureView, Labels
+from loopline.platform_core.testing.engine import EngineKit
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.resources.polars.engine import PolarsEngine
 
 
 def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:

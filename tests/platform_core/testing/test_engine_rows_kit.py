@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from platform_core.contracts.engine import Checked
-from platform_core.errors import ContractBroken
-from platform_core.specs.contract_file import RowContract
-from platform_core.testing.engine_rows import RowChecksKit
-from platform_core.testing.mutants import assert_catches
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.contracts.engine import Checked
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.specs.contract_file import RowContract
+from loopline.platform_core.testing.engine_rows import RowChecksKit
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.resources.polars.engine import PolarsEngine
 
 
 class DropsBadRows(PolarsEngine):

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from platform_core.contracts.event_source import Arrival
-from platform_core.errors import ContractBroken
-from platform_core.testing.event_source import MORNING, EventSourceKit
-from platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource
-from platform_core.testing.mutants import assert_catches
+from loopline.platform_core.contracts.event_source import Arrival
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
+from loopline.platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource
+from loopline.platform_core.testing.mutants import assert_catches
 
 
 class TestInMemoryEventSource(EventSourceKit):

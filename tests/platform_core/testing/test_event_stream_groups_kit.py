@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.event_stream import EventStream, Member, Record
-from platform_core.errors import Unsupported
-from platform_core.testing import event_stream_groups
-from platform_core.testing.event_stream_groups import EventStreamGroupsKit
-from platform_core.testing.fakes.event_stream import Group, InMemoryEventStream, InMemoryMember
-from platform_core.testing.mutants import assert_catches
+from loopline.platform_core.contracts.event_stream import EventStream, Member, Record
+from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.testing import event_stream_groups
+from loopline.platform_core.testing.event_stream_groups import EventStreamGroupsKit
+from loopline.platform_core.testing.fakes.event_stream import Group, InMemoryEventStream, InMemoryMember
+from loopline.platform_core.testing.mutants import assert_catches
 
 
 class TestInMemoryGroups(EventStreamGroupsKit):

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import NotFound
-from platform_core.testing.event_stream import ALL, EventStreamKit
-from platform_core.testing.fakes.event_stream import GAP, InMemoryEventStream, Row
-from platform_core.testing.mutants import assert_catches
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.testing.event_stream import ALL, EventStreamKit
+from loopline.platform_core.testing.fakes.event_stream import GAP, InMemoryEventStream, Row
+from loopline.platform_core.testing.mutants import assert_catches
 
 
 class TestInMemoryEventStream(EventStreamKit):

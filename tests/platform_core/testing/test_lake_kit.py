@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from platform_core.contracts.lake import TableName, Tidied
-from platform_core.errors import CommitConflict
-from platform_core.testing.fakes.lake import InMemoryLake, Kept
-from platform_core.testing.lake import LakeKit
-from platform_core.testing.mutants import assert_catches
+from loopline.platform_core.contracts.lake import TableName, Tidied
+from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.testing.fakes.lake import InMemoryLake, Kept
+from loopline.platform_core.testing.lake import LakeKit
+from loopline.platform_core.testing.mutants import assert_catches
 
 Transactions = Mapping[str, int] | None
 

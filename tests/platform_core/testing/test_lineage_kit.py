@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.contracts.lineage import RunEvent
-from platform_core.errors import LooplineError, StoreUnavailable
-from platform_core.testing import lineage as kit
-from platform_core.testing.fakes.lineage import InMemoryLineage
-from platform_core.testing.lineage import COMPLETE, LineageKit, Mood
-from platform_core.testing.mutants import assert_catches
+from loopline.platform_core.contracts.lineage import RunEvent
+from loopline.platform_core.errors import LooplineError, StoreUnavailable
+from loopline.platform_core.testing import lineage as kit
+from loopline.platform_core.testing.fakes.lineage import InMemoryLineage
+from loopline.platform_core.testing.lineage import COMPLETE, LineageKit, Mood
+from loopline.platform_core.testing.mutants import assert_catches
 
 
 class Keeper:

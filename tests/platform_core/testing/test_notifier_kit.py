@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from platform_core.contracts.notifier import Message
-from platform_core.errors import Refused, StoreUnavailable
-from platform_core.testing.fakes.notifier import InMemoryNotifier
-from platform_core.testing.mutants import assert_catches
-from platform_core.testing.notifier import Mood, NotifierKit, Received
+from loopline.platform_core.contracts.notifier import Message
+from loopline.platform_core.errors import Refused, StoreUnavailable
+from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.notifier import Mood, NotifierKit, Received
 
 SECRET = "open-sesame"
 

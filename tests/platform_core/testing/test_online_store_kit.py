@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.online_store import Keep, Key, OnlineRow, newest
-from platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from platform_core.testing.mutants import assert_catches
-from platform_core.testing.online_store import OnlineStoreKit, new_view
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, newest
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.online_store import OnlineStoreKit, new_view
 
 Asks = Sequence[tuple[str, Sequence[Key]]]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.registry import ModelVersion, Publication
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.mutants import assert_catches
-from platform_core.testing.registry import RegistryKit
+from loopline.platform_core.contracts.registry import ModelVersion, Publication
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.registry import RegistryKit
 
 
 class TestInMemoryRegistry(RegistryKit):

@@ -9,21 +9,21 @@ from dataclasses import replace
 import pytest
 from pydantic import PrivateAttr
 
-from platform_core.contracts.serving import SHADOW_ROLE, DesiredState, ObservedState
-from platform_core.errors import StoreUnavailable, Unsupported
-from platform_core.testing import endpoints
-from platform_core.testing.endpoints import Answered, Ask
-from platform_core.testing.fakes.serving import InMemoryServing
-from platform_core.testing.fakes.serving_vendors import (
+from loopline.platform_core.contracts.serving import SHADOW_ROLE, DesiredState, ObservedState
+from loopline.platform_core.errors import StoreUnavailable, Unsupported
+from loopline.platform_core.testing import endpoints
+from loopline.platform_core.testing.endpoints import Answered, Ask
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.fakes.serving_vendors import (
     OneVersionServing,
     ScalingServing,
     SlowServing,
     UnorderedServing,
 )
-from platform_core.testing.model_packages import AMOUNT
-from platform_core.testing.mutants import assert_catches
-from platform_core.testing.serving import ServingKit
-from platform_core.testing.serving_capabilities import Idle
+from loopline.platform_core.testing.model_packages import AMOUNT
+from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.serving import ServingKit
+from loopline.platform_core.testing.serving_capabilities import Idle
 
 SCORES = {str(n): n / 10 for n in range(1, 10)}
 

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core import plugins
-from platform_core.features.materialize import materialize
-from platform_core.names import raw_table
-from platform_core.platform import Platform
-from platform_core.training import training_set
+from loopline.platform_core import plugins
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import raw_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.training import training_set
 
 SITE = Path(__file__).parent / "parcels_site"
 POINTS = """
@@ -26,7 +26,7 @@ POINTS = """
 parcels = parcels:team
 
 [loopline.vendors]
-registry.memory = platform_core.testing.fakes.registry:InMemoryRegistry
+registry.memory = loopline.platform_core.testing.fakes.registry:InMemoryRegistry
 """
 ENVIRONMENT = """
 name: {registry}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_core.errors import ContractBroken
-from platform_core.training.encode import CATEGORIES, matrix, vocabulary
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.training.encode import CATEGORIES, matrix, vocabulary
 
 
 def test_matrix_of_every_kind_of_value() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import ContractBroken, InvalidSpec
-from platform_core.training.evaluate import METRICS, as_json, by_segment, measured, metrics, split
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.training.evaluate import METRICS, as_json, by_segment, measured, metrics, split
 
 START = datetime(2010, 1, 1, tzinfo=UTC)
 LABELS = np.array([0.0, 0.0, 1.0, 1.0])

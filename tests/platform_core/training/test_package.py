@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from platform_core.errors import ContractBroken
-from platform_core.runtime import manifest as manifests
-from platform_core.runtime.manifest import FeatureField, Manifest, Parity
-from platform_core.runtime.models import load_model
-from platform_core.training.package import PARITY_ROWS, package, probabilities
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.runtime.model import manifest as manifests
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.training.package import PARITY_ROWS, package, probabilities
 
 X = np.random.default_rng(0).random((3000, 3))
 X[::17, 1] = np.nan
@@ -122,7 +122,7 @@ def test_a_package_of_trees_loads_without_its_trainers(tmp_path: Path) -> None:
     """The server needs neither scikit-learn, pandas nor mlflow for what is packaged as text."""
     package(_boosted(), DRAFT, X, tmp_path)
     code = (
-        "import sys, pathlib, platform_core.runtime.models as m;"
+        "import sys, pathlib, loopline.platform_core.runtime.model.models as m;"
         f"m.load_model(pathlib.Path({str(tmp_path)!r}));"
         "sys.exit(bool({'sklearn', 'pandas', 'mlflow'} & set(sys.modules)))"
     )

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from platform_core.errors import ContractBroken
-from platform_core.specs import Examples, Params, Report, Search, choice, int_range, log_range, uniform
-from platform_core.training.journal import Journal
-from platform_core.training.search import Fitting, Found, find
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.specs import Examples, Params, Report, Search, choice, int_range, log_range, uniform
+from loopline.platform_core.training.journal import Journal
+from loopline.platform_core.training.search import Fitting, Found, find
 
 NONE = Examples(np.empty((0, 1)), np.empty(0), ("a",), {})
 SPACE = {"x": uniform(-1, 1), "rate": log_range(0.01, 1), "depth": int_range(2, 9), "kind": choice("a", "b")}

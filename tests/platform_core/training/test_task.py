@@ -16,22 +16,22 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from platform_core import plugins
-from platform_core.errors import ContractBroken, NotFound, Transient
-from platform_core.monitor import calibration
-from platform_core.monitor.profile import Profile
-from platform_core.platform import Platform
-from platform_core.runtime.encode import matrix
-from platform_core.runtime.models import load_model
-from platform_core.training import training_set
-from platform_core.training.evaluate import metrics, split
-from platform_core.training.examples import drilled
-from platform_core.training.task import train
+from loopline.platform_core import plugins
+from loopline.platform_core.errors import ContractBroken, NotFound, Transient
+from loopline.platform_core.monitor import calibration
+from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model.encode import matrix
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.training import training_set
+from loopline.platform_core.training.evaluate import metrics, split
+from loopline.platform_core.training.examples import drilled
+from loopline.platform_core.training.task import train
 
 if TYPE_CHECKING:
     from conftest import Post
 
-TASK = "platform_core.training.task:train"
+TASK = "loopline.platform_core.training.task:train"
 TRIALS = 6
 
 
@@ -202,8 +202,8 @@ def test_killed_worker_goes_on_where_it_was(post: Post, monkeypatch: pytest.Monk
 CALLER = """
 import json, sys
 from pathlib import Path
-from platform_core.platform import Platform
-from platform_core.specs import Requirements
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Requirements
 args = json.loads(sys.argv[1])
 Platform.open(Path(args["environment"])).compute.run(sys.argv[2], args, Requirements(2, 0.5), args["key"])
 """

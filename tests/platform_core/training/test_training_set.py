@@ -13,19 +13,19 @@ import narwhals as nw
 import pyarrow as pa
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.environment import Environment
-from platform_core.errors import ContractBroken, InvalidSpec, NotFound
-from platform_core.features.materialize import materialize
-from platform_core.names import raw_table
-from platform_core.platform import Platform
-from platform_core.specs import Model, Team
-from platform_core.testing.engine_tables import at, large_order, raw_orders, spending
-from platform_core.training import training_set
-from platform_core.training.fingerprints import row_hash, spec_hash
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import ContractBroken, InvalidSpec, NotFound
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import raw_table
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import at, large_order, raw_orders, spending
+from loopline.platform_core.training import training_set
+from loopline.platform_core.training.fingerprints import row_hash, spec_hash
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -225,7 +225,7 @@ def feature(rows):
 """
 ANOTHER_PROCESS = """
 import sys, pyarrow as pa
-from platform_core.training.fingerprints import row_hash
+from loopline.platform_core.training.fingerprints import row_hash
 table = pa.ipc.open_file(sys.argv[1]).read_all()
 cut = [table.slice(0, 1), table.slice(1, 1), table.slice(2)]
 print(row_hash(table), row_hash(pa.concat_tables(cut)))

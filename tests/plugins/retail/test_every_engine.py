@@ -10,11 +10,11 @@ import pytest
 from retail.features import customer_history, order_shape
 from retail.labels import cancelled_within_30_days, ordered_again_within_30_days
 
-from platform_core.contracts.engine import Engine
-from platform_core.testing.engine_histories import assert_same
-from resources.duckdb.engine import DuckdbEngine
-from resources.polars.engine import PolarsEngine
-from resources.pyspark.engine import PysparkEngine
+from loopline.platform_core.contracts.engine import Engine
+from loopline.platform_core.testing.engine_histories import assert_same
+from loopline.resources.duckdb.engine import DuckdbEngine
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.pyspark.engine import PysparkEngine
 
 SMALL = {"spark.sql.shuffle.partitions": "2", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 ROWS, CUSTOMERS, INVOICES, DAYS = 3_000, 40, 400, 200

@@ -13,23 +13,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from asset_defs.monitoring import _drift_check, _drift_metadata
 from benchmarks.estimated_quality.examples import accepted, examples, instants_us, retail
-from platform_core.clock import ReplayClock
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import Served
-from platform_core.environment import Environment
-from platform_core.loop.deployments import change
-from platform_core.monitor.drift import judged, report, watch
-from platform_core.monitor.profile import build_profile
-from platform_core.names import DATE, EVENT_TIME, ModelRef, prediction_table
-from platform_core.platform import Platform
-from platform_core.runtime import log_table
-from platform_core.testing.fakes.drift_report import InMemoryDriftReport
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.fakes.serving import InMemoryServing
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
+from loopline.asset_defs.monitoring import _drift_check, _drift_metadata
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table
+from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.monitor.drift import judged, report, watch
+from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
 
 LEARNT, END = datetime(2010, 9, 1, tzinfo=UTC), datetime(2010, 12, 10, tzinfo=UTC)
 REF = ModelRef("retail", "cancellations")

@@ -13,21 +13,21 @@ import pyarrow.compute as pc
 import pytest
 
 from benchmarks.estimated_quality.examples import accepted, examples, instants_us, retail
-from platform_core.clock import ReplayClock
-from platform_core.environment import Environment
-from platform_core.monitor import fairness
-from platform_core.monitor.calibration import HeldOut
-from platform_core.monitor.quality_history import Measured, history, measure
-from platform_core.names import DATE, EVENT_TIME, ModelRef, prediction_table, raw_table
-from platform_core.platform import Platform
-from platform_core.runtime import log_table
-from platform_core.specs import Model
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.training.encode import matrix
-from platform_core.training.examples import learnable
-from platform_core.training.package import probabilities
-from resources.delta.lake import DeltaLake
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table, raw_table
+from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor.calibration import HeldOut
+from loopline.platform_core.monitor.quality_history import Measured, history, measure
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.prediction_log import log_table
+from loopline.platform_core.specs import Model
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.training.encode import matrix
+from loopline.platform_core.training.examples import learnable
+from loopline.platform_core.training.package import probabilities
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
 
 LIVE, END = datetime(2010, 9, 1, tzinfo=UTC), datetime(2011, 3, 1, tzinfo=UTC)
 PARAMS = {"learning_rate": 0.06, "num_leaves": 15, "min_child_samples": 50}

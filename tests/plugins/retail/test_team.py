@@ -14,9 +14,9 @@ import pytest
 import retail
 from retail.fit import boosted_trees
 
-from platform_core import plugins
-from platform_core.specs import Examples, Pruned
-from platform_core.specs.odcs import read_contract
+from loopline.platform_core import plugins
+from loopline.platform_core.specs import Examples, Pruned
+from loopline.platform_core.specs.odcs import read_contract
 
 FOLDER = Path(retail.__file__).parent
 LINES = 150
@@ -55,8 +55,19 @@ def test_the_team_names_no_vendor_and_imports_declarations_only() -> None:
     loaded = set(
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     )
-    heavy = {"dagster", "lightgbm", "sklearn", "polars", "mlflow", "evidently", "deltalake", "pandas", "resources"}
-    assert loaded & (heavy | {"platform_core.loop", "platform_core.runtime", "platform_core.contracts"}) == set()
+    heavy = {
+        "dagster",
+        "lightgbm",
+        "sklearn",
+        "polars",
+        "mlflow",
+        "evidently",
+        "deltalake",
+        "pandas",
+        "loopline.resources",
+    }
+    kernel = {f"loopline.platform_core.{room}" for room in ("loop", "runtime", "contracts")} | {"loopline.resources"}
+    assert loaded & (heavy | kernel) == set()
 
 
 def test_the_team_is_small() -> None:

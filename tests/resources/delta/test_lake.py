@@ -14,14 +14,14 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from platform_core.errors import ContractBroken, NotFound, StoreUnavailable
-from platform_core.testing.lake import LakeKit, numbered, numbers
-from resources.delta.lake import DeltaLake
+from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.platform_core.testing.lake import LakeKit, numbered, numbers
+from loopline.resources.delta.lake import DeltaLake
 
 WRITER = """
 import sys
-from platform_core.testing.lake import numbered
-from resources.delta.lake import DeltaLake
+from loopline.platform_core.testing.lake import numbered
+from loopline.resources.delta.lake import DeltaLake
 lake = DeltaLake(root=sys.argv[1])
 start = lake.committed("a/raw/b", ["app"]).get("app", -1) + 1
 print("ready", flush=True)
@@ -31,8 +31,8 @@ for n in range(start, 1_000):
 
 APPENDER = """
 import sys
-from platform_core.testing.lake import numbered
-from resources.delta.lake import DeltaLake
+from loopline.platform_core.testing.lake import numbered
+from loopline.resources.delta.lake import DeltaLake
 root, table, number = sys.argv[1:]
 lake = DeltaLake(root=root, attempts=30)
 for n in range(15):

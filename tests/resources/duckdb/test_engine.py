@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.testing.engine import EngineKit
-from platform_core.testing.engine_histories import EngineHistoriesKit
-from platform_core.testing.engine_rows import RowChecksKit
-from resources.duckdb.engine import DuckdbEngine
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.testing.engine import EngineKit
+from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.engine_rows import RowChecksKit
+from loopline.resources.duckdb.engine import DuckdbEngine
+from loopline.resources.polars.engine import PolarsEngine
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_core.environment import bind
-from platform_core.errors import Unsupported
-from platform_core.monitor.distance import js_distance, wasserstein
-from platform_core.testing.drift_report import DriftReportKit, table
-from platform_core.testing.inference_server import free_port
-from resources.evidently.drift_report import EvidentlyDriftReport
-from resources.evidently.instead import instead, measurable
+from loopline.platform_core.environment import bind
+from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.foundation.distance import js_distance, wasserstein
+from loopline.platform_core.testing.drift_report import DriftReportKit, table
+from loopline.platform_core.testing.inference_server import free_port
+from loopline.resources.evidently.drift_report import EvidentlyDriftReport
+from loopline.resources.evidently.instead import instead, measurable
 
 
 class TestEvidentlyDriftReport(DriftReportKit):

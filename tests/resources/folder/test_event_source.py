@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from platform_core.errors import ContractBroken, NotFound
-from platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
-from resources.folder.arrival_log import HASHES, LOG
-from resources.folder.csv_rows import read_rows
-from resources.folder.event_source import FolderEventSource
-from resources.folder.parquet_rows import read_rows as parquet_rows
+from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
+from loopline.resources.folder.arrival_log import HASHES, LOG
+from loopline.resources.folder.csv_rows import read_rows
+from loopline.resources.folder.event_source import FolderEventSource
+from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
 
 
 class FolderDelivery(Delivery):

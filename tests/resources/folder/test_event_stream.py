@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import ContractBroken
-from platform_core.testing.event_stream import EventStreamKit
-from resources.folder.event_stream import FolderEventStream
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.testing.event_stream import EventStreamKit
+from loopline.resources.folder.event_stream import FolderEventStream
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def test_a_torn_line_is_not_read_and_is_taken_away(events: FolderEventStream) ->
 
 WRITER = """
 import sys
-from platform_core.contracts.event_stream import Record
-from resources.folder.event_stream import FolderEventStream
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.resources.folder.event_stream import FolderEventStream
 stream = FolderEventStream(root=sys.argv[1], partitions=2)
 for n in range(60):
     stream.publish("t/s", [Record(f"{sys.argv[2]} {n} {i}".encode() * 99) for i in range(5)])

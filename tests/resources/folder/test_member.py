@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import CommitConflict, Refused
-from platform_core.testing.event_stream import new_stream, published, read
-from platform_core.testing.event_stream_groups import EventStreamGroupsKit, answer, numbers, said, taken
-from resources.folder import member as members
-from resources.folder.event_stream import FolderEventStream
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import CommitConflict, Refused
+from loopline.platform_core.testing.event_stream import new_stream, published, read
+from loopline.platform_core.testing.event_stream_groups import EventStreamGroupsKit, answer, numbers, said, taken
+from loopline.resources.folder import member as members
+from loopline.resources.folder.event_stream import FolderEventStream
 
 
 @pytest.fixture

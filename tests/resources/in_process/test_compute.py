@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.testing.compute import ComputeKit
-from resources.in_process.compute import InProcessCompute
+from loopline.platform_core.testing.compute import ComputeKit
+from loopline.resources.in_process.compute import InProcessCompute
 
 
 class TestInProcessCompute(ComputeKit):

@@ -16,15 +16,15 @@ from typing import Any
 import confluent_kafka.admin  # noqa: F401 - imported before the fork
 import pyarrow as pa  # noqa: F401
 
-from platform_core.environment import Environment
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.scoring.stream import StreamScorer
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from resources.folder.event_stream import FolderEventStream
-from resources.kafka.event_stream import KafkaEventStream
-from resources.local.serving import LocalServing
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.scoring.stream import StreamScorer
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.resources.folder.event_stream import FolderEventStream
+from loopline.resources.kafka.event_stream import KafkaEventStream
+from loopline.resources.local.serving import LocalServing
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 REF = ModelRef("kit", "model")
 LIMIT = 40

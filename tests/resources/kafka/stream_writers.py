@@ -19,15 +19,15 @@ import deltalake  # noqa: F401
 import polars as pl  # noqa: F401
 import pyarrow as pa
 
-from platform_core.environment import Environment
-from platform_core.errors import Transient
-from platform_core.ingestion import streaming
-from platform_core.ingestion.landing import Landed
-from platform_core.platform import Platform
-from platform_core.specs import Source, Team
-from resources.delta.lake import DeltaLake
-from resources.kafka.event_stream import KafkaEventStream
-from resources.polars import engine, row_checks  # noqa: F401
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import Transient
+from loopline.platform_core.ingestion import streaming
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Source, Team
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.kafka.event_stream import KafkaEventStream
+from loopline.resources.polars import engine, row_checks  # noqa: F401
 
 BATCH, WIDTH = 60, 40
 SOURCE = Source("orders", "orders.yaml", arrives="stream")

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
-from platform_core.testing.event_stream import EventStreamKit
-from resources.kafka.event_stream import KafkaEventStream
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
+from loopline.platform_core.testing.event_stream import EventStreamKit
+from loopline.resources.kafka.event_stream import KafkaEventStream
 
 
 @pytest.fixture

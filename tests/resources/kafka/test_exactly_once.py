@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.ingestion.dead_records import dead_stream
-from platform_core.ingestion.inbox import Inbox
-from platform_core.ingestion.streaming import catch_up, lag
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.ingestion.dead_records import dead_stream
+from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.streaming import catch_up, lag
 
 HERE = Path(__file__).parent
 KILLS = 50

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from platform_core.contracts.event_stream import Record
-from platform_core.errors import ContractBroken, LooplineError
-from platform_core.testing.event_stream import new_stream, published
-from platform_core.testing.event_stream_groups import EventStreamGroupsKit, answer, numbers, said, taken
-from resources.kafka.event_stream import KafkaEventStream
+from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.errors import ContractBroken, LooplineError
+from loopline.platform_core.testing.event_stream import new_stream, published
+from loopline.platform_core.testing.event_stream_groups import EventStreamGroupsKit, answer, numbers, said, taken
+from loopline.resources.kafka.event_stream import KafkaEventStream
 
 
 @pytest.fixture

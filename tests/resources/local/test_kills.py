@@ -18,18 +18,18 @@ from typing import Self
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState
-from platform_core.environment import Environment
-from platform_core.monitor.predictions import compact, forget
-from platform_core.names import ModelRef, prediction_table
-from platform_core.platform import Platform
-from platform_core.runtime import states
-from platform_core.runtime.log import log_folder
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import AMOUNT, ENTITY
-from platform_core.testing.serving import come_to, served
-from resources.delta.lake import DeltaLake
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import ModelRef, prediction_table
+from loopline.platform_core.monitor.predictions import compact, forget
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime import states
+from loopline.platform_core.runtime.prediction_log.log import log_folder
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.serving import come_to, served
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.local.serving import LocalServing
 
 REF = ModelRef("kit", "kills")
 KILLS = 20

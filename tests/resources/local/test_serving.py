@@ -17,12 +17,12 @@ from typing import Self
 
 import pytest
 
-from platform_core.contracts.serving import DesiredState
-from platform_core.testing.inference_server import free_port, inference_server, shadow_process
-from platform_core.testing.model_packages import AMOUNT, ENTITY
-from platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
-from resources.local import serving as local
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
+from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
+from loopline.resources.local import serving as local
+from loopline.resources.local.serving import LocalServing
 
 
 def environment(folder: Path, port: int, grpc_port: int | None = None) -> Path:

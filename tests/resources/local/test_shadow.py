@@ -13,19 +13,28 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from platform_core.contracts.registry import Publication
-from platform_core.contracts.serving import DesiredState
-from platform_core.environment import Environment
-from platform_core.loop import gates, rollouts
-from platform_core.loop.gates import Verdict
-from platform_core.names import ModelRef
-from platform_core.platform import Platform
-from platform_core.specs import ErrorRate, Model, Rollout, ScoreShift
-from platform_core.testing.endpoints import Load, ask_over_http, come_to, new_model, served, wait_for, wait_until
-from platform_core.testing.fakes.registry import InMemoryRegistry
-from platform_core.testing.inference_server import free_port, inference_server, shadow_process
-from platform_core.testing.model_packages import Column, Constant, write_package
-from resources.local.serving import LocalServing
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import gates, rollouts
+from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import ErrorRate, Model, Rollout, ScoreShift
+from loopline.platform_core.testing.endpoints import (
+    Load,
+    ask_over_http,
+    come_to,
+    new_model,
+    served,
+    wait_for,
+    wait_until,
+)
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
+from loopline.platform_core.testing.model_packages import Column, Constant, write_package
+from loopline.platform_core.turn import start_rollout
+from loopline.resources.local.serving import LocalServing
 
 KILLS = 12
 
@@ -136,7 +145,7 @@ def roll_out(platform: Platform, ref: ModelRef, model: Model, estimator: object)
     published = platform.registry.publish(Publication(ref.dotted, package, None, pa.table({})))
     now = platform.clock.now()
     gates.record_verdict(platform.ledger, ref, "", published.version, Verdict(()), now)
-    return rollouts.start(platform, ref, model, published.version, "", now)
+    return start_rollout(platform, ref, model, published.version, "", now)
 
 
 @pytest.mark.parametrize(("estimator", "action"), [(Constant(0.99), "roll_back"), (Column(0), "advance")])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.testing.registry import RegistryKit, new_model, publication
-from resources.mlflow.registry import MlflowRegistry
+from loopline.platform_core.testing.registry import RegistryKit, new_model, publication
+from loopline.resources.mlflow.registry import MlflowRegistry
 
 
 def _registry(folder: Path) -> MlflowRegistry:
@@ -49,8 +49,8 @@ def test_boosted_trees_load_in_mlflow_with_signature_and_example(registry: Mlflo
 PUBLISH = """
 import sys
 from pathlib import Path
-from platform_core.testing.registry import publication
-from resources.mlflow.registry import MlflowRegistry
+from loopline.platform_core.testing.registry import publication
+from loopline.resources.mlflow.registry import MlflowRegistry
 home = Path(sys.argv[1])
 registry = MlflowRegistry(tracking_uri=f"sqlite:///{home}/new/mlflow.db", artifacts=str(home / "new/files"))
 print(registry.publish(publication("t.m", home, {"key": sys.argv[2]})).version)
@@ -74,7 +74,7 @@ def test_two_processes_make_the_tables_once_and_quietly(tmp_path: Path) -> None:
 
 def test_module_loads_without_mlflow() -> None:
     """Binding the registry costs nothing; MLflow comes with the first use."""
-    code = "import sys, resources.mlflow.registry; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, loopline.resources.mlflow.registry; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

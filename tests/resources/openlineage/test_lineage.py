@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from platform_core import environment
-from platform_core.contracts.lineage import RunEvent
-from platform_core.errors import InvalidEnvironment
-from platform_core.testing.http_sink import HttpSink
-from platform_core.testing.lineage import COMPLETE, FAIL, START, LineageKit, Mood
-from platform_core.testing.openlineage_events import checked, read
-from resources.openlineage.lineage import OpenLineage
+from loopline.platform_core import environment
+from loopline.platform_core.contracts.lineage import RunEvent
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.lineage import COMPLETE, FAIL, START, LineageKit, Mood
+from loopline.platform_core.testing.openlineage_events import checked, read
+from loopline.resources.openlineage.lineage import OpenLineage
 
 
 class Consumer:

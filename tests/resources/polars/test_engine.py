@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from platform_core.specs import FeatureView, Labels
-from platform_core.testing.engine import EngineKit
-from platform_core.testing.engine_histories import EngineHistoriesKit
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.specs import FeatureView, Labels
+from loopline.platform_core.testing.engine import EngineKit
+from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
+from loopline.resources.polars.engine import PolarsEngine
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import InvalidSpec
-from platform_core.specs.contract_file import Column
-from platform_core.testing.engine_rows import RowChecksKit, contract, rule, text_rows
-from resources.polars.engine import PolarsEngine
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.contract_file import Column
+from loopline.platform_core.testing.engine_rows import RowChecksKit, contract, rule, text_rows
+from loopline.resources.polars.engine import PolarsEngine
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from platform_core.testing.engine import EngineKit
-from platform_core.testing.engine_histories import EngineHistoriesKit
-from resources.polars.engine import PolarsEngine
-from resources.pyspark.engine import PysparkEngine
+from loopline.platform_core.testing.engine import EngineKit
+from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
+from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.pyspark.engine import PysparkEngine
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from platform_core.clock import ReplayClock
-from platform_core.contracts.online_store import Keep
-from platform_core.contracts.serving import DesiredState, Served
-from platform_core.runtime.manifest import ViewField
-from platform_core.testing.inference_server import free_port, inference_server
-from platform_core.testing.model_packages import ENTITY, Column, write_package
-from platform_core.testing.online_store import view_rows
-from platform_core.testing.serving import come_to
-from resources.local.serving import LocalServing
-from resources.redis.online_store import RedisOnlineStore
+from loopline.platform_core.contracts.online_store import Keep
+from loopline.platform_core.contracts.serving import DesiredState, Served
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.runtime.model.manifest import ViewField
+from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.model_packages import ENTITY, Column, write_package
+from loopline.platform_core.testing.online_store import view_rows
+from loopline.platform_core.testing.serving import come_to
+from loopline.resources.local.serving import LocalServing
+from loopline.resources.redis.online_store import RedisOnlineStore
 
 MODEL = "shop.returns"
 VIEWS = [

@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 import redis
 
-from platform_core.contracts.online_packing import pack
-from platform_core.contracts.online_store import Keep, OnlineRow
-from platform_core.errors import ContractBroken, StoreUnavailable, Unsupported
-from platform_core.testing.inference_server import free_port
-from platform_core.testing.online_store import OnlineStoreKit, events, view_rows
-from resources.redis.online_store import RedisOnlineStore
+from loopline.platform_core.contracts.online_packing import pack
+from loopline.platform_core.contracts.online_store import Keep, OnlineRow
+from loopline.platform_core.errors import ContractBroken, StoreUnavailable, Unsupported
+from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
+from loopline.resources.redis.online_store import RedisOnlineStore
 
 WRITER = """
 import random, sys
-from platform_core.testing.online_store import view_rows
-from resources.redis.online_store import RedisOnlineStore
+from loopline.platform_core.testing.online_store import view_rows
+from loopline.resources.redis.online_store import RedisOnlineStore
 url, prefix, seed = sys.argv[1:]
 store = RedisOnlineStore(url=url, prefix=prefix)
 every = [(key, time) for key in range(50) for time in range(40)]

@@ -14,10 +14,10 @@ import pytest
 import redis
 import uvloop
 
-from platform_core.contracts.online_store import OnlineRow
-from platform_core.errors import StoreUnavailable
-from platform_core.testing.online_store import view_rows
-from resources.redis.online_store import RedisOnlineStore
+from loopline.platform_core.contracts.online_store import OnlineRow
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.testing.online_store import view_rows
+from loopline.resources.redis.online_store import RedisOnlineStore
 
 KEYS = 50
 
@@ -223,7 +223,7 @@ def test_looking_up_needs_no_redis_py(store: RedisOnlineStore) -> None:
     """An inference server's first request does not wait for an import that takes longer than its time-out."""
     code = f"""
 import asyncio, sys
-from resources.redis.online_store import RedisOnlineStore
+from loopline.resources.redis.online_store import RedisOnlineStore
 rows = asyncio.run(RedisOnlineStore(url={store.url!r}).fetch([("v", ["7"])]))
 print(rows[0][0].values, "redis" in sys.modules)
 """

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from platform_core.testing.http_sink import HttpSink
-from platform_core.testing.notifier import HOSTILE, MESSAGE, Mood, NotifierKit, Received
-from resources.slack.notifier import SlackNotifier
+from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.notifier import HOSTILE, MESSAGE, Mood, NotifierKit, Received
+from loopline.resources.slack.notifier import SlackNotifier
 
 TOKEN = "T000/B000/s3cret"
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.errors import Refused, StoreUnavailable
-from platform_core.testing.notifier import MESSAGE, Mood, NotifierKit, Received
-from resources.smtp.notifier import SmtpNotifier
+from loopline.platform_core.errors import Refused, StoreUnavailable
+from loopline.platform_core.testing.notifier import MESSAGE, Mood, NotifierKit, Received
+from loopline.resources.smtp.notifier import SmtpNotifier
 
 PASSWORD = "s3cret-of-the-mailbox"
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from platform_core.errors import ContractBroken, StoreUnavailable
-from platform_core.testing.online_store import OnlineStoreKit, events, view_rows
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 ANOTHER_PROCESS = """
 import sys
-from platform_core.testing.online_store import events, view_rows
-from resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.testing.online_store import events, view_rows
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
 store = SqliteOnlineStore(path=sys.argv[1])
 print(events(store, "v", ["1"]))
 store.write("v", "customer_id", view_rows([1], [20], spend=[2.0]))

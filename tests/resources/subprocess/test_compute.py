@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.errors import InvalidSpec, TaskFailed, Transient
-from platform_core.testing.compute import FRAGILE, SLOW, SMALL, ComputeKit, calls
-from resources.subprocess.compute import SubprocessCompute
+from loopline.platform_core.errors import InvalidSpec, TaskFailed, Transient
+from loopline.platform_core.testing.compute import FRAGILE, SLOW, SMALL, ComputeKit, calls
+from loopline.resources.subprocess.compute import SubprocessCompute
 
 
 class TestSubprocessCompute(ComputeKit):
@@ -33,8 +33,8 @@ def compute(tmp_path: Path) -> SubprocessCompute:
 CALLER = """
 import json, sys
 from pathlib import Path
-from platform_core.testing.compute import SLOW, SMALL
-from resources.subprocess.compute import SubprocessCompute
+from loopline.platform_core.testing.compute import SLOW, SMALL
+from loopline.resources.subprocess.compute import SubprocessCompute
 folder = sys.argv[1]
 result = SubprocessCompute(root=Path(folder, "compute")).run(SLOW, {"folder": folder, "value": 7}, SMALL, "shared")
 print(json.dumps(result))
@@ -72,7 +72,7 @@ def test_two_processes_with_one_key_run_it_once(tmp_path: Path) -> None:
 
 def test_killed_worker_is_transient_and_runs_anew(compute: SubprocessCompute, tmp_path: Path) -> None:
     """A worker is killed (-9): the caller may try again, and the key is free."""
-    deadly = "platform_core.testing.compute:killed_once"
+    deadly = "loopline.platform_core.testing.compute:killed_once"
     with pytest.raises(Transient, match="was killed"):
         compute.run(deadly, {"folder": str(tmp_path)}, SMALL, "k")
     assert compute.run(deadly, {"folder": str(tmp_path)}, SMALL, "k") == "alive"
@@ -109,8 +109,8 @@ def test_unknown_task_is_named(compute: SubprocessCompute, task: str) -> None:
 
 def test_a_worker_child_does_not_keep_the_key_locked(compute: SubprocessCompute, tmp_path: Path) -> None:
     """A process that the task leaves behind does not block the next caller."""
-    left = compute.run("platform_core.testing.compute:leave_a_process", {}, SMALL, "k")
+    left = compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k")
     began = time.monotonic()
-    assert compute.run("platform_core.testing.compute:leave_a_process", {}, SMALL, "k") == left
+    assert compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k") == left
     assert time.monotonic() - began < 5
     os.kill(left, signal.SIGKILL)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 from pydantic import ValidationError
 
-from platform_core.errors import Refused, StoreUnavailable
-from platform_core.testing.http_sink import HttpSink
-from platform_core.testing.notifier import MESSAGE, Mood, NotifierKit, Received
-from resources.webhook.notifier import WebhookNotifier
+from loopline.platform_core.errors import Refused, StoreUnavailable
+from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.notifier import MESSAGE, Mood, NotifierKit, Received
+from loopline.resources.webhook.notifier import WebhookNotifier
 
 TOKEN, SECRET = "t0ken-in-the-path", "s3cret-of-the-signature"
 

@@ -1,6 +1,6 @@
 """Retail: the first team on Loopline, a wholesaler of gifts."""
 
-from platform_core.specs import Team
+from loopline.specs import Team
 from retail.models import cancellations
 
 team = Team("retail", __file__, models=(cancellations,), owner="retail").with_files("defs/repeat_orders/defs.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals as nw
 from narwhals.selectors import numeric
 
-from platform_core.specs import Source, feature_view, minutes, weekday
+from loopline.specs import Source, feature_view, minutes, weekday
 
 orders = Source("orders", contract="contracts/orders.v1.yaml", arrives="daily")
 TAKES_BACK = nw.col("invoice").str.starts_with("C")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from platform_core.specs import Estimator, Examples, Params, Report
+from loopline.specs import Estimator, Examples, Params, Report
 
 SAME = {"random_state": 7, "n_jobs": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
 METRICS = ["binary_logloss", "auc"]

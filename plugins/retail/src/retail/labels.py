@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import narwhals as nw
 
-from platform_core.specs import labels
+from loopline.specs import labels
 from retail.features import TAKES_BACK, orders
 
 entities = ("customer_id", "invoice")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platform_core import specs
+from loopline import specs
 from retail.features import customer_history, order_shape
 from retail.fit import boosted_trees
 from retail.labels import cancelled_within_30_days

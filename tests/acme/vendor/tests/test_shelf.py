@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from acme_shelf import ShelfOnlineStore
 
-from platform_core.testing.online_store import OnlineStoreKit
+from loopline.platform_core.testing.online_store import OnlineStoreKit
 
 
 class TestShelf(OnlineStoreKit):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from platform_core.specs import (
+from loopline.specs import (
     AtLeast,
     Drift,
     ErrorRate,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from platform_core.specs import (
+from loopline.platform_core.specs import (
     AtLeast,
     Drift,
     Estimator,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from platform_core.specs import (
+from loopline.specs import (
     AtLeast,
     ErrorRate,
     Estimator,

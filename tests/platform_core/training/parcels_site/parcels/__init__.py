@@ -10,7 +10,7 @@ from typing import Any
 
 import narwhals as nw
 
-from platform_core.specs import (
+from loopline.platform_core.specs import (
     Examples,
     Model,
     Params,

@@ -1,0 +1,1 @@
+"""Requests that are put off: taken now, answered later, their callers called back."""

@@ -1,0 +1,51 @@
+"""The access log: a JSON line a request, without what could name a person: no key, no feature, no body, no address."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from loopline.gateway.gateway import Exchange
+
+STANDARD_OUTPUT = "-"
+_LONGEST = 128
+"""A caller may write anything into a path or an id; more of it is not kept."""
+
+
+class AccessLog:
+    """Appends lines to a file; each goes out in one write, so that workers can share the file.
+
+    A line's fields: ``time`` (UTC, when the answer was out), ``tenant``, ``method``, ``model``, ``version``, ``cycle``,
+    ``role``, ``rows``, ``status`` (0: the caller went away), ``ms``, ``bytes``, ``request_id``.
+    """
+
+    def __init__(self, file: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._file = sys.stdout.fileno() if file == STANDARD_OUTPUT else os.open(file, flags, 0o640)
+
+    def keep(self, exchange: Exchange) -> None:
+        """Write one line."""
+        record = exchange.noted.record
+        line = {
+            "time": datetime.now(UTC),
+            "tenant": exchange.tenant,
+            "method": exchange.method,
+            "model": exchange.model[:_LONGEST],
+            "version": record.version if record else "",
+            "cycle": record.cycle if record else "",
+            "role": record.role if record else "",
+            "rows": len(record.keys) if record else 0,
+            "status": exchange.status,
+            "ms": round(exchange.ms, 3),
+            "bytes": exchange.bytes_out,
+            "request_id": exchange.request_id[:_LONGEST],
+        }
+        os.write(self._file, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        """Nothing is held back: each line went out at once."""

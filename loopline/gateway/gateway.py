@@ -1,0 +1,178 @@
+"""Stands before the application when an environment asks for it: who asks, how often, under which id, and what is kept.
+
+Health is answered to anybody, everything else (metrics too) to known tenants only, once there are keys. Where nothing
+of this is asked for the application stands alone, and a request costs no more than before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from loopline.gateway.access_log import AccessLog
+from loopline.gateway.admission import Door, Refusal
+from loopline.gateway.api_keys import Doorkeeper
+from loopline.gateway.quota import Allowances
+from loopline.gateway.recorders import kept
+from loopline.platform_core.runtime.request_note import REQUEST_NOTE, RequestNote
+from loopline.platform_core.runtime.settings.gateway import GatewaySettings
+from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Scope, Send, refusal, respond
+from loopline.platform_core.runtime.wire.protocol import new_id
+
+REQUEST_ID = b"x-request-id"
+_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
+_OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
+_MODELS = ["v2", "models"]
+_STATISTICS = [*_MODELS, "stats"]
+"""Of all models that the caller may ask; no model has such a name, for each has its team's before a dot."""
+
+
+class Exchange(NamedTuple):
+    """One request and its answer, as far as anybody may keep it: no key, no feature, no body."""
+
+    method: str
+    path: str
+    model: str
+    tenant: str
+    status: int
+    bytes_out: int
+    started: float
+    noted: RequestNote
+    headers: dict[bytes, bytes]
+
+    @property
+    def ms(self) -> float:
+        """Return how long it took, in milliseconds."""
+        return (time.perf_counter() - self.started) * 1e3
+
+    @property
+    def request_id(self) -> str:
+        """Return the id under which it is logged: the body's own if it has one."""
+        return self.noted.record.request_id if self.noted.record else self.noted.request_id
+
+
+class Keeper(Protocol):
+    """Keeps something of each exchange."""
+
+    def keep(self, exchange: Exchange) -> None:
+        """Keep it."""
+
+    def close(self) -> None:
+        """Let go of what is held back."""
+
+
+class Guards(NamedTuple):
+    """What stands before every request: the door, who keeps what, and the counts of refusals by reason."""
+
+    door: Door
+    keepers: Sequence[Keeper]
+    refused: Counter[str]
+
+
+class Gateway:
+    """The application with a door; keepers keep what goes through or not, ``refused`` counts what does not."""
+
+    def __init__(self, inner: Application, door: Door, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
+        self._inner, self._door, self._keepers, self._refused = inner, door, keepers, refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, self._closing(send))
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        noted = RequestNote(request_id(headers))
+        token = REQUEST_NOTE.set(noted)
+        sending = _Sending(send, noted)
+        tenant, model = "", _model(scope["path"])
+        try:
+            try:
+                if scope["path"] not in _OPEN:
+                    tenant, noted.may_ask = self._door.admit(model, headers)
+            except Refusal as refused:
+                tenant = refused.tenant
+                self._refused[refused.reason] += 1
+                sending.extra = refused.headers
+                await respond(refusal(refused.error), headers, sending)
+            except Exception as error:  # noqa: BLE001 - who may ask is not known, and that is an answer too
+                await respond(refusal(error), headers, sending)
+            else:
+                await self._inner(scope, receive, sending)
+        finally:
+            REQUEST_NOTE.reset(token)
+            seen = Exchange(
+                scope["method"], scope["path"], model, tenant, sending.status, sending.size, started, noted, headers
+            )
+            kept(self._keepers, seen)
+
+    def _closing(self, send: Send) -> Send:
+        """Close the keepers before the lifespan is told to be over: the process ends at once then, by a signal."""
+
+        async def last(message: Message) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                for keeper in self._keepers:
+                    await asyncio.to_thread(keeper.close)
+            await send(message)
+
+        return last
+
+
+class _Sending:
+    """Sends on, with the request's id among the headers, and remembers status and size."""
+
+    __slots__ = ("_noted", "_send", "extra", "size", "status")
+
+    def __init__(self, send: Send, noted: RequestNote) -> None:
+        self._send, self._noted = send, noted
+        self.status, self.size = 0, 0
+        self.extra: Sequence[tuple[bytes, bytes]] = ()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (REQUEST_ID, self._id()), *self.extra]
+        else:
+            self.size += len(message.get("body", b""))
+        await self._send(message)
+
+    def _id(self) -> bytes:
+        """Return the id that was logged; one that cannot be a header's value gives way to ours."""
+        record = self._noted.record
+        own = self._noted.request_id.encode()
+        logged = record.request_id.encode(errors="replace") if record else own
+        return logged if _ID.fullmatch(logged) else own
+
+
+def of(settings: GatewaySettings, root: Path) -> tuple[Door, Sequence[Keeper]]:
+    """Make the door and the keepers that an environment asks for.
+
+    Raises:
+        ContractBroken: the file of keys is none. InvalidEnvironment: traces go nowhere that is known.
+    """
+    keepers: list[Keeper] = []
+    if settings.access_log is not None:
+        keepers.append(AccessLog(settings.access_log))
+    if settings.traces is not None:
+        from loopline.gateway.tracing import Tracer
+
+        keepers.append(Tracer.to(settings.traces, settings.traces_share))
+    doorkeeper = Doorkeeper(settings.keys) if settings.keys is not None else None
+    return Door(doorkeeper, Allowances(root / "allowances")), keepers
+
+
+def request_id(headers: dict[bytes, bytes]) -> str:
+    """Return the id that came among the headers, if it can be one; else a new one."""
+    given = headers.get(REQUEST_ID, b"")
+    return given.decode() if _ID.fullmatch(given) else new_id()
+
+
+def _model(path: str) -> str:
+    """Return the model that a path asks, "" if none."""
+    parts = path.strip("/").split("/")  # as the application takes paths apart: what it serves must not pass unseen
+    return parts[2] if parts[:2] == _MODELS and len(parts) > len(_MODELS) and parts != _STATISTICS else ""

@@ -1,0 +1,81 @@
+"""The gateway's door, ids and keepers for gRPC: the key is in the call's metadata, as it is in HTTP's headers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from loopline.gateway.admission import Admitted, Door, Refusal
+from loopline.gateway.gateway import REQUEST_ID, Exchange, Keeper, request_id
+from loopline.gateway.recorders import kept
+from loopline.platform_core.errors import BadRequest, LooplineError
+from loopline.platform_core.runtime.request_note import REQUEST_NOTE, RequestNote
+from loopline.platform_core.runtime.wire.http import status_of
+
+if TYPE_CHECKING:
+    import grpc
+
+OPEN = frozenset({"ServerLive", "ServerReady"})
+_OK, _FAILED, _GONE = 200, 500, 0
+
+
+class GrpcGateway:
+    """Stands before each call; what it keeps of one has HTTP's status, so that one log and one alert serve both."""
+
+    def __init__(self, door: Door, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
+        self._door, self._keepers, self._refused = door, keepers, refused
+
+    async def through(
+        self, name: str, asked: Any, call: Callable[[Any], Awaitable[Any]], context: grpc.aio.ServicerContext
+    ) -> Any:
+        """Answer a call if its tenant may ask.
+
+        Raises:
+            LooplineError: what the call raises; BadRequest with status 401, 403 or 429 when it goes no further.
+        """
+        started, headers = time.perf_counter(), _headers(context)
+        noted = RequestNote(request_id(headers))
+        token = REQUEST_NOTE.set(noted)
+        context.set_trailing_metadata(((REQUEST_ID.decode(), noted.request_id),))
+        tenant, model, status = "", _model(name, asked), _FAILED
+        try:
+            if name not in OPEN:
+                tenant, noted.may_ask = self._admit(model, headers, context)
+            answer = await call(asked)
+            status = _OK
+        except asyncio.CancelledError:  # the caller hung up, or its deadline has passed
+            status = _GONE
+            raise
+        except LooplineError as error:
+            status = status_of(error)
+            raise
+        else:
+            return answer
+        finally:
+            REQUEST_NOTE.reset(token)
+            seen = Exchange("GRPC", f"/{name}", model, tenant, status, 0, started, noted, headers)
+            kept(self._keepers, seen)
+
+    def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> Admitted:
+        try:
+            return self._door.admit(model, headers)
+        except Refusal as refused:
+            self._refused[refused.reason] += 1
+            more = [(name.decode(), value.decode()) for name, value in refused.headers]
+            context.set_trailing_metadata((*context.trailing_metadata(), *more))
+            raise BadRequest(refused.error.problem, refused.error.fix, status=refused.error.status) from None
+
+
+def _model(name: str, asked: Any) -> str:
+    """Return the model that a message names, "" if none."""
+    return str(getattr(asked, "model_name", "") or (getattr(asked, "name", "") if name.startswith("Model") else ""))
+
+
+def _headers(context: grpc.aio.ServicerContext) -> dict[bytes, bytes]:
+    return {
+        name.encode(): value if isinstance(value, bytes) else value.encode()
+        for name, value in context.invocation_metadata() or ()
+    }

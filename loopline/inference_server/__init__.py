@@ -1,0 +1,1 @@
+"""The inference server as a process: the application put together from an environment file."""

@@ -1,0 +1,72 @@
+"""Weeks of measured and estimated quality, by segment, with fairness by group, as the monitor would have kept them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.loop.quality_table import Row
+from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor.fairness import Group, Judged, Verdict
+
+if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.monitor.quality_history import Kept
+    from loopline.platform_core.platform import Platform
+
+SEGMENTS = {"": 0.0, "country=France": 0.012, "country=Spain": -0.021, "country=Italy": 0.004}
+SPAN = timedelta(days=7)
+LATE = 3
+"""Weeks at the end whose labels have not all come."""
+
+
+def tell(platform: Platform, ref: ModelRef, changes: dict[str, datetime], now: datetime) -> None:
+    """Keep a window a week: ``changes`` says when each version went live; labels of the last weeks still come."""
+    begins = sorted(changes.items(), key=_at)
+    rows: list[Row] = []
+    for place, (version, since) in enumerate(begins):
+        until = begins[place + 1][1] if place + 1 < len(begins) else now
+        rows += _weeks(version, since, until, now)
+    quality_table.put(platform.ledger, ref, rows, "story")
+
+
+def _weeks(version: str, since: datetime, until: datetime, now: datetime) -> Iterator[Row]:
+    for week in range(int((until - since) / SPAN)):
+        begin = since + week * SPAN
+        left = (now - begin) / SPAN
+        labelled = min(1.0, left / (LATE + 1))
+        measured = msgspec.json.encode(list(_figures(version, week, labelled))).decode()
+        judged = fairness.encode([_judged(week, labelled)])
+        yield Row(version, begin, begin + SPAN, now, "story", measured, judged)
+
+
+def _figures(version: str, week: int, labelled: float) -> Iterator[Kept]:
+    level = 0.72 + 0.012 * (int(version) % 4) - 0.004 * week
+    for segment, apart in SEGMENTS.items():
+        rows = 7000 if not segment else 1900
+        wide = 0.9 / math.sqrt(rows * labelled)
+        for metric, less in (("roc_auc", 0.0), ("recall", 0.08)):
+            value = level + apart - less + 0.004 * math.sin(week + len(segment))
+            yield metric, segment, value, value - wide, value + wide, rows, int(rows * labelled), False
+        value = level + apart + 0.006
+        yield "roc_auc", segment, value, value - 0.015, value + 0.015, rows, int(rows * labelled), True
+
+
+def _judged(week: int, labelled: float) -> Judged:
+    gap = -0.03 - 0.006 * week
+    counted = int(1900 * labelled)
+    groups = [
+        Group(name, 0.66 + apart, 0.63 + apart, 0.69 + apart, counted)
+        for name, apart in (("France", 0.01), ("Italy", 0.0), ("Spain", gap))
+    ]
+    verdict: Verdict = "unfair" if gap < -0.09 else "open" if gap < -0.06 else "fair"
+    return Judged("country", "recall", 0.08, verdict, "Spain", gap, gap - 0.03, gap + 0.03, 3 * counted, groups)
+
+
+def _at(change: tuple[str, datetime]) -> datetime:
+    return change[1]

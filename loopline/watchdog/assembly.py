@@ -1,0 +1,50 @@
+"""Puts a watchdog together for an installation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from loopline.graphql import Dagster
+from loopline.platform_core.alarms.pages import Pages
+from loopline.watchdog.asset_looks import AssetLooks
+from loopline.watchdog.dagster_health import DagsterHealth
+from loopline.watchdog.look import Bounds, Look
+from loopline.watchdog.loop_looks import LoopLooks
+from loopline.watchdog.program_look import programs
+from loopline.watchdog.rounds import Watchdog
+from loopline.watchdog.run_looks import RunLooks
+
+if TYPE_CHECKING:
+    from loopline.platform_core.platform import Platform
+
+SELDOM = 4
+"""Rounds between looks that read much."""
+
+
+def watchdog(platform: Platform, dagster_url: str, bounds: Bounds, say: Callable[[str], None]) -> Watchdog:
+    """Make a watchdog; without a Dagster URL it looks at ledger and endpoints only."""
+    own = LoopLooks(platform, bounds)
+    looks = [
+        Look("serving", own.serving, ("serving",)),
+        Look("programs", partial(programs, platform.home), ("program:",)),
+        Look("cycles", own.cycles, ("cycle:",), patient=False),
+    ]
+    if dagster_url:
+        looks += _of_dagster(dagster_url, bounds)
+    return Watchdog(platform, looks, bounds, say)
+
+
+def _of_dagster(url: str, bounds: Bounds) -> list[Look]:
+    asked = Dagster(f"{url}/graphql"), Pages(url), bounds
+    health, assets, runs = DagsterHealth(*asked), AssetLooks(*asked), RunLooks(*asked)
+    seldom = SELDOM if bounds.patience else 1
+    return [
+        Look("web", health.web, ("web",)),
+        Look("daemons", health.daemons, ("daemon",)),
+        Look("locations", health.locations, ("location:",)),
+        Look("automation", health.automation, ("sensor:", "schedule:")),
+        Look("assets", assets.look, ("check:", "stale:"), patient=False, every=seldom),
+        Look("runs", runs.look, ("run:",), patient=False, every=seldom),
+    ]

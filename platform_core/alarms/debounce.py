@@ -1,0 +1,66 @@
+"""Whether there is something to tell: once that it is wrong, once that it is over, and no flutter between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from loopline.platform_core.alarms.board import Standing
+    from loopline.platform_core.contracts.notifier import Notifier
+
+News = Literal["raised", "over", "came and went"]
+SAID = ("raised", "informed")
+"""What ``Delivery.told`` is while people were last told that it is wrong."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a notifier has said of a cause: that it is wrong, that it is ``over``, or "" for nothing (``told``).
+
+    That it is wrong is ``raised``, or ``informed`` when it was said as an information. ``episode`` is the one that was
+    told last. ``attempts`` failed since; the next is due at ``next_at``. Times are the wall's.
+    """
+
+    told: str = ""
+    episode: int = 0
+    told_at: datetime | None = None
+    attempts: int = 0
+    next_at: datetime | None = None
+
+
+def news(notifier: Notifier, one: Standing, delivery: Delivery, now: datetime) -> News | None:
+    """Say what a notifier is still to tell of an alarm at this moment, None for nothing.
+
+    Whoever was told that it is wrong is told when it is over, at once, even if it is no longer severe enough by then;
+    but that an information no longer holds is no news. What is raised again within the cool-down is told only if it
+    still stands behind it: a cause that flutters gives two messages a cool-down, not ten.
+    """
+    if delivery.next_at is not None and now < delivery.next_at:
+        return None
+    said = delivery.told in SAID and delivery.episode == one.episode
+    if one.until is not None and (said or delivery.told == "raised"):
+        return "over" if delivery.told == "raised" or one.alarm.severity != "info" else None
+    if said or not notifier.wants(one.alarm.severity, one.alarm.subject.team if one.alarm.subject else ""):
+        return None
+    cool_from = _cool_from(notifier, delivery)
+    if one.until is None:
+        return "raised" if now >= cool_from and not one.acknowledged else None
+    unsaid = one.episode > delivery.episode and one.since >= cool_from
+    missed = timedelta(days=1) if delivery.attempts else timedelta(minutes=15)  # a notifier of today tells no history
+    return "came and went" if unsaid and one.since > now - missed else None
+
+
+def pause(attempts: int, asked_seconds: float = 0) -> timedelta:
+    """Return how long to wait after so many failed attempts: 15 s, doubled up to an hour, or what was asked for."""
+    return timedelta(seconds=max(asked_seconds, min(3600, 15 * 2 ** min(attempts - 1, 10))))
+
+
+def _cool_from(notifier: Notifier, delivery: Delivery) -> datetime:
+    if delivery.told_at is None:
+        return _EVER
+    return delivery.told_at + timedelta(minutes=notifier.cooldown_minutes)
+
+
+_EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -1,0 +1,61 @@
+"""Alarms as messages: the same thing told again has the same id."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from loopline.platform_core.alarms.debounce import News
+from loopline.platform_core.contracts.notifier import SEVERITIES, Message
+
+if TYPE_CHECKING:
+    from loopline.platform_core.alarms.board import Standing
+
+NAMED = 20
+"""Alarms that a summary names; the rest it counts."""
+
+
+def message(notifier: str, one: Standing, what: News, note: str = "") -> Message:
+    """Make the message of one alarm."""
+    alarm = one.alarm
+    late = "it came and went before this could be told" if what == "came and went" else ""
+    return Message(
+        message_id=_digest(notifier, alarm.cause, str(one.episode), what),
+        what="raised" if what == "raised" else "over",
+        severity=alarm.severity,
+        cause=alarm.cause,
+        problem=alarm.problem,
+        fix=alarm.fix if what == "raised" else "nothing: it is over",
+        since=one.since,
+        until=one.until,
+        subject=alarm.about,
+        link=alarm.link,
+        note="; ".join(part for part in (note, late) if part),
+    )
+
+
+def summary(notifier: str, kept: Sequence[tuple[Standing, News]], budget: int) -> Message:
+    """Make the one message of everything that the day's budget keeps back."""
+    standing = sum(what == "raised" for _, what in kept)
+    lines = [f"{_state(what)} {one.alarm.about or 'the platform'}: {one.alarm.problem}" for one, what in kept[:NAMED]]
+    lines += [f"and {len(kept) - NAMED} more"] if len(kept) > NAMED else []
+    told = ",".join(f"{one.episode}{what}" for one, what in kept)
+    return Message(
+        message_id=_digest(notifier, "summary", told),
+        what="summary",
+        severity=max((one.alarm.severity for one, _ in kept), key=SEVERITIES.index),
+        cause="summary",
+        problem=f"{standing} more alarms stand and {len(kept) - standing} are over\n" + "\n".join(lines),
+        fix="see them with 'loopline alarms list'",
+        since=min(one.since for one, _ in kept),
+        note=f"{budget} messages were sent in 24 hours, the budget; until there is room, news come as one an hour",
+    )
+
+
+def _state(what: News) -> str:
+    return "[raised]" if what == "raised" else "[over]"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

@@ -1,0 +1,83 @@
+"""The time by which the platform decides: the wall's, or the data's own when history is replayed."""
+
+from __future__ import annotations
+
+import abc
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from loopline.platform_core.foundation.files import write
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_SETTLED_NS = 100_000_000
+
+
+class Clock(abc.ABC):
+    """Tells the time, always with UTC attached."""
+
+    @abc.abstractmethod
+    def now(self) -> datetime:
+        """Return the present instant in UTC."""
+
+    def now_us(self) -> int:
+        """Return the present instant in µs since 1970."""
+        return (self.now() - _EPOCH) // _MICROSECOND
+
+
+class WallClock(Clock):
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Return the machine's time in UTC."""
+        return datetime.now(UTC)
+
+    def now_us(self) -> int:
+        """Return the machine's time without making an object of it."""
+        return time.time_ns() // 1000
+
+
+class ReplayClock(Clock):
+    """The data's own time, read from a file that whoever replays moves on.
+
+    The file is looked at each time and read only when it is another one, so that asking costs microseconds and is
+    never behind. One so young that its time may hide a second change is read each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: tuple[tuple[int, int], datetime] | None = None
+
+    def now(self) -> datetime:
+        """Return the instant in the file; the machine's time while there is none."""
+        known = self._known
+        try:
+            if known is not None and known[0] == _state(self.path.stat()):
+                return known[1]
+            return self._read()
+        except FileNotFoundError:
+            return datetime.now(UTC)
+
+    def _read(self) -> datetime:
+        with self.path.open() as file:
+            instant = datetime.fromisoformat(file.read().strip())
+            found = os.fstat(file.fileno())
+        settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
+        self._known = (_state(found), instant) if settled else None
+        return instant
+
+    def set(self, instant: datetime) -> None:
+        """Move the clock, atomically for every process that reads it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write(self.path, instant.astimezone(UTC).isoformat().encode())
+
+
+def chosen(replay: Path | None) -> Clock:
+    """Return the clock of an environment: the one in its replay file, else the machine's."""
+    return ReplayClock(replay) if replay else WallClock()
+
+
+def _state(file: os.stat_result) -> tuple[int, int]:
+    return file.st_ino, file.st_mtime_ns

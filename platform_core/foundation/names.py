@@ -1,0 +1,114 @@
+"""Where things are called what: lake tables, online views and the columns that the platform adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from loopline.platform_core.specs.features import FeatureView
+
+ARRIVED_AT = "_arrived_at"
+"""Raw rows: when the platform could first know the row (UTC, µs)."""
+ARRIVAL = "_arrival"
+"""Raw rows and dead letters: id of the arrival (sha256 of the file) that brought the row."""
+LINE = "_line"
+"""Raw rows and dead letters: 1-based line in the file, header counted."""
+CARRIED = (ARRIVAL, LINE, ARRIVED_AT)
+"""What goes with a row, good or bad, through the check of its contract."""
+DATE = "_date"
+"""Partition column of every table: the UTC date (``date32``) of the row's event time."""
+EVENT_TIME = "event_time"
+"""Feature rows, labels, training sets: when it happened (UTC, µs)."""
+CREATED_AT = "created_at"
+"""Feature rows: when the platform knew it (UTC, µs)."""
+BEGUN_AT = "_begun_at"
+"""Feature rows: when the platform began to write them online, on its clock (UTC, µs); ``created_at`` is when it had."""
+KNOWN_AT = "known_at"
+"""Labels: when the label became known (UTC, µs)."""
+LABEL = "label"
+"""Labels and training sets: what is to be predicted."""
+
+
+PLATFORM = "loopline"
+"""What the platform's own code location, asset keys and tables are called; no team may have the name."""
+
+
+class ModelRef(NamedTuple):
+    """A model of a team; ``team/model`` for people, ``team.model`` for registry, server and the ledger's log."""
+
+    team: str
+    model: str
+
+    def __str__(self) -> str:
+        """Write it as people do."""
+        return f"{self.team}/{self.model}"
+
+    @property
+    def dotted(self) -> str:
+        """Write it as one name without a slash."""
+        return f"{self.team}.{self.model}"
+
+
+def version_order(version: str) -> tuple[int, str]:
+    """Return what versions sort by: numbers by their size, after any other text."""
+    return (int(version), "") if version.isdigit() else (0, version)
+
+
+def raw_table(team: str, source: str) -> str:
+    """Name the table of accepted rows of a source."""
+    return f"{team}/raw/{source}"
+
+
+def dead_letter_table(team: str, source: str) -> str:
+    """Name the table of rows that broke the source's contract."""
+    return f"{team}/dead_letters/{source}"
+
+
+def closed_letter_table(team: str, source: str) -> str:
+    """Name the table of dead letters that were replayed since: ``letter_id``, ``resolved_at``, ``_date``."""
+    return f"{dead_letter_table(team, source)}.resolved"
+
+
+def quality_table(team: str, source: str) -> str:
+    """Name the table of what each landing of a source was like."""
+    return f"{team}/quality/{source}"
+
+
+def view_name(view: FeatureView) -> str:
+    """Name a feature view among assets and in commands: from its second version on with the version."""
+    return versioned(view.name, view.version)
+
+
+def versioned(view: str, version: int) -> str:
+    """Name a version of a view: from the second on with the version."""
+    return view if version == 1 else f"{view}_v{version}"
+
+
+def view_table(team: str, view: FeatureView) -> str:
+    """Name the offline table of a feature view; a new version is a new table."""
+    return f"{team}/features/{view.name}.v{view.version}"
+
+
+def online_view(team: str, view: FeatureView) -> str:
+    """Name a feature view in the online store."""
+    return f"{team}.{view.name}.v{view.version}"
+
+
+def prediction_table(team: str, model: str) -> str:
+    """Name the table into which the prediction log of a model is compacted."""
+    return f"{team}/predictions/{model}"
+
+
+def realised_table(team: str, model: str) -> str:
+    """Name the table of answered rows whose label has come."""
+    return f"{team}/realised/{model}"
+
+
+def scores_table(team: str, model: str) -> str:
+    """Name the table of what a model's daily batches scored, in the form of the prediction log."""
+    return f"{team}/scores/{model}"
+
+
+def scorecard_table(name: str) -> str:
+    """Name a table of the scorecard; it is the platform's, no team's."""
+    return f"{PLATFORM}/scorecard/{name}"

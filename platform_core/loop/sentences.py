@@ -1,0 +1,195 @@
+"""Ledger entries as sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from loopline.platform_core.loop.gates import GateReading
+
+if TYPE_CHECKING:
+    from loopline.platform_core.loop.ledger import Entry
+
+OBSERVED = (
+    "drift.window",
+    "drift.day",
+    "quality.realised",
+    "skew.checked",
+    "alarm.told",
+    "deployment.arrived",
+    "endpoint.watched",
+    "feature_view.materialized",
+)
+"""Kinds of what is looked at day after day; they hide what was decided, and are told when asked for."""
+
+
+def tell(entry: Entry) -> str:
+    """Say an entry in one line, with its time by the platform's clock."""
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} {sentence(entry)}"
+
+
+def sentence(entry: Entry) -> str:
+    """Say an entry without its time; a kind of a later release is told plainly."""
+    return _SENTENCES.get(entry.kind, _plainly)(entry)
+
+
+def _plainly(entry: Entry) -> str:
+    version = f" version {entry.version}" if entry.version else ""
+    who = f" by {entry.actor}" if entry.actor != "platform" else ""
+    return f"{entry.kind}{version}{who}" + (f": {entry.reason}" if entry.reason else "")
+
+
+def _opened(entry: Entry) -> str:
+    return f"cycle {entry.cycle} opened: {entry.reason}"
+
+
+def _closed(entry: Entry) -> str:
+    return f"cycle {entry.cycle} {_words(entry.details['state'])} after {entry.details['hours']:.1f} h: {entry.reason}"
+
+
+def _pinned(entry: Entry) -> str:
+    return f"training set pinned: {_counts(entry.details, ('rows', 'positives'))}"
+
+
+def _registered(entry: Entry) -> str:
+    return f"version {entry.version} registered: {_counts(entry.details.get('metrics', {}))}"
+
+
+def _judged(entry: Entry) -> str:
+    readings = "; ".join(str(GateReading(**reading)) for reading in entry.details["readings"])
+    verdict = "passed" if entry.details["passed"] else "did not pass"
+    return f"version {entry.version} {verdict} its gates: {readings or 'it has none'}"
+
+
+def _overridden(entry: Entry) -> str:
+    return f"{entry.actor} overrode {entry.details['gate']} for version {entry.version}: {entry.reason}"
+
+
+def _rollout(entry: Entry) -> str:
+    details = entry.details
+    who = f" by {entry.actor}" if entry.actor != "platform" else ""
+    percent = f" to {details['percent']} percent" if entry.kind == "rollout.advanced" and "percent" in details else ""
+    seen = [f"{side}: {_counts(details[side])}" for side in ("candidate", "stable") if details.get(side)]
+    seen += [f"judged: {', '.join(map(_found, details['findings']))}"] if details.get("findings") else []
+    done = _words(entry.kind.removeprefix("rollout."))
+    return f"rollout of version {entry.version} {done}{percent}{who}: {entry.reason}" + (
+        f" [{'; '.join(seen)}]" if seen else ""
+    )
+
+
+def _found(finding: Mapping[str, Any]) -> str:
+    value = "nothing yet" if finding["value"] is None else _number(finding["value"])
+    return f"{finding['judge']} {value} of {_number(finding['bound'])}"
+
+
+def _changed(entry: Entry) -> str:
+    details = entry.details
+    sides = (details.get(side) for side in ("stable", "candidate", "shadow"))
+    stable, candidate, shadow = (side and side["version"] for side in sides)
+    live = f"version {stable} answers" + (f", version {candidate} {details['percent']} percent" if candidate else "")
+    live += f", version {shadow} in shadow" if shadow else ""
+    back = f"taken back by {entry.actor}: " if details.get("back") else ""
+    return f"{back}{live} (generation {details['generation']}): {entry.reason}"
+
+
+def _frozen(entry: Entry) -> str:
+    what = str((entry.team and f"{entry.team}/{entry.model}") or "everything")
+    return f"{what} {entry.kind.removeprefix('loop.')} by {entry.actor}: {entry.reason}"
+
+
+def _window(entry: Entry) -> str:
+    details = entry.details
+    rows = details.get("verdict", {}).get("rows", 0)
+    return f"window {details['number']} of version {entry.version}: {rows:,} rows, {entry.reason}"
+
+
+def _realised(entry: Entry) -> str:
+    details = entry.details
+    share = f"{details['labelled']:,} of {details['predictions']:,} answers labelled"
+    return f"version {entry.version}: {share}, {_counts(details, ('auc', 'recall'))}"
+
+
+def _skew(entry: Entry) -> str:
+    return f"skew of version {entry.version} {'passed' if entry.details['passed'] else 'did not pass'}: {entry.reason}"
+
+
+def _arrived(entry: Entry) -> str:
+    return f"the endpoint is at generation {entry.details['generation']}: version {entry.version} answers everywhere"
+
+
+def _watched(entry: Entry) -> str:
+    up, down = (entry.details[f"{side}_seconds"] for side in ("up", "down"))
+    return f"the endpoint was seen ready for {up:,.0f} s and not ready for {down:,.0f} s"
+
+
+def _raised(entry: Entry) -> str:
+    return f"alarm {entry.details['cause']} ({entry.details.get('severity', 'error')}): {entry.reason}"
+
+
+def _cleared(entry: Entry) -> str:
+    after = f" after {entry.details['minutes']} minutes" if "minutes" in entry.details else ""
+    return f"alarm {entry.details['cause']} over{after}: {entry.reason}"
+
+
+def _told(entry: Entry) -> str:
+    return f"{entry.details['notifier']} told: {entry.reason}"
+
+
+def _silenced(entry: Entry) -> str:
+    return f"nobody is told of {entry.details['cause']}: {entry.reason}"
+
+
+def _acknowledged(entry: Entry) -> str:
+    return f"{entry.actor} took on the alarm {entry.details['cause']}: {entry.reason}"
+
+
+def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
+    """Write numbers as ``name value``."""
+    chosen = {name: value for name, value in figures.items() if names is None or name in names}
+    return ", ".join(f"{_words(name)} {_number(value)}" for name, value in chosen.items())
+
+
+def _number(value: Any) -> str:
+    return (
+        "none"
+        if value is None
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+_SENTENCES: dict[str, Callable[[Entry], str]] = {
+    "cycle.opened": _opened,
+    "cycle.closed": _closed,
+    "training_set.pinned": _pinned,
+    "model.registered": _registered,
+    "gate.judged": _judged,
+    "gate.overridden": _overridden,
+    "rollout.started": _rollout,
+    "rollout.shadowed": _rollout,
+    "rollout.advanced": _rollout,
+    "rollout.held": _rollout,
+    "rollout.resumed": _rollout,
+    "rollout.promoted": _rollout,
+    "rollout.rolled_back": _rollout,
+    "deployment.changed": _changed,
+    "deployment.arrived": _arrived,
+    "endpoint.watched": _watched,
+    "drift.window": _window,
+    "quality.realised": _realised,
+    "skew.checked": _skew,
+    "alarm.raised": _raised,
+    "alarm.cleared": _cleared,
+    "alarm.told": _told,
+    "alarm.silenced": _silenced,
+    "alarm.acknowledged": _acknowledged,
+    "loop.frozen": _frozen,
+    "loop.thawed": _frozen,
+}

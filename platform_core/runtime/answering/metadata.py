@@ -1,0 +1,56 @@
+"""What the server says of itself and of its models."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from loopline.platform_core.runtime.answering.routes import Route, Version
+from loopline.platform_core.runtime.wire.protocol import OUTPUTS
+from loopline.platform_core.runtime.wire.tensors import TEXT
+
+_EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
+
+
+def server() -> dict[str, Any]:
+    """Describe the server."""
+    return {"name": "loopline", "version": version("loopline"), "extensions": list(_EXTENSIONS)}
+
+
+def model(name: str, route: Route, chosen: Version) -> dict[str, Any]:
+    """Describe a model by one of its versions; ``parameters`` say what is live, and which cycle made it."""
+    recipe = chosen.recipe
+    requested = [(feature, TEXT if feature in recipe.categories else "FP64") for feature in recipe.requested]
+    inputs = [*((entity, TEXT) for entity in recipe.entities), *requested]
+    return {
+        "name": name,
+        "versions": [found.served.version for found in route.versions],
+        "platform": f"loopline_{chosen.model.manifest.kind}",
+        "inputs": [_tensor(*described) for described in inputs],
+        "outputs": [_tensor(*described) for described in OUTPUTS.items()],
+        "parameters": _live(route) | _form(chosen),
+    }
+
+
+def _live(route: Route) -> dict[str, Any]:
+    live = {
+        "generation": route.generation,
+        "stable_version": route.stable.served.version,
+        "stable_cycle": route.stable.served.cycle,
+    }
+    if route.candidate is None:
+        return live
+    return live | {
+        "candidate_version": route.candidate.served.version,
+        "candidate_cycle": route.candidate.served.cycle,
+        "candidate_percent": route.split.percent,
+    }
+
+
+def _form(version: Version) -> dict[str, Any]:
+    """Say in which form a version is served, whether requests share predictions, and why."""
+    return {"form": version.model.manifest.parity.why, "batching": version.model.batching.why}
+
+
+def _tensor(name: str, datatype: str) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [-1]}

@@ -1,0 +1,146 @@
+"""How the matrix of one model version is put together from a request and the online store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from loopline.platform_core.errors import BadRequest, ContractBroken
+from loopline.platform_core.runtime.answering.gathering import Found, Gathered, Gathering, Row, Writer
+from loopline.platform_core.runtime.model.encode import Encoder
+from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
+from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
+from loopline.platform_core.runtime.wire.tensors import TEXT, Value
+from loopline.platform_core.specs import personal
+
+if TYPE_CHECKING:
+    from loopline.platform_core.contracts.online_store import Key, OnlineRow
+
+_KEY_TYPES = frozenset({int, str})
+
+
+class Recipe:
+    """The inputs of one model version; made once a version, used for every request.
+
+    Raises:
+        ContractBroken: the manifest leaves open where an online feature comes from.
+        InvalidEnvironment: an entity is personal, and there is no secret to hide its keys.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.entities = tuple(manifest.entities)
+        self.requested = tuple(field.name for field in manifest.features if field.served == "request")
+        self.online = tuple(field.name for field in manifest.features if field.served == "online")
+        self.known = frozenset((*self.entities, *self.requested, *self.online))
+        self.categories = frozenset(manifest.vocabulary)
+        self._needed = frozenset((*self.entities, *self.requested))
+        self._numbers = self.known - self.categories - set(self.entities)
+        self._names = tuple(field.name for field in manifest.features)
+        self._views = [(view, frozenset(view.features)) for view in manifest.views]
+        self._encoder = Encoder(self._names, manifest.vocabulary)
+        self._gathering, self._written = Gathering(self._names), Writer(self.entities)
+        self._personal = frozenset(manifest.personal)
+        self._hiding = personal.pseudonyms() if manifest.personal else None
+        self._check_manifest(manifest)
+
+    def checked(self, request: InferRequest) -> InferRequest:
+        """Check that a request holds what this version takes; one with a matrix is given its entities.
+
+        Raises:
+            BadRequest: a tensor is missing, or has the wrong type or width.
+        """
+        if request.matrix is not None:
+            request = self._complete(request, request.matrix)
+        self._check(request)
+        return request
+
+    def asks(self, request: InferRequest) -> list[tuple[str, list[Key]]]:
+        """Return what to ask the store: the views of which the request does not bring every feature, and their keys."""
+        views = self._asked(request)
+        if not views:
+            return []
+        return [(view.view, list(map(str, request.columns[view.entity]))) for view in views]
+
+    def found(self, request: InferRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> list[Found]:
+        """Name what the store answered to ``asks``."""
+        return list(map(Found, self._asked(request), rows))
+
+    def gather(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
+        """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
+        return self._gathering.of(request, found, event_time_us)
+
+    def matrix(self, rows: Sequence[Row]) -> NDArray[np.float64]:
+        """Encode rows of one or several requests.
+
+        Raises:
+            ContractBroken: as ``Encoder.matrix``.
+        """
+        return self._encoder.rows(rows)
+
+    def keys(self, request: InferRequest) -> list[str]:
+        """Write the entity keys of each row as a JSON object, each as it was sent; a person's as a pseudonym."""
+        columns = [request.columns[entity] for entity in self.entities]
+        if self._hiding is not None:
+            named = zip(self.entities, columns, strict=True)
+            columns = [self._hiding.column(n, keys) if n in self._personal else keys for n, keys in named]
+        return self._written(zip(*columns, strict=True))
+
+    def _asked(self, request: InferRequest) -> list[ViewField]:
+        if request.matrix is not None:
+            return []
+        return [view for view, features in self._views if not features <= request.columns.keys()]
+
+    def _complete(self, request: InferRequest, matrix: Matrix) -> InferRequest:
+        """Check that the matrix holds this version's features, in the manifest's order, and add the entities.
+
+        An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
+        """
+        if self.online or self.categories or matrix.datatype == TEXT or matrix.width != len(self._names):
+            raise BadRequest(
+                f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
+                f"{len(self._names)} features",
+                f"{self.expected()}; one tensor of shape [n, {len(self._names)}] only where each is a number you send",
+            )
+        columns: dict[str, Sequence[Value]] = {name: [None] * request.rows for name in self.entities}
+        columns |= request.columns
+        for name in self._names:
+            if name in request.columns:
+                raise sent_twice(name)
+        return msgspec.structs.replace(request, columns=columns)
+
+    def _check(self, request: InferRequest) -> None:
+        sent = request.columns.keys()
+        if request.matrix is None and not self._needed <= sent:
+            raise BadRequest(f"tensors are missing: {', '.join(sorted(self._needed - sent))}", self.expected())
+        for entity in self.entities:
+            keys = request.columns[entity]
+            if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
+                raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
+        if not self.categories and not request.texts:
+            return
+        # categories that came as numbers, and texts that are neither categories nor keys
+        wrong = sorted((self.categories & sent - request.texts) | (request.texts & self._numbers))
+        if wrong:
+            raise BadRequest(f"text and numbers are mixed up in {', '.join(wrong)}", self.expected())
+
+    def _check_manifest(self, manifest: Manifest) -> None:
+        found = {feature for view in manifest.views for feature in view.features}
+        nowhere = [name for name in self.online if name not in found]
+        if nowhere or not self.entities or not {view.entity for view in manifest.views} <= set(self.entities):
+            raise ContractBroken(
+                f"the manifest of {manifest.model} names no view or entity for {', '.join(nowhere) or 'its views'}",
+                "package the model with the views of its features and their entities",
+            )
+
+    def expected(self) -> str:
+        """Say which tensors a request carries."""
+        requested = ", ".join(f"{n} ({'BYTES' if n in self.categories else 'FP64'})" for n in self.requested)
+        return (
+            f"send entities {', '.join(self.entities)} (INT64 or BYTES)"
+            + (f" and features {requested}" if requested else "")
+            + (f"; optional: {', '.join(self.online)}" if self.online else "")
+        )

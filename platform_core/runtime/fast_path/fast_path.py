@@ -1,0 +1,122 @@
+"""Requests that are answered when the turn of the event loop is over: no task, no ASGI messages, the same bytes.
+
+What a caller may ask for beside a plain inference (put off, compressed, in chunks) goes through ASGI, and
+so does every model that waits for something: company, a thread, an online store behind a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from loopline.platform_core.runtime.app import JSON_LENGTH, MOST_DIGITS
+from loopline.platform_core.runtime.fast_path.turn_batch import Asked, TurnBatch
+from loopline.platform_core.runtime.fast_path.uvicorn_private import STATUS_LINE
+from loopline.platform_core.runtime.wire.http import WORTH_COMPRESSING, Response, prepared
+
+if TYPE_CHECKING:
+    from loopline.platform_core.runtime.answering.inference import Inference
+    from loopline.platform_core.runtime.wire.bounds import Bounds
+
+FAST_PATH = "fast_path"
+"""Where a worker's ``FastPath`` lies in the application's state; it is not there where a gateway looks at requests."""
+MOST_BYTES = 8 * 1024
+"""Longer bodies have many rows, which are predicted in threads."""
+_SPECIAL = frozenset(
+    {
+        b"connection",
+        b"content-encoding",
+        b"expect",
+        b"prefer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers that ask for something else than an answer to a body as it is; a request with one goes through ASGI."""
+_USUAL = (b"connection", b"keep-alive")
+_LENGTH = b"content-length"
+_PLAIN = Response(b"")
+_OK = STATUS_LINE[_PLAIN.status] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+"""A short answer of JSON, as ``prepared`` heads it."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Caller(Protocol):
+    """Who is answered."""
+
+    def answered(self, answer: bytes) -> None:
+        """Take the answer, head and all."""
+
+
+class FastPath:
+    """Collects the requests of a turn; belongs to one event loop."""
+
+    def __init__(self, inference: Inference, batch: TurnBatch, bounds: Bounds) -> None:
+        self._inference, self._batch, self._bounds = inference, batch, bounds
+        self._most_bytes = min(MOST_BYTES, bounds.limits.body_bytes)
+        self._waiting: list[tuple[Caller, Asked]] = []
+
+    def may(self, method: bytes, url: bytes, headers: Headers) -> bool:
+        """Say from a request's head whether it may be one for here."""
+        if method != b"POST" or _model(url) is None:
+            return False
+        length = None
+        for name, value in headers:
+            if name in _SPECIAL and (name, value) != _USUAL:
+                return False
+            if name == _LENGTH:
+                length = value
+        return length is not None and int(length) <= self._most_bytes
+
+    def take(self, caller: Caller, url: bytes, headers: Headers, body: bytes) -> bool:
+        """Answer a request when the turn is over; False if it has to be waited for."""
+        model = _model(url)
+        named = dict(headers)
+        route = self._inference.at_once(model[0], _most_rows(named, body)) if model else None
+        if model is None or route is None or self._bounds.is_full:
+            return False
+        if not self._waiting:  # the first of a turn; ``call_soon`` runs it once the sockets that are ready were read
+            asyncio.get_running_loop().call_soon(self.over)
+        self._bounds.underway += 1
+        self._waiting.append((caller, Asked(*model, route, named, body)))
+        return True
+
+    def over(self) -> None:
+        """End the turn: answer what waits."""
+        waiting, self._waiting = self._waiting, []  # what comes while these are answered is of the next turn
+        self._bounds.underway -= len(waiting)
+        self._batch.answer([asked for _, asked in waiting])
+        for caller, asked in waiting:  # only now: every record is in the log, so that no answer outruns its own
+            caller.answered(_written(asked.response, asked.headers))
+        self._bounds.turn.over()
+
+
+@lru_cache(4096)
+def _model(url: bytes) -> tuple[str, str] | None:
+    """Return the model and the version ("" for the split's choice) that a plain path asks; None if it is none."""
+    if b"%" in url or b"?" in url:
+        return None
+    match url.decode("latin-1").strip("/").split("/"):
+        case ["v2", "models", model, "infer"]:
+            return model, ""
+        case ["v2", "models", model, "versions", version, "infer"]:
+            return model, version
+    return None
+
+
+def _most_rows(headers: dict[bytes, bytes], body: bytes) -> int:
+    """Return how many rows a body can have, without reading it: commas part values, and a packed one takes a byte."""
+    text = headers.get(JSON_LENGTH)
+    packed = len(body) - int(text) if text is not None and text.isdigit() and len(text) <= MOST_DIGITS else 0
+    return body.count(b",") + 1 + max(0, packed)
+
+
+def _written(response: Response, headers: dict[bytes, bytes]) -> bytes:
+    """Write an answer as uvicorn does."""
+    if len(response.body) < WORTH_COMPRESSING and response[1:] == _PLAIN[1:]:
+        return _OK % (len(response.body), response.body)
+    status, fields, body = prepared(response, headers)
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    return b"".join((STATUS_LINE[status], *lines, b"\r\n", body))

@@ -1,0 +1,112 @@
+"""gRPC messages to requests, and answers to messages.
+
+Whoever sends ``raw_input_contents`` gets ``raw_output_contents``, whoever sends typed contents gets typed contents:
+tritonclient reads the one only, kserve's client both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.runtime.answering.inference import Answer
+from loopline.platform_core.runtime.wire import protocol, tensors
+from loopline.platform_core.runtime.wire.protocol import OUTPUTS, InferRequest, Matrix
+from loopline.platform_core.runtime.wire.tensors import TEXT, Value
+
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    TEXT: "bytes_contents",
+}
+
+
+def decode(message: Any) -> InferRequest:
+    """Read a ``ModelInferRequest``.
+
+    Raises:
+        BadRequest: the request breaks the protocol; the error names the tensor.
+    """
+    columns, matrix = _columns(message)
+    protocol.check_outputs(output.name for output in message.outputs)
+    wanted = [output.name for output in message.outputs] or list(OUTPUTS)
+    event_time = _event_time(message.parameters)
+    return InferRequest(
+        id=message.id or protocol.new_id(),
+        rows=protocol.count_rows(columns, matrix),
+        columns=columns,
+        texts=frozenset([tensor.name for tensor in message.inputs if tensor.datatype == TEXT]),
+        outputs=dict.fromkeys(wanted, bool(message.raw_input_contents)),
+        event_time_us=None if event_time is None else protocol.event_time_us(event_time),
+        matrix=matrix,
+    )
+
+
+def encode(response: Any, model: str, request: InferRequest, answer: Answer) -> Any:
+    """Fill a ``ModelInferResponse`` with the wanted outputs."""
+    response.model_name, response.model_version, response.id = model, answer.version, request.id
+    for name, said in (("version", answer.version), ("cycle", answer.cycle), ("role", answer.role)):
+        response.parameters[name].string_param = said
+    for name, raw in request.outputs.items():
+        values, datatype = answer.outputs[name], OUTPUTS[name]
+        output = response.outputs.add(name=name, datatype=datatype, shape=[len(values)])
+        if raw:
+            response.raw_output_contents.append(tensors.to_bytes(datatype, values))
+        else:
+            getattr(output.contents, _CONTENTS[datatype]).extend(values)
+    return response
+
+
+def _columns(message: Any) -> tuple[dict[str, Sequence[Value]], Matrix | None]:
+    columns: dict[str, Sequence[Value]] = {}
+    matrix: Matrix | None = None
+    for tensor, values in zip(message.inputs, _values(message), strict=True):
+        shape = list(tensor.shape)
+        if shape not in ([len(values)], [len(values), 1]):
+            matrix = protocol.as_matrix(tensor.name, tensor.datatype, shape, values, matrix)
+        elif tensor.name in columns:
+            raise protocol.sent_twice(tensor.name)
+        else:
+            columns[tensor.name] = values
+    return columns, matrix
+
+
+def _values(message: Any) -> list[list[Value]]:
+    raw, inputs = message.raw_input_contents, message.inputs
+    if not raw:
+        return [_typed(tensor) for tensor in inputs]
+    if len(raw) != len(inputs):
+        raise BadRequest(
+            f"{len(raw)} raw contents came for {len(inputs)} tensors", "send every tensor raw, or every one typed"
+        )
+    return [
+        tensors.from_bytes(tensor.name, tensor.datatype, memoryview(content))
+        for tensor, content in zip(inputs, raw, strict=True)
+    ]
+
+
+def _typed(tensor: Any) -> list[Value]:
+    field = _CONTENTS.get(tensor.datatype)
+    if field is None:
+        raise BadRequest(
+            f"tensor {tensor.name!r} has the datatype {tensor.datatype!r}, for which there are no typed contents",
+            f"send it by raw_input_contents, or as one of {', '.join(_CONTENTS)}",
+        )
+    return tensors.from_typed(tensor.name, tensor.datatype, list(getattr(tensor.contents, field)))
+
+
+def _event_time(parameters: Mapping[str, Any]) -> Any:
+    if "event_time" not in parameters:
+        return None
+    choice = parameters["event_time"].WhichOneof("parameter_choice")
+    return getattr(parameters["event_time"], choice) if choice else ""

@@ -1,0 +1,129 @@
+"""Columns to the matrix that a model sees; training and the inference server both call this, so they cannot differ."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopline.platform_core.errors import ContractBroken
+
+UNKNOWN = -1.0
+"""Code of a category that the vocabulary does not hold."""
+MISSING = float("nan")
+_NUMBERS = frozenset({float, int, bool, type(None)})  # numpy turns null into NaN itself
+_NUMERIC = "fiub"  # kinds of numpy's numeric types: float, signed, unsigned, truth value
+
+
+class Encoder:
+    """Encodes columns for one model; made once a model version, since a request may hold one row only.
+
+    A column is an Arrow array, a numpy array or a sequence of values, one a row. A column in ``vocabulary`` holds
+    text (str or UTF-8 bytes), every other one numbers or truth values.
+    """
+
+    def __init__(self, features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]) -> None:
+        self.features = tuple(features)
+        self._codes = {name: _codes(categories) for name, categories in vocabulary.items()}
+        self._places = [(place, self._codes[name]) for place, name in enumerate(self.features) if name in self._codes]
+
+    def matrix(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Encode columns; those beside ``features`` are not looked at.
+
+        Returns:
+            float64 (rows, features) in C order: a missing value is NaN, a category its position in the vocabulary,
+            an unknown one -1.
+
+        Raises:
+            ContractBroken: a feature is missing, has another length than the first, or holds what is no number.
+        """
+        encoded = [self._column(name, _given(columns, name)) for name in self.features]
+        rows = self._count_rows(encoded)
+        return np.ascontiguousarray(np.array(encoded, dtype=np.float64).reshape(len(encoded), rows).T)
+
+    def rows(self, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
+        """Encode rows of plain values in the order of ``features``; what comes out is what ``matrix`` gives.
+
+        A request's few values are looked at and converted all at once: numpy's cost a call is most of what they cost.
+        """
+        coded = [self._with_codes(row) for row in rows] if self._places else rows
+        values = coded[0] if len(coded) == 1 else list(chain.from_iterable(coded))
+        try:
+            return np.frombuffer(array("d", values)).reshape(len(rows), len(self.features))
+        except (TypeError, OverflowError):  # nulls and texts are no numbers, and whole numbers may be beyond float64
+            pass
+        if not _NUMBERS.issuperset(map(type, values)):
+            return self.matrix(dict(zip(self.features, zip(*rows, strict=True), strict=True)))
+        return np.array(values, dtype=np.float64).reshape(len(rows), len(self.features))
+
+    def _with_codes(self, row: tuple[Any, ...]) -> Sequence[Any]:
+        values = list(row)
+        for place, codes in self._places:
+            values[place] = _code(values[place], codes)
+        return values
+
+    def _count_rows(self, columns: Sequence[Any]) -> int:
+        lengths = set(map(len, columns))
+        if len(lengths) > 1:
+            rows = len(columns[0])
+            name, wrong = next((n, len(c)) for n, c in zip(self.features, columns, strict=True) if len(c) != rows)
+            raise ContractBroken(
+                f"feature {name!r} has {wrong} rows, {self.features[0]!r} has {rows}",
+                "give every feature one value a row",
+            )
+        return lengths.pop() if lengths else 0
+
+    def _column(self, name: str, values: Any) -> Sequence[float | None] | NDArray[np.float64]:
+        codes = self._codes.get(name)
+        if codes is not None:
+            return [_code(value, codes) for value in _plain(values)]
+        if isinstance(values, list | tuple) and _NUMBERS.issuperset(map(type, values)):
+            return values
+        if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:
+            return values.astype(np.float64)
+        try:
+            return [_number(value) for value in _plain(values)]
+        except (TypeError, ValueError) as error:
+            raise ContractBroken(f"feature {name!r}: {error}", "give numbers, truth values or null") from error
+
+
+def matrix(
+    columns: Mapping[str, Any], features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]
+) -> NDArray[np.float64]:
+    """Encode columns once; see ``Encoder``."""
+    return Encoder(features, vocabulary).matrix(columns)
+
+
+def _codes(categories: Sequence[str]) -> dict[str, float]:
+    return {category: float(code) for code, category in enumerate(categories)}
+
+
+def _given(columns: Mapping[str, Any], name: str) -> Any:
+    try:
+        return columns[name]
+    except KeyError:
+        raise ContractBroken(f"feature {name!r} is not given", "give every feature of the model") from None
+
+
+def _plain(values: Any) -> Iterable[Any]:
+    """Take an Arrow array apart without importing Arrow: the server has no need of it."""
+    plain: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
+    return plain
+
+
+def _code(value: Any, codes: Mapping[str, float]) -> float:
+    if value is None:
+        return MISSING
+    return codes.get(value.decode(errors="replace") if isinstance(value, bytes) else str(value), UNKNOWN)
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return MISSING
+    if isinstance(value, str | bytes):  # float("3") would hide that the caller sends text
+        raise TypeError(f"{value!r} is text")
+    return float(value)

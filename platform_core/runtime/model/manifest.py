@@ -1,0 +1,89 @@
+"""What a model package holds: the file ``manifest.json`` beside the fitted artefact.
+
+A package is a folder::
+
+    manifest.json     this
+    model.txt | model.onnx | model.pkl
+    profile.json      the drift profile of the training set (loopline.platform_core.monitor)
+    calibration.json  scores and labels of rows that it never learnt from: what a score means
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from loopline.platform_core.errors import NotFound
+
+FILE = "manifest.json"
+PROFILE = "profile.json"
+
+
+class FeatureField(msgspec.Struct, frozen=True):
+    """A column of the model's matrix: where the server takes it from, and whether it is a category."""
+
+    name: str
+    served: Literal["online", "request"]
+    category: bool = False
+
+
+class ViewField(msgspec.Struct, frozen=True):
+    """An online view: its name in the online store, its entity, and its values in stored order."""
+
+    view: str
+    entity: str
+    features: list[str]
+    ttl_days: float | None = None
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """How the served form was chosen: rows compared, largest difference of a probability, and why."""
+
+    rows: int
+    max_difference: float
+    why: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Everything that the inference server needs to answer for one model version.
+
+    ``features`` are the columns of the matrix in order (float64; a category is its position in ``vocabulary``,
+    unknown -1; missing NaN). ``entities`` are the keys that a request may carry; the first decides the split.
+    ``personal`` are those entities whose keys the log holds as pseudonyms (``loopline.platform_core.specs.personal``).
+    ``kind``: ``lightgbm`` (booster text), ``onnx`` (float32 in, probabilities out), ``pickle`` (scikit-learn style).
+    """
+
+    model: str
+    kind: Literal["lightgbm", "onnx", "pickle"]
+    file: str
+    features: list[FeatureField]
+    views: list[ViewField]
+    entities: list[str]
+    vocabulary: dict[str, list[str]]
+    threshold: float
+    training_set: str
+    cycle: str
+    parity: Parity
+    personal: list[str] = []
+
+    def save(self, package: Path) -> None:
+        """Write ``manifest.json`` into the package."""
+        package.joinpath(FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self)))
+
+
+_decode = msgspec.json.Decoder(Manifest).decode
+"""Made at import: two threads that work out a type's fields at once end the process (seen with msgspec 0.22)."""
+
+
+def load(package: Path) -> Manifest:
+    """Read a package's manifest.
+
+    Raises:
+        NotFound: the folder holds no package.
+    """
+    try:
+        return _decode(package.joinpath(FILE).read_bytes())
+    except FileNotFoundError as error:
+        raise NotFound(f"{package} holds no {FILE}", "give the folder of a model package") from error

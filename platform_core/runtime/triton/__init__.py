@@ -1,0 +1,1 @@
+"""What Triton's clients ask beyond inference: repository index, configuration, statistics; and what is not offered."""

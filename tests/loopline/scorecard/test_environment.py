@@ -1,0 +1,33 @@
+"""An environment file names its price sheet, relative to itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loopline.platform_core import environment
+from loopline.platform_core.platform import Platform
+from loopline.scorecard import prices
+
+ENVIRONMENTS = sorted(Path(__file__).parents[3].joinpath("deploy/environments").glob("*.yaml"))
+
+
+def test_the_sheet_lies_relative_to_the_file(tmp_path, monkeypatch):
+    """From whatever folder the platform is started, the same sheet is read."""
+    tmp_path.joinpath("env").mkdir()
+    sheet = (ENVIRONMENTS[0].parents[1] / "prices/aws-us-east-1.yaml").read_text()
+    tmp_path.joinpath("own.yaml").write_text(sheet.replace("name: AWS", "name: Own"))
+    file = tmp_path / "env" / "e.yaml"
+    file.write_text("name: e\nbindings: {}\nprices: ../own.yaml\n")
+    monkeypatch.chdir("/")
+    found = prices.of_platform(Platform(environment.read(file, only=())))
+    assert found is not None
+    assert found.name == "Own, us-east-1, on demand"
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_the_shipped_environments_name_a_sheet(file, monkeypatch):
+    """Costs are known without anything to set; the sheet is there and holds together."""
+    monkeypatch.chdir("/")
+    assert prices.of_platform(Platform(environment.read(file, only=()))) is not None
