@@ -31,6 +31,7 @@ SPECS = (
     "gates",
     "judges",
     "paired_judges",
+    "estimate_judge",
     "quality_judge",
     "log_judge",
     "model_file",

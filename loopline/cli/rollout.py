@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 rollout = LazyGroup(
     "rollout",
     {
-        "list": ("loopline.cli.rollout:show", "Every rollout that runs or is held."),
+        "list": ("loopline.cli.rollout:show", "Every rollout that runs, is held or is watched."),
         "hold": ("loopline.cli.rollout:hold", "Keep a rollout at its percent; harm still takes it back."),
         "resume": ("loopline.cli.rollout:resume", "Let a rollout that is held go on."),
     },
@@ -27,11 +27,11 @@ rollout = LazyGroup(
 
 @click.command("list", cls=Command)
 def show() -> Answer:
-    """List the rollouts that run or are held, oldest first."""
+    """List the rollouts that run, are held or are watched after their promotion, oldest first."""
     from loopline.platform_core.loop import rollouts
 
     with opened(only=()) as platform:
-        found = rollouts.active(platform.ledger)
+        found = rollouts.looked_after(platform.ledger)
     rows = [(r.started_at, r.ref, r.version, r.state, r.where, r.step_started_at, r.cycle) for r in found]
     header = ("started (UTC)", "model", "version", "state", "step", "since", "cycle")
     data = [{"model": r.ref, "version": r.version, "state": r.state, "percent": r.percent} | _more(r) for r in found]

@@ -94,6 +94,11 @@ def _rollout(team: Team, model: Model) -> Iterator[Problem]:
         yield _problem(team, model, "rollout", f"shadow_requests {shadow} is below 0", "write 0 to do without a shadow")
     if shadow > 0 and not percents and not model.rollout.judges:
         yield _problem(team, model, "rollout", "no judge looks at the shadow", "add ErrorRate, P99 or ScoreShift")
+    watch = model.rollout.watch_hours
+    if watch < 0:
+        yield _problem(team, model, "rollout", f"watch_hours {watch:g} is below 0", "write 0 to do without a watch")
+    if watch > 0 and not model.rollout.judges:
+        yield _problem(team, model, "rollout", "no judge watches a promotion", "add ScoreShift or EstimatedQuality")
 
 
 def _judges(team: Team, model: Model) -> Iterator[Problem]:

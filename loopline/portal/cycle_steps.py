@@ -26,6 +26,7 @@ HEADS = {
     "rollout.held": "Held",
     "rollout.resumed": "Resumed",
     "rollout.promoted": "Promoted",
+    "rollout.watched": "Watch over",
     "rollout.rolled_back": "Rolled back",
     "deployment.changed": "Endpoint changed",
     "cycle.closed": "Closed",

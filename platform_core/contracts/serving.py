@@ -33,7 +33,7 @@ STABLE_ROLE, CANDIDATE_ROLE, SHADOW_ROLE = "stable", "candidate", "shadow"
 
 INSTEAD = {
     CANARY: "set Rollout(percents=()) to replace versions at once, or bind a serving that can 'canary'",
-    SHADOW: "set Rollout(shadow_requests=0) and begin with a small percent, or bind a serving that can 'shadow'",
+    SHADOW: "set Rollout(shadow_requests=0, watch_hours=0) and begin small, or bind a serving that can 'shadow'",
     SCALE_TO_ZERO: "leave idle_minutes out, or bind a serving that can 'scale_to_zero'",
     GRPC: "ask over REST, with binary tensors where speed counts, or bind a serving that can 'grpc'",
 }

@@ -98,12 +98,24 @@ def settle(connection: Connection, cycle_id: str, state: Closed, verdict: str, n
     values = {"state": state, "verdict": verdict, "closed_at": now}
     still_open = (_column.cycle_id == cycle_id) & (_column.state == "open")
     if connection.execute(update(tables.cycles).where(still_open).values(values)).rowcount:
-        row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one()
-        hours = (now - row["opened_at"]).total_seconds() / 3600
-        details = {"state": state, "hours": round(hours, 3)}
-        append(connection, Entry(CLOSED, now, row["team"], row["model"], cycle_id, reason=verdict, details=details))
-        with tracing.span("cycle closed", cycle=cycle_id, team=row["team"], model=row["model"], state=state):
-            pass
+        _append_closed(connection, cycle_id, state, verdict, now)
+
+
+def _append_closed(connection: Connection, cycle_id: str, state: Closed, verdict: str, now: datetime) -> None:
+    row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one()
+    hours = (now - row["opened_at"]).total_seconds() / 3600
+    details = {"state": state, "hours": round(hours, 3)}
+    append(connection, Entry(CLOSED, now, row["team"], row["model"], cycle_id, reason=verdict, details=details))
+    with tracing.span("cycle closed", cycle=cycle_id, team=row["team"], model=row["model"], state=state):
+        pass
+
+
+def overturn(connection: Connection, cycle_id: str, verdict: str, now: datetime) -> None:
+    """Let a cycle that was promoted count as rolled back, inside a transaction: its promotion was taken back."""
+    values = {"state": "rolled_back", "verdict": verdict, "closed_at": now}
+    promoted = (_column.cycle_id == cycle_id) & (_column.state == "promoted")
+    if connection.execute(update(tables.cycles).where(promoted).values(values)).rowcount:
+        _append_closed(connection, cycle_id, "rolled_back", verdict, now)
 
 
 def reopen(connection: Connection, cycle_id: str, reason: str, now: datetime) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from loopline.platform_core.loop import arrival, traffic
 from loopline.platform_core.loop.judging import Judging
-from loopline.platform_core.loop.rollout_table import BEFORE_SHADOW
+from loopline.platform_core.loop.rollout_table import ACTIVE, BEFORE_SHADOW, WATCHING
 from loopline.platform_core.specs.judges import Finding
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs.judges import Judge
     from loopline.platform_core.specs.model import Model
 
-Action = Literal["wait", "shadow", "advance", "promote", "roll_back"]
+Action = Literal["wait", "shadow", "advance", "promote", "end_watch", "roll_back"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done, the percent that follows, why, what the judges found, and the log's cursor when they looked."""
+    """What is done, the percent that follows, why, what the judges found, and the log's cursor when they looked.
+
+    A promotion that is ``watched`` leaves the version before as a shadow.
+    """
 
     action: Action
     percent: int
@@ -34,6 +37,7 @@ class Decision:
     findings: tuple[Finding, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     cursor: str | None = None
+    watched: bool = False
 
 
 def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Decision:
@@ -42,10 +46,21 @@ def decide(platform: Platform, model: Model, record: RolloutRecord, now: datetim
     Harm goes back at once when the candidate has answered ``min_requests``, also where a person holds the rollout or
     a freeze is on; so does a step that the endpoint could not take within the bake time. Without harm it goes on when
     the bake time is over too; else it waits. Doubt ends by the clock, which stands still while it is held or frozen.
+    After its promotion harm alone takes it back, for as long as it is watched.
     """
-    if record.state not in {"running", "held"}:
-        return Decision("wait", record.percent, f"the rollout is {record.state}")
     judging = Judging.of(platform, model, record, now)
+    if record.state == WATCHING:
+        return _watched(judging)
+    if record.state not in ACTIVE:
+        return Decision("wait", record.percent, f"the rollout is {record.state}")
+    decision = _forward(judging)
+    if decision.action != "promote" or not judging.is_to_be_watched:
+        return decision
+    return replace(decision, watched=True, cursor=decision.cursor or judging.end_of_log)
+
+
+def _forward(judging: Judging) -> Decision:
+    record = judging.record
     if judging.stable is not None and record.in_shadow:
         return _shadowed(judging, judging.stable)
     if judging.stable is None or record.step < 0:
@@ -97,6 +112,33 @@ def _answering(judging: Judging, stable: Served) -> Decision:
         waits = [said, arrival.awaited(judging.platform, record)]
         return _decision("wait", record.percent, "; ".join(filter(None, waits)), (), compared)
     return _judge(judging, compared)
+
+
+def _watched(judging: Judging) -> Decision:
+    """Judge a version that was promoted beside the one before, through which its requests are replayed."""
+    record, rule, live = judging.record, judging.rule, judging.live
+    if live is None or live.shadow is None or not live.watches(record.version):
+        return Decision("end_watch", 100, "its endpoint was changed meanwhile")
+    compared = judging.compared(live.shadow)
+    findings = tuple(_ask(judge, compared) for judge in rule.judges)
+    harm, doubts = ([_say(f) for f in findings if which(f)] for which in (_is_harm, _is_doubt))
+    if harm and compared.candidate.requests >= rule.min_requests:
+        reason = f"found after its promotion: {'; '.join(harm)}"
+        return _decision("roll_back", 0, reason, findings, compared)
+    until = judging.watched_until
+    said = f"; in doubt: {'; '.join(doubts)}" if doubts else ""
+    if judging.now < until:
+        return _decision("wait", 100, f"watched until {until:%Y-%m-%d %H:%M:%S} UTC{said}", findings, compared)
+    good = f"no harm proven in {compared.candidate.requests} requests of {rule.watch_hours:g} hours"
+    return _decision("end_watch", 100, good + said, findings, compared)
+
+
+def _is_harm(finding: Finding) -> bool:
+    return finding.harm
+
+
+def _is_doubt(finding: Finding) -> bool:
+    return finding.in_doubt
 
 
 def _judge(judging: Judging, compared: Compared) -> Decision:

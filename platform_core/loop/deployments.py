@@ -42,6 +42,10 @@ class Deployment:
     applied: int = 0
     shadow: Served | None = None
 
+    def watches(self, version: str) -> bool:
+        """Say whether a version that was promoted answers, and the one before goes on as its shadow."""
+        return self.stable is not None and self.stable.version == version and self.shadow is not None
+
     @property
     def state(self) -> DesiredState:
         """Return what the endpoint is asked for; there is nothing to ask while nothing is stable."""
@@ -191,8 +195,9 @@ def _ask(platform: Platform, current: Deployment, *, alone: bool) -> None:
 
 
 def _paired(platform: Platform, state: DesiredState) -> DesiredState:
-    """Let two versions that both answer be compared on the same requests, where the endpoint can replay any."""
-    return replace(state, paired=state.candidate is not None and SHADOW in platform.serving.can)
+    """Let two versions be compared on the same requests, where the endpoint can replay any."""
+    other = state.candidate or state.shadow
+    return replace(state, paired=other is not None and SHADOW in platform.serving.can)
 
 
 def _aliases(state: Mapping[str, Any]) -> dict[str, str | None]:

@@ -34,6 +34,7 @@ REASONS = (
     "rollout.held",
     "rollout.resumed",
     "rollout.promoted",
+    "rollout.watched",
     "rollout.rolled_back",
     "cycle.closed",
 )

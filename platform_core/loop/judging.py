@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.serving import SHADOW
-from loopline.platform_core.loop import arrival, deployments, pauses, realised, skews, traffic
+from loopline.platform_core.loop import arrival, deployments, estimates, pauses, realised, skews, traffic
 from loopline.platform_core.loop.traffic import Sides
 from loopline.platform_core.specs.business_hours import business_hours
 
@@ -56,6 +56,21 @@ class Judging:
         """Return when so many bake times of the step are over."""
         return self.record.step_started_at + times * timedelta(minutes=self.rule.bake_minutes)
 
+    @property
+    def is_to_be_watched(self) -> bool:
+        """Say whether the version before goes on as a shadow after the promotion."""
+        return self.rule.watch_hours > 0 and self.stable is not None
+
+    @property
+    def watched_until(self) -> datetime:
+        """Return when the watch of a promoted version ends, by the rule of now."""
+        return self.record.step_started_at + timedelta(hours=self.rule.watch_hours)
+
+    @property
+    def end_of_log(self) -> str:
+        """Return the cursor behind all that is logged by now."""
+        return self.platform.serving.end(self.record.ref.dotted, self.record.cursor)
+
     def blocked(self) -> str:
         """Say what keeps the rollout from going on, though nothing is wrong with it; "" for nothing."""
         stopped = pauses.stopped(self.platform.ledger, self.record)
@@ -84,10 +99,18 @@ class Judging:
             in_shadow=record.in_shadow,
             paired=SHADOW in serving.can,
         )
-        compared = traffic.compare(serving, sides, record.cursor)
+        compared = self._estimated(traffic.compare(serving, sides, record.cursor))
         if not any(judge.needs_labels for judge in self.rule.judges):
             return compared
         labelled = realised.of(
             self.platform.lake, record.ref, sides.versions, record.started_at, shadow=sides.in_shadow
         )
         return traffic.with_labels(compared, labelled)
+
+    def _estimated(self, compared: Compared) -> Compared:
+        """Add what the quality monitor estimated of the candidate, where a judge asks for it."""
+        if not any(judge.needs_estimates for judge in self.rule.judges):
+            return compared
+        record = self.record
+        found = estimates.newest(self.platform.ledger, record.ref, record.version, record.started_at)
+        return replace(compared, candidate=replace(compared.candidate, estimates=found))

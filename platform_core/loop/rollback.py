@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and when
     platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
 ) -> Deployment:
-    """Take one step back at once: end the rollout that runs, else return to the stable version before this one.
+    """Take one step back at once: end the rollout that runs or is watched, else return to the version before this one.
 
     Who names the ``version`` to take back means that one: asked twice, or by two people, it is taken back once.
 

@@ -14,12 +14,15 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from loopline.platform_core.loop.ledger import Ledger
 
-State = Literal["running", "held", "promoted", "rolled_back"]
+State = Literal["running", "held", "watching", "promoted", "rolled_back"]
 ACTIVE = ("running", "held")
+WATCHING: State = "watching"
+"""Promoted, and the version before goes on as a shadow: its cycle is closed, and another rollout may begin."""
 BEFORE_SHADOW, BEFORE_FIRST = -2, -1
 """Steps at which a rollout begins: with a shadow, which then is step -1, and without."""
 column = tables.rollouts.c
@@ -50,6 +53,8 @@ class RolloutRecord:
     @property
     def where(self) -> str:
         """Say how far it is."""
+        if self.state == WATCHING:
+            return "watched since its promotion"
         return "in shadow" if self.in_shadow else f"at {self.percent} percent"
 
     @property
@@ -78,14 +83,28 @@ def running(ledger: Ledger, ref: ModelRef) -> RolloutRecord | None:
 
 def active(ledger: Ledger) -> list[RolloutRecord]:
     """Return every rollout that runs or is held, oldest first."""
-    query = select(tables.rollouts).where(column.state.in_(ACTIVE)).order_by(column.started_at)
+    return _in_states(ledger, ACTIVE)
+
+
+def _in_states(ledger: Ledger, states: Sequence[str]) -> list[RolloutRecord]:
+    query = select(tables.rollouts).where(column.state.in_(states)).order_by(column.started_at)
     with ledger.reading() as connection:
         return [record_of(row) for row in connection.execute(query).mappings()]
 
 
+def watched(ledger: Ledger, ref: ModelRef) -> RolloutRecord | None:
+    """Return the rollout of a model that was promoted and is still watched."""
+    return next((record for record in _in_states(ledger, (WATCHING,)) if record.ref == ref), None)
+
+
+def looked_after(ledger: Ledger) -> list[RolloutRecord]:
+    """Return every rollout that runs, is held or is watched after its promotion, oldest first."""
+    return _in_states(ledger, (*ACTIVE, WATCHING))
+
+
 def due(ledger: Ledger, now: datetime) -> list[RolloutRecord]:
     """Return every rollout to look at: harm may show at any time, so all that have begun by ``now``."""
-    return [record for record in active(ledger) if record.step_started_at <= now]
+    return [record for record in looked_after(ledger) if record.step_started_at <= now]
 
 
 PLAIN = ("rollout_id", "cycle", "version", "step", "percent", "started_at", "step_started_at", "first_cursor", "state")

@@ -1,7 +1,8 @@
 """Rollouts: from a few percent to all, each step judged, with a way back.
 
 A rollout begins at step -1 with 0 percent and takes ``percents`` in order; with a shadow it begins at -2, and is at -1
-while its requests are replayed. Each transition is one transaction that
+while its requests are replayed. A promotion may be watched: the version before goes on as a shadow, until the time
+is over, harm takes the promotion back, or another rollout takes its first step. Each transition is one transaction that
 holds only if the row is still at the step and in the state from which it was decided: two processes that take the
 same step take it once, and one that is killed leaves a state from which the next tick goes on.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -20,7 +21,6 @@ from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import arrival, cycles, deployments, gates, packages, tables
 from loopline.platform_core.loop.decisions import Decision, decide
-from loopline.platform_core.loop.deployments import Deployment
 from loopline.platform_core.loop.freezes import signed
 from loopline.platform_core.loop.ledger import Entry, append
 from loopline.platform_core.loop.pauses import HELD, RESUMED
@@ -29,19 +29,22 @@ from loopline.platform_core.loop.rollout_table import (
     BEFORE_FIRST,
     BEFORE_SHADOW,
     PLAIN,
+    WATCHING,
     RolloutRecord,
     State,
     active,
     by_id,
     column,
     due,
+    looked_after,
     of,
     rollout,
     running,
+    watched,
 )
+from loopline.platform_core.loop.transition import entry_of, take
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from loopline.platform_core.loop.ledger import Ledger
@@ -57,11 +60,13 @@ __all__ = [
     "end",
     "hold",
     "look",
+    "looked_after",
     "resume",
     "rollout",
     "running",
     "start",
     "step",
+    "watched",
 ]
 
 
@@ -117,7 +122,7 @@ def _stepped(platform: Platform, model: Model, record: RolloutRecord, now: datet
     decision = decide(platform, model, record, now)
     if decision.action == "wait":
         return decision
-    taken = _take(platform.ledger, record, decision, now)
+    taken = take(platform.ledger, record, decision, now)
     deployments.carry_out(platform, record.ref)
     return decision if taken else replace(decision, action="wait", reason="another process took this step")
 
@@ -130,17 +135,20 @@ def look(platform: Platform, model: Model, record: RolloutRecord, now: datetime)
 def end(  # noqa: PLR0913, PLR0917 - as ``rollback.roll_back``
     platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
 ) -> bool:
-    """Roll back the rollout that runs, in a person's name; False when none runs. The caller carries it out.
+    """Roll back the rollout that runs, or the one that is watched, in a person's name; False when there is none.
+
+    The caller carries it out.
 
     Raises:
         Refused: it is of another version than the one that is meant.
     """
     while True:
-        record = running(platform.ledger, ref)
-        if record is None:
+        record = running(platform.ledger, ref) or watched(platform.ledger, ref)
+        live = deployments.deployment(platform.ledger, ref)
+        if record is None or (record.state == WATCHING and not (live and live.watches(record.version))):
             return False
         deployments.refuse_another(ref, version, record.version)
-        if _take(platform.ledger, record, Decision("roll_back", 0, reason), now, actor):
+        if take(platform.ledger, record, Decision("roll_back", 0, reason), now, actor):
             return True
 
 
@@ -164,7 +172,7 @@ def resume(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime
 
 def _needs(model: Model) -> list[str]:
     rule = model.rollout
-    return [*([CANARY] if rule.percents else []), *([SHADOW] if rule.shadow_requests else [])]
+    return [*([CANARY] if rule.percents else []), *([SHADOW] if rule.shadow_requests or rule.watch_hours else [])]
 
 
 def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit) -> None:
@@ -178,7 +186,7 @@ def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit) -> None:
         plain = {name: getattr(record, name) for name in PLAIN} | {"cursor": connection.scalar(last)}
         named = {"team": record.ref.team, "model": record.ref.model, "package": str(record.package)}
         connection.execute(insert(tables.rollouts).values(plain | named))
-        append(connection, _entry(record, "rollout.started", "its gates passed", {}, record.started_at))
+        append(connection, entry_of(record, "rollout.started", "its gates passed", {}, record.started_at))
 
 
 def _refuse_clash(connection: Connection, record: RolloutRecord) -> None:
@@ -189,48 +197,6 @@ def _refuse_clash(connection: Connection, record: RolloutRecord) -> None:
     live = deployments.read(connection, record.ref)
     if live and live.stable and live.stable.version == record.version:
         raise Refused(f"version {record.version} of {record.ref} is live already", "train a new version")
-
-
-def _take(ledger: Ledger, record: RolloutRecord, decision: Decision, now: datetime, actor: str = "platform") -> bool:
-    """Make a transition, if nobody made one since the record was read; says whether it did."""
-    here = (column.rollout_id == record.rollout_id) & (column.step == record.step) & (column.state == record.state)
-    kind, values = _next(record, decision, now)
-    with ledger.writing(record.ref) as connection:
-        if not connection.execute(update(tables.rollouts).where(here).values(values)).rowcount:
-            return False
-        append(connection, _entry(record, kind, decision.reason, decision.figures, now, actor))
-        why = _entry(record, deployments.CHANGED, decision.reason, {"rollout": record.rollout_id}, now, actor)
-        _deploy(connection, record, decision, why)
-        if decision.action in {"promote", "roll_back"}:
-            cycles.settle(connection, record.cycle, values["state"], decision.reason, now)
-    return True
-
-
-def _next(record: RolloutRecord, decision: Decision, now: datetime) -> tuple[str, dict[str, Any]]:
-    cursor = decision.cursor or record.cursor
-    if decision.action in {"advance", "shadow"}:
-        first = record.first_cursor or cursor
-        following = BEFORE_FIRST if decision.action == "shadow" else max(record.step + 1, 0)
-        moved = {"step": following, "percent": decision.percent, "step_started_at": now}
-        kind = "rollout.shadowed" if decision.action == "shadow" else "rollout.advanced"
-        return kind, moved | {"cursor": cursor, "first_cursor": first}
-    state = "promoted" if decision.action == "promote" else "rolled_back"
-    return f"rollout.{state}", {"state": state, "percent": decision.percent, "cursor": cursor}
-
-
-def _deploy(connection: Connection, record: RolloutRecord, decision: Decision, why: Entry) -> None:
-    live = deployments.read(connection, record.ref)
-    if decision.action == "promote":
-        wanted = Deployment(record.ref, 0, record.served, None, 0)
-    elif live is None:
-        return  # rolled back before anything was live
-    elif decision.action == "shadow":
-        wanted = Deployment(record.ref, 0, live.stable, None, 0, shadow=record.served)
-    elif decision.action == "advance":
-        wanted = Deployment(record.ref, 0, live.stable, record.served, decision.percent)
-    else:
-        wanted = Deployment(record.ref, 0, live.stable, None, 0)
-    deployments.write(connection, wanted, why)
 
 
 def _switch(ledger: Ledger, ref: ModelRef, state: State, entry: Entry) -> RolloutRecord:
@@ -244,10 +210,3 @@ def _switch(ledger: Ledger, ref: ModelRef, state: State, entry: Entry) -> Rollou
         connection.execute(update(tables.rollouts).where(here).values(state=state))
         append(connection, replace(entry, cycle=row["cycle"], version=row["version"]))
     return rollout(ledger, row["rollout_id"])
-
-
-def _entry(  # noqa: PLR0913, PLR0917 - an entry's own fields
-    record: RolloutRecord, kind: str, reason: str, figures: Mapping[str, Any], now: datetime, actor: str = "platform"
-) -> Entry:
-    details = {"rollout": record.rollout_id, "step": record.step, **figures}
-    return Entry(kind, now, *record.ref, record.cycle, record.version, actor, reason, details)

@@ -178,6 +178,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "rollout.held": _rollout,
     "rollout.resumed": _rollout,
     "rollout.promoted": _rollout,
+    "rollout.watched": _rollout,
     "rollout.rolled_back": _rollout,
     "deployment.changed": _changed,
     "deployment.arrived": _arrived,

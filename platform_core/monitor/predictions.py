@@ -74,8 +74,8 @@ def forget(platform: Platform, team: Team, model: Model) -> int:
     last = _load(spool(platform, ref), done) if done else None
     if last is None:  # how far the lake has read is not known: then nothing may go
         return 0
-    record = rollout_table.running(platform.ledger, ref)
-    judged = (record.cursor, record.first_cursor) if record else ()
+    records = [record for record in rollout_table.looked_after(platform.ledger) if record.ref == ref]
+    judged = [cursor for record in records for cursor in (record.cursor, record.first_cursor)]
     return platform.serving.forget(ref.dotted, [last.cursor, *(cursor for cursor in judged if cursor is not None)])
 
 

@@ -11,7 +11,7 @@ from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.cycles import CLOSED
 from loopline.platform_core.loop.fleet import freezes
 from loopline.platform_core.loop.gates import JUDGED, OVERRIDDEN
-from loopline.platform_core.loop.rollout_table import ACTIVE
+from loopline.platform_core.loop.rollout_table import ACTIVE, WATCHING
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import deployed
 
@@ -76,7 +76,7 @@ def _rollouts(connection: Connection, now: datetime) -> Iterator[Family]:
         counted.group_by(_rollout.team, _rollout.model, _rollout.state)
     ):
         counts[team, model] = counts.get((team, model), 0) + count
-        if state not in ACTIVE:
+        if state not in {*ACTIVE, WATCHING}:
             ended.add(count, team, model, state)
     for (team, model), count in counts.items():
         started.add(count, team, model)

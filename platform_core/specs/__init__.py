@@ -2,6 +2,7 @@
 
 from loopline.platform_core.specs.batch import Batch
 from loopline.platform_core.specs.collected import models_in
+from loopline.platform_core.specs.estimate_judge import EstimatedQuality
 from loopline.platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from loopline.platform_core.specs.features import FeatureView, feature_view
 from loopline.platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
@@ -27,6 +28,7 @@ __all__ = [
     "Choice",
     "Drift",
     "ErrorRate",
+    "EstimatedQuality",
     "Estimator",
     "Evidence",
     "Examples",

@@ -44,6 +44,16 @@ class Pairs:
     labelled_scores: Both = field(default_factory=_neither)
 
 
+class Estimate(NamedTuple):
+    """A metric of a version as it seems to be before labels come, and what is realised in 95 of 100 cases."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    rows: int
+
+
 @dataclass(frozen=True)
 class Traffic:
     """What one version answered since the step began, oldest first.
@@ -54,6 +64,7 @@ class Traffic:
     which it came; only for judges that need labels. All arrays are float64.
 
     The candidate's ``pairs`` are what both versions made of the same requests; None where the endpoint replays none.
+    Its ``estimates`` are of the newest window in which it answered; only for judges that need them.
     """
 
     requests: int
@@ -64,6 +75,7 @@ class Traffic:
     labelled_scores: NDArray[np.float64] = field(default_factory=_none)
     log: pa.Table | None = None
     pairs: Pairs | None = None
+    estimates: tuple[Estimate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,14 +107,16 @@ class Judge(abc.ABC):
     """Compares the candidate's traffic with the stable version's; subclass it in a team's package for one of your own.
 
     A rollout asks at every tick. ``alpha`` bounds the chance that a candidate which keeps the bound is ever found to do
-    harm in one step of a rollout, over all looks together. A judge that ``needs_labels`` gets those that have come; for
-    one that ``needs_pairs`` a rollout waits while it has nothing to say, and requests are still to be replayed.
+    harm in one step of a rollout, over all looks together. A judge that ``needs_labels`` gets those that have come, and
+    one that ``needs_estimates`` those of the quality monitor. For one that ``needs_pairs`` a rollout waits while it has
+    nothing to say, and requests are still to be replayed.
     """
 
     at_most: float
     alpha: float = 0.01
     needs_labels: ClassVar[bool] = False
     needs_pairs: ClassVar[bool] = False
+    needs_estimates: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

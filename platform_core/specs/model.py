@@ -42,6 +42,9 @@ class Rollout:
     With ``hours`` ("Mon-Fri 09:00-17:00 Europe/London") it goes forward only then; harm goes back at any time. A
     candidate whose harm is neither proven nor gone after ``patience`` bake times is taken back: the old version stays.
 
+    With ``watch_hours`` the version before goes on as a shadow for so long after a promotion. The judges go on looking,
+    and harm that they prove then takes the promotion back by itself.
+
     Raises:
         InvalidSpec: ``hours`` are written otherwise.
     """
@@ -53,6 +56,7 @@ class Rollout:
     shadow_requests: int = 0
     hours: str = ""
     patience: float = 4
+    watch_hours: float = 0
 
     def __post_init__(self) -> None:
         """Refuse hours that cannot be read."""

@@ -23,6 +23,7 @@ from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.specs.batch import Batch
 from loopline.platform_core.specs.business_hours import business_hours
+from loopline.platform_core.specs.estimate_judge import EstimatedQuality
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
 from loopline.platform_core.specs.import_path import imported
@@ -42,6 +43,7 @@ GATES = {"at_least": AtLeast, "beats_champion": BeatsChampion, "fair_across": Fa
 JUDGES = {
     "error_rate": ErrorRate,
     "p99": P99,
+    "estimated_quality": EstimatedQuality,
     "score_shift": ScoreShift,
     "slower": Slower,
     "realised_quality": RealisedQuality,
@@ -95,6 +97,7 @@ class RolloutFile(_Strict):
     shadow_requests: int = Rollout.shadow_requests
     hours: Annotated[str, AfterValidator(_hours)] = Rollout.hours
     patience: float = Rollout.patience
+    watch_hours: float = Rollout.watch_hours
 
 
 class BatchFile(_Strict):

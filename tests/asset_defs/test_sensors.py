@@ -47,9 +47,9 @@ def rollout(driver) -> rollouts.RolloutRecord:
 def test_a_rollout_that_waits_gets_no_run(driver, rollout):
     """Too few requests, then not baked long enough: the sensor itself sees that, and no run is started."""
     assert rollout.percent == 50
-    assert driver.tick("rollout") == ([], "1 rollouts bake")
+    assert driver.tick("rollout") == ([], "1 rollouts bake or are watched")
     ask(driver, "one", 40)
-    assert driver.tick("rollout") == ([], "1 rollouts bake")
+    assert driver.tick("rollout") == ([], "1 rollouts bake or are watched")
     driver.later(1)
     assert len(driver.tick("rollout")[0]) == 1
 
@@ -88,7 +88,7 @@ def test_the_step_job_takes_the_step_and_is_seen_on_the_deployment(driver, rollo
         seen.append({name: value.value for name, value in observed.asset_observation.metadata.items()})
     assert [(step["action"], step["percent"]) for step in seen] == [("advance", 100), ("promote", 100)]
     assert driver.state(rollout.cycle)[0] == "promoted"
-    assert driver.tick("rollout") == ([], "0 rollouts bake")
+    assert driver.tick("rollout") == ([], "0 rollouts bake or are watched")
 
 
 def test_harm_is_acted_on_before_the_bake_time_is_over(driver, rollout):

@@ -174,11 +174,12 @@ def _charts(portal: Portal, ref: ModelRef, kind: str, column: str) -> Iterator[C
 def rollout(ask: Asked, team: TeamInPath, model: ModelInPath) -> Response:
     """Look at a model's rollout as it stands now; a part of the model's page, which refreshes itself."""
     ref = ModelRef(team, model)
-    record = rollout_table.running(ask.platform.ledger, ref)
+    record = rollout_table.running(ask.platform.ledger, ref) or rollout_table.watched(ask.platform.ledger, ref)
     if record is None:
         return ask.answer(RolloutPart(team, model, None, None))
     live = deployment(ask.platform.ledger, ref)
-    stable = live.stable.version if live and live.stable else ""
+    beside = live.shadow if live and record.state == rollout_table.WATCHING else live and live.stable
+    stable = beside.version if beside else ""
     return ask.answer(RolloutPart(team, model, rollouts.row_of(record), rollouts.look(ask.portal, record, stable)))
 
 

@@ -99,6 +99,8 @@ def test_figures_are_not_split_by_persons(copy):
         ({"rollout": Rollout(percents=(50, 20))}, "rollout", "do not rise"),
         ({"rollout": Rollout(shadow_requests=-1)}, "rollout", "shadow_requests -1 is below 0"),
         ({"rollout": Rollout(percents=(), shadow_requests=50)}, "rollout", "no judge looks at the shadow"),
+        ({"rollout": Rollout(watch_hours=-1)}, "rollout", "watch_hours -1 is below 0"),
+        ({"rollout": Rollout(percents=(), watch_hours=24)}, "rollout", "no judge watches a promotion"),
         ({"rollout": Rollout(percents=(0, 100))}, "rollout", "not all above 0"),
         ({"rollout": Rollout(percents=(50, 100))}, "rollout", "no judge"),
         ({"rollout": Rollout(judges=(ErrorRate(0.01),), patience=0.5)}, "rollout", "patience 0.5"),

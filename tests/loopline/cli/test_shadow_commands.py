@@ -47,3 +47,25 @@ def test_who_waits_for_the_cycle_is_told_that_it_is_in_shadow(world, cycle):
     platform.close()
     assert (now.state, now.percent, now.settled) == ("baking", 0, True)
     assert "version 2 answers nobody yet" in now.said
+
+
+def test_a_promotion_that_is_watched_is_listed_and_told(world):
+    """With the version that goes on as a shadow; its cycle is closed, and a rollback goes to that version."""
+    from corner_shop import returns
+
+    world.roll_out("first")
+    version, cycle = world.open_cycle("second")
+    platform = Platform.open()
+    model = replace(returns, rollout=replace(returns.rollout, percents=(), watch_hours=24))
+    assert start_rollout(platform, REF, model, version, cycle, world.now).state == "watching"
+    assert standing(platform, cycles.cycle(platform.ledger, cycle)).state == "promoted"
+    platform.close()
+    (listed,) = world.json("rollout", "list")["rollouts"]
+    assert (listed["version"], listed["state"]) == ("2", "watching")
+    assert "watched since its promotion" in world.run("rollout", "list").stdout
+    said = world.json("model", "status", "returns")["models"][0]
+    assert (said["stable"]["version"], said["shadow"]["version"]) == ("2", "1")
+    assert "version 2 answers, version 1 in shadow" in world.run("history", "returns").stdout
+    world.run("rollback", "returns", "--reason", "complaints")
+    assert world.json("rollout", "list")["rollouts"] == []
+    assert world.json("model", "status", "returns")["models"][0]["stable"]["version"] == "1"

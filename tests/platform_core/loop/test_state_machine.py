@@ -117,7 +117,7 @@ class TheLoop(RuleBasedStateMachine):
             self.asked += 1
             self.serving.answer(REF.dotted, str(self.asked), dict.fromkeys(versions, 0.5), 80.0 if slow else 1.0)
         self.now += timedelta(minutes=10)
-        for record in rollouts.active(self.platform.ledger):
+        for record in rollouts.looked_after(self.platform.ledger):
             self._try(rollouts.step, self.platform, self.model, record.rollout_id, self.now)
 
     @rule(on=st.sampled_from([True, False, False]))
@@ -163,12 +163,19 @@ class TheLoop(RuleBasedStateMachine):
             assert (live.candidate.version, live.percent) == (record.version, record.percent)
 
     @invariant()
-    def a_shadow_is_there_only_before_a_first_percent(self) -> None:
-        """And it is the version whose rollout is at that."""
+    def a_shadow_is_there_only_before_a_first_percent_or_after_a_promotion(self) -> None:
+        """And it is the version whose rollout is at that, or the one before the version that is watched."""
         live = deployments.deployment(self.platform.ledger, REF)
-        record = rollouts.running(self.platform.ledger, REF)
+        record, after = rollouts.running(self.platform.ledger, REF), rollouts.watched(self.platform.ledger, REF)
         shadow = live.shadow.version if live and live.shadow else None
-        assert shadow == (record.version if record and record.in_shadow else None)
+        if record is not None and record.in_shadow:
+            assert (shadow, after) == (record.version, None)
+        elif after is not None:
+            assert live.stable.version == after.version
+            assert shadow not in {None, after.version}
+            assert live.candidate is None
+        else:
+            assert shadow is None
 
     @invariant()
     def nothing_went_live_unjudged(self) -> None:
@@ -230,6 +237,25 @@ class TheLoopWithShadows(TheLoop):
             self.sensor_ticks(slow=False, count=30)
 
 
+class TheLoopWithWatches(TheLoop):
+    """The same, where the champion before goes on as a shadow for half an hour."""
+
+    model = replace(MODEL, rollout=replace(MODEL.rollout, watch_hours=0.5))
+
+    @rule()
+    def it_is_promoted_and_watched(self) -> None:
+        """A longer way takes more good ticks until its end."""
+        for _ in range(2):
+            self.sensor_ticks(slow=False, count=30)
+
+    @invariant()
+    def a_promotion_that_is_taken_back_is_no_success_of_its_cycle(self) -> None:
+        """Whoever took it back while it was watched."""
+        back = {e.cycle for e in self.platform.ledger.entries(REF, ["rollout.rolled_back"])}
+        known = cycles.cycles(self.platform.ledger, REF)
+        assert all(one.state == "rolled_back" for one in known if one.cycle_id in back)
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrate one ledger, of which each example takes a copy."""
@@ -241,7 +267,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("machine", [TheLoop, TheLoopWithShadows])
+@pytest.mark.parametrize("machine", [TheLoop, TheLoopWithShadows, TheLoopWithWatches])
 def test_the_loop_keeps_its_word(template, machine):
     """Thirty lives of up to forty events each."""
     machine.template = template

@@ -124,13 +124,17 @@ def test_judges_of_labels_and_of_the_log_and_the_hours(file: Path) -> None:
     judges = """{type: realised_quality, at_most: 0.02, metric: brier}
       - {type: log_metric, at_most: 0.1, metric: 'retail.fit:boosted_trees'}"""
     text = GOOD.replace("{type: p99, at_most: 50}", judges)
-    file.write_text(text.replace("shadow_requests: 200", "hours: Mon-Fri 09:00-17:00 Europe/London\n    patience: 2"))
+    file.write_text(
+        text.replace(
+            "shadow_requests: 200", "hours: Mon-Fri 09:00-17:00 Europe/London\n    patience: 2\n    watch_hours: 24"
+        )
+    )
     rollout = read_model_file(file).rollout
     assert rollout.judges[1:3] == (
         RealisedQuality(0.02, metric="brier"),
         LogMetric(0.1, metric="retail.fit:boosted_trees"),
     )
-    assert (rollout.hours, rollout.patience) == ("Mon-Fri 09:00-17:00 Europe/London", 2)
+    assert (rollout.hours, rollout.patience, rollout.watch_hours) == ("Mon-Fri 09:00-17:00 Europe/London", 2, 24)
 
 
 def test_a_gate_of_the_team_is_named_by_its_class(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
