@@ -9,6 +9,7 @@ SOURCE_TAG = "loopline/source"
 WORK_TAG = "loopline/work"
 """Trainings carry it, so that a queue may limit them while rollout steps go through."""
 
+AUDIT_JOB = "loopline_feature_audit"
 CYCLE_JOB = "loopline_cycle"
 INGEST_JOB = "loopline_ingest"
 LAKE_JOB = "loopline_lake_care"

@@ -6,6 +6,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import forget_run, location_of
 from loopline.asset_defs.keys import (
+    AUDIT_JOB,
     CYCLE_TAG,
     INGEST_JOB,
     LAKE_JOB,
@@ -16,7 +17,7 @@ from loopline.asset_defs.keys import (
 )
 from loopline.asset_defs.runs import IN_PROGRESS
 
-ROUTINE = (INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
+ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""
 LOCATION_TAG = ".dagster/repository"
 

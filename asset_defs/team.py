@@ -7,6 +7,7 @@ import dagster as dg
 from loopline.asset_defs import features, ingestion, monitoring, scores, serving, training
 from loopline.asset_defs.cycle_sensor import cycle_sensor
 from loopline.asset_defs.dagster_private import AssetJob
+from loopline.asset_defs.feature_audit import audit_job, audit_schedule
 from loopline.asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from loopline.asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
 from loopline.asset_defs.lake_care import lake_job, lake_schedule
@@ -56,6 +57,7 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
         dg.define_asset_job(MONITOR_JOB, dg.AssetSelection.assets(*watch), description="Look at live traffic"),
         serving.rollout_job(team),
         lake_job(team),
+        audit_job(team),
         *scores.scores_jobs(team),
     ]
 
@@ -77,7 +79,13 @@ def team_definitions(
         asset_checks=[training.gates_check(team, model) for model in team.models],
         jobs=team_jobs(team),
         sensors=team_sensors(team, platform or BOUND),
-        schedules=[*ingest_schedules(team), lake_schedule(), quality_schedule(team), *scores.scores_schedules(team)],
+        schedules=[
+            *ingest_schedules(team),
+            lake_schedule(),
+            audit_schedule(),
+            quality_schedule(team),
+            *scores.scores_schedules(team),
+        ],
         resources={"platform": platform or BOUND},
         # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
         executor=executor or dg.in_process_executor,

@@ -21,6 +21,7 @@ features = LazyGroup(
         "show": ("loopline.cli.features_registry:show", "All of a view: features, readers, freshness, history."),
         "retire": ("loopline.cli.features_registry:retire", "Retire a version that nothing reads."),
         "serve": ("loopline.cli.features_serve:serve", "Serve registry, online features and training sets over HTTP."),
+        "audit": ("loopline.cli.features_audit:audit", "Compute entities whole, and compare with what is served."),
         "refill": ("loopline.cli.features:refill", "Write a view's newest rows online again, for a store that is new."),
         "export-feast": ("loopline.cli.features_feast:export_feast", "Write a team's views as a Feast repository."),
     },

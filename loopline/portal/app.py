@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Response
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
@@ -14,6 +15,9 @@ from loopline.portal.links import Links
 from loopline.portal.pages import ROUTERS
 from loopline.portal.security import PagePolicy, refused
 from loopline.web_guard import LOCAL, Guard
+
+WORTH_PACKING = 1024
+"""Bytes."""
 
 
 def create_app(
@@ -29,9 +33,23 @@ def create_app(
         app.include_router(router)
     app.mount("/static", _Kept(directory=rendering.STATIC), name="static")
     errors.install(app)
+    app.add_middleware(_Packed, minimum_size=WORTH_PACKING)
     app.add_middleware(Guard, hosts=hosts, refused=refused)
     app.add_middleware(PagePolicy)
     return app
+
+
+class _Packed(GZipMiddleware):
+    """Packs what is long, but for forms.
+
+    Their pages hold a secret beside what an address says: who could make a browser ask for many addresses and see how
+    long the answers are could guess it letter by letter.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        is_form = scope["type"] == "http" and scope["path"].startswith("/actions/")
+        await (self.app if is_form else super().__call__)(scope, receive, send)
 
 
 class _Kept(StaticFiles):

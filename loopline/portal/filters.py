@@ -77,6 +77,12 @@ def counted(count: int, one: str) -> str:
     return f"{number(count)} {one if count == 1 else one + 's'}"
 
 
+def json_of(address: str) -> str:
+    """Return the address under which a page is told as JSON."""
+    path, mark, query = address.partition("?")
+    return f"{path}.json{mark}{query}"
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "when": when,
     "span": span,
@@ -86,4 +92,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "plain": plain,
     "clipped": clipped,
     "counted": counted,
+    "json_of": json_of,
 }

@@ -35,7 +35,7 @@ class Links:
 
     def runs_of_cycle(self, cycle: str) -> str:
         """Link the runs that turned a cycle, by their tag."""
-        return self._dagster(f"runs?q[0]={quote(f'tag:loopline/cycle={cycle}', safe='')}")
+        return self._dagster(f"runs?q%5B0%5D={quote(f'tag:loopline/cycle={cycle}', safe='')}")
 
     def endpoint(self, ref: ModelRef) -> str:
         """Link what a model's endpoint says of itself."""

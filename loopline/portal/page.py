@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -77,19 +75,42 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over time, drawn by ``static/portal.js``; ``unit`` is ``ms``, ``s`` and so on, or ``%`` for shares 0..1."""
+    """Lines over time, drawn by ``static/portal.js`` once it is seen; ``unit`` is ``ms``, ``s``, or ``%`` for 0..1.
+
+    A page holds its heading only; the figures come from ``source``, the address of a ``ChartPage``.
+    """
 
     title: str
     lines: list[Line]
     marks: list[Mark]
     unit: str = ""
     y_from: float | None = None
+    source: str = ""
 
     @property
     def rows(self) -> list[tuple[str, Point]]:
         """Return the points as rows of (line, point), newest first, for the table beside the picture."""
         told: list[tuple[str, Point]] = [(line.name, point) for line in self.lines for point in line.points]
         return sorted(told, key=_at, reverse=True)
+
+
+@dataclass(frozen=True)
+class ChartPage(Page):
+    """The figures of a chart: as a table for people, as JSON for the script that draws it."""
+
+    template: ClassVar[str] = "chart.html"
+    chart: Chart
+    above: tuple[str, str]
+
+    @property
+    def title(self) -> str:
+        """Return what is drawn."""
+        return self.chart.title
+
+    @property
+    def crumbs(self) -> list[tuple[str, str]]:
+        """Return the page on which the chart stands."""
+        return [self.above]
 
 
 def _at(row: tuple[str, Any]) -> datetime:

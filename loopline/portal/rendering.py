@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from loopline.portal import filters
 from loopline.portal.sections import SECTIONS
@@ -17,7 +16,7 @@ from loopline.portal.sections import SECTIONS
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from loopline.portal.page import Chart, Page
+    from loopline.portal.page import Page
 
 STATIC = Path(__file__).with_name("static")
 
@@ -37,18 +36,12 @@ def asset(path: str) -> str:
     return f"/static/{path}?v={_digest(path)}"
 
 
-def chart_data(chart: Chart) -> Markup:
-    """Write a chart as JSON that may stand inside a ``<script type="application/json">``."""
-    text = msgspec.json.encode(chart).decode()
-    return Markup(text.replace("<", r"\u003c").replace("\u2028", r"\u2028").replace("\u2029", r"\u2029"))  # noqa: S704
-
-
 @cache
 def _environment() -> Environment:
     loader = PackageLoader("loopline.portal")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= filters.FILTERS
-    made.globals |= {"asset": asset, "chart_data": chart_data}
+    made.globals |= {"asset": asset}
     return made
 
 

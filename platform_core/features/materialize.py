@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound
 from loopline.platform_core.features import waiting
+from loopline.platform_core.features.arrivals import known_with_all
 from loopline.platform_core.features.changes import News, feature_names, news
 from loopline.platform_core.features.keeping import Keeping
 from loopline.platform_core.features.lookahead import refuse_lookahead
@@ -80,10 +81,36 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     reach = _touched(tables, stands, whole_below)
     raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
-    proof = _tried(tables, stands, raw, computed, whole_below) if reach.entities is None else {}
-    found = None if stands.version is None else _news(tables, reach, computed)
-    done = _kept(tables, stands, computed if found is None else found, {stands.application: raw_version, **proof})
-    return replace(done, incremental=reach.entities is not None)
+    whole = reach.entities is None
+    proof = _tried(tables, stands, raw, computed, whole_below) if whole else {}
+    if stands.version is None:
+        found: News | pa.Table = computed if _is_alone(stands, proof) else known_with_all(view, raw, computed)
+    else:
+        found = _news(tables, reach, computed)
+    counted = stands.counts(len(raw) if whole else stands.rows_seen + reach.newer_rows)
+    done = _kept(tables, stands, found, {stands.application: raw_version, **proof, **counted})
+    return replace(done, incremental=not whole)
+
+
+def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_others: bool) -> Materialized:
+    """Compute a materialized view on all raw rows and keep what differs.
+
+    With ``rests_on_others`` it is always computed whole from now on: it was found to rest on other entities' rows after
+    it had passed its trial.
+
+    Raises:
+        NotFound: the view was never materialized. Others: as ``materialize``.
+    """
+    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    if stands.version is None or stands.raw_version is None:
+        raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
+    registered(platform, team)
+    raw = tables.raw(stands.raw_version, Reach())
+    found = _news(tables, Reach(), tables.computed(raw, Reach()))
+    said = dict(stands.counts(len(raw))) | ({} if stands.nothing_new else {stands.application: stands.raw_version})
+    if rests_on_others:
+        said |= stands.proves(max(len(raw), stands.proven_rows + 1), alone=False)
+    return _kept(tables, stands, found, said)
 
 
 def backfill(platform: Platform, team: Team, view: FeatureView, since: date, until: date) -> Materialized:
@@ -118,19 +145,30 @@ def _touched(tables: Tables, stands: Standing, whole_below: int) -> Reach:
         newer = tables.newer(stands.raw_version, than=stands.done)
     except NotFound:  # so long ago that what was added since was tidied away
         return Reach()
+    if stands.is_due(stands.rows_seen + len(newer)):
+        return Reach()
     since = None if view.lookback_days is None else compute.min(newer[view.time]).as_py()
-    return Reach(compute.unique(newer[view.entity]).drop_null(), since)
+    return Reach(compute.unique(newer[view.entity]).drop_null(), since, newer_rows=len(newer))
 
 
 def _tried(tables: Tables, stands: Standing, raw: pa.Table, computed: pa.Table, whole_below: int) -> Mapping[str, int]:
-    """Refuse a view that looks where it may not, and find out whether its rows rest on their entity's alone."""
+    """Refuse a view that looks where it may not, and find out whether its rows rest on their entity's alone.
+
+    What was found to rest on others is not asked again: an answer of no holds. A yes is by the rows at hand.
+    """
     engine, view = tables.platform.engine, tables.view
     if stands.version is None:
         refuse_lookahead(engine, view, raw, computed)
-    if whole_below <= stands.proven_rows:
+    is_known = whole_below <= stands.proven_rows
+    if is_known and not (stands.rests_on_its_entity and stands.is_due(len(raw))):
         return {}
     refuse_short_lookback(engine, view, raw, computed)
-    return stands.proves(len(raw), rests_on_its_entity(engine, view, raw, computed))
+    alone = view.rests_on == "entity" and rests_on_its_entity(engine, view, raw, computed)
+    return stands.proves(len(raw), alone)
+
+
+def _is_alone(stands: Standing, proof: Mapping[str, int]) -> bool:
+    return bool(proof.get(stands.proof, 0) % 2)
 
 
 def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:

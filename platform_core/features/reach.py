@@ -21,11 +21,15 @@ _FIRST_US, _LAST_US = ((edge - _EPOCH) // timedelta(microseconds=1) for edge in 
 
 @dataclass(frozen=True)
 class Reach:
-    """Rows of a view: of ``entities`` (all when None), with event times in [``since``, ``until``); None is no bound."""
+    """Rows of a view: of ``entities`` (all when None), with event times in [``since``, ``until``); None is no bound.
+
+    ``newer_rows`` counts the new raw rows that gave rise to it.
+    """
 
     entities: pa.Array | None = None
     since: datetime | None = None
     until: datetime | None = None
+    newer_rows: int = 0
 
     def of(self, rows: pa.Table, time: str) -> pa.Table:
         """Keep the rows whose time lies within the bounds; where there are bounds, a null time does not."""

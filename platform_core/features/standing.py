@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WHOLE_BELOW = 10_000
 """Raw rows below which a view is always computed whole: few rows cost little, and show little of what it rests on."""
+TRIED_AGAIN = 2
+"""When a view has so many times the raw rows on which it was tried, it is computed whole and tried again."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,17 @@ class Standing:
     """What the view's table says of itself, in transactions of its own commits.
 
     ``version`` is the table's (None: never written), ``done`` the raw version up to which it goes (-1: none).
-    ``proof`` names the transaction that says what its rows rest on, ``ahead`` and ``shown`` those of rows that wait for
-    their time (see ``waiting``); ``committed`` holds them all.
+    ``proof`` names the transaction that says what its rows rest on, ``seen`` the one that counts the raw rows behind
+    it, ``ahead`` and ``shown`` those of rows that wait for their time (see ``waiting``); ``committed`` holds them all.
     """
 
     version: int | None
     raw_version: int | None
     proof: str
     application: str
+    seen: str
     committed: Mapping[str, int]
+    declared_on_all: bool = False
     ahead: str = ""
     shown: str = ""
 
@@ -57,8 +61,21 @@ class Standing:
 
     @property
     def rests_on_its_entity(self) -> bool:
-        """Say whether, on those, each entity's rows rested on its own raw rows only."""
-        return bool(self.committed.get(self.proof, 0) % 2)
+        """Say whether, on those, each entity's rows rested on its own raw rows only, and nothing else is declared."""
+        return not self.declared_on_all and bool(self.committed.get(self.proof, 0) % 2)
+
+    @property
+    def rows_seen(self) -> int:
+        """Return how many raw rows the view has come from; what was written before they were counted: as were tried."""
+        return max(self.committed.get(self.seen, -1), self.proven_rows)
+
+    def is_due(self, raw_rows: int) -> bool:
+        """Say whether, of so many raw rows, it has grown so much that what it rests on is to be tried again."""
+        return raw_rows >= TRIED_AGAIN * max(self.proven_rows, WHOLE_BELOW)
+
+    def counts(self, raw_rows: int) -> Mapping[str, int]:
+        """Return the transaction that counts the raw rows behind the view; none when there are no more of them."""
+        return {self.seen: raw_rows} if raw_rows > self.committed.get(self.seen, -1) else {}
 
     def proves(self, raw_rows: int, alone: bool) -> Mapping[str, int]:
         """Return the transaction that keeps the outcome of a trial; none when it was tried on as many rows before."""
@@ -72,14 +89,16 @@ def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
     """
     table, means = view_table(team.name, view), meaning_of(platform, team, view).hash
     digest = hashlib.sha256(f"{means}:{view.lookback_days}".encode()).hexdigest()[:16]
-    proof, application = f"rests:{view.name}:{digest}", f"view:{view.name}"
+    proof, application, seen = f"rests:{view.name}:{digest}", f"view:{view.name}", f"rows:{view.name}"
     ahead, shown = f"ahead:{view.name}", f"shown:{view.name}"
     return Standing(
         version=platform.lake.version(table),
         raw_version=platform.lake.version(raw_table(team.name, view.source.name)),
         proof=proof,
         application=application,
-        committed=platform.lake.committed(table, [application, proof, ahead, shown]),
+        seen=seen,
+        committed=platform.lake.committed(table, [application, proof, seen, ahead, shown]),
+        declared_on_all=view.rests_on == "all",
         ahead=ahead,
         shown=shown,
     )

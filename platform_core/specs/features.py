@@ -26,6 +26,9 @@ class FeatureView:
 
     ``lookback_days`` promises that a row rests on no raw row of its entity that is more days older than itself, so that
     less must be read where new rows came; it is tried, and changes no value.
+
+    ``rests_on`` says on which raw rows a row may rest: on its ``"entity"``'s alone, which is tried, or on ``"all"``,
+    such as how often anybody bought an article. What rests on all is computed whole at each materialization.
     """
 
     name: str
@@ -39,6 +42,7 @@ class FeatureView:
     owner: str = ""
     description: str = ""
     lookback_days: float | None = None
+    rests_on: Literal["entity", "all"] = "entity"
 
 
 def feature_view(  # noqa: PLR0913 - a declaration names what it declares
@@ -51,6 +55,7 @@ def feature_view(  # noqa: PLR0913 - a declaration names what it declares
     served: Literal["online", "request"] = "online",
     owner: str = "",
     lookback_days: float | None = None,
+    rests_on: Literal["entity", "all"] = "entity",
     name: str = "",
 ) -> Callable[[FrameFunction], FeatureView]:
     """Declare the decorated function as a feature view of its own name, or of the one given."""
@@ -68,6 +73,7 @@ def feature_view(  # noqa: PLR0913 - a declaration names what it declares
             owner,
             compute.__doc__ or "",
             lookback_days,
+            rests_on,
         )
 
     return declare

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from loopline.platform_core.monitor.alarm import alarm
 from loopline.platform_core.monitor.drift import Window, judged
@@ -70,10 +71,15 @@ def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> Drift
         enough=newest.verdict.enough,
         alarm=found.reason if found else "",
         column=known,
-        chart=_chart(shown, known, model.drift if model else None),
+        chart=_sourced(_chart(shown, known, model.drift if model else None), ref, known),
         columns=sorted((_row(*item) for item in newest.verdict.columns.items()), key=_farthest),
         report=_report(portal, ref, version, windows),
     )
+
+
+def _sourced(chart: Chart | None, ref: ModelRef, column: str) -> Chart | None:
+    query = f"?{urlencode({'column': column})}" if column else ""
+    return chart and replace(chart, source=f"/models/{ref}/charts/drift/0{query}")
 
 
 def _chart(windows: Sequence[Window], column: str, rule: Drift | None) -> Chart | None:

@@ -49,10 +49,11 @@ def read(portal: Portal, ref: ModelRef) -> list[FairnessPart]:
     rules: dict[tuple[str, str], list[FairnessAt]] = {}
     for found in fairness.history(portal.platform, ref):
         rules.setdefault((found.column, found.metric), []).append(found)
-    return [_part(history[-SHOWN:]) for history in rules.values()]
+    path = f"/models/{ref}/charts/fairness"
+    return [_part(history[-SHOWN:], f"{path}/{place}") for place, history in enumerate(rules.values())]
 
 
-def _part(history: list[FairnessAt]) -> FairnessPart:
+def _part(history: list[FairnessAt], source: str) -> FairnessPart:
     newest = history[-1]
     gap = Line(
         "farthest group", [Point(at.until, at.gap, at.low, at.high, f"{at.group}: {at.verdict}") for at in history]
@@ -64,5 +65,5 @@ def _part(history: list[FairnessAt]) -> FairnessPart:
         *(newest.column, newest.metric, newest.version, newest.until, newest.verdict),
         *(newest.group, newest.gap, newest.within),
         groups=[GroupRow(group.name, group.value, group.low, group.high, group.rows) for group in newest.groups],
-        chart=Chart(title, [gap, above, below], [], "%"),
+        chart=Chart(title, [gap, above, below], [], "%", source=source),
     )

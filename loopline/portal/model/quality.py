@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,11 @@ def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
         return None
     overall = [row for row in measured if not row.segment]
     metrics = list(dict.fromkeys(row.metric for row in overall))
-    return QualityPart([_chart(metric, overall) for metric in metrics[:CHARTS]], _newest(measured))
+    charts = [
+        replace(_chart(metric, overall), source=f"/models/{ref}/charts/quality/{place}")
+        for place, metric in enumerate(metrics[:CHARTS])
+    ]
+    return QualityPart(charts, _newest(measured))
 
 
 def _measured(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:

@@ -16,7 +16,7 @@ from loopline.platform_core.features import catalog
 from loopline.platform_core.ingestion import letter_pages, mended_rows
 from loopline.platform_core.ingestion.troubles import troubles
 from loopline.portal.ask import Asked, Portal
-from loopline.portal.page import Chart, Line, Page, Point, Slice
+from loopline.portal.page import Chart, ChartPage, Line, Page, Point, Slice
 from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 
 if TYPE_CHECKING:
@@ -163,6 +163,22 @@ def sources(ask: Asked, start: Start = 0, size: Size = PAGE) -> Response:
     return ask.answer(LettersPage(_came(tallies), Slice(start, size, len(tallies)), rows))
 
 
+@router.get("/chart", response_model=ChartPage)
+def chart(ask: Asked) -> Response:
+    """Show what the chart of all sources draws."""
+    drawn = _came(ask.portal.kept.tallies.newest(ask.platform.ledger))
+    return ask.answer(_shown(drawn, ("Dead letters", "/dead-letters")))
+
+
+@router.get("/{team}/{source}/chart", response_model=ChartPage)
+def chart_of_source(ask: Asked, team: TeamInPath, source: SourceInPath) -> Response:
+    """Show what the chart of a source's open letters draws."""
+    _known(ask.portal, team, source)
+    name = f"{team}/{source}"
+    drawn = _by_day(name, ask.portal.kept.letters(ask.platform.lake, team, source))
+    return ask.answer(_shown(drawn, (f"Dead letters of {name}", f"/dead-letters/{name}")))
+
+
 @router.get("/{team}/{source}", response_model=SourceLettersPage)
 def letters(  # noqa: PLR0913, PLR0917 - which, of what
     ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = "", start: Start = 0, size: Size = PAGE
@@ -180,7 +196,7 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
         contract_version=version,
         reasons=counts.reasons,
         reason=reason,
-        chart=_by_day(counts),
+        chart=_by_day(f"{team}/{source}", counts),
         slice=Slice(start, size, total),
         letters=[_letter_row(f"{team}/{source}", row) for row in rows],
         loads=any(loaded.name == team for loaded in portal.teams),
@@ -265,14 +281,21 @@ def _came(tallies: list[Tally]) -> Chart | None:
     """Draw how many letters of each source landed on each day."""
     drawn = sorted((t for t in tallies if t.days), key=lambda t: -t.letters)[:DRAWN_SOURCES]
     lines = [_line(tally.source, tally.days) for tally in drawn]
-    return Chart("Letters that landed, a day", lines, [], y_from=0) if lines else None
+    return Chart("Letters that landed, a day", lines, [], y_from=0, source="/dead-letters/chart") if lines else None
 
 
-def _by_day(counts: Counts) -> Chart | None:
+def _shown(chart: Chart | None, above: tuple[str, str]) -> ChartPage:
+    if chart is None:
+        raise NotFound("there is no dead letter", "go back: there is nothing to be drawn")
+    return ChartPage(chart, above)
+
+
+def _by_day(source: str, counts: Counts) -> Chart | None:
     """Draw open letters by reason and day of arrival."""
     reasons = list(counts.reasons)[:DRAWN_REASONS]
     lines = [_line(reason, counts.days[reason]) for reason in reasons]
-    return Chart("Open letters by day of arrival", lines, [], y_from=0) if lines else None
+    title, address = "Open letters by day of arrival", f"/dead-letters/{source}/chart"
+    return Chart(title, lines, [], y_from=0, source=address) if lines else None
 
 
 def _line(name: str, days: Mapping[date, int]) -> Line:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
+from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import rollout_table
 from loopline.platform_core.loop.deployments import Deployment, deployment
 from loopline.portal.ask import Asked, Portal
-from loopline.portal.model import cost, drift, facts, fairness, quality, rollouts, story, versions
+from loopline.portal.model import cost, drift, facts, fairness, quality, rollouts, sources, story, versions
 from loopline.portal.model.cost import CostRow
 from loopline.portal.model.drift import DriftPart
 from loopline.portal.model.facts import AlarmRow, FeatureRow, LinkOut
 from loopline.portal.model.fairness import FairnessPart
 from loopline.portal.model.quality import QualityPart
 from loopline.portal.model.rollouts import Look, RolloutRow
+from loopline.portal.model.sources import SourceCheckRow
 from loopline.portal.model.story import StoryPart
 from loopline.portal.model.versions import VersionRow
-from loopline.portal.page import Page
+from loopline.portal.page import Chart, ChartPage, Page
 from loopline.portal.pages.params import Before, ModelInPath, TeamInPath
 
 router = APIRouter()
+Column = Annotated[str, Query(max_length=256)]
+Section = Literal["", "rollouts", "versions", "drift", "quality", "fairness", "features", "cost"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,10 @@ class LiveNow:
 
 @dataclass(frozen=True)
 class ModelPage(Page):
-    """Everything of one model; ``live`` is None before anything was, ``frozen`` says by whom and why."""
+    """Everything of one model; ``live`` is None before anything was, ``frozen`` says by whom and why.
+
+    As a page it shows the newest rows of each section, of ``whole`` all that are here; the JSON always has them.
+    """
 
     template: ClassVar[str] = "model.html"
     section: ClassVar[str] = "/models"
@@ -55,6 +63,7 @@ class ModelPage(Page):
     frozen: str
     everything_frozen: bool
     alarms: list[AlarmRow]
+    sources: list[SourceCheckRow]
     live: LiveNow | None
     links: list[LinkOut]
     rollouts: list[RolloutRow]
@@ -65,6 +74,7 @@ class ModelPage(Page):
     fairness: list[FairnessPart]
     cost: list[CostRow]
     ledger: StoryPart
+    whole: Section
 
     @property
     def title(self) -> str:
@@ -98,13 +108,15 @@ def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
     ask: Asked,
     team: TeamInPath,
     model: ModelInPath,
-    column: Annotated[str, Query(max_length=256)] = "",
+    column: Column = "",
     before: Before = None,
     everything: bool = False,
+    whole: Section = "",
 ) -> Response:
     """Show a model; ``column`` is drawn in the picture of drift, ``before`` begins the ledger below an entry.
 
-    ``everything`` shows what was observed in the ledger as well: windows, quality, skew.
+    ``everything`` shows what was observed in the ledger as well: windows, quality, skew. ``whole`` names a section of
+    which every row is shown.
     """
     portal, ref = ask.portal, ModelRef(team, model)
     found = facts.known(portal, ref)
@@ -112,6 +124,7 @@ def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
     stable = live.stable.version if live and live.stable else ""
     shown = ModelPage(
         **(found.__dict__ | {"team": team, "model": model}),
+        sources=sources.read(portal, ref),
         live=_live(portal, live),
         links=facts.links(portal, ref),
         rollouts=rollouts.read(portal, ref),
@@ -122,8 +135,39 @@ def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
         fairness=fairness.read(portal, ref),
         cost=cost.read(portal, ref),
         ledger=story.read(portal, ref, before, everything=everything),
+        whole=whole,
     )
     return ask.answer(shown)
+
+
+@router.get("/models/{team}/{model}/charts/{kind}/{place}", response_model=ChartPage)
+def chart(  # noqa: PLR0913, PLR0917 - each says which
+    ask: Asked,
+    team: TeamInPath,
+    model: ModelInPath,
+    kind: Literal["drift", "quality", "fairness"],
+    place: Annotated[int, Path(ge=0, le=999)],
+    column: Column = "",
+) -> Response:
+    """Show what a chart of a model draws; they are counted from 0 in the order of the page."""
+    ref = ModelRef(team, model)
+    drawn = list(_charts(ask.portal, ref, kind, column))
+    if place >= len(drawn):
+        raise NotFound(f"{ref} has {len(drawn)} charts of {kind}", f"go back to /models/{ref}")
+    return ask.answer(ChartPage(drawn[place], (str(ref), f"/models/{ref}#{kind}")))
+
+
+def _charts(portal: Portal, ref: ModelRef, kind: str, column: str) -> Iterator[Chart]:
+    if kind == "fairness":
+        yield from (rule.chart for rule in fairness.read(portal, ref))
+    elif kind == "quality":
+        measured = quality.read(portal, ref)
+        yield from measured.charts if measured else ()
+    else:
+        live = deployment(portal.platform.ledger, ref)
+        found = drift.read(portal, ref, live.stable.version, column) if live and live.stable else None
+        if found and found.chart:
+            yield found.chart
 
 
 @router.get("/models/{team}/{model}/rollout", response_model=RolloutPart)

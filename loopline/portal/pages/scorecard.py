@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Response
 from loopline import scorecard
 from loopline.platform_core.errors import NotFound
 from loopline.portal.ask import Asked, Portal
-from loopline.portal.page import Chart, Line, Page, Point
+from loopline.portal.page import Chart, ChartPage, Line, Page, Point
 from loopline.portal.sparks import spark
 from loopline.scorecard.definitions import DEFINITIONS, TOPICS, Definition
 
@@ -23,6 +23,7 @@ router = APIRouter()
 SPARK_DAYS = 90
 SCOPES_DRAWN = 6
 Scope = Annotated[str, Query(max_length=256)]
+FigureInPath = Annotated[str, Path(pattern=r"^\w+$", max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -129,15 +130,28 @@ def page(ask: Asked, scope: Scope = "") -> Response:
 
 
 @router.get("/scorecard/{name}", response_model=FigurePage)
-def figure(ask: Asked, name: Annotated[str, Path(pattern=r"^\w+$", max_length=64)]) -> Response:
+def figure(ask: Asked, name: FigureInPath) -> Response:
     """Show one figure."""
+    return ask.answer(_figure(ask.portal, name))
+
+
+@router.get("/scorecard/{name}/chart", response_model=ChartPage)
+def chart(ask: Asked, name: FigureInPath) -> Response:
+    """Show what the chart of a figure draws."""
+    page = _figure(ask.portal, name)
+    if page.chart is None:
+        raise NotFound(f"{page.heading!r} was not computed yet", "run 'loopline scorecard --refresh'")
+    return ask.answer(ChartPage(page.chart, (page.heading, f"/scorecard/{name}")))
+
+
+def _figure(portal: Portal, name: str) -> FigurePage:
     if name not in DEFINITIONS:
         raise NotFound(f"no figure is called {name!r}", f"there are {', '.join(DEFINITIONS)}")
-    found, newest = DEFINITIONS[name], [f for f in scorecard.latest(ask.platform) if f.name == name]
+    found, newest = DEFINITIONS[name], [f for f in scorecard.latest(portal.platform) if f.name == name]
     rows = [ScopeRow(f.scope, f.value, f.count, f.reason) for f in sorted(newest, key=lambda f: f.scope)]
     unit = newest[0].unit if newest else found.unit
-    chart = _chart(ask.portal, found, unit, [row.scope for row in rows])
-    return ask.answer(FigurePage(name, found.title, unit, found.better, found.how, chart, rows))
+    drawn = _chart(portal, found, unit, [row.scope for row in rows])
+    return FigurePage(name, found.title, unit, found.better, found.how, drawn, rows)
 
 
 def _row(figure: Figure, past: Sequence[Figure]) -> FigureRow:
@@ -165,4 +179,5 @@ def _chart(portal: Portal, found: Definition, unit: str, scopes: Sequence[str]) 
         for scope in scopes[:SCOPES_DRAWN]
         if (past := scorecard.history(portal.platform, found.name, scope))
     ]
-    return Chart(found.title, lines, [], "%" if unit == "share" else unit) if lines else None
+    source = f"/scorecard/{found.name}/chart"
+    return Chart(found.title, lines, [], "%" if unit == "share" else unit, source=source) if lines else None

@@ -1,8 +1,9 @@
-// Draws charts from the JSON beside them. Colours come from the stylesheet, so light and dark are its business alone.
+// Draws each chart when it is seen, from the JSON at its address. Colours come from the stylesheet, so light and dark are its business alone.
 (() => {
   "use strict";
   const root = document.documentElement;
-  const drawn = new Set();
+  const source = document.currentScript.dataset.library;
+  const drawn = new Map(); // what is drawn where
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
@@ -91,26 +92,57 @@
     };
   };
 
-  const draw = (place) => {
-    const data = place.parentElement.querySelector('script[type="application/json"]');
-    if (!data || !window.echarts) return;
-    const chart = JSON.parse(data.textContent);
+  const draw = (chart, place) => {
     const picture = window.echarts.getInstanceByDom(place) || window.echarts.init(place, null, { renderer: "canvas" });
     picture.setOption(options(chart, place.clientWidth), { notMerge: true });
-    drawn.add(place);
+    drawn.set(place, chart);
   };
 
-  const drawAll = (within) => within.querySelectorAll("[data-chart]").forEach(draw);
+  // the library is 600 KB: it is fetched once, for the first chart that somebody sees
+  let library;
+  const drawing = () => {
+    library ||= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = source;
+      script.onload = resolve;
+      script.onerror = () => { library = undefined; reject(new Error("the drawing library did not come")); };
+      document.head.append(script);
+    });
+    return library;
+  };
 
-  document.addEventListener("DOMContentLoaded", () => drawAll(document));
-  document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && drawAll(event.detail.elt));
+  const fetched = async (address) => {
+    const answer = await fetch(address, { headers: { accept: "application/json" } });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.error ? `${told.error.problem}. ${told.error.fix}` : `status ${answer.status}`);
+    return told.chart;
+  };
+
+  const show = async (place) => {
+    try {
+      const [chart] = await Promise.all([fetched(place.dataset.chart), drawing()]);
+      if (place.isConnected) draw(chart, place);
+    } catch (error) {
+      place.textContent = `This chart cannot be drawn: ${error.message}`;
+      place.classList.add("undrawn");
+    }
+  };
+
+  const seen = new IntersectionObserver((places) => places.filter((one) => one.isIntersecting).forEach((one) => {
+    seen.unobserve(one.target);
+    show(one.target);
+  }), { rootMargin: "100px" });
+  const watch = (within) => within.querySelectorAll("[data-chart]").forEach((place) => seen.observe(place));
+
+  document.addEventListener("DOMContentLoaded", () => watch(document));
+  document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && watch(event.detail.elt));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
-  new ResizeObserver(() => drawn.forEach((place) => {
+  new ResizeObserver(() => drawn.forEach((chart, place) => {
     if (!place.isConnected) { drawn.delete(place); return; }
     const picture = window.echarts.getInstanceByDom(place);
     if (!picture || picture.getWidth() === place.clientWidth) return;
     picture.resize();
-    draw(place);
+    draw(chart, place);
   })).observe(root);
 
   // a filter's form asks again as soon as something is chosen

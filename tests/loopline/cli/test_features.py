@@ -56,3 +56,13 @@ def test_a_view_that_no_team_has(world):
     said = world.json("features", "refill", "weather", code=1)
     assert said["error"] == "NotFound"
     assert "feature view 'weather'" in said["problem"]
+
+
+def test_audit_tells_what_differs_and_mends_it_when_asked(materialized):
+    """The store was lost: exit code 1 with view, key and values; mended, the next audit finds nothing."""
+    found = materialized.json("features", "audit", "corner/customer_sales", code=1)
+    (view,) = found["views"]
+    assert (view["cause"], view["differing"], view["entities"]) == ("online differs", 2, 2)
+    assert "has nothing online" in view["example"]
+    materialized.json("features", "audit", "customer_sales", "--team", "corner", "--mend", code=1)
+    assert materialized.json("features", "audit", "--team", "corner")["views"][0]["cause"] == ""

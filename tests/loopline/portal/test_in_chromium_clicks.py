@@ -194,7 +194,7 @@ def test_without_scripts_everything_still_works(chromium: Browser, served: Any) 
 
 def column(page: Page, table: str, place: int) -> list[str]:
     """Return the text of a column, from 0, of a table by its name."""
-    cells = page.get_by_role("region", name=table, exact=True).locator(f"tbody tr > :nth-child({place + 1})")
+    cells = page.get_by_role("group", name=table, exact=True).locator(f"tbody tr > :nth-child({place + 1})")
     return [text.strip() for text in cells.all_inner_texts()]
 
 
@@ -246,19 +246,41 @@ def test_letters_are_filtered_by_reason_down_to_one_row(page: Page, shown: Any) 
     lines = found.value.path().read_text().splitlines()
     assert lines[0].startswith('"letter_id","reasons","customer"')
     page.locator("main table tbody a").first.click()
-    expect(page.get_by_role("region", name="Fields")).to_contain_text("_malformed")
+    expect(page.get_by_role("group", name="Fields")).to_contain_text("_malformed")
 
 
 def test_charts_are_drawn(page: Page, shown: Any) -> None:
-    """A picture has ink, and its figures stand beside it as a table."""
+    """A picture has ink once it is seen, and its figures are a page."""
     for path in ("/dead-letters", "/scorecard/lead_time_median", "/models/shop/returns"):
         page.goto(shown.url + path, wait_until="networkidle")
+        page.locator("[data-chart]").first.scroll_into_view_if_needed()
         canvas = page.locator("[data-chart] canvas").first
         expect(canvas).to_be_visible()
         inked = "(c) => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size > 8"
         assert canvas.evaluate(inked)
-        page.locator("figure details summary").first.click()
-        expect(page.locator("figure details table tbody tr").first).to_be_visible()
+        page.locator("figure a").first.click()
+        expect(page.locator("main table tbody tr").first).to_be_visible()
+
+
+def test_charts_are_fetched_when_they_are_seen(page: Page, shown: Any) -> None:
+    """Neither figures nor the library that draws them come before; who prints or folds nothing has no need of them."""
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_viewport_size({"width": 1000, "height": 400})
+    page.goto(f"{shown.url}/models/shop/returns", wait_until="networkidle")
+    assert not [url for url in asked if "/charts/" in url or "vendor/echarts" in url]
+    page.locator("#quality").scroll_into_view_if_needed()
+    page.locator("[data-chart*=quality]").first.scroll_into_view_if_needed()
+    expect(page.locator("[data-chart*='quality/0'] canvas")).to_be_visible()
+    assert len([url for url in asked if "vendor/echarts" in url]) == 1
+    assert not [url for url in asked if "/charts/fairness" in url]
+
+
+def test_a_chart_that_does_not_come_says_so(page: Page, shown: Any) -> None:
+    """In its place, in words; the rest of the page stands."""
+    page.route("**/scorecard/lead_time_median/chart.json", lambda route: route.fulfill(status=404, json={}))
+    page.goto(f"{shown.url}/scorecard/lead_time_median", wait_until="networkidle")
+    expect(page.locator("[data-chart]")).to_contain_text("cannot be drawn: status 404")
 
 
 def tab_to(page: Page, wanted: Callable[[str], bool]) -> None:

@@ -14,8 +14,7 @@ from loopline.platform_core.specs import Drift
 from loopline.portal import filters
 from loopline.portal.links import Links
 from loopline.portal.model.drift import _alarms
-from loopline.portal.page import Chart, Line, Point, Slice
-from loopline.portal.rendering import chart_data
+from loopline.portal.page import Slice
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 
@@ -75,10 +74,10 @@ def test_a_long_text_is_cut_and_stays_in_its_title() -> None:
     assert html.count("&lt;b&gt;") == 2
 
 
-def test_a_charts_data_cannot_end_its_script() -> None:
-    """Text of a column's name stands inside a script element."""
-    chart = Chart("</script><script>alert(1)", [Line("<!--", [Point(NOON, 1.0)])], [])
-    assert "<" not in chart_data(chart)
+def test_an_address_as_json() -> None:
+    """Before the query, which stays."""
+    assert filters.json_of("/a/b") == "/a/b.json"
+    assert filters.json_of("/a/b?column=x.y&n=1") == "/a/b.json?column=x.y&n=1"
 
 
 def test_without_neighbours_there_are_no_links() -> None:
@@ -87,7 +86,7 @@ def test_without_neighbours_there_are_no_links() -> None:
     bare = Links()
     assert {bare.asset("a"), bare.run("r"), bare.runs_of_cycle("c"), bare.endpoint(ref), bare.openapi()} == {""}
     links = Links(dagster="http://d", inference="http://i")
-    assert links.runs_of_cycle("shop.a&b") == "http://d/runs?q[0]=tag%3Aloopline%2Fcycle%3Dshop.a%26b"
+    assert links.runs_of_cycle("shop.a&b") == "http://d/runs?q%5B0%5D=tag%3Aloopline%2Fcycle%3Dshop.a%26b"
     assert links.endpoint(ref) == "http://i/v2/models/shop.returns"
 
 
