@@ -13,7 +13,8 @@ from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
 from loopline.platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
 from loopline.platform_core.ingestion.inbox import Inbox, application
-from loopline.platform_core.ingestion.landed import Landed, record_landing
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.landing_line import reached, record_landing
 from loopline.platform_core.ingestion.refusals import Refusal, Refusals
 from loopline.platform_core.specs.source import STREAM
 
@@ -59,16 +60,15 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
 
 
 def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
-    waiting = _pending(inbox, limit)
+    waiting, began = _pending(inbox, limit), reached(inbox)
     spanned.note(arrivals=[arrival.name for arrival in waiting[:TRACED_ARRIVALS]], arrivals_count=len(waiting))
     landed = Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
     for start in range(0, len(waiting), BATCH):
         landed += _land_batch(inbox, waiting[start : start + BATCH])
     if landed.refused:
         events.refused(inbox.platform, inbox.where, [*_refusals(inbox).standing.values()])
-    if landed.arrivals:
-        which = {"first": waiting[0].name, "last": waiting[-1].name, "refused": len(landed.refused)}
-        record_landing(inbox, landed, f"{landed.arrivals} arrivals of {inbox.source}", which)
+    names = {"first": waiting[0].name, "last": waiting[-1].name} if waiting else {}
+    record_landing(inbox, landed, began, {**names, "refused": len(landed.refused)}, "arrivals")
     return landed
 
 
