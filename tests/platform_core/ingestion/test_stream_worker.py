@@ -26,7 +26,6 @@ from loopline.platform_core.specs import Team
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from tests.platform_core.ingestion.conftest import shop  # noqa: F401 - the shop whose orders arrive
 
 
 class Flickering(InMemoryEventStream):
