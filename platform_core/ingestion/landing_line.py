@@ -124,5 +124,5 @@ def _newer(inbox: Inbox, table: str, since: int, until: int, *more: str) -> pa.T
     if until <= since:
         kinds = {ARRIVAL: pa.string(), LINE: pa.int64(), "reasons": pa.list_(pa.string())}
         return pa.schema([(name, kinds[name]) for name in columns]).empty_table()
-    how = {} if since < 0 else {"newer_than": since}
-    return inbox.platform.lake.read(table, version=until, columns=columns, **how)
+    than = since if since >= 0 else None
+    return inbox.platform.lake.read(table, version=until, columns=columns, newer_than=than)
