@@ -30,6 +30,7 @@ COMMANDS = {
     "drill": ("loopline.cli.drill:drill", "Retrain with a mistake on purpose, to see it taken back."),
     "alarms": ("loopline.cli.alarms:alarms", "What is wrong now, and who takes it on."),
     "watchdog": ("loopline.cli.watchdog:watchdog", "Look for what is wrong, and tell people."),
+    "arrivals": ("loopline.cli.arrivals:arrivals", "What arrived of a source; take an arrival back."),
     "dead-letters": ("loopline.cli.dead_letters:dead_letters", "Rows that broke their contract."),
     "features": ("loopline.cli.features:features", "Feature views: the registry, the service, the online store."),
     "quality": (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from loopline.platform_core.contracts.base import Vendor
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, Unsupported
 from loopline.platform_core.foundation.names import EVENT_TIME
 
 if TYPE_CHECKING:
@@ -63,6 +63,22 @@ def newest(entity: str, rows: pa.Table) -> dict[Key, OnlineRow]:
     return found
 
 
+def replacing(
+    entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None
+) -> Iterator[tuple[Key, OnlineRow | None, int]]:
+    """Read what ``replace`` is asked as a store does it: each key, its row if it has one, and up to when to replace.
+
+    A stored row is replaced, or goes, if its event time (µs) is not after the last of these.
+    """
+    oldest_us = None if keep is None else keep.oldest_us
+    fresh = {k: row for k, row in newest(entity, rows).items() if oldest_us is None or row.event_time_us >= oldest_us}
+    until = {key: row.event_time_us for key, row in newest(entity, void.select([entity, EVENT_TIME])).items()}
+    for key in {**fresh, **until}:
+        row = fresh.get(key)
+        bounds = [until[key]] if key in until else []
+        yield key, row, max(bounds if row is None else [*bounds, row.event_time_us])
+
+
 def _check(entity: str, rows: pa.Table) -> None:
     types = {field.name: str(field.type) for field in rows.schema}
     if types.get(EVENT_TIME) != "timestamp[us, tz=UTC]":
@@ -86,6 +102,8 @@ class OnlineStore(Vendor):
       7. ``drop`` removes one view and leaves the others.
       8. With ``keep`` a row that is too old is not kept, and a kept row is gone once it is.
       9. ``fetch`` answers as ``read`` does, many at once included.
+      10. ``replace`` puts a row in place of any whose event is not after the one that is void, and where there is no
+          row leaves none; a row whose event is newer than both stays.
     """
 
     @abc.abstractmethod
@@ -110,6 +128,31 @@ class OnlineStore(Vendor):
         Returns:
             How many keys now hold a row of this call.
         """
+
+    def replace(
+        self,
+        view: str,
+        entity: str,  # noqa: ARG002 - a vendor that can needs them all
+        rows: pa.Table,  # noqa: ARG002
+        void: pa.Table,  # noqa: ARG002
+        keep: Keep | None = None,  # noqa: ARG002
+    ) -> int:
+        """Let each entity of ``void`` (its column, and ``event_time``) hold its row of ``rows``, or none.
+
+        Events up to the one in ``void`` are no more, so that an older row may take the place of a newer one. ``rows``
+        are as ``write`` takes them; rows of other entities are written as there. With ``keep`` a row that is too old
+        counts as none.
+
+        Returns:
+            How many keys now hold a row of this call, or no longer hold one.
+
+        Raises:
+            Unsupported: the vendor cannot.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot take back a row of {view!r}",
+            "drop the view online and refill it: 'loopline features refill'",
+        )
 
     @abc.abstractmethod
     def drop(self, view: str) -> None:

@@ -17,7 +17,7 @@ from loopline.platform_core import alarms
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow, newest
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features.changes import News, feature_names, last_of_each, news
+from loopline.platform_core.features.changes import News, feature_names, last_of_each, living, news
 from loopline.platform_core.features.keeping import LATE_DAYS, Keeping
 from loopline.platform_core.features.materialize import recompute
 from loopline.platform_core.features.reach import Reach, Tables
@@ -119,7 +119,8 @@ class _Comparison:
 
     def audited(self, name: str) -> Audited:
         """Compare; what is wrong offline is wrong online too, so it is told first."""
-        held = last_of_each(self.tables.held(Reach(self.entities)), [self.view.entity, EVENT_TIME], by=CREATED_AT)
+        rows = self.tables.held(Reach(self.entities))
+        held = living(last_of_each(rows, [self.view.entity, EVENT_TIME], by=CREATED_AT))
         found, offline = Audited(name, len(self.entities)), news(self.whole, held, self.view.entity)
         if len(offline.rows):
             return self._offline(found, offline)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME
+from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, GONE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,48 +14,82 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROW, _HELD = "_row", "_held"
+_NO_FEATURES = (EVENT_TIME, CREATED_AT, BEGUN_AT, DATE, GONE)
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Sums of floats may differ in their last bits between engines and runs; that is no news."""
 
 
 @dataclass(frozen=True)
 class News:
-    """Computed rows that are new or changed, and for each the row that was held before (nulls where new)."""
+    """Computed rows that are new or changed, and for each the row that was held before (nulls where new).
+
+    ``gone`` are the rows that were held and are computed no more; only where that was asked.
+    """
 
     rows: pa.Table
     before: pa.Table
+    gone: pa.Table | None = None
 
 
 def feature_names(rows: pa.Table, entity: str) -> list[str]:
     """Return the feature columns of a view's rows, in order."""
-    return [name for name in rows.column_names if name not in (entity, EVENT_TIME, CREATED_AT, BEGUN_AT, DATE)]
+    return [name for name in rows.column_names if name not in _NO_FEATURES and name != entity]
 
 
 def news(computed: pa.Table, held: pa.Table, entity: str) -> News:
     """Compare computed rows (one per entity and event time) with the newest that are held of each."""
     import numpy as np
     import pyarrow as pa
+    from pyarrow import compute
 
     keys = [entity, EVENT_TIME]
     newest = last_of_each(held, keys, by=CREATED_AT)
-    left = computed.select(keys).append_column(_ROW, pa.array(np.arange(len(computed))))
+    left = _numbers(computed, keys)
     right = newest.select(keys).append_column(_HELD, pa.array(np.arange(len(newest))))
     place = left.join(right, keys, join_type="left outer").sort_by(_ROW)[_HELD].combine_chunks()
     before = newest.take(place)
     differs: NDArray[np.bool_] = np.asarray(place.is_null())
+    if GONE in before.column_names:
+        differs = differs | np.asarray(compute.fill_null(before[GONE], fill_value=False))
     for name in feature_names(computed, entity):
         differs = differs | _differ(computed[name], before[name])
     return News(computed.filter(pa.array(differs)), before.filter(pa.array(differs)))
 
 
+def gone(computed: pa.Table, held: pa.Table, entity: str) -> pa.Table:
+    """Return the rows that are held, by the newest word on each entity and event, and that are not computed."""
+    keys = [entity, EVENT_TIME]
+    return without(living(last_of_each(held, keys, by=CREATED_AT)), computed, keys)
+
+
+def without(rows: pa.Table, others: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Leave out the rows whose keys are among those of others."""
+    names = list(keys)
+    left = _numbers(rows, names).join(others.select(names), names, join_type="left anti")
+    return rows.take(left.sort_by(_ROW)[_ROW])
+
+
+def living(rows: pa.Table) -> pa.Table:
+    """Leave out the rows that say that a row is no more."""
+    from pyarrow import compute
+
+    if GONE not in rows.column_names:
+        return rows
+    return rows.filter(compute.invert(compute.fill_null(rows[GONE], fill_value=False)))
+
+
 def last_of_each(rows: pa.Table, keys: Sequence[str], by: str) -> pa.Table:
     """Keep, of the rows that share their keys, the one whose ``by`` is largest."""
+    ordered = rows.sort_by(by)
+    return ordered.take(_numbers(ordered, keys).group_by(list(keys)).aggregate([(_ROW, "max")])[f"{_ROW}_max"])
+
+
+def _numbers(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the keys of rows beside their places."""
     import numpy as np
     import pyarrow as pa
 
-    ordered = rows.sort_by(by)
-    numbered = ordered.select(keys).append_column(_ROW, pa.array(np.arange(len(rows))))
-    return ordered.take(numbered.group_by(keys).aggregate([(_ROW, "max")])[f"{_ROW}_max"])
+    return rows.select(list(keys)).append_column(_ROW, pa.array(np.arange(len(rows))))
 
 
 def _differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound
 from loopline.platform_core.features import waiting
 from loopline.platform_core.features.arrivals import known_with_all
-from loopline.platform_core.features.changes import News, feature_names, news
+from loopline.platform_core.features.changes import News, feature_names, gone, news
+from loopline.platform_core.features.first_known import known_no_sooner
 from loopline.platform_core.features.keeping import Keeping
 from loopline.platform_core.features.lookahead import refuse_lookahead
 from loopline.platform_core.features.reach import Reach, Tables
@@ -84,7 +85,7 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     whole = reach.entities is None
     proof = _tried(tables, stands, raw, computed, whole_below) if whole else {}
     if stands.version is None:
-        found: News | pa.Table = computed if _is_alone(stands, proof) else known_with_all(view, raw, computed)
+        found: News | pa.Table = _first(tables, raw_version, raw, computed, alone=_is_alone(stands, proof))
     else:
         found = _news(tables, reach, computed)
     counted = stands.counts(len(raw) if whole else stands.rows_seen + reach.newer_rows)
@@ -179,7 +180,17 @@ def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:
             f"feature view {view.name!r} version {view.version} returns {ours}, but its table holds {theirs}",
             f"give the changed view version={view.version + 1}",
         )
-    return news(computed, held, view.entity)
+    found = news(computed, held, view.entity)
+    return replace(found, gone=gone(computed, held, view.entity)) if tables.may_change else found
+
+
+def _first(tables: Tables, raw_version: int, raw: pa.Table, computed: pa.Table, *, alone: bool) -> pa.Table:
+    """Believe arrivals, and of what was taken back since, that it was not known before that."""
+    view = tables.view
+    known = computed if alone else known_with_all(view, raw, computed)
+    if not tables.may_change or view.served != "online":
+        return known
+    return known_no_sooner(known, tables.parted(raw_version).turned, view.entity if alone else None, view)
 
 
 def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]) -> Materialized:
@@ -188,16 +199,18 @@ def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions
 
     keeping = Keeping(tables.platform, tables.team, tables.view)
     rows, clock = found.rows if isinstance(found, News) else found, tables.platform.clock
-    begun = clock.now()
+    begun, newest = clock.now(), compute.max(rows[EVENT_TIME]).as_py()
     # Online first: if this process dies in between, the next run finds the rows missing offline and does both again.
     online = keeping.go_online(rows, begun)
-    rows = keeping.known_from(found, clock.now()) if isinstance(found, News) else rows
-    newest, entities = compute.max(rows[EVENT_TIME]).as_py(), compute.unique(rows[tables.view.entity])
+    if isinstance(found, News):
+        online += 0 if found.gone is None else keeping.heal(found.gone, found.rows, begun)
+        rows = keeping.known_from(found, clock.now())
+    entities = compute.unique(rows[tables.view.entity])
     try:
         waits = waiting.marks(tables.view, stands, rows, begun)
         version = keeping.go_offline(rows, begun, {**transactions, **waits}, dict(stands.committed))
     except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
-        keeping.as_held(clock.now(), entities)
+        keeping.as_held(clock.now(), entities, rows if tables.may_change else None)
         raise
     return Materialized(view_name(tables.view), len(rows), len(entities), online, version, newest)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.features.changes import feature_names
+from loopline.platform_core.features.unfolding import unfolded
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def point_in_time(labels: pa.Table, views: Sequence[ViewRows], matching: Matchin
     for each in utc:
         _check(labels, each)
     _refuse_twice(labels, utc)
-    for each, matches in zip(utc, matching(labels, utc), strict=True):
+    told = [unfolded(each) for each in utc]
+    asking = [each if way is None else way.rows for each, way in zip(utc, told, strict=True)]
+    for each, way, found in zip(utc, told, matching(labels, asking), strict=True):
+        matches = found if way is None else way.places(found)
         place = _unless_too_old(each, _spread(matches, len(labels)), labels[EVENT_TIME])
         for name in feature_names(each.rows, each.view.entity):
             labels = labels.append_column(each.rows.schema.field(name), _taken(each.rows[name], place))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
+from loopline.platform_core.ingestion.held_rows import changed_rows, held_rows, standing_rows, was_taken_back
+from loopline.platform_core.ingestion.holding import Parted, parted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs.contract_file import RowContract
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
@@ -78,16 +82,24 @@ class Tables:
     view: FeatureView
 
     def raw(self, version: int, reach: Reach) -> pa.Table:
-        """Read the raw rows within a reach."""
+        """Read the raw rows that hold within a reach."""
         name = raw_table(self.team.name, self.view.source.name)
+        if self.key:
+            rows = held_rows(self.platform.lake, name, version, self.key, self._among(reach))
+            return reach.of(held_only(rows, self.view.time), self.view.time)
         days = _days(reach) if self._by_day else {}
-        return reach.of(held_only(self._read(name, reach, version=version, **days), self.view.time), self.view.time)
+        rows = reach.of(held_only(self._read(name, reach, version=version, **days), self.view.time), self.view.time)
+        return standing_rows(self.platform.lake, name, version, rows)
 
     def newer(self, version: int, than: int) -> pa.Table:
-        """Read when and of which entity raw rows are that were appended after another version."""
-        name, columns = raw_table(self.team.name, self.view.source.name), [self.view.entity, self.view.time]
-        return held_only(
-            self.platform.lake.read(name, version=version, newer_than=than, columns=columns), self.view.time
+        """Read the raw rows that came to hold, or ceased to, by what was appended after another version."""
+        name = raw_table(self.team.name, self.view.source.name)
+        return held_only(changed_rows(self.platform.lake, name, version, than, self.key), self.view.time)
+
+    def parted(self, version: int) -> Parted:
+        """Read all raw rows, parted by whether they hold."""
+        return parted(
+            self.platform.lake.read(raw_table(self.team.name, self.view.source.name), version=version), self.key
         )
 
     def held(self, reach: Reach) -> pa.Table:
@@ -98,17 +110,34 @@ class Tables:
         """Compute the rows within a reach; raises as ``Engine.compute_view``."""
         return reach.of(held_only(self.platform.engine.compute_view(self.view, raw), EVENT_TIME), EVENT_TIME)
 
+    @cached_property
+    def may_change(self) -> bool:
+        """Say whether a raw row may cease to hold: it has a key, or an arrival of its source was taken back."""
+        name = raw_table(self.team.name, self.view.source.name)
+        return bool(self.key) or was_taken_back(self.platform.lake, name)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return the columns that name a raw row, none where nothing does."""
+        return self._contract.key
+
+    @cached_property
+    def _contract(self) -> RowContract:
+        from loopline.platform_core.specs.odcs import read_contract
+
+        return read_contract(self.team.folder / self.view.source.contract)
+
     @property
     def _by_day(self) -> bool:
         """Say whether raw rows lie in days of the time by which the view goes: the contract's first timestamp."""
-        from loopline.platform_core.specs.odcs import read_contract
-
-        columns = read_contract(self.team.folder / self.view.source.contract).columns
+        columns = self._contract.columns
         return next((c.name for c in columns if c.type == "timestamp"), ARRIVED_AT) == self.view.time
 
     def _read(self, table: str, reach: Reach, **how: Any) -> pa.Table:
-        among = None if reach.entities is None else {self.view.entity: reach.entities}
-        return self.platform.lake.read(table, among=among, **how)
+        return self.platform.lake.read(table, among=self._among(reach), **how)
+
+    def _among(self, reach: Reach) -> dict[str, pa.Array] | None:
+        return None if reach.entities is None else {self.view.entity: reach.entities}
 
 
 def _days(reach: Reach) -> dict[str, Any]:

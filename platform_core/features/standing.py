@@ -85,10 +85,15 @@ class Standing:
 def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
     """Look at the tables of a view, and at no row.
 
-    The proof holds for what the view means now and says of its look back: changed, it is tried anew on all rows.
+    The proof holds for what the view means now, what it says of its look back, and what names a raw row: changed, it
+    is tried anew on all rows.
     """
+    from loopline.platform_core.specs.odcs import read_contract
+
     table, means = view_table(team.name, view), meaning_of(platform, team, view).hash
-    digest = hashlib.sha256(f"{means}:{view.lookback_days}".encode()).hexdigest()[:16]
+    key = read_contract(team.folder / view.source.contract).key
+    named = f":{','.join(key)}" if key else ""
+    digest = hashlib.sha256(f"{means}:{view.lookback_days}{named}".encode()).hexdigest()[:16]
     proof, application, seen = f"rests:{view.name}:{digest}", f"view:{view.name}", f"rows:{view.name}"
     ahead, shown = f"ahead:{view.name}", f"shown:{view.name}"
     return Standing(

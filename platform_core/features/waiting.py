@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict
-from loopline.platform_core.features.changes import last_of_each
+from loopline.platform_core.features.changes import last_of_each, living
 from loopline.platform_core.features.keeping import Keeping
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
 
@@ -60,7 +60,7 @@ def appear(platform: Platform, team: Team, view: FeatureView, stands: Standing) 
     now, rows = platform.clock.now(), due(platform, team, view, stands)
     if rows is None:
         return 0
-    newest = last_of_each(rows, [view.entity, EVENT_TIME], by=CREATED_AT)
+    newest = living(last_of_each(rows, [view.entity, EVENT_TIME], by=CREATED_AT))
     shown = Keeping(platform, team, view).go_online(newest, now)
     table, transactions = view_table(team.name, view), {stands.shown: _micros(now)}
     with contextlib.suppress(CommitConflict):  # another did the same, or goes on from here and will

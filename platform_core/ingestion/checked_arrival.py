@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.ingestion import raw_rows
 from loopline.platform_core.ingestion.dead_shares import Share
 from loopline.platform_core.ingestion.letters import letters_of
+from loopline.platform_core.ingestion.row_changes import check_rows
 from loopline.platform_core.specs.contract_file import MOST_AHEAD
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def check_arrival(inbox: Inbox, arrival: Arrival) -> CheckedArrival:
     now = inbox.platform.clock.now()
     came = replace(arrival, arrived_at=min(arrival.arrived_at, now))
     rows = inbox.platform.event_source.read(inbox.where, arrival)
-    checked = inbox.platform.engine.check_rows(raw_rows.stamped(rows, came), inbox.judged)
+    checked = check_rows(inbox.platform.engine, raw_rows.stamped(rows, came), inbox.judged, arrival.name)
     newest = _newest_event(inbox, checked)
     if newest is not None and newest > came.arrived_at + MOST_AHEAD and came.arrived_at < now:
         came = replace(came, arrived_at=now)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.foundation.names import ARRIVAL
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CAME_AT
 from loopline.platform_core.ingestion import dead_shares, raw_rows
 from loopline.platform_core.ingestion.dead_shares import REPLAYED
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.letters import ID, in_order, rows_of, shown
 from loopline.platform_core.ingestion.mended_rows import mended
 from loopline.platform_core.ingestion.open_letters import close, landed, open_letters
+from loopline.platform_core.ingestion.row_changes import check_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,11 +67,11 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     wanted = letters if rows is None else mended(letters, rows, inbox.contract)
     done = landed(inbox, wanted)  # by a replay that was killed
     tried = raw_rows.within(wanted, done, keep=False)
-    checked = platform.engine.check_rows(
-        rows_of(tried, inbox.contract, platform.clock.now()), inbox.judged.row_by_row()
-    )
+    texts = rows_of(tried, inbox.contract, platform.clock.now())
+    checked = check_rows(platform.engine, texts, inbox.judged.row_by_row(of_one_arrival=True))
     if len(checked.good):
-        _land(inbox, raw_rows.dated(checked.good, inbox.contract))
+        good = checked.good if rows is not None else _as_old_as(tried, checked.good, inbox)
+        _land(inbox, raw_rows.dated(good, inbox.contract))
         done = landed(inbox, wanted)
     if len(done):
         close(inbox, raw_rows.within(letters, done))
@@ -79,6 +80,16 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
         _record(inbox, len(done), letters, how)
         dead_shares.review(inbox)
     return Replayed(len(done), len(checked.bad), _reasons(tried, checked.bad))
+
+
+def _as_old_as(letters: pa.Table, good: pa.Table, inbox: Inbox) -> pa.Table:
+    """Let rows that nobody mended come when their arrival came: what a later one says of their key holds on."""
+    from pyarrow import compute
+
+    if not inbox.contract.key:
+        return good
+    place = compute.index_in(raw_rows.keys(good), value_set=raw_rows.keys(letters).combine_chunks())
+    return good.append_column(CAME_AT, letters[ARRIVED_AT].combine_chunks().take(place.combine_chunks()))
 
 
 def _land(inbox: Inbox, rows: pa.Table) -> None:

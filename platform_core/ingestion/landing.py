@@ -162,7 +162,7 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
     lake, applications = inbox.platform.lake, [application(each.arrival.arrival_id) for each in checked]
     contents = {application(each.arrival.content) for each in checked} - {*applications}
     new = contents - lake.committed(inbox.raw, sorted(contents)).keys() if contents else contents
-    good = pa.concat_tables([each.good for each in checked])
+    good = pa.concat_tables([each.good for each in checked], promote_options="default")
     letters = pa.concat_tables([each.letters for each in checked])
     before = lake.committed(inbox.dead_letters, applications)
     if before:  # a landing was killed half-way: what it made dead letters is left to their replay

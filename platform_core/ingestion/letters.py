@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.event_source import MALFORMED
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, LINE
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, DELETED, LINE
 from loopline.platform_core.ingestion import raw_rows
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def rows_of(letters: pa.Table, contract: RowContract, known_at: datetime) -> pa.
 
     fields = [orjson.loads(row) for row in letters["row"].to_pylist()]
     wanted = [*(column.physical_name for column in contract.columns), MALFORMED]
+    wanted += [DELETED] if any(row.get(DELETED) is not None for row in fields) else []
     texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in wanted}
     carried = {ARRIVAL: letters[ARRIVAL], LINE: letters[LINE], ARRIVED_AT: raw_rows.instants(known_at, len(letters))}
     return pa.table({**texts, **carried})
@@ -79,10 +80,11 @@ def shown(letters: pa.Table) -> pa.Table:
 def _as_json(bad: pa.Table) -> list[str]:
     import orjson
 
-    names = [name for name in bad.column_names if name not in ("reasons", MALFORMED, *CARRIED)]
+    names = [name for name in bad.column_names if name not in ("reasons", MALFORMED, DELETED, *CARRIED)]
     fields = zip(*(bad[name].to_pylist() for name in names), strict=True)
     rows = [dict(zip(names, row, strict=True)) for row in fields]
-    for row, malformed in zip(rows, bad[MALFORMED].to_pylist() if MALFORMED in bad.column_names else (), strict=False):
-        if malformed is not None:
-            row[MALFORMED] = malformed
+    for ours in (MALFORMED, DELETED):
+        for row, said in zip(rows, bad[ours].to_pylist() if ours in bad.column_names else (), strict=False):
+            if said is not None:
+                row[ours] = said
     return [orjson.dumps(row).decode() for row in rows]

@@ -13,6 +13,7 @@ from loopline.platform_core.ingestion import raw_rows
 from loopline.platform_core.ingestion.dead_records import letters_already, letters_of_records, publish
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.row_changes import check_rows
 from loopline.platform_core.ingestion.stream_records import arrival_id, text_rows
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
 
 def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
     rows = text_rows(inbox, records, inbox.platform.clock.now())
-    checked = inbox.platform.engine.check_rows(rows, inbox.judged.row_by_row())
+    checked = check_rows(inbox.platform.engine, rows, inbox.judged.row_by_row())
     good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(checked.bad, rows, records)
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loopline.platform_core.contracts.event_source import MALFORMED
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, DELETED, LINE
 from loopline.platform_core.ingestion import raw_rows
 
 if TYPE_CHECKING:
@@ -28,13 +28,15 @@ def arrival_id(source: str, partition: int) -> str:
 def text_rows(inbox: Inbox, records: pa.Table, known_at: datetime) -> pa.Table:
     """Read records into text, as ``Engine.check_rows`` takes it, a row a record in the same order.
 
-    A field that a record lacks is null; what is no JSON object is ``_malformed``. ``_arrived_at`` is ``known_at``: a
-    record may have waited long, but before it was read nobody could have been served by it.
+    A field that a record lacks is null, and where rows have a key ``_deleted`` is read as well; what is no JSON object
+    is ``_malformed``. ``_arrived_at`` is ``known_at``: a record may have waited long, but before it was read nobody
+    could have been served by it.
     """
     import pyarrow as pa
 
     fields = [fields_or_malformed(value) for value in records["value"].to_pylist()]
-    names = [*(column.physical_name for column in inbox.contract.columns), MALFORMED]
+    ended = [DELETED] if inbox.contract.key else []
+    names = [*(column.physical_name for column in inbox.contract.columns), *ended, MALFORMED]
     texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in names}
     arrivals = [arrival_id(inbox.source, partition) for partition in records["partition"].to_pylist()]
     came = {ARRIVAL: pa.array(arrivals, pa.string()), LINE: records["offset"]}

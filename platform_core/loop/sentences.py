@@ -165,7 +165,14 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _arrival(entry: Entry) -> str:
+    done = entry.kind.removeprefix("arrival.")
+    return f"arrival {done} by {entry.actor} from {entry.details['source']}: {entry.reason}"
+
+
 _SENTENCES: dict[str, Callable[[Entry], str]] = {
+    "arrival.withdrawn": _arrival,
+    "arrival.restored": _arrival,
     "cycle.opened": _opened,
     "cycle.closed": _closed,
     "training_set.pinned": _pinned,

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from loopline.platform_core.features.reach import held_only
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
+from loopline.platform_core.ingestion.held_rows import key_of
+from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.monitor.values import objects
 from loopline.platform_core.specs import personal
 
@@ -97,12 +99,13 @@ class LabelBook:
 
 
 def book(platform: Platform, team: Team, model: Model) -> LabelBook:
-    """Compute the labels of all raw rows that have arrived.
+    """Compute the labels of all raw rows that hold.
 
     Raises:
         NotFound: none has.
     """
     raw = platform.lake.read(raw_table(team.name, model.labels.source.name))
+    raw = holding(raw, key_of(team, model.labels.source))
     computed = held_only(platform.engine.compute_labels(model.labels, raw), EVENT_TIME)
     told = computed.filter(pc.and_(pc.is_valid(computed[KNOWN_AT]), pc.is_valid(computed[EVENT_TIME])))
     persons = personal.entities(team, model)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.contracts.engine import ViewRows
-from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, EVENT_TIME, GONE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,8 @@ class OfflineView:
         known: NDArray[np.int64],
         begun: NDArray[np.int64],
     ) -> pa.Table:
-        rows = self.rows.select([self.view.entity, EVENT_TIME, *self.features])
+        ended = [GONE] if GONE in self.rows.column_names else []
+        rows = self.rows.select([self.view.entity, EVENT_TIME, *self.features, *ended])
         rows = rows.append_column(CREATED_AT, pa.array(known).cast(INSTANT))
         rows = rows.append_column(SERVED_EVENT, rows[EVENT_TIME].cast(pa.int64()))
         rows = rows.append_column(SERVED_BEGUN, pa.array(begun))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loopline.platform_core.features.changes import living
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def differs(served: Sequence[Any], offline: pa.ChunkedArray, relative: float) ->
 
 def histories(rows: pa.Table, entity: str, features: Sequence[str], keys: Sequence[Any]) -> dict[Any, list[Held]]:
     """Return the offline rows of some entities."""
+    rows = living(rows)
     mine = rows.filter(pc.is_in(rows[entity], value_set=pa.array(keys, rows.schema.field(entity).type)))
     times = (mine[name].cast(pa.int64()).to_pylist() for name in (EVENT_TIME, CREATED_AT))
     values = zip(*(mine[name].to_pylist() for name in features), strict=True)

@@ -14,15 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
-from loopline.platform_core.foundation.names import (
-    ARRIVED_AT,
-    CREATED_AT,
-    DATE,
-    EVENT_TIME,
-    ModelRef,
-    raw_table,
-    scores_table,
-)
+from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
+from loopline.platform_core.ingestion.held_rows import key_of
+from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.runtime.model.encode import Encoder
@@ -98,7 +92,7 @@ def _rows(platform: Platform, team: Team, batch: Batch, day: date) -> pa.Table:
     """Compute the day's rows from the raw rows that are there, in a fixed order."""
     table = raw_table(team.name, batch.rows.source.name)
     raw = platform.lake.read(table)
-    raw = raw.filter(pc.less_equal(raw[ARRIVED_AT], pa.scalar(platform.clock.now(), raw.schema.field(ARRIVED_AT).type)))
+    raw = holding(raw, key_of(team, batch.rows.source), platform.clock.now())
     view = replace(batch.rows, compute=partial(_marked, batch.rows.compute))
     rows = platform.engine.compute_view(view, raw.drop_columns([DATE])).drop_columns([CREATED_AT, MARK])
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)

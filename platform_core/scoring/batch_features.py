@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.features.view_features import view_features
-from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, online_view, view_table
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, online_view, view_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,11 +82,10 @@ def _requested(
 def _joined(platform: Platform, team: Team, view: FeatureView, features: Sequence[str], rows: pa.Table) -> pa.Table:
     """Join one view's offline rows, too old ones as well; with the event time of the row that was joined."""
     until = pc.max(rows[EVENT_TIME]).as_py()
-    held = platform.lake.read(
-        view_table(team.name, view),
-        columns=[view.entity, EVENT_TIME, CREATED_AT, *features],
-        until=until and until.date(),
-    )
+    table = view_table(team.name, view)
+    ended = [GONE] if GONE in platform.lake.read(table, until=date.min).column_names else []
+    columns = [view.entity, EVENT_TIME, CREATED_AT, *features, *ended]
+    held = platform.lake.read(table, columns=columns, until=until and until.date())
     held = held.append_column(SERVED_EVENT, held[EVENT_TIME].cast(pa.int64()))
     asked = rows.select([EVENT_TIME]).append_column(
         view.entity, rows[view.entity].cast(held.schema.field(view.entity).type)

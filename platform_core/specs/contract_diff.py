@@ -14,6 +14,7 @@ type changed                                      breaks     breaks
 required → optional; rule taken away or widened   breaks
 optional → required; rule added or tightened                 breaks
 pattern changed (patterns cannot be ordered)      breaks     breaks
+other columns are the key                         breaks     breaks
 name in the file, or format of a time, changed               breaks
 ================================================  =========  =========
 
@@ -93,6 +94,9 @@ def diff(old: RowContract, new: RowContract) -> Diff:
     before, after = ({column.name: column for column in contract.columns} for contract in (old, new))
     found = [change for name, column in before.items() for change in _changes(old, column, new, after.get(name))]
     found += [_added(old, new, column) for name, column in after.items() if name not in before]
+    if old.key != new.key:
+        named = ", ".join(new.key or old.key)
+        found.append(_change(named, "replaced", f"key {_listed(old.key)} → {_listed(new.key)}"))
     return Diff(old, new, tuple(found))
 
 
@@ -122,6 +126,10 @@ def _added(old: RowContract, new: RowContract, column: Column) -> Change:
     what = f"{'required' if _required(new, column) else 'optional'} column added"
     what += f" for {was.physical_name!r}, which was {was.name!r}" if was else ""
     return Change(column.name, "added", what, ("producers",) if broken else ())
+
+
+def _listed(key: tuple[str, ...]) -> str:
+    return ", ".join(key) or "none"
 
 
 def _required(contract: RowContract, column: Column) -> bool:

@@ -41,7 +41,8 @@ class Rule:
 
     Kinds and their ``arguments``: ``parsable`` (), ``required`` (), ``minimum`` / ``exclusive_minimum`` /
     ``maximum`` / ``exclusive_maximum`` (number,) or, of a date or an instant, (ISO 8601 in UTC,), ``pattern`` (regex,),
-    ``one_of`` (values…), ``max_length`` / ``min_length`` (n,), ``unique`` ().
+    ``one_of`` (values…), ``max_length`` / ``min_length`` (n,), ``unique`` (), ``unique_key`` (columns…), which is about
+    the rows of one arrival.
     """
 
     name: str
@@ -52,17 +53,34 @@ class Rule:
 
 @dataclass(frozen=True)
 class RowContract:
-    """A contract as columns and rules; ``path`` is where it was read from."""
+    """A contract as columns and rules; ``path`` is where it was read from.
+
+    ``key`` are the columns that name a row, in the order of the key, none where rows have no name: of rows of one key
+    the newest arrival holds.
+    """
 
     name: str
     version: str
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
     path: Path
+    key: tuple[str, ...] = ()
 
-    def row_by_row(self) -> RowContract:
-        """Leave out what is asked of a file as a whole; a record of a stream is right or wrong by itself."""
-        return replace(self, columns=tuple(replace(column, required=False) for column in self.columns))
+    def row_by_row(self, *, of_one_arrival: bool = False) -> RowContract:
+        """Leave out what is asked of a file as a whole; a record of a stream is right or wrong by itself.
+
+        Of records of one key the later one holds, so that two of them are no contradiction; two rows ``of_one_arrival``
+        are.
+        """
+        alone = tuple(replace(column, required=False) for column in self.columns)
+        rules = self.rules if of_one_arrival else tuple(r for r in self.rules if r.kind != "unique_key")
+        return replace(self, columns=alone, rules=rules)
+
+    def of_key(self) -> RowContract:
+        """Leave only what is asked of the key: all that a row must say that ends another."""
+        columns = tuple(column for column in self.columns if column.name in self.key)
+        named = (*self.key, "")  # a rule of the whole row has no column
+        return replace(self, columns=columns, rules=tuple(rule for rule in self.rules if rule.column in named))
 
     def as_of(self, now: datetime) -> RowContract:
         """Bound the event time where the contract does not: from 1900 to a day ahead of now (UTC).
@@ -81,7 +99,7 @@ class RowContract:
     @property
     def restates(self) -> bool:
         """Say whether content that comes again says something: how things are then, not what happened once."""
-        return self.event_time is None
+        return self.event_time is None or bool(self.key)
 
     def _bounds(self, event: str, now: datetime) -> Iterator[Rule]:
         kinds = {rule.kind.removeprefix("exclusive_") for rule in self.rules if rule.column == event}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -39,11 +40,22 @@ def read_contract(path: Path) -> RowContract:
 
     Every column that is not text gets a rule ``<column>.parsable``; ``required``, ``unique``, the options of the
     type and the library check ``invalidValues`` get a rule each, named ``<column>.<kind>``. Formats of dates are
-    strptime's.
+    strptime's. The columns with ``primaryKey``, in the order of their ``primaryKeyPosition``, are the key: each is
+    required, and no file has two rows of one key (``<column>.unique``, of several columns ``primary_key.unique``).
 
     Raises:
         InvalidSpec: with ``file:line``; what is not understood is refused, not skipped.
     """
+    try:
+        found = path.stat()
+    except OSError:  # told with its place, as a file that cannot be read is
+        return _read.__wrapped__(path)
+    return _read(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, *_as_it_is: int) -> RowContract:
+    """Read a file once as long as it stays as it is."""
     document = load(path)
     contract = _modelled(document)
     if not contract.schema_ or len(contract.schema_) != 1 or not contract.schema_[0].properties:
@@ -56,8 +68,9 @@ def read_contract(path: Path) -> RowContract:
     columns = tuple(p.column() for p in read)
     _once(document, [c.name for c in columns], "name")
     _once(document, [c.physical_name for c in columns], "physicalName")
-    rules = tuple(rule for p in read for rule in p.rules())
-    return RowContract(table.name or path.stem, str(contract.version), columns, rules, path)
+    key = _key(document, read)
+    rules = (*(rule for p in read for rule in p.rules()), *_key_rule(key))
+    return RowContract(table.name or path.stem, str(contract.version), columns, rules, path, key)
 
 
 @dataclass(frozen=True)
@@ -78,13 +91,13 @@ class _Property:
         form = self.options.get("format")
         if form is not None and "%" not in str(form):
             raise self.option("format", f"{form!r} is no strptime format", "write it like '%Y-%m-%d %H:%M'")
-        required = bool(self.spec.required)
+        required = self.required
         personal = self.spec.classification in PERSONAL
         return Column(name, self.spec.physicalName or name, cast("ColumnType", kind), required, form, personal)
 
     def rules(self) -> Iterator[Rule]:
         """Return the rules in the order in which reasons are given."""
-        if self.spec.required:
+        if self.required:
             yield self.rule("required")
         if self.spec.logicalType != "string":
             yield self.rule("parsable")
@@ -94,8 +107,13 @@ class _Property:
                 yield self.rule(kind, self.bound(option, value) if self.spec.logicalType in TIMES else value)
         for index, check in enumerate(self.spec.quality or ()):
             yield self.rule("one_of", *self.valid_values(index, check))
-        if self.spec.unique or self.spec.primaryKey:
+        if self.spec.unique and not self.spec.primaryKey:
             yield self.rule("unique")
+
+    @property
+    def required(self) -> bool:
+        """Say whether a value must be there; a null names no row."""
+        return bool(self.spec.required or self.spec.primaryKey)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -166,6 +184,23 @@ class _Property:
     def invalid(self, inner: Place, problem: str, fix: str) -> InvalidSpec:
         """Make an error about something inside the property."""
         return _invalid(self.document, (*self.place, *inner), problem, fix)
+
+
+def _key(document: Located, read: Sequence[_Property]) -> tuple[str, ...]:
+    """Return the key's columns: by their positions where those are given, else as they stand."""
+    own = [(max(p.spec.primaryKeyPosition or 0, 0), p) for p in read if p.spec.primaryKey]  # -1 is ODCS' "none"
+    given = sorted(at for at, _ in own if at)
+    if given and given != list(range(1, len(own) + 1)):
+        place = (*own[0][1].place, "primaryKeyPosition")
+        problem = f"primaryKeyPosition: {len(own)} columns of the key have the positions {given}"
+        raise _invalid(document, place, problem, f"number them from 1 to {len(own)}, or leave the positions out")
+    return tuple(p.spec.name or "" for _, p in sorted(own, key=lambda each: each[0]))
+
+
+def _key_rule(key: tuple[str, ...]) -> Iterator[Rule]:
+    if key:
+        name = key[0] if len(key) == 1 else "primary_key"
+        yield Rule(f"{name}.unique", "", "unique_key", key)
 
 
 def _modelled(document: Located) -> OpenDataContractStandard:

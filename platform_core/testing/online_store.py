@@ -172,6 +172,27 @@ class OnlineStoreKit:
             assert asyncio.run(fetch_all()) == wanted
         assert wanted[0] == [[OnlineRow(1, (1.0,)), None], [None]]
 
+    def test_10_what_is_void_makes_room(self, store: OnlineStore, opened_anew: OnlineStore) -> None:
+        """An older row takes the place of a void one, nothing takes it where there is none, and what is newer stays."""
+        view = new_view()
+        store.write(view, "customer_id", view_rows(list("abcde"), [20, 20, 20, 20, 20], spend=[2.0] * 5))
+        rows = view_rows(["a", "c", "e", "f"], [10, 10, 30, 5], spend=[1.0, 1.0, 3.0, 4.0])
+        void = view_rows(["a", "b", "c", "d", "e", "f", "g"], [20, 20, 15, 15, 25, 9, 9])
+        assert store.replace(view, "customer_id", rows, void) == 4
+        found = opened_anew.read([(view, list("abcdefg"))])[0]
+        kept, one = OnlineRow(20, (2.0,)), OnlineRow(10, (1.0,))
+        assert found == [one, None, kept, kept, OnlineRow(30, (3.0,)), OnlineRow(5, (4.0,)), None]
+
+    def test_10_what_is_too_old_takes_no_place(self, store: OnlineStore) -> None:
+        """With ``keep`` a row that is too old is as good as none: the void one goes all the same."""
+        view, now = new_view(), datetime.now(UTC)
+        keep, then = Keep(1.0, now), _micros(now)
+        store.write(view, "customer_id", view_rows(["a", "b"], [then, then], spend=[2.0, 2.0]), keep)
+        old, young = then - 2 * 86_400_000_000, then - 3_600_000_000
+        rows = view_rows(["a", "b"], [old, young], spend=[1.0, 1.0])
+        assert store.replace(view, "customer_id", rows, view_rows(["a", "b"], [then, then]), keep) == 2
+        assert store.read([(view, ["a", "b"])]) == [[None, OnlineRow(young, (1.0,))]]
+
 
 def _micros(instant: datetime) -> int:
     return round(instant.timestamp() * 1e6)

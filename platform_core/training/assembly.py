@@ -11,14 +11,15 @@ from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.features.view_features import ViewFeatures, view_features
 from loopline.platform_core.foundation.names import (
-    ARRIVED_AT,
     CREATED_AT,
     EVENT_TIME,
+    GONE,
     KNOWN_AT,
     LABEL,
     raw_table,
     view_table,
 )
+from loopline.platform_core.ingestion.holding import holding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,13 +49,17 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
 
 @dataclass(frozen=True)
 class Assembly:
-    """Builds a model's rows as they were known at ``as_of``, from the given versions of tables."""
+    """Builds a model's rows as they were known at ``as_of``, from the given versions of tables.
+
+    ``key`` names the raw rows of the labels' source.
+    """
 
     platform: Platform
     team: Team
     model: Model
     as_of: datetime
     tables: Mapping[str, int]
+    key: tuple[str, ...] = ()
 
     def rows(self) -> pa.Table:
         """Return one row per known label: entities, event time, features, label, segments; in a fixed order."""
@@ -69,14 +74,13 @@ class Assembly:
         return joined.select(columns).sort_by(order).combine_chunks()
 
     def labels(self) -> pa.Table:
-        """Compute labels from the raw rows that had arrived, and keep those that were known."""
+        """Compute labels from the raw rows that held by what had arrived, and keep those that were known."""
         import pyarrow as pa
         from pyarrow import compute
 
         then = pa.scalar(self.as_of, pa.timestamp("us", "UTC"))
         raw = self.read(raw_table(self.team.name, self.model.labels.source.name))
-        arrived = raw.filter(compute.less_equal(raw[ARRIVED_AT], then))
-        labels = self.platform.engine.compute_labels(self.model.labels, arrived)
+        labels = self.platform.engine.compute_labels(self.model.labels, holding(raw, self.key, self.as_of))
         known = compute.and_(compute.less_equal(labels[KNOWN_AT], then), compute.less_equal(labels[EVENT_TIME], then))
         return labels.filter(compute.and_(known, compute.is_valid(labels[LABEL])))
 
@@ -89,7 +93,8 @@ class Assembly:
                 f"feature view {view.name!r} returns {missing}, which its table does not hold",
                 f"give the changed view version={view.version + 1} and materialize it",
             )
-        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names]))
+        ended = [GONE] if GONE in held.column_names else []
+        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names, *ended]))
 
     def read(self, table: str) -> pa.Table:
         """Read a table at its pinned version."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, ModelRef, view_table
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, ModelRef, view_table
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.of_version import training_set_of
 
@@ -47,8 +47,9 @@ def historical(
     views: list[ViewRows] = []
     for each in asked:
         table = view_table(team.name, each.view)
-        rows = _typed_key(rows, each, platform.lake.read(table, columns=[each.view.entity], until=date.min))
-        held = platform.lake.read(table, **_needed(each, rows))
+        nothing = platform.lake.read(table, until=date.min)
+        rows = _typed_key(rows, each, nothing)
+        held = platform.lake.read(table, **_needed(each, rows, [GONE] if GONE in nothing.column_names else []))
         views.append(_view_rows(each, held if as_of is None else _known(held, as_of), len(views)))
     joined = platform.engine.point_in_time(rows, views)
     return joined.rename_columns([*rows.column_names, *(name for each in asked for name in each.features)])
@@ -83,7 +84,7 @@ class Needed(TypedDict):
     among: Mapping[str, pa.Array]
 
 
-def _needed(asked: AskedView, rows: pa.Table) -> Needed:
+def _needed(asked: AskedView, rows: pa.Table, ended: Sequence[str]) -> Needed:
     """Leave out what happened after every row, what is past the TTL for each, and, of few entities, all others'."""
     from pyarrow import compute
 
@@ -91,7 +92,7 @@ def _needed(asked: AskedView, rows: pa.Table) -> Needed:
     first, last = (compute.min_max(rows[EVENT_TIME])[end].as_py() for end in ("min", "max"))
     oldest = None if first is None or view.ttl_days is None else first - timedelta(days=view.ttl_days)
     return {
-        "columns": [view.entity, EVENT_TIME, CREATED_AT, *_bare(asked)],
+        "columns": [view.entity, EVENT_TIME, CREATED_AT, *_bare(asked), *ended],
         "since": oldest and oldest.date(),
         "until": last and last.date(),
         "among": {view.entity: keys} if len(keys) <= FEW_KEYS else {},
@@ -104,8 +105,8 @@ def _bare(asked: AskedView) -> list[str]:
 
 def _view_rows(asked: AskedView, held: pa.Table, number: int) -> ViewRows:
     """Take the columns that are asked, under names that no caller's column has."""
-    ours = [f"__{number}_{name}" for name in _bare(asked)]
-    return ViewRows(asked.view, held.rename_columns([asked.view.entity, EVENT_TIME, CREATED_AT, *ours]))
+    ours = {name: f"__{number}_{name}" for name in _bare(asked)}
+    return ViewRows(asked.view, held.rename_columns([ours.get(name, name) for name in held.column_names]))
 
 
 def _known(held: pa.Table, as_of: datetime) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
@@ -28,6 +29,7 @@ class TrainingSet:
     """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
 
     ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
+    ``key`` named the raw rows of the labels when the set was pinned.
     """
 
     training_set_id: str
@@ -39,6 +41,7 @@ class TrainingSet:
     row_hash: str
     rows: int
     positives: int
+    key: tuple[str, ...] = ()
 
 
 def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> TrainingSet:
@@ -54,7 +57,8 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     as_of = as_of.astimezone(UTC)
     names = [raw_table(team.name, model.labels.source.name), *(view_table(team.name, v) for v in model.features)]
     tables = {name: _version(platform, name) for name in names}
-    table = Assembly(platform, team, model, as_of, tables).rows()
+    key = key_of(team, model.labels.source)
+    table = Assembly(platform, team, model, as_of, tables, key).rows()
     if not len(table):
         raise NotFound(
             f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}",
@@ -62,7 +66,7 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
         )
     positives = sum(label == 1 for label in table[LABEL].to_pylist())
     hashes = spec_hash(model), row_hash(table)
-    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives))
+    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, key))
 
 
 def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
@@ -75,7 +79,8 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
     Raises:
         ContractBroken: the rows are not those of the pinned set.
     """
-    table = Assembly(platform, team, model, training_set.as_of, training_set.tables).rows()
+    pinned = training_set
+    table = Assembly(platform, team, model, pinned.as_of, pinned.tables, pinned.key).rows()
     found = row_hash(table)
     if found != training_set.row_hash:
         declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
@@ -89,12 +94,14 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
 
 def to_json(training_set: TrainingSet) -> dict[str, Any]:
     """Turn it into what JSON can hold."""
-    return {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    told = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    return told if told.pop("key") == () else {**told, "key": list(training_set.key)}
 
 
 def from_json(value: Mapping[str, Any]) -> TrainingSet:
     """Turn it back."""
-    return TrainingSet(**{**value, "as_of": datetime.fromisoformat(value["as_of"])})
+    as_of, key = datetime.fromisoformat(value["as_of"]), tuple(value.get("key", ()))
+    return TrainingSet(**{**value, "as_of": as_of, "key": key})
 
 
 def _named(training_set: TrainingSet) -> TrainingSet:

@@ -13,11 +13,13 @@ from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
+from loopline.resources.delta.transactions import Transactions
 from loopline.resources.delta.types import canonical
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
 
 LEVELS = 3  # a table's name is team/stage/name
 LOOKS = 5  # how often a table is opened whose log is trimmed at the same moment
@@ -33,7 +35,7 @@ class DeltaLake(Lake):
     root: str
     storage_options: dict[str, str] = Field(default_factory=dict)
     attempts: int = 10
-    _seen: dict[TableName, tuple[int, dict[str, int | None]]] = PrivateAttr(default_factory=dict)
+    _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
 
     def append(
         self,
@@ -70,16 +72,15 @@ class DeltaLake(Lake):
         return int(found.version()) if found else None
 
     def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
-        """Look each application up once a version of the table: a look-up costs about half a millisecond."""
+        """Read them all from the log, once a version of the table and in bulk: a look-up of one costs 2 ms."""
         found = self.find(table)
         if found is None:
             return {}
-        version, known = self._seen.get(table, (-1, {}))
-        if version != found.version():
-            known = {}
-        known |= {app: found.transaction_version(app) for app in applications if app not in known}
-        self._seen[table] = (found.version(), known)
-        return {app: at for app in applications if (at := known[app]) is not None}
+        known = self._seen.setdefault(table, Transactions()).at(found, self.store(table))
+        if known is None:  # a log that another writer keeps otherwise
+            each = {app: found.transaction_version(app) for app in applications}
+            return {app: at for app, at in each.items() if at is not None}
+        return {app: known[app] for app in applications if app in known}
 
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
         """Compact each day's files, then vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
@@ -118,6 +119,13 @@ class DeltaLake(Lake):
     def uri(self, table: TableName) -> str:
         """Return the URL or path of a table's folder."""
         return f"{self._root}/{table}"
+
+    def store(self, table: TableName) -> FileSystem:
+        """Return a table's folder as a file system."""
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow.fs import PyFileSystem
+
+        return PyFileSystem(DeltaStorageHandler(self.uri(table), self.storage_options))
 
     def find(self, table: TableName) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none."""

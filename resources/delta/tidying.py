@@ -71,10 +71,7 @@ def _trim_log(lake: DeltaLake, table: TableName, kept: list[int], older_than: ti
     delta-rs notes the last one as the place from which to read. A young entry never goes: a slow writer would take
     its number for free, and what it commits would be lost.
     """
-    from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import PyFileSystem
-
-    store = PyFileSystem(DeltaStorageHandler(lake.uri(table), lake.storage_options))
+    store = lake.store(table)
     before, newest = datetime.now(UTC) - max(older_than, LONGEST_COMMIT), lake.open(table).version()
     there = log.entries(store)
     if not any(entry.written_at < before and entry.version not in {*kept, newest} for entry in there):

@@ -11,7 +11,7 @@ import polars as pl
 from loopline.platform_core.contracts.engine import Checked
 from loopline.platform_core.contracts.event_source import MALFORMED
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
-from loopline.platform_core.foundation.names import CARRIED
+from loopline.platform_core.foundation.names import ARRIVAL, CARRIED
 from loopline.resources.polars import typed_columns
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def _broken(frame: pl.DataFrame, typed: pl.DataFrame, contract: RowContract) -> 
     """Return one Boolean column a rule, true where a row breaks it; a missing value breaks ``required`` only."""
     text_of = {c.name: frame[c.physical_name] for c in contract.columns}
     wide = typed.hstack([text.alias(_text(name)) for name, text in text_of.items()])
+    wide = wide.with_columns(frame[ARRIVAL] if ARRIVAL in frame.columns else pl.lit("").alias(ARRIVAL))
     types = {c.name: c.type for c in contract.columns}
-    rules = [_expression(rule, types[rule.column]).fill_null(value=False).alias(rule.name) for rule in contract.rules]
+    rules = [_expression(rule, types).fill_null(value=False).alias(rule.name) for rule in contract.rules]
     if MALFORMED not in frame.columns or frame[MALFORMED].null_count() == len(frame):
         return wide.select(rules)
     malformed = frame[MALFORMED].is_not_null()
@@ -92,14 +93,24 @@ def _with_reasons(rows: pl.DataFrame, broken: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(joined[REASONS])
 
 
-def _expression(rule: Rule, kind: ColumnType) -> pl.Expr:
-    """Return an expression that is true where the rule is broken; ``kind`` is the column's type."""
+def _expression(rule: Rule, types: Mapping[str, ColumnType]) -> pl.Expr:
+    """Return an expression that is true where the rule is broken; ``types`` are the columns'."""
+    if rule.kind == "unique_key":
+        return _repeated_key(rule)
     arguments: tuple[Any, ...] = rule.arguments
+    kind = types[rule.column]
     if kind in BOUNDS and rule.kind.endswith("imum"):
         arguments = (BOUNDS[kind](str(arguments[0])),)
     if rule.kind not in _KINDS:
         raise InvalidSpec(f"rule {rule.name!r} is of unknown kind {rule.kind!r}", f"use one of {', '.join(_KINDS)}")
     return _KINDS[rule.kind](pl.col(rule.column), pl.col(_text(rule.column)), arguments)
+
+
+def _repeated_key(rule: Rule) -> pl.Expr:
+    """Mark rows that share their key within one arrival; a key that lacks a value names no row."""
+    key = [pl.col(str(name)) for name in rule.arguments]
+    named = pl.all_horizontal(column.is_not_null() for column in key)
+    return pl.struct(ARRIVAL, *key).is_duplicated() & named
 
 
 def _text(column: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import hiredis
 
-from loopline.platform_core.contracts.online_packing import pack
+from loopline.platform_core.contracts.online_packing import TIME_BYTES, pack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow
 
 Command = Sequence[str | bytes | int]
@@ -40,7 +40,36 @@ for i, key in ipairs(KEYS) do
 end
 return held
 """
+REPLACE = """
+local changed = 0
+local expire = #ARGV > 2 * #KEYS
+for i, key in ipairs(KEYS) do
+  local new, bound, old = ARGV[i], ARGV[#KEYS + i], redis.call('GETRANGE', key, 0, 7)
+  local goes = #old < 8
+  if not goes then
+    local high, low = struct.unpack('>I4I4', bound)
+    local old_high, old_low = struct.unpack('>I4I4', old)
+    goes = high > old_high or (high == old_high and low >= old_low)
+  end
+  if goes and #new > 0 then
+    changed = changed + 1
+    if expire then
+      redis.call('SET', key, new, 'PX', ARGV[2 * #KEYS + i])
+    else
+      redis.call('SET', key, new)
+    end
+  elseif goes then
+    changed = changed + redis.call('DEL', key)
+  end
+end
+return changed
+"""
 SHA = hashlib.sha1(KEEP_NEWEST.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
+
+
+REPLACE_SHA = hashlib.sha1(REPLACE.encode()).hexdigest()  # noqa: S324
+Replacement = tuple[Key, "OnlineRow | None", int]
+"""A key, its row if it has one, and up to which event (µs) a stored row is replaced, or goes."""
 
 
 def write(connection: Any, head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> int:
@@ -48,6 +77,12 @@ def write(connection: Any, head: str, rows: Mapping[Key, OnlineRow], keep: Keep 
     held, refused = _run(connection, ("EVALSHA", SHA), _batches(head, rows, keep))
     # a server that was started anew, or flushed, has forgotten the script
     return held + _run(connection, ("EVAL", KEEP_NEWEST), refused)[0]
+
+
+def replace(connection: Any, head: str, replacements: Iterable[Replacement], keep: Keep | None) -> int:
+    """Put rows under ``<head><key>`` in place of what is void; returns how many keys changed."""
+    changed, refused = _run(connection, ("EVALSHA", REPLACE_SHA), _replacements(head, replacements, keep))
+    return changed + _run(connection, ("EVAL", REPLACE), refused)[0]
 
 
 def packed(command: Command) -> list[bytes]:
@@ -62,6 +97,19 @@ def _batches(head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> Ite
     while batch := list(islice(ordered, BATCH_KEYS)):
         expiry = () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 for _, row in batch]
         yield (len(batch), *(head + key for key, _ in batch), *(pack(row) for _, row in batch), *expiry)
+
+
+def _replacements(head: str, replacements: Iterable[Replacement], keep: Keep | None) -> Iterator[Command]:
+    """Yield the script's arguments: how many keys, the keys, values ("" for none), bounds, and their milliseconds."""
+    oldest_us, left = None if keep is None else keep.oldest_us, iter(replacements)
+    while batch := list(islice(left, BATCH_KEYS)):
+        rows = [row for _, row, _ in batch]
+        values = [b"" if row is None else pack(row) for row in rows]
+        bounds = [pack(OnlineRow(until, ()))[:TIME_BYTES] for _, _, until in batch]
+        expiry = (
+            () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 if row else 1 for row in rows]
+        )
+        yield (len(batch), *(head + key for key, _, _ in batch), *values, *bounds, *expiry)
 
 
 def _run(connection: Any, script: Command, batches: Iterable[Command]) -> tuple[int, list[Command]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.online_packing import unpack
-from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 from loopline.resources.redis.failure import of_redis_py
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ class RedisOnlineStore(OnlineStore):
 
         with self._lent() as connection:
             return newest_wins.write(connection, f"{self.prefix}{view}:", newest(entity, rows), keep)
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Put rows in place of what is void, a few hundred keys at a time; a time-out may leave a part done."""
+        from loopline.resources.redis import newest_wins
+
+        with self._lent() as connection:
+            asked = replacing(entity, rows, void, keep)
+            return newest_wins.replace(connection, f"{self.prefix}{view}:", asked, keep)
 
     def drop(self, view: str) -> None:
         """Forget a view; the server walks over its keys without stopping for long."""

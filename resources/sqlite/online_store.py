@@ -15,7 +15,7 @@ import msgspec
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.online_packing import pack_values, unpack_values
-from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
 from loopline.platform_core.foundation.sqlite_file import write_ahead
 
@@ -33,6 +33,11 @@ insert into features values (?, ?, ?, ?) on conflict (view, key) do update
 set event_time_us = excluded.event_time_us, packed = excluded.packed
 where excluded.event_time_us >= features.event_time_us
 """
+REPLACE = """
+insert into features values (?, ?, ?, ?) on conflict (view, key) do update
+set event_time_us = excluded.event_time_us, packed = excluded.packed where features.event_time_us <= ?
+"""
+TAKE_BACK = "delete from features where view = ? and key = ? and event_time_us <= ?"
 PART = """
 select {}, asked.key, event_time_us, packed from json_each(?) asked
 cross join features on features.view = ? and features.key = asked.value
@@ -88,6 +93,16 @@ class SqliteOnlineStore(OnlineStore):
             if keep:
                 self._sweep(connection, view, keep)
             return held
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Put rows in place of what is void, all in one transaction."""
+        asked = list(replacing(entity, rows, void, keep))
+        puts = [(view, key, row.event_time_us, pack_values(row.values), until) for key, row, until in asked if row]
+        with self._connection("write") as connection, _transaction(connection):
+            before = connection.total_changes
+            connection.executemany(REPLACE, puts)
+            connection.executemany(TAKE_BACK, [(view, key, until) for key, row, until in asked if row is None])
+            return connection.total_changes - before
 
     def drop(self, view: str) -> None:
         """Forget a view."""

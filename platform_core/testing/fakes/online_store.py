@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +48,21 @@ class InMemoryOnlineStore(OnlineStore):
             for place in [place for place in old if place[0] == view]:
                 del self.held[place]
         return len(won)
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Put rows in place of what is void."""
+        changed = 0
+        with _lock:
+            for key, row, until in replacing(entity, rows, void, keep):
+                held = self.held.get((view, key))
+                if held is not None and held.event_time_us > until:
+                    continue
+                if row is not None:
+                    self.held[view, key] = row
+                elif self.held.pop((view, key), None) is None:
+                    continue
+                changed += 1
+        return changed
 
     def drop(self, view: str) -> None:
         """Forget a view."""

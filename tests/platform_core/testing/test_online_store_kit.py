@@ -193,6 +193,32 @@ class MixesAsksUp(InMemoryOnlineStore):
         return found
 
 
+class NeverTakesBack(InMemoryOnlineStore):
+    """Breaks promise 10: what is void stays, for its event is newer."""
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Write only."""
+        return self.write(view, entity, rows, keep)
+
+
+class TakesBackWhatIsNewer(InMemoryOnlineStore):
+    """Breaks promise 10: a row that nobody called void goes as well."""
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Forget whatever is there."""
+        for key in void[entity].to_pylist():
+            self.held.pop((view, str(key)), None)
+        return super().replace(view, entity, rows, void, keep)
+
+
+class PutsBackWhatIsTooOld(InMemoryOnlineStore):
+    """Breaks promise 10: a row takes its place however old it is."""
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Keep for ever."""
+        return super().replace(view, entity, rows, void)
+
+
 @pytest.mark.parametrize(
     ("mutant", "promise"),
     [
@@ -212,11 +238,14 @@ class MixesAsksUp(InMemoryOnlineStore):
         (KeepsTheFirstExpiry, "test_8_a_newer_event_is_kept_longer"),
         (FetchesTheFirstAskOnly, "test_9_fetch_answers_as_read_does"),
         (MixesAsksUp, "test_9_fetch_answers_as_read_does"),
+        (NeverTakesBack, "test_10_what_is_void_makes_room"),
+        (TakesBackWhatIsNewer, "test_10_what_is_void_makes_room"),
+        (PutsBackWhatIsTooOld, "test_10_what_is_too_old_takes_no_place"),
     ],
 )
 def test_kit_catches(mutant: Callable[..., InMemoryOnlineStore], promise: str) -> None:
     """A store that breaks one promise fails that promise's test."""
     fixtures = {"store": mutant(name=new_view())}
-    if promise.startswith(("test_2", "test_6")):
+    if promise.startswith(("test_2", "test_6", "test_10_what_is_void")):
         fixtures["opened_anew"] = mutant(name=fixtures["store"].name)
     assert_catches(OnlineStoreKit, promise, **fixtures)

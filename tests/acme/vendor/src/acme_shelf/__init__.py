@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest
+from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +42,19 @@ class ShelfOnlineStore(OnlineStore):
             for key in [key for key, row in shelf.items() if row[0] < oldest]:
                 del shelf[key]
         return len(won)
+
+    def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
+        """Put rows in the place of what is void, and clear the place where there is none."""
+        changed = 0
+        with self._locked(view) as shelf:
+            for key, row, until in replacing(entity, rows, void, keep):
+                if (key in shelf and shelf[key][0] > until) or (key not in shelf and row is None):
+                    continue
+                changed += 1
+                shelf.pop(key, None)
+                if row is not None:
+                    shelf[key] = [row.event_time_us, list(row.values)]
+        return changed
 
     def drop(self, view: str) -> None:
         """Clear one shelf."""

@@ -1,0 +1,1 @@
+"""What one more costs after a long history, and what the whole of it costs."""

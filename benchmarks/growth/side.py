@@ -1,0 +1,131 @@
+"""Measures a home of so many arrivals: ``python -m benchmarks.growth.side ARRIVALS``; a JSON object a figure.
+
+Seconds are processor seconds of the process with all its threads, so that what else the machine does counts for little.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+from benchmarks.growth.home import MODEL, ORDERS, Home, age, home, landed, spending
+from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.ingestion.landing import pending
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.plugins import Installed
+from loopline.platform_core.training import training_set
+
+TIMES = 5
+PAGES = {"models": "/models", "cycles": "/cycles", "features": "/features", "dead letters": "/dead-letters"}
+
+
+def main(arrivals: int) -> None:
+    """Measure the whole, then one more of each."""
+    with TemporaryDirectory() as folder:
+        warm_up()
+        made = home(Path(folder))
+        made.deliver(arrivals)
+        _say("whole", "land all files", _seconds(lambda: landed(made)))
+        platform = made.opened()
+        _say("whole", "first materialization", _seconds(lambda: materialize(platform, made.team, spending)))
+        now = platform.clock.now()
+        _say("whole", "training set", _seconds(lambda: training_set.build(platform, made.team, MODEL, now)))
+        platform.close()
+        age(made, arrivals)
+        _increments(made)
+
+
+def warm_up() -> None:
+    """Import and compile everything on a home of a few files, which is not measured."""
+    with TemporaryDirectory() as folder:
+        small = home(Path(folder))
+        small.deliver(5)
+        landed(small)
+        platform = small.opened()
+        materialize(platform, small.team, spending)
+        training_set.build(platform, small.team, MODEL, platform.clock.now())
+        platform.close()
+        age(small, 5)
+        _increments(small, say=lambda *_: None)
+
+
+def _increments(made: Home, say: Callable[[str, str, float], None] | None = None) -> None:
+    told = say or _say
+    measured: dict[str, list[float]] = {}
+    for _ in range(TIMES):
+        for what, seconds in _one_more(made).items():
+            measured.setdefault(what, []).append(seconds)
+    for what, each in measured.items():
+        told("one more", what, min(each))
+
+
+def _one_more(made: Home) -> dict[str, float]:
+    """Let one more file arrive, and one more of everything else happen; a platform is opened for each, as runs do."""
+    made.deliver()
+    made.answer()
+    seconds = {"poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1))}
+    seconds["land a file"] = _seconds(lambda: landed(made))
+    platform = made.opened()
+    pending(platform, made.team, ORDERS, limit=1)
+    seconds["poll again"] = _seconds(lambda: pending(platform, made.team, ORDERS, limit=1))
+    platform.close()
+    seconds["materialize a file"] = _opened(made, lambda p: materialize(p, made.team, spending))
+    seconds["compact predictions"] = _opened(made, lambda p: compact(p, made.team, MODEL))
+    seconds |= _ledger(made) | _pages(made)
+    return seconds
+
+
+def _ledger(made: Home) -> dict[str, float]:
+    platform, ref = made.opened(), ModelRef("team0", "model0")
+    ledger = platform.ledger
+    asked: dict[str, Callable[[], Any]] = {
+        "ledger: newest 50 of a model": lambda: ledger.entries(ref, newest_first=True, limit=50),
+        "ledger: open cycles": lambda: cycles.open_cycles(ledger),
+    }
+    found = {what: _seconds(ask) for what, ask in asked.items()}
+    platform.close()
+    return found
+
+
+def _pages(made: Home) -> dict[str, float]:
+    """Ask a portal that has been asked before, after one more of everything."""
+    from fastapi.testclient import TestClient
+
+    from loopline.portal.app import create_app
+
+    platform = made.opened()
+    with TestClient(create_app(platform, Installed((made.team,), ())), "http://localhost") as portal:
+        for path in PAGES.values():
+            portal.get(path).raise_for_status()
+        found = {f"page: {name}": _seconds(lambda path=path: portal.get(path)) for name, path in PAGES.items()}  # type: ignore[misc]
+    platform.close()
+    return found
+
+
+def _opened(made: Home, call: Callable[[Platform], Any]) -> float:
+    platform = made.opened()
+    seconds = _seconds(lambda: call(platform))
+    platform.close()
+    return seconds
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = process_time()
+    call()
+    return process_time() - began
+
+
+def _say(kind: str, what: str, seconds: float) -> None:
+    print(json.dumps({"kind": kind, "what": what, "seconds": seconds}), flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,127 @@
+"""The raw rows of the lake that hold, read no further than asked, and those by which new ones change that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP
+from loopline.platform_core.ingestion.holding import about_arrivals, holding, may_change, with_values
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from loopline.platform_core.contracts.lake import Lake
+    from loopline.platform_core.specs import Source, Team
+
+TAKEN_BACK = "arrivals taken back"
+"""The raw table's transaction that counts how often something was said of whole arrivals."""
+Among = Mapping[str, "pa.Array"]
+
+
+def held_rows(lake: Lake, table: str, version: int, key: Sequence[str], among: Among | None) -> pa.Table:
+    """Read the rows with a key that hold, of those among given values; a row may have left them by a correction."""
+    from pyarrow import compute
+
+    if among is None:
+        return holding(lake.read(table, version=version), key)
+    own = with_values(lake.read(table, version=version, among=among))
+    rows = holding(_versions(lake, table, version, own, key), key)
+    for name, values in among.items():
+        rows = rows.filter(compute.is_in(rows[name], value_set=values.cast(rows[name].type), skip_nulls=True))
+    return rows
+
+
+def standing_rows(lake: Lake, table: str, version: int, rows: pa.Table) -> pa.Table:
+    """Leave out, of rows without a key, those whose arrival was taken back."""
+    if OP not in rows.column_names:
+        return rows
+    return holding(_joined(with_values(rows), _marks(lake, table, version)), ())
+
+
+def changed_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[str]) -> pa.Table:
+    """Read the rows that came to hold, or ceased to, by what was appended after version ``than``.
+
+    Raises:
+        NotFound: what was appended since is not known any more.
+    """
+    from pyarrow import compute
+
+    new = lake.read(table, version=version, newer_than=than)
+    if not may_change(new, key):
+        return new
+    marked = about_arrivals(new)[ARRIVAL].unique()
+    touched = _joined(new, lake.read(table, version=version, among={ARRIVAL: marked})) if len(marked) else new
+    if not key:
+        return with_values(touched)
+    now = _versions(lake, table, version, touched, key)
+    before = now.filter(compute.invert(compute.is_in(_identity(now), value_set=_identity(new))))
+    return _difference(holding(before, key), holding(now, key))
+
+
+def key_of(team: Team, source: Source) -> tuple[str, ...]:
+    """Return the columns that name a source's rows; raises ``InvalidSpec`` where its contract cannot be read."""
+    from loopline.platform_core.specs.odcs import read_contract
+
+    return read_contract(team.folder / source.contract).key
+
+
+def was_taken_back(lake: Lake, table: str) -> bool:
+    """Say whether an arrival of a raw table was ever taken back."""
+    return bool(lake.committed(table, [TAKEN_BACK]))
+
+
+def _versions(lake: Lake, table: str, version: int, rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Read every version of some rows, and what is about arrivals; of other rows too, but then every version of each.
+
+    Rows whose key lacks a value, as they may have landed before it was named, have one version.
+    """
+    named = lake.read(table, version=version, among={name: rows[name].unique() for name in key})
+    return _joined(named, with_values(rows.filter(_unnamed(rows, key))), _marks(lake, table, version))
+
+
+def _marks(lake: Lake, table: str, version: int) -> pa.Table:
+    import pyarrow as pa
+
+    if not was_taken_back(lake, table):
+        return lake.read(table, version=version, among={ARRIVAL: pa.array([], pa.string())})
+    empty = lake.read(table, version=version, until=date.min)
+    if OP not in empty.column_names:
+        return empty
+    return lake.read(table, version=version, among={OP: pa.array(["withdrawn", "restored"])})
+
+
+def _unnamed(rows: pa.Table, key: Sequence[str]) -> Any:
+    from pyarrow import compute
+
+    return reduce(compute.or_, [rows[name].is_null() for name in key])
+
+
+def _difference(before: pa.Table, after: pa.Table) -> pa.Table:
+    """Return the rows that are in one of two tables only."""
+    from pyarrow import compute
+
+    one, other = _identity(before), _identity(after)
+    gone = before.filter(compute.invert(compute.is_in(one, value_set=other)))
+    return _joined(gone, after.filter(compute.invert(compute.is_in(other, value_set=one))))
+
+
+def _identity(rows: pa.Table) -> pa.ChunkedArray:
+    """Name each row: by its arrival and line, and as what of an arrival is said twice, by the moment and what it is."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    parts = [rows[ARRIVAL], compute.cast(rows[LINE], pa.string()), rows[ARRIVED_AT].cast(pa.int64()).cast(pa.string())]
+    if OP in rows.column_names:
+        parts.append(compute.coalesce(rows[OP], pa.scalar("")))
+    else:
+        parts.append(pa.chunked_array([pa.repeat(pa.scalar(""), len(rows))]))
+    return compute.binary_join_element_wise(*parts, ":")
+
+
+def _joined(*tables: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(tables, promote_options="default")

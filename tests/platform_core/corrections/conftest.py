@@ -1,0 +1,42 @@
+"""Shops whose data changes its mind, on the engine that a test names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.changing_shop import ChangingShop
+from loopline.platform_core.testing.fakes.event_source import InMemoryEventSource
+from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
+from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from loopline.resources.polars.engine import PolarsEngine
+
+Opened = Callable[..., ChangingShop]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    """Open shops; each has a folder of its own."""
+    count = iter(range(10_000))
+
+    def of(streams: bool = False, **bindings: Any) -> ChangingShop:
+        folder = tmp_path / str(next(count))
+        folder.mkdir()
+        bound = {
+            "lake": InMemoryLake(),
+            "engine": PolarsEngine(),
+            "online_store": InMemoryOnlineStore(),
+            "event_source": InMemoryEventSource(),
+            "event_stream": InMemoryEventStream(),
+            **bindings,
+        }
+        files = (f"sqlite:///{folder}/l.db", folder / "clock", folder)
+        return ChangingShop(Platform(Environment("t", folder / "e.yaml", bound, *files)), folder, streams)
+
+    return of

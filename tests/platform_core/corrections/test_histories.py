@@ -1,0 +1,99 @@
+"""Twenty histories of data that changes its mind: raw, features, online and training sets say what anyone would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopline.platform_core.testing.changing_histories import HISTORIES, History, customers, together
+from loopline.platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.duckdb.engine import DuckdbEngine
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+
+
+def tell(
+    shop: ChangingShop, history: History, whole_below: int = 10_000, pinned_at: Sequence[float] | None = None
+) -> None:
+    """Let a history happen, and hold the shop against the truth after each of its hours (sets: of some, or all)."""
+    names = customers(history)
+    for hour, steps in history:
+        shop.at(hour, *steps, whole_below=whole_below)
+        for view in VIEWS:
+            wanted = shop.truth.newest(view.name, hour)
+            assert {name: row and row[0] for name, row in shop.online(view, names).items()} == {
+                name: wanted.get(name) for name in names
+            }, f"{view.name} at {hour}"
+        if pinned_at is not None and hour not in pinned_at:
+            continue
+        made = shop.pin()
+        found = set() if made is None else examples(shop.rows(made))
+        assert found == shop.truth.examples(hour), f"training set at {hour}"
+    for made, rows in shop.pins:
+        assert shop.rows(made).equals(rows)
+
+
+def as_records(history: History) -> History:
+    """Send what a file's withdrawal would do: each of its rows as it was before, or its deletion."""
+    truth, told = Truth(), []
+    for hour, steps in history:
+        sent = []
+        for step in steps:
+            before = truth.holds(step.source, hour)
+            truth.note(hour, step)
+            after = truth.holds(step.source, hour)
+            if step.what in ("came", "mend"):
+                sent.append(step)
+                continue
+            changed = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+            rows = [after.get(number, Order(number, gone=True)) for number in changed]
+            sent.append(came(f"{step.name} again {hour}", *rows, source=step.source))
+        told.append((hour, tuple(sent)))
+    return tuple(told)
+
+
+def examples(rows: Any) -> set[tuple[Any, ...]]:
+    """Return training rows as the truth tells them."""
+    from loopline.platform_core.testing.engine_tables import at
+
+    begin = at(0)
+    return {
+        (r["customer"], (r["event_time"] - begin).total_seconds() / 3600, r["spend"], r["bought"], r["label"])
+        for r in rows.to_pylist()
+    }
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_history_on_polars(opened: Any, name: str) -> None:
+    """Computed whole at each hour."""
+    tell(opened(), HISTORIES[name])
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_history_by_increments(opened: Any, name: str) -> None:
+    """Computed of touched entities only, as far as the trial lets."""
+    tell(opened(), HISTORIES[name], whole_below=0)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_history_on_a_stream(opened: Any, name: str) -> None:
+    """Records come one by one; of one key the later one holds, and ``_deleted`` ends it."""
+    tell(opened(streams=True), as_records(HISTORIES[name]), whole_below=0)
+
+
+def test_all_histories_on_duckdb(opened: Any) -> None:
+    """Told at once."""
+    shop = opened(engine=DuckdbEngine())
+    tell(shop, together(list(HISTORIES.values())))
+
+
+def test_all_histories_on_real_vendors(opened: Any, tmp_path: Path) -> None:
+    """Told at once, on Delta and SQLite, by increments as far as the trial lets."""
+    vendors = {
+        "lake": DeltaLake(root=str(tmp_path / "lake")),
+        "online_store": SqliteOnlineStore(path=f"{tmp_path}/o.db"),
+    }
+    tell(opened(**vendors), together(list(HISTORIES.values())), whole_below=0)
