@@ -1,7 +1,8 @@
 """Content that comes again: taken for a copy where rows say when they happened, else for what holds anew.
 
 Rows with an event time say what happened, once: the same rows in another file say nothing new, and would count twice.
-Rows without one, or with a key, say how things are when they arrive: prices that went from A to B and back to A are A again.
+Rows without one, or with a key, say how things are when they arrive: prices that went from A to B and back to A are A
+again.
 """
 
 from __future__ import annotations
