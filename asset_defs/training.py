@@ -11,6 +11,7 @@ from loopline.platform_core.foundation.names import view_name
 from loopline.platform_core.loop.gates import Verdict
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.training.served_as import slow_form
 
 
 def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
@@ -57,6 +58,9 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
         fitted = turn.fit(turn_of(context.run, platform, team, model))
+        slow = slow_form(fitted)
+        if slow:
+            context.log.warning(slow)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(str(fitted["version"])), metadata=_model_metadata(dict(fitted))
         )
@@ -87,6 +91,7 @@ def _model_metadata(fitted: dict[str, Any]) -> dict[str, Any]:
         "champion_metrics": dg.MetadataValue.json(fitted["champion_metrics"]),
         "params": dg.MetadataValue.json(fitted["params"]),
         "served_as": fitted["package_kind"],
+        "served_so_because": fitted.get("parity", {}).get("why", ""),
         "seconds": fitted["seconds"],
     }
 

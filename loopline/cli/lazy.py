@@ -15,6 +15,10 @@ Where = tuple[str, str]
 """``("package.module:command", "what it does, in one line")``."""
 
 
+SHARED = {"--output": True, "--home": True, "--environment": True, "--debug": False}
+"""Options that every command has, and whether a value follows; ``command.py`` declares them."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and line of help, and imports only the one called."""
 
@@ -33,6 +37,22 @@ class LazyGroup(click.Group):
         module, _, attribute = self.where[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read options; those that every command has may stand before its name too."""
+        return super().parse_args(ctx, _behind(args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; one that is not there is told with those that look like it."""
+        name = args[0]
+        if name not in self.where and name[:1].isalnum():
+            from difflib import get_close_matches
+
+            near = " or ".join(map(repr, get_close_matches(name, self.where)))
+            ctx.fail(f"No such command {name!r}. " + (f"Did you mean {near}?" if near else "See --help for all."))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
@@ -53,3 +73,13 @@ class LazyGroup(click.Group):
             else:
                 error.show()
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _behind(args: Sequence[str]) -> list[str]:
+    """Put shared options that stand before a command behind it, where it looks for them."""
+    rest, moved = list(args), list[str]()
+    while rest and (name := rest[0].partition("=")[0]) in SHARED:
+        size = 1 + (SHARED[name] and "=" not in rest[0])
+        moved, rest = [*moved, *rest[:size]], rest[size:]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *moved, *rest[end:]] if rest else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,10 @@ def of_error(error: LooplineError, where: str, field: str = "") -> Problem:
     return Problem(found["where"], found["field"] or field, found["message"], error.fix)
 
 
-def answer(checked: Iterable[str], problems: Iterable[Problem], **more: object) -> Answer:
-    """Say what was checked and what is wrong, each problem once; exit code 1 when anything is."""
+def answer(checked: Iterable[str], problems: Iterable[Problem], notes: Sequence[str] = (), **more: object) -> Answer:
+    """Say what was checked and what is wrong, each problem once; exit code 1 when anything is. Notes are no problem."""
     names, found = list(checked), sorted(set(problems))
-    lines = [str(problem) for problem in found]
+    lines = [*(str(problem) for problem in found), *(f"note: {note}" for note in notes)]
     lines.append(f"{len(names)} checked, {len(found)} problems" if found else f"{len(names)} checked, all well")
-    data = {"valid": not found, "checked": names, "problems": found, **more}
+    data = {"valid": not found, "checked": names, "problems": found, "notes": list(notes), **more}
     return Answer(data, "\n".join(lines), exit_code=1 if found else 0)

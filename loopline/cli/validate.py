@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 def validate(teams: tuple[str, ...]) -> Answer:
     """Check the environment file, and each team's contracts, YAML models and specs; of all TEAMS when none is named.
 
-    Each problem is told once, as file:line: field: message. Ends with 1 when there is any.
+    Each problem is told once, as file:line: field: message. Ends with 1 when there is any. What is noted beside is no
+    problem: models whose newest version is served in the slow form.
     """
     from loopline.cli.problems import answer
+    from loopline.cli.slow_forms import slow_forms
     from loopline.platform_core import plugins
     from loopline.platform_core.environment import environment_file
 
@@ -34,7 +36,8 @@ def validate(teams: tuple[str, ...]) -> Answer:
         problems += [problem for team in installed.teams for problem in sound(team)]
         problems += [problem for broken in installed.quarantined for problem in quarantined(broken)]
     names = [str(environment_file()), *(f"team {team.name}" for team in installed.teams)]
-    return answer([*names, *(f"team {q.team}" for q in installed.quarantined)], problems)
+    checked = [*names, *(f"team {q.team}" for q in installed.quarantined)]
+    return answer(checked, problems, notes=list(slow_forms(installed.teams)))
 
 
 def _environment() -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.loop import gates
 from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.training.served_as import slow_form
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -49,7 +50,10 @@ class TrainingSetRow:
 
 @dataclass(frozen=True)
 class VersionRow:
-    """One version. ``state``: live, candidate, shadow, was_live, rejected, rolled_back, failed, or in_work."""
+    """One version. ``state``: live, candidate, shadow, was_live, rejected, rolled_back, failed, or in_work.
+
+    ``served_as`` is the form of its package, ``slow_form`` says why it is the slow one, "" where it is not.
+    """
 
     version: str
     state: str
@@ -59,6 +63,8 @@ class VersionRow:
     gates: list[GateRow]
     training_set: TrainingSetRow | None
     registry_url: str
+    served_as: str
+    slow_form: str
 
     @property
     def passed(self) -> bool | None:
@@ -83,6 +89,8 @@ def read(portal: Portal, ref: ModelRef, live: Deployment | None) -> list[Version
             gates=_gates(entry.version, entries),
             training_set=_training_set(pinned.get(entry.cycle)),
             registry_url=portal.version_url(ref, entry.version),
+            served_as=str(entry.details.get("package_kind", "")),
+            slow_form=slow_form(entry.details),
         )
         for entry in registered
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 import yaml
 
 from loopline.cli.spec_checks import check_team
+from loopline.platform_core.loop.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import (
     AtLeast,
     Drift,
@@ -28,6 +32,20 @@ def test_validate_finds_nothing_wrong(world):
     assert said["valid"]
     assert said["problems"] == []
     assert said["checked"] == [str(world.environment), "team corner"]
+
+
+def test_validate_notes_a_version_that_is_served_slowly(world):
+    """Of the newest version, from the ledger; it is no problem, and a fast one is not spoken of."""
+    assert world.json("validate", "corner")["notes"] == []
+    why = "pickle: answers as the estimator does; onnx: differs by 0.3 on 2000 rows"
+    with closing(Platform.open()) as platform:
+        for version, kind in (("1", "onnx"), ("2", "pickle")):
+            details = {"version": version, "package_kind": kind, "parity": {"why": why}}
+            platform.ledger.record(Entry(REGISTERED, world.now, "corner", "returns", version=version, details=details))
+    (note,) = world.json("validate", "corner")["notes"]
+    assert "version 2 is served as a pickled estimator" in note
+    assert "(onnx: differs by 0.3 on 2000 rows)" in note
+    assert "note: corner/" in world.run("validate", "corner").stdout
 
 
 def test_validate_names_file_and_line_of_a_wrong_binding(world):

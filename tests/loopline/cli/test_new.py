@@ -56,3 +56,13 @@ def test_errors_name_the_problem_and_the_fix(call, tmp_path):
     code, said = call("update", "plugins/shop")
     assert (code, said["error"]) == (1, "Refused")
     assert "git" in said["problem"].lower()
+
+
+def test_without_git_what_is_missing_is_named(call, tmp_path, monkeypatch):
+    """Also where the templates were rendered before: it is no defect of ours, and nothing is left behind."""
+    assert call("new", "team", "first")[0] == 0
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, told = call("new", "team", "second")
+    assert (code, told["fix"]) == (1, "install git")
+    assert "Git, which is not installed" in told["problem"]
+    assert not (tmp_path / "plugins/second").exists()

@@ -99,3 +99,43 @@ def test_every_command_is_listed_and_imports(world):
     for name in COMMANDS:
         result = world.run(name, "--help")
         assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["mdel"], "No such command 'mdel'. Did you mean 'model'?"),
+        (["model", "statsu"], "No such command 'statsu'. Did you mean 'status'?"),
+        (["qqqq"], "No such command 'qqqq'. See --help for all."),
+    ],
+)
+def test_a_misspelt_command_is_told_what_looks_like_it(world, words, told):
+    """At every level."""
+    done = world.run(*words)
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--home", "{home}", "--output", "json", "cycle", "list", "corner/returns"],
+        ["--home={home}", "--output=json", "alarms", "list"],
+        ["model", "status", "--home", "{home}", "--output", "json"],
+        ["--debug", "--output", "json", "model", "--home", "{home}", "status"],
+    ],
+)
+def test_shared_options_may_stand_before_the_command(world, words, tmp_path, monkeypatch):
+    """As people of other tools expect it; they mean the same there."""
+    monkeypatch.delenv("LOOPLINE_HOME")
+    monkeypatch.chdir(tmp_path)
+    done = world.run(*(word.format(home=tmp_path / "other") for word in words))
+    assert done.exit_code == 0, done.output
+    json.loads(done.stdout)
+    assert (tmp_path / "other").exists()
+    assert not (tmp_path / ".loopline").exists()
+
+
+def test_shared_options_alone_show_what_there_is(world):
+    """As no word at all does."""
+    assert "Commands:" in world.run("--home", "x").output
