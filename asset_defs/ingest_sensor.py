@@ -7,7 +7,7 @@ import dagster as dg
 
 from loopline.asset_defs import source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
-from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress, in_progress_without
 from loopline.asset_defs.source_state import Behind, SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms.debounce import pause
@@ -107,12 +107,16 @@ class _Look:
             state = replace(state, followed="" if self._any_waits(views) else mark, behind=Behind())
         elif mark != state.behind.mark:
             state = replace(state, behind=Behind(mark, 0, now + BEHIND_SECONDS))
-        is_due = bool(late) and state.behind.next_at <= now
+        is_due = bool(late) and state.behind.next_at <= now and not self._is_at_all()
         if is_due:
             requests = state.behind.requests + 1
             state = replace(state, behind=Behind(mark, requests, now + pause(requests).total_seconds()))
         self.states[source.name] = state
         return late if is_due else []
+
+    def _is_at_all(self) -> bool:
+        """Say whether a run that a schedule or a person started lands every source, and makes its features."""
+        return in_progress_without(self.instance, INGEST_JOB, SOURCE_TAG)
 
     def _is_late(self, view: FeatureView) -> bool:
         try:

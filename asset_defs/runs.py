@@ -15,6 +15,8 @@ IN_PROGRESS = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+MOST_UNDER_WAY = 200
+"""Runs under way of one job that are looked at."""
 CLOCK_SECONDS = 60.0
 """How far a machine's clock may have been put right since a process said when it began."""
 GONE = "the process of this run is gone, and so is the code server that would have noticed"
@@ -24,6 +26,12 @@ def in_progress(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str])
     """Say whether a run of the job with these tags has not ended."""
     filters = dg.RunsFilter(job_name=job, tags=dict(tags), statuses=IN_PROGRESS)
     return any(_status(instance, run) in IN_PROGRESS for run in instance.get_runs(filters=filters, limit=1))
+
+
+def in_progress_without(instance: dg.DagsterInstance, job: str, tag: str) -> bool:
+    """Say whether a run of the job that does not carry a tag has not ended: it may be at work on anything."""
+    runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=MOST_UNDER_WAY)
+    return any(tag not in run.tags and _status(instance, run) in IN_PROGRESS for run in runs)
 
 
 def statuses(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> list[dg.DagsterRunStatus]:

@@ -17,7 +17,7 @@ from loopline.platform_core import alarms
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow, newest
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features.changes import News, feature_names, last_of_each, living, news
+from loopline.platform_core.features.changes import News, feature_names, gone, last_of_each, living, news
 from loopline.platform_core.features.keeping import LATE_DAYS, Keeping
 from loopline.platform_core.features.materialize import recompute
 from loopline.platform_core.features.reach import Reach, Tables
@@ -124,6 +124,9 @@ class _Comparison:
         found, offline = Audited(name, len(self.entities)), news(self.whole, held, self.view.entity)
         if len(offline.rows):
             return self._offline(found, offline)
+        ceased = gone(self.whole, held, self.view.entity) if self.tables.may_change else held.slice(0, 0)
+        if len(ceased):
+            return self._ceased(found, ceased)
         if self.stands.rests_on_its_entity:
             others = self._by_others([self.entities.take(half) for half in _halves(len(self.entities))])
             if others is not None:
@@ -137,6 +140,15 @@ class _Comparison:
         if others is not None:
             return self._found(found, "rests on others", others, offline.rows, "by its own rows alone")
         return self._found(found, "offline differs", offline, offline.rows, "offline")
+
+    def _ceased(self, found: Audited, ceased: pa.Table) -> Audited:
+        """Tell of rows that hold offline, and that nothing that holds gives any more."""
+        entity, event_time = (ceased[name][0].as_py() for name in (self.view.entity, EVENT_TIME))
+        shown = f"the row of {entity!r} at {event_time:%Y-%m-%d %H:%M:%S} is held offline and not there computed whole"
+        differing = len(ceased[self.view.entity].unique())
+        return replace(
+            found, differing=differing, cause="offline differs", example=f"{shown}; {WHY['offline differs']}"
+        )
 
     def _by_others(self, groups: Sequence[pa.Array]) -> News | None:
         """Compute groups of entities by their own raw rows; return what is another than whole of the first such."""
@@ -157,7 +169,7 @@ class _Comparison:
             return found
         platform, view = self.tables.platform, self.view
         now = platform.clock.now()
-        rows = held.select([view.entity, EVENT_TIME, *feature_names(held, view.entity)]).sort_by(EVENT_TIME)
+        rows = living(held).select([view.entity, EVENT_TIME, *feature_names(held, view.entity)]).sort_by(EVENT_TIME)
         ever, expected = newest(view.entity, rows), newest(view.entity, _until(rows, now))
         keys = list(expected)
         online = platform.online_store.read([(online_view(self.tables.team.name, view), keys)])[0] if keys else []

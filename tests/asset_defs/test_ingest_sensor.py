@@ -68,6 +68,15 @@ def test_features_that_a_dead_run_left_behind_are_requested(driver, soon):
     assert driver.tick("ingest") == NOTHING
 
 
+def test_a_run_of_the_schedule_is_waited_for(driver, soon):
+    """It lands every source and says of none that it is at it; when it is over, what it left behind is taken up."""
+    landed(driver, "1.csv")
+    run = driver.run(INGEST_JOB, {}, dg.DagsterRunStatus.STARTED)
+    assert driver.tick("ingest") == NOTHING
+    driver.instance.report_run_failed(driver.instance.get_run_by_id(run))
+    assert len(driver.tick("ingest")[0]) == 1
+
+
 def test_whoever_is_at_it_is_given_time(driver):
     """A command or a stream's own process lands first and makes features then: no run comes in between."""
     landed(driver, "1.csv")

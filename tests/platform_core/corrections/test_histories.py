@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from loopline.platform_core.features.audit import audit
 from loopline.platform_core.testing.changing_histories import HISTORIES, History, customers, together
 from loopline.platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
 from loopline.resources.delta.lake import DeltaLake
@@ -97,3 +98,13 @@ def test_all_histories_on_real_vendors(opened: Any, tmp_path: Path) -> None:
         "online_store": SqliteOnlineStore(path=f"{tmp_path}/o.db"),
     }
     tell(opened(**vendors), together(list(HISTORIES.values())), whole_below=0)
+
+
+@pytest.mark.parametrize("name", sorted(HISTORIES)[::4])
+def test_an_audit_finds_nothing_wrong(opened: Any, name: str) -> None:
+    """What was corrected, deleted and taken back is, in each of the four ways to a row, what it should be."""
+    shop = opened()
+    tell(shop, HISTORIES[name], whole_below=0, pinned_at=())
+    for view in VIEWS:
+        found = audit(shop.platform, shop.team, view)
+        assert found.problem == ""
