@@ -11,6 +11,7 @@ import dagster as dg
 from loopline.asset_defs.dagster_private import CheckOutcome, finished_checks
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
 from loopline.asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
+from loopline.platform_core import turn
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles, gates, rollouts
@@ -36,7 +37,11 @@ def cycle_sensor(team: Team) -> dg.SensorDefinition:
         seen, said = _open_for_drift(context, platform, team)
         names = {model.name for model in team.models}
         waiting = [c for c in cycles.open_cycles(platform.ledger) if c.ref.team == team.name and c.ref.model in names]
-        requests = [request for cycle in waiting if (request := _run_for(context, platform, cycle))]
+        held = {cycle.cycle_id: turn.held_by(platform, team, team.model(cycle.ref.model), cycle) for cycle in waiting}
+        turn.release(platform, team, [cycle.ref for cycle in waiting])
+        said += [f"cycle {name} is held: {'; '.join(reasons)}" for name, reasons in held.items() if reasons]
+        free = [cycle for cycle in waiting if not held[cycle.cycle_id]]
+        requests = [request for cycle in free if (request := _run_for(context, platform, cycle))]
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps(seen),

@@ -12,7 +12,7 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.monitor import quality_verdict, skew
 from loopline.platform_core.monitor.drift import Watched, last_report, watch
 from loopline.platform_core.monitor.predictions import compact, expire, forget
-from loopline.platform_core.monitor.quality import LiveQuality, measured
+from loopline.platform_core.monitor.quality_history import LiveQuality, measured
 from loopline.platform_core.monitor.task import drawn
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
@@ -94,7 +94,7 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
 def _quality_metadata(found: LiveQuality) -> dict[str, Any]:
     versions = {
         f"version_{v.version}": dg.MetadataValue.json(
-            {"predictions": v.predictions, "labelled": v.labelled, "auc": v.auc, "recall": v.recall}
+            {"predictions": v.predictions, "labelled": v.labelled, "roc_auc": v.roc_auc, "recall": v.recall}
         )
         for v in found.versions
     }

@@ -37,6 +37,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
                 "tables": dg.MetadataValue.json(dict(pinned.tables)),
                 "spec_hash": pinned.spec_hash,
                 "training_set_id": pinned.training_set_id,
+                "left_out": dg.MetadataValue.json([str(window) for window in pinned.left_out]),
             },
         )
 

@@ -6,18 +6,21 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.errors import NotFound
+from loopline.platform_core import alarms
+from loopline.platform_core.alarms import events
+from loopline.platform_core.errors import NotFound, Refused
 from loopline.platform_core.features.outdated import refuse_outdated
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.loop import causes, gates, rollouts
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.ingestion.doubts import doubts
+from loopline.platform_core.loop import causes, cycles, freezes, gates, rollouts
+from loopline.platform_core.loop.entry_kinds import DOUBTED, PINNED, REGISTERED, WENT_ON
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.specs.gates import Evidence, Segment
 from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -57,11 +60,81 @@ def pin(turn: Turn) -> TrainingSet:
     earlier = _recorded(turn, PINNED)
     if earlier is not None:
         return training_set.from_json(earlier)
+    _look_at_data(turn)
     with turn.span("training set") as spanned:
         pinned = training_set.build(turn.platform, turn.team, turn.model, turn.platform.clock.now())
         spanned.note(training_set=pinned.training_set_id, rows=pinned.rows, as_of=pinned.as_of.isoformat())
         spanned.link(_landings(turn, pinned))
         return training_set.from_json(_record(turn, PINNED, training_set.to_json(pinned)))
+
+
+def held_by(platform: Platform, team: Team, model: Model, cycle: Cycle) -> list[str]:
+    """Say what holds a cycle that has not learnt yet: checks of its sources that fail.
+
+    Nothing holds one whose model only wants to be warned, or that a person let go on. What is found is in the cycle's
+    story, and stands as an alarm while it holds.
+    """
+    turn = Turn(platform, team, model, cycle)
+    if _recorded(turn, PINNED) is not None:
+        return []
+    found = doubts(platform, team, model)
+    holds = found if model.source_checks == "hold" and _recorded(turn, WENT_ON) is None else []
+    _tell_doubts(turn, found, holds)
+    return holds
+
+
+def go_on(platform: Platform, cycle: Cycle, by: str, reason: str) -> None:
+    """Let a cycle learn although checks of its sources fail.
+
+    Raises:
+        Refused: nobody is named, no reason given, or the cycle is closed.
+    """
+    freezes.signed(by, reason, "what lets a cycle go on")
+    if cycle.state != "open":
+        raise Refused(
+            f"cycle {cycle.cycle_id} is closed: {cycle.state}", "open another one with 'loopline cycle start'"
+        )
+    entry = Entry(WENT_ON, platform.clock.now(), *cycle.ref, cycle.cycle_id, actor=by, reason=reason)
+    platform.ledger.record(entry, once=f"{WENT_ON}:{cycle.cycle_id}")
+
+
+def settled(platform: Platform, ref: ModelRef) -> None:
+    """End the alarm of a model whose cycle is not held any more."""
+    events.held(platform, ref, "", "")
+
+
+def release(platform: Platform, team: Team, waiting: Collection[ModelRef]) -> None:
+    """End the alarms of models that no cycle waits for any more."""
+    for one in alarms.standing(platform.ledger, "held:"):
+        ref = one.alarm.subject
+        if ref is not None and ref.team == team.name and ref not in waiting:
+            settled(platform, ref)
+
+
+def _look_at_data(turn: Turn) -> None:
+    """Refuse to learn from what is held.
+
+    Raises:
+        Refused: checks of the model's sources fail.
+    """
+    holds = held_by(turn.platform, turn.team, turn.model, turn.cycle)
+    if holds:
+        fix = (
+            f"mend the data, leave it out with 'loopline data quarantine', or let the cycle go on with 'loopline cycle "
+            f"proceed {turn.cycle.cycle_id} --reason ...'"
+        )
+        raise Refused(f"cycle {turn.cycle.cycle_id} is held: {'; '.join(holds)}", fix)
+
+
+def _tell_doubts(turn: Turn, found: Sequence[str], holds: Sequence[str]) -> None:
+    """Write down what is found, when it changes, and let it stand as an alarm while it holds."""
+    before = _recorded(turn, DOUBTED)
+    if found != (before["doubts"] if before else []):
+        said = "; ".join(found) or "every check of its sources passes"
+        details = {"doubts": list(found), "held": bool(holds)}
+        entry = Entry(DOUBTED, turn.platform.clock.now(), *turn.ref, turn.cycle.cycle_id, reason=said, details=details)
+        turn.platform.ledger.record(entry)
+    events.held(turn.platform, turn.ref, turn.cycle.cycle_id, "; ".join(holds))
 
 
 def fit(turn: Turn) -> Mapping[str, Any]:
@@ -117,6 +190,11 @@ def deploy(turn: Turn) -> RolloutRecord:
     """Start the rollout of the cycle's version; refused unless its own verdict passed or was overridden."""
     version = str(_required(turn, REGISTERED, "registered version")["version"])
     now = turn.platform.clock.now()
+    if cycles.given_up(turn.platform.ledger, turn.cycle):
+        ended = cycles.cycle(turn.platform.ledger, turn.cycle.cycle_id)
+        raise Refused(
+            f"cycle {ended.cycle_id} is over: {ended.verdict}", "open another one with 'loopline cycle start'"
+        )
     with turn.span("deployment", version=version) as spanned:
         record = start_rollout(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
         spanned.note(rollout=record.rollout_id, state=record.state)

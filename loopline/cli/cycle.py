@@ -27,8 +27,10 @@ cycle = LazyGroup(
     {
         "start": ("loopline.cli.cycle:start", "Open a cycle: train, judge, roll out."),
         "list": ("loopline.cli.cycle:show", "Every cycle of a model, with cause and verdict."),
+        "close": ("loopline.cli.cycle_ends:close", "End an open cycle as failed."),
+        "proceed": ("loopline.cli.cycle_ends:proceed", "Let a cycle learn though checks of its data fail."),
     },
-    "Turns of the loop: open one, list them.",
+    "Turns of the loop: open one, list them, end one.",
 )
 
 

@@ -117,7 +117,7 @@ def _gates(gates: Mapping[str, Any] | None) -> list[str]:
 def _quality(versions: list[Mapping[str, Any]]) -> list[str]:
     if not versions:
         return []
-    columns = ("version", "predictions", "labelled", "auc", "recall", "positives")
+    columns = ("version", "predictions", "labelled", "roc_auc", "recall", "positives")
     return ["  realised quality", _indented(_indented(table([[v.get(c) for c in columns] for v in versions], columns)))]
 
 

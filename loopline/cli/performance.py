@@ -11,14 +11,13 @@ from loopline.cli.command import Command
 from loopline.cli.output import Answer, table
 from loopline.cli.subject import opened, referenced
 from loopline.platform_core.foundation.names import version_order
+from loopline.platform_core.metrics import METRICS
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.monitor.fairness import FairnessAt
     from loopline.platform_core.monitor.quality_history import Measured
 
-METRICS = ("roc_auc", "recall", "precision", "accuracy", "log_loss", "brier", "positives", "positive_rate")
-"""What is measured, spelled out so that ``--help`` need not import what measures it."""
 ALL = "all rows"
 FIGURES = ("since", "version", "segment", "rows", "labels", "estimated", "realised")
 VERDICTS = ("since", "version", "metric", "of", "farthest", "gap", "allowed", "verdict", "groups")
@@ -34,7 +33,7 @@ class Cell(NamedTuple):
 
 @click.command("performance", cls=Command)
 @click.argument("model")
-@click.option("--metric", type=click.Choice(METRICS), default="roc_auc", show_default=True, help="Which figure.")
+@click.option("--metric", type=click.Choice(list(METRICS)), default="roc_auc", show_default=True, help="Which figure.")
 @click.option("--segments", is_flag=True, help="Each segment as well, not all rows alone.")
 @click.option("--limit", default=12, show_default=True, help="Show at most so many windows of time.")
 def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:

@@ -33,11 +33,30 @@ def scorecard(team: str | None, name: str | None, refresh: bool, how: bool) -> A
 
     known = _checked(name)
     with opened(only=("lake", "serving")) as platform:
+        _known(platform, team)
         if refresh or not latest(platform):
             _compute(platform)
         if known:
             return _history(known, team or "", history(platform, known, team or ""))
         return _answer(latest(platform, team or None), team, how=how)
+
+
+def _known(platform: Platform, scope: str | None) -> None:
+    """Refuse a team or a model that is neither installed nor in the scorecard's past.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    from loopline.platform_core import plugins
+    from loopline.platform_core.errors import NotFound
+    from loopline.scorecard import latest
+
+    if not scope:
+        return
+    teams = plugins.installed().teams
+    names = {team.name for team in teams} | {f"{team.name}/{model.name}" for team in teams for model in team.models}
+    if scope not in names and not latest(platform, scope):
+        raise NotFound(f"no team or model {scope!r} is known", f"there are {', '.join(sorted(names)) or 'none'}")
 
 
 def _checked(name: str | None) -> str:

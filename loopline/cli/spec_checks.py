@@ -12,7 +12,6 @@ from loopline.cli.problems import Problem, of_error
 from loopline.platform_core.errors import InvalidSpec, LooplineError
 from loopline.platform_core.specs import FairAcross, LogMetric
 from loopline.platform_core.specs.import_path import imported
-from loopline.platform_core.specs.quality import GROUP_METRICS
 
 if TYPE_CHECKING:
     from loopline.platform_core.specs import FeatureView, Model, Source, Team
@@ -129,9 +128,6 @@ def _quality(team: Team, model: Model) -> Iterator[Problem]:
                 error = groups.of_persons(model, column)
                 yield _problem(team, model, "segments", error.problem, error.fix)
     for rule in model.fairness:
-        if rule.metric not in GROUP_METRICS:
-            message = f"no group metric {rule.metric!r}"
-            yield _problem(team, model, "fairness", message, f"use one of {', '.join(GROUP_METRICS)}")
         if not 0 < rule.within < 1:
             message = f"within {rule.within:g} is no distance of two shares"
             yield _problem(team, model, "fairness", message, "write 0.1 for ten percentage points")

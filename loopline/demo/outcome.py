@@ -13,7 +13,6 @@ from loopline.platform_core.loop.skews import CHECKED
 from loopline.platform_core.monitor import quality_history, skew
 from loopline.platform_core.monitor.drift import WINDOW
 from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.quality import measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,8 +104,11 @@ def _drill(teller: Teller, cycle: Cycle) -> dict[str, Any]:
 
 def _realised(stage: Stage) -> list[dict[str, Any]]:
     compact(stage.platform, stage.team, stage.model)
-    found = measured(stage.platform, stage.team, stage.model).versions
-    return [{"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "auc": q.auc} for q in found]
+    found = quality_history.measured(stage.platform, stage.team, stage.model).versions
+    return [
+        {"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "roc_auc": q.roc_auc}
+        for q in found
+    ]
 
 
 def _estimated(stage: Stage) -> dict[str, Any]:
@@ -160,7 +162,7 @@ def _page(facts: dict[str, Any], broken: list[str]) -> str:
         *_drill_lines(facts["drill"]),
         *(
             f"  version {q['version']}: {q['predictions']:,} predictions, {q['labelled']:,} labels came, realised AUC "
-            + ("unknown" if q["auc"] is None else f"{q['auc']:.3f}")
+            + ("unknown" if q["roc_auc"] is None else f"{q['roc_auc']:.3f}")
             for q in facts["realised"]
         ),
         *_estimate_lines(facts["estimated"]),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 HEADS = {
     "cycle.opened": "Opened",
     "cycle.reopened": "Taken up again",
+    "cycle.doubted": "Data looked at",
+    "cycle.went_on": "Let go on",
     "training_set.pinned": "Training set pinned",
     "model.registered": "Version registered",
     "gate.judged": "Gates judged",

@@ -150,7 +150,7 @@ def _quality(live: Live) -> QualityNow | None:
     if live.quality is None or live.quality_at is None:
         return None
     figures = live.quality
-    return QualityNow("roc auc", figures.get("auc"), None, None, int(figures.get("labelled", 0)), live.quality_at)
+    return QualityNow("roc auc", figures.get("roc_auc"), None, None, int(figures.get("labelled", 0)), live.quality_at)
 
 
 def _by(entry: Entry | None) -> str:

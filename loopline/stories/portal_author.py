@@ -142,7 +142,7 @@ class Author:
     def _labels(self, version: str, day: int, moved: float) -> None:
         auc = 0.742 + 0.006 * math.sin(day) + 0.01 * (int(version) % 3) - 0.12 * moved
         figures = {"version": version, "predictions": 1000 * day, "labelled": 700 * day, "positives": 98 * day}
-        self.record("quality.realised", version, {**figures, "auc": auc, "recall": auc - 0.1})
+        self.record("quality.realised", version, {**figures, "roc_auc": auc, "recall": auc - 0.1})
 
 
 def passed(value: float, bound: float, beside: float | None = None) -> tuple[GateReading, ...]:

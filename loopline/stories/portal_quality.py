@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.loop.quality_table import Row
-from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor import fairness, window_figures
 from loopline.platform_core.monitor.fairness import Group, Judged, Verdict
+from loopline.platform_core.monitor.window_figures import Kept
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.quality_history import Kept
     from loopline.platform_core.platform import Platform
 
 SEGMENTS = {"": 0.0, "country=France": 0.012, "country=Spain": -0.021, "country=Italy": 0.004}
@@ -40,7 +40,7 @@ def _weeks(version: str, since: datetime, until: datetime, now: datetime) -> Ite
         begin = since + week * SPAN
         left = (now - begin) / SPAN
         labelled = min(1.0, left / (LATE + 1))
-        measured = msgspec.json.encode(list(_figures(version, week, labelled))).decode()
+        measured = window_figures.encode(list(_figures(version, week, labelled)))
         judged = fairness.encode([_judged(week, labelled)])
         yield Row(version, begin, begin + SPAN, now, "story", measured, judged)
 
@@ -52,9 +52,22 @@ def _figures(version: str, week: int, labelled: float) -> Iterator[Kept]:
         wide = 0.9 / math.sqrt(rows * labelled)
         for metric, less in (("roc_auc", 0.0), ("recall", 0.08)):
             value = level + apart - less + 0.004 * math.sin(week + len(segment))
-            yield metric, segment, value, value - wide, value + wide, rows, int(rows * labelled), False
+            yield _kept(metric, segment, value, wide, (rows, int(rows * labelled)))
         value = level + apart + 0.006
-        yield "roc_auc", segment, value, value - 0.015, value + 0.015, rows, int(rows * labelled), True
+        yield replace(_kept("roc_auc", segment, value, 0.015, (rows, int(rows * labelled))), estimated=True)
+
+
+def _kept(metric: str, segment: str, value: float, wide: float, counts: tuple[int, int]) -> Kept:
+    return Kept(
+        metric=metric,
+        segment=segment,
+        value=value,
+        low=value - wide,
+        high=value + wide,
+        rows=counts[0],
+        labelled=counts[1],
+        estimated=False,
+    )
 
 
 def _judged(week: int, labelled: float) -> Judged:

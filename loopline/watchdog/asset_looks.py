@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,11 @@ NO_MODEL = {"raw", "features"}
 AT_ONCE = 500
 """Assets in one question: Dagster takes 1.4 ms for each that has checks, and others wait for it meanwhile."""
 KEYS = "{assetNodes {assetKey {path}}}"
+JUDGES = {"drift", "quality"}
+"""Stages that judge predictions."""
+CAME = """
+query ($keys: [AssetKeyInput!], $before: String) {assetNodes(assetKeys: $keys) {
+  assetMaterializations(limit: 1, beforeTimestampMillis: $before) {timestamp}}}"""
 ASSETS = """
 query ($keys: [AssetKeyInput!]) {assetNodes(assetKeys: $keys) {
   assetKey {path} assetMaterializations(limit: 1) {timestamp}
@@ -37,7 +43,7 @@ class AssetLooks:
     bounds: Bounds
 
     def look(self) -> Looked:
-        """Find failed checks and stale drift."""
+        """Find failed checks, and drift or quality that is out of date."""
         nodes = {tuple(node["assetKey"]["path"]): node for node in self._nodes()}
         found, unknown = list(self._stale(nodes)), set()
         for path, node in nodes.items():
@@ -71,17 +77,34 @@ class AssetLooks:
         )
 
     def _stale(self, nodes: Mapping[tuple[str, ...], Mapping[str, Any]]) -> Iterator[Alarm]:
-        """Compare drift with the predictions that it judges: both are made in one run, unless drift fails."""
+        """Compare drift and quality with the predictions that they judge: one run makes all, unless one fails."""
         for path, node in nodes.items():
-            if len(path) != 3 or path[1] != "drift":  # noqa: PLR2004 - team, stage, name
+            if len(path) != 3 or path[1] not in JUDGES:  # noqa: PLR2004 - team, stage, name
                 continue
-            predictions = _made_at(nodes.get((path[0], "predictions", path[2])))
-            behind = predictions - _made_at(node)
-            if predictions and behind > self.bounds.stale:
+            said = self._behind(path[1], node, nodes.get((path[0], "predictions", path[2])))
+            if said:
                 ref = ModelRef(path[0], path[2])
-                said = f"drift was last judged {behind / 60:.0f} minutes before the newest predictions came"
+                cause = f"stale:{ref}" if path[1] == "drift" else f"stale:{ref}:{path[1]}"
                 fix = "look at the last run of loopline_monitor: what it failed at"
-                yield Alarm(f"stale:{ref}", "error", said, fix, ref, self.pages.asset(path, "events"))
+                yield Alarm(cause, "error", said, fix, ref, self.pages.asset(path, "events"))
+
+    def _behind(self, stage: str, node: Mapping[str, Any], predictions: Mapping[str, Any] | None) -> str:
+        """Say how long predictions have waited to be judged, "" where that is not too long.
+
+        Of a new model the first predictions come before anything could be judged: they count from when they came.
+        """
+        came, judged = _made_at(predictions), _made_at(node)
+        if judged and came - judged > self.bounds.stale:
+            return f"{stage} was last judged {(came - judged) / 60:.0f} minutes before the newest predictions came"
+        if came and not judged and predictions and self._waits(predictions):
+            return f"{stage} was never judged, and predictions have waited for {self.bounds.stale / 60:.0f} minutes"
+        return ""
+
+    def _waits(self, predictions: Mapping[str, Any]) -> bool:
+        """Ask whether predictions came so long ago that they should have been judged."""
+        before = f"{(time.time() - self.bounds.stale) * 1000:.0f}"
+        nodes = self.dagster.ask(CAME, keys=[predictions["assetKey"]], before=before)["assetNodes"]
+        return any(node["assetMaterializations"] for node in nodes)
 
 
 def _made_at(node: Mapping[str, Any] | None) -> float:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
 
 RAISED = "alarm.raised"
+WORSE = "alarm.worse"
 TOLD = "alarm.told"
 SILENCED = "alarm.silenced"
 ACKNOWLEDGED = "alarm.acknowledged"
@@ -23,7 +24,8 @@ class Alarm:
 
     ``cause`` names it for good, such as ``drift:retail/cancellations``: as long as it stands, raising it again changes
     nothing. ``subject`` is the model, or ``ModelRef(team, "")`` for what is a team's; None for the platform's own.
-    ``link`` is the page that shows it.
+    ``link`` is the page that shows it. Where it can be said, ``size`` is how bad it is (of one cause in one unit, more
+    is worse), and ``parts`` are what it is about, such as columns: by these it is told again when it gets worse.
     """
 
     cause: str
@@ -32,6 +34,8 @@ class Alarm:
     fix: str
     subject: ModelRef | None = None
     link: str = ""
+    size: float | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
-from loopline.platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, Alarm
+from loopline.platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, WORSE, Alarm
 from loopline.platform_core.alarms.debounce import SAID
+from loopline.platform_core.alarms.escalation import Worst
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import tables
@@ -28,7 +31,8 @@ class Standing:
     """An alarm as it stands, or as it last stood.
 
     ``since`` and ``until`` (None while it stands) are the wall's time; ``episode`` is the ledger entry of its raising;
-    ``told`` names the notifiers that have said so; ``acknowledged`` says who took it and why, "" for nobody.
+    ``told`` names the notifiers that have said so; ``acknowledged`` says who took it and why, "" for nobody. ``level``
+    counts how often it has got worse since, and ``worse`` says how it did last.
     """
 
     alarm: Alarm
@@ -37,10 +41,15 @@ class Standing:
     episode: int
     told: tuple[str, ...] = ()
     acknowledged: str = ""
+    level: int = 0
+    worse: str = ""
 
 
 def raise_alarm(platform: Platform, alarm: Alarm) -> bool:
-    """Say that something is wrong; False while that cause stands already, whose words are then brought up to date."""
+    """Say that something is wrong; False while that cause stands already, whose words are then brought up to date.
+
+    What has got much worse meanwhile is told again, and whoever had taken it on has not taken on that.
+    """
     with platform.ledger.reading() as connection:
         row = _row(connection, alarm.cause)
     if row is not None and row["standing"] and _alarm(row) == alarm:
@@ -48,7 +57,7 @@ def raise_alarm(platform: Platform, alarm: Alarm) -> bool:
     with platform.ledger.writing(_turn(alarm.cause)) as connection:
         row = _row(connection, alarm.cause)
         if row is not None and row["standing"]:
-            connection.execute(update(tables.alarms).where(_column.cause == alarm.cause).values(_words(alarm)))
+            _renew(connection, row, alarm, platform.clock.now())
             return False
         _raise(connection, alarm, platform.clock.now())
     return True
@@ -119,7 +128,17 @@ def _board(connection: Connection, which: ColumnElement[bool]) -> list[Standing]
 
 
 def _standing(row: RowMapping, told: tuple[str, ...]) -> Standing:
-    return Standing(_alarm(row), row["raised_at"], row["over_at"], row["episode"], told, row["acknowledged"])
+    worst = Worst.read(row["worst"])
+    return Standing(
+        alarm=_alarm(row),
+        since=row["raised_at"],
+        until=row["over_at"],
+        episode=row["episode"],
+        told=told,
+        acknowledged=row["acknowledged"],
+        level=row["level"],
+        worse=worst.why if worst else "",
+    )
 
 
 def _raise(connection: Connection, alarm: Alarm, at: datetime) -> None:
@@ -127,8 +146,29 @@ def _raise(connection: Connection, alarm: Alarm, at: datetime) -> None:
     details = {"cause": alarm.cause, "severity": alarm.severity, "fix": alarm.fix, "link": alarm.link}
     episode = append(connection, Entry(RAISED, at, team, model, reason=alarm.problem, details=details))
     connection.execute(delete(tables.alarms).where(_column.cause == alarm.cause))
-    fresh = {"standing": True, "episode": episode, "raised_at": datetime.now(UTC), "acknowledged": ""}
-    connection.execute(insert(tables.alarms).values({"cause": alarm.cause, **_words(alarm), **fresh}))
+    fresh = {"standing": True, "episode": episode, "raised_at": datetime.now(UTC), "acknowledged": "", "level": 0}
+    values = {"cause": alarm.cause, "worst": Worst.of(alarm).text, **_words(alarm), **fresh}
+    connection.execute(insert(tables.alarms).values(values))
+
+
+def _renew(connection: Connection, row: RowMapping, alarm: Alarm, at: datetime) -> None:
+    """Bring the words of an alarm up to date; if it has got worse, say so once."""
+    known = Worst.read(row["worst"]) or Worst.of(_alarm(row))
+    worst = known.grown(alarm)
+    values: dict[str, Any] = {**_words(alarm)}
+    if worst.why:
+        values |= {"level": row["level"] + 1, "acknowledged": "", "worst": worst.text}
+        released = f"; no longer taken on by {row['acknowledged']}" if row["acknowledged"] else ""
+        details = {
+            "cause": alarm.cause,
+            "severity": alarm.severity,
+            "episode": row["episode"],
+            "problem": alarm.problem,
+        }
+        append(connection, Entry(WORSE, at, *(alarm.subject or ("", "")), reason=worst.why + released, details=details))
+    else:
+        values |= {"worst": replace(worst, why=known.why).text}
+    connection.execute(update(tables.alarms).where(_column.cause == alarm.cause).values(values))
 
 
 def _turn(cause: str) -> ModelRef:
@@ -136,10 +176,11 @@ def _turn(cause: str) -> ModelRef:
     return ModelRef("alarm", cause)
 
 
-def _words(alarm: Alarm) -> dict[str, str]:
+def _words(alarm: Alarm) -> dict[str, Any]:
     team, model = alarm.subject or ("", "")
     plain = {name: getattr(alarm, name) for name in ("severity", "problem", "fix", "link")}
-    return plain | {"team": team, "model": model}
+    parts = json.dumps(alarm.parts) if alarm.parts else ""
+    return plain | {"team": team, "model": model, "size": alarm.size, "parts": parts}
 
 
 def _row(connection: Connection, cause: str) -> RowMapping | None:
@@ -148,4 +189,13 @@ def _row(connection: Connection, cause: str) -> RowMapping | None:
 
 def _alarm(row: RowMapping) -> Alarm:
     subject = ModelRef(row["team"], row["model"]) if row["team"] else None
-    return Alarm(row["cause"], row["severity"], row["problem"], row["fix"], subject, row["link"])
+    return Alarm(
+        cause=row["cause"],
+        severity=row["severity"],
+        problem=row["problem"],
+        fix=row["fix"],
+        subject=subject,
+        link=row["link"],
+        size=row["size"],
+        parts=tuple(json.loads(row["parts"])) if row["parts"] else (),
+    )

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.alarms.alarm import SILENCED, TOLD
-from loopline.platform_core.alarms.debounce import Delivery, News
+from loopline.platform_core.alarms.debounce import STANDS, Delivery, News
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.ledger import Entry, append
 
@@ -37,7 +37,7 @@ class Post:
 
     def deliveries(self, causes: Sequence[str]) -> dict[str, Delivery]:
         """Return what was said of these causes."""
-        names = ("told", "episode", "told_at", "attempts", "next_at")
+        names = ("told", "episode", "told_at", "attempts", "next_at", "level", "severity")
         with self.ledger.reading() as connection:
             own = select(tables.alarm_deliveries).where(_column.notifier == self.notifier, _column.cause.in_(causes))
             rows = connection.execute(own).mappings().all()
@@ -49,7 +49,7 @@ class Post:
         with self.ledger.writing() as connection:
             if known is None:
                 return self._insert(connection, cause, {"attempts": 0, "next_at": now + LEASE, "problem": ""})
-            same = (_column.told == known.told) & (_column.episode == known.episode)
+            same = (_column.told == known.told) & (_column.episode == known.episode) & (_column.level == known.level)
             taken = update(tables.alarm_deliveries).where(self._own(cause), same, free).values(next_at=now + LEASE)
             return bool(connection.execute(taken).rowcount)
 
@@ -58,7 +58,8 @@ class Post:
         settled = {"told_at": now, "attempts": 0, "next_at": None, "problem": ""}
         with self.ledger.writing() as connection:
             for one, what in news:
-                said = {"told": _told(one, what), "episode": one.episode}
+                known = {"level": one.level, "severity": one.alarm.severity}
+                said = {"told": _told(one, what), "episode": one.episode, **known}
                 own = update(tables.alarm_deliveries).where(self._own(one.alarm.cause))
                 connection.execute(own.values(said | settled))
             append(connection, self._entry(message, news, at, now), once=f"{TOLD}:{self.notifier}:{message.message_id}")
@@ -87,7 +88,7 @@ class Post:
 
     def _insert(self, connection: Connection, cause: str, values: Mapping[str, Any]) -> bool:
         """Begin the book of a cause; False when it is there."""
-        own = {"notifier": self.notifier, "cause": cause, "told": "", "episode": 0}
+        own = {"notifier": self.notifier, "cause": cause, "told": "", "episode": 0, "level": 0, "severity": ""}
         if connection.scalar(select(_column.cause).where(self._own(cause))) is not None:
             return False
         try:
@@ -113,7 +114,7 @@ class Post:
 
 
 def _told(one: Standing, what: News) -> str:
-    if what != "raised":
+    if what not in STANDS:
         return "over"
     return "informed" if one.alarm.severity == "info" else "raised"
 

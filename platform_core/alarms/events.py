@@ -16,6 +16,8 @@ from loopline.platform_core.foundation.names import ModelRef
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.notifier import Severity
+    from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.features.view_ref import ViewRef
     from loopline.platform_core.ingestion.dead_shares import Share
     from loopline.platform_core.ingestion.refusals import Refusal
     from loopline.platform_core.platform import Platform
@@ -24,26 +26,62 @@ FEW = 3
 """Things that an alarm names; the rest it counts."""
 
 
-def drift(platform: Platform, ref: ModelRef, reason: str) -> None:
-    """Say what the monitor says of a model's newest windows; "" when they are quiet."""
+def drift(
+    platform: Platform, ref: ModelRef, reason: str, *, size: float | None = None, columns: Sequence[str] = ()
+) -> None:
+    """Say what the monitor says of a model's newest windows; "" when they are quiet.
+
+    ``size`` is how many times its threshold the farthest of the ``columns`` that drifted reaches.
+    """
     cause = f"drift:{ref}"
     if not reason:
         clear(platform, cause, "the newest windows are quiet, or another version answers")
         return
     fix = "look at the report of the drift asset; a cycle retrains by itself unless it cools down or is frozen"
     link = Pages.known().asset([ref.team, "drift", ref.model], "checks")
-    raise_alarm(platform, Alarm(cause, "warning", f"drift: {reason}", fix, ref, link))
+    found = Alarm(cause, "warning", f"drift: {reason}", fix, ref, link, size=size, parts=tuple(columns))
+    raise_alarm(platform, found)
 
 
-def skew(platform: Platform, ref: ModelRef, reason: str) -> None:
-    """Say what the skew check says of the versions that answer; "" when served and offline agree."""
+def skew(platform: Platform, ref: ModelRef, reason: str, *, share: float | None = None) -> None:
+    """Say what the skew check says of the versions that answer; "" when served and offline agree.
+
+    ``share`` is the largest share of rows that differ, 0..1.
+    """
     cause = f"skew:{ref}"
     if not reason:
         clear(platform, cause, "what is served is what training would see again")
         return
     fix = "find the cause as docs/how-to/find-skew.md says; the version goes no further until then"
     link = Pages.known().asset([ref.team, "predictions", ref.model], "checks")
-    raise_alarm(platform, Alarm(cause, "error", reason, fix, ref, link))
+    raise_alarm(platform, Alarm(cause, "error", reason, fix, ref, link, size=share))
+
+
+def unmeasured(platform: Platform, ref: ModelRef, reason: str, *, answers: int = 0) -> None:
+    """Say which answers were never measured though their labels should have come; "" when there are none."""
+    cause = f"unmeasured:{ref}"
+    if not reason:
+        clear(platform, cause, "every window that is old enough has labels")
+        return
+    fix = (
+        f"see with 'loopline performance {ref}' which windows, whether the source of the labels delivers, and "
+        "whether it names the keys that were asked about; acknowledge what is lost for good"
+    )
+    link = Pages.known().asset([ref.team, "quality", ref.model], "events")
+    raise_alarm(platform, Alarm(cause, "warning", reason, fix, ref, link, size=float(answers)))
+
+
+def held(platform: Platform, ref: ModelRef, cycle: str, reason: str) -> None:
+    """Say why a cycle waits before it learns; "" when nothing holds it."""
+    cause = f"held:{ref}"
+    if not reason:
+        clear(platform, cause, "the cycle goes on, or is over")
+        return
+    fix = (
+        "mend the data, leave it out with 'loopline data quarantine', or let the cycle go on with 'loopline cycle "
+        f"proceed {cycle} --reason ...'"
+    )
+    raise_alarm(platform, Alarm(cause, "warning", f"cycle {cycle} is held: {reason}", fix, ref))
 
 
 def refused(platform: Platform, source: str, refusals: Sequence[Refusal]) -> None:
@@ -67,6 +105,18 @@ def dead_share(platform: Platform, source: str, shares: Sequence[Share]) -> None
     fix = f"see 'loopline dead-letters list {source}', mend the contract or the rows and replay them, or dismiss them"
     problem = f"{source}: {'; '.join(map(str, shares[:FEW]))}{_more(len(shares))}"
     raise_alarm(platform, _of_raw(cause, "error", problem, fix, source))
+
+
+def failing_view(platform: Platform, view: ViewRef, by: str, error: LooplineError | None) -> None:
+    """Say that a view fails which is read ``by`` somebody live; with no error that it is over."""
+    cause = f"view:{view}"
+    if error is None:
+        clear(platform, cause, "it is materialized again")
+        return
+    problem = f"feature view {view}, read by {by}, fails, and what is served from it grows old: {error.problem}"
+    fix = f"{error.fix}; a mended function that gives the rows it gave so far takes its place under the same version"
+    link = Pages.known().asset([view.team, "features", view.view], "")
+    raise_alarm(platform, Alarm(cause, "error", problem, fix, ModelRef(view.team, ""), link))
 
 
 def _of_raw(cause: str, severity: Severity, problem: str, fix: str, source: str) -> Alarm:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.alarms.debounce import News
+from loopline.platform_core.alarms.debounce import STANDS, News
 from loopline.platform_core.contracts.notifier import SEVERITIES, Message
 
 if TYPE_CHECKING:
@@ -21,26 +21,28 @@ def message(notifier: str, one: Standing, what: News, note: str = "") -> Message
     alarm = one.alarm
     late = "it came and went before this could be told" if what == "came and went" else ""
     return Message(
-        message_id=_digest(notifier, alarm.cause, str(one.episode), what),
-        what="raised" if what == "raised" else "over",
+        message_id=_digest(
+            notifier, alarm.cause, str(one.episode), *([what, str(one.level)] if what == "worse" else [what])
+        ),
+        what="over" if what == "came and went" else what,
         severity=alarm.severity,
         cause=alarm.cause,
         problem=alarm.problem,
-        fix=alarm.fix if what == "raised" else "nothing: it is over",
+        fix=alarm.fix if what in STANDS else "nothing: it is over",
         since=one.since,
         until=one.until,
         subject=alarm.about,
         link=alarm.link,
-        note="; ".join(part for part in (note, late) if part),
+        note="; ".join(part for part in (_grown(one, what), note, late) if part),
     )
 
 
 def summary(notifier: str, kept: Sequence[tuple[Standing, News]], budget: int) -> Message:
     """Make the one message of everything that the day's budget keeps back."""
-    standing = sum(what == "raised" for _, what in kept)
+    standing = sum(what in STANDS for _, what in kept)
     lines = [f"{_state(what)} {one.alarm.about or 'the platform'}: {one.alarm.problem}" for one, what in kept[:NAMED]]
     lines += [f"and {len(kept) - NAMED} more"] if len(kept) > NAMED else []
-    told = ",".join(f"{one.episode}{what}" for one, what in kept)
+    told = ",".join(f"{one.episode}{what}{one.level or ''}" for one, what in kept)
     return Message(
         message_id=_digest(notifier, "summary", told),
         what="summary",
@@ -54,7 +56,11 @@ def summary(notifier: str, kept: Sequence[tuple[Standing, News]], budget: int) -
 
 
 def _state(what: News) -> str:
-    return "[raised]" if what == "raised" else "[over]"
+    return f"[{what}]" if what in STANDS else "[over]"
+
+
+def _grown(one: Standing, what: News) -> str:
+    return f"told again: {one.worse}" if what == "worse" else ""
 
 
 def _digest(*parts: str) -> str:

@@ -14,14 +14,14 @@ from loopline.platform_core.contracts.base import Vendor
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
 """From what is good to know, over what to look at today, to what to get up for."""
-What = Literal["raised", "over", "summary"]
+What = Literal["raised", "worse", "over", "summary"]
 LONGEST = 3000
 """Characters of a problem or a fix that a message carries; what is longer is cut, and says so."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One thing to tell: an alarm is ``raised``, it is ``over``, or a ``summary`` of several.
+    """One thing to tell: an alarm is ``raised``, has got ``worse`` since, is ``over``, or a ``summary`` of several.
 
     ``message_id`` is the same whenever the same thing is told again, so that a receiver may drop the second.
     ``subject`` is ``team/model``, a team, or "". ``since`` and ``until`` are the wall's time (UTC). ``note`` says what
@@ -43,7 +43,7 @@ class Message:
     @property
     def title(self) -> str:
         """Say it in one line, for a subject or a headline."""
-        word = "over" if self.what == "over" else self.severity
+        word = {"over": "over", "worse": f"{self.severity}, worse"}.get(self.what, self.severity)
         about = f"{self.subject}: " if self.subject else ""
         return f"[{word}] {about}{_line(self.problem)}"
 

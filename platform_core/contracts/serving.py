@@ -28,7 +28,7 @@ MOST_AHEAD = timedelta(days=1)
 
 They read on by event time, so that it would be the last row for ever.
 """
-STABLE_ROLE, CANDIDATE_ROLE, SHADOW_ROLE = "stable", "candidate", "shadow"
+STABLE_ROLE, CANDIDATE_ROLE, SHADOW_ROLE, BATCH_ROLE = "stable", "candidate", "shadow", "batch"
 """Roles in the prediction log. What a shadow says is there beside what a caller was answered, and no caller saw it."""
 
 INSTEAD = {

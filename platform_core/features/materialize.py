@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound
-from loopline.platform_core.features import waiting
+from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound, Permanent
+from loopline.platform_core.features import failing, waiting
 from loopline.platform_core.features.arrivals import known_with_all
 from loopline.platform_core.features.changes import News, feature_names, gone, news
 from loopline.platform_core.features.first_known import known_no_sooner
@@ -71,7 +71,12 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
         "materialize", parent=came[0] if came else "", links=came[1:], team=team.name, view=view_name(view)
     ) as spanned:
         spanned.note(raw_version=stands.raw_version)
-        done = _materialized(Tables(platform, team, view), stands, stands.raw_version, whole_below)
+        try:
+            done = _materialized(Tables(platform, team, view), stands, stands.raw_version, whole_below)
+        except Permanent as error:
+            failing.failed(platform, team, view, error)
+            raise
+        failing.works(platform, team, view)
         spanned.note(rows=done.rows, rows_online=done.online, table_version=done.version)
         return done
 

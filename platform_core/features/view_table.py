@@ -63,10 +63,14 @@ def write_view(connection: Connection, record: ViewRecord, why: Entry, *, new: b
     append(connection, why)
 
 
-def entry(kind: str, record: ViewRecord, by: str, reason: str) -> Entry:
-    """Make the ledger's entry of what happened to a version of a view; it keeps the whole meaning."""
+def entry(kind: str, record: ViewRecord, by: str, reason: str, mends: Meaning | None = None) -> Entry:
+    """Make the ledger's entry of what happened to a version of a view; it keeps the whole meaning.
+
+    ``mends`` is the meaning for which it stands in, because it gives the same rows.
+    """
     ref = record.ref
     details = {"view": ref.view, "meaning": record.meaning.hash, "definition": record.meaning.to_json()}
+    details |= {} if mends is None else {"mends": mends.hash}
     said = f"{ref}: {reason}" if reason else str(ref)
     return Entry(kind, record.changed_at, ref.team, version=str(ref.version), actor=by, reason=said, details=details)
 

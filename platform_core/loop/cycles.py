@@ -93,19 +93,50 @@ def close_cycle(ledger: Ledger, cycle_id: str, state: Closed, verdict: str, now:
     return cycle(ledger, cycle_id)
 
 
-def settle(connection: Connection, cycle_id: str, state: Closed, verdict: str, now: datetime) -> None:
+def give_up(ledger: Ledger, cycle_id: str, by: str, reason: str, now: datetime) -> Cycle:
+    """End an open cycle as failed, by a person; what its run does meanwhile deploys nothing.
+
+    Raises:
+        NotFound: no such cycle. Refused: nobody is named, no reason given, it is closed, or its rollout runs.
+    """
+    freezes.signed(by, reason, "the end of a cycle")
+    found = cycle(ledger, cycle_id)
+    with ledger.writing(found.ref) as connection:
+        if _rolling_out(connection, cycle_id):
+            fix = f"take it back with 'loopline rollback {found.ref}', which ends the cycle"
+            raise Refused(f"cycle {cycle_id} is rolling out", fix)
+        state = connection.scalar(select(_column.state).where(_column.cycle_id == cycle_id))
+        if state != "open":
+            raise Refused(f"cycle {cycle_id} is closed already: {state}", "nothing is left to do")
+        settle(connection, cycle_id, "failed", f"closed by {by}: {reason}", now, by)
+    return cycle(ledger, cycle_id)
+
+
+def given_up(ledger: Ledger, one: Cycle) -> bool:
+    """Say whether a person ended a cycle, and nobody has taken it up since."""
+    entries = ledger.entries(one.ref, [CLOSED, REOPENED], newest_first=True)
+    last = next((entry for entry in entries if entry.cycle == one.cycle_id), None)
+    return last is not None and last.kind == CLOSED and last.actor != "platform"
+
+
+def settle(  # noqa: PLR0913, PLR0917 - a cycle ends so, for that reason, then, by whom
+    connection: Connection, cycle_id: str, state: Closed, verdict: str, now: datetime, by: str = "platform"
+) -> None:
     """End a cycle inside a transaction, if it is open."""
     values = {"state": state, "verdict": verdict, "closed_at": now}
     still_open = (_column.cycle_id == cycle_id) & (_column.state == "open")
     if connection.execute(update(tables.cycles).where(still_open).values(values)).rowcount:
-        _append_closed(connection, cycle_id, state, verdict, now)
+        _append_closed(connection, cycle_id, state, verdict, now, by)
 
 
-def _append_closed(connection: Connection, cycle_id: str, state: Closed, verdict: str, now: datetime) -> None:
+def _append_closed(  # noqa: PLR0913, PLR0917 - as settle
+    connection: Connection, cycle_id: str, state: Closed, verdict: str, now: datetime, by: str = "platform"
+) -> None:
     row = connection.execute(select(tables.cycles).where(_column.cycle_id == cycle_id)).mappings().one()
     hours = (now - row["opened_at"]).total_seconds() / 3600
     details = {"state": state, "hours": round(hours, 3)}
-    append(connection, Entry(CLOSED, now, row["team"], row["model"], cycle_id, reason=verdict, details=details))
+    entry = Entry(CLOSED, now, row["team"], row["model"], cycle_id, actor=by, reason=verdict, details=details)
+    append(connection, entry)
     with tracing.span("cycle closed", cycle=cycle_id, team=row["team"], model=row["model"], state=state):
         pass
 
@@ -171,7 +202,9 @@ def _allow(connection: Connection, ref: ModelRef, rule: Drift, now: datetime, *,
 def _refuse_second(connection: Connection, ref: ModelRef) -> None:
     running = connection.scalar(select(_column.cycle_id).where(_of(ref), _column.state == "open"))
     if running is not None:
-        raise Refused(f"{ref} has an open cycle, {running}", "wait for its verdict, or close it as failed")
+        raise Refused(
+            f"{ref} has an open cycle, {running}", "wait for its verdict, or end it with 'loopline cycle close'"
+        )
 
 
 def _cool(connection: Connection, ref: ModelRef, rule: Drift, now: datetime) -> None:

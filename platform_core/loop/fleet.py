@@ -15,12 +15,13 @@ from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.deployments import CHANGED
 from loopline.platform_core.loop.freezes import FROZEN, THAWED
 from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.quality_entries import REALISED, figures
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Ledger
 
-WINDOW, REALISED = "drift.window", "quality.realised"
-"""Kinds of entries that say how a version does; ``monitor.drift`` and ``monitor.quality`` write them."""
+WINDOW = "drift.window"
+"""Kind of entries that say how a version does; ``monitor.drift`` writes them."""
 _entry = tables.entries.c
 _deployed = tables.deployments.c
 _cycle = tables.cycles.c
@@ -65,7 +66,11 @@ def live(ledger: Ledger) -> dict[ModelRef, Live]:
         .where(stable["version"].as_string().is_not(None))
     )
     with ledger.reading() as connection:
-        return {ModelRef(row[0], row[1]): Live(*row) for row in connection.execute(query)}
+        return {ModelRef(row[0], row[1]): _live(Live(*row)) for row in connection.execute(query)}
+
+
+def _live(row: Live) -> Live:
+    return row if row.quality is None else row._replace(quality=figures(row.quality))
 
 
 def freezes(ledger: Ledger) -> dict[ModelRef, Entry]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.loop.gates import GateReading
+from loopline.platform_core.loop.quality_entries import FIGURES, figures
+from loopline.platform_core.loop.quarantines import Window
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Entry
@@ -48,7 +50,25 @@ def _closed(entry: Entry) -> str:
 
 
 def _pinned(entry: Entry) -> str:
-    return f"training set pinned: {_counts(entry.details, ('rows', 'positives'))}"
+    left_out = [str(Window.from_json(window)) for window in entry.details.get("left_out", ())]
+    without = f", without {'; '.join(left_out)}" if left_out else ""
+    return f"training set pinned: {_counts(entry.details, ('rows', 'positives'))}{without}"
+
+
+def _doubted(entry: Entry) -> str:
+    if not entry.details["doubts"]:
+        return f"data looked at: {entry.reason}"
+    return f"{'held by its data' if entry.details['held'] else 'goes on, though its data is odd'}: {entry.reason}"
+
+
+def _went_on(entry: Entry) -> str:
+    return f"{entry.actor} lets it learn from odd data: {entry.reason}"
+
+
+def _quarantined(entry: Entry) -> str:
+    window = Window.from_json(entry.details)
+    done = "left out of training" if entry.kind == "data.quarantined" else "learnt from again"
+    return f"{window} is {done}, by {entry.actor}: {entry.reason}"
 
 
 def _registered(entry: Entry) -> str:
@@ -104,9 +124,9 @@ def _window(entry: Entry) -> str:
 
 
 def _realised(entry: Entry) -> str:
-    details = entry.details
+    details = figures(entry.details)
     share = f"{details['labelled']:,} of {details['predictions']:,} answers labelled"
-    return f"version {entry.version}: {share}, {_counts(details, ('auc', 'recall'))}"
+    return f"version {entry.version}: {share}, {_counts(details, FIGURES)}"
 
 
 def _skew(entry: Entry) -> str:
@@ -126,6 +146,10 @@ def _raised(entry: Entry) -> str:
     return f"alarm {entry.details['cause']} ({entry.details.get('severity', 'error')}): {entry.reason}"
 
 
+def _worse(entry: Entry) -> str:
+    return f"alarm {entry.details['cause']} has got worse: {entry.reason}: {entry.details['problem']}"
+
+
 def _cleared(entry: Entry) -> str:
     after = f" after {entry.details['minutes']} minutes" if "minutes" in entry.details else ""
     return f"alarm {entry.details['cause']} over{after}: {entry.reason}"
@@ -143,9 +167,9 @@ def _acknowledged(entry: Entry) -> str:
     return f"{entry.actor} took on the alarm {entry.details['cause']}: {entry.reason}"
 
 
-def _counts(figures: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
+def _counts(numbers: Mapping[str, Any], names: tuple[str, ...] | None = None) -> str:
     """Write numbers as ``name value``."""
-    chosen = {name: value for name, value in figures.items() if names is None or name in names}
+    chosen = {name: value for name, value in numbers.items() if names is None or name in names}
     return ", ".join(f"{_words(name)} {_number(value)}" for name, value in chosen.items())
 
 
@@ -175,6 +199,10 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "arrival.restored": _arrival,
     "cycle.opened": _opened,
     "cycle.closed": _closed,
+    "cycle.doubted": _doubted,
+    "cycle.went_on": _went_on,
+    "data.quarantined": _quarantined,
+    "data.released": _quarantined,
     "training_set.pinned": _pinned,
     "model.registered": _registered,
     "gate.judged": _judged,
@@ -194,6 +222,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "quality.realised": _realised,
     "skew.checked": _skew,
     "alarm.raised": _raised,
+    "alarm.worse": _worse,
     "alarm.cleared": _cleared,
     "alarm.told": _told,
     "alarm.silenced": _silenced,

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -221,6 +222,10 @@ alarms = Table(
     Column("fix", Text, nullable=False),
     Column("link", Text, nullable=False),
     Column("acknowledged", Text, nullable=False),
+    Column("size", Float),
+    Column("parts", Text, nullable=False),  # as JSON, "" for none
+    Column("level", Integer, nullable=False),
+    Column("worst", Text, nullable=False),  # as ``alarms.escalation`` writes it
     Column("standing", Boolean, nullable=False),
     Column("episode", BigInteger, nullable=False),  # the entry of its raising
     Column("raised_at", UtcTime, nullable=False),  # people are told by the wall's time
@@ -238,4 +243,6 @@ alarm_deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcTime),
     Column("problem", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("severity", String(16), nullable=False),
 )

@@ -21,11 +21,15 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Alarm:
-    """Drift worth a turn of the loop: the columns that moved, the rule that says so, and how each of them moved."""
+    """Drift worth a turn of the loop: the columns that moved, the rule that says so, and how each of them moved.
+
+    ``size`` is how many times its threshold the farthest of them reaches.
+    """
 
     columns: tuple[str, ...]
     reason: str
     moved: Mapping[str, str] = field(default_factory=dict)
+    size: float = 0.0
 
 
 def alarm(rule: Drift, windows: Sequence[WindowVerdict]) -> Alarm | None:
@@ -48,7 +52,12 @@ def _explained(names: Sequence[str], what: str, windows: Sequence[WindowVerdict]
     most = {name: max(found, key=_beyond) for name, found in drifted.items()}
     moved = {name: _figure(name, most[name]) for name in sorted(most, key=lambda name: -_beyond(most[name]))}
     more = [f"and {len(moved) - NAMED} more"] if len(moved) > NAMED else []
-    return Alarm(tuple(names), f"{what}: {'; '.join([*list(moved.values())[:NAMED], *more])}", moved)
+    size = max(_times(verdict) for verdict in most.values())
+    return Alarm(tuple(names), f"{what}: {'; '.join([*list(moved.values())[:NAMED], *more])}", moved, size)
+
+
+def _times(verdict: ColumnVerdict) -> float:
+    return verdict.score / verdict.threshold if verdict.threshold else 0.0
 
 
 def _beyond(verdict: ColumnVerdict) -> float:

@@ -1,13 +1,17 @@
 """What a score means: how often rows of such a score turned out positive, among rows that the model never learnt from.
 
 The score's logit is put through a line, which is fitted to labels (Platt, 1999; Cox, 1958). Two parameters need no
-more than some hundred rows; their covariance says how sure they are. The newest rows count: at first those that were
-held out when the version was trained, later those that it answered and whose labels have come.
+more than some hundred rows; their covariance says how sure they are. The newest rows count, at first those that were
+held out when the version was trained, later those that it answered and whose labels have come; and before them all
+rows that say the same: history is taken in as far back as its own line agrees with that of what is newer. So a season
+is left behind, and where nothing changes every label that is there is learnt from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,17 +25,24 @@ if TYPE_CHECKING:
 
 FILE = "calibration.json"
 """File of a package, beside its profile; packages of before have none."""
-NEWEST = 2_000
-"""Rows that are looked at. Of 500 to 3,000 the one with the smallest error in ``benchmarks/estimated_quality``."""
-FEWEST = 100
+NEWEST_ROWS = 2_000
+"""Rows that always count. Of 500 to 3,000 the one with the smallest error in ``benchmarks/estimated_quality``."""
+MOST_ROWS = 256_000
+"""Rows after which history is not looked at: by then a line is known to a thousandth."""
+FEWEST_ROWS = 100
 """Rows without which nothing is said."""
-LEAST = 1e-6
+AGREES = 5.99
+"""How far (squared, in standard errors) two lines lie apart by chance in 95 of 100 cases: chi-squared of two."""
+BINS_A_LOGIT = 64
+"""Rows whose logits are alike so far are fitted as one, so that a fit of any number of rows takes as little memory."""
+LEAST_STEP = 1e-6
+LEAST_PROBABILITY = 1e-6
 """A score counts as at least this and at most 1 less this: a logit has no end."""
 PRIOR = 1e-3
 """Weight of "scores mean what they say", so that a handful of rows still gives a line."""
 IDENTITY = np.array([0.0, 1.0])
 """Intercept and slope of scores that mean what they say."""
-ROUNDS = 50
+MOST_STEPS = 50
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -59,16 +70,56 @@ class Calibration(msgspec.Struct, frozen=True):
         return _expit(drawn[:, :1] + drawn[:, 1:] * logit(scores))
 
 
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Rows by their score's logit: of each how many there are, and how many of them are positive."""
+
+    logits: Floats
+    rows: Floats
+    positives: Floats
+
+    @classmethod
+    def of(cls, scores: Floats, labels: Floats) -> Counted:
+        """Count rows."""
+        return cls(logit(scores), np.ones(len(scores)), (labels > 0).astype(np.float64)).together
+
+    @property
+    def together(self) -> Counted:
+        """Put rows of like logits together, at their mean."""
+        _, place = np.unique(np.round(self.logits * BINS_A_LOGIT), return_inverse=True)
+        rows, sums, positives = (
+            np.bincount(place, weights).astype(np.float64)
+            for weights in (self.rows, self.rows * self.logits, self.positives)
+        )
+        return Counted(sums / rows, rows, positives)
+
+    def __add__(self, other: Counted) -> Counted:
+        """Count the rows of both."""
+        pairs = zip(self.parts, other.parts, strict=True)
+        return Counted(*(np.concatenate(pair) for pair in pairs)).together
+
+    @property
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        """Return the arrays, of one length."""
+        return self.logits, self.rows, self.positives
+
+
 class HeldOut(msgspec.Struct, frozen=True):
-    """Scores of a package's training set of which the version learnt nothing, and their labels, in order of time."""
+    """Scores of a package's training set of which the version learnt nothing, and their labels, in order of time.
+
+    Of rows before the newest there are counts (logit, rows, positives).
+    """
 
     scores: list[float]
     labels: list[float]
+    older: list[tuple[float, int, int]] = []
 
     @classmethod
     def newest(cls, scores: Floats, labels: Floats) -> HeldOut:
-        """Keep the newest of rows in order of time."""
-        return cls(scores[-NEWEST:].round(6).tolist(), labels[-NEWEST:].tolist())
+        """Keep the newest of rows in order of time, and counts of the others."""
+        before = Counted.of(scores[:-NEWEST_ROWS], labels[:-NEWEST_ROWS])
+        counts = [(round(float(at), 4), int(rows), int(hits)) for at, rows, hits in zip(*before.parts, strict=True)]
+        return cls(scores[-NEWEST_ROWS:].round(6).tolist(), labels[-NEWEST_ROWS:].tolist(), counts)
 
     def save(self, package: Path) -> None:
         """Write them into a package."""
@@ -96,51 +147,96 @@ class Evidence:
     labels: Floats
 
     def by(self, event_us: float) -> Calibration | None:
-        """Fit the newest rows of events up to an instant; None where they are few, or of one kind.
+        """Fit the rows of events up to an instant; None where they are few, or of one kind.
 
         A window is estimated by what was known at its end, however late it is measured.
         """
-        chosen = np.flatnonzero((self.event_us <= event_us) & np.isfinite(self.labels))
+        scores, labels = self._known(event_us)
+        newest = labels[-NEWEST_ROWS:]
+        if len(newest) < FEWEST_ROWS or not 0 < int((newest > 0).sum()) < len(newest):
+            return None
+        counted = Counted.of(scores[-NEWEST_ROWS:], newest)
+        line = fitted(counted)
+        for block in self._before(scores[:-NEWEST_ROWS], labels[:-NEWEST_ROWS]):
+            if not _agree(line, fitted(block)):
+                return line
+            counted = counted + block
+            line = fitted(counted)
+        return line
+
+    def _known(self, event_us: float) -> tuple[Floats, Floats]:
+        """Return scores and labels up to an instant, the newest last."""
+        events, scores, labels = self._answered
+        known = int(np.searchsorted(events, event_us, side="right"))
+        sides = (self.held_out.scores, scores[:known]), (self.held_out.labels, labels[:known])
+        before, after = (np.concatenate(side)[-MOST_ROWS:] for side in sides)
+        return before, after
+
+    @cached_property
+    def _answered(self) -> tuple[NDArray[np.int64], Floats, Floats]:
+        """Return the answered rows that have a label, in order of their events."""
+        chosen = np.flatnonzero(np.isfinite(self.labels))
         chosen = chosen[np.argsort(self.event_us[chosen], kind="stable")]
-        scores = np.concatenate([self.held_out.scores, self.scores[chosen]])[-NEWEST:]
-        labels = np.concatenate([self.held_out.labels, self.labels[chosen]])[-NEWEST:]
-        enough = len(labels) >= FEWEST and 0 < int((labels > 0).sum()) < len(labels)
-        return fit(labels, scores) if enough else None
+        return self.event_us[chosen], self.scores[chosen], self.labels[chosen]
+
+    def _before(self, scores: Floats, labels: Floats) -> Iterator[Counted]:
+        """Yield blocks of history, the newest first, each as long as all that is newer."""
+        end, size = len(labels), NEWEST_ROWS
+        while end > 0:
+            start = end - size if end > 1.5 * size else 0
+            yield Counted.of(scores[start:end], labels[start:end])
+            size += end - start
+            end = start
+        if self.held_out.older:
+            yield Counted(*(np.array(part, dtype=np.float64) for part in zip(*self.held_out.older, strict=True)))
 
 
 def fit(labels: Floats, scores: Floats) -> Calibration:
-    """Fit the line to labels 0 and 1 by Newton's method; a step that overshoots is halved."""
-    x = np.column_stack([np.ones(len(scores)), logit(scores)])
-    y = (labels > 0).astype(np.float64)
+    """Fit the line to labels 0 and 1."""
+    return fitted(Counted.of(scores, labels))
+
+
+def fitted(counted: Counted) -> Calibration:
+    """Fit the line to counted rows by Newton's method; a step that overshoots is halved."""
+    x = np.column_stack([np.ones(len(counted.logits)), counted.logits])
     line: Floats = np.zeros(2)
-    for _ in range(ROUNDS):
+    for _ in range(MOST_STEPS):
         given = _expit(x @ line)
-        step = _curvature_inverse(x, given) @ (x.T @ (y - given) - PRIOR * (line - IDENTITY))
-        while _loss(x, y, line + step) > _loss(x, y, line) and np.abs(step).max() > LEAST:
+        slope = x.T @ (counted.positives - counted.rows * given) - PRIOR * (line - IDENTITY)
+        step = _curvature_inverse(x, counted.rows, given) @ slope
+        while _loss(x, counted, line + step) > _loss(x, counted, line) and np.abs(step).max() > LEAST_STEP:
             step = step / 2
         line = np.asarray(line + step)
-        if np.abs(step).max() < LEAST:
+        if np.abs(step).max() < LEAST_STEP:
             break
-    inverse = _curvature_inverse(x, _expit(x @ line))
+    inverse = _curvature_inverse(x, counted.rows, _expit(x @ line))
     first, both, second = float(inverse[0, 0]), float(inverse[0, 1]), float(inverse[1, 1])
-    return Calibration(float(line[0]), float(line[1]), (first, both, second), len(y), int(y.sum()))
+    rows, positives = int(counted.rows.sum()), int(counted.positives.sum())
+    return Calibration(float(line[0]), float(line[1]), (first, both, second), rows, positives)
+
+
+def _agree(one: Calibration, other: Calibration) -> bool:
+    """Say whether two lines, of other rows, may be the same: Wald's test."""
+    apart = np.array([one.intercept - other.intercept, one.slope - other.slope])
+    first, both, second = (mine + its for mine, its in zip(one.covariance, other.covariance, strict=True))
+    return bool(apart @ np.linalg.solve([[first, both], [both, second]], apart) <= AGREES)
 
 
 def logit(scores: Floats) -> Floats:
     """Return the log of the odds."""
-    given = np.clip(scores, LEAST, 1 - LEAST)
+    given = np.clip(scores, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     return np.asarray(np.log(given / (1 - given)), dtype=np.float64)
 
 
-def _loss(x: Floats, y: Floats, line: Floats) -> float:
+def _loss(x: Floats, counted: Counted, line: Floats) -> float:
     """Return what the fit makes small: surprise (nats), and a little for being far from the scores' own word."""
     value = x @ line
-    surprise = np.logaddexp(0, value) - y * value
+    surprise = counted.rows * np.logaddexp(0, value) - counted.positives * value
     return float(surprise.sum() + PRIOR / 2 * ((line - IDENTITY) ** 2).sum())
 
 
-def _curvature_inverse(x: Floats, given: Floats) -> Floats:
-    curved = (x * (given * (1 - given))[:, None]).T @ x + PRIOR * np.eye(2)
+def _curvature_inverse(x: Floats, rows: Floats, given: Floats) -> Floats:
+    curved = (x * (rows * given * (1 - given))[:, None]).T @ x + PRIOR * np.eye(2)
     return np.asarray(np.linalg.inv(curved))
 
 

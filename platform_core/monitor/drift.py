@@ -84,7 +84,8 @@ def watch(platform: Platform, team: Team, model: Model) -> Watched:
     ends = {window.number: window.until for window in [*past, *new]}
     days = judge_days(platform, on.ref, on.version, profile, ends)
     found = _newest_alarm(on, [*past, *new], len(new)) or _by_day(on, days)
-    events.drift(platform, on.ref, found.reason if found else "")
+    size, columns = (found.size, found.columns) if found else (None, ())
+    events.drift(platform, on.ref, found.reason if found else "", size=size, columns=columns)
     return Watched([window.verdict for window in new], found)
 
 

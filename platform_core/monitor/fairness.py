@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from loopline.platform_core.monitor import groups, intervals
-from loopline.platform_core.monitor.figures import asked
-from loopline.platform_core.monitor.intervals import Interval
+from loopline.platform_core.metrics import GROUP_METRICS, intervals
+from loopline.platform_core.metrics.intervals import Interval
+from loopline.platform_core.monitor import groups
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.01
 """Chance that a window alarms in which every group lies just within the bound."""
-FEWEST = 2
+FEWEST_GROUPS = 2
 """Groups without which there is nothing to compare."""
 Verdict = Literal["fair", "unfair", "open"]
 """``fair``: every gap is proven to be within the bound; ``unfair``: one is proven not to be; ``open``: neither."""
@@ -93,8 +93,19 @@ def history(platform: Platform, ref: ModelRef) -> list[FairnessAt]:
 
     return [
         FairnessAt(
-            *(judged.column, judged.metric, row.version, row.since, row.until, judged.verdict, judged.group),
-            *(judged.gap, judged.low, judged.high, judged.within, judged.rows, tuple(judged.groups)),
+            column=judged.column,
+            metric=judged.metric,
+            version=row.version,
+            since=row.since,
+            until=row.until,
+            verdict=judged.verdict,
+            group=judged.group,
+            gap=judged.gap,
+            low=judged.low,
+            high=judged.high,
+            within=judged.within,
+            rows=judged.rows,
+            groups=tuple(judged.groups),
         )
         for row in quality_table.rows(platform.ledger, ref)
         for judged in _decoder.decode(row.fairness)
@@ -103,18 +114,31 @@ def history(platform: Platform, ref: ModelRef) -> list[FairnessAt]:
 
 def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
     """Judge a version's window; None while fewer than two groups have enough rows."""
-    seen = rows if rule.metric == "positive_rate" else rows.where(np.isfinite(rows.labels))
+    metric = GROUP_METRICS[rule.metric]
+    seen = rows.where(np.isfinite(rows.labels)) if metric.needs_labels else rows
     names = groups.largest(seen.groups[rule.column], rule.min_rows)
-    looked, hits = asked(rule.metric, seen.labels, seen.scores, threshold)
+    looked, hits = metric.marked(seen.labels, seen.scores, threshold)
     hits, values = hits[looked], seen.groups[rule.column][looked]
     members = {name: values == name for name in names if (values == name).any() and (values != name).any()}
-    if len(members) < FEWEST:
+    if len(members) < FEWEST_GROUPS:
         return None
     gaps = {name: _gap(hits, own, 1 - ALPHA / len(members)) for name, own in members.items()}
     farthest = max(gaps, key=lambda name: (_proven(gaps[name], rule.within), abs(gaps[name].value)))
-    shown = [Group(name, *_share(hits[own]), int(own.sum())) for name, own in members.items()]
+    shown = [_group(name, hits[own]) for name, own in members.items()]
     verdict = _verdict(list(gaps.values()), rule.within)
-    return Judged(rule.column, rule.metric, rule.within, verdict, farthest, *gaps[farthest], len(hits), shown)
+    gap = gaps[farthest]
+    return Judged(
+        column=rule.column,
+        metric=rule.metric,
+        within=rule.within,
+        verdict=verdict,
+        group=farthest,
+        gap=gap.value,
+        low=gap.low,
+        high=gap.high,
+        rows=len(hits),
+        groups=shown,
+    )
 
 
 def encode(judged: Sequence[Judged]) -> str:
@@ -126,6 +150,11 @@ def _gap(hits: NDArray[np.bool_], own: NDArray[np.bool_], confidence: float) -> 
     """Return a group's share of hits less the whole's, from that of the rest."""
     between = intervals.difference(_share(hits[own], confidence), _share(hits[~own], confidence))
     return Interval(*(float(np.mean(~own)) * bound for bound in between))
+
+
+def _group(name: str, hits: NDArray[np.bool_]) -> Group:
+    share = _share(hits)
+    return Group(name=name, value=share.value, low=share.low, high=share.high, rows=len(hits))
 
 
 def _share(hits: NDArray[np.bool_], confidence: float = intervals.CONFIDENCE) -> Interval:

@@ -8,7 +8,7 @@ a page reads two years of them in milliseconds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -18,20 +18,20 @@ import msgspec
 import numpy as np
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table
+from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table, version_order
 from loopline.platform_core.loop import packages, quality_table
-from loopline.platform_core.monitor import calibration, fairness, figures, groups
+from loopline.platform_core.monitor import calibration, fairness, groups, unmeasured, version_quality, window_figures
 from loopline.platform_core.monitor.calibration import Evidence, HeldOut
-from loopline.platform_core.monitor.estimate import estimated
-from loopline.platform_core.monitor.figures import POSITIVE_RATE, Figure
 from loopline.platform_core.monitor.labelled import LabelBook, book
-from loopline.platform_core.monitor.outcomes import DAY_US, Age, outcomes
+from loopline.platform_core.monitor.outcomes import DAY_US, Age, answered, outcomes
 from loopline.platform_core.monitor.predictions import kept_since
-from loopline.platform_core.specs.quality import watched_fairness, watched_segments
+from loopline.platform_core.monitor.realised import keep
+from loopline.platform_core.specs.quality import watched_fairness, watched_metrics
 
 if TYPE_CHECKING:
     from loopline.platform_core.monitor.calibration import Calibration
     from loopline.platform_core.monitor.outcomes import Outcomes
+    from loopline.platform_core.monitor.version_quality import VersionQuality
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
@@ -64,24 +64,38 @@ class Measured(NamedTuple):
     estimated: bool
 
 
-Kept = tuple[str, str, float, float, float, int, int, bool]
-"""A ``Measured`` of one row of the table, without what the row says of all: metric, segment, value and so on."""
-_decoder = msgspec.json.Decoder(list[Kept])
+class LiveQuality(NamedTuple):
+    """What one call measured: figures of each version's whole life, the oldest version first, and how many windows."""
+
+    versions: list[VersionQuality]
+    windows: int
 
 
 def history(platform: Platform, ref: ModelRef) -> list[Measured]:
     """Return every figure as it was measured last, oldest window first; nothing is measured here."""
     return [
-        Measured(metric, row.version, segment, row.since, row.until, value, low, high, rows, labelled, is_estimate)
+        Measured(
+            metric=kept.metric,
+            version=row.version,
+            segment=kept.segment,
+            since=row.since,
+            until=row.until,
+            value=kept.value,
+            low=kept.low,
+            high=kept.high,
+            rows=kept.rows,
+            labelled=kept.labelled,
+            estimated=kept.estimated,
+        )
         for row in quality_table.rows(platform.ledger, ref)
-        for metric, segment, value, low, high, rows, labelled, is_estimate in _decoder.decode(row.measured)
+        for kept in window_figures.decode(row.measured)
     ]
 
 
-def measure(platform: Platform, team: Team, model: Model, labels: LabelBook | None = None) -> int:
-    """Measure the windows whose labels still come, and keep what is found; return how many were.
+def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
+    """Measure every window of which more may be known than was kept, and keep what is found; nothing of no answers.
 
-    ``labels`` are those of the raw rows, for whoever has computed them.
+    Rows whose label has come go into the realised table, by which rollouts are judged.
 
     Raises:
         InvalidSpec: figures are split by a personal column. NotFound: nothing has arrived that could be a label.
@@ -89,17 +103,30 @@ def measure(platform: Platform, team: Team, model: Model, labels: LabelBook | No
     ref = ModelRef(team.name, model.name)
     columns = groups.columns(team, model)
     if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
-        return 0
-    labels = labels or book(platform, team, model)
-    job = _Job(platform, ref, model, columns, _age(platform, model, labels), _spec(model, columns))
+        return LiveQuality([], 0)
+    labels = book(platform, team, model)
+    every = answered(platform.lake, ref, labels)
+    keep(platform.lake, ref, labels, every, platform.clock.now_us())
+    age = _age(platform, model, labels)
+    met = dict(outcomes(every.by_callers, labels, age))
+    versions = _whole_lives(model, {**dict(outcomes(every.without(met), labels, age)), **met})
+    version_quality.record(platform, ref, versions)
+    job = _Job(platform, ref, model, columns, age, _spec(model, columns), met)
     rows = list(job.rows(labels))
     quality_table.put(platform.ledger, ref, rows, job.spec)
-    return len(rows)
+    unmeasured.tell(platform, ref, platform.clock.now() - job.settles)
+    return LiveQuality(versions, len(rows))
+
+
+def _whole_lives(model: Model, answers: Mapping[str, Outcomes]) -> list[VersionQuality]:
+    """Measure each version; one that no caller has met yet by what it said as a shadow."""
+    named = sorted(answers.items(), key=lambda item: version_order(item[0]))
+    return [version_quality.of(version, rows, model.threshold) for version, rows in named]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A model's windows to be measured."""
+    """A model's windows to be measured; ``met`` is what each version answered so far, without its groups."""
 
     platform: Platform
     ref: ModelRef
@@ -107,39 +134,62 @@ class _Job:
     columns: Sequence[str]
     age: Age
     spec: str
+    met: Mapping[str, Outcomes]
 
     def rows(self, labels: LabelBook) -> Iterator[quality_table.Row]:
         """Yield a row of the table for each version and window."""
-        kept = quality_table.rows(self.platform.ledger, self.ref)
-        since, lake = self._since(kept), self.platform.lake
-        day = (since - self._length - self._wait).date() if since else None  # by rows of before, scores are read
-        for version, answered in outcomes(lake, self.ref, labels, self.columns, self.age, day):
+        due = self._due()
+        if not due:
+            return
+        first = min(start for _, start in due).date()
+        more = ["features"] if set(self.columns) - set(labels.table.column_names) else []
+        recent = answered(self.platform.lake, self.ref, labels, first, more)
+        for version, rows in outcomes(recent.by_callers, labels, self.age, self.columns):
             evidence = None  # loaded for a version that has a window: the registry may be asked for it
-            for start, window in _windows(answered, self._length, since):
-                if self._is_remnant(version, start, window, kept):
-                    continue
-                evidence = evidence or self._evidence(version, answered)
-                known = start + self._length - self._wait
-                yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
+            for start, window in _windows(rows, self._length):
+                if (version, start) in due:
+                    evidence = evidence or self._evidence(version)
+                    known = start + self._length - self._wait
+                    yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
+
+    @property
+    def settles(self) -> timedelta:
+        """Return how long after its end a window is measured."""
+        return max(2 * self._wait, self._wait + SPARE)
 
     @property
     def _length(self) -> timedelta:
         return timedelta(days=self.model.quality.days)
 
-    def _since(self, kept: Sequence[quality_table.Row]) -> datetime | None:
-        """Return where the first window begins whose figures may change; None where all are to be measured."""
-        if not kept or any(row.spec != self.spec for row in kept):
-            return None
-        settled = max(2 * self._wait, self._wait + SPARE)
-        newest = MONDAY + (self.platform.clock.now() - settled - MONDAY) // self._length * self._length
-        young = (row for row in kept if row.measured_at < row.until + settled and not self._expires(row))
-        return min([newest, *(row.since for row in young)])
+    def _due(self) -> set[tuple[str, datetime]]:
+        """Name the versions' windows of which more may be known than was kept.
 
-    def _is_remnant(self, version: str, start: datetime, window: Outcomes, kept: Sequence[quality_table.Row]) -> bool:
+        These are the windows whose labels still come, those with answers that were never measured, whatever the
+        reason, and with other rules all of them.
+        """
+        kept = quality_table.rows(self.platform.ledger, self.ref)
+        by_name = {(row.version, row.since, row.until): row for row in kept}
+        return {
+            (version, start)
+            for version, rows in self.met.items()
+            for start, window in _windows(rows, self._length)
+            if self._may_change(by_name.get((version, start, start + self._length)), start, window)
+            and not self._is_remnant(version, start, len(window), kept)
+        }
+
+    def _may_change(self, row: quality_table.Row | None, start: datetime, window: Outcomes) -> bool:
+        if row is None or row.spec != self.spec or len(window) > window_figures.answered(row.measured):
+            return True
+        if not window_figures.labelled(row.measured) and np.isfinite(window.labels).any():
+            return True  # labels that nobody expected any more
+        newest = MONDAY + (self.platform.clock.now() - self.settles - MONDAY) // self._length * self._length
+        return start >= newest or (row.measured_at < row.until + self.settles and not self._expires(row))
+
+    def _is_remnant(self, version: str, start: datetime, answers: int, kept: Sequence[quality_table.Row]) -> bool:
         """Say whether less is left of a window than was measured in it, because predictions expire."""
         until = start + self._length
         same = (row for row in kept if row.version == version and row.since < until and row.until > start)
-        return len(window) < sum(_answered(row) for row in same if self._expires(row))
+        return answers < sum(window_figures.answered(row.measured) for row in same if self._expires(row))
 
     def _expires(self, row: quality_table.Row) -> bool:
         """Say whether the lake may have lost predictions of a window."""
@@ -153,8 +203,9 @@ class _Job:
     def _wait(self) -> timedelta:
         return LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
 
-    def _evidence(self, version: str, answered: Outcomes) -> Evidence:
-        return Evidence(self._held_out(version), answered.event_us, answered.scores, answered.labels)
+    def _evidence(self, version: str) -> Evidence:
+        rows = self.met[version]
+        return Evidence(self._held_out(version), rows.event_us, rows.scores, rows.labels)
 
     def _held_out(self, version: str) -> HeldOut:
         try:
@@ -163,55 +214,25 @@ class _Job:
             return calibration.NONE
 
     def _row(self, version: str, start: datetime, window: Outcomes, meaning: Calibration | None) -> quality_table.Row:
-        threshold, parts = self.model.threshold, _parts(self.model, window)
-        measured = [kept for name, part in parts for kept in _figures(name, part, threshold, meaning)]
         rules = watched_fairness(self.model)
-        judged = [found for rule in rules if (found := fairness.judge(rule, window, threshold))]
-        times = (start, start + self._length, self.platform.clock.now())
-        told = msgspec.json.encode(measured).decode()
-        return quality_table.Row(version, *times, self.spec, told, fairness.encode(judged))
+        verdicts = [found for rule in rules if (found := fairness.judge(rule, window, self.model.threshold))]
+        return quality_table.Row(
+            version=version,
+            since=start,
+            until=start + self._length,
+            measured_at=self.platform.clock.now(),
+            spec=self.spec,
+            measured=window_figures.encode(window_figures.measured(self.model, window, meaning)),
+            fairness=fairness.encode(verdicts),
+        )
 
 
-def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
-    """Yield all rows, and those of each segment that has enough."""
-    yield "", window
-    for column in watched_segments(model):
-        values = window.groups[column]
-        for value in groups.largest(values, model.quality.min_rows):
-            yield f"{column}={value}", window.where(values == value)
-
-
-def _figures(segment: str, rows: Outcomes, threshold: float, meaning: Calibration | None) -> Iterator[Kept]:
-    """Yield what is realised of some rows, and what is estimated if anything is known of what scores mean."""
-    told = np.isfinite(rows.labels)
-    counts = len(rows), int(told.sum())
-    flagged = figures.share(POSITIVE_RATE, rows.labels, rows.scores, threshold)
-    real = list(figures.realised(rows.labels[told], rows.scores[told], threshold))
-    real += [Figure(POSITIVE_RATE, *flagged)] if flagged else []
-    for figure in real:
-        yield _kept(figure, segment, counts, is_estimate=False)
-    for figure in estimated(meaning, rows.scores, threshold) if meaning else ():
-        yield _kept(figure, segment, counts, is_estimate=True)
-
-
-def _answered(row: quality_table.Row) -> int:
-    """Return how many rows a window had when it was measured."""
-    return max((rows for _, _, _, _, _, rows, _, _ in _decoder.decode(row.measured)), default=0)
-
-
-def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> Kept:
-    value, low, high = (float(f"{number:.6g}") for number in figure[1:])
-    return (figure.metric, segment, value, low, high, *counts, is_estimate)
-
-
-def _windows(rows: Outcomes, length: timedelta, since: datetime | None) -> Iterator[tuple[datetime, Outcomes]]:
-    """Cut rows by event time into the windows that begin at an instant or later; all windows where it is None."""
+def _windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outcomes]]:
+    """Cut rows by event time into windows, the oldest first."""
     length_us = length // timedelta(microseconds=1)
     numbers = (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // length_us
     for number in np.unique(numbers).tolist():
-        start = MONDAY + number * length
-        if since is None or start >= since:
-            yield start, rows.where(numbers == number)
+        yield MONDAY + number * length, rows.where(numbers == number)
 
 
 def _age(platform: Platform, model: Model, labels: LabelBook) -> Age:
@@ -222,5 +243,8 @@ def _age(platform: Platform, model: Model, labels: LabelBook) -> Age:
 def _spec(model: Model, columns: Sequence[str]) -> str:
     """Name by what rules windows are measured: where these change, all that can be is measured anew."""
     rules = [asdict(rule) for rule in watched_fairness(model)]
-    told = [asdict(model.quality), columns, rules, model.threshold]
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+    quality = asdict(model.quality)
+    del quality["metrics"]
+    asked = [metric.name for metric in watched_metrics(model) if not metric.followed]
+    parts = [quality, columns, rules, model.threshold, *([asked] if asked else [])]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

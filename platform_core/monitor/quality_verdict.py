@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.monitor import fairness, quality_history
-from loopline.platform_core.specs.gates import AtLeast
+from loopline.platform_core.specs.gates import AtLeast, AtMost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,20 +25,20 @@ class Finding(NamedTuple):
 
 
 def good_enough(platform: Platform, ref: ModelRef, model: Model) -> Finding:
-    """Hold the newest figures of the stable version, realised and estimated, against its ``AtLeast`` gates.
+    """Hold the newest figures of the stable version, realised and estimated, against its gates with a bound.
 
-    Only an interval that lies wholly below a bound counts.
+    Only an interval that lies wholly beyond a bound counts.
     """
     own = _own(platform, ref)
     pairs = [
         (gate, m)
         for gate in model.gates
-        if isinstance(gate, AtLeast)
+        if isinstance(gate, AtLeast | AtMost)
         for is_estimate in (False, True)
         if (m := _newest(own, gate.metric, is_estimate=is_estimate))
     ]
-    below = [_said(gate, m) for gate, m in pairs if m.high < gate.bound]
-    return Finding(not below, "; ".join(below or [_said(gate, m) for gate, m in pairs]) or "nothing is known yet")
+    beyond = [_said(gate, m) for gate, m in pairs if _is_beyond(gate, m)]
+    return Finding(not beyond, "; ".join(beyond or [_said(gate, m) for gate, m in pairs]) or "nothing is known yet")
 
 
 def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
@@ -74,7 +74,11 @@ def _newest(own: Sequence[Measured], metric: str, *, is_estimate: bool) -> Measu
     return next((m for m in reversed(own) if (m.metric, m.estimated) == (metric, is_estimate)), None)
 
 
-def _said(gate: AtLeast, m: Measured) -> str:
+def _is_beyond(gate: AtLeast | AtMost, m: Measured) -> bool:
+    return m.high < gate.bound if isinstance(gate, AtLeast) else m.low > gate.bound
+
+
+def _said(gate: AtLeast | AtMost, m: Measured) -> str:
     kind = "estimated" if m.estimated else "realised"
     rows = f"{m.rows} rows" if m.estimated else f"{m.labelled} labels of {m.rows} rows"
     return (

@@ -99,16 +99,20 @@ def check(platform: Platform, team: Team, model: Model) -> list[Skew]:
     found = [s for served in _served_lately(platform, ref) if (s := _check_version(platform, team, model, served))]
     for skew in found:
         _record(platform, ref, skew)
-    events.skew(platform, ref, _standing(platform, ref))
+    reason, share = _standing(platform, ref)
+    events.skew(platform, ref, reason, share=share)
     return found
 
 
-def _standing(platform: Platform, ref: ModelRef) -> str:
-    """Say what the newest checks have against the versions that answer now, "" for nothing."""
+def _standing(platform: Platform, ref: ModelRef) -> tuple[str, float]:
+    """Say what the newest checks have against the versions that answer now, "" for nothing; and the largest share."""
     live = deployment(platform.ledger, ref)
     sides = (live.stable, live.candidate) if live else ()
     said = {side.version: skews.standing(platform.ledger, ref, side.version) for side in sides if side}
-    return "; ".join(f"version {version}: {reason}" for version, reason in said.items() if reason)
+    against = {version: reason for version, reason in said.items() if reason}
+    newest = [skews.newest(platform.ledger, ref, version) for version in against]
+    shares = (entry.details["differing"] / max(entry.details["rows"], 1) for entry in newest if entry)
+    return "; ".join(f"version {version}: {reason}" for version, reason in against.items()), max(shares, default=0.0)
 
 
 def _served_lately(platform: Platform, ref: ModelRef) -> list[Served]:

@@ -9,9 +9,9 @@ import msgspec
 from sqlalchemy import RowMapping, func, select
 
 from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.fleet import REALISED
+from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figures
+from loopline.platform_core.monitor import window_figures
 from loopline.platform_core.monitor.fairness import Judged
-from loopline.platform_core.monitor.quality_history import Kept
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import Told, told
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _VERSION = ("team", "model", "version")
 _window, _deployed = tables.quality_windows.c, tables.deployments.c
-_measured = msgspec.json.Decoder(list[Kept])
 _judged = msgspec.json.Decoder(list[Judged])
 
 
@@ -38,11 +37,11 @@ def _realised(entries: list[Told]) -> Iterator[Family]:
     value = Family("loopline_quality_ratio", "gauge", "Realised quality of the version.", (*_VERSION, "metric"))
     labelled = Family("loopline_quality_labelled_ratio", "gauge", "Share of its answers that have labels.", _VERSION)
     for entry in entries:
-        labels, figures = (entry.team, entry.model, entry.version), entry.details
-        for metric in ("auc", "recall"):
-            value.add(figures.get(metric), *labels, metric)
-        predictions = figures.get("predictions")
-        labelled.add(figures["labelled"] / predictions if predictions else None, *labels)
+        labels, found = (entry.team, entry.model, entry.version), figures(entry.details)
+        for metric in FIGURES:
+            value.add(found.get(metric), *labels, metric)
+        predictions = found.get("predictions")
+        labelled.add(found["labelled"] / predictions if predictions else None, *labels)
     yield from (value, labelled)
 
 
@@ -63,9 +62,9 @@ def _windows(rows: list[RowMapping], now: datetime) -> Iterator[Family]:
     for row in rows:
         labels = (row["team"], row["model"], row["version"])
         age.add(seconds(row["until"], now), *labels)
-        for metric, segment, figure, _, _, _, _, estimated in _measured.decode(row["measured"]):
-            if segment == "":
-                value.add(figure, *labels, metric, "true" if estimated else "false")
+        for kept in window_figures.decode(row["measured"]):
+            if kept.segment == "":
+                value.add(kept.value, *labels, kept.metric, "true" if kept.estimated else "false")
     yield from (value, age)
 
 

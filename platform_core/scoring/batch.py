@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loopline.platform_core.contracts.serving import BATCH_ROLE
 from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
 from loopline.platform_core.ingestion.held_rows import key_of
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Batch, Model, Team
     from loopline.platform_core.specs.features import FrameFunction
 
-ROLE = "batch"
-"""Role of these rows, which are otherwise those of the prediction log."""
 MARK = "batch_row"
 CHUNK = 10_000
 """Rows that are encoded at once."""
@@ -121,13 +120,13 @@ def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Ga
     """Put what the log holds of a request beside each row."""
     count, now = len(found.rows), platform.clock.now()
     columns: Mapping[str, Any] = {
-        "request_id": [f"{ROLE}-{day.isoformat()}-{served.version}"] * count,
+        "request_id": [f"{BATCH_ROLE}-{day.isoformat()}-{served.version}"] * count,
         "row": range(count),
         "event_time": found.rows[EVENT_TIME],
         "logged_at": [now] * count,
         "version": [served.version] * count,
         "cycle": [served.cycle] * count,
-        "role": [ROLE] * count,
+        "role": [BATCH_ROLE] * count,
         "status": [200] * count,
         "latency_ms": [None] * count,
         "score": _scores(loaded, found),

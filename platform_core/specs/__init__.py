@@ -5,7 +5,16 @@ from loopline.platform_core.specs.collected import models_in
 from loopline.platform_core.specs.estimate_judge import EstimatedQuality
 from loopline.platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from loopline.platform_core.specs.features import FeatureView, feature_view
-from loopline.platform_core.specs.gates import AtLeast, BeatsChampion, Evidence, FairAcross, Gate, Reading, Segment
+from loopline.platform_core.specs.gates import (
+    AtLeast,
+    AtMost,
+    BeatsChampion,
+    Evidence,
+    FairAcross,
+    Gate,
+    Reading,
+    Segment,
+)
 from loopline.platform_core.specs.judges import P99, Both, ErrorRate, Finding, Judge, Pairs, Traffic
 from loopline.platform_core.specs.labels import Labels, labels
 from loopline.platform_core.specs.log_judge import LogMetric
@@ -22,6 +31,7 @@ from loopline.platform_core.specs.team import Team
 __all__ = [
     "P99",
     "AtLeast",
+    "AtMost",
     "Batch",
     "BeatsChampion",
     "Both",

@@ -6,6 +6,9 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loopline.platform_core import metrics
+from loopline.platform_core.errors import InvalidSpec
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -61,6 +64,14 @@ class AtLeast(Gate):
     bound: float
     version: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse a metric that does not exist, and one of which less is better."""
+        if self.metric != metrics.ROWS and metrics.metric(self.metric).better == "lower":
+            raise InvalidSpec(
+                f"{self.name} asks for at least {self.bound:g} of a metric of which less is better",
+                f"write AtMost({self.metric!r}, {self.bound:g})",
+            )
+
     def judge(self, evidence: Evidence) -> Reading:
         """Compare the metric on the evaluation rows with the bound."""
         value = evidence.metrics.get(self.metric)
@@ -70,19 +81,52 @@ class AtLeast(Gate):
 
 
 @dataclass(frozen=True)
+class AtMost(Gate):
+    """The metric, of which less is better, does not exceed the bound."""
+
+    bound: float
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a metric that does not exist, and one of which more is better."""
+        if metrics.metric(self.metric).better == "higher":
+            raise InvalidSpec(
+                f"{self.name} asks for at most {self.bound:g} of a metric of which more is better",
+                f"write AtLeast({self.metric!r}, {self.bound:g})",
+            )
+
+    def judge(self, evidence: Evidence) -> Reading:
+        """Compare the metric on the evaluation rows with the bound."""
+        value = evidence.metrics.get(self.metric)
+        if value is None:
+            return Reading(None, self.bound, passed=False, detail=f"no metric {self.metric!r} was measured")
+        return Reading(value, self.bound, passed=value <= self.bound)
+
+
+@dataclass(frozen=True)
 class BeatsChampion(Gate):
     """The candidate is better than the champion on the same rows, less ``tolerance``."""
 
     tolerance: float = 0.0
     version: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse a metric that does not exist, and one that says nothing of better or worse."""
+        if metrics.metric(self.metric).better == "neither":
+            fix = "take a metric that says which version is better, such as 'roc_auc'"
+            raise InvalidSpec(f"{self.name}: neither more nor less of {self.metric!r} is better", fix)
+
     def judge(self, evidence: Evidence) -> Reading:
         """Compare both on the same rows; pass when nothing is live yet."""
         value = evidence.metrics.get(self.metric)
         if evidence.champion is None:
             return Reading(value, None, passed=True, detail="no champion yet")
-        bound = evidence.champion[self.metric] - self.tolerance
-        return Reading(value, bound, passed=value is not None and value > bound)
+        other = evidence.champion.get(self.metric)
+        if value is None or other is None:
+            return Reading(value, other, passed=False, detail=f"{self.metric!r} was not measured of both")
+        if metrics.metric(self.metric).better == "lower":
+            return Reading(value, other + self.tolerance, passed=value < other + self.tolerance)
+        return Reading(value, other - self.tolerance, passed=value > other - self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -94,6 +138,10 @@ class FairAcross(Gate):
     min_rows: int = 100
     version: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse a metric that does not exist."""
+        metrics.metric(self.metric)
+
     @property
     def name(self) -> str:
         """Name the gate with its groups."""
@@ -101,7 +149,9 @@ class FairAcross(Gate):
 
     def judge(self, evidence: Evidence) -> Reading:
         """Find the group that lies farthest from the whole."""
-        whole = evidence.metrics[self.metric]
+        whole = evidence.metrics.get(self.metric)
+        if whole is None:
+            return Reading(None, self.within, passed=False, detail=f"no metric {self.metric!r} was measured")
         groups = {
             value: segment.metrics[self.metric]
             for value, segment in evidence.segments.get(self.column, {}).items()

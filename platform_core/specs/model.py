@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from loopline.platform_core.specs.business_hours import business_hours
 from loopline.platform_core.specs.quality import Quality
@@ -101,8 +101,10 @@ class Model:
     """What is predicted, from what, how it is fitted, what is good enough, and how it goes live.
 
     ``retention_days`` is how long the lake keeps what was predicted, by the day of the event (None: for ever).
-    ``segments`` are columns by which live figures are split: segment columns of the labels or features of the model
-    (none: those of the labels). Without ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too.
+    ``source_checks`` says what becomes of a cycle while checks of its sources fail: it is held until they pass or a
+    person lets it go on (``hold``), or its story only says so (``warn``). ``segments`` are columns by which live
+    figures are split: segment columns of the labels or features of the model (none: those of the labels). Without
+    ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too.
     """
 
     name: str
@@ -124,3 +126,4 @@ class Model:
     segments: tuple[str, ...] = ()
     quality: Quality = field(default_factory=Quality)
     fairness: tuple[Fairness, ...] = ()
+    source_checks: Literal["hold", "warn"] = "hold"

@@ -15,9 +15,20 @@ from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
@@ -25,7 +36,7 @@ from loopline.platform_core.specs.batch import Batch
 from loopline.platform_core.specs.business_hours import business_hours
 from loopline.platform_core.specs.estimate_judge import EstimatedQuality
 from loopline.platform_core.specs.features import FeatureView
-from loopline.platform_core.specs.gates import AtLeast, BeatsChampion, FairAcross, Gate
+from loopline.platform_core.specs.gates import AtLeast, AtMost, BeatsChampion, FairAcross, Gate
 from loopline.platform_core.specs.import_path import imported
 from loopline.platform_core.specs.judges import P99, ErrorRate, Judge
 from loopline.platform_core.specs.labels import Labels
@@ -34,12 +45,12 @@ from loopline.platform_core.specs.model import Drift, Model, Requirements, Rollo
 from loopline.platform_core.specs.paired_judges import ScoreShift, Slower
 from loopline.platform_core.specs.quality import Fairness, Quality
 from loopline.platform_core.specs.quality_judge import RealisedQuality
-from loopline.platform_core.specs.search import Choice, Range, Search
+from loopline.platform_core.specs.search import Choice, Range, Search, searched
 from loopline.platform_core.specs.slo import Slo
 from loopline.platform_core.specs.typed_entry import typed_entry
 from loopline.platform_core.specs.yaml_problems import Problem, of_validation
 
-GATES = {"at_least": AtLeast, "beats_champion": BeatsChampion, "fair_across": FairAcross}
+GATES = {"at_least": AtLeast, "at_most": AtMost, "beats_champion": BeatsChampion, "fair_across": FairAcross}
 JUDGES = {
     "error_rate": ErrorRate,
     "p99": P99,
@@ -71,6 +82,21 @@ def _hours(text: str) -> str:
     return text
 
 
+def _declared(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Let pydantic tell, with its line, what a declaration itself refuses."""
+    try:
+        return handler(value)
+    except InvalidSpec as error:
+        raise ValueError(f"{error.problem}; {error.fix}") from error
+
+
+def _searched(name: str) -> str:
+    try:
+        return searched(name).name
+    except InvalidSpec as error:
+        raise ValueError(f"{error.problem}; {error.fix}") from error
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, frozen=True)
 
@@ -84,7 +110,7 @@ class SearchFile(_Strict):
 
     trials: int
     space: dict[str, Dimension] = Field(default_factory=dict)
-    metric: str = Search.metric
+    metric: Annotated[str, AfterValidator(_searched)] = Search.metric
 
 
 class RolloutFile(_Strict):
@@ -130,8 +156,9 @@ class ModelFile(_Strict):
     description: str = Model.description
     retention_days: int | None = Field(Model.retention_days, ge=1)
     segments: tuple[str, ...] = Model.segments
-    quality: Quality = Quality()
-    fairness: tuple[Fairness, ...] = Model.fairness
+    quality: Annotated[Quality, WrapValidator(_declared)] = Quality()
+    fairness: tuple[Annotated[Fairness, WrapValidator(_declared)], ...] = Model.fairness
+    source_checks: Literal["hold", "warn"] = Model.source_checks
     batch: BatchFile | None = None
 
     def to_model(self) -> Model:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from loopline.platform_core import metrics
+from loopline.platform_core.metrics.losses import squares, surprise
 from loopline.platform_core.specs.judges import Both, Finding, Judge, Traffic
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Metric = Literal["roc_auc", "log_loss", "brier"]
-SURE = 0.001
+LEAST_PROBABILITY = 0.001
 """A probability counts as at least this and at most 1 less this, so that one row's log loss has a bound."""
 DECIDING, MOST_PARTNERS = 100, 10
 """How many of the commoner class stand beside one of the rarer is settled by so many labels, once and for all."""
@@ -41,6 +43,11 @@ class RealisedQuality(Judge):
     metric: Metric = "roc_auc"
     min_labels: int = 100
     needs_labels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a metric that cannot be compared."""
+        if self.metric not in METRICS:
+            raise metrics.unknown(self.metric, METRICS, "metric of realised quality")
 
     @property
     def name(self) -> str:
@@ -88,13 +95,14 @@ class RealisedQuality(Judge):
 def _log_loss(labels: Floats, scores: Floats) -> _Losses:
     import numpy as np
 
-    unit = -float(np.log(SURE))
-    right = np.clip(np.where(labels > 0, scores, 1 - scores), SURE, 1 - SURE)
-    return _Losses(-np.log(right) / unit, unit)
+    unit = -float(np.log(LEAST_PROBABILITY))
+    return _Losses(np.where(labels > 0, *surprise(scores, LEAST_PROBABILITY)) / unit, unit)
 
 
 def _brier(labels: Floats, scores: Floats) -> _Losses:
-    return _Losses((labels - scores) ** 2, 1.0)
+    import numpy as np
+
+    return _Losses(np.where(labels > 0, *squares(scores)), 1.0)
 
 
 def _misranked(labels: Floats, scores: Floats) -> _Losses:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from loopline.platform_core import metrics
+
+if TYPE_CHECKING:
+    from loopline.platform_core.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -53,3 +59,19 @@ class Search:
     trials: int
     space: Mapping[str, Dimension] = field(default_factory=dict)
     metric: str = "roc_auc"
+
+    def __post_init__(self) -> None:
+        """Refuse a metric by which nothing can be searched."""
+        searched(self.metric)
+
+
+def searched(name: str) -> Metric:
+    """Return the metric that a search is for.
+
+    Raises:
+        InvalidSpec: no metric of this name says what is better without a threshold.
+    """
+    known = [one.name for one in metrics.METRICS.values() if one.better != "neither" and not one.needs_threshold]
+    if name not in known:
+        raise metrics.unknown(name, known, "search metric")
+    return metrics.metric(name)

@@ -24,6 +24,7 @@ from loopline.platform_core.ingestion.holding import holding
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.loop.quarantines import Window
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
@@ -51,7 +52,7 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
 class Assembly:
     """Builds a model's rows as they were known at ``as_of``, from the given versions of tables.
 
-    ``key`` names the raw rows of the labels' source.
+    ``key`` names the raw rows of the labels' source. Rows of events in windows that are ``left_out`` are none of them.
     """
 
     platform: Platform
@@ -60,6 +61,7 @@ class Assembly:
     as_of: datetime
     tables: Mapping[str, int]
     key: tuple[str, ...] = ()
+    left_out: tuple[Window, ...] = ()
 
     def rows(self) -> pa.Table:
         """Return one row per known label: entities, event time, features, label, segments; in a fixed order."""
@@ -82,6 +84,10 @@ class Assembly:
         raw = self.read(raw_table(self.team.name, self.model.labels.source.name))
         labels = self.platform.engine.compute_labels(self.model.labels, holding(raw, self.key, self.as_of))
         known = compute.and_(compute.less_equal(labels[KNOWN_AT], then), compute.less_equal(labels[EVENT_TIME], then))
+        for window in self.left_out:
+            since, until = (pa.scalar(at, pa.timestamp("us", "UTC")) for at in (window.since, window.until))
+            times = labels[EVENT_TIME]
+            known = compute.and_(known, compute.or_(compute.less(times, since), compute.greater_equal(times, until)))
         return labels.filter(compute.and_(known, compute.is_valid(labels[LABEL])))
 
     def view_rows(self, fields: ViewFeatures) -> ViewRows:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core import metrics as catalogue
+from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
 from loopline.platform_core.specs.gates import Segment
+from loopline.platform_core.specs.search import searched
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Floats = NDArray[np.float64]
-NEWEST = 0.2
+NEWEST_SHARE = 0.2
 """Share of the rows that is held out at each of the two cuts."""
-METRICS = ("roc_auc", "average_precision", "log_loss", "brier", "recall", "precision", "positives", "rows")
-"""What ``metrics`` measures; ``recall`` and ``precision`` at the model's threshold, ``positives`` as a share."""
+METRICS = (*catalogue.METRICS, catalogue.ROWS)
+"""What ``metrics`` measures."""
+OF_SEGMENTS = ("roc_auc", "recall")
+"""What is measured of each segment, beside what gates ask of it."""
 
 
 @dataclass(frozen=True)
@@ -56,47 +60,37 @@ def split(table: pa.Table) -> Split:
 
 
 def measured(name: str, labels: Floats, scores: Floats) -> float:
-    """Measure what a search maximises.
+    """Measure what a search maximises: the metric, turned round where less is better.
 
     Raises:
-        InvalidSpec: no metric of this name is better when it is larger and needs no threshold.
+        InvalidSpec: no metric of this name says what is better without a threshold.
     """
-    from sklearn import metrics as of
-
-    functions = {"roc_auc": of.roc_auc_score, "average_precision": of.average_precision_score}
-    losses = {"log_loss": of.log_loss, "brier": of.brier_score_loss}
-    if name in losses:
-        return -float(losses[name](labels, scores))
-    if name not in functions:
-        raise InvalidSpec(f"no search metric {name!r}", f"use one of {', '.join([*functions, *losses])}")
-    return float(functions[name](labels, scores))
+    metric = searched(name)
+    value = metric.value(labels, scores, 1.0)
+    if value is None:
+        raise ContractBroken(
+            f"{name} is not defined for {len(labels)} rows with {int(labels.sum())} positives",
+            "take a later as_of or wider labels",
+        )
+    return -value if metric.better == "lower" else value
 
 
 def metrics(labels: Floats, scores: Floats, threshold: float) -> dict[str, float]:
-    """Measure probabilities against labels 0 and 1: see ``METRICS``; ranking and loss need both labels."""
-    from sklearn import metrics as of
+    """Measure probabilities against labels 0 and 1; of ``METRICS`` those that are defined for such labels.
 
-    flagged = scores >= threshold
-    hits = float(np.sum(labels[flagged]))
-    found = {
-        "roc_auc": float(of.roc_auc_score(labels, scores)),
-        "average_precision": float(of.average_precision_score(labels, scores)),
-        "log_loss": float(of.log_loss(labels, scores)),
-        "brier": float(np.mean((scores - labels) ** 2)),
-        "recall": hits / float(np.sum(labels)),
-        "precision": hits / max(float(np.sum(flagged)), 1.0),
-        "positives": float(np.mean(labels)),
-        "rows": float(len(labels)),
-    }
-    return {name: found[name] for name in METRICS}
+    Of a version that flags nothing the precision is 0: a gate must not let it pass for want of a figure.
+    """
+    measured = catalogue.values(labels, scores, threshold)
+    return {"precision": 0.0, **measured, catalogue.ROWS: float(len(labels))}
 
 
 def by_segment(
-    table: pa.Table, columns: Sequence[str], scores: Floats, threshold: float
+    table: pa.Table, columns: Sequence[str], scores: Floats, threshold: float, names: Collection[str] = ()
 ) -> dict[str, dict[str, Segment]]:
-    """Measure each group of each segment column; a group without a positive has no recall and is left out."""
+    """Measure ``OF_SEGMENTS`` and named metrics of each group of each column; one that defines none is left out."""
     labels = np.asarray(table.column(LABEL).to_numpy(), dtype=np.float64)
-    return {column: _groups(table.column(column).to_pylist(), labels, scores, threshold) for column in columns}
+    wanted = list(dict.fromkeys([*OF_SEGMENTS, *names]))
+    return {column: _groups(table.column(column).to_pylist(), labels, scores, threshold, wanted) for column in columns}
 
 
 def as_json(segments: Mapping[str, Mapping[str, Segment]]) -> dict[str, Any]:
@@ -107,18 +101,15 @@ def as_json(segments: Mapping[str, Mapping[str, Segment]]) -> dict[str, Any]:
     }
 
 
-def _groups(values: Sequence[Any], labels: Floats, scores: Floats, threshold: float) -> dict[str, Segment]:
-    from sklearn.metrics import roc_auc_score
-
+def _groups(
+    values: Sequence[Any], labels: Floats, scores: Floats, threshold: float, names: Collection[str]
+) -> dict[str, Segment]:
     texts = np.array(["" if value is None else str(value) for value in values])
     groups: dict[str, Segment] = {}
     for value in sorted(set(texts.tolist()) - {""}):
         own = texts == value
-        positives = float(np.sum(labels[own]))
-        if positives:
-            found = {"recall": float(np.sum(labels[own & (scores >= threshold)])) / positives}
-            if positives < np.sum(own):
-                found["roc_auc"] = float(roc_auc_score(labels[own], scores[own]))
+        found = catalogue.values(labels[own], scores[own], threshold, names)
+        if found:
             groups[value] = Segment(int(np.sum(own)), found)
     return groups
 
@@ -127,5 +118,5 @@ def _cut(times: NDArray[np.int64], rows: int) -> int:
     """Return the first row of the newest share of ``rows``, moved back to where its instant begins."""
     if not rows:
         return 0
-    boundary = min(int(rows * (1 - NEWEST)), rows - 1)
+    boundary = min(int(rows * (1 - NEWEST_SHARE)), rows - 1)
     return int(np.searchsorted(times[:rows], times[boundary], side="left"))

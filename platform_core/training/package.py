@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.runtime.model.manifest import Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Kind = Literal["lightgbm", "onnx", "pickle"]
 Matrix = NDArray[np.float64]
 PARITY_ROWS = 2_000
+PROBABLE = {"binary", "cross_entropy", "custom"}
+"""LightGBM's objectives whose booster predicts probabilities; of one of a team's own nobody knows."""
 TOLERANCE = 1e-5
 """Largest difference of a probability that the served form may show."""
 
@@ -37,10 +40,40 @@ class Form:
 
 
 def probabilities(estimator: Any, x: Matrix) -> Matrix:
-    """Return the estimator's probabilities of label 1, float64 (rows,); LightGBM's own booster predicts them as is."""
+    """Return the estimator's probabilities of label 1, float64 (rows,); LightGBM's own booster predicts them as is.
+
+    Raises:
+        InvalidSpec: it gives none of two labels: it is a regressor, or tells more labels apart.
+    """
     if hasattr(estimator, "predict_proba"):
-        return np.asarray(estimator.predict_proba(x), dtype=np.float64)[:, 1]
-    return np.asarray(estimator.predict(x), dtype=np.float64)
+        given = np.asarray(estimator.predict_proba(x), dtype=np.float64)
+        if given.ndim != 2 or given.shape[1] != 2:  # noqa: PLR2004 - labels 0 and 1
+            raise _refused(estimator, f"gives probabilities of shape {given.shape} for {len(x)} rows")
+        return given[:, 1]
+    if _regresses(estimator):
+        raise _refused(estimator, "is a regressor")
+    answers = np.asarray(estimator.predict(x), dtype=np.float64)
+    if answers.shape != (len(x),) or not np.all((answers >= 0) & (answers <= 1)):
+        raise _refused(estimator, "has no predict_proba, and what it predicts are no probabilities")
+    return answers
+
+
+def _regresses(estimator: Any) -> bool:
+    """Say whether an estimator is scikit-learn's kind of regressor, or a booster that was fitted as one."""
+    bases = {base.__name__ for base in type(estimator).__mro__}
+    if "RegressorMixin" in bases or getattr(estimator, "_estimator_type", "") == "regressor":
+        return True
+    if _of("lightgbm", estimator) and hasattr(estimator, "model_to_string"):
+        objective = re.search(r"^objective=(\w+)", estimator.model_to_string(num_iteration=1), re.MULTILINE)
+        return objective is not None and objective[1] not in PROBABLE
+    return False
+
+
+def _refused(estimator: Any, why: str) -> InvalidSpec:
+    return InvalidSpec(
+        f"'fit' returned a {type(estimator).__name__}, which {why}: models tell labels 0 and 1 apart, no more yet",
+        "return a classifier of two labels; turn a number into one, such as 'more than 30 days', in @labels",
+    )
 
 
 def package(estimator: Estimator, draft: Manifest, sample: Matrix, folder: Path) -> Manifest:

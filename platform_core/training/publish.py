@@ -75,6 +75,8 @@ def published(
         "spec_hash": order.pinned.spec_hash,
         "row_hash": order.pinned.row_hash,
     }
+    if order.pinned.left_out:
+        tags["left_out"] = "; ".join(map(str, order.pinned.left_out))
     registry = order.platform.registry
     repeated = any(version.tags.get("key") == order.key for version in registry.versions(order.ref.dotted))
     version = registry.publish(

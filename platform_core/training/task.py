@@ -16,6 +16,7 @@ from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.specs.gates import FairAcross
 from loopline.platform_core.training import evaluate, training_set
 from loopline.platform_core.training.examples import Learnable, drilled, learnable
 from loopline.platform_core.training.order import Fitted, Order
@@ -74,7 +75,11 @@ def run(order: Order) -> dict[str, Any]:
     judged = data.parts.evaluation
     metrics = evaluate.metrics(data.y[judged], fitted.scores[judged], order.model.threshold)
     segments = evaluate.by_segment(
-        data.table.slice(judged.start), order.model.labels.segments, fitted.scores[judged], order.model.threshold
+        data.table.slice(judged.start),
+        order.model.labels.segments,
+        fitted.scores[judged],
+        order.model.threshold,
+        [gate.metric for gate in order.model.gates if isinstance(gate, FairAcross)],
     )
     champion = _champion(order, data)
     with tempfile.TemporaryDirectory() as scratch:

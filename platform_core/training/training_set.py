@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.ingestion import doubts
 from loopline.platform_core.ingestion.held_rows import key_of
+from loopline.platform_core.loop import quarantines
+from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
@@ -29,7 +32,8 @@ class TrainingSet:
     """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
 
     ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
-    ``key`` named the raw rows of the labels when the set was pinned.
+    ``key`` named the raw rows of the labels when the set was pinned. ``left_out`` are the quarantines
+    that stood then: no row of an event in these windows is learnt from.
     """
 
     training_set_id: str
@@ -42,6 +46,7 @@ class TrainingSet:
     rows: int
     positives: int
     key: tuple[str, ...] = ()
+    left_out: tuple[Window, ...] = ()
 
 
 def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> TrainingSet:
@@ -57,16 +62,20 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     as_of = as_of.astimezone(UTC)
     names = [raw_table(team.name, model.labels.source.name), *(view_table(team.name, v) for v in model.features)]
     tables = {name: _version(platform, name) for name in names}
+    sources = [source.name for source in doubts.sources(model)]
+    left_out = quarantines.windows(platform.ledger, team.name, sources)
     key = key_of(team, model.labels.source)
-    table = Assembly(platform, team, model, as_of, tables, key).rows()
+    table = Assembly(platform, team, model, as_of, tables, key, left_out).rows()
     if not len(table):
+        besides = f" outside the quarantine of {', '.join(map(str, left_out))}" if left_out else ""
         raise NotFound(
-            f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}",
+            f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}{besides}",
             "wait until labels arrive, or choose a later as_of",
         )
     positives = sum(label == 1 for label in table[LABEL].to_pylist())
     hashes = spec_hash(model), row_hash(table)
-    return _named(TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, key))
+    pins = TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, key, left_out)
+    return _named(pins)
 
 
 def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
@@ -80,7 +89,8 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
         ContractBroken: the rows are not those of the pinned set.
     """
     pinned = training_set
-    table = Assembly(platform, team, model, pinned.as_of, pinned.tables, pinned.key).rows()
+    pins = pinned.as_of, pinned.tables, pinned.key, pinned.left_out
+    table = Assembly(platform, team, model, *pins).rows()
     found = row_hash(table)
     if found != training_set.row_hash:
         declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
@@ -94,14 +104,17 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
 
 def to_json(training_set: TrainingSet) -> dict[str, Any]:
     """Turn it into what JSON can hold."""
-    told = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
-    return told if told.pop("key") == () else {**told, "key": list(training_set.key)}
+    plain = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    left_out = [window.to_json() for window in training_set.left_out]
+    pins = {"key": list(training_set.key), "left_out": left_out}
+    return {name: value for name, value in (plain | pins).items() if name not in pins or value}  # named as ever
 
 
 def from_json(value: Mapping[str, Any]) -> TrainingSet:
     """Turn it back."""
     as_of, key = datetime.fromisoformat(value["as_of"]), tuple(value.get("key", ()))
-    return TrainingSet(**{**value, "as_of": as_of, "key": key})
+    left_out = tuple(Window.from_json(window) for window in value.get("left_out", ()))
+    return TrainingSet(**{**value, "as_of": as_of, "key": key, "left_out": left_out})
 
 
 def _named(training_set: TrainingSet) -> TrainingSet:

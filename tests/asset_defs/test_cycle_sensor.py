@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG
+from loopline.platform_core import alarms, turn
+from loopline.platform_core.alarms import Alarm
+from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles, freezes, gates
+from loopline.platform_core.loop.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.sentences import sentence
 from loopline.platform_core.turn import start_rollout
 
 ONE = ModelRef("tiny", "one")
@@ -189,3 +197,71 @@ def test_an_override_lets_the_cycle_go_on(driver):
     assert check.passed
     assert driver.state(cycle)[0] == "promoted"
     assert driver.tick("cycle") == ([], "no cycle waits for a run")
+
+
+BAD = Alarm("dead-letters:tiny/events", "error", "80 % of today's rows are dead", "look", ModelRef("tiny", ""))
+
+
+def test_a_cycle_whose_data_is_bad_is_held(driver):
+    """It trained and rolled out, and its story did not say so: now it waits, is told, and goes on when all is well."""
+    alarms.raise_alarm(driver.platform, BAD)
+    driver.check_drift("one", alarm="moved")
+    for _ in range(3):
+        requests, said = driver.tick("cycle")
+        assert requests == []
+    assert "is held: events: 80 % of today's rows are dead" in said
+    (held,) = alarms.standing(driver.platform.ledger, "held:tiny/one")
+    assert "loopline cycle proceed" in held.alarm.fix
+    (entry,) = driver.platform.ledger.entries(ONE, ["cycle.doubted"])
+    assert sentence(entry) == "held by its data: events: 80 % of today's rows are dead"
+    alarms.clear(driver.platform, BAD.cause)
+    (request,), _ = driver.tick("cycle")
+    assert request.tags[CYCLE_TAG] == names(driver)[0]
+    assert alarms.standing(driver.platform.ledger, "held:") == []
+    last = driver.platform.ledger.entries(ONE, ["cycle.doubted"])[-1]
+    assert sentence(last) == "data looked at: every check of its sources passes"
+
+
+def test_a_person_lets_a_held_cycle_go_on(driver):
+    """By name and with a reason, which the story tells; what is odd stays in it."""
+    alarms.raise_alarm(driver.platform, BAD)
+    driver.check_drift("one", alarm="moved")
+    assert driver.tick("cycle")[0] == []
+    (name,) = names(driver)
+    turn.go_on(driver.platform, cycles.cycle(driver.platform.ledger, name), "ada", "only a test file")
+    (request,), _ = driver.tick("cycle")
+    assert request.tags[CYCLE_TAG] == name
+    kinds = [e.kind for e in driver.platform.ledger.entries(ONE) if e.cycle == name]
+    assert kinds == ["cycle.opened", "cycle.doubted", "cycle.went_on"]
+
+
+def test_a_model_that_only_wants_to_be_warned_goes_on(driver):
+    """Its story says what is odd."""
+    alarms.raise_alarm(driver.platform, BAD)
+    cycle = driver.open_cycle("one", "c")
+    model = replace(driver.team.model("one"), source_checks="warn")
+    record = cycles.cycle(driver.platform.ledger, cycle)
+    assert turn.held_by(driver.platform, driver.team, model, record) == []
+    (entry,) = driver.platform.ledger.entries(ONE, ["cycle.doubted"])
+    assert sentence(entry).startswith("goes on, though its data is odd: events: 80 %")
+
+
+def test_a_cycle_that_a_person_ended_deploys_nothing(driver):
+    """Its run may be on its way; another cycle may open at once, and what held it is no alarm any more."""
+    alarms.raise_alarm(driver.platform, BAD)
+    cycle = driver.open_cycle("one", "c")
+    driver.tick("cycle")
+    ended = cycles.give_up(driver.platform.ledger, cycle, "ada", "the wrong day", driver.later(0))
+    assert (ended.state, ended.verdict) == ("failed", "closed by ada: the wrong day")
+    driver.tick("cycle")
+    assert alarms.standing(driver.platform.ledger, "held:") == []
+    version = driver.trained("one", cycle, 0.9)
+    gates.record_verdict(driver.platform.ledger, ONE, cycle, version, gates.Verdict(()), driver.later(0))
+    entry = Entry(REGISTERED, driver.later(0), *ONE, cycle, version, details={"version": version})
+    driver.platform.ledger.record(entry)
+    late = turn.Turn(driver.platform, driver.team, driver.team.model("one"), ended)
+    with pytest.raises(Refused, match="is over: closed by ada: the wrong day"):
+        turn.deploy(late)
+    with pytest.raises(Refused, match="is closed already: failed"):
+        cycles.give_up(driver.platform.ledger, cycle, "ada", "again", driver.later(0))
+    assert driver.open_cycle("one", "next") != cycle

@@ -26,7 +26,6 @@ from loopline.platform_core.loop import history as told
 from loopline.platform_core.loop.cycles import Cycle
 from loopline.platform_core.loop.entry_kinds import PINNED
 from loopline.platform_core.monitor import fairness, quality_history
-from loopline.platform_core.monitor.quality import realised
 from loopline.platform_core.specs import AtLeast, Fairness, Model, Team
 from loopline.platform_core.training import training_set
 
@@ -225,10 +224,10 @@ def test_8_labels_come_and_tell_the_quality_of_each_version(shop: Shop) -> None:
     checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
     assert "realised roc_auc of version 2" in checks["good_enough"].metadata["reason"].value
     assert checks["fair_enough"].passed
-    found = {q.version: q for q in realised(shop.platform, shop.team, shop.model)}
+    found = {q.version: q for q in quality_history.measured(shop.platform, shop.team, shop.model).versions}
     assert set(found) == {"1", "2", "3"}
     assert found["1"].labelled == found["1"].predictions
-    assert found["1"].auc > 0.55
+    assert found["1"].roc_auc > 0.55
     assert shop.client.tally.failed == 0
     areas = [m for m in quality_history.history(shop.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
     assert {(m.version, m.estimated) for m in areas} >= {("1", False), ("1", True), ("2", False), ("2", True)}

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation.names import version_order
+from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figures
+from loopline.platform_core.metrics import METRICS
 from loopline.platform_core.monitor import quality_history
-from loopline.platform_core.monitor.quality import REALISED
 from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
@@ -60,9 +61,23 @@ def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
 
 
 def _measured(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
-    names = ("metric", "version", "segment", "until", "value", "low", "high", "rows", "labelled", "estimated")
-    found = quality_history.history(portal.platform, ref)
-    return [MeasuredRow(*(getattr(one, name) for name in names)) for one in found] or _of_ledger(portal, ref)
+    measured = quality_history.history(portal.platform, ref)
+    return [_row(one) for one in measured] or _of_ledger(portal, ref)
+
+
+def _row(one: quality_history.Measured) -> MeasuredRow:
+    return MeasuredRow(
+        metric=one.metric,
+        version=one.version,
+        segment=one.segment,
+        until=one.until,
+        value=one.value,
+        low=one.low,
+        high=one.high,
+        rows=one.rows,
+        labelled=one.labelled,
+        estimated=one.estimated,
+    )
 
 
 def _of_ledger(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
@@ -70,11 +85,19 @@ def _of_ledger(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
     entries = portal.platform.ledger.entries(ref, [REALISED], limit=SHOWN, newest_first=True)
     return [
         MeasuredRow(
-            *(metric, entry.version, "", entry.at, entry.details[name], None, None),
-            *(entry.details["predictions"], entry.details["labelled"], False),
+            metric=metric,
+            version=entry.version,
+            segment="",
+            until=entry.at,
+            value=figures(entry.details)[metric],
+            low=None,
+            high=None,
+            rows=entry.details["predictions"],
+            labelled=entry.details["labelled"],
+            estimated=False,
         )
         for entry in reversed(entries)
-        for name, metric in (("auc", "roc_auc"), ("recall", "recall"))
+        for metric in FIGURES
     ]
 
 
@@ -91,7 +114,7 @@ def _chart(metric: str, rows: Sequence[MeasuredRow]) -> Chart:
         )
         for (version, estimated), points in sorted(lines.items(), key=lambda item: item[1][-1].at)[-6:]
     ]
-    return Chart(metric.replace("_", " "), drawn, [])
+    return Chart(METRICS[metric].title if metric in METRICS else metric, drawn, [])
 
 
 def _newest(rows: Sequence[MeasuredRow]) -> list[MeasuredRow]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.loop import gates
 from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.served_as import slow_form
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TrainingSetRow:
     positives: int
     tables: dict[str, int]
     row_hash: str
+    left_out: list[str]
 
 
 @dataclass(frozen=True)
@@ -126,4 +128,5 @@ def _training_set(details: Mapping[str, Any] | None) -> TrainingSetRow | None:
         return None
     names = ("training_set_id", "as_of", "rows", "positives", "tables", "row_hash")
     said = {name: details[name] for name in names}
-    return TrainingSetRow(**{**said, "as_of": datetime.fromisoformat(said["as_of"])})
+    left_out = [str(Window.from_json(window)) for window in details.get("left_out", ())]
+    return TrainingSetRow(**{**said, "as_of": datetime.fromisoformat(said["as_of"]), "left_out": left_out})

@@ -110,7 +110,6 @@ def test_figures_are_not_split_by_persons(copy):
     ("change", "field", "words"),
     [
         ({"gates": (FairAcross("recall", "region"),)}, "gates", "no segment"),
-        ({"fairness": (Fairness("country", "roc_auc"),)}, "fairness", "no group metric 'roc_auc'"),
         ({"fairness": (Fairness("country", within=10),)}, "fairness", "within 10 is no distance"),
         ({"quality": Quality(days=0)}, "quality", "windows of 0 days"),
         ({"gates": (AtLeast("roc_auc", 0.5), AtLeast("roc_auc", 0.6))}, "gates", "two gates are called"),

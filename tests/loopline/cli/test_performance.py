@@ -7,12 +7,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from loopline.cli.performance import METRICS
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.monitor import fairness
 from loopline.platform_core.monitor.fairness import Group, Judged
-from loopline.platform_core.monitor.figures import POSITIVE_RATE, READINGS
 from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
@@ -85,8 +83,3 @@ def test_versions_stand_in_the_order_in_which_they_were_made(world):
     platform.close()
     lines = [line.split() for line in world.run("performance", "returns").stdout.splitlines()]
     assert [line[1] for line in lines if line and line[0] == "2011-03-01"] == ["2", "10", "2", "10"]
-
-
-def test_every_figure_that_is_measured_can_be_asked_for():
-    """The command spells them out; they are those of the monitor."""
-    assert (*READINGS, POSITIVE_RATE) == METRICS

@@ -81,7 +81,8 @@ def test_a_figure_that_there_is_not_is_told(promoted):
     assert "lead_time_median" in said.stderr
 
 
-def test_a_team_that_nobody_knows_has_no_figure(promoted):
-    """It is no error: a team of tomorrow has none yet."""
-    assert promoted.json("scorecard", "--team", "nobody")["figures"] == []
-    assert "nothing is known of nobody" in promoted.run("scorecard", "--team", "nobody").stdout
+def test_a_team_that_nobody_knows_is_named(world):
+    """It was answered with nothing, and exit code 0."""
+    said = world.json("scorecard", "--team", "nosuch", code=1)
+    assert said["problem"] == "no team or model 'nosuch' is known"
+    assert "corner/returns" in said["fix"]

@@ -32,6 +32,7 @@ def asset(stage, name="roses"):
 
 
 predictions, drift = asset("predictions"), asset("drift")
+fresh = [asset(stage, "tulips") for stage in ("predictions", "drift", "quality")]
 
 
 def check(of, name, passed, **more):
@@ -96,8 +97,8 @@ def every_twenty():
 
 
 defs = dg.Definitions(
-    assets=[predictions, drift, raw, model], asset_checks=checks, jobs=[doomed, loopline_cycle], sensors=sensors,
-    schedules=[every_twenty],
+    assets=[predictions, drift, raw, model, *fresh], asset_checks=checks, jobs=[doomed, loopline_cycle],
+    sensors=sensors, schedules=[every_twenty],
 )
 '''
 
@@ -146,8 +147,9 @@ from garden import defs
 
 with dg.DagsterInstance.get() as instance:
     everything = defs.resolve_implicit_global_asset_job_def()
-    everything.execute_in_process(instance=instance, raise_on_error=False)
-    only = [dg.AssetKey(["garden", "predictions", "roses"])]
+    old = [node.key for node in defs.resolve_asset_graph().asset_nodes if node.key.path[-1] != "tulips"]
+    everything.execute_in_process(instance=instance, raise_on_error=False, asset_selection=old)
+    only = [dg.AssetKey(["garden", "predictions", name]) for name in ("roses", "tulips")]
     everything.execute_in_process(instance=instance, asset_selection=only)
     for name in ("doomed", "loopline_cycle", "doomed", "loopline_cycle"):
         defs.resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False)

@@ -56,7 +56,7 @@ def test_what_stands_has_the_newest_words(platform):
     assert first.alarm == DRIFT
     assert (then.alarm.severity, then.alarm.problem) == ("error", "value 0.9")
     assert (then.since, then.episode) == (first.since, first.episode)
-    assert kinds(platform) == ["alarm.raised"]
+    assert kinds(platform) == ["alarm.raised", "alarm.worse"]
 
 
 def test_standing_and_past(platform):

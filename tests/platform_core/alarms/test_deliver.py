@@ -74,7 +74,7 @@ def test_the_gravest_comes_first(platform, day):
     for severity in ("info", "warning", "error"):
         alarms.raise_alarm(platform, alarm(severity, severity))
     deliver(platform)
-    assert [re.match(r"\[(\w+)\]", title)[1] for title in titles(day)] == ["error", "warning", "info"]
+    assert [re.match(r"\[(\w+)", title)[1] for title in titles(day)] == ["error", "warning", "info"]
 
 
 def test_a_cause_that_flutters_sends_two_messages_a_cooldown(platform, day):
@@ -109,11 +109,11 @@ def test_an_information_is_told_once(platform, day):
         (("error over error", "error over error"), "error info over error"),
         (("error over error over", "error over error over"), "error warning over error warning over"),
         (("error", "error"), "error warning error"),
-        (("warning over", "error over"), "warning error warning over"),
+        (("warning error over", "error over"), "warning error warning over"),
         (("warning over error", "error"), "warning over error"),
         (("info info info", ""), "info over info over info over"),
         (("info error over", "error over"), "info over error over"),
-        (("info over", "error over"), "info error over"),
+        (("info error over", "error over"), "info error over"),
         (("error over info", "error over"), "error over info over"),
         (("error error over", "error error over"), "error over+error over"),
         (("error over", "error over"), "error over+info+over"),
@@ -128,7 +128,7 @@ def test_each_episode_is_told_and_its_end_to_whoever_was_told(platform, day, nig
         for minutes in (0, 1):
             deliver(platform, after(hours=2 * number, minutes=minutes))
     for notifier, expected in zip((day, night), heard, strict=True):
-        assert [re.match(r"\[(\w+)\]", title)[1] for title in titles(notifier)] == expected.split()
+        assert [re.match(r"\[(\w+)", title)[1] for title in titles(notifier)] == expected.split()
 
 
 def test_an_information_names_who_told_it(platform, day):

@@ -43,7 +43,7 @@ def test_the_newest_entry_about_the_live_version(loop) -> None:
     loop.ledger.record(Entry("quality.realised", loop.now, *REF, version="1", details={"auc": 0.7}))
     found = fleet.live(loop.ledger)
     assert set(found) == {REF}
-    assert (found[REF].drift, found[REF].drift_at, found[REF].quality) == ("new", loop.now, {"auc": 0.7})
+    assert (found[REF].drift, found[REF].drift_at, found[REF].quality) == ("new", loop.now, {"roc_auc": 0.7})
 
 
 def test_freezes_and_newest_cycles(loop) -> None:

@@ -49,8 +49,8 @@ def model(*gates: Gate) -> Model:
 
 def verdict(auc: float, champion: float = 0.7) -> Verdict:
     """Judge a version by two gates."""
-    gates = (AtLeast("auc", 0.65), BeatsChampion("auc"))
-    return judge(model(*gates), Evidence({"auc": auc}, {"auc": champion}))
+    gates = (AtLeast("roc_auc", 0.65), BeatsChampion("roc_auc"))
+    return judge(model(*gates), Evidence({"roc_auc": auc}, {"roc_auc": champion}))
 
 
 def test_each_gate_is_named_with_value_and_bound():
@@ -58,15 +58,15 @@ def test_each_gate_is_named_with_value_and_bound():
     found = verdict(0.68)
     assert not found.passed
     assert [(r.gate, r.version, r.value, r.bound, r.passed) for r in found.readings] == [
-        ("AtLeast(auc)", 1, 0.68, 0.65, True),
-        ("BeatsChampion(auc)", 1, 0.68, 0.7, False),
+        ("AtLeast(roc_auc)", 1, 0.68, 0.65, True),
+        ("BeatsChampion(roc_auc)", 1, 0.68, 0.7, False),
     ]
-    assert [str(r) for r in found.failed] == ["BeatsChampion(auc) v1 failed: 0.68 against 0.7"]
+    assert [str(r) for r in found.failed] == ["BeatsChampion(roc_auc) v1 failed: 0.68 against 0.7"]
 
 
 def test_a_gate_that_raises_has_failed_and_the_others_are_asked():
     """The error is the detail; a mistake in a gate never lets a version through."""
-    found = judge(model(Broken("auc"), AtLeast("auc", 0.65)), Evidence({"auc": 0.7}))
+    found = judge(model(Broken("roc_auc"), AtLeast("roc_auc", 0.65)), Evidence({"roc_auc": 0.7}))
     assert [r.passed for r in found.readings] == [False, True]
     assert found.readings[0].version == 7
     assert found.readings[0].detail == "KeyError: 'nobody measured this'"
@@ -79,7 +79,7 @@ def test_a_model_without_gates_passes():
 
 def test_a_verdict_comes_back_from_the_ledger(ledger, ref):
     """Of that very version, the newest; recorded again it is one entry, also with a value that is no number."""
-    strange = judge(model(Nan("auc")), Evidence({}))
+    strange = judge(model(Nan("roc_auc")), Evidence({}))
     for written in (verdict(0.68), strange, strange):
         record_verdict(ledger, ref, "c1", "1", written, T0)
     assert verdict_of(ledger, ref, "1") == strange
@@ -100,7 +100,7 @@ def test_only_a_version_that_passed_goes_on(ledger, ref):
     record_verdict(ledger, ref, "c1", "1", verdict(0.8), T0)
     record_verdict(ledger, ref, "c2", "2", verdict(0.6), T0)
     assert require_passed(ledger, ref, "1").passed
-    with pytest.raises(Refused, match=r"AtLeast\(auc\) v1 failed: 0.6 against 0.65; BeatsChampion"):
+    with pytest.raises(Refused, match=r"AtLeast\(roc_auc\) v1 failed: 0.6 against 0.65; BeatsChampion"):
         require_passed(ledger, ref, "2")
     with pytest.raises(Refused, match="never judged"):
         require_passed(ledger, ref, "3")
@@ -109,9 +109,9 @@ def test_only_a_version_that_passed_goes_on(ledger, ref):
 def test_an_override_names_a_person_and_lets_one_gate_pass(ledger, ref):
     """Every failed gate needs its own; the ledger keeps who and why."""
     record_verdict(ledger, ref, "c1", "1", verdict(0.6), T0)
-    half = override(ledger, ref, "1", "AtLeast(auc)", "ada", "small market", T0)
-    assert [r.gate for r in half.failed] == ["BeatsChampion(auc)"]
-    override(ledger, ref, "1", "BeatsChampion(auc)", "bob", "same", T0)
+    half = override(ledger, ref, "1", "AtLeast(roc_auc)", "ada", "small market", T0)
+    assert [r.gate for r in half.failed] == ["BeatsChampion(roc_auc)"]
+    override(ledger, ref, "1", "BeatsChampion(roc_auc)", "bob", "same", T0)
     passed = require_passed(ledger, ref, "1")
     assert [r.overridden_by for r in passed.readings] == ["ada", "bob"]
     first = ledger.entries(ref, ["gate.overridden"])[0]
@@ -121,7 +121,7 @@ def test_an_override_names_a_person_and_lets_one_gate_pass(ledger, ref):
 def test_an_override_is_of_one_verdict(ledger, ref):
     """A version that is judged anew needs a new override."""
     record_verdict(ledger, ref, "c1", "1", verdict(0.68), T0)
-    override(ledger, ref, "1", "BeatsChampion(auc)", "ada", "close enough", T0)
+    override(ledger, ref, "1", "BeatsChampion(roc_auc)", "ada", "close enough", T0)
     record_verdict(ledger, ref, "c1", "1", verdict(0.68, champion=0.9), T0)
     with pytest.raises(Refused):
         require_passed(ledger, ref, "1")
@@ -131,13 +131,13 @@ def test_what_cannot_be_overridden(ledger, ref):
     """A gate that passed, one that is not in the verdict, a version without verdict, and anything in nobody's name."""
     record_verdict(ledger, ref, "c1", "1", verdict(0.68), T0)
     for gate, error, said in [
-        ("AtLeast(auc)", Refused, "nothing to override"),
-        ("Other(auc)", NotFound, "no gate 'Other"),
+        ("AtLeast(roc_auc)", Refused, "nothing to override"),
+        ("Other(roc_auc)", NotFound, "no gate 'Other"),
     ]:
         with pytest.raises(error, match=said):
             override(ledger, ref, "1", gate, "ada", "because", T0)
     with pytest.raises(NotFound, match="no verdict"):
-        override(ledger, ref, "2", "AtLeast(auc)", "ada", "because", T0)
+        override(ledger, ref, "2", "AtLeast(roc_auc)", "ada", "because", T0)
     for person, reason in [("", "because"), ("ada", "")]:
         with pytest.raises(Refused, match="no person or no reason"):
-            override(ledger, ref, "1", "BeatsChampion(auc)", person, reason, T0)
+            override(ledger, ref, "1", "BeatsChampion(roc_auc)", person, reason, T0)

@@ -22,7 +22,7 @@ CASES: list[tuple[str, str, dict[str, Any], str]] = [
         "quality.realised",
         "",
         {"predictions": 1000, "labelled": 700, "auc": 0.70412, "recall": None},
-        "version 2: 700 of 1,000 answers labelled, auc 0.7041, recall none",
+        "version 2: 700 of 1,000 answers labelled, roc auc 0.7041, recall none",
     ),
     ("skew.checked", "0 of 347 rows differ", {"passed": True}, "skew of version 2 passed: 0 of 347 rows differ"),
     ("skew.checked", "9 of 347 rows differ", {"passed": False}, "skew of version 2 did not pass: 9 of 347 rows differ"),

@@ -5,35 +5,18 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-import numpy as np
-import pytest
-from sklearn.metrics import roc_auc_score
-
 from loopline.platform_core.foundation.names import realised_table
 from loopline.platform_core.loop import realised as labelled
+from loopline.platform_core.loop.quality_entries import REALISED
 from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.quality import REALISED, realised, roc_auc
+from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.specs import personal
 
 
 def figures(shop):
     """Compact and measure."""
     compact(shop.platform, shop.team, shop.model)
-    return realised(shop.platform, shop.team, shop.model)
-
-
-@pytest.mark.parametrize("digits", [1, 8])
-def test_auc_is_scikit_learns(digits: int) -> None:
-    """The rank statistic equals scikit-learn's, with ties and without."""
-    random = np.random.default_rng(0)
-    labels, scores = (random.random(800) < 0.1).astype(float), np.round(random.random(800), digits)
-    assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
-
-
-def test_labels_of_one_kind_have_no_auc() -> None:
-    """While all labels are alike there is nothing to rank."""
-    assert roc_auc(np.ones(3), np.array([0.1, 0.2, 0.3])) is None
-    assert roc_auc(np.empty(0), np.empty(0)) is None
+    return measured(shop.platform, shop.team, shop.model).versions
 
 
 def test_nothing_answered_has_no_quality(shop) -> None:
@@ -46,10 +29,10 @@ def test_labels_count_from_when_they_are_known(shop) -> None:
     shop.answer_scores([0.9, 0.8, 0.3, 0.1])
     shop.settle([1, 0, 1, 0], settled_at=shop.start + timedelta(days=30))
     (early,) = figures(shop)
-    assert (early.predictions, early.labelled, early.auc, early.recall) == (4, 0, None, None)
-    shop.platform.clock.set(shop.start + timedelta(days=30))
+    assert (early.predictions, early.labelled, early.roc_auc, early.recall) == (4, 0, None, None)
+    shop.platform.clock.set(shop.start + timedelta(days=30, minutes=1))  # when the youngest is as old
     (late,) = figures(shop)
-    assert (late.labelled, late.labelled_share, late.auc, late.recall, late.positives) == (4, 1.0, 0.75, 0.5, 2)
+    assert (late.labelled, late.labelled_share, late.roc_auc, late.recall, late.positives) == (4, 1.0, 0.75, 0.5, 2)
 
 
 def test_each_version_has_its_own_figures(shop) -> None:
@@ -59,8 +42,8 @@ def test_each_version_has_its_own_figures(shop) -> None:
     shop.settle([1, 0, 0, 1, 0], settled_at=shop.start)
     two, ten = figures(shop)
     assert [two.version, ten.version] == ["2", "10"]
-    assert (two.predictions, two.labelled, two.auc) == (3, 2, 0.0)
-    assert (ten.predictions, ten.labelled, ten.auc) == (2, 2, 1.0)
+    assert (two.predictions, two.labelled, two.roc_auc) == (3, 2, 0.0)
+    assert (ten.predictions, ten.labelled, ten.roc_auc) == (2, 2, 1.0)
 
 
 def test_an_example_asked_twice_counts_once(shop) -> None:
@@ -69,7 +52,7 @@ def test_an_example_asked_twice_counts_once(shop) -> None:
     shop.serving.log([shop._row({}, 0.1, "1") | {"keys": json.dumps({"order_id": 1})}])
     shop.settle([1, 0], settled_at=shop.start)
     (found,) = figures(shop)
-    assert (found.predictions, found.auc) == (2, 0.0)
+    assert (found.predictions, found.roc_auc) == (2, 0.0)
 
 
 def test_unchanged_figures_are_written_once(shop) -> None:
@@ -83,7 +66,7 @@ def test_unchanged_figures_are_written_once(shop) -> None:
     figures(shop)
     entries = shop.platform.ledger.entries(shop.ref, [REALISED])
     assert [entry.details["predictions"] for entry in entries] == [2, 3]
-    assert (entries[0].version, entries[0].details["auc"]) == ("1", 1.0)
+    assert (entries[0].version, entries[0].details["roc_auc"]) == ("1", 1.0)
 
 
 def test_labels_find_answers_whose_keys_are_hidden(shop, mark_personal, monkeypatch) -> None:
@@ -94,7 +77,7 @@ def test_labels_find_answers_whose_keys_are_hidden(shop, mark_personal, monkeypa
     shop.answer_scores([0.3, 0.1], hide=personal.pseudonyms())
     shop.settle([1, 0, 1, 0], settled_at=shop.start)
     (found,) = figures(shop)
-    assert (found.predictions, found.labelled, found.auc, found.recall) == (4, 4, 0.75, 0.5)
+    assert (found.predictions, found.labelled, found.roc_auc, found.recall) == (4, 4, 0.75, 0.5)
     monkeypatch.setenv(personal.VARIABLE, "another secret, and long enough")
     assert figures(shop)[0].labelled == 2  # of those hidden under a secret that is lost nothing more is known
 
@@ -112,19 +95,19 @@ def test_a_row_is_kept_with_its_label_once(shop) -> None:
     assert rows["request_id"].to_pylist() == ["r000001", "r000002", "r000003", "r000005"]
     assert rows["label"].to_pylist() == [1.0, 0.0, 1.0, 0.0]
     assert rows[labelled.BATCH].to_pylist() == [1, 1, 2, 2]
-    two, one = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)
-    assert (two["score"].to_pylist(), one["score"].to_pylist()) == ([0.7], [0.9, 0.8, 0.3])
+    assert rows["score"].to_pylist() == [0.9, 0.8, 0.3, 0.7]
 
 
 def test_only_labels_of_what_was_answered_since_count(shop) -> None:
     """A rollout is judged on its own answers, not on those of an earlier one of the same version."""
-    assert [len(side) for side in labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)] == [0, 0]
-    shop.answer_scores([0.9, 0.8, 0.3])
-    shop.settle([1, 0, 1], settled_at=shop.start)
+    before = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)
+    assert (len(before.candidate), len(before.stable)) == (0, 0)
+    for score, version in ((0.9, "1"), (0.5, "2"), (0.8, "1"), (0.6, "2"), (0.3, "1")):
+        shop.answer_scores([score], version=version)
+    shop.settle([1, 0, 1, 0, 1], settled_at=shop.start)
     figures(shop)
-    since = shop.start + timedelta(seconds=2)
-    _, stable = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), since)
-    assert stable["score"].to_pylist() == [0.8, 0.3]
+    found = labelled.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start + timedelta(seconds=2))
+    assert (found.candidate["score"].to_pylist(), found.stable["score"].to_pylist()) == ([0.6], [0.8])
 
 
 def test_requests_that_are_named_alike_are_kept_each(shop) -> None:

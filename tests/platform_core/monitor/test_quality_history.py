@@ -14,14 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.names import DATE, raw_table, scores_table
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.monitor import fairness
 from loopline.platform_core.monitor.calibration import HeldOut
 from loopline.platform_core.monitor.predictions import compact, expire
-from loopline.platform_core.monitor.quality_history import MONDAY, Measured, history, measure
-from loopline.platform_core.specs import Fairness, Model, Quality, Source, labels
+from loopline.platform_core.monitor.quality_history import MONDAY, Measured, history, measured
+from loopline.platform_core.specs import AtLeast, Fairness, Model, Quality, Source, labels
 
 ORDERS = Source("orders", contract="contracts/orders.yaml")
 START = datetime(2011, 3, 7, tzinfo=UTC)
@@ -90,7 +91,7 @@ class Live:
         if now is not None:
             self.shop.platform.clock.set(now)
         compact(self.shop.platform, self.shop.team, self.model)
-        measure(self.shop.platform, self.shop.team, self.model)
+        measured(self.shop.platform, self.shop.team, self.model)
         return history(self.shop.platform, self.shop.ref)
 
 
@@ -170,7 +171,7 @@ def test_a_personal_column_is_no_segment(live: Live, mark_personal: Callable[...
     mark_personal(live.shop.platform.home, "order_id")
     live.model = replace(live.model, segments=("order_id",))
     with pytest.raises(InvalidSpec, match=r"'order_id', which a contract marks as personal: each person would be") as e:
-        measure(live.shop.platform, live.shop.team, live.model)
+        measured(live.shop.platform, live.shop.team, live.model)
     assert "age band" in e.value.fix
 
 
@@ -238,7 +239,7 @@ def test_a_window_has_one_row_and_is_measured_no_more_once_labels_have_come(live
     live.answer([0.9] * 20, [1.0] * 20, START + timedelta(days=90))
     compact(platform, live.shop.team, live.model)
     platform.clock.set(START + timedelta(days=90))
-    assert measure(platform, live.shop.team, live.model) == 1, "the new week alone"
+    assert measured(platform, live.shop.team, live.model).windows == 1, "the new week alone"
     old, new = quality_table.rows(platform.ledger, live.shop.ref)
     assert (old.measured_at, new.measured_at) == (START + timedelta(days=70), START + timedelta(days=90))
 
@@ -249,7 +250,66 @@ def test_a_window_that_was_not_looked_at_for_long_is_measured_once_more(live: Li
     assert told(live.measured(START + timedelta(days=3)), "recall") == []
     (recall,) = told(live.measured(START + timedelta(days=200)), "recall")
     assert recall.labelled == 40
-    assert measure(live.shop.platform, live.shop.team, live.model) == 0, "now it is settled"
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 0, "now it is settled"
+
+
+def test_a_monitor_that_is_late_leaves_no_gap(live: Live) -> None:
+    """Weeks that nobody measured while their labels came are measured however late, whichever version answered."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.measured(START + timedelta(days=3))
+    for week in range(1, 30):
+        live.answer(
+            [0.9, 0.1] * 20, [1.0, 0.0] * 20, START + timedelta(days=7 * week), version="2" if week > 9 else "1"
+        )
+    recalls = told(live.measured(START + timedelta(days=400)), "recall")
+    assert sum(m.rows for m in recalls) == 30 * 40, "every answer is in a window"
+    assert [m.labelled for m in recalls] == [40] * 30
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 0
+
+
+def test_answers_that_come_into_a_settled_window_are_measured(live: Live) -> None:
+    """A batch of long ago, or a log that was behind: the window is measured anew with them."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.measured(START + timedelta(days=300))
+    live.answer([0.1] * 40, [1.0] * 40, START + timedelta(days=1))
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START, version="2")
+    assert [(m.version, m.rows, m.value) for m in told(live.measured(), "recall")] == [
+        ("1", 80, pytest.approx(20 / 60, abs=1e-5)),
+        ("2", 40, 1.0),
+    ]
+
+
+def test_answers_whose_labels_never_come_are_an_alarm(live: Live) -> None:
+    """It stands while their labels are missing, and is over when they have come."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    week = START + timedelta(days=7)
+    live.shop.serving.log([live.row(number, 0.5, week, "1", {}) for number in range(41, 81)])
+    live.measured(START + timedelta(days=40))
+    assert standing(live.shop.platform.ledger) == [], "they may still come"
+    live.measured(START + timedelta(days=120))
+    (one,) = standing(live.shop.platform.ledger)
+    assert (one.alarm.cause, one.alarm.size) == ("unmeasured:shop/returns", 40.0)
+    assert "40 answers in 1 windows from 2011-03-14 to 2011-03-21" in one.alarm.problem
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, week + timedelta(minutes=1))
+    live.measured()
+    assert standing(live.shop.platform.ledger) == []
+
+
+def test_what_a_shadow_said_is_no_gap(live: Live) -> None:
+    """It is in no window, so it must not be looked for in each call."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.shop.serving.log([live.row(1, 0.1, START, "9", {}) | {"role": "shadow"}])
+    assert {m.version for m in live.measured(START + timedelta(days=300))} == {"1"}
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 0
+
+
+def test_a_metric_that_a_gate_asks_for_is_followed(live: Live) -> None:
+    """And windows of before are measured anew with it."""
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    assert told(live.measured(START + timedelta(days=300)), "f1") == []
+    live.model = replace(live.model, gates=(AtLeast("f1", 0.5),))
+    assert [m.value for m in told(live.measured(), "f1")] == [1.0]
+    assert [m.estimated for m in live.measured() if m.metric == "average_precision"] == []
 
 
 def test_other_rules_measure_everything_anew(live: Live) -> None:
@@ -261,7 +321,7 @@ def test_other_rules_measure_everything_anew(live: Live) -> None:
     live.model = replace(live.model, quality=replace(live.model.quality, days=14))
     weeks = [m.until - m.since for m in told(live.measured(), "recall")]
     assert weeks == [timedelta(days=7), timedelta(days=14)]
-    assert measure(live.shop.platform, live.shop.team, live.model) == 1, "the next call knows the rules"
+    assert measured(live.shop.platform, live.shop.team, live.model).windows == 1, "the next call knows the rules"
 
 
 def test_a_window_keeps_its_figures_while_its_predictions_expire(live: Live) -> None:
@@ -276,7 +336,7 @@ def test_a_window_keeps_its_figures_while_its_predictions_expire(live: Live) -> 
         (recall,) = told(live.measured(start + timedelta(days=day)), "recall")
         figures.append((recall.rows, recall.labelled, recall.value))
         gone += expire(live.shop.platform, live.shop.team, live.model)
-    assert gone == 280
+    assert gone == 2 * 280, "answers, and those of them that have a label"
     assert figures == [(280, 280, pytest.approx(26 / 28, abs=1e-5))] * 5
 
 
@@ -297,7 +357,7 @@ def test_other_rules_do_not_make_a_remnant_of_a_window(live: Live) -> None:
         live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, start + timedelta(days=day))
     live.measured(start + timedelta(days=50))
     live.shop.platform.clock.set(start + timedelta(days=62))
-    assert expire(live.shop.platform, live.shop.team, live.model) == 40
+    assert expire(live.shop.platform, live.shop.team, live.model) == 2 * 40
     live.model = replace(live.model, quality=replace(live.model.quality, days=7))
     assert [(m.until - m.since, m.rows) for m in told(live.measured(), "recall")] == [(timedelta(days=14), 80)]
 

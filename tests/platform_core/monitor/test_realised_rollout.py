@@ -12,7 +12,7 @@ from loopline.platform_core.loop import cycles, deployments, gates, rollouts
 from loopline.platform_core.loop import realised as labels
 from loopline.platform_core.loop.gates import Verdict
 from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.quality import realised
+from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.specs import Drift, RealisedQuality, Rollout
 from loopline.platform_core.turn import start_rollout
 
@@ -48,7 +48,7 @@ def test_labels_tell_whether_the_candidate_goes_on(shop, candidate, scores, acti
     assert early.findings[0].detail == "0 labels of one of both"
     shop.settle([1, 0] * 200, settled_at=shop.start)
     compact(shop.platform, shop.team, model)
-    realised(shop.platform, shop.team, model)
+    measured(shop.platform, shop.team, model)
     decision = rollouts.step(shop.platform, model, record.rollout_id, now)
     assert decision.action == action
     assert decision.figures["candidate"]["labels"] >= 198  # those answered while both did
@@ -66,7 +66,7 @@ def test_at_all_percent_labels_are_compared_on_the_same_rows(shop, candidate, sc
     shop.serving.log([row | {"score": (0.9, 0.1)[number % 2]} for number, row in enumerate(rows)])
     shop.settle([1, 0] * 100, settled_at=shop.start)
     compact(shop.platform, shop.team, model)
-    realised(shop.platform, shop.team, model)
+    measured(shop.platform, shop.team, model)
     now = shop.start + timedelta(minutes=61)
     decision = rollouts.decide(shop.platform, model, record, now)
     assert (decision.action, decision.findings[0].detail) == (action, "200 labels of both")
@@ -80,6 +80,6 @@ def test_what_one_side_answered_in_another_week_is_left_out(shop, candidate):
         row["logged_at"] = shop.start + timedelta(minutes=number)
     shop.settle([1, 0] * 200, settled_at=shop.start)
     compact(shop.platform, shop.team, shop.model)
-    realised(shop.platform, shop.team, shop.model)
+    measured(shop.platform, shop.team, shop.model)
     found = labels.of(shop.platform.lake, shop.ref, ("2", "1"), shop.start)
     assert (len(found.candidate), len(found.stable), len(found.labels)) == (0, 0, 0)

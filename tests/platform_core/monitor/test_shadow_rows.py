@@ -10,7 +10,7 @@ from loopline.platform_core.foundation.names import prediction_table
 from loopline.platform_core.monitor import drift, skew
 from loopline.platform_core.monitor.answers import answers
 from loopline.platform_core.monitor.predictions import compact, spool
-from loopline.platform_core.monitor.quality import realised
+from loopline.platform_core.monitor.quality_history import measured
 
 
 def shadow(shop, version: str, score: float | None = None) -> None:
@@ -64,8 +64,8 @@ def test_a_shadow_has_a_quality_of_its_own(shop) -> None:
     shop.serving.log([row | {"role": "shadow", "version": "1", "score": 0.5} for row in rows[:4]])
     shop.settle([1, 1, 0, 0], settled_at=shop.start)
     compact(shop.platform, shop.team, shop.model)
-    one, two = realised(shop.platform, shop.team, shop.model)
-    assert [(one.version, one.predictions, one.auc), (two.version, two.predictions, two.auc)] == [
+    one, two = measured(shop.platform, shop.team, shop.model).versions
+    assert [(one.version, one.predictions, one.roc_auc), (two.version, two.predictions, two.roc_auc)] == [
         ("1", 4, 1.0),
         ("2", 4, 0.0),
     ]

@@ -141,7 +141,7 @@ def test_drift_skew_and_quality_of_the_live_version(platform, teams):
     assert values[f"loopline_drift_worst_ratio{labels}"] == pytest.approx(4.0)
     assert values[f"loopline_drift_window_age_seconds{labels}"] == 3600
     assert values[f"loopline_skew_differing_ratio{labels}"] == 0.025
-    assert values['loopline_quality_ratio{team="shop",model="late",version="2",metric="auc"}'] == 0.75
+    assert values['loopline_quality_ratio{team="shop",model="late",version="2",metric="roc_auc"}'] == 0.75
     assert values[f"loopline_quality_labelled_ratio{labels}"] == 0.25
     assert not any('version="1"' in name for name in values if "drift" in name)
 

@@ -46,7 +46,7 @@ def test_split_refuses_a_part_with_one_label(labels: list[float]) -> None:
 def test_metrics_of_known_rows() -> None:
     """Four rows worked out by hand."""
     found = metrics(LABELS, SCORES, threshold=0.5)
-    assert tuple(found) == METRICS
+    assert set(found) == set(METRICS)
     assert found["roc_auc"] == pytest.approx(0.75)
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
     assert found["log_loss"] == pytest.approx(-np.mean(np.log([0.9, 0.6, 0.35, 0.8])))

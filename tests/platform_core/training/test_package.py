@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
@@ -127,3 +127,38 @@ def test_a_package_of_trees_loads_without_its_trainers(tmp_path: Path) -> None:
         "sys.exit(bool({'sklearn', 'pandas', 'mlflow'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _regressors() -> list[Any]:
+    import lightgbm
+    from sklearn.linear_model import LinearRegression
+
+    trees = lightgbm.LGBMRegressor(n_estimators=5, n_jobs=1, verbose=-1).fit(X, Y)
+    return [trees, trees.booster_, LinearRegression().fit(np.nan_to_num(X), Y)]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_regressor_is_refused_by_name(place: int) -> None:
+    """Its answers were taken for probabilities where they lay between 0 and 1, and nothing was said."""
+    estimator = _regressors()[place]
+    with pytest.raises(InvalidSpec, match=f"'fit' returned a {type(estimator).__name__}, which is a regressor"):
+        probabilities(estimator, np.nan_to_num(X))
+
+
+def test_what_gives_no_probabilities_of_two_labels_is_refused() -> None:
+    """One of three labels, and one of a team's own whose answers are beyond 1."""
+    from sklearn.linear_model import LogisticRegression
+
+    three = LogisticRegression().fit(np.nan_to_num(X), np.arange(len(X)) % 3)
+    with pytest.raises(InvalidSpec, match=r"LogisticRegression, which gives probabilities of shape \(3000, 3\)"):
+        probabilities(three, np.nan_to_num(X))
+
+    class Sums:
+        """Predicts sums."""
+
+        def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Add up."""
+            return x.sum(axis=1)
+
+    with pytest.raises(InvalidSpec, match="a Sums, which has no predict_proba"):
+        probabilities(Sums(), np.nan_to_num(X))

@@ -18,6 +18,7 @@ from loopline.platform_core.errors import ContractBroken, InvalidSpec, NotFound
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import raw_table
+from loopline.platform_core.loop import quarantines
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.testing.engine_tables import at, large_order, raw_orders, spending
@@ -157,6 +158,43 @@ def test_the_same_rows_for_ever(shop: Shop) -> None:
     assert again.row_hash != pinned.row_hash
     assert again.training_set_id != pinned.training_set_id
     assert again.spec_hash == pinned.spec_hash
+
+
+def leave_out(shop: Shop, since: float, until: float) -> quarantines.Quarantine:
+    """Quarantine orders between two hours."""
+    wanted = quarantines.named("shop", "orders", at(since), at(until), "ada", "prices in cents", at(6))
+    return quarantines.quarantine(shop.platform.ledger, wanted)
+
+
+def test_rows_of_a_window_known_as_bad_are_left_out(shop: Shop) -> None:
+    """From its first instant to before its last; what was pinned before, and while it stood, is rebuilt as it was."""
+    shop.land(6, (1, 0, 1, 3.0, "a"), (1, 4, 5, 1.0, "b"), (2, 2, 3, 7.0, "c"))
+    before = shop.build(6)
+    assert "left_out" not in training_set.to_json(before), "a set without is named as ever"
+    found = leave_out(shop, 2, 4)
+    pinned = shop.build(6)
+    assert (before.rows, pinned.rows) == (3, 2)
+    assert shop.rows(pinned)["event_time"].to_pylist() == [at(0), at(4)]
+    assert pinned.left_out == (found.window,)
+    assert pinned.training_set_id != before.training_set_id
+    read_back = training_set.from_json(json.loads(json.dumps(training_set.to_json(pinned))))
+    assert read_back == pinned
+    quarantines.release(shop.platform.ledger, "shop", found.quarantine_id, "ada", "delivered again", at(7))
+    assert shop.rows(read_back).num_rows == 2
+    assert shop.rows(before).num_rows == 3
+    assert shop.build(6) == before, "taken back, everything is as it was"
+
+
+def test_a_quarantine_of_everything_is_said(shop: Shop) -> None:
+    """Nothing is left to learn from, and the error names what is left out; one of another source changes nothing."""
+    shop.land(6, (1, 0, 1, 3.0, "a"))
+    quarantines.quarantine(
+        shop.platform.ledger, quarantines.named("shop", "visits", at(0), at(6), "ada", "torn", at(6))
+    )
+    assert shop.build(6).left_out == ()
+    leave_out(shop, 0, 6)
+    with pytest.raises(NotFound, match=r"outside the quarantine of orders 2020-01-01 00:00 to 2020-01-01 06:00"):
+        shop.build(6)
 
 
 def test_rows_that_are_no_longer_the_same_are_refused(shop: Shop) -> None:

@@ -18,7 +18,7 @@ from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table, raw_table
 from loopline.platform_core.monitor import fairness
 from loopline.platform_core.monitor.calibration import HeldOut
-from loopline.platform_core.monitor.quality_history import Measured, history, measure
+from loopline.platform_core.monitor.quality_history import Measured, history, measured
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.specs import Model
@@ -109,7 +109,7 @@ def test_cancellations_are_measured_by_country_and_month(platform: Platform, raw
     team = retail()
     model = team.model("cancellations")
     answered(platform, model, raw)
-    assert measure(platform, team, model) == 7
+    assert measured(platform, team, model).windows == 7
     found = history(platform, ModelRef("retail", "cancellations"))
     real, guessed = figures(found, "roc_auc"), figures(found, "roc_auc", estimated=True)
     assert all(m.labelled == m.rows > 200 for m in real)
@@ -127,7 +127,7 @@ def test_repeat_orders_are_measured_by_what_its_file_names(platform: Platform, r
     model = team.model("repeat_orders")
     answered(platform, model, raw)
     cast("ReplayClock", platform.clock).set(END + timedelta(days=10))
-    measure(platform, team, model)
+    measured(platform, team, model)
     found = history(platform, ModelRef("retail", "repeat_orders"))
     assert {m.segment.partition("=")[0] for m in found} == {"", "country", "weekday"}
     newest = figures(found, "recall")[-1]

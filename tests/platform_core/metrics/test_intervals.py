@@ -8,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from loopline.platform_core.monitor import intervals
-from loopline.platform_core.monitor.figures import READINGS, log_losses, realised
-from loopline.platform_core.monitor.intervals import Interval
+from loopline.platform_core.metrics import METRICS, intervals
+from loopline.platform_core.metrics.intervals import Interval
+from loopline.platform_core.monitor.figures import realised
 
 TIMES = 2_000
 
@@ -59,7 +59,7 @@ def test_losses(name: str, rows: int) -> None:
     def losses(r: np.random.Generator, count: int) -> np.ndarray:
         chances = r.beta(1, 6, count) * 0.98 + 0.01
         labels = (r.random(count) < chances).astype(float)
-        return log_losses(labels, chances) if name == "log_loss" else (labels - chances) ** 2
+        return METRICS[name].of_rows(labels, chances)
 
     truth = float(losses(np.random.default_rng(1), 4_000_000).mean())
     assert 0.93 <= held(lambda r: intervals.mean(losses(r, rows)), truth) <= 0.97
@@ -90,7 +90,7 @@ def test_what_rows_cannot_tell_is_left_out() -> None:
     """Without labels there is no figure, with one kind of them no area; an even loss has no spread."""
     assert list(realised(np.empty(0), np.empty(0), 0.5)) == []
     alike = {figure.metric for figure in realised(np.ones(5), np.full(5, 0.7), 0.5)}
-    assert alike == set(READINGS) - {"roc_auc"}
+    assert alike == {one.name for one in METRICS.values() if one.needs_labels} - {"roc_auc", "false_positive_rate"}
     assert intervals.mean(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
 
 
@@ -109,5 +109,8 @@ def test_figures_are_scikit_learns() -> None:
         "accuracy": pytest.approx(of.accuracy_score(labels, flagged)),
         "log_loss": pytest.approx(of.log_loss(labels, scores)),
         "brier": pytest.approx(of.brier_score_loss(labels, scores)),
+        "average_precision": pytest.approx(of.average_precision_score(labels, scores)),
+        "f1": pytest.approx(of.f1_score(labels, flagged)),
+        "false_positive_rate": pytest.approx(1 - of.recall_score(1 - labels, ~flagged)),
         "positives": pytest.approx(labels.mean()),
     }

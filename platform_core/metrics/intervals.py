@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from loopline.platform_core.foundation.distance import Floats
+    from loopline.platform_core.metrics.metric import Floats
 
 CONFIDENCE = 0.95
 SYMMETRIC = 1e-6
-LEAST = 2
+LEAST_ROWS_OF_A_KIND = 2
 """Rows of each kind without which nothing is said of a spread."""
 
 
@@ -51,7 +51,7 @@ def difference(one: Interval, other: Interval) -> Interval:
 
 def mean(values: Floats, confidence: float = CONFIDENCE) -> Interval | None:
     """Return the mean; None of fewer than two rows."""
-    if len(values) < LEAST:
+    if len(values) < LEAST_ROWS_OF_A_KIND:
         return None
     value, spread, t = float(values.mean()), float(values.std(ddof=1)), _t(confidence, len(values) - 1)
     if not spread:
@@ -69,15 +69,21 @@ def area(labels: Floats, scores: Floats, confidence: float = CONFIDENCE) -> Inte
     """
     positive = labels > 0
     above, below = scores[positive], scores[~positive]
-    if min(len(above), len(below)) < LEAST:
+    if min(len(above), len(below)) < LEAST_ROWS_OF_A_KIND:
         return None
     value, spread = delong(above, below)
     if not 0 < value < 1 or spread <= 0:
         certain = float((1 - confidence) / 2) ** (1 / min(len(above), len(below)))
         return Interval(value, min(value, certain), max(value, 1 - certain) if value < 1 else 1.0)
     t = _t(confidence, min(len(above), len(below)) - 1)
-    middle, width = _logit(value), t * spread / (value * (1 - value))
-    return Interval(value, _expit(middle - width), _expit(middle + width))
+    width = t * spread / (value * (1 - value))
+    return Interval(value, _expit(_logit(value) - width), _expit(_logit(value) + width))
+
+
+def on_logits(value: float, spread: float, confidence: float = CONFIDENCE) -> Interval:
+    """Return a value between 0 and 1 whose logit has a standard error."""
+    width = _z(confidence) * spread
+    return Interval(value, _expit(_logit(value) - width), _expit(_logit(value) + width))
 
 
 def delong(above: Floats, below: Floats) -> tuple[float, float]:

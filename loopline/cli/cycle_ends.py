@@ -1,0 +1,69 @@
+"""``loopline cycle close`` and ``loopline cycle proceed``: what a person does with a cycle that does not go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from loopline.cli.command import Command
+from loopline.cli.output import Answer
+from loopline.cli.subject import opened, person, referenced
+
+if TYPE_CHECKING:
+    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.platform import Platform
+
+
+@click.command("close", cls=Command)
+@click.argument("name", metavar="CYCLE")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
+@click.option("--by", metavar="NAME", help="Who; you when left out.")
+def close(name: str, reason: str, by: str | None) -> Answer:
+    """End CYCLE, or the open one of the model of that name, as failed; a run of it deploys nothing any more.
+
+    One that is rolling out is ended by `loopline rollback`.
+    """
+    from loopline.platform_core import turn
+    from loopline.platform_core.loop import cycles
+
+    with opened(only=()) as platform:
+        found = _open(platform, name)
+        ended = cycles.give_up(platform.ledger, found.cycle_id, person(by), reason, platform.clock.now())
+        turn.settled(platform, ended.ref)
+    said = f"cycle {ended.cycle_id} of {ended.ref} is over: {ended.verdict}"
+    return Answer({"model": ended.ref, "cycle": ended.cycle_id, "state": ended.state, "verdict": ended.verdict}, said)
+
+
+@click.command("proceed", cls=Command)
+@click.argument("name", metavar="CYCLE")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
+@click.option("--by", metavar="NAME", help="Who; you when left out.")
+def proceed(name: str, reason: str, by: str | None) -> Answer:
+    """Let CYCLE, or the open one of the model of that name, learn although checks of its sources fail."""
+    from loopline.platform_core import turn
+
+    with opened(only=()) as platform:
+        found = _open(platform, name)
+        turn.go_on(platform, found, person(by), reason)
+    data = {"model": found.ref, "cycle": found.cycle_id, "by": person(by), "reason": reason}
+    return Answer(data, f"cycle {found.cycle_id} of {found.ref} goes on within seconds")
+
+
+def _open(platform: Platform, name: str) -> Cycle:
+    """Find a cycle by its id, else the open one of a model.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.loop import cycles
+
+    try:
+        return cycles.cycle(platform.ledger, name)
+    except NotFound:
+        ref = referenced(platform, name)
+    found = next((one for one in cycles.open_cycles(platform.ledger) if one.ref == ref), None)
+    if found is None:
+        raise NotFound(f"{ref} has no open cycle", f"see 'loopline cycle list {ref}'")
+    return found

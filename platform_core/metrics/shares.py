@@ -1,0 +1,70 @@
+"""Metrics that are shares: hits among the rows that they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
+
+from loopline.platform_core.metrics.metric import Metric, Ranked, ratio
+
+if TYPE_CHECKING:
+    from loopline.platform_core.metrics.intervals import Interval
+    from loopline.platform_core.metrics.metric import Flags, Floats
+
+Count = Callable[["Floats", "Flags"], tuple["Floats | Flags", "Floats | Flags"]]
+"""``count(chances, flagged)``: with what weight each row is looked at, and with what weight it is a hit."""
+
+
+@dataclass(frozen=True)
+class Share(Metric):
+    """A share of rows; ``of_groups`` says whether it tells if groups are treated alike."""
+
+    needs_threshold: bool = True
+    _: KW_ONLY
+    count: Count
+    of_groups: bool = False
+
+    def weighed(self, chances: Floats, ranked: Ranked) -> Floats:
+        """Divide hits by rows, of each set."""
+        looked, hits = self.count(chances, ranked.flagged)
+        return ratio(_sums(hits, chances), _sums(looked, chances))
+
+    def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:
+        """Return the share with the interval of Wilson (1927)."""
+        from loopline.platform_core.metrics import intervals
+
+        looked, hits = self.marked(labels, scores, threshold)
+        return intervals.share(float(hits.sum()), float(looked.sum()))
+
+    def marked(self, labels: Floats, scores: Floats, threshold: float) -> tuple[Flags, Flags]:
+        """Mark the rows that are looked at, and those that are hits; NaN is no label, and counts as negative."""
+        looked, hits = self.count((labels > 0).astype(float), scores >= threshold)
+        return looked > 0, hits > 0
+
+
+@dataclass(frozen=True)
+class F1(Metric):
+    """The harmonic mean of recall and precision."""
+
+    needs_threshold: bool = True
+
+    def weighed(self, chances: Floats, ranked: Ranked) -> Floats:
+        """Divide twice the hits by the flagged and the positives."""
+        hits = (chances * ranked.flagged).sum(axis=1)
+        return ratio(2 * hits, chances.sum(axis=1) + ranked.flagged.sum())
+
+    def interval(self, labels: Floats, scores: Floats, threshold: float) -> Interval | None:
+        """Return it from the hits' share J of all rows that are flagged or positive: F1 is 2 J / (1 + J)."""
+        from loopline.platform_core.metrics import intervals
+
+        positive, flagged = labels > 0, scores >= threshold
+        found = intervals.share(float((positive & flagged).sum()), float((positive | flagged).sum()))
+        return intervals.Interval(*(2 * part / (1 + part) for part in found)) if found else None
+
+
+def _sums(weights: Floats | Flags, chances: Floats) -> Floats:
+    """Add up the rows of each set; weights that no chance plays in are one row for all sets."""
+    import numpy as np
+
+    return np.asarray(np.broadcast_to(weights, chances.shape).sum(axis=1), dtype=np.float64)
