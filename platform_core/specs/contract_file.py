@@ -22,9 +22,9 @@ class Column:
     """A column of the accepted rows.
 
     ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
-    dates and timestamps (strptime). ``timestamp`` columns become UTC µs. A column that is not ``required`` may hold
-    nulls, and may be absent from a file whose columns the contract all names. ``personal`` is a column whose
-    ``classification`` says that it names or finds a person.
+    dates and timestamps, in strptime's form, whichever the file has. ``timestamp`` columns become UTC µs. A column
+    that is not ``required`` may hold nulls, and may be absent from a file whose columns the contract all names.
+    ``personal`` is a column whose ``classification`` says that it names or finds a person.
     """
 
     name: str
