@@ -66,8 +66,6 @@ def published(
     order: Order, data: Learnable, fitted: Fitted, metrics: Mapping[str, float], folder: Path
 ) -> ModelVersion:
     """Put the package into the registry, with everything by which the version is found again."""
-    import pyarrow as pa
-
     tags = {
         "key": order.key,
         "cycle": order.cycle,
@@ -84,7 +82,7 @@ def published(
             model=order.ref.dotted,
             package=folder,
             estimator=fitted.estimator,
-            example=pa.table(dict(zip(data.features, data.x[:EXAMPLE_ROWS].T, strict=True))),
+            example=data.table.select(data.features).slice(0, EXAMPLE_ROWS),
             metrics=metrics,
             params={name: str(value) for name, value in fitted.found.params.items()},
             tags={**tags, "drill": json.dumps(dict(order.drill))} if order.drill else tags,
