@@ -27,7 +27,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class ViewRows:
-    """A view and the rows of its offline table: entity, event_time, created_at, features."""
+    """A view and the rows of its offline table: entity, event_time, created_at, features, and perhaps ``_gone``."""
 
     view: FeatureView
     rows: pa.Table
@@ -36,7 +36,7 @@ class ViewRows:
 class Engine(Vendor):
     """What runs a team's declarations on tables; ``loopline.platform_core.features`` holds what all engines share.
 
-    Promises, each with a test in ``loopline.platform_core.testing.engine`` (the ninth in ``engine_histories``):
+    Promises, each with a test in ``loopline.platform_core.testing.engine`` (the last two in ``engine_histories``):
       1. ``check_rows`` splits rows: good and bad together are everything, each bad row has every reason, good
          rows are typed.
       2. ``compute_view`` gives one row per entity and event time with ``event_time`` and ``created_at`` in UTC µs,
@@ -52,6 +52,8 @@ class Engine(Vendor):
       8. ``compute_labels`` gives entities, ``event_time``, ``label`` (float64), ``known_at`` (UTC, µs) and segments.
       9. Types and values are those of any other engine: equal, and bit for bit where floats are taken as they are or
          whole numbers are added up; sums of fractions and quotients to 1e-9.
+      10. ``point_in_time`` takes no row that is no more: from the ``created_at`` of a row with ``_gone`` on there is
+          none of that entity and event, until one is created later, and the newest of the others counts.
     """
 
     @abc.abstractmethod

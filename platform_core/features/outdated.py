@@ -46,8 +46,24 @@ def _outdated(connection: Connection, ref: ModelRef, version: str) -> Iterator[s
             continue
         if held[view].state == "retired":
             yield f"{view} is retired"
+        elif _stands_for(connection, view, training_set.entry_id, then.hash) == held[view].meaning.hash:
+            continue  # mended, and it gives what it gave
         elif what := differences(then, held[view].meaning):
             yield f"{view} changed since ({', '.join(what)})"
+
+
+def _stands_for(connection: Connection, view: ViewRef, after: int, meaning: str) -> str:
+    """Return the meaning that stands for another one since, changed only by what mended a view that failed."""
+    query = (
+        select(_entry.details)
+        .where(_entry.team == view.team, _entry.model == "", _entry.kind == view_table.CHANGED)
+        .where(_entry.version == str(view.version), _entry.entry_id > after)
+        .order_by(_entry.entry_id)
+    )
+    for details in connection.scalars(query):
+        if details["view"] == view.view and details.get("mends") == meaning:
+            meaning = details["meaning"]
+    return meaning
 
 
 def _meant(connection: Connection, view: ViewRef | None, before: int) -> Meaning | None:

@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.features.meaning import differences
+from loopline.platform_core.features.meaning import Meaning, differences
 from loopline.platform_core.features.readers import HOLDS, Reader
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.features.view_table import ViewRecord
 
 
 class Change(NamedTuple):
-    """A view whose meaning changed under the same version: the record to be, and what changed in a few words."""
+    """A view whose meaning changed under the same version: the record to be, what changed in a few words, from what.
+
+    ``mends`` says that the view failed as it was, and gives the rows as before that it gave.
+    """
 
     record: ViewRecord
     what: Sequence[str]
+    before: Meaning
+    mends: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def plan(held: Mapping[ViewRef, ViewRecord], declared: Mapping[ViewRef, ViewReco
         kept = replace(record, registered_at=before.registered_at, registered_by=before.registered_by)
         what = differences(before.meaning, record.meaning)
         if what:
-            changed.append(Change(kept, what))
+            changed.append(Change(kept, what, before.meaning))
         elif before.state == "retired":
             added.append(kept)
         elif _told(before) != _told(record):
@@ -85,7 +90,7 @@ def holders(ref: ViewRef, readers: Sequence[Reader]) -> str:
 
 
 def _to_changes(wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, ViewRecord]) -> Iterator[Objection]:
-    for record, what in wanted.changed:
+    for record, what, *_ in (change for change in wanted.changed if not change.mends):
         ref = record.ref
         if by := holders(ref, readers):
             newest = max(other.version for other in known if (other.team, other.view) == (ref.team, ref.view))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.features import announcements, locks, view_table
 from loopline.platform_core.features.declaration import Declaration, declaration, ref_of
+from loopline.platform_core.features.mending import is_mended
 from loopline.platform_core.features.plan import Objection, Plan, holders, objections, plan, refuse
 from loopline.platform_core.features.readers import Reader, live, readers
 from loopline.platform_core.features.view_table import ViewRecord, entry, write_view
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from loopline.platform_core.features.view_ref import ViewRef
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Team
+
+
+Mends = set[tuple["ViewRef", str, str]]
+"""Versions of views, and the hashes of what each meant and means, that mean the same in all that they gave."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,15 @@ class FeatureRegistry:
         declared = declaration(self.platform, team, by)
         with self.platform.ledger.reading() as connection:
             wanted = _wanted(connection, declared)
-            if pretend:
-                refuse(_objections(connection, wanted, declared))
+        mends = self._mends(team, wanted)
+        if pretend:
+            with self.platform.ledger.reading() as connection:
+                refuse(_objections(connection, _marked(wanted, mends), declared))
         if pretend or wanted is None:
             return _done(wanted)
         with self.platform.ledger.writing(locks.of_team(team.name)) as connection:
             _keep_still(connection, team)
-            wanted = _wanted(connection, declared)  # another process may have been faster
+            wanted = _marked(_wanted(connection, declared), mends)  # another process may have been faster
             refuse(_objections(connection, wanted, declared))
             if wanted is not None:
                 _write(connection, wanted, declared, by, self.platform.clock.now())
@@ -71,7 +78,20 @@ class FeatureRegistry:
         """Say what would be refused of a team, view by view; raises as ``register`` where a view does not run."""
         declared = declaration(self.platform, team, "")
         with self.platform.ledger.reading() as connection:
-            return _objections(connection, _wanted(connection, declared), declared)
+            wanted = _wanted(connection, declared)
+        mends = self._mends(team, wanted)
+        with self.platform.ledger.reading() as connection:
+            return _objections(connection, _marked(wanted, mends), declared)
+
+    def _mends(self, team: Team, wanted: Plan | None) -> Mends:
+        """Find the changes that mend a view which fails, and change nothing that it gave so far."""
+        changed = () if wanted is None else wanted.changed
+        pairs = ((change.record.ref, change.before, change.record.meaning) for change in changed)
+        return {
+            (ref, before.hash, after.hash)
+            for ref, before, after in pairs
+            if is_mended(self.platform, team, ref, before, after)
+        }
 
     def retire(self, ref: ViewRef, by: str, reason: str, teams: Collection[Team] = ()) -> ViewRecord:
         """Retire a version that nothing reads and none of the teams declares; a retired one stays as it is.
@@ -100,6 +120,14 @@ class FeatureRegistry:
         return announcements.withdraw(self.platform, application, view)
 
 
+def _marked(wanted: Plan | None, mends: Mends) -> Plan | None:
+    if wanted is None:
+        return None
+    names = [(change.record.ref, change.before.hash, change.record.meaning.hash) for change in wanted.changed]
+    marked = [change._replace(mends=name in mends) for change, name in zip(wanted.changed, names, strict=True)]
+    return replace(wanted, changed=tuple(marked))
+
+
 def _wanted(connection: Connection, declared: Declaration) -> Plan | None:
     """Compare what is declared with what is held; None when nothing is to be written."""
     wanted = plan(view_table.read_views(connection, declared.team), declared.views)
@@ -126,8 +154,10 @@ def _write(connection: Connection, wanted: Plan, declared: Declaration, by: str,
     for record in wanted.added:
         again = "declared again" if record.ref in held else "declared"
         write_view(connection, record, entry(view_table.REGISTERED, record, by, again), new=record.ref not in held)
-    for record, what in wanted.changed:
-        write_view(connection, record, entry(view_table.CHANGED, record, by, "; ".join(what)), new=False)
+    for record, what, before, mends in wanted.changed:
+        said = "; ".join([*what, *(["it failed, and gives the rows that it gave"] if mends else [])])
+        why = entry(view_table.CHANGED, record, by, said, before if mends else None)
+        write_view(connection, record, why, new=False)
     for record in wanted.told:
         write_view(connection, record, entry(view_table.REGISTERED, record, by, "told anew"), new=False)
     for record in wanted.retired:

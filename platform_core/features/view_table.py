@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from loopline.platform_core.features.meaning import Meaning
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import Entry, Ledger, append
 
 State = Literal["active", "retired"]
 REGISTERED, CHANGED, RETIRED = "feature_view.registered", "feature_view.changed", "feature_view.retired"
@@ -52,6 +52,13 @@ def read_views(connection: Connection, team: str | None = None) -> dict[ViewRef,
     return {record.ref: record for record in map(_record, rows)}
 
 
+def meaning_hash(ledger: Ledger, ref: ViewRef) -> str | None:
+    """Return the hash of what a version of a view means, as registered; None where it is not."""
+    with ledger.reading() as connection:
+        record = read_views(connection, ref.team).get(ref)
+    return record.meaning.hash if record else None
+
+
 def write_view(connection: Connection, record: ViewRecord, why: Entry, *, new: bool) -> None:
     """Put a version of a view and the ledger's entry of it into a transaction."""
     values = _values(record)
@@ -63,10 +70,14 @@ def write_view(connection: Connection, record: ViewRecord, why: Entry, *, new: b
     append(connection, why)
 
 
-def entry(kind: str, record: ViewRecord, by: str, reason: str) -> Entry:
-    """Make the ledger's entry of what happened to a version of a view; it keeps the whole meaning."""
+def entry(kind: str, record: ViewRecord, by: str, reason: str, mends: Meaning | None = None) -> Entry:
+    """Make the ledger's entry of what happened to a version of a view; it keeps the whole meaning.
+
+    ``mends`` is the meaning for which it stands in, because it gives the same rows.
+    """
     ref = record.ref
     details = {"view": ref.view, "meaning": record.meaning.hash, "definition": record.meaning.to_json()}
+    details |= {} if mends is None else {"mends": mends.hash}
     said = f"{ref}: {reason}" if reason else str(ref)
     return Entry(kind, record.changed_at, ref.team, version=str(ref.version), actor=by, reason=said, details=details)
 

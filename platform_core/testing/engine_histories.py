@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Sale = tuple[int | None, int, int, int | None, float | None, str | None, bool | None]
 Row = tuple[int | None, int, int, float]
+Ended = tuple[int | None, int, int, float, bool]
+"""A row, and whether it says that there is none."""
 Ask = tuple[int | None, int | None]
 ARTICLES = ["apple", "Birne", "çerez", "", None]
 
@@ -90,6 +92,19 @@ def as_anyone_would(asks: Sequence[Ask], rows: Sequence[Row], ttl_hours: int | N
     return found
 
 
+def as_anyone_would_of_what_is(asks: Sequence[Ask], rows: Sequence[Ended]) -> list[float | None]:
+    """Look through every row for each ask, and leave out what was no more by then."""
+    found: list[float | None] = []
+    for customer, hour in asks:
+        by_event: dict[int, Ended] = {}
+        for row in sorted(rows, key=lambda r: r[2]):
+            if None not in (customer, hour) and row[0] == customer and max(row[1], row[2]) <= (hour or 0):
+                by_event[row[1]] = row
+        left = [row for row in by_event.values() if not row[4]]
+        found.append(max(left, key=lambda r: r[1])[3] if left else None)
+    return found
+
+
 def glued(histories: Sequence[Sequence[Sale]]) -> list[Sale]:
     """Make one history of several; each keeps its own customers, articles they share."""
     return [
@@ -148,3 +163,21 @@ class EngineHistoriesKit:
             assert [row["spend"] for row in found] == as_anyone_would(asks, rows, ttl_hours)
 
         drawn(holds, st.tuples(rows, asks, st.none() | st.integers(0, 8)), examples=4 if self.SLOW else 60)
+
+    def test_10_what_is_no_more_is_not_taken(self, engine: Engine) -> None:
+        """Rows end, come again and end again; whatever the order, a search through all gives what the join gives."""
+        import pyarrow as pa
+
+        width = 20 if self.SLOW else 2
+        customers, hours = st.sampled_from([None, *range(width)]), st.integers(0, 12)
+        row = st.tuples(customers, hours, hours, st.integers(0, 99).map(float), st.booleans())
+        rows = st.lists(row, min_size=1, max_size=12 * width, unique_by=lambda r: r[:3])
+        asks = st.lists(st.tuples(customers, st.none() | hours), min_size=1, max_size=8 * width)
+
+        def holds(history: tuple[list[Ended], list[Ask]]) -> None:
+            rows, asks = history
+            told = offline_rows(*(row[:4] for row in rows)).append_column("_gone", pa.array([row[4] for row in rows]))
+            found = joined(engine, asked(*asks), ViewRows(replace(spending, ttl_days=None), told))
+            assert [row["spend"] for row in found] == as_anyone_would_of_what_is(asks, rows)
+
+        drawn(holds, st.tuples(rows, asks), examples=4 if self.SLOW else 60)

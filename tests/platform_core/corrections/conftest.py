@@ -10,12 +10,12 @@ import pytest
 
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.changing_shop import ChangingShop
 from loopline.platform_core.testing.fakes.event_source import InMemoryEventSource
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.resources.polars.engine import PolarsEngine
+from loopline.stories.changing_shop import ChangingShop
 
 Opened = Callable[..., ChangingShop]
 

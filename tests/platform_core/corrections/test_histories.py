@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from loopline.platform_core.features.audit import audit
-from loopline.platform_core.testing.changing_histories import HISTORIES, History, customers, together
-from loopline.platform_core.testing.changing_shop import VIEWS, ChangingShop, Order, Truth, came
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.stories.changing_histories import HISTORIES, History, customers, together
+from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Step, Truth, came, put_back, taken_back
 
 
 def tell(
@@ -108,3 +110,37 @@ def test_an_audit_finds_nothing_wrong(opened: Any, name: str) -> None:
     for view in VIEWS:
         found = audit(shop.platform, shop.team, view)
         assert found.problem == ""
+
+
+numbers, customers_of, hours = st.integers(1, 4), st.integers(1, 2), st.integers(0, 30).map(float)
+orders = st.builds(Order, numbers, customers_of, hours, st.integers(0, 5).map(float), st.booleans())
+files = st.lists(orders, min_size=1, max_size=4, unique_by=lambda order: order.number)
+drawn_turns = st.lists(
+    st.tuples(st.sampled_from(["orders", "outcomes"]), files, st.integers(-3, 9)), min_size=1, max_size=5
+)
+
+
+def history_of(drawn: Sequence[tuple[str, list[Order], int]]) -> History:
+    """Let a file come at each hour; a number below zero takes an earlier file of its source back, or puts it back."""
+    told: list[tuple[float, tuple[Step, ...]]] = [(33, (came("first", Order(9, 1, 1, 1)),))]
+    names: dict[str, list[str]] = {"orders": ["first"], "outcomes": []}
+    back: set[str] = set()
+    for place, (source, rows, chosen) in enumerate(drawn):
+        of_source, hour = names[source], 35.0 + 10 * place
+        if chosen < 0 and of_source:
+            name = of_source[chosen % len(of_source)]
+            told.append((hour, ((put_back if name in back else taken_back)(name, source),)))
+            back ^= {name}
+            continue
+        name = f"{source}{place}"
+        of_source.append(name)
+        kept = tuple(o._replace(amount=min(o.amount, 1.0)) if source == "outcomes" else o for o in rows)
+        told.append((hour, (came(name, *kept, source=source),)))
+    return tuple(told)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=drawn_turns)
+def test_whatever_happens_the_shop_says_what_anyone_would(opened: Any, drawn: Any) -> None:
+    """Corrections, moves, deletions, late rows, withdrawals, in any order: increments, online and training sets."""
+    tell(opened(), history_of(drawn), whole_below=0)

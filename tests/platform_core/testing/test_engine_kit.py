@@ -14,6 +14,7 @@ import pytest
 from loopline.platform_core.contracts.engine import Engine, ViewRows
 from loopline.platform_core.specs import FeatureView, Labels
 from loopline.platform_core.testing.engine import EngineKit
+from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.resources.polars.engine import PolarsEngine
 
@@ -221,6 +222,19 @@ class NullMeansNo(PolarsEngine):
         """Fill nulls."""
         found = super().compute_labels(labels, raw)
         return with_column(found, "label", pc.fill_null(found["label"], 0.0))
+
+
+class TakesWhatIsNoMore(PolarsEngine):
+    """Breaks 10: a row that says that there is none is a row of nulls, and what it ended is there as ever."""
+
+    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        """Forget the ends."""
+        return super().point_in_time(labels, [ViewRows(each.view, each.rows.drop_columns(["_gone"])) for each in views])
+
+
+def test_kit_catches_what_takes_rows_that_are_no_more() -> None:
+    """The tenth promise is of the histories' kit."""
+    assert_catches(EngineHistoriesKit, "test_10_what_is_no_more_is_not_taken", engine=TakesWhatIsNoMore())
 
 
 @pytest.mark.parametrize(

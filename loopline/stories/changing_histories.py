@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loopline.platform_core.testing.changing_shop import Order, Step, came, mended, put_back, taken_back
+from loopline.stories.changing_shop import Order, Step, came, mended, put_back, taken_back
 
 History = tuple[tuple[float, tuple[Step, ...]], ...]
 
