@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.resources.mlflow.saving import save
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,8 +91,8 @@ class MlflowRegistry(Registry):
         return f"{base.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base else ""
 
     def ui(self, port: int) -> tuple[str, ...]:
-        """Return MLflow's own server on the database; a tracking server runs already."""
-        if self._is_server:
+        """Return MLflow's own server on the database, if it is installed; a tracking server runs already."""
+        if self._is_server or not _has_interface():
             return ()
         where = ("--backend-store-uri", self.tracking_uri, "--host", "127.0.0.1", "--port", str(port))
         return (sys.executable, "-m", "mlflow", "server", *where, "--workers", "1")
@@ -121,6 +122,16 @@ class MlflowRegistry(Registry):
     def _client(self) -> MlflowClient:
         with _alone(self.tracking_uri):
             return _connect(self.tracking_uri)
+
+
+def _has_interface() -> bool:
+    """Say whether the whole of MLflow is installed; its small distribution keeps versions and shows nothing."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return bool(version("mlflow"))
+    except PackageNotFoundError:
+        return False
 
 
 def _connect(uri: str) -> MlflowClient:
@@ -179,37 +190,9 @@ def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any
     )
     client.log_artifacts(run.info.run_id, str(publication.package), _PACKAGE)
     with tempfile.TemporaryDirectory() as scratch:
-        client.log_artifacts(run.info.run_id, _save(publication, Path(scratch, _MODEL)), _MODEL)
+        client.log_artifacts(run.info.run_id, save(publication, Path(scratch, _MODEL)), _MODEL)
     client.set_terminated(run.info.run_id)
     return run
-
-
-def _save(publication: Publication, folder: Path) -> str:
-    """Write MLflow's own form with signature and input example: LightGBM's as text, anything else pickled."""
-    import mlflow.lightgbm
-    import mlflow.sklearn
-    from mlflow.models import infer_signature
-
-    example = publication.example.to_pandas()
-    estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
-    boosted = type(estimator).__module__.startswith("lightgbm")
-    scores = estimator.predict(example.to_numpy()) if boosted else estimator.predict_proba(example.to_numpy())
-    described: dict[str, Any] = {"signature": infer_signature(example, scores), "input_example": example}
-    if boosted:
-        mlflow.lightgbm.save_model(estimator, str(folder), pip_requirements=_needs("lightgbm"), **described)
-    else:
-        form = {"serialization_format": "cloudpickle", "pyfunc_predict_fn": "predict_proba"}
-        mlflow.sklearn.save_model(
-            estimator, str(folder), pip_requirements=_needs("scikit-learn", "cloudpickle"), **form, **described
-        )
-    return str(folder)
-
-
-def _needs(*distributions: str) -> list[str]:
-    """Name what loading takes; MLflow would start a process with the model to find out, for seconds."""
-    from importlib.metadata import version
-
-    return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas", *distributions)]
 
 
 @contextmanager
