@@ -53,16 +53,17 @@ def cycle_sensor(team: Team) -> dg.SensorDefinition:
 
 def _open_for_drift(
     context: dg.SensorEvaluationContext, platform: Platform, team: Team
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, str | int], list[str]]:
     """Open a cycle for each new alarm; return what was seen, and why an alarm did not open one."""
-    seen: dict[str, int] = json.loads(context.cursor or "{}")
+    seen: dict[str, str | int] = json.loads(context.cursor or "{}")
     checks = {dg.AssetCheckKey(key(team.name, "drift", m.name), "drift"): m for m in team.models}
     said = []
     for check, outcome in finished_checks(context.instance, list(checks)).items():
         model = checks[check]
-        if outcome.record_id <= seen.get(model.name, 0):
-            continue
-        seen[model.name] = outcome.record_id
+        before = seen.get(model.name, 0)
+        if before == outcome.name or (isinstance(before, int) and outcome.record_id <= before):
+            continue  # a number is what cursors held before
+        seen[model.name] = outcome.name
         if not outcome.passed:
             said += _open(platform, team, model, outcome)
     return seen, said
@@ -72,9 +73,7 @@ def _open(platform: Platform, team: Team, model: Model, outcome: CheckOutcome) -
     ref = ModelRef(team.name, model.name)
     cause = f"drift: {outcome.reason}"
     try:
-        cycles.open_cycle(
-            platform.ledger, ref, model.drift, cause, f"drift:{ref}:{outcome.record_id}", platform.clock.now()
-        )
+        cycles.open_cycle(platform.ledger, ref, model.drift, cause, f"drift:{ref}:{outcome.name}", platform.clock.now())
     except Refused as refused:
         return [str(refused)]
     return []

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._grpc.server import DagsterApiServer
@@ -26,6 +28,7 @@ __all__ = [
     "fork_run_workers",
     "location_of",
     "process_of",
+    "report_past",
     "wrap_web_server",
 ]
 
@@ -34,11 +37,20 @@ FINAL = {"SUCCEEDED", "FAILED"}
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """The newest finished execution of an asset check."""
+    """The newest finished execution of an asset check; ``at`` is when it was evaluated (seconds since 1970).
+
+    Once a person has wiped the asset, ``record_id`` may be one that was given before.
+    """
 
     record_id: int
     passed: bool
     reason: str
+    at: float
+
+    @property
+    def name(self) -> str:
+        """Return what no other execution of the check has, before a wipe or after it."""
+        return f"{self.record_id}@{self.at:.6f}"
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,8 @@ def finished_checks(
     for key, record in records.items():
         evaluation = record.event.asset_check_evaluation if record.event else None
         if record.status.value in FINAL and evaluation is not None:
-            reason = evaluation.metadata.get("reason")
-            outcomes[key] = CheckOutcome(record.id, evaluation.passed, str(reason.value) if reason else "")
+            reason, at = evaluation.metadata.get("reason"), record.event.timestamp if record.event else 0.0
+            outcomes[key] = CheckOutcome(record.id, evaluation.passed, str(reason.value) if reason else "", at)
     return outcomes
 
 
@@ -90,6 +102,16 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
         for ending in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
+
+
+def report_past(instance: dg.DagsterInstance, record: dg.EventLogRecord, made: dg.AssetMaterialization) -> None:
+    """Report a materialization at the time and in the run of another; in none, if that run was forgotten."""
+    known = instance.has_run(record.run_id)
+    job = record.event_log_entry.job_name if known else None
+    run_id = record.run_id if known else RUNLESS_RUN_ID
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION.value
+    event = DagsterEvent(kind, job_name=job or RUNLESS_JOB_NAME, event_specific_data=StepMaterializationData(made))
+    instance.report_dagster_event(event, run_id, timestamp=record.timestamp)
 
 
 def fork_run_workers(preload: Sequence[str]) -> None:

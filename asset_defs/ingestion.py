@@ -1,10 +1,15 @@
-"""Raw rows as assets: one landing gives accepted rows and dead letters."""
+"""Raw rows as assets: one landing gives accepted rows and dead letters.
+
+Their data version is the contract's: new rows are the daily business of whatever reads them, another contract is not.
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from loopline.asset_defs.data_quality import quality_checks, quality_specs
+from loopline.asset_defs.figures import figures
 from loopline.asset_defs.keys import key
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing import land
@@ -12,6 +17,7 @@ from loopline.platform_core.ingestion.streaming import Lag, lag
 from loopline.platform_core.ingestion.troubles import Troubles, troubles
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
+from loopline.platform_core.specs.odcs import read_contract
 from loopline.platform_core.specs.source import STREAM
 
 
@@ -59,8 +65,11 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
             _check(raw, landed, troubles(platform.ledger, team.name, source.name)),
             *quality_checks(platform, team, source, raw),
         ]
-        yield dg.MaterializeResult(asset_key=raw, metadata=_metadata(landed), check_results=checks)
-        yield dg.MaterializeResult(asset_key=dead, metadata={"rows": landed.dead, "reasons": dict(landed.reasons)})
+        rows_mean = dg.DataVersion(read_contract(team.folder / source.contract).version)
+        yield dg.MaterializeResult(
+            asset_key=raw, data_version=rows_mean, metadata=_metadata(landed), check_results=checks
+        )
+        yield dg.MaterializeResult(asset_key=dead, data_version=rows_mean, metadata=_letters(landed))
 
     return landing
 
@@ -82,6 +91,10 @@ def _metadata(landed: Landed) -> dict[str, dg.MetadataValue | int]:
         "dead_letters_by_reason": dg.MetadataValue.json(dict(landed.reasons)),
         "table_version": -1 if landed.version is None else landed.version,
     }
+
+
+def _letters(landed: Landed) -> dict[str, Any]:
+    return {"rows": landed.dead, "reasons": dict(landed.reasons), **figures(landed.reasons, "reason/")}
 
 
 def _check(raw: dg.AssetKey, landed: Landed, standing: Troubles) -> dg.AssetCheckResult:

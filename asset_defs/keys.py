@@ -1,6 +1,8 @@
-"""Asset keys, ``[team, stage, name]``, and the tags that runs of the loop carry."""
+"""Asset keys, ``[team, name_stage]``, and the tags that runs of the loop carry."""
 
 import dagster as dg
+
+from loopline.platform_core.foundation.names import AssetName
 
 CYCLE_TAG = "loopline/cycle"
 MODEL_TAG = "loopline/model"
@@ -26,4 +28,4 @@ WATCH = ("predictions", "drift", "quality")
 
 def key(team: str, stage: str, name: str) -> dg.AssetKey:
     """Name an asset; the team's name comes first so that no two code locations define the same key."""
-    return dg.AssetKey([team, stage, name])
+    return dg.AssetKey(AssetName(team, stage, name).path)

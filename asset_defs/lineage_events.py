@@ -11,9 +11,9 @@ import dagster as dg
 
 from loopline.asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
 from loopline.asset_defs.keys import key as key_of
-from loopline.platform_core.contracts.lineage import Dataset, Happened, Run, RunEvent
+from loopline.platform_core.contracts.lineage import Dataset, Field, Happened, Run, RunEvent
 from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.foundation.names import versioned
+from loopline.platform_core.foundation.names import AssetName, versioned
 from loopline.platform_core.observability.columns import Columns
 
 TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
@@ -70,12 +70,14 @@ class RunStory:
             yield RunEvent(how, _instant(at), self._whole, tags=self._tags, problem=problem)
 
     def _told(self, name: str, step: _Step, run_ended: float) -> Iterator[RunEvent]:
-        run = Run(f"{self.team}.{name}", uuid5(UUID(self.run.run_id), name))
-        inputs, outputs = self._inputs(step), tuple(Dataset(_name(key)) for key in sorted(step.planned))
+        run = Run(f"{self.team}.{name.removeprefix(f'{self.team}__')}", uuid5(UUID(self.run.run_id), name))
+        inputs, outputs = self._inputs(step), tuple(Dataset(_name(key)) for key in sorted(step.planned, key=_name))
         assert step.began is not None
         yield RunEvent("START", _instant(step.began), run, inputs, outputs, self._whole, tags=self._tags)
         if step.made:
-            outputs = tuple(self._output(key, made) for key, made in sorted(step.made.items()))
+            outputs = tuple(
+                self._output(key, made) for key, made in sorted(step.made.items(), key=lambda each: _name(each[0]))
+            )
         ended = _instant(step.ended or run_ended)
         yield RunEvent(step.how, ended, run, inputs, outputs, self._whole, step.problem, self._tags)
 
@@ -101,15 +103,19 @@ class RunStory:
         parents = {parent for key in step.planned if self.graph.has(key) for parent in self.graph.get(key).parent_keys}
         read = {key: version for made in step.made.values() for key, version in _read(self.team, made).items()}
         return tuple(
-            Dataset(_name(key), self.columns.of(key.path), read.get(key, ""))
-            for key in sorted((parents | set(read)) - set(step.planned))
+            Dataset(_name(key), self._columns(key), read.get(key, ""))
+            for key in sorted((parents | set(read)) - set(step.planned), key=_name)
         )
 
     def _output(self, key: dg.AssetKey, made: dg.AssetMaterialization) -> Dataset:
         version = _value(made, TABLE_VERSION)
         version = (made.tags or {}).get(DATA_VERSION, "") if version is None else version
         rows = next((found for name in ROWS if isinstance(found := _value(made, name), int)), None)
-        return Dataset(_name(key), self.columns.of(key.path), str(version), rows)
+        return Dataset(_name(key), self._columns(key), str(version), rows)
+
+    def _columns(self, key: dg.AssetKey) -> tuple[Field, ...]:
+        asset = AssetName.of(key.path)
+        return self.columns.of(asset) if asset else ()
 
 
 def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
@@ -155,7 +161,7 @@ def _value(made: dg.AssetMaterialization, name: str) -> Any:
 
 
 def _name(key: dg.AssetKey) -> str:
-    return key.to_user_string()
+    return str(AssetName.of(key.path) or key.to_user_string())
 
 
 def _instant(at: float) -> datetime:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from loopline.asset_defs.figures import figures
 from loopline.asset_defs.keys import key
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.monitor import quality_verdict, skew
@@ -16,6 +17,10 @@ from loopline.platform_core.monitor.quality_history import LiveQuality, measured
 from loopline.platform_core.monitor.task import drawn
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
+
+VERSION_COLUMNS = ("version", "predictions", "labelled", "roc_auc", "recall")
+MANY = 100
+"""Columns of a window whose scores are plotted one by one; of a wider model those that have drifted."""
 
 
 def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
@@ -36,7 +41,10 @@ def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         done, gone = compact(platform, team, model), forget(platform, team, model)
         version = -1 if done.version is None else done.version
         told = {"rows": done.rows, "table_version": version, "log_files_removed": gone}
-        yield dg.MaterializeResult(metadata=told | {"rows_expired": expire(platform, team, model)})
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(str(version)),  # nothing new in the log puts nothing behind
+            metadata=told | {"rows_expired": expire(platform, team, model)},
+        )
         yield _skew_check(skew.check(platform, team, model))
 
     return predictions
@@ -92,13 +100,10 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
 
 
 def _quality_metadata(found: LiveQuality) -> dict[str, Any]:
-    versions = {
-        f"version_{v.version}": dg.MetadataValue.json(
-            {"predictions": v.predictions, "labelled": v.labelled, "roc_auc": v.roc_auc, "recall": v.recall}
-        )
-        for v in found.versions
-    }
-    return {**versions, "windows_measured": found.windows}
+    """Give the live version's figures under their names, to be plotted, and those of all versions as a table."""
+    rows = [dg.TableRecord({n: str(getattr(v, n)) for n in VERSION_COLUMNS}) for v in found.versions]
+    table = {"versions": dg.MetadataValue.table(rows)} if rows else {}
+    return {**table, "windows_measured": found.windows}
 
 
 def _warning(name: str, finding: quality_verdict.Finding) -> dg.AssetCheckResult:
@@ -149,11 +154,14 @@ def _page(platform: Platform, team: Team, model: Model, watched: Watched, run_id
 
 
 def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"windows": len(watched.windows)}
+    """Give each column's score and threshold of the newest window as figures of their own, and how many drifted."""
+    metadata: dict[str, Any] = {"windows": len(watched.windows), "alarm": int(watched.alarm is not None)}
     if watched.windows:
         columns = watched.windows[-1].columns
-        metadata["scores"] = dg.MetadataValue.json({name: round(c.score, 4) for name, c in columns.items()})
-        metadata["thresholds"] = dg.MetadataValue.json({name: round(c.threshold, 4) for name, c in columns.items()})
+        drawn_ones = {n: c for n, c in columns.items() if c.drifted or len(columns) <= MANY}
+        metadata |= {"rows": watched.windows[-1].rows, "columns_drifted": len(watched.windows[-1].drifted)}
+        metadata |= figures({n: round(c.score, 4) for n, c in drawn_ones.items()}, "score/")
+        metadata |= figures({n: round(c.threshold, 4) for n, c in drawn_ones.items()}, "threshold/")
         metadata["moved"] = dg.MetadataValue.json({name: c.moved for name, c in columns.items() if c.drifted})
     if page:
         metadata["report"] = dg.MetadataValue.url(page.as_uri())

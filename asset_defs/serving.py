@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from loopline.asset_defs.figures import number
 from loopline.asset_defs.keys import CYCLE_TAG, ROLLOUT_JOB, key
 from loopline.asset_defs.turns import turn_of
 from loopline.platform_core import turn
@@ -25,13 +26,15 @@ def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def deployment(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        record = turn.deploy(turn_of(context.run, platform, team, model))
+        record = turn.deploy(turn_of(context.instance, context.run, platform, team, model))
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(record.version),
+            data_version=dg.DataVersion(
+                record.ref.dotted
+            ),  # what reads the endpoint's log goes on with the next version
             metadata={
                 "rollout": record.rollout_id,
                 "state": record.state,
-                "version": record.version,
+                "version": number(record.version),
                 "percent": record.percent,
                 "cycle": record.cycle,
                 "endpoint": dg.MetadataValue.url(platform.serving.endpoint(record.ref.dotted)),
@@ -65,7 +68,7 @@ def rollout_job(team: Team) -> dg.JobDefinition:
                     "action": decision.action,
                     "percent": decision.percent,
                     "reason": decision.reason,
-                    "version": record.version,
+                    "version": number(record.version),
                     "cycle": record.cycle,
                 },
                 tags={CYCLE_TAG: record.cycle},

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import key
 from loopline.asset_defs.turns import turn_of
 from loopline.platform_core import turn
@@ -27,7 +28,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        pinned = turn.pin(turn_of(context.run, platform, team, model))
+        pinned = turn.pin(turn_of(context.instance, context.run, platform, team, model))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(pinned.row_hash),
             metadata={
@@ -58,7 +59,7 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def fitted_model(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        fitted = turn.fit(turn_of(context.run, platform, team, model))
+        fitted = turn.fit(turn_of(context.instance, context.run, platform, team, model))
         slow = slow_form(fitted)
         if slow:
             context.log.warning(slow)
@@ -79,7 +80,7 @@ def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
         description="; ".join(gate.name for gate in model.gates) or "no gate",
     )
     def gates(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
-        verdict = turn.gate(turn_of(context.run, platform, team, model))
+        verdict = turn.gate(turn_of(context.instance, context.run, platform, team, model))
         return dg.AssetCheckResult(passed=verdict.passed, metadata={"verdict": _table(verdict)})
 
     return gates
@@ -87,9 +88,9 @@ def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
 
 def _model_metadata(fitted: dict[str, Any]) -> dict[str, Any]:
     return {
-        "version": str(fitted["version"]),
-        "metrics": dg.MetadataValue.json(fitted["metrics"]),
-        "champion_metrics": dg.MetadataValue.json(fitted["champion_metrics"]),
+        "version": number(str(fitted["version"])),
+        **figures(fitted["metrics"]),
+        **figures(fitted["champion_metrics"] or {}, "champion_"),
         "params": dg.MetadataValue.json(fitted["params"]),
         "served_as": fitted["package_kind"],
         "served_so_because": fitted.get("parity", {}).get("why", ""),

@@ -23,7 +23,7 @@ from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.training import training_set as training_sets
 
-DRIFT = dg.AssetCheckKey(dg.AssetKey(["shop", "drift", "orders"]), "drift")
+DRIFT = dg.AssetCheckKey(dg.AssetKey(["shop", "orders_drift"]), "drift")
 RUNNING = dg.DefaultSensorStatus.RUNNING
 FINAL = {"SUCCEEDED", "FAILED"}
 

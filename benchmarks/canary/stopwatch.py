@@ -15,7 +15,7 @@ from dagster._core.scheduler.instigation import TickStatus
 
 from benchmarks.canary.home import REF
 
-DRIFT = dg.AssetCheckKey(dg.AssetKey(["shop", "drift", "orders"]), "drift")
+DRIFT = dg.AssetCheckKey(dg.AssetKey(["shop", "orders_drift"]), "drift")
 PHASE_SECONDS = 2.5
 """After a tick the failure is reported: half a sensor's interval, the mean wait. At random it would be noise."""
 TIMEOUT_SECONDS = 180

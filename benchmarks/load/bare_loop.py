@@ -10,7 +10,7 @@ RUNNING = dg.DefaultSensorStatus.RUNNING
 
 def asset_key(stage: str, name: str) -> dg.AssetKey:
     """Name an asset."""
-    return dg.AssetKey([TEAM, stage, name])
+    return dg.AssetKey([TEAM, f"{name}_{stage}"])
 
 
 def jobs(numbers: range):
@@ -83,7 +83,11 @@ def _lake_job() -> dg.JobDefinition:
 def sensors() -> list[dg.SensorDefinition]:
     """Build the four sensors that serve all models."""
     return [
-        _sensor("loopline_ingest_sensor", "loopline_ingest", "Lands arrivals that are not in the lake yet"),
+        _sensor(
+            "loopline_ingest_sensor",
+            "loopline_ingest",
+            "Lands arrivals that are not in the lake yet, and makes features that a run left behind",
+        ),
         _sensor("loopline_cycle_sensor", "loopline_cycle", "Drift opens a cycle; open cycles are run"),
         _sensor("loopline_monitor_sensor", "loopline_monitor", "Judges a window once enough predictions are there"),
         _sensor(

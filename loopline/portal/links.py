@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from loopline.platform_core.foundation.names import AssetName
+
 if TYPE_CHECKING:
     from loopline.graphql import Dagster
     from loopline.platform_core.foundation.names import ModelRef
@@ -25,9 +27,9 @@ class Links:
 
         return Dagster(self._dagster("graphql"), seconds) if self.dagster else None
 
-    def asset(self, *key: str) -> str:
+    def asset(self, team: str, stage: str, name: str) -> str:
         """Link an asset in Dagster's catalog."""
-        return self._dagster("assets/" + "/".join(quote(part, safe="") for part in key))
+        return self._dagster("assets/" + "/".join(quote(part, safe="") for part in AssetName(team, stage, name).path))
 
     def run(self, run_id: str) -> str:
         """Link a run of Dagster."""

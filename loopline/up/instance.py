@@ -1,4 +1,7 @@
-"""Makes Dagster's databases, and ends the runs that a killed supervisor left behind; run alone, as a script."""
+"""Makes Dagster's databases, brings them up to date, and ends the runs that a killed supervisor left behind.
+
+Run alone, as a script.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from loopline.asset_defs.old_keys import carry_over
 from loopline.up.dagster_home import STAMP
 
 ORPHAN = "whoever ran this run is gone: 'loopline up' ended before it did"
@@ -16,6 +20,7 @@ def main() -> None:
     """Initialise the instance of ``DAGSTER_HOME``."""
     with dg.DagsterInstance.get() as instance:
         fail_orphans(instance)
+        carry_over(instance)
     Path(os.environ["DAGSTER_HOME"]).joinpath(STAMP).write_text(dg.__version__)
 
 

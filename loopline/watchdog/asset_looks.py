@@ -10,7 +10,7 @@ from typing import Any
 from loopline.graphql import Dagster
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.alarms.pages import Pages
-from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.foundation.names import AssetName, ModelRef
 from loopline.watchdog.look import Bounds, Looked
 
 OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew"), ("raw", "contract")}
@@ -47,10 +47,11 @@ class AssetLooks:
         nodes = {tuple(node["assetKey"]["path"]): node for node in self._nodes()}
         found, unknown = list(self._stale(nodes)), set()
         for path, node in nodes.items():
+            asset = AssetName.of(path)
             for check in node["assetChecksOrError"].get("checks", ()):
-                cause = f"check:{'/'.join(path)}:{check['name']}"
+                cause = f"check:{asset or '/'.join(path)}:{check['name']}"
                 execution = check["executionForLatestMaterialization"]
-                if check["blocking"] or (*path[1:2], check["name"]) in OF_THE_KERNEL:
+                if check["blocking"] or (asset and (asset.stage, check["name"]) in OF_THE_KERNEL):
                     continue
                 if execution is None or execution["status"] == "IN_PROGRESS":
                     unknown.add(cause)
@@ -67,24 +68,26 @@ class AssetLooks:
         evaluation = execution["evaluation"] or {}
         why = _reason(evaluation) if evaluation else "it could not be evaluated; the run's log says why"
         severity = "error" if evaluation.get("severity") == "ERROR" else "warning"
+        asset = AssetName.of(path)
         return Alarm(
             cause=cause,
             severity=severity,  # type: ignore[arg-type]
-            problem=f"check {name} of {'/'.join(path)} does not pass: {why}",
-            fix=_fix(path),
-            subject=_subject(path),
+            problem=f"check {name} of {asset or '/'.join(path)} does not pass: {why}",
+            fix=_fix(asset),
+            subject=_subject(path, asset),
             link=self.pages.asset(path, "checks"),
         )
 
     def _stale(self, nodes: Mapping[tuple[str, ...], Mapping[str, Any]]) -> Iterator[Alarm]:
         """Compare drift and quality with the predictions that they judge: one run makes all, unless one fails."""
         for path, node in nodes.items():
-            if len(path) != 3 or path[1] not in JUDGES:  # noqa: PLR2004 - team, stage, name
+            asset = AssetName.of(path)
+            if asset is None or asset.stage not in JUDGES:
                 continue
-            said = self._behind(path[1], node, nodes.get((path[0], "predictions", path[2])))
+            said = self._behind(asset.stage, node, nodes.get(asset._replace(stage="predictions").path))
             if said:
-                ref = ModelRef(path[0], path[2])
-                cause = f"stale:{ref}" if path[1] == "drift" else f"stale:{ref}:{path[1]}"
+                ref = ModelRef(asset.team, asset.name)
+                cause = f"stale:{ref}" if asset.stage == "drift" else f"stale:{ref}:{asset.stage}"
                 fix = "look at the last run of loopline_monitor: what it failed at"
                 yield Alarm(cause, "error", said, fix, ref, self.pages.asset(path, "events"))
 
@@ -127,13 +130,13 @@ def _value(entry: Mapping[str, Any]) -> str:
     return "" if found == "[]" else str(found)
 
 
-def _subject(path: tuple[str, ...]) -> ModelRef | None:
-    if len(path) != 3:  # noqa: PLR2004 - an asset of a team's own may be called otherwise
+def _subject(path: tuple[str, ...], asset: AssetName | None) -> ModelRef | None:
+    if asset is None:  # an asset of a team's own may be called otherwise
         return ModelRef(path[0], "") if path else None
-    return ModelRef(path[0], "" if path[1] in NO_MODEL else path[2])
+    return ModelRef(asset.team, "" if asset.stage in NO_MODEL else asset.name)
 
 
-def _fix(path: tuple[str, ...]) -> str:
-    if len(path) == 3 and path[1] == "raw":  # noqa: PLR2004
-        return f"see 'loopline quality {path[0]}/{path[2]}' and ask whoever delivers the data"
+def _fix(asset: AssetName | None) -> str:
+    if asset and asset.stage == "raw":
+        return f"see 'loopline quality {asset.team}/{asset.name}' and ask whoever delivers the data"
     return "open the check's page: it names what is odd"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.alarms.board import clear, raise_alarm
 from loopline.platform_core.alarms.pages import Pages
-from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.foundation.names import AssetName, ModelRef
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.notifier import Severity
@@ -38,7 +38,7 @@ def drift(
         clear(platform, cause, "the newest windows are quiet, or another version answers")
         return
     fix = "look at the report of the drift asset; a cycle retrains by itself unless it cools down or is frozen"
-    link = Pages.known().asset([ref.team, "drift", ref.model], "checks")
+    link = Pages.known().asset(AssetName(ref.team, "drift", ref.model).path, "checks")
     found = Alarm(cause, "warning", f"drift: {reason}", fix, ref, link, size=size, parts=tuple(columns))
     raise_alarm(platform, found)
 
@@ -53,7 +53,7 @@ def skew(platform: Platform, ref: ModelRef, reason: str, *, share: float | None 
         clear(platform, cause, "what is served is what training would see again")
         return
     fix = "find the cause as docs/how-to/find-skew.md says; the version goes no further until then"
-    link = Pages.known().asset([ref.team, "predictions", ref.model], "checks")
+    link = Pages.known().asset(AssetName(ref.team, "predictions", ref.model).path, "checks")
     raise_alarm(platform, Alarm(cause, "error", reason, fix, ref, link, size=share))
 
 
@@ -67,7 +67,7 @@ def unmeasured(platform: Platform, ref: ModelRef, reason: str, *, answers: int =
         f"see with 'loopline performance {ref}' which windows, whether the source of the labels delivers, and "
         "whether it names the keys that were asked about; acknowledge what is lost for good"
     )
-    link = Pages.known().asset([ref.team, "quality", ref.model], "events")
+    link = Pages.known().asset(AssetName(ref.team, "quality", ref.model).path, "events")
     raise_alarm(platform, Alarm(cause, "warning", reason, fix, ref, link, size=float(answers)))
 
 
@@ -121,7 +121,7 @@ def failing_view(platform: Platform, view: ViewRef, by: str, error: LooplineErro
 
 def _of_raw(cause: str, severity: Severity, problem: str, fix: str, source: str) -> Alarm:
     team, _, name = source.partition("/")
-    link = Pages.known().asset([team, "raw", name], "checks")
+    link = Pages.known().asset(AssetName(team, "raw", name).path, "checks")
     return Alarm(cause, severity, problem, fix, ModelRef(team, ""), link)
 
 

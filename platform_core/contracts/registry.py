@@ -21,7 +21,10 @@ CANDIDATE = "candidate"
 
 @dataclass(frozen=True)
 class Publication:
-    """What goes into the registry as one version: ``package`` is the folder that the server loads."""
+    """What goes into the registry as one version: ``package`` is the folder that the server loads.
+
+    ``example`` holds a few rows as they come, a column a feature: texts are texts, the vocabulary is in the package.
+    """
 
     model: str
     package: Path

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from loopline.platform_core.features.meaning import Meaning
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import Entry, Ledger, append
 
 State = Literal["active", "retired"]
 REGISTERED, CHANGED, RETIRED = "feature_view.registered", "feature_view.changed", "feature_view.retired"
@@ -50,6 +50,13 @@ def read_views(connection: Connection, team: str | None = None) -> dict[ViewRef,
     query = select(tables.feature_views).order_by(_view.team, _view.name, _view.version)
     rows = connection.execute(query if team is None else query.where(_view.team == team)).mappings()
     return {record.ref: record for record in map(_record, rows)}
+
+
+def meaning_hash(ledger: Ledger, ref: ViewRef) -> str | None:
+    """Return the hash of what a version of a view means, as registered; None where it is not."""
+    with ledger.reading() as connection:
+        record = read_views(connection, ref.team).get(ref)
+    return record.meaning.hash if record else None
 
 
 def write_view(connection: Connection, record: ViewRecord, why: Entry, *, new: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loopline.platform_core.specs.features import FeatureView
 
 ARRIVED_AT = "_arrived_at"
@@ -39,6 +41,38 @@ LABEL = "label"
 
 PLATFORM = "loopline"
 """What the platform's own code location, asset keys and tables are called; no team may have the name."""
+
+
+STAGES = (
+    "arrivals", "raw", "dead_letters", "features", "training_set", "model", "deployment", "predictions", "drift",
+    "quality", "scores", "scorecard",
+)  # fmt: skip
+"""What an asset can be of a source, a view or a model; none ends with another, so a title says which it is."""
+
+
+class AssetName(NamedTuple):
+    """An asset by what it is of: ``stage`` of ``name``, of a team; ``team/stage/name`` as lake tables are named."""
+
+    team: str
+    stage: str
+    name: str
+
+    def __str__(self) -> str:
+        """Write it as the lake, the ledger and causes of alarms do: they keep it whatever Dagster shows."""
+        return f"{self.team}/{self.stage}/{self.name}"
+
+    @property
+    def path(self) -> tuple[str, str]:
+        """Return its key in Dagster, whose last part is all that a box in a graph shows: ``cancellations_model``."""
+        return (self.team, f"{self.name}_{self.stage}")
+
+    @classmethod
+    def of(cls, path: Sequence[str]) -> AssetName | None:
+        """Read a key of Dagster; None for one that a team named otherwise."""
+        if len(path) != 2:  # noqa: PLR2004 - team and title
+            return None
+        stage = next((stage for stage in STAGES if path[1].endswith(f"_{stage}")), None)
+        return cls(path[0], stage, path[1].removesuffix(f"_{stage}")) if stage else None
 
 
 class ModelRef(NamedTuple):

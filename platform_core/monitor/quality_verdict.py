@@ -49,14 +49,13 @@ def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
     return Finding(not unfair, "; ".join(unfair or [f.reason for f in newest]) or "nothing is known yet")
 
 
-def newest(platform: Platform, ref: ModelRef, metric: str = "roc_auc") -> dict[str, float]:
-    """Return a figure of the live version's newest windows, estimated and realised, and the share of labels there."""
+def newest(platform: Platform, ref: ModelRef) -> dict[str, float]:
+    """Return each figure of the live version's newest windows, estimated and realised, and the share of labels."""
     own = _own(platform, ref)
-    guess, real = (_newest(own, metric, is_estimate=is_estimate) for is_estimate in (True, False))
-    return {
-        **({f"{metric}_estimated": guess.value} if guess else {}),
-        **({f"{metric}_realised": real.value, "labelled_share": real.labelled / real.rows} if real else {}),
-    }
+    last = {(m.metric, m.estimated): m for m in own}  # oldest window first
+    named = {f"{metric}_{'estimated' if guess else 'realised'}": m.value for (metric, guess), m in last.items()}
+    real = next((m for m in reversed(own) if not m.estimated), None)
+    return named | ({"labelled_share": real.labelled / real.rows} if real and real.rows else {})
 
 
 def _own(platform: Platform, ref: ModelRef) -> list[Measured]:

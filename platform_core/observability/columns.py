@@ -9,9 +9,10 @@ from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.foundation.names import EVENT_TIME, LABEL, versioned, view_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from loopline.platform_core.features.view_table import ViewRecord
+    from loopline.platform_core.foundation.names import AssetName
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Team
 
@@ -23,9 +24,9 @@ class Columns:
         self.platform, self.team = platform, team
         self._views: dict[str, ViewRecord] | None = None
 
-    def of(self, path: Sequence[str]) -> tuple[Field, ...]:
-        """Return the columns of an asset ``[team, stage, name]``; none where nobody declares them."""
-        team, stage, name = path
+    def of(self, asset: AssetName) -> tuple[Field, ...]:
+        """Return the columns of an asset; none where nobody declares them."""
+        team, stage, name = asset
         kinds: dict[str, Callable[[str], tuple[Field, ...]]] = {
             "arrivals": self._source,
             "raw": self._source,

@@ -93,10 +93,10 @@ def observed(root: Path, model: str, silent_seconds: float = math.inf) -> list[O
             shutil.rmtree(folder, ignore_errors=True)
             continue
         try:
-            text = folder.joinpath(f"{model}.json").read_bytes()
-            found.append(_moving(folder, _observed(text), silent_seconds))
-        except FileNotFoundError:
-            found.append(ObservedState(None, ready=False, problem="the worker has not seen the model yet"))
+            seen = _observed(folder.joinpath(f"{model}.json").read_bytes())
+        except FileNotFoundError:  # it has not come to look yet: it is on its way, which is no trouble
+            seen = ObservedState(None, ready=False)
+        found.append(_moving(folder, seen, silent_seconds))
     return found
 
 

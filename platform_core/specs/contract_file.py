@@ -22,9 +22,9 @@ class Column:
     """A column of the accepted rows.
 
     ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
-    dates and timestamps (strptime). ``timestamp`` columns become UTC µs. A column that is not ``required`` may hold
-    nulls, and may be absent from a file whose columns the contract all names. ``personal`` is a column whose
-    ``classification`` says that it names or finds a person.
+    dates and timestamps, in strptime's form, whichever the file has. ``timestamp`` columns become UTC µs. A column
+    that is not ``required`` may hold nulls, and may be absent from a file whose columns the contract all names.
+    ``personal`` is a column whose ``classification`` says that it names or finds a person.
     """
 
     name: str
@@ -95,6 +95,11 @@ class RowContract:
     def event_time(self) -> str | None:
         """Return the column that says when a row happened: the first timestamp; None where rows say nothing."""
         return next((column.name for column in self.columns if column.type == "timestamp"), None)
+
+    @property
+    def restates(self) -> bool:
+        """Say whether content that comes again says something: how things are then, not what happened once."""
+        return self.event_time is None or bool(self.key)
 
     def _bounds(self, event: str, now: datetime) -> Iterator[Rule]:
         kinds = {rule.kind.removeprefix("exclusive_") for rule in self.rules if rule.column == event}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
+from loopline.platform_core.specs.jdk_pattern import strptime_of
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
@@ -40,8 +41,9 @@ def read_contract(path: Path) -> RowContract:
 
     Every column that is not text gets a rule ``<column>.parsable``; ``required``, ``unique``, the options of the
     type and the library check ``invalidValues`` get a rule each, named ``<column>.<kind>``. Formats of dates are
-    strptime's. The columns with ``primaryKey``, in the order of their ``primaryKeyPosition``, are the key: each is
-    required, and no file has two rows of one key (``<column>.unique``, of several columns ``primary_key.unique``).
+    the JDK's, as the standard has them; those with a ``%`` are strptime's. The columns with ``primaryKey``, in the
+    order of their ``primaryKeyPosition``, are the key: each is required, and no file has two rows of one key
+    (``<column>.unique``, of several columns ``primary_key.unique``).
 
     Raises:
         InvalidSpec: with ``file:line``; what is not understood is refused, not skipped.
@@ -88,9 +90,7 @@ class _Property:
             raise self.invalid(("name",), f"{name!r} is no column name", "use letters, digits and _, but not _ first")
         if kind not in TYPES:
             raise self.invalid(("logicalType",), f"{name}: type {kind!r} is not known", f"use {', '.join(TYPES)}")
-        form = self.options.get("format")
-        if form is not None and "%" not in str(form):
-            raise self.option("format", f"{form!r} is no strptime format", "write it like '%Y-%m-%d %H:%M'")
+        form = self.time_format()
         required = self.required
         personal = self.spec.classification in PERSONAL
         return Column(name, self.spec.physicalName or name, cast("ColumnType", kind), required, form, personal)
@@ -109,6 +109,17 @@ class _Property:
             yield self.rule("one_of", *self.valid_values(index, check))
         if self.spec.unique and not self.spec.primaryKey:
             yield self.rule("unique")
+
+    def time_format(self) -> str | None:
+        """Return the format of a time as strptime's; the standard's are the JDK's."""
+        form = self.options.get("format")
+        if form is None:
+            return None
+        try:
+            return strptime_of(str(form))
+        except ValueError as error:
+            problem, fix = error.args
+            raise self.option("format", f"{form!r} is no date pattern: {problem}", fix) from error
 
     @property
     def required(self) -> bool:

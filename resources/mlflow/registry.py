@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.resources.mlflow.saving import save
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -179,37 +180,9 @@ def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any
     )
     client.log_artifacts(run.info.run_id, str(publication.package), _PACKAGE)
     with tempfile.TemporaryDirectory() as scratch:
-        client.log_artifacts(run.info.run_id, _save(publication, Path(scratch, _MODEL)), _MODEL)
+        client.log_artifacts(run.info.run_id, save(publication, Path(scratch, _MODEL)), _MODEL)
     client.set_terminated(run.info.run_id)
     return run
-
-
-def _save(publication: Publication, folder: Path) -> str:
-    """Write MLflow's own form with signature and input example: LightGBM's as text, anything else pickled."""
-    import mlflow.lightgbm
-    import mlflow.sklearn
-    from mlflow.models import infer_signature
-
-    example = publication.example.to_pandas()
-    estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
-    boosted = type(estimator).__module__.startswith("lightgbm")
-    scores = estimator.predict(example.to_numpy()) if boosted else estimator.predict_proba(example.to_numpy())
-    described: dict[str, Any] = {"signature": infer_signature(example, scores), "input_example": example}
-    if boosted:
-        mlflow.lightgbm.save_model(estimator, str(folder), pip_requirements=_needs("lightgbm"), **described)
-    else:
-        form = {"serialization_format": "cloudpickle", "pyfunc_predict_fn": "predict_proba"}
-        mlflow.sklearn.save_model(
-            estimator, str(folder), pip_requirements=_needs("scikit-learn", "cloudpickle"), **form, **described
-        )
-    return str(folder)
-
-
-def _needs(*distributions: str) -> list[str]:
-    """Name what loading takes; MLflow would start a process with the model to find out, for seconds."""
-    from importlib.metadata import version
-
-    return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas", *distributions)]
 
 
 @contextmanager

@@ -62,14 +62,14 @@ def test_the_command_line_finds_nothing_wrong(acme):
 def test_dagster_loads_the_team(acme):
     """The code location has all stages of the team, under its name, with the five jobs."""
     found = acme.json("-c", LOCATION)
-    stages = ("arrivals/readings", "raw/readings", "dead_letters/readings", "features/press_state")
+    stages = ("readings_arrivals", "readings_raw", "readings_dead_letters", "press_state_features")
     turn = ("training_set", "model", "deployment", "predictions", "drift", "quality")
-    assert found["keys"] == sorted(f"acme/{key}" for key in (*stages, *(f"{stage}/stops" for stage in turn)))
+    assert found["keys"] == sorted(f"acme/{key}" for key in (*stages, *(f"stops_{stage}" for stage in turn)))
     on_rows = ("categories", "contract", "freshness", "nulls", "ranges", "volume")
-    raw = [f"acme/raw/readings:{check}" for check in on_rows]
+    raw = [f"acme/readings_raw:{check}" for check in on_rows]
     of_model = ("drift:drift", "model:gates", "predictions:skew", "quality:fair_enough", "quality:good_enough")
-    named = ["acme/{}/stops:{}".format(*check.split(":")) for check in of_model]
-    assert found["checks"] == [*named, *raw]
+    named = ["acme/stops_{}:{}".format(*check.split(":")) for check in of_model]
+    assert found["checks"] == sorted([*named, *raw])
     jobs = ("cycle", "ingest", "lake_care", "monitor", "rollout_step")
     assert found["jobs"] == [f"loopline_{job}" for job in jobs]
 

@@ -73,11 +73,11 @@ def test_a_change_is_shown_by_name():
     """An edge that is gone and a check that no longer blocks are named."""
     before = json.loads(SNAPSHOT.read_text())
     now = json.loads(SNAPSHOT.read_text())
-    now["assets"]["retail/model/cancellations"] = []
-    now["checks"]["retail/model/cancellations:gates"] = "warns"
+    now["assets"]["retail/cancellations_model"] = []
+    now["checks"]["retail/cancellations_model:gates"] = "warns"
     changes = difference(before, now).splitlines()
-    assert '-      "retail/training_set/cancellations"' in changes
-    assert '+    "retail/model/cancellations:gates": "warns",' in changes
+    assert '-      "retail/cancellations_training_set"' in changes
+    assert '+    "retail/cancellations_model:gates": "warns",' in changes
 
 
 def test_the_graph_loads_as_a_whole():

@@ -25,14 +25,14 @@ def components(package) -> dg.Definitions:
 def graph(definitions: dg.Definitions, name: str = "") -> dict[str, list[str]]:
     """Return the assets that are made, those of one name or all, with what they depend on."""
     found = definitions.resolve_asset_graph()
-    keys = [key for key in found.materializable_asset_keys if key.path[-1] == name or not name]
+    keys = [key for key in found.materializable_asset_keys if key.path[-1].startswith(f"{name}_") or not name]
     return {str(key): sorted(map(str, found.get(key).parent_keys)) for key in sorted(keys)}
 
 
 def checks(definitions: dg.Definitions, name: str = "") -> dict[str, bool]:
     """Return the checks of the assets of one name, or all, and whether they block."""
     found = definitions.resolve_asset_graph()
-    keys = [check for check in found.asset_check_keys if check.asset_key.path[-1] == name or not name]
+    keys = [check for check in found.asset_check_keys if check.asset_key.path[-1].startswith(f"{name}_") or not name]
     return {str(check): found.get_check_spec(check).blocking for check in sorted(keys)}
 
 

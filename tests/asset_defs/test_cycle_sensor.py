@@ -34,9 +34,9 @@ def test_an_alarm_opens_a_cycle_and_requests_its_run(driver):
     (cycle,) = names(driver)
     assert request.run_key == f"{cycle}:1"
     assert [key.to_user_string() for key in request.asset_selection] == [
-        "tiny/training_set/one",
-        "tiny/model/one",
-        "tiny/deployment/one",
+        "tiny/one_training_set",
+        "tiny/one_model",
+        "tiny/one_deployment",
     ]
     wanted = {CYCLE_TAG: cycle, MODEL_TAG: "tiny/one", CAUSE_TAG: "drift: 3 of 9 columns drifted at once"}
     assert wanted.items() <= request.tags.items()

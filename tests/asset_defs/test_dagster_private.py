@@ -49,7 +49,7 @@ def test_a_planned_check_is_not_a_finished_one(instance):
     assert planned.status.value == "PLANNED"
     assert finished == {}
     outcome = finished_checks(instance, [CHECK, OTHER])
-    assert outcome == {CHECK: CheckOutcome(planned.id, passed=False, reason="3 columns")}
+    assert outcome == {CHECK: CheckOutcome(planned.id, passed=False, reason="3 columns", at=outcome[CHECK].at)}
 
 
 def test_a_later_execution_has_a_later_record(instance):

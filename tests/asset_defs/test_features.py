@@ -8,6 +8,7 @@ import pytest
 
 from loopline.asset_defs.features import view_asset
 from loopline.asset_defs.ingest_sensor import ingested_keys
+from loopline.asset_defs.keys import key
 from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
@@ -54,9 +55,14 @@ def test_two_versions_stand_side_by_side(shop: Shop) -> None:
     team = replace(shop.team, models=tuple(models))
     graph = team_definitions(team).resolve_asset_graph()
     for model, view in (("large", "spending"), ("huge", "spending_v2")):
-        parents = graph.get(dg.AssetKey(["shop", "training_set", model])).parent_keys
-        assert parents == {dg.AssetKey(["shop", "features", view])}
-    assert {k.path[-1] for k in ingested_keys(team, spending.source)} == {"orders", "spending", "spending_v2"}
+        parents = graph.get(key("shop", "training_set", model)).parent_keys
+        assert parents == {key("shop", "features", view)}
+    assert {k.path[-1] for k in ingested_keys(team, spending.source)} == {
+        "orders_raw",
+        "orders_dead_letters",
+        "spending_features",
+        "spending_v2_features",
+    }
     shop.land((1, 0, 1, 2.0, "a"))
     shop.clock(20)
     done = dg.materialize([view_asset(team, view) for view in team.views], resources={"platform": shop.platform})

@@ -61,7 +61,7 @@ def test_features_that_a_dead_run_left_behind_are_requested(driver, soon):
     """Nothing is pending, but the raw rows are further than the view: only the view is made, and then all is quiet."""
     landed(driver, "1.csv")
     ((request,), _) = driver.tick("ingest")
-    assert keys(request) == ["tiny/features/seen"]
+    assert keys(request) == ["tiny/seen_features"]
     assert request.tags[SOURCE_TAG] == "tiny/events"
     driver.run(INGEST_JOB, request.tags, dg.DagsterRunStatus.STARTED)
     wait_is_over(driver)
@@ -95,7 +95,7 @@ def test_a_view_that_cannot_be_made_is_requested_so_that_its_run_says_why(driver
     odd = replace(
         driver, team=broken_team, definitions=team_definitions(broken_team, driver.definitions.resources["platform"])
     )
-    assert keys(odd.tick("ingest")[0][0]) == ["tiny/features/seen"]
+    assert keys(odd.tick("ingest")[0][0]) == ["tiny/seen_features"]
     assert alarms.standing(driver.platform.ledger) == []
 
 

@@ -17,6 +17,7 @@ from loopline.asset_defs.platform_resource import PlatformResource
 from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.contracts.lineage import Dataset, Field, RunEvent
 from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation.names import AssetName
 from loopline.platform_core.observability.columns import Columns
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
@@ -104,11 +105,11 @@ def test_a_landing_and_its_views_are_told_with_what_they_read_and_wrote(driver, 
     """File → raw and dead letters → view: datasets with columns, versions and rows; each a part of Dagster's run."""
     run_id = ingest(driver)
     events = told()
-    landing = only(events, "COMPLETE", "tiny.tiny__land__events")
+    landing = only(events, "COMPLETE", "tiny.land__events")
     assert landing.inputs == (Dataset("tiny/arrivals/events", EVENTS),)
     assert landing.outputs[1] == Dataset("tiny/raw/events", EVENTS, "0", 1)
     assert (landing.outputs[0].name, landing.outputs[0].rows) == ("tiny/dead_letters/events", 1)
-    view = only(events, "COMPLETE", "tiny.tiny__features__seen")
+    view = only(events, "COMPLETE", "tiny.seen_features")
     assert [each.name for each in view.inputs] == ["tiny/raw/events"]
     assert (view.outputs[0].name, view.outputs[0].rows, view.outputs[0].version) == ("tiny/features/seen", 1, "0")
     assert {view.parent, landing.parent} == {only(events, "COMPLETE", f"tiny.{INGEST_JOB}").run}
@@ -157,8 +158,8 @@ def test_a_step_that_fails_is_told_without_its_words(driver, told):
     done = driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=[key("tiny", "training_set", "one")])
     assert not done.success
     events = told()
-    failed = only(events, "FAIL", "tiny.tiny__training_set__one")
-    assert failed.problem == "NotFound in step tiny__training_set__one; Dagster's run has the words"
+    failed = only(events, "FAIL", "tiny.one_training_set")
+    assert failed.problem == "NotFound in step tiny__one_training_set; Dagster's run has the words"
     assert failed.tags == {"cycle": cycle}
     assert [each.name for each in failed.inputs] == ["tiny/features/seen"]
     assert [each.name for each in failed.outputs] == ["tiny/training_set/one"]
@@ -174,7 +175,7 @@ def test_a_training_set_names_the_versions_that_it_read(driver, told):
     told()
     cycle = driver.open_cycle("one", "first")
     driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=[key("tiny", "training_set", "one")])
-    events = [event for event in told() if event.run.job == "tiny.tiny__training_set__one"]
+    events = [event for event in told() if event.run.job == "tiny.one_training_set"]
     assert [event.what for event in events] == ["START", "COMPLETE"]
     assert [(each.name, each.version) for each in events[1].inputs] == [
         ("tiny/features/seen", "1"),
@@ -204,13 +205,13 @@ def test_a_run_of_another_location_is_not_looked_into(driver, location, own):
 def test_columns_of_views_and_training_sets_come_from_the_registry(driver, told):
     """Once a view is registered its features are known by type; a training set has those of its views."""
     ingest(driver)
-    view = only(told(), "COMPLETE", "tiny.tiny__features__seen").outputs[0]
+    view = only(told(), "COMPLETE", "tiny.seen_features").outputs[0]
     assert [field.name for field in view.fields] == ["who", "event_time", "times"]
     columns = Columns(driver.platform, driver.team)
-    assert [field.name for field in columns.of(["tiny", "training_set", "one"])] == [
+    assert [field.name for field in columns.of(AssetName("tiny", "training_set", "one"))] == [
         "who",
         "event_time",
         "times",
         "label",
     ]
-    assert columns.of(["tiny", "drift", "one"]) == columns.of(["tiny", "raw", "gone"]) == ()
+    assert columns.of(AssetName("tiny", "drift", "one")) == columns.of(AssetName("tiny", "raw", "gone")) == ()

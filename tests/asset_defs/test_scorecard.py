@@ -22,11 +22,11 @@ def test_the_location_has_an_asset_a_topic_and_a_schedule_that_runs():
     """No team's location has any of it; the job selects all four and runs every hour."""
     found = code_location.loopline
     keys = {key.to_user_string() for key in found.resolve_asset_graph().get_all_asset_keys()}
-    assert keys == {f"loopline/scorecard/{topic}" for topic in TOPICS}
+    assert keys == {f"loopline/{topic}_scorecard" for topic in TOPICS}
     running = {s.name: s.job_name for s in found.schedules if s.default_status is dg.DefaultScheduleStatus.RUNNING}
     assert running == {f"{SCORECARD_JOB}_hourly": SCORECARD_JOB, f"{LAKE_JOB}_daily": LAKE_JOB}
     team = code_location.retail.resolve_asset_graph().get_all_asset_keys()
-    assert not any("scorecard" in key.path for key in team)
+    assert not any("scorecard" in key.path[-1] for key in team)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def computed(driver):
 def numbers(done, topic):
     """Return a topic's numbers by name, as Dagster keeps them."""
     events = {event.asset_key.path[-1]: event for event in done.asset_materializations_for_node("scorecard")}
-    assert set(events) == set(TOPICS)
-    return {name: value.value for name, value in events[topic].metadata.items() if name != "figures"}
+    assert set(events) == {f"{topic}_scorecard" for topic in TOPICS}
+    return {name: value.value for name, value in events[f"{topic}_scorecard"].metadata.items() if name != "figures"}
 
 
 def test_a_run_materializes_every_topic_with_numbers(driver, computed):

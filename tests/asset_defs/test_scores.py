@@ -71,7 +71,7 @@ def test_a_run_scores_a_day(team: Team, platform: Platform) -> None:
     asset, resources = scores.scores_asset(team, team.models[0]), {"platform": platform}
     for already in (False, True):
         done = dg.materialize([asset], partition_key="2020-01-02", resources=resources)
-        (event,) = done.asset_materializations_for_node("shop__scores__large_orders")
+        (event,) = done.asset_materializations_for_node("shop__large_orders_scores")
         said = {name: value.value for name, value in event.metadata.items()}
         assert (said["dagster/partition_row_count"], said["version"], said["already"]) == (1, "1", already)
     (row,) = platform.lake.read(scores_table(*REF)).to_pylist()

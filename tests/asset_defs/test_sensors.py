@@ -121,7 +121,7 @@ def test_files_are_landed_by_one_run_at_a_time(driver):
     driver.deliver("1.csv", "Who,At\n1,2011-02-01\n")
     ((request,), _) = driver.tick("ingest")
     assert request.tags[SOURCE_TAG] == "tiny/events"
-    stages = ["raw/events", "dead_letters/events", "features/seen"]
+    stages = ["events_raw", "events_dead_letters", "seen_features"]
     assert [asset.to_user_string() for asset in request.asset_selection] == [f"tiny/{stage}" for stage in stages]
 
     driver.run(INGEST_JOB, request.tags, STARTED)
@@ -156,7 +156,7 @@ def test_a_full_window_is_looked_at_once(driver):
     ask(driver, "one", 1)
     ((request,), _) = driver.tick("monitor")
     stages = ("predictions", "drift", "quality")
-    assert [asset.to_user_string() for asset in request.asset_selection] == [f"tiny/{stage}/one" for stage in stages]
+    assert [asset.to_user_string() for asset in request.asset_selection] == [f"tiny/one_{stage}" for stage in stages]
     driver.run(MONITOR_JOB, request.tags, STARTED)
     assert driver.tick("monitor")[0] == []
 

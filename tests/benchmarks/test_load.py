@@ -28,7 +28,7 @@ def test_a_model_is_nine_assets_and_eleven_checks() -> None:
         *(*bare.RAW_CHECKS, "gates", "drift", "skew"),
         *("good_enough", "fair_enough"),
     }
-    assert graph.external_asset_keys == {dg.AssetKey(["bench", "arrivals", "source_0"])}
+    assert graph.external_asset_keys == {dg.AssetKey(["bench", "source_0_arrivals"])}
 
 
 def _parts(definitions: dg.Definitions) -> dict[str, Any]:

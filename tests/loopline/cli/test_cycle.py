@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
+from loopline.cli.cycle_state import standing
+from loopline.platform_core.contracts.serving import ObservedState
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.turn import start_rollout
+from loopline.resources.local.serving import LocalServing
 
 REF = ModelRef("corner", "returns")
 
@@ -55,6 +59,22 @@ def test_a_model_without_cycles_says_so(world):
 def test_a_model_that_nobody_declares_has_no_cycle(world):
     """A wrong name is answered with the right ones."""
     assert "corner/returns" in world.json("cycle", "start", "refunds", "--reason", "typo", code=1)["fix"]
+
+
+def test_who_waits_is_not_told_that_it_is_over_before_the_worker_serves(world, tmp_path):
+    """A worker that lives and has not come to look yet has no trouble: it is waited for."""
+    world.roll_out("first")
+    platform = Platform.open()
+    platform.environment.bindings["serving"] = LocalServing(root=str(tmp_path), port=1)
+    (cycle,) = cycles.cycles(platform.ledger, REF)
+    worker = Worker(tmp_path, "w")
+    assert not standing(platform, cycle).settled
+    worker.report(REF.dotted, ObservedState(0, ready=False))
+    assert not standing(platform, cycle).settled
+    worker.report(REF.dotted, ObservedState(1, ready=True))
+    assert standing(platform, cycle).settled
+    worker.leave()
+    platform.close()
 
 
 def _meanwhile(close) -> threading.Thread:

@@ -24,7 +24,7 @@ import dagster as dg
 
 
 def asset(stage, name="roses"):
-    @dg.asset(key=["garden", stage, name])
+    @dg.asset(key=["garden", f"{name}_{stage}"])
     def made() -> None:
         """Nothing to do."""
 
@@ -147,9 +147,9 @@ from garden import defs
 
 with dg.DagsterInstance.get() as instance:
     everything = defs.resolve_implicit_global_asset_job_def()
-    old = [node.key for node in defs.resolve_asset_graph().asset_nodes if node.key.path[-1] != "tulips"]
+    old = [node.key for node in defs.resolve_asset_graph().asset_nodes if not node.key.path[-1].startswith("tulips_")]
     everything.execute_in_process(instance=instance, raise_on_error=False, asset_selection=old)
-    only = [dg.AssetKey(["garden", "predictions", name]) for name in ("roses", "tulips")]
+    only = [dg.AssetKey(["garden", f"{name}_predictions"]) for name in ("roses", "tulips")]
     everything.execute_in_process(instance=instance, asset_selection=only)
     for name in ("doomed", "loopline_cycle", "doomed", "loopline_cycle"):
         defs.resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False)

@@ -179,7 +179,7 @@ def test_failed_checks_that_hold_nothing_up(garden):
     assert "DE 0.4 below FR" in said["check:garden/drift/roses:fairness"].problem
     assert said["check:garden/drift/roses:fairness"].about == "garden/roses"
     assert said["check:garden/raw/orders:volume"].about == "garden"
-    assert "/assets/garden/raw/orders?view=checks" in said["check:garden/raw/orders:volume"].link
+    assert "/assets/garden/orders_raw?view=checks" in said["check:garden/raw/orders:volume"].link
 
 
 def test_drift_that_lags_behind_its_predictions(garden):

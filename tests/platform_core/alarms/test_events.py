@@ -15,8 +15,8 @@ REF = ModelRef("retail", "cancellations")
 @pytest.mark.parametrize(
     ("event", "expected", "page"),
     [
-        (events.drift, (f"drift:{REF}", "warning", REF), "assets/retail/drift/cancellations?view=checks"),
-        (events.skew, (f"skew:{REF}", "error", REF), "assets/retail/predictions/cancellations?view=checks"),
+        (events.drift, (f"drift:{REF}", "warning", REF), "assets/retail/cancellations_drift?view=checks"),
+        (events.skew, (f"skew:{REF}", "error", REF), "assets/retail/cancellations_predictions?view=checks"),
     ],
 )
 def test_raised_and_over(platform, monkeypatch, event, expected, page):

@@ -53,8 +53,10 @@ def test_a_living_worker_is_heard(tmp_path):
     worker = Worker(tmp_path, "w")
     worker.report(MODEL, ObservedState(4, ready=True, problem="p"))
     assert observed(tmp_path, MODEL) == [ObservedState(4, ready=True, problem="p")]
-    (unseen,) = observed(tmp_path, "other.model")
-    assert (unseen.generation, unseen.ready) == (None, False)
+    assert observed(tmp_path, "other.model") == [ObservedState(None, ready=False)]  # on its way, which is no trouble
+    os.utime(tmp_path / "observed" / "w" / "alive", (1, 1))
+    (hung,) = observed(tmp_path, "other.model", silent_seconds=15)
+    assert "has not moved for 15 s" in hung.problem
     worker.leave()
     assert observed(tmp_path, MODEL) == []
 

@@ -80,7 +80,7 @@ def test_columns_and_rules_are_read(path: Path) -> None:
         ("maxLength: 7", "maxLength: 7.5", 13, "maxLength: 7.5 is no length"),
         ("^C?[0-9]{6}$", "(C", 13, "pattern: '\\(C' is no regular expression"),
         ("^C?[0-9]{6}$", "C(?!9)", 13, "looks around or back"),
-        ("%m/%d/%Y %H:%M", "MM/dd/yyyy", 17, "'MM/dd/yyyy' is no strptime format → write it like"),
+        ("%m/%d/%Y %H:%M", "MM/dd/yy", 17, "'MM/dd/yy' is no date pattern: 'yy' is not read → write yyyy"),
         ("metric: invalidValues", "metric: rowCount", 21, "country: check 'rowCount' is not known"),
         ("{validValues: [UK, FR]}", "{pattern: x}", 21, "country: no validValues"),
         ("mustBe: 0", "mustBeLessThan: 9", 21, "only 'mustBe: 0'"),

@@ -16,12 +16,6 @@ def _registry(folder: Path) -> MlflowRegistry:
     return MlflowRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "files"))
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
-    """One for all tests: making MLflow's tables takes seconds."""
-    return _registry(tmp_path_factory.mktemp("mlflow"))
-
-
 class TestMlflowRegistry(RegistryKit):
     """A real MLflow."""
 

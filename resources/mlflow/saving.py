@@ -1,0 +1,159 @@
+"""Writes a publication in MLflow's own form: the library's flavour, and a function of raw rows without Loopline."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loopline.platform_core.errors import NotFound
+from loopline.platform_core.runtime.model import manifest as manifests
+from loopline.resources.mlflow import raw_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from mlflow.models import ModelSignature
+
+    from loopline.platform_core.contracts.registry import Publication
+    from loopline.platform_core.runtime.model.manifest import Manifest
+
+LOADER = "loopline_raw_rows"
+"""What the loader is called beside a model: a name that nothing else has."""
+TAKES = {"lightgbm": "lightgbm", "onnx": "onnxruntime", "pickle": "scikit-learn"}
+"""What the served form takes beside numpy, by the manifest's kind."""
+
+
+def save(publication: Publication, folder: Path) -> str:
+    """Write the model with requirements, signature and input example; returns the folder.
+
+    LightGBM's flavour is its text, any other estimator's is pickled. The function is the form that the endpoint
+    serves, with its vocabulary. A package without a manifest of ours has the flavour's own function.
+    """
+    described = _manifest(publication.package)
+    if described is None:
+        _flavour(publication, folder, **_inferred(publication))
+        return str(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        data = _served(publication.package, described, Path(scratch, "package"))
+        loader = Path(shutil.copy(raw_rows.__file__, Path(scratch, f"{LOADER}.py")))
+        native = Path(scratch, "native")
+        _flavour(publication, native)
+        _function(publication, described, data, loader, folder)
+        _joined(native, folder)
+    return str(folder)
+
+
+def _manifest(package: Path) -> Manifest | None:
+    import msgspec
+
+    try:
+        return manifests.load(package)
+    except (NotFound, msgspec.MsgspecError):
+        return None
+
+
+def _flavour(publication: Publication, folder: Path, **described: Any) -> None:
+    """Save the estimator as the library's own loader takes it."""
+    import mlflow.lightgbm
+    import mlflow.sklearn
+
+    estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
+    if _is_boosted(estimator):
+        mlflow.lightgbm.save_model(estimator, str(folder), pip_requirements=_needs("lightgbm"), **described)
+        return
+    form = {"serialization_format": "cloudpickle", "pyfunc_predict_fn": "predict_proba"}
+    needs = _needs("scikit-learn", "cloudpickle")
+    mlflow.sklearn.save_model(estimator, str(folder), pip_requirements=needs, **form, **described)
+
+
+def _is_boosted(estimator: Any) -> bool:
+    return type(estimator).__module__.startswith("lightgbm")
+
+
+def _inferred(publication: Publication) -> dict[str, Any]:
+    """Describe a model by what it answers to its example, which is the matrix itself."""
+    from mlflow.models import infer_signature
+
+    example = publication.example.to_pandas()
+    estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
+    answer = estimator.predict if _is_boosted(estimator) else estimator.predict_proba
+    return {"signature": infer_signature(example, answer(example.to_numpy())), "input_example": example}
+
+
+def _served(package: Path, described: Manifest, folder: Path) -> Path:
+    """Copy what answers: manifest and artefact, without profiles of the data that it learnt from."""
+    folder.mkdir()
+    for name in (manifests.FILE, described.file):
+        shutil.copy(package / name, folder / name)
+    return folder
+
+
+def _function(publication: Publication, described: Manifest, data: Path, loader: Path, folder: Path) -> None:
+    """Save the function of raw rows."""
+    import mlflow.pyfunc
+
+    estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
+    native = ("lightgbm",) if _is_boosted(estimator) else ("scikit-learn", "cloudpickle")
+    example = publication.example.select([feature.name for feature in described.features])
+    mlflow.pyfunc.save_model(
+        str(folder),
+        loader_module=LOADER,
+        data_path=str(data),
+        code_paths=[str(loader)],
+        pip_requirements=_needs(*dict.fromkeys((*native, TAKES[described.kind]))),
+        signature=_signature(example.schema, described),
+        input_example=_frame(example),
+    )
+
+
+def _signature(columns: pa.Schema, described: Manifest) -> ModelSignature:
+    """Name every feature with the type in which it comes raw; any may be null, and none may be left out."""
+    import numpy as np
+    import pyarrow as pa
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    kinds = {
+        name: "string" if name in described.vocabulary else "boolean" if pa.types.is_boolean(kind) else "double"
+        for name, kind in zip(columns.names, columns.types, strict=True)
+    }
+    inputs = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
+    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1,))]))
+
+
+def _frame(example: pa.Table) -> pd.DataFrame:
+    """Return the example as the signature wants it: texts as texts, and numbers as such that may be missing."""
+    import pyarrow as pa
+
+    return example.cast(pa.schema([(field.name, _plain(field.type)) for field in example.schema])).to_pandas()
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_boolean(kind):
+        return kind
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return pa.float64() if numeric else pa.string()
+
+
+def _joined(native: Path, folder: Path) -> None:
+    """Take the library's flavour over, so that its own loader goes on working."""
+    from mlflow.models import Model
+
+    own, joined = Model.load(str(native)), Model.load(str(folder))
+    for name, settings in own.flavors.items():
+        if name != "python_function":
+            joined.add_flavor(name, **settings)
+            file = settings.get("data") or settings["pickled_model"]
+            shutil.copy(native / file, folder / file)
+    joined.save(str(folder / "MLmodel"))
+
+
+def _needs(*distributions: str) -> list[str]:
+    """Name what loading takes; MLflow would start a process with the model to find out, for seconds."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas", *distributions)]

@@ -1,0 +1,167 @@
+"""What a person sees in Dagster: titles that name the stage, figures that are plotted, no badge without a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dagster as dg
+import narwhals as nw
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from loopline.asset_defs import code_location, old_keys
+from loopline.asset_defs.figures import figures, number
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, TURN, key
+from loopline.asset_defs.monitoring import MANY, _drift_metadata
+from loopline.asset_defs.team import team_definitions
+from loopline.platform_core.foundation.names import STAGES, AssetName
+from loopline.platform_core.monitor.alarm import Alarm
+from loopline.platform_core.monitor.drift import Watched
+from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+
+
+def test_each_box_says_what_it_is_of_and_which_stage():
+    """Dagster titles a box with the last part of its key: no two are alike, in a team or beside another's."""
+    graph = code_location.retail.resolve_asset_graph()
+    titles = [found.path[-1] for found in graph.get_all_asset_keys()]
+    assert len(titles) == len(set(titles)) == 17
+    for found in graph.get_all_asset_keys():
+        asset = AssetName.of(found.path)
+        assert asset is not None
+        assert asset.path == tuple(found.path)
+        assert graph.get(found).kinds  # the picture beside the title
+
+
+def test_a_title_says_which_stage_it_is_of():
+    """No stage ends with another one, so that every key is read as it was made, whatever the name ends with."""
+    assert not [(a, b) for a in STAGES for b in STAGES if a != b and a.endswith(f"_{b}")]
+    for stage in STAGES:
+        for name in ("orders", "a_raw", "dead", "training_set", "x_v2"):
+            assert AssetName.of(AssetName("shop", stage, name).path) == AssetName("shop", stage, name)
+    assert AssetName.of(["shop", "raw", "orders"]) is AssetName.of(["shop", "else"]) is None
+
+
+def test_figures_are_entries_of_their_own():
+    """What is no number, or cannot be drawn, is left out."""
+    assert figures({"a": 1, "b": 0.5, "c": None, "d": float("nan"), "e": True}, "x/") == {"x/a": 1.0, "x/b": 0.5}
+    assert (number("12"), number("candidate")) == (12, "candidate")
+
+
+def test_a_models_metrics_are_plotted(driver):
+    """Each metric is a number under its name, and so is the version."""
+    cycle = driver.open_cycle("one", "first")
+    driver.trained("one", cycle, 0.71)
+    driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=[key("tiny", "model", "one")])
+    made = driver.instance.get_latest_materialization_event(key("tiny", "model", "one")).asset_materialization
+    said = {name: value.value for name, value in made.metadata.items()}
+    assert (said["roc_auc"], said["version"]) == (0.71, 1)
+
+
+@pytest.mark.parametrize(("columns", "plotted"), [(MANY, MANY), (MANY + 1, 1)])
+def test_drift_scores_are_plotted_by_column(columns, plotted):
+    """A score and a threshold each; of a very wide model only what has drifted, for every entry costs a row."""
+    verdicts = {
+        f"c{n}": ColumnVerdict(n / 10, 0.5, n == 7, 0.0, 0.0, moved="up" if n == 7 else "") for n in range(columns)
+    }
+    watched = Watched([WindowVerdict(900, True, verdicts)], Alarm(("c7",), "one column"))
+    said = _drift_metadata(watched, None)
+    assert (said["score/c7"], said["threshold/c7"], said["columns_drifted"], said["alarm"]) == (0.7, 0.5, 1, 1)
+    assert len([name for name in said if name.startswith("score/")]) == plotted
+
+
+@pytest.fixture
+def featured(driver):
+    """Let the driver's team have a view that computes, and somewhere to put it online."""
+    driver.platform.environment.bindings["online_store"] = InMemoryOnlineStore()
+    source = driver.team.source("events")
+    seen = FeatureView("seen", source, "who", "at", lambda rows: rows.with_columns(times=nw.lit(1)))
+    labels = replace(driver.team.models[0].labels, compute=lambda rows: rows.with_columns(left=nw.lit(1.0)))
+    models = tuple(replace(model, features=(seen,), labels=labels) for model in driver.team.models)
+    driver.team = replace(driver.team, models=models)
+    driver.definitions = team_definitions(driver.team, driver.definitions.resources["platform"])
+    return driver
+
+
+def test_a_new_day_puts_nothing_out_of_sync(featured):
+    """What is landed after a training set was pinned is no reason to train again: drift decides that."""
+    driver = featured
+    for day in (1, 2):
+        driver.deliver(f"{day}.csv", f"Who,At\n{day},2011-02-0{day}\n")
+        assert driver.execute(INGEST_JOB).success
+        if day == 1:
+            cycle = driver.open_cycle("one", "first")
+            driver.trained("one", cycle, 0.71)
+            driver.judged("one", cycle)
+            asked = [key("tiny", stage, "one") for stage in TURN]
+            driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=asked)
+    assert behind(driver) == set()
+    assert driver.instance.fetch_materializations(key("tiny", "training_set", "one"), limit=9).records
+
+
+def behind(driver) -> set[str]:
+    """Return the titles that bear the badge ``Unsynced``."""
+    graph = driver.definitions.resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(driver.instance, graph, LoadingContextForTest(driver.instance))
+    keys = graph.get_all_asset_keys()
+    return {found.path[-1] for found in keys if resolver.get_status(found) is StaleStatus.STALE}
+
+
+OLD = dg.AssetKey(["tiny", "model", "one"])
+
+
+def before(instance: dg.DagsterInstance, version: int) -> None:
+    """Record a materialization as it was written under the keys of before."""
+    metadata = {
+        "version": str(version),
+        "metrics": dg.MetadataValue.json({"roc_auc": 0.6 + version / 100, "note": "x"}),
+        "champion_metrics": dg.MetadataValue.json(None),
+        "params": dg.MetadataValue.json({"depth": 3}),
+    }
+    tags = {"dagster/data_version": str(version), "dagster/input_data_version/tiny/training_set/one": "abc"}
+    instance.report_runless_asset_event(dg.AssetMaterialization(OLD, metadata=metadata, tags=tags))
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Open an instance on disk, as ``loopline up`` has one."""
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        yield instance
+
+
+def test_history_under_old_keys_is_told_again_under_new_ones(kept):
+    """In order, at its old times, with figures that are plotted; the old key leaves the catalog."""
+    for version in (1, 2, 3):
+        before(kept, version)
+    times = [record.timestamp for record in kept.fetch_materializations(OLD, limit=9).records]
+    assert old_keys.carry_over(kept) == 1
+    assert list(kept.get_asset_keys()) == [key("tiny", "model", "one")]
+    found = kept.fetch_materializations(key("tiny", "model", "one"), limit=9).records
+    assert [record.timestamp for record in found] == times
+    newest = found[0].asset_materialization
+    assert {"roc_auc", "params"} <= set(newest.metadata)
+    assert newest.metadata["roc_auc"].value == pytest.approx(0.63)
+    assert newest.tags["dagster/data_version"] == "3"
+    assert old_keys.carry_over(kept) == 0
+
+
+def test_who_is_killed_while_telling_again_goes_on(kept, monkeypatch):
+    """Nothing is told twice, and nothing is lost."""
+    for version in (1, 2, 3):
+        before(kept, version)
+    report, left = old_keys.report_past, iter([True, False])
+
+    def dies(*of):
+        if not next(left):
+            raise KeyboardInterrupt
+        report(*of)
+
+    monkeypatch.setattr(old_keys, "report_past", dies)
+    with pytest.raises(KeyboardInterrupt):
+        old_keys.carry_over(kept)
+    monkeypatch.setattr(old_keys, "report_past", report)
+    assert old_keys.carry_over(kept) == 1
+    found = kept.fetch_materializations(key("tiny", "model", "one"), limit=9).records
+    assert [record.asset_materialization.metadata["version"].value for record in found] == ["3", "2", "1"]

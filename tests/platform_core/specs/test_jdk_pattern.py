@@ -1,0 +1,90 @@
+"""Date patterns of the standard are read as the JDK reads them, and contracts that were written before as before."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.contract_file import Column
+from loopline.platform_core.specs.jdk_pattern import LETTERS, strptime_of
+from loopline.platform_core.specs.odcs import read_contract
+from loopline.resources.polars.typed_columns import typed
+
+DAY = date(2011, 2, 3)
+
+
+def instant(hour: int = 1, minute: int = 2, second: int = 3, micros: int = 0) -> datetime:
+    """Return an instant of the day."""
+    return datetime(2011, 2, 3, hour, minute, second, micros, UTC)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "value"),
+    [
+        ("yyyy-MM-dd", "2011-02-03", DAY),
+        ("M/d/uuuu", "2/3/2011", DAY),
+        ("yyyyMMdd", "20110203", DAY),
+        ("dd-MMM-yyyy", "03-Feb-2011", DAY),
+        ("EEEE, dd MMMM yyyy", "Thursday, 03 February 2011", DAY),
+        ("yyyy-DDD", "2011-034", DAY),
+        ("dd 'o''clock' MM yyyy", "03 o'clock 02 2011", DAY),
+        ("MM/dd/yyyy HH:mm", "2/3/2011 8:26", instant(8, 26, 0)),
+        ("hh:mm a, dd.MM.yyyy", "01:02 PM, 03.02.2011", instant(13, 2, 0)),
+        ("yyyyMMddHHmmss", "20110203010203", instant()),
+        ("yyyyMMddHHmmssSSS", "20110203010203123", instant(micros=123_000)),
+        ("yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "2011-02-03T03:02:03.123+02:00", instant(micros=123_000)),
+        ("yyyy-MM-dd'T'HH:mm:ssX", "2011-02-03T01:02:03Z", instant()),
+        ("EEE, dd MMM yyyy HH:mm:ss Z", "Thu, 03 Feb 2011 03:02:03 +0200", instant()),
+        ("%d.%m.%Y", "03.02.2011", DAY),
+    ],
+)
+def test_patterns_read_what_the_jdk_reads(pattern: str, text: str, value: date | datetime) -> None:
+    """Digits, names, fractions, offsets, quotes; strptime's own go on being read."""
+    kind = "timestamp" if isinstance(value, datetime) else "date"
+    column = Column("at", "at", kind, format=strptime_of(pattern))  # type: ignore[arg-type]
+    assert typed(column, pl.Series("at", [text])).to_list() == [value]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fix"),
+    [
+        ("dd.MM.yy", "%y"),
+        ("YYYY-MM-dd", "write yyyy"),
+        ("yyyy-MM-dd[ HH:mm]", "name one form"),
+        ("yyyy-MM-dd VV", "XXX"),
+        ("yyyy'T", "two"),
+        ("strange", "use D"),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_write(pattern: str, fix: str, tmp_path: Path) -> None:
+    """With file and line; nothing is guessed."""
+    contract = tmp_path / "c.yaml"
+    contract.write_text(
+        "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\nschema:\n  - name: c\n"
+        f'    properties:\n      - {{name: at, logicalType: date, logicalTypeOptions: {{format: "{pattern}"}}}}\n'
+    )
+    with pytest.raises(InvalidSpec, match=r"c\.yaml:9") as refused:
+        read_contract(contract)
+    assert fix in refused.value.fix
+
+
+def test_an_old_format_and_the_standards_are_the_same_contract(tmp_path: Path) -> None:
+    """Whoever writes the standard's form for the old one has changed nothing."""
+    text = (
+        "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\nschema:\n  - name: c\n"
+        '    properties:\n      - {name: at, logicalType: timestamp, logicalTypeOptions: {format: "FORM"}}\n'
+    )
+    found = []
+    for form in ("%m/%d/%Y %H:%M", "MM/dd/yyyy HH:mm"):
+        (tmp_path / "c.yaml").write_text(text.replace("FORM", form))
+        found.append(read_contract(tmp_path / "c.yaml"))
+    assert found[0] == found[1]
+
+
+def test_every_letter_is_one_that_engines_read() -> None:
+    """A table with a run that is not strptime's would turn each row into a letter."""
+    assert all(form.startswith("%") for form in LETTERS.values())

@@ -1,0 +1,95 @@
+"""Models registered in a real MLflow, as trainings register them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.testing.registry import new_model
+from loopline.platform_core.training.encode import matrix, vocabulary
+from loopline.platform_core.training.package import package
+from loopline.resources.mlflow.registry import MlflowRegistry
+
+ROWS = 300
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in a registry: where MLflow keeps it, rows as they come, and what the endpoint says of them."""
+
+    source: str
+    kind: str
+    rows: pa.Table
+    scores: Any
+
+
+def rows() -> pa.Table:
+    """Make rows of every type that a feature may have, with nulls."""
+    rng = np.random.default_rng(0)
+    return pa.table(
+        {
+            "amount": pa.array([None if n % 7 == 0 else float(v) for n, v in enumerate(rng.random(ROWS))]),
+            "market": pa.array(rng.choice(["DE", "FR", "GB", None], ROWS)).dictionary_encode(),
+            "known": pa.array(rng.random(ROWS) > 0.5),
+            "orders": pa.array(rng.integers(0, 9, ROWS)),
+        }
+    )
+
+
+def boosted(x: Any, y: Any) -> Any:
+    """Fit trees."""
+    import lightgbm
+
+    return lightgbm.LGBMClassifier(n_estimators=9, verbose=-1, n_jobs=1).fit(x, y, categorical_feature=[1])
+
+
+def linear(x: Any, y: Any) -> Any:
+    """Fit what is served as ONNX, or pickled where the converter does not know a part."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(np.nan_to_num(x), y)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
+    """One for all tests: making MLflow's tables takes seconds."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    return MlflowRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "files"))
+
+
+def registered(registry: MlflowRegistry, fit: Any, folder: Path) -> Registered:
+    """Fit, package and publish as a training does."""
+    table = rows()
+    features = table.column_names
+    words = vocabulary(table, features)
+    x = matrix({name: table.column(name) for name in features}, features, words)
+    estimator = fit(x, np.nan_to_num(x[:, 0]) + (x[:, 1] == 0) > 0.6)
+    draft = Manifest(
+        model="t.m", kind="pickle", file="", features=[FeatureField(n, "request", n in words) for n in features],
+        views=[], entities=[], vocabulary={name: list(each) for name, each in words.items()}, threshold=0.5,
+        training_set="t", cycle="c", parity=Parity(0, 0.0, ""),
+    )  # fmt: skip
+    described = package(estimator, draft, np.nan_to_num(x), folder / "package")
+    made = registry.publish(Publication(new_model(), folder / "package", estimator, table.slice(0, 5)))
+    source = registry._client.get_model_version(made.model, made.version).source
+    shown = table.slice(0, 40)
+    whole = matrix({name: shown.column(name) for name in features}, features, words)
+    return Registered(source, described.kind, shown, load_model(folder / "package").predict(whole))
+
+
+@pytest.fixture(scope="session")
+def register(registry: MlflowRegistry) -> Callable[[str, Path], Registered]:
+    """Give a function that registers a model of a kind, its package left in a folder."""
+    kinds = {"lightgbm": boosted, "onnx": linear}
+    return lambda kind, folder: registered(registry, kinds[kind], folder)

@@ -1,0 +1,49 @@
+"""A registered model answers raw rows by itself, with what MLflow loads and nothing of Loopline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.training.encode import matrix, vocabulary
+
+KINDS = ["double", "string", "boolean", "double"]
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "onnx"])
+def test_mlflows_function_takes_raw_rows(register, tmp_path, kind):
+    """Texts as texts, nulls as nulls; what it answers is what the endpoint answers."""
+    made = register(kind, tmp_path)
+    loaded = mlflow.pyfunc.load_model(made.source)
+    assert (made.kind, [each.name for each in loaded.metadata.signature.inputs.input_types()]) == (kind, KINDS)
+    frame = made.rows.to_pandas().astype({"market": object, "orders": float})
+    assert loaded.predict(frame) == pytest.approx(made.scores, abs=1e-6, nan_ok=True)
+
+
+def test_a_category_that_nobody_has_seen_is_unknown(register, tmp_path):
+    """As at the endpoint: not missing, and no error."""
+    made = register("lightgbm", tmp_path)
+    words = vocabulary(made.rows, ["market"])
+    x = matrix({"amount": [0.1], "market": ["??"], "known": [True], "orders": [1]}, made.rows.column_names, words)
+    asked = pd.DataFrame([{"amount": 0.1, "market": "??", "known": True, "orders": 1.0}])
+    expected = load_model(tmp_path / "package").predict(x)
+    assert mlflow.pyfunc.load_model(made.source).predict(asked) == pytest.approx(expected)
+
+
+def test_the_librarys_own_loader_goes_on_working(register, tmp_path):
+    """Whoever asks MLflow for LightGBM's booster, or for scikit-learn's estimator, gets it, on encoded columns."""
+    assert mlflow.lightgbm.load_model(register("lightgbm", tmp_path / "trees").source).num_feature() == 4
+    linear = mlflow.sklearn.load_model(register("onnx", tmp_path / "linear").source)
+    assert linear.predict_proba(np.zeros((1, 4))).shape == (1, 2)
+
+
+def test_what_is_copied_beside_a_model_needs_no_loopline():
+    """The loader imports the standard library and numpy only."""
+    code = "import sys, loopline.resources.mlflow.raw_rows; sys.exit('loopline.platform_core' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
