@@ -182,16 +182,24 @@ def _ask(platform: Platform, current: Deployment, *, alone: bool) -> None:
     """Ask for a generation; only who asks ``alone``, and next after the applied one, knows what the aliases are."""
     if current.stable is None:
         return
-    for version in (current.stable, current.candidate, current.shadow):
-        if version is not None and not version.package.is_dir():
-            packages.fetched(platform, current.ref, version.version)
     name = current.ref.dotted
-    platform.serving.apply(_paired(platform, current.state))
+    platform.serving.apply(_paired(platform, _at_hand(platform, current).state))
     certain = alone and current.generation <= current.applied + 1
     before = _aliases_applied(platform.ledger, current) if certain else {}
     for alias, wanted in _aliases(_state(current)).items():
         if before.get(alias, "") != wanted:  # a registry's client may take seconds to load
             platform.registry.set_alias(name, alias, wanted)
+
+
+def _at_hand(platform: Platform, current: Deployment) -> Deployment:
+    """Name package folders that are there, whatever the row says: a home may have moved since it was written."""
+
+    def found(served: Served | None) -> Served | None:
+        return packages.at_hand(platform, current.ref, served) if served else None
+
+    return replace(
+        current, stable=found(current.stable), candidate=found(current.candidate), shadow=found(current.shadow)
+    )
 
 
 def _paired(platform: Platform, state: DesiredState) -> DesiredState:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
+    from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.platform import Platform
 
@@ -30,6 +32,17 @@ def fetched(platform: Platform, ref: ModelRef, version: str) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def at_hand(platform: Platform, ref: ModelRef, served: Served) -> Served:
+    """Return a served version with a package folder that is there: the home may have moved since it was deployed.
+
+    Raises:
+        NotFound: the folder is gone, and the registry has no such version.
+    """
+    if served.package.is_dir():
+        return served
+    return replace(served, package=fetched(platform, ref, served.version))
 
 
 def keep(platform: Platform, ref: ModelRef, version: str, package: Path) -> None:

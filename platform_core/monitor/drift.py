@@ -136,7 +136,7 @@ def _live(platform: Platform, team: Team, model: Model) -> _Watch | None:
 
 
 def _package(platform: Platform, ref: ModelRef, served: Served) -> Path:
-    return served.package if served.package.is_dir() else packages.fetched(platform, ref, served.version)
+    return packages.at_hand(platform, ref, served).package
 
 
 def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list[Window]:

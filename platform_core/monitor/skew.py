@@ -227,7 +227,7 @@ class _ViewCheck:
 
 def _reads(platform: Platform, team: Team, ref: ModelRef, served: Served) -> Iterator[Read]:
     """Yield the views of the team that a version reads online."""
-    package = served.package if served.package.is_dir() else packages.fetched(platform, ref, served.version)
+    package = packages.at_hand(platform, ref, served).package
     declared = {online_view(team.name, view): view for view in team.views}
     for field in manifest.load(package).views:
         if field.view not in declared:

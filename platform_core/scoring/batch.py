@@ -66,7 +66,7 @@ def score_day(platform: Platform, team: Team, model: Model, day: date) -> Scored
     if application in platform.lake.committed(table, [application]):
         return Scored(day, served.version, _count(platform, ref, served.version, day), already=True)
     rows = _rows(platform, team, batch, day)
-    package = served.package if served.package.is_dir() else packages.fetched(platform, ref, served.version)
+    package = packages.at_hand(platform, ref, served).package
     loaded = load_model(package)
     _has_entities(model, loaded, rows)
     answered = _answered(platform, served, loaded, gathered(platform, team, model, loaded.manifest, rows), day)

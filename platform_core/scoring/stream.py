@@ -109,10 +109,9 @@ class StreamScorer:
         if current is None or current.stable is None:
             raise NotFound(f"no version of {self.ref} is live", "promote one first: the stable version scores")
         before = self._inference.models.get(self.ref.dotted, ModelState()).route
-        if not current.stable.package.is_dir():
-            packages.fetched(self.platform, self.ref, current.stable.version)
-        if before is None or before.stable.served != current.stable:
-            self._load(DesiredState(self.ref.dotted, current.generation, current.stable), before)
+        stable = packages.at_hand(self.platform, self.ref, current.stable)
+        if before is None or before.stable.served != stable:
+            self._load(DesiredState(self.ref.dotted, current.generation, stable), before)
         self._looked = time.monotonic()
 
     def _load(self, state: DesiredState, before: Route | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from loopline.platform_core.loop import deployments, freezes, rollouts
 from loopline.platform_core.loop.deployments import Deployment, change, deployment, reapply
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.rollback import roll_back, stable_before
+from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
@@ -172,6 +174,17 @@ def test_a_restart_asks_for_everything_again(loop, ref, live):
     assert loop.serving._states[ref.dotted].stable == live[2]
     assert loop.serving.observe(ref.dotted).generation == 3
     assert live[2].package.joinpath("manifest.json").is_file()
+
+
+def test_a_restart_in_a_home_that_moved_asks_for_packages_that_are_there(loop, ref, live):
+    """The row names a folder of the old home; what is asked for is the one that was fetched into the new home."""
+    loop.platform.environment.bindings["serving"] = InMemoryServing()
+    shutil.rmtree(live[2].package)
+    moved = Platform(replace(loop.platform.environment, home=loop.home / "moved"))
+    assert reapply(moved) == {}
+    package = loop.serving._states[ref.dotted].stable.package
+    assert package == loop.home / "moved" / "packages" / ref.dotted / "3"
+    assert package.joinpath("manifest.json").is_file()
 
 
 def test_at_a_restart_one_model_that_is_lost_keeps_no_other_back(loop, ref):
