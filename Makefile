@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check peers bench habits format constraints clean
+.PHONY: help install demo up test lowest check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,10 @@ test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon"
 	$(BIN)/python -m pytest -m daemon
+
+lowest: $(TOOLS) ## The lower bounds of pyproject.toml: the oldest versions that are allowed, under test
+	@scripts/system-packages.sh
+	@scripts/lowest.sh
 
 check: $(TOOLS) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/ruff check .
