@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -121,6 +122,26 @@ def test_a_name_never_reads_the_folder_of_another(lake: DeltaLake, tmp_path: Pat
         with pytest.raises(ContractBroken):
             side.version(FOLDER)
     assert DeltaTable(tmp_path / FOLDER).version() == 0
+
+
+def test_names_that_are_alike_may_begin_at_once(lake: DeltaLake) -> None:
+    """Two tables are written by two each at the same moment: a row is where its name says, or its writer was refused."""
+
+    def write(name: str, n: int) -> tuple[str, int] | None:
+        try:
+            DeltaLake(root=lake.root, attempts=50).append(name, numbered(n), {f"app{n}": n})
+        except ContractBroken:
+            return None
+        return name, n
+
+    for turn in range(5):
+        alike = [f"shop/raw/x{turn}{mark}resolved" for mark in (".", "__")]
+        with ThreadPoolExecutor(4) as pool:
+            writing = [pool.submit(write, alike[n % 2], n) for n in range(4)]
+        written = [done for one in writing if (done := one.result())]
+        assert {(alike[0], 0), (alike[0], 2)} <= set(written)
+        for name in {name for name, _ in written}:
+            assert numbers(DeltaLake(root=lake.root), name) == sorted(n for where, n in written if where == name)
 
 
 @pytest.mark.parametrize("name", [None, FOLDER, "a table of theirs"])
