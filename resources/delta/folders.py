@@ -27,8 +27,8 @@ def name_of(found: DeltaTable, folder: str) -> TableName:
     return name if safe(name) == folder else folder
 
 
-def folder_of(table: TableName, at: Callable[[str], DeltaTable | None]) -> tuple[str, bool]:
-    """Return the folder of a table, and whether the table lies there already; ``at`` opens what lies in a folder.
+def folder_of(table: TableName, at: Callable[[str], DeltaTable | None]) -> tuple[str, DeltaTable | None]:
+    """Return the folder of a table, and the table if it lies there; ``at`` opens what lies in a folder.
 
     A folder whose name may stand for two names is the table's that bears its name. A table with a dot that was written
     when folders had dots stays where it is, and one whose safe folder is another's gets such a folder, too.
@@ -41,12 +41,13 @@ def folder_of(table: TableName, at: Callable[[str], DeltaTable | None]) -> tuple
     if "." not in table:
         if holds not in {None, table}:
             raise ContractBroken(f"the folder of table {table!r} is that of {holds!r}", f"name it without {DOT!r}")
-        return table, holds is not None
-    if at(table) is None:
-        return (safe(table) if holds in {None, table} else table), holds == table
+        return table, there
+    as_before = at(table)
+    if as_before is None:
+        return (table, None) if holds not in {None, table} else (safe(table), there)
     if holds == table:
         raise ContractBroken(
             f"table {table!r} lies in two folders, {table!r} and {safe(table)!r}",
             "an older release wrote beside this one: stop both, and move the one away that has fewer rows",
         )
-    return table, True
+    return table, as_before

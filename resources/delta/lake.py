@@ -121,17 +121,7 @@ class DeltaLake(Lake):
 
     def uri(self, table: TableName) -> str:
         """Return the URL or path of a table's folder."""
-        return f"{self._root}/{self._folder(table)}"
-
-    def _folder(self, table: TableName) -> str:
-        if DOT not in safe(table):
-            return table
-        if table in self._folders:
-            return self._folders[table]
-        folder, is_there = folder_of(table, self._at)
-        if is_there:  # until then another table may take it
-            self._folders[table] = folder
-        return folder
+        return f"{self._root}/{self._folders.get(table) or self._look(table)[0]}"
 
     def store(self, table: TableName) -> FileSystem:
         """Return a table's folder as a file system."""
@@ -142,10 +132,18 @@ class DeltaLake(Lake):
 
     def find(self, table: TableName) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none."""
-        found = self._at(self._folder(table))
-        if found is None and self._folders.pop(table, None):  # it was moved, or deleted
-            found = self._at(self._folder(table))
-        return found
+        folder = self._folders.get(table)
+        found = self._at(folder) if folder else None
+        return found if found and folder and name_of(found, folder) == table else self._look(table)[1]
+
+    def _look(self, table: TableName) -> tuple[str, DeltaTable | None]:
+        """Find a table's folder, and the very table that bears its name: another may begin there meanwhile."""
+        folder, found = folder_of(table, self._at) if DOT in safe(table) else (table, self._at(table))
+        if found is None:  # it was moved or deleted, or never written
+            self._folders.pop(table, None)
+        else:
+            self._folders[table] = folder
+        return folder, found
 
     def _at(self, folder: str) -> DeltaTable | None:
         """Open what lies in a folder."""

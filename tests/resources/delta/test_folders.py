@@ -125,7 +125,7 @@ def test_a_name_never_reads_the_folder_of_another(lake: DeltaLake, tmp_path: Pat
 
 
 def test_names_that_are_alike_may_begin_at_once(lake: DeltaLake) -> None:
-    """Two tables are written by two each at the same moment: a row is where its name says, or its writer was refused."""
+    """Two tables, each by two writers at the same moment: a row is where its name says, or its writer was refused."""
 
     def write(name: str, n: int) -> tuple[str, int] | None:
         try:
@@ -134,7 +134,7 @@ def test_names_that_are_alike_may_begin_at_once(lake: DeltaLake) -> None:
             return None
         return name, n
 
-    for turn in range(5):
+    for turn in range(10):
         alike = [f"shop/raw/x{turn}{mark}resolved" for mark in (".", "__")]
         with ThreadPoolExecutor(4) as pool:
             writing = [pool.submit(write, alike[n % 2], n) for n in range(4)]
@@ -142,6 +142,7 @@ def test_names_that_are_alike_may_begin_at_once(lake: DeltaLake) -> None:
         assert {(alike[0], 0), (alike[0], 2)} <= set(written)
         for name in {name for name, _ in written}:
             assert numbers(DeltaLake(root=lake.root), name) == sorted(n for where, n in written if where == name)
+        assert set(lake.tables()) >= {name for name, _ in written}
 
 
 @pytest.mark.parametrize("name", [None, FOLDER, "a table of theirs"])
@@ -175,6 +176,9 @@ def test_a_table_that_went_is_looked_for_anew(lake: DeltaLake, old: Path, tmp_pa
     assert (tmp_path / FOLDER).exists()
     assert not old.exists()
     assert numbers(DeltaLake(root=lake.root), VIEW) == [2]
+    shutil.rmtree(tmp_path / FOLDER)
+    DeltaLake(root=lake.root).append(FOLDER, numbered(3))
+    assert lake.version(VIEW) is None
 
 
 def test_a_table_of_somebody_else_is_listed_by_its_folder(lake: DeltaLake, tmp_path: Path) -> None:
