@@ -46,6 +46,8 @@ class Lake(Vendor):
       12. ``newer_than`` reads only the rows that were appended after a version, whatever was tidied since.
       13. ``drop_days`` takes whole days from the newest version, no other day, row or transaction; a version before it
           reads the same until it is let go.
+      14. A table is what its name says: of two names, however alike, neither reads the other's rows, and ``tables``
+          lists them as they were named; a vendor that cannot tell them apart refuses the second (``ContractBroken``).
     """
 
     @abc.abstractmethod

@@ -106,9 +106,12 @@ def dead_letter_table(team: str, source: str) -> str:
     return f"{team}/dead_letters/{source}"
 
 
+_CLOSED = ".resolved"
+
+
 def closed_letter_table(team: str, source: str) -> str:
     """Name the table of dead letters that were replayed since: ``letter_id``, ``resolved_at``, ``_date``."""
-    return f"{dead_letter_table(team, source)}.resolved"
+    return f"{dead_letter_table(team, source)}{_CLOSED}"
 
 
 def quality_table(team: str, source: str) -> str:
@@ -154,3 +157,24 @@ def scores_table(team: str, model: str) -> str:
 def scorecard_table(name: str) -> str:
     """Name a table of the scorecard; it is the platform's, no team's."""
     return f"{PLATFORM}/scorecard/{name}"
+
+
+_HOLDS = {
+    "raw": "Accepted rows of the source {name} of team {team}",
+    "dead_letters": "Rows of the source {name} of team {team} that broke its contract",
+    "quality": "What each landing of the source {name} of team {team} was like",
+    "features": "Feature view {name} of team {team}, each row with when it became known",
+    "predictions": "Requests that model {name} of team {team} answered",
+    "realised": "Answers of model {name} of team {team} whose label has come",
+    "scores": "Daily scores of model {name} of team {team}",
+    "scorecard": "The platform's scorecard: {name}",
+}
+
+
+def described(table: str) -> str:
+    """Say in a sentence what a table of the lake holds, for catalogs; "" for one of a stage that is not known here."""
+    team, _, rest = table.partition("/")
+    stage, _, name = rest.partition("/")
+    if stage == "dead_letters" and name.endswith(_CLOSED):
+        return f"Dead letters of the source {name.removesuffix(_CLOSED)} of team {team} that were replayed"
+    return _HOLDS[stage].format(team=team, name=name) if stage in _HOLDS else ""

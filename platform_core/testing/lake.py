@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -279,3 +280,19 @@ class LakeKit:
         assert numbers(lake, table) == [3, 4]
         with pytest.raises(NotFound):
             lake.drop_days(new_table(), date(2020, 1, 1))
+
+    def test_14_names_that_are_alike_are_two_tables(self, lake: Lake, opened_anew: Lake) -> None:
+        """A dot, and what may stand for it in a folder: each has its own rows and transactions, or is refused."""
+        for order in permutations((".v2", "__v2", "_v2")):
+            base = new_table()
+            written: dict[str, int] = {}
+            for n, end in enumerate(order):
+                try:
+                    lake.append(base + end, numbered(n), {"app": n})
+                    written[base + end] = n
+                except ContractBroken:
+                    assert written, "the first was refused"
+            for side in (lake, opened_anew):
+                assert [numbers(side, name) for name in written] == [[n] for n in written.values()]
+                assert [side.committed(name, ["app"]) for name in written] == [{"app": n} for n in written.values()]
+                assert [name for name in side.tables() if name.startswith(base)] == sorted(written)

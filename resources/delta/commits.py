@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import CommitConflict, StoreUnavailable
-from loopline.platform_core.foundation.names import DATE
+from loopline.platform_core.foundation.names import DATE, described
 from loopline.resources.delta.types import refuse_other_types
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Append:
             mode="append" if found is not None else "error",
             schema_mode="merge",
             partition_by=[DATE] if DATE in self.rows.column_names else None,
+            name=None if found is not None else self.table,
+            description=None if found is not None else described(self.table),
             configuration=None if found is not None else OURS,
             storage_options=dict(storage_options),
             post_commithook_properties=logs_stay(),

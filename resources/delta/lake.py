@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr
 from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
 from loopline.resources.delta.commits import Append, insist, was_trimmed
+from loopline.resources.delta.folders import DOT, folder_of, name_of, safe
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
 from loopline.resources.delta.transactions import Transactions
 from loopline.resources.delta.types import canonical
@@ -29,13 +30,15 @@ class DeltaLake(Lake):
     """Delta tables under ``root``, a path or a URL that delta-rs knows (``s3://``, ``gs://``, ``az://``).
 
     ``storage_options`` go to the object store as they are; ``attempts`` bounds how often a commit that lost to
-    another writer is tried again.
+    another writer is tried again. A table bears its name and a description; its folder is one that catalogs take,
+    with ``__`` for each dot of the name, unless it was written when folders still had dots.
     """
 
     root: str
     storage_options: dict[str, str] = Field(default_factory=dict)
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
+    _folders: dict[TableName, str] = PrivateAttr(default_factory=dict)
 
     def append(
         self,
@@ -110,7 +113,7 @@ class DeltaLake(Lake):
         for _ in range(LEVELS):
             inside = [info for folder in folders for info in store.get_file_info(FileSelector(folder))]
             folders = [info.path for info in inside if info.type == FileType.Directory]
-        return sorted(name for name in folders if self.find(name))
+        return sorted({name_of(found, folder) for folder in folders if (found := self._at(folder))})
 
     @property
     def _root(self) -> str:
@@ -118,7 +121,7 @@ class DeltaLake(Lake):
 
     def uri(self, table: TableName) -> str:
         """Return the URL or path of a table's folder."""
-        return f"{self._root}/{table}"
+        return f"{self._root}/{self._folders.get(table) or self._look(table)[0]}"
 
     def store(self, table: TableName) -> FileSystem:
         """Return a table's folder as a file system."""
@@ -129,12 +132,27 @@ class DeltaLake(Lake):
 
     def find(self, table: TableName) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none."""
+        folder = self._folders.get(table)
+        found = self._at(folder) if folder else None
+        return found if found and folder and name_of(found, folder) == table else self._look(table)[1]
+
+    def _look(self, table: TableName) -> tuple[str, DeltaTable | None]:
+        """Find a table's folder, and the very table that bears its name: another may begin there meanwhile."""
+        folder, found = folder_of(table, self._at) if DOT in safe(table) else (table, self._at(table))
+        if found is None:  # it was moved or deleted, or never written
+            self._folders.pop(table, None)
+        else:
+            self._folders[table] = folder
+        return folder, found
+
+    def _at(self, folder: str) -> DeltaTable | None:
+        """Open what lies in a folder."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         for more in range(LOOKS, 0, -1):
             try:
-                return DeltaTable(self.uri(table), storage_options=self.storage_options)
+                return DeltaTable(f"{self._root}/{folder}", storage_options=self.storage_options)
             except TableNotFoundError:
                 return None
             except DeltaError as error:

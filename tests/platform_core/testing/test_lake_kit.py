@@ -251,6 +251,28 @@ class WritesAnEmptyDrop(InMemoryLake):
         return taken
 
 
+class SharesAFolder(InMemoryLake):
+    """Breaks promise 14: what two names have in common is taken for the table."""
+
+    def append(
+        self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
+    ) -> int:
+        return super().append(table.replace(".", "__"), rows, transactions, after)
+
+    def read(self, table: TableName, **how: Any) -> pa.Table:
+        return super().read(table.replace(".", "__"), **how)
+
+    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
+        return super().committed(table.replace(".", "__"), applications)
+
+
+class ListsFolders(InMemoryLake):
+    """Breaks promise 14: tables are listed by the folders in which they lie."""
+
+    def tables(self) -> Sequence[TableName]:
+        return [table.replace(".", "__") for table in super().tables()]
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -279,6 +301,8 @@ class WritesAnEmptyDrop(InMemoryLake):
         (DropsFromEveryVersion, "test_13_drop_days_takes_whole_days"),
         (DropsWhatWasCommitted, "test_13_drop_days_takes_whole_days"),
         (WritesAnEmptyDrop, "test_13_drop_days_takes_whole_days"),
+        (SharesAFolder, "test_14_names_that_are_alike_are_two_tables"),
+        (ListsFolders, "test_14_names_that_are_alike_are_two_tables"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str) -> None:
