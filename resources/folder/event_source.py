@@ -55,6 +55,10 @@ class FolderEventSource(EventSource):
                 return read_rows(data, str(path))
         raise NotFound(f"{path} is gone or no longer what it was when it was listed", "list arrivals again")
 
+    def place(self, source: str) -> str:
+        """Return the folder."""
+        return str(self._folder(source).absolute())
+
     def _folder(self, source: str) -> Path:
         return Path(self.root, source)
 
