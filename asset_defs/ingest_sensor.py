@@ -12,6 +12,7 @@ from loopline.asset_defs.source_state import Behind, SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms.debounce import pause
 from loopline.platform_core.errors import Permanent
+from loopline.platform_core.features import waiting
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import ModelRef, raw_table, view_name
 from loopline.platform_core.ingestion.landing import pending
@@ -92,7 +93,10 @@ class _Look:
         return [dg.RunRequest(tags=tags, asset_selection=_view_keys(self.team, late))] if late else []
 
     def _late_views(self, source: Source) -> list[FeatureView]:
-        """Find views that a run which ended early left behind; asked for again more and more seldom while it fails."""
+        """Find views that a run which ended early left behind, or of which rows waited until now.
+
+        They are asked for again more and more seldom while it fails.
+        """
         views, state, now = _views(self.team, source), self.states[source.name], time.time()
         version = self.platform.lake.version(raw_table(self.team.name, source.name))
         mark = f"{version} {' '.join(map(view_name, views))}"
@@ -100,7 +104,7 @@ class _Look:
             return []
         late = [view for view in views if self._is_late(view)]
         if not late:
-            state = replace(state, followed=mark, behind=Behind())
+            state = replace(state, followed="" if self._any_waits(views) else mark, behind=Behind())
         elif mark != state.behind.mark:
             state = replace(state, behind=Behind(mark, 0, now + BEHIND_SECONDS))
         is_due = bool(late) and state.behind.next_at <= now and not self._is_at_all()
@@ -116,9 +120,14 @@ class _Look:
 
     def _is_late(self, view: FeatureView) -> bool:
         try:
-            return not standing(self.platform, self.team, view).nothing_new
+            stands = standing(self.platform, self.team, view)
+            return not stands.nothing_new or waiting.due(self.platform, self.team, view, stands) is not None
         except Permanent:  # its declaration does not hold: the run that is requested says so
             return True
+
+    def _any_waits(self, views: list[FeatureView]) -> bool:
+        """Say whether rows of a view wait for their time: then it is asked for at each tick."""
+        return any(standing(self.platform, self.team, view).waits for view in views)
 
     def _failed(self, source: Source, error: Exception) -> None:
         now, where = time.time(), f"{self.team.name}/{source.name}"

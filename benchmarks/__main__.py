@@ -13,6 +13,7 @@ from collections.abc import Callable
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.drift import alarms as drift_alarms
+from benchmarks.drift import blocks as drift_blocks
 from benchmarks.drift import compare as drift
 from benchmarks.estimated_quality import compare as estimated_quality
 from benchmarks.feature_server import compare as feature_server
@@ -47,6 +48,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "judges": judges.compare,
     "drift": drift.compare,
     "drift_alarms": drift_alarms.compare,
+    "drift_blocks": drift_blocks.compare,
     "scorecard": scorecard.compare,
     "estimated_quality": estimated_quality.compare,
 }

@@ -72,7 +72,7 @@ def _landing(home: Path, source: str, stream: EventStream | None, name: str = "b
     bindings = {
         "lake": DeltaLake(root=str(home / "lake")),
         "engine": PolarsEngine(),
-        "event_source": FolderEventSource(root=str(home / "landing")),
+        "event_source": FolderEventSource(root=str(home / "landing"), still_seconds=0),
     } | ({"event_stream": stream} if stream else {})
     bound = Environment("bench", home / "bench.yaml", bindings, f"sqlite:///{home}/ledger.db", None, home)
     platform, team = Platform(bound), replace(data.team(home), name=name)

@@ -37,7 +37,7 @@ dead_letters = LazyGroup(
 def show(source: str, limit: int) -> Answer:
     """List open dead letters of SOURCE, written `source` or `team/source`, and the files that were refused whole.
 
-    A refused file stays here until it has landed, is gone, or is dismissed.
+    A refused file stays here until it has landed, is gone, or is dismissed; a skipped one holds what another held.
     """
     from dataclasses import asdict
 
@@ -47,10 +47,12 @@ def show(source: str, limit: int) -> Answer:
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
         found = letters.dead_letters(platform, team, declared, limit)
-        refused = [asdict(one) for one in refusals(platform.ledger, team.name, declared.name).standing.values()]
+        files = refusals(platform.ledger, team.name, declared.name)
+    refused, skipped = ([asdict(one) for one in each.values()] for each in (files.standing, files.skipped))
     name = f"{team.name}/{declared.name}"
-    data = {"source": name, "letters": found.to_pylist(), "refused": refused}
-    return Answer(data, "\n".join([_text(name, found), *_refused(refused)]))
+    data = {"source": name, "letters": found.to_pylist(), "refused": refused, "skipped": skipped}
+    said = [_text(name, found), *_files("refused", refused), *_files("skipped", skipped)]
+    return Answer(data, "\n".join(said))
 
 
 @click.command("export", cls=Command)
@@ -108,13 +110,13 @@ def _text(name: str, found: pa.Table) -> str:
     return table(rows, ("arrived (UTC)", "file", "line", "reasons", "row"))
 
 
-def _refused(refused: Sequence[Mapping[str, Any]]) -> list[str]:
+def _files(what: str, refused: Sequence[Mapping[str, Any]]) -> list[str]:
     if not refused:
         return []
     rows = [
         [one["at"].strftime("%Y-%m-%d %H:%M:%S"), one["name"], f"{one['problem']} → {one['fix']}"] for one in refused
     ]
-    return ["", table(rows, ("refused (UTC)", "file", "why"))]
+    return ["", table(rows, (f"{what} (UTC)", "file", "why"))]
 
 
 def _short(value: object) -> object:

@@ -35,10 +35,14 @@ drift = LazyGroup(
 @click.option("--shift", type=float, default=0.0, help="Added to it, in its own units.")
 @click.option("--factor", type=float, default=1.0, help="It is multiplied by this first.")
 @click.option("--rows", type=click.IntRange(min=1), help="Size of the window; the model's smallest when left out.")
-def simulate(model: str, column: str, shift: float, factor: float, rows: int | None) -> Answer:
+@click.option("--training-rows", "learnt", is_flag=True, help="Move rows of the training set, not recent predictions.")
+def simulate(  # noqa: PLR0913, PLR0917 - Click hands each option over
+    model: str, column: str, shift: float, factor: float, rows: int | None, learnt: bool
+) -> Answer:
     """Move a column of what MODEL's live version was asked, and say whether the monitor would alarm.
 
-    Takes recent predictions, or rows of the training set while there are too few. Nothing is written, and the model
+    Takes recent predictions, or rows of the training set while there are too few, or where you ask for them: what has
+    drifted already would alarm anyway. Nothing is written, and the model
     is not asked: its scores stay as they were.
     """
     from loopline.cli.simulation import Move, simulate
@@ -49,7 +53,7 @@ def simulate(model: str, column: str, shift: float, factor: float, rows: int | N
     team, declaration = declared(model)
     ref, move = ModelRef(team.name, declaration.name), Move(column, factor, shift)
     with opened(only=("lake", "registry")) as platform, progress("judging"):
-        found = simulate(platform, ref, declaration.drift, move, rows)
+        found = simulate(platform, ref, declaration.drift, move, rows, learnt)
     return Answer(_data(ref, move, found), _text(ref, move, found))
 
 
@@ -62,7 +66,9 @@ def _data(ref: ModelRef, move: Move, found: Simulated) -> dict[str, object]:
         "rows_from": found.rows_from,
         "enough": found.after.enough,
         "drifted": found.after.drifted,
-        "would_alarm": found.lasting is not None,
+        "would_alarm": found.would_alarm,
+        "alarms_anyway": found.anyway is not None,
+        "added": found.added,
         "at_once": found.at_once is not None,
         "reason": found.lasting.reason if found.lasting else "",
         "before": found.before.columns,
@@ -94,4 +100,8 @@ def _verdict(found: Simulated) -> str:
     if found.lasting is None:
         return "no alarm, however long it lasts"
     when = "at once" if found.at_once else "if it lasts"
-    return f"alarm {when}: {found.lasting.reason}"
+    if found.anyway is None:
+        return f"alarm {when}: {found.lasting.reason}"
+    added = f"the move adds {', '.join(found.added)}" if found.added else "the move adds no column"
+    alone = "--training-rows tells what it does alone"
+    return f"these rows alarm without the move: {found.anyway.reason}\n{added}; {alone}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Named = tuple[str, "WindowVerdict"]
 """A window or day, and its verdict."""
+MENTIONED = 5
+"""Versions that are named where one does not exist."""
 HEADER = ("window", "rows", "column", "kind", "score", "threshold", "how it moved")
 
 
@@ -36,7 +38,10 @@ def show(model: str, version: str | None, last: int, days: bool, every: bool) ->
     with opened(only=()) as platform:
         ref = referenced(platform, model)
         number = version or live_version(platform, ref)
-        found = _days(platform, ref, number) if days else _windows(platform, ref, number)
+        _known(platform, ref, number)
+        windows = _windows(platform, ref, number)
+        found = _days(platform, ref, number) if days else windows
+        nothing = _no_day(platform, ref, number) if days and windows else "nothing was judged yet"
     stands = alarm(declared(str(ref))[1].drift, [verdict for _, verdict in found])
     shown = found[-last:]
     data = {
@@ -45,7 +50,8 @@ def show(model: str, version: str | None, last: int, days: bool, every: bool) ->
         "alarm": stands.reason if stands else "",
         "windows": [{"window": name, "rows": one.rows, "columns": one.columns} for name, one in shown],
     }
-    return Answer(data, f"{ref} version {number}\n{_table(shown, every)}\n{_said(stands)}")
+    judged = f"{_table(shown, every)}\n{_said(stands)}" if shown else nothing
+    return Answer(data, f"{ref} version {number}\n{judged}")
 
 
 @click.command("ui", cls=Command)
@@ -61,6 +67,35 @@ def ui(port: int) -> Answer:
     return Answer({"port": port, "exit_code": 0}, "ended")
 
 
+def _known(platform: Platform, ref: Any, version: str) -> None:
+    """Refuse a version of which the ledger never heard.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from loopline.platform_core.errors import NotFound
+
+    if platform.ledger.entries(ref, version=version, limit=1):
+        return
+    known = sorted(
+        {entry.version for entry in platform.ledger.entries(ref) if entry.version}, key=lambda v: (len(v), v)
+    )
+    have = f"it has {', '.join(known[-MENTIONED:])}" if known else "none was trained yet"
+    raise NotFound(f"{ref} has no version {version!r}", f"{have}; see 'loopline history {ref}'")
+
+
+def _no_day(platform: Platform, ref: Any, version: str) -> str:
+    """Say why no day was judged although windows were."""
+    from loopline.platform_core.monitor.days import FEWEST, windows_by_day
+    from loopline.platform_core.monitor.drift import judged
+
+    fullest = max(windows_by_day(window.until for window in judged(platform, ref, version)).values())
+    return (
+        f"no day was judged: a day is judged once it is over, as the sum of its windows, of which it needs {FEWEST}; "
+        f"the fullest day so far has {fullest}"
+    )
+
+
 def _windows(platform: Platform, ref: Any, version: str) -> list[Named]:
     from loopline.platform_core.monitor.drift import judged
 
@@ -74,8 +109,7 @@ def _days(platform: Platform, ref: Any, version: str) -> list[Named]:
 
 
 def _table(shown: list[Named], every: bool) -> str:
-    rows = [line for name, verdict in shown for line in _lines(name, verdict, every)]
-    return table(rows, HEADER) if rows else "nothing was judged yet"
+    return table([line for name, verdict in shown for line in _lines(name, verdict, every)], HEADER)
 
 
 def _lines(name: str, verdict: WindowVerdict, every: bool) -> Iterator[tuple[Any, ...]]:

@@ -39,7 +39,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Simulated:
-    """Verdicts without and with the move, where the rows came from, and whether and when it would alarm."""
+    """Verdicts without and with the move, where the rows came from, and whether and when it would alarm.
+
+    ``anyway`` is the alarm of the same rows without the move; ``added`` are the columns that drift by the move alone.
+    """
 
     version: str
     rows_from: str
@@ -47,21 +50,36 @@ class Simulated:
     after: WindowVerdict
     at_once: Alarm | None
     lasting: Alarm | None
+    anyway: Alarm | None = None
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Name the columns that drift with the move and not without it."""
+        return tuple(name for name in self.after.drifted if name not in self.before.drifted)
+
+    @property
+    def would_alarm(self) -> bool:
+        """Say whether the move alarms, and not what moved before it."""
+        return self.lasting is not None and (self.anyway is None or bool(set(self.added) & set(self.lasting.columns)))
 
 
-def simulate(platform: Platform, ref: ModelRef, rule: Drift, move: Move, rows: int | None) -> Simulated:
+def simulate(  # noqa: PLR0913, PLR0917 - which rows, and how they move
+    platform: Platform, ref: ModelRef, rule: Drift, move: Move, rows: int | None, learnt: bool = False
+) -> Simulated:
     """Judge a window of ``rows`` rows (the rule's smallest when None) as it is, and moved.
+
+    ``learnt`` takes rows of the training set although there are enough predictions.
 
     Raises:
         NotFound: nothing is live, or the column is not the model's. Unsupported: the column is a category.
     """
     version, profile = _live(platform, ref)
     _movable(profile, move.column)
-    rows_from, window = _window(platform, ref, version, profile, rows or rule.min_rows)
+    rows_from, window = _window(platform, ref, version, profile, rows or rule.min_rows, learnt)
     before = judge_window(profile, window, rule.min_rows)
     after = judge_window(profile, moved(window, move), rule.min_rows)
-    lasting = alarm(rule, [after] * rule.windows)
-    return Simulated(version, rows_from, before, after, alarm(rule, [after]), lasting)
+    lasting, anyway = (alarm(rule, [verdict] * rule.windows) for verdict in (after, before))
+    return Simulated(version, rows_from, before, after, alarm(rule, [after]), lasting, anyway)
 
 
 def moved(window: pa.Table, move: Move) -> pa.Table:
@@ -93,10 +111,12 @@ def _movable(profile: Profile, name: str) -> None:
     raise NotFound(f"the model has no column {name!r}", fix)
 
 
-def _window(platform: Platform, ref: ModelRef, version: str, profile: Profile, rows: int) -> tuple[str, pa.Table]:
+def _window(  # noqa: PLR0913, PLR0917 - which rows of which version
+    platform: Platform, ref: ModelRef, version: str, profile: Profile, rows: int, learnt: bool
+) -> tuple[str, pa.Table]:
     """Return the newest answered rows of the version, or rows of its training set while there are not enough."""
-    live = answers(platform.lake, ref, version, None)
-    if live.num_rows >= rows:
+    live = pa.table({}) if learnt else answers(platform.lake, ref, version, None)
+    if live.num_rows >= rows and not learnt:
         return LIVE, live.slice(live.num_rows - rows)
     chosen = np.random.default_rng(0).permutation(profile.sample.num_rows)[:rows]
     sample = profile.sample.take(np.sort(chosen))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
@@ -123,12 +123,21 @@ def _instant(data: Mapping[str, Any], name: str) -> datetime | None:
     if text is None:
         return None
     try:
-        instant = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return in_utc(text)
+    except (TypeError, ValueError, OverflowError):
         raise _wrong(name, "a time in UTC, such as 2026-01-31T12:00:00Z") from None
+
+
+def in_utc(text: str) -> datetime:
+    """Read an instant.
+
+    Raises:
+        TypeError, ValueError: it is none, or has no zone. OverflowError: in UTC it lies outside the years 1 to 9999.
+    """
+    instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
-        raise _wrong(name, "a time in UTC, such as 2026-01-31T12:00:00Z")
-    return instant
+        raise ValueError(f"{text!r} is without a zone")
+    return instant.astimezone(UTC)
 
 
 def _wrong(name: str, wanted: str) -> BadRequest:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from loopline.features_api.serving_requests import in_utc
 from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.features.online import as_text
 from loopline.platform_core.foundation.names import EVENT_TIME
@@ -79,11 +79,9 @@ def _instants(values: list[Any]) -> pa.Array:
     import pyarrow as pa
 
     try:
-        times = [None if value is None else datetime.fromisoformat(value) for value in values]
-    except (TypeError, ValueError) as error:
-        raise BadRequest(f"{EVENT_TIME!r} holds what is no time: {error}", _IN_UTC) from error
-    if any(time is not None and time.tzinfo is None for time in times):
-        raise BadRequest(f"{EVENT_TIME!r} holds a time without a zone", _IN_UTC)
+        times = [None if value is None else in_utc(value) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRequest(f"{EVENT_TIME!r} holds what is no time in UTC: {error}", _IN_UTC) from error
     return pa.array(times, pa.timestamp("us", "UTC"))
 
 

@@ -40,20 +40,28 @@ def refuse_reserved(header: Sequence[str], name: str, reserved: Sequence[str] = 
 class Arrival:
     """A file, or a stretch of a stream, that came in one piece.
 
-    ``arrival_id`` names the content: the same content twice has the same id. ``arrived_at`` is when the platform
-    could first know it (UTC).
+    ``arrival_id`` names it for good, ``content_id`` what it holds: content that comes again has the same one ("" where
+    that is the ``arrival_id``). ``arrived_at`` is when the platform could first know it (UTC).
     """
 
     arrival_id: str
     name: str
     arrived_at: datetime
+    content_id: str = ""
+
+    @property
+    def content(self) -> str:
+        """Return what names its content."""
+        return self.content_id or self.arrival_id
 
 
 class EventSource(Vendor):
     """Where raw rows arrive.
 
     Promises, each with a test in ``loopline.platform_core.testing.event_source``:
-      1. ``arrivals`` lists what came for a source, oldest first, each content once, without those already ``known``.
+      1. ``arrivals`` lists what came for a source, oldest first, without those already ``known``. The first arrival of
+         a content has the content's id; what comes again, under another name or after other content under its own, is
+         another arrival of the same content, and keeps the id that it was given.
       2. ``read`` gives every row as text, in order, with its line; a missing value is null; nothing is dropped,
          also where a row has too few or too many fields.
       3. Reading does not consume: the same arrival reads the same again.

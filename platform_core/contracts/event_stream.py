@@ -47,10 +47,6 @@ class Member(abc.ABC):
 
     moves: int = 0
 
-    def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it
-        """Return the URL by which other tools know where a source arrives, "" where there is none."""
-        return ""
-
     @abc.abstractmethod
     def take(self, limit: int, wait_seconds: float = 0.0) -> pa.Table:
         """Read on where the group stands in the partitions that are this member's now.

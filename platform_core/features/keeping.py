@@ -37,8 +37,11 @@ class Keeping:
     view: FeatureView
 
     def go_online(self, rows: pa.Table, now: datetime) -> int:
-        """Write the newest row of each entity; returns the keys that now hold a row of these."""
-        view = self.view
+        """Write the newest row of each entity that has happened; returns the keys that now hold a row of these.
+
+        A row whose event lies ahead waits: nothing is served before its time.
+        """
+        view, rows = self.view, happened(rows, now)
         if view.served != "online" or not len(rows):
             return 0
         newest = last_of_each(rows, [view.entity], by=EVENT_TIME)
@@ -96,7 +99,7 @@ class Keeping:
 
     def _replace(self, live: pa.Table, void: pa.Table, now: datetime) -> int:
         """Write the newest living row of each entity of ``void`` in place of any up to the newest event there."""
-        view = self.view
+        view, live = self.view, happened(live, now)
         newest = last_of_each(live, [view.entity], by=EVENT_TIME)
         columns = [view.entity, EVENT_TIME, *feature_names(live, view.entity)]
         until = last_of_each(void.select([view.entity, EVENT_TIME]), [view.entity], by=EVENT_TIME)
@@ -115,6 +118,13 @@ class Keeping:
         version = self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
         extents.record(self.platform, self.team, self.view, rows, version)
         return version
+
+
+def happened(rows: pa.Table, now: datetime) -> pa.Table:
+    """Leave out rows whose event lies ahead."""
+    from pyarrow import compute
+
+    return rows.filter(compute.less_equal(rows[EVENT_TIME], _instant(now)))
 
 
 def _said_gone(rows: pa.Table, entity: str) -> pa.Table:

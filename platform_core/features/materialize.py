@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound, Permanent
-from loopline.platform_core.features import failing
+from loopline.platform_core.features import failing, waiting
 from loopline.platform_core.features.arrivals import known_with_all
 from loopline.platform_core.features.changes import News, feature_names, gone, news
 from loopline.platform_core.features.first_known import known_no_sooner
@@ -61,8 +61,10 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
         CommitConflict: another materialization of the view was faster.
     """
     stands = standing(platform, team, view)
+    shown = waiting.appear(platform, team, view, stands)
+    stands = standing(platform, team, view) if shown else stands
     if stands.raw_version is None or stands.nothing_new:
-        return Materialized(view_name(view), 0, 0, 0, stands.version, None)
+        return Materialized(view_name(view), 0, 0, shown, stands.version, None)
     raw = raw_table(team.name, view.source.name)
     came = causes.landings(platform, team.name, {raw: (stands.done, stands.raw_version)})
     with tracing.span(
@@ -210,7 +212,8 @@ def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions
         rows = keeping.known_from(found, clock.now())
     entities = compute.unique(rows[tables.view.entity])
     try:
-        version = keeping.go_offline(rows, begun, dict(transactions), dict(stands.committed))
+        waits = waiting.marks(tables.view, stands, rows, begun)
+        version = keeping.go_offline(rows, begun, {**transactions, **waits}, dict(stands.committed))
     except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
         keeping.as_held(clock.now(), entities, rows if tables.may_change else None)
         raise

@@ -64,7 +64,7 @@ def read_online(
     """Read the newest values of all views in one round trip.
 
     ``at`` is the instant against which the TTL is held (the platform's clock when None); the online store has the
-    newest values only, so for those of an earlier instant ask ``historical``.
+    newest values only, so for those of an earlier instant ask ``historical``: what happened behind ``at`` is missing.
 
     Raises:
         BadRequest: a view's entity is missing or holds no keys, a view is not served online, ``at`` has no zone.
@@ -139,10 +139,14 @@ def _answer(
 def _judged(
     asked: AskedView, rows: Sequence[OnlineRow | None], at_us: int
 ) -> tuple[ViewStates, Sequence[Sequence[Value]]]:
-    """Judge rows as the inference server does: one of another width is of another definition, and does not count."""
+    """Judge rows as the inference server does.
+
+    One of another width is of another definition, and one whose event lies behind ``at_us`` has not happened: neither
+    counts.
+    """
     width, ttl_days = asked.width, asked.view.ttl_days
     oldest_us = float("-inf") if ttl_days is None else at_us - ttl_days * _DAY_US
-    held = [row if row is not None and len(row.values) == width else None for row in rows]
+    held = [row if row and len(row.values) == width and row.event_time_us <= at_us else None for row in rows]
     times = [None if row is None else row.event_time_us for row in held]
     status: list[Status] = [
         "missing" if time is None else "present" if time >= oldest_us else "stale" for time in times

@@ -26,7 +26,7 @@ class Standing:
 
     ``version`` is the table's (None: never written), ``done`` the raw version up to which it goes (-1: none).
     ``proof`` names the transaction that says what its rows rest on, ``seen`` the one that counts the raw rows behind
-    it; ``committed`` holds all three.
+    it, ``ahead`` and ``shown`` those of rows that wait for their time (see ``waiting``); ``committed`` holds them all.
     """
 
     version: int | None
@@ -36,6 +36,13 @@ class Standing:
     seen: str
     committed: Mapping[str, int]
     declared_on_all: bool = False
+    ahead: str = ""
+    shown: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Say whether rows wait for their time."""
+        return self.committed.get(self.ahead, 0) > self.committed.get(self.shown, 0)
 
     @property
     def done(self) -> int:
@@ -88,12 +95,15 @@ def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
     named = f":{','.join(key)}" if key else ""
     digest = hashlib.sha256(f"{means}:{view.lookback_days}{named}".encode()).hexdigest()[:16]
     proof, application, seen = f"rests:{view.name}:{digest}", f"view:{view.name}", f"rows:{view.name}"
+    ahead, shown = f"ahead:{view.name}", f"shown:{view.name}"
     return Standing(
         version=platform.lake.version(table),
         raw_version=platform.lake.version(raw_table(team.name, view.source.name)),
         proof=proof,
         application=application,
         seen=seen,
-        committed=platform.lake.committed(table, [application, proof, seen]),
+        committed=platform.lake.committed(table, [application, proof, seen, ahead, shown]),
         declared_on_all=view.rests_on == "all",
+        ahead=ahead,
+        shown=shown,
     )

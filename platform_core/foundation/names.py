@@ -154,21 +154,3 @@ def scores_table(team: str, model: str) -> str:
 def scorecard_table(name: str) -> str:
     """Name a table of the scorecard; it is the platform's, no team's."""
     return f"{PLATFORM}/scorecard/{name}"
-
-
-_HOLDS = {
-    "raw": "Accepted rows of the source {name} of team {team}",
-    "dead_letters": "Rows of the source {name} of team {team} that broke its contract",
-    "features": "Feature view {name} of team {team}, with what was known when",
-    "predictions": "Requests that model {name} of team {team} answered",
-    "realised": "Answers of model {name} of team {team} whose label has come",
-    "scores": "Daily scores of model {name} of team {team}",
-    "quality": "What each landing of the source {name} of team {team} was like",
-}
-
-
-def described(table: str) -> str:
-    """Say what a table of the lake holds, for catalogs; "" for one of no stage that is known here."""
-    team, _, rest = table.partition("/")
-    stage, _, name = rest.partition("/")
-    return _HOLDS[stage].format(team=team, name=name) if stage in _HOLDS else ""

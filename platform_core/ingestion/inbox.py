@@ -69,3 +69,8 @@ class Inbox:
         now = self.platform.clock.now()
         entry = Entry(kind, now, team=self.team, actor=actor, reason=reason, details=every)
         self.platform.ledger.record(entry, once)
+
+
+def application(arrival_id: str) -> str:
+    """Name an arrival's transaction, in the raw table and in the dead letters."""
+    return f"arrival:{arrival_id}"

@@ -1,17 +1,13 @@
-"""What a landing brought, whichever way it arrived, and how the ledger is told of it."""
+"""What a landing brought, whichever way it arrived."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from loopline.platform_core.foundation import tracing
-from loopline.platform_core.loop.entry_kinds import LANDED
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loopline.platform_core.ingestion.inbox import Inbox
     from loopline.platform_core.ingestion.refusals import Refusal
 
 
@@ -36,9 +32,3 @@ class Landed:
             Counter(self.reasons) + Counter(other.reasons),
             other.version,
         )
-
-
-def record_landing(inbox: Inbox, landed: Landed, reason: str, which: Mapping[str, Any]) -> None:
-    """Write a landing into the ledger."""
-    counts = {"arrivals": landed.arrivals, "rows": landed.rows, "dead": landed.dead, "reasons": dict(landed.reasons)}
-    inbox.record(LANDED, reason, {**counts, **which, **tracing.here(version=landed.version)})

@@ -10,10 +10,11 @@ from loopline.platform_core.alarms import events
 from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
-from loopline.platform_core.ingestion import dead_shares, raw_rows, refusals, streaming
+from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
 from loopline.platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
-from loopline.platform_core.ingestion.inbox import Inbox
-from loopline.platform_core.ingestion.landed import Landed, record_landing
+from loopline.platform_core.ingestion.inbox import Inbox, application
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.landing_line import reached, record_landing
 from loopline.platform_core.ingestion.refusals import Refusal, Refusals
 from loopline.platform_core.specs.source import STREAM
 
@@ -59,28 +60,27 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
 
 
 def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
-    waiting = _pending(inbox, limit)
+    waiting, began = _pending(inbox, limit), reached(inbox)
     spanned.note(arrivals=[arrival.name for arrival in waiting[:TRACED_ARRIVALS]], arrivals_count=len(waiting))
     landed = Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
     for start in range(0, len(waiting), BATCH):
         landed += _land_batch(inbox, waiting[start : start + BATCH])
     if landed.refused:
         events.refused(inbox.platform, inbox.where, [*_refusals(inbox).standing.values()])
-    if landed.arrivals:
-        which = {"first": waiting[0].name, "last": waiting[-1].name, "refused": len(landed.refused)}
-        record_landing(inbox, landed, f"{landed.arrivals} arrivals of {inbox.source}", which)
+    names = {"first": waiting[0].name, "last": waiting[-1].name} if waiting else {}
+    record_landing(inbox, landed, began, {**names, "refused": len(landed.refused)}, "arrivals")
     return landed
 
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:
     every = inbox.platform.event_source.arrivals(inbox.where)
-    names = inbox.platform.lake.committed(inbox.raw, [_application(a.arrival_id) for a in every])
-    landed = {a.arrival_id for a in every if _application(a.arrival_id) in names}
+    names = inbox.platform.lake.committed(inbox.raw, [application(a.arrival_id) for a in every])
+    landed = {a.arrival_id for a in every if application(a.arrival_id) in names}
     known = _refusals(inbox)
     refusals.review(inbox, known, {a.arrival_id for a in every}, landed)
     version = inbox.contract.version
     waiting = [a for a in every if a.arrival_id not in landed and not known.holds(a.arrival_id, version)]
-    return waiting[:limit]
+    return copies.left_out(inbox, known, every, waiting, landed)[:limit]
 
 
 def _refusals(inbox: Inbox) -> Refusals:
@@ -159,7 +159,9 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
     """Append letters, then rows: an arrival counts as landed only once nothing of it can be lost."""
     import pyarrow as pa
 
-    lake, applications = inbox.platform.lake, [_application(each.arrival.arrival_id) for each in checked]
+    lake, applications = inbox.platform.lake, [application(each.arrival.arrival_id) for each in checked]
+    contents = {application(each.arrival.content) for each in checked} - {*applications}
+    new = contents - lake.committed(inbox.raw, sorted(contents)).keys() if contents else contents
     good = pa.concat_tables([each.good for each in checked], promote_options="default")
     letters = pa.concat_tables([each.letters for each in checked])
     before = lake.committed(inbox.dead_letters, applications)
@@ -167,9 +169,9 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
         dead = _dead_already(inbox, before)
         good, letters = raw_rows.within(good, dead, keep=False), raw_rows.within(letters, dead, keep=False)
     if len(letters):
-        arrivals = {_application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
+        arrivals = {application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
         lake.append(inbox.dead_letters, letters, {name: before.get(name, 0) + 1 for name in sorted(arrivals)})
-    return lake.append(inbox.raw, good, dict.fromkeys(applications, 1))
+    return lake.append(inbox.raw, good, dict.fromkeys([*applications, *sorted(new)], 1))
 
 
 def _dead_already(inbox: Inbox, before: Mapping[str, int]) -> pa.ChunkedArray:
@@ -177,10 +179,5 @@ def _dead_already(inbox: Inbox, before: Mapping[str, int]) -> pa.ChunkedArray:
     from pyarrow import compute
 
     letters = inbox.platform.lake.read(inbox.dead_letters, columns=[ARRIVAL, LINE])
-    arrivals = pa.array([name.removeprefix(_application("")) for name in before], pa.string())
+    arrivals = pa.array([name.removeprefix(application("")) for name in before], pa.string())
     return raw_rows.keys(letters.filter(compute.is_in(letters[ARRIVAL], value_set=arrivals)))
-
-
-def _application(arrival_id: str) -> str:
-    """Name an arrival's transaction, in the raw table and in the dead letters."""
-    return f"arrival:{arrival_id}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs.contract_file import RowContract
 
 REASONS = "reasons"
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 FEW = 3
 """Names shown of what may be many."""
 
@@ -27,7 +28,8 @@ def exported(letters: pa.Table, contract: RowContract, came: Iterable[str] | Non
 
     A row with too few or too many fields shows its whole text under ``_malformed``: once a field of it is given, it is
     a row like any other. ``came`` names the fields where these letters are some of many; else they are those that
-    stand in a row of theirs.
+    stand in a row of theirs. A text that a spreadsheet would take for a formula stands behind a ``'``, which ``read``
+    takes off: whoever may send a row must not run something where it is mended.
     """
     import orjson
     import pyarrow as pa
@@ -37,8 +39,27 @@ def exported(letters: pa.Table, contract: RowContract, came: Iterable[str] | Non
     every = dict.fromkeys([*(column.physical_name for column in contract.columns), *came])
     names = [name for name in every if name not in (ID, REASONS)]  # such a field stays as it came
     reasons = pa.array([", ".join(each) for each in letters[REASONS].to_pylist()], pa.string())
-    fields = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
+    fields = {_shown(name): pa.array([_shown(row.get(name)) for row in rows], pa.string()) for name in names}
     return pa.table({ID: letters[ID], REASONS: reasons, **fields})
+
+
+def _is_formula(text: str) -> bool:
+    """Say whether a spreadsheet would compute a text, or what is left of it without quotes; a number is none."""
+    if not text.lstrip("'").startswith(FORMULAS):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _shown(text: Any) -> Any:
+    return f"'{text}" if isinstance(text, str) and _is_formula(text) else text
+
+
+def _meant(text: str | None) -> str | None:
+    return text[1:] if text and text.startswith("'") and _is_formula(text[1:]) else text
 
 
 def write(table: pa.Table, file: Path) -> None:
@@ -60,7 +81,7 @@ def read(file: Path) -> pa.Table:
     data = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
         header = next(csv.reader([data.decode().split("\n", 1)[0].rstrip("\r")]), [])
-        return arrow_csv.read_csv(
+        rows = arrow_csv.read_csv(
             pa.BufferReader(data),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
@@ -72,6 +93,8 @@ def read(file: Path) -> pa.Table:
         )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ContractBroken(f"{file} cannot be read: {error}", "save it as CSV in UTF-8 with its header") from error
+    names = [_meant(name) or "" for name in rows.column_names]
+    return pa.table([pa.array(map(_meant, column.to_pylist()), pa.string()) for column in rows.columns], names=names)
 
 
 def mended(letters: pa.Table, rows: pa.Table, contract: RowContract) -> pa.Table:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.ingestion.inbox import Inbox
     from loopline.platform_core.loop.ledger import Ledger
 
-SETTLED = "arrival.settled"
+SKIPPED, SETTLED = "arrival.skipped", "arrival.settled"
 How = Literal["landed", "gone", "dismissed", "retry"]
 SETTLES: Mapping[str, str] = {
     "landed": "{name} has landed",
@@ -47,11 +47,16 @@ class Refusal:
 
 @dataclass
 class Refusals:
-    """The refused files of a source: those that stand, and under which contract versions none is tried again."""
+    """The refused files of a source: those that stand, and under which contract versions none is tried again.
+
+    ``skipped`` are copies of what has landed, ``wanted`` what somebody wants to be tried all the same.
+    """
 
     standing: dict[str, Refusal] = field(default_factory=dict)
     blocked: dict[str, set[str]] = field(default_factory=dict)
     dismissed: set[str] = field(default_factory=set)
+    skipped: dict[str, Refusal] = field(default_factory=dict)
+    wanted: set[str] = field(default_factory=set)
     settlements: dict[str, int] = field(default_factory=dict)
 
     def holds(self, arrival_id: str, contract: str) -> bool:
@@ -61,22 +66,28 @@ class Refusals:
     def told(self, kind: str, at: datetime, details: Mapping[str, Any]) -> None:
         """Take in what the ledger says next."""
         arrival = details["arrival"]
+        if kind in (REFUSED, SKIPPED):
+            refusal = Refusal(details["name"], details["problem"], details["fix"], arrival, at)
+            (self.standing if kind == REFUSED else self.skipped)[arrival] = refusal
+        if kind == SKIPPED:
+            return
         if kind == REFUSED:
-            words = (details["name"], details["problem"], details["fix"])
-            self.standing[arrival] = Refusal(*words, arrival, at)
             self.blocked.setdefault(arrival, set()).add(details["contract"])
             return
         self.settlements[arrival] = self.settlements.get(arrival, 0) + 1
         self.blocked.pop(arrival, None)
         (self.dismissed.add if details["how"] == "dismissed" else self.dismissed.discard)(arrival)
-        if details["how"] != "retry":
+        if details["how"] == "retry":
+            self.wanted.add(arrival)
+            self.skipped.pop(arrival, None)
+        else:
             self.standing.pop(arrival, None)
 
 
 def refusals(ledger: Ledger, team: str, source: str) -> Refusals:
     """Read the refused files of a source, the oldest first."""
     found, where = Refusals(), f"{team}/{source}"
-    for entry in ledger.entries(ModelRef(team, ""), [REFUSED, SETTLED]):
+    for entry in ledger.entries(ModelRef(team, ""), [REFUSED, SKIPPED, SETTLED]):
         if entry.details["source"] == where:
             found.told(entry.kind, entry.at, entry.details)
     return found
@@ -106,7 +117,7 @@ def review(inbox: Inbox, known: Refusals, listed: Collection[str], landed: Colle
 
 def settle(inbox: Inbox, known: Refusals, arrival: str, how: How, by: str = "platform", reason: str = "") -> None:  # noqa: PLR0913, PLR0917 - what, who and why
     """Write into the ledger what became of a refused file, once."""
-    refusal = known.standing[arrival]
+    refusal = (known.skipped | known.standing)[arrival]
     said = SETTLES[how].format(name=refusal.name) + (f": {reason}" if reason else "")
     key = f"{SETTLED}:{inbox.where}:{arrival}:{known.settlements.get(arrival, 0)}"
     details = {"arrival": arrival, "name": refusal.name, "how": how}
@@ -124,7 +135,8 @@ def decide(inbox: Inbox, name: str, how: How, by: str, reason: str) -> Sequence[
 
     signed(by, reason if how == "dismissed" else reason or "-", "a dismissal")
     known = refusals(inbox.platform.ledger, inbox.team, inbox.source)
-    wanted = [one for one in known.standing.values() if name in ("", one.name)]
+    every = [*known.standing.values(), *(known.skipped.values() if how == "retry" and name else ())]
+    wanted = [one for one in every if name in ("", one.name)]
     if not wanted:
         named = f" called {name!r}" if name else ""
         raise NotFound(f"{inbox.where} has no refused file{named}", "list them: loopline dead-letters list")

@@ -34,7 +34,7 @@ def text_rows(inbox: Inbox, records: pa.Table, known_at: datetime) -> pa.Table:
     """
     import pyarrow as pa
 
-    fields = [_fields_or_malformed(value) for value in records["value"].to_pylist()]
+    fields = [fields_or_malformed(value) for value in records["value"].to_pylist()]
     ended = [DELETED] if inbox.contract.key else []
     names = [*(column.physical_name for column in inbox.contract.columns), *ended, MALFORMED]
     texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in names}
@@ -47,10 +47,11 @@ def as_rows(values: Sequence[bytes | None]) -> list[str]:
     """Write records as dead letters keep them: every field that came, as text, in a JSON object."""
     import orjson
 
-    return [orjson.dumps(_fields_or_malformed(value)).decode() for value in values]
+    return [orjson.dumps(fields_or_malformed(value)).decode() for value in values]
 
 
-def _fields_or_malformed(value: bytes | None) -> Fields:
+def fields_or_malformed(value: bytes | None) -> Fields:
+    """Read an object's fields as text; what is no object stands under ``_malformed``, as it came."""
     try:
         return _fields(value or b"")
     except (ValueError, RecursionError):

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.event_source import Arrival
 from loopline.platform_core.errors import CommitConflict
+from loopline.platform_core.ingestion import dead_shares
+from loopline.platform_core.ingestion.dead_shares import Share
 from loopline.platform_core.ingestion.inbox import Inbox
-from loopline.platform_core.ingestion.landed import Landed, record_landing
+from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.landing_line import Reached, reached, record_landing
 from loopline.platform_core.ingestion.stream_batch import Offsets, committed, land_batch
 from loopline.platform_core.ingestion.stream_records import arrival_id
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 BATCH = 10_000
 """Records a commit, at most."""
+MANY_LETTERS = 20
+"""Dead letters of a stream from which on most records being letters is an alarm: one odd record is none."""
 CONFLICTS, CONFLICT_SECONDS = 10, 0.1
 """So often in a row another writer may have been faster before a landing gives up."""
 
@@ -65,15 +70,22 @@ def catch_up(platform: Platform, team: Team, source: Source, limit: int | None =
     """
     inbox = Inbox.of(platform, team, source)
     goal, left = platform.event_stream.ends(inbox.where), sys.maxsize if limit is None else limit
-    landed = Landed(0, (), 0, 0, {}, platform.lake.version(inbox.raw))
+    landed, began = Landed(0, (), 0, 0, {}, platform.lake.version(inbox.raw)), reached(inbox)
     while landed.arrivals < left and _behind(committed(inbox, inbox.raw, goal), goal):
         batch = _insist(inbox, min(BATCH, left - landed.arrivals))
         if not batch.arrivals:
             break
         landed += batch
-    if landed.arrivals:
-        record_landing(inbox, landed, f"{landed.arrivals} records of {inbox.source}", {"refused": 0})
+    tell_stream(inbox, landed, began)
     return landed
+
+
+def tell_stream(inbox: Inbox, landed: Landed, began: Reached) -> None:
+    """Write into the ledger what landed of a stream, and that most of it was dead letters if so."""
+    record_landing(inbox, landed, began, {"refused": 0}, "records")
+    share = Share(f"the newest records of {inbox.source}", landed.rows, landed.dead, landed.reasons)
+    if landed.dead >= MANY_LETTERS and share.high:
+        dead_shares.tell(inbox, f"stream:{landed.version}:{reached(inbox).letters_version}", share)
 
 
 def land_stream(

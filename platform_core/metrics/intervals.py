@@ -7,6 +7,7 @@ correction of Hall (1992) for values that are skewed, as losses are.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
@@ -124,7 +125,12 @@ def _z(confidence: float) -> float:
 
 
 def _t(confidence: float, freedom: int) -> float:
-    """Return Student's quantile, by its expansion about the normal one (Abramowitz and Stegun, 26.7.5)."""
-    z = _z(confidence)
-    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + first / freedom + second / freedom**2
+    return student((1 + confidence) / 2, freedom)
+
+
+@lru_cache(maxsize=10_000)
+def student(share: float, freedom: int) -> float:
+    """Return what Student's t with so many degrees of freedom stays below in a share of cases."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, share))

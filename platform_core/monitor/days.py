@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ DAY = "drift.day"
 """Kind of the ledger entry that a judged day leaves; its details are a ``Day``."""
 FEWEST = 2
 """Windows of a day below which it says nothing that its window did not."""
+DAY_SECONDS = 86_400.0
 SCHEMA = pa.schema(
     [
         ("version", pa.string()),
@@ -109,7 +110,7 @@ def judge_days(
     """
     judged = judged_days(platform, ref, version)
     last = judged[-1].day if judged else date.min  # days are judged in order: one of before had nothing to judge
-    windows = Counter(datetime.fromisoformat(end.event_time).date() for end in ends.values())
+    windows = windows_by_day(ends.values())
     for day in sorted(windows)[:-1]:
         if day > last and windows[day] >= FEWEST:
             counted = [w for w in kept(platform, ref, version, day, day) if ends.get(w.number) == w.until]
@@ -117,6 +118,11 @@ def judge_days(
                 _record(platform, ref, version, found)
                 judged.append(found)
     return judged
+
+
+def windows_by_day(ends: Iterable[Place]) -> Counter[date]:
+    """Count the windows that end on each day."""
+    return Counter(datetime.fromisoformat(end.event_time).date() for end in ends)
 
 
 def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:
@@ -133,7 +139,9 @@ def judged_days(platform: Platform, ref: ModelRef, version: str) -> list[Day]:
 
 def _judge(profile: Profile, day: date, windows: Sequence[Counted]) -> Day | None:
     same = [window.profile for window in windows if window.profile.digest == profile.digest]
-    return Day(day, len(same), judge(profile, merge(same))) if len(same) >= FEWEST else None
+    return (
+        Day(day, len(same), judge(profile, replace(merge(same), seconds=DAY_SECONDS))) if len(same) >= FEWEST else None
+    )
 
 
 def _record(platform: Platform, ref: ModelRef, version: str, day: Day) -> None:

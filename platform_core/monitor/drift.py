@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.alarms import events
@@ -23,6 +24,7 @@ from loopline.platform_core.monitor.window import (
     from_details,
     judge_table,
     judge_window,
+    lasted,
     profile_window,
 )
 
@@ -36,7 +38,11 @@ __all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "judged"
 WINDOW = "drift.window"
 """Kind of the ledger entry that a judged window leaves; its details are a ``Window``."""
 AT_MOST = 12
-"""Windows judged in one call: of many waiting rows, larger windows are made."""
+"""Windows judged in one call while a monitor keeps up: of many waiting rows, larger windows are made."""
+AT_MOST_LATE = 60
+"""Windows judged in one call of a monitor that is late, each as large as its last ones: only beyond do they grow."""
+USUAL = 5
+"""Newest windows whose size is the usual one."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,10 @@ def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list
     waiting = answers(on.platform.lake, on.ref, on.version, after)
     new: list[Window] = []
     counted: list[Counted] = []
-    for rows in cut(waiting, on.model.drift.min_rows, AT_MOST):
+    usual = [window.verdict.rows for window in past[-USUAL:]]
+    for rows in cut(waiting, on.model.drift.min_rows, at_most(waiting.num_rows, usual)):
         window, number = as_table(rows, profile.sample.schema), len(past) + len(new) + 1
-        counted.append(Counted(number, place(rows), profile_window(profile, window)))
+        counted.append(Counted(number, place(rows), profile_window(profile, window, lasted(rows))))
         verdict = judge_table(profile, window, counted[-1].profile)
         new.append(Window(number, after, place(rows), verdict))
         after = new[-1].until
@@ -148,6 +155,12 @@ def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list
     for judged_now in new:
         _record(on, judged_now)
     return new
+
+
+def at_most(rows: int, usual: Sequence[int]) -> int:
+    """Return how many windows to make of so many waiting rows: of more than usual, more of the usual size."""
+    size = int(median(usual)) if usual else 0
+    return max(AT_MOST, min(rows // size, AT_MOST_LATE)) if size else AT_MOST
 
 
 def _newest_alarm(on: _Watch, windows: Sequence[Window], new: int) -> Alarm | None:

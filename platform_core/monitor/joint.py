@@ -8,7 +8,8 @@ same rows the same labels in random order. Source: Lopez-Paz and Oquab, "Revisit
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.columns.base import Rows
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.values import SCORE
 
@@ -24,6 +26,8 @@ LEAST = 0.55
 """An area under the curve below it is no drift, however many rows prove it."""
 REFERENCE_ROWS, WINDOW_ROWS = 3_000, 1_500
 """Rows of each side that are looked at."""
+HALF = 0.5
+"""Area of a classifier that knows nothing."""
 FEWEST = 50
 """Rows a side below which a classifier learns nothing."""
 INPUTS = 40
@@ -35,6 +39,9 @@ BEST = 5
 FOLDS = 4
 ORDERS = 100
 """Random orders of the labels that tell what chance reaches."""
+
+SCORED_ROWS = 20_000
+"""Rows of the training set that its blocks are told by."""
 
 Singles = NDArray[np.float32]
 
@@ -74,6 +81,43 @@ def judge(
     null = areas[1:]
     reach = float(null.mean() + NormalDist().inv_cdf(1 - chance) * null.std(ddof=1))
     return Joint(float(areas[0]), max(LEAST, reach), _tells(products, labels, pairs, [_called(name) for name in names]))
+
+
+def scorer(profile: Profile, table: pa.Table, seed: int = 0) -> Callable[[Rows], tuple[int, list[float]]] | None:
+    """Return what tells sets of the training set's own rows from others: an area beyond ``HALF``; None without columns.
+
+    At most ``SCORED_ROWS`` of the table's rows stand for all.
+    """
+    random = np.random.default_rng(seed)
+    names = _inputs(profile, (), random)
+    if not names:
+        return None
+    chosen = np.sort(random.permutation(table.num_rows)[:SCORED_ROWS])
+    place = np.full(table.num_rows, -1)
+    place[chosen] = np.arange(len(chosen))
+    rows = table.take(pa.array(chosen))
+    encoded = np.stack([profile.columns[name].encoded(rows.column(name), what) for name, what in names], axis=1)
+    others = random.permutation(len(chosen))[:WINDOW_ROWS]
+
+    def scored(rows: Rows) -> tuple[int, list[float]]:
+        window = place[rows]
+        window = window[window >= 0][:WINDOW_ROWS]
+        rest = others[~np.isin(others, window)]
+        if min(len(window), len(rest)) < FEWEST:
+            return 0, [0.0]
+        products, _ = _products(encoded[np.concatenate([rest, window])].astype(np.float32))
+        labels = np.repeat(np.array([0, 1], np.float32), [len(rest), len(window)])
+        folds = np.random.default_rng(seed).integers(FOLDS, size=len(labels))
+        return len(window), [max(float(_areas(products, labels[:, None], folds)[0]) - HALF, 0.0)]
+
+    return scored
+
+
+def by_chance(rows: float) -> tuple[float, float]:
+    """Return mean and deviation of what ``scorer`` gives where nothing tells rows apart: half of a normal's."""
+    spread = math.sqrt((WINDOW_ROWS + rows + 1) / (12 * WINDOW_ROWS * max(rows, 1)))
+    mean = spread / math.sqrt(2 * math.pi)
+    return mean, math.sqrt(spread**2 / 2 - mean**2)
 
 
 def sampled(rows: pa.Table, seed: int = 0) -> pa.Table:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.blocks import Blocks
 from loopline.platform_core.monitor.columns import KINDS, TEXT_KIND, AnyColumn, Column, Kind, NumericColumn
 from loopline.platform_core.monitor.values import JOINT, SCORE
 from loopline.platform_core.runtime.model.manifest import PROFILE
@@ -21,15 +22,21 @@ from loopline.platform_core.specs.model import Drift
 
 SAMPLE = "reference.arrow"
 """File beside the profile: rows of the training set for people to look at, never to judge by."""
+BLOCKS = "profile_blocks.json"
+"""File beside the profile, so that a former release reads the profile as ever."""
 SAMPLE_ROWS = 5_000
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The reference of one model version: a distribution a column, and a sample of at most ``SAMPLE_ROWS`` rows."""
+    """The reference of one model version: a distribution a column, and a sample of at most ``SAMPLE_ROWS`` rows.
+
+    ``blocks`` are what consecutive rows of the training set show; profiles of former releases have none.
+    """
 
     columns: Mapping[str, Column]
     sample: pa.Table
+    blocks: Blocks | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -37,8 +44,10 @@ class Profile:
         return hashlib.sha256(self._encoded).hexdigest()
 
     def save(self, package: Path) -> None:
-        """Write ``profile.json`` and the sample into a package."""
+        """Write ``profile.json``, what blocks show, and the sample into a package."""
         package.joinpath(PROFILE).write_bytes(self._encoded)
+        if self.blocks is not None:
+            package.joinpath(BLOCKS).write_bytes(msgspec.json.encode(self.blocks))
         with pa.OSFile(str(package / SAMPLE), "wb") as sink, pa.ipc.new_file(sink, self.sample.schema) as writer:
             writer.write_table(self.sample)
 
@@ -57,7 +66,11 @@ class Profile:
         except FileNotFoundError as error:
             raise NotFound(f"{package} holds no drift profile", "train the model anew") from error
         try:
-            return cls(msgspec.json.decode(encoded, type=dict[str, AnyColumn]), sample)
+            columns = msgspec.json.decode(encoded, type=dict[str, AnyColumn])
+            blocks = package / BLOCKS
+            return cls(
+                columns, sample, msgspec.json.decode(blocks.read_bytes(), type=Blocks) if blocks.exists() else None
+            )
         except msgspec.ValidationError as error:
             raise ContractBroken(
                 f"the drift profile of {package} cannot be read: {error}", "train the model anew"

@@ -20,7 +20,7 @@ Cause = Literal["type", "late", "missing", "stale", "ahead", "value"]
 MEANING: Mapping[Cause, str] = {
     "type": "the feature was served as another type",
     "late": "the offline row was written after the answer, yet claims to have been known before it",
-    "missing": "the online store had no row",
+    "missing": "the online store had no row, or one of a later event",
     "stale": "an older row was served",
     "ahead": "a row was served that training would not yet know",
     "value": "the value was computed otherwise, or sent by the caller",

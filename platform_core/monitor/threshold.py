@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.monitor.blocks import MISSING, measure_name
 from loopline.platform_core.monitor.profile import Profile
 
 FLOOR = 0.1
@@ -16,6 +18,23 @@ ALPHA = 0.05
 """Chance that any measure of a quiet window exceeds its threshold, shared among them."""
 TAIL = 0.1
 """Share of the draws that tells how the null thins out."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a measure must reach to be drift; ``words`` say what training never showed, where its blocks decide."""
+
+    value: float
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far blocks of the training set as long as a window lie from it, and the words for what lies beyond."""
+
+    reach: float
+    words: str
+
 
 _known: dict[tuple[str, str, str, int, int], float] = {}
 
@@ -33,6 +52,34 @@ def threshold(profile: Profile, name: str, rows: int, part: str = "", seed: int 
         null = profile.columns[name].null(part, size, sample, np.random.default_rng(seed))
         _known[key] = max(FLOOR, far_quantile(null, chance(profile)))
     return _known[key]
+
+
+def bound(profile: Profile, name: str, rows: int, seconds: float | None, part: str = "") -> Bound:
+    """Return what a measure of a window must reach: beyond chance, and beyond the training set's own blocks."""
+    return _further(
+        threshold(profile, name, rows, part), beyond_blocks(profile, measure_name(name, part), rows, seconds)
+    )
+
+
+def missing_bound(profile: Profile, name: str, rows: int, seconds: float | None) -> Bound:
+    """Return by how much a column's missing share may differ."""
+    plain = share_threshold(profile.columns[name].missing_share, rows, chance(profile))
+    return _further(plain, beyond_blocks(profile, measure_name(name, MISSING), rows, seconds))
+
+
+def beyond_blocks(profile: Profile, measure: str, rows: int, seconds: float | None) -> Reach:
+    """Return how far blocks reach by a measure; 0 where they lie no farther off than chance puts them."""
+    if profile.blocks is None:
+        return Reach(0.0, "")
+    found = profile.blocks.bound(measure, rows, seconds, chance(profile))
+    if found is None:
+        return Reach(0.0, profile.blocks.short(rows))
+    return Reach(found[0], profile.blocks.beyond(found[1]))
+
+
+def _further(plain: float, blocks: Reach) -> Bound:
+    """Take the larger one; words are the blocks' where theirs is, or where there are too few of them."""
+    return Bound(max(plain, blocks.reach), blocks.words if blocks.reach >= plain or not blocks.reach else "")
 
 
 def chance(profile: Profile) -> float:

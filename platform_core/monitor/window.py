@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.names import EVENT_TIME
 from loopline.platform_core.monitor import joint
 from loopline.platform_core.monitor.columns import CategoryTally, Column, Tally, added
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.served import as_table
-from loopline.platform_core.monitor.threshold import chance, share_threshold, threshold
+from loopline.platform_core.monitor.threshold import beyond_blocks, bound, chance, missing_bound
 from loopline.platform_core.monitor.values import JOINT, SCORE
 from loopline.platform_core.specs.model import Drift
 
@@ -73,18 +75,23 @@ def _score(found: Mapping[str, Any]) -> float:
 
 @dataclass(frozen=True)
 class WindowProfile:
-    """Tallies of a window's columns against the reference named by ``digest``; those of several windows merge."""
+    """Tallies of a window's columns against the reference named by ``digest``; those of several windows merge.
+
+    ``seconds`` is how long the window lasts, where that is known.
+    """
 
     digest: str
     rows: int
     columns: Mapping[str, Tally] = field(repr=False)
+    seconds: float | None = None
 
 
 def judge_window(profile: Profile, window: pa.Table, min_rows: int = Drift.min_rows) -> WindowVerdict:
     """Judge rows of the prediction log (``features`` as JSON objects, ``score``)."""
     if window.num_rows < min_rows:
         return WindowVerdict(window.num_rows, enough=False, columns={})
-    return judge_table(profile, as_table(window, profile.sample.schema))
+    rows = as_table(window, profile.sample.schema)
+    return judge_table(profile, rows, profile_window(profile, rows, lasted(window)))
 
 
 def judge_table(profile: Profile, rows: pa.Table, counted: WindowProfile | None = None) -> WindowVerdict:
@@ -92,12 +99,17 @@ def judge_table(profile: Profile, rows: pa.Table, counted: WindowProfile | None 
 
     ``counted`` are the same rows, where they were counted already.
     """
-    verdict = judge(profile, counted or profile_window(profile, rows))
+    counted = counted or profile_window(profile, rows)
+    verdict = judge(profile, counted)
     found = joint.judge(profile, rows, chance(profile), without=verdict.drifted)
     if found is None:
         return verdict
-    drifted = found.area >= found.threshold
-    together = ColumnVerdict(found.area, found.threshold, drifted, 0.0, 0.0, "joint", found.tells)
+    blocks = beyond_blocks(profile, JOINT, counted.rows, counted.seconds)
+    bound = max(found.threshold, joint.HALF + blocks.reach)
+    drifted = found.area >= bound
+    bound = min(bound, 1.0)
+    how = _sentence(found.tells, blocks.words if drifted and bound > found.threshold else "")
+    together = ColumnVerdict(found.area, bound, drifted, 0.0, 0.0, "joint", how)
     return WindowVerdict(verdict.rows, verdict.enough, {**verdict.columns, JOINT: together})
 
 
@@ -116,11 +128,19 @@ def judge_batches(profile: Profile, batches: Iterable[pa.Table]) -> WindowVerdic
     return judge_table(profile, pa.concat_tables(kept), merge(counted)) if kept else judge(profile, merge(counted))
 
 
-def profile_window(profile: Profile, rows: pa.Table) -> WindowProfile:
-    """Count rows whose columns are those of the profile's sample."""
+def lasted(window: pa.Table) -> float | None:
+    """Return how many seconds lie between a window's first and last event; None where it has no times."""
+    if EVENT_TIME not in window.column_names or not window.num_rows:
+        return None
+    ends = pc.min_max(window.column(EVENT_TIME)).as_py()
+    return float((ends["max"] - ends["min"]).total_seconds())
+
+
+def profile_window(profile: Profile, rows: pa.Table, seconds: float | None = None) -> WindowProfile:
+    """Count rows whose columns are those of the profile's sample, and say how long they lasted."""
     with ThreadPoolExecutor(THREADS if rows.num_rows > MANY else 1) as pool:  # sorting lets other threads go on
         tallies = pool.map(lambda name: _tally(profile.columns[name], rows.column(name)), profile.columns)
-        return WindowProfile(profile.digest, rows.num_rows, dict(zip(profile.columns, tallies, strict=True)))
+        return WindowProfile(profile.digest, rows.num_rows, dict(zip(profile.columns, tallies, strict=True)), seconds)
 
 
 def merge(windows: Sequence[WindowProfile]) -> WindowProfile:
@@ -133,12 +153,14 @@ def merge(windows: Sequence[WindowProfile]) -> WindowProfile:
         raise ContractBroken("windows of different model versions do not add up", "merge those of one version")
     names = windows[0].columns
     columns = {name: added([window.columns[name] for window in windows]) for name in names}
-    return WindowProfile(windows[0].digest, sum(window.rows for window in windows), columns)
+    lengths = [window.seconds for window in windows if window.seconds is not None]
+    seconds = sum(lengths) if len(lengths) == len(windows) else None
+    return WindowProfile(windows[0].digest, sum(window.rows for window in windows), columns, seconds)
 
 
 def judge(profile: Profile, window: WindowProfile) -> WindowVerdict:
     """Judge what was counted, column by column."""
-    verdicts = {name: _judge(profile, name, window.columns[name]) for name in profile.columns}
+    verdicts = {name: _judge(profile, name, window.columns[name], window.seconds) for name in profile.columns}
     return WindowVerdict(window.rows, enough=True, columns=verdicts)
 
 
@@ -147,19 +169,23 @@ def _tally(column: Column, values: pa.ChunkedArray) -> Tally:
     return added([column.count(values.slice(start, CHUNK)) for start in starts])
 
 
-def _judge(profile: Profile, name: str, window: Tally) -> ColumnVerdict:
+def _judge(profile: Profile, name: str, window: Tally, seconds: float | None) -> ColumnVerdict:
     column = profile.columns[name]
-    measured = [(part, threshold(profile, name, window.rows, part.name)) for part in column.measure(window)]
-    part, bound = max(measured, key=lambda pair: pair[0].score / pair[1])
+    measured = [(part, bound(profile, name, window.rows, seconds, part.name)) for part in column.measure(window)]
+    part, limit = max(measured, key=lambda pair: pair[0].score / pair[1].value)
     missing = 1 - window.rows / window.total if window.total else 0.0
-    allowed = share_threshold(column.missing_share, window.total, chance(profile))
-    lost = name != SCORE and abs(missing - column.missing_share) > allowed
+    allowed = missing_bound(profile, name, window.total, seconds)
+    lost = name != SCORE and abs(missing - column.missing_share) > allowed.value
     unseen = window.unseen / window.rows if isinstance(window, CategoryTally) and window.rows else 0.0
-    moved = _moved(column, window, missing if lost else None)
-    return ColumnVerdict(part.score, bound, part.score >= bound or lost, unseen, missing, column.kind, moved)
+    far = part.score >= limit.value
+    moved = _sentence(
+        f"missing {column.missing_share:.0%} → {missing:.0%}" if lost else "",
+        allowed.words if lost else "",
+        column.describe(window) if window.rows and column.rows else "",
+        limit.words if far else "",
+    )
+    return ColumnVerdict(part.score, limit.value, far or lost, unseen, missing, column.kind, moved)
 
 
-def _moved(column: Column, window: Tally, missing: float | None) -> str:
-    lost = [f"missing {column.missing_share:.0%} → {missing:.0%}"] if missing is not None else []
-    how = column.describe(window) if window.rows and column.rows else ""
-    return ", ".join([*lost, *([how] if how else [])])
+def _sentence(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

@@ -96,6 +96,11 @@ class RowContract:
         """Return the column that says when a row happened: the first timestamp; None where rows say nothing."""
         return next((column.name for column in self.columns if column.type == "timestamp"), None)
 
+    @property
+    def restates(self) -> bool:
+        """Say whether content that comes again says something: how things are then, not what happened once."""
+        return self.event_time is None or bool(self.key)
+
     def _bounds(self, event: str, now: datetime) -> Iterator[Rule]:
         kinds = {rule.kind.removeprefix("exclusive_") for rule in self.rules if rule.column == event}
         for kind, instant in (("minimum", EARLIEST_EVENT), ("maximum", now.astimezone(UTC) + MOST_AHEAD)):

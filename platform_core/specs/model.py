@@ -71,7 +71,9 @@ class Drift:
     Windows hold at least ``min_rows`` predictions; an alarm is the same column in ``alarms`` of the last
     ``windows``, or ``share`` of all columns at once; at most ``daily_budget`` cycles a day, ``cooldown_hours`` apart.
     String features named in ``texts`` are measured by their words, those in ``categories`` by their values; of the
-    others the training set decides.
+    others the training set decides. Where the rows of training depend on each other, a window has drifted only beyond
+    what its own consecutive ``blocks`` show; without them each season and each common move is told, as of
+    independent rows.
     """
 
     min_rows: int = 500
@@ -82,6 +84,7 @@ class Drift:
     daily_budget: int = 3
     texts: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    blocks: bool = True
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,11 @@ def new_source() -> str:
 class EventSourceKit:
     """One test a promise."""
 
-    def test_1_arrivals_come_oldest_first_each_content_once(self, events: EventSource, deliver: Delivery) -> None:
-        """Known ones are left out, the same content under two names is one, and ``limit`` takes the oldest."""
+    def test_1_arrivals_come_oldest_first(self, events: EventSource, deliver: Delivery) -> None:
+        """Known ones are left out, ``limit`` takes the oldest, and a content is called the same everywhere."""
         source = new_source()
         for hours, name in ((2, "b"), (0, "c"), (1, "a")):
             deliver.whole(source, name, b"id\n" + name.encode(), MORNING + timedelta(hours=hours))
-        deliver.whole(source, "again", b"id\nb", MORNING + timedelta(hours=9))
         found = events.arrivals(source)
         assert [a.arrived_at for a in found] == [MORNING + timedelta(hours=h) for h in range(3)]
         assert _ids(events.arrivals(source, known={found[1].arrival_id})) == [found[0].arrival_id, found[2].arrival_id]
@@ -56,6 +55,25 @@ class EventSourceKit:
         other = new_source()
         deliver.whole(other, "elsewhere", b"id\nb", MORNING)
         assert _ids(events.arrivals(other)) == [found[2].arrival_id]
+
+    def test_1_content_that_comes_again_is_another_arrival(self, events: EventSource, deliver: Delivery) -> None:
+        """Under another name, or after other content under its own: A, B, A are three; one that is touched is one."""
+        source, hour = new_source(), timedelta(hours=1)
+        deliver.whole(source, "one", b"id\na", MORNING)
+        [first] = events.arrivals(source)
+        assert first.content == first.arrival_id
+        deliver.whole(source, "one", b"id\na", MORNING + hour)
+        assert _ids(events.arrivals(source)) == [first.arrival_id]
+        deliver.whole(source, "two", b"id\na", MORNING + 2 * hour)
+        second = events.arrivals(source)[1]
+        for hours, content in ((3, b"id\nb"), (4, b"id\na")):
+            deliver.whole(source, "one", content, MORNING + hours * hour)
+            events.arrivals(source)
+        found = events.arrivals(source)
+        assert [a.name.split(".")[0] for a in found] == ["two", "one"]
+        assert found[0] == second
+        assert {a.content for a in found} == {first.content}
+        assert len({first.arrival_id, *_ids(found)}) == 3
 
     def test_2_every_row_is_read_as_text_with_its_line(self, events: EventSource, deliver: Delivery) -> None:
         """Nothing is dropped: rows with too few or too many fields come with their raw text, in their place."""

@@ -59,6 +59,15 @@ class OnlineStoreKit:
         assert events(store, view, ["1"]) == {"1": 10}
         assert events(opened_anew, view, ["1"]) == {"1": 10}
 
+    def test_1_a_key_is_compared_whole(self, store: OnlineStore) -> None:
+        """A NUL in a key ends nothing: nobody is answered with the features of somebody else."""
+        view = new_view()
+        keys = ["alice", "bob\0x", "\0", "carol\x01", "dave\x010", ""]
+        store.write(view, "customer_id", view_rows(keys, [*range(1, 7)], spend=[1.0] * 6))
+        unknown = ["alice\0mallory", "bob", "bob\0", "carol", "dave\0", "\0\0"]
+        assert events(store, view, keys) == dict(zip(keys, range(1, 7), strict=True))
+        assert set(events(store, view, unknown).values()) == {None}
+
     def test_3_an_older_event_never_wins(self, store: OnlineStore) -> None:
         """Older events are passed over, within one call too; of equal events the later written stays."""
         view = new_view()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, TypedDict
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import BadRequest
+from loopline.platform_core.features.reach import earlier, held_only
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, ModelRef, view_table
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.of_version import training_set_of
@@ -90,7 +91,7 @@ def _needed(asked: AskedView, rows: pa.Table, ended: Sequence[str]) -> Needed:
 
     view, keys = asked.view, compute.unique(rows[asked.view.entity])
     first, last = (compute.min_max(rows[EVENT_TIME])[end].as_py() for end in ("min", "max"))
-    oldest = None if first is None or view.ttl_days is None else first - timedelta(days=view.ttl_days)
+    oldest = None if first is None or view.ttl_days is None else earlier(first, view.ttl_days)
     return {
         "columns": [view.entity, EVENT_TIME, CREATED_AT, *_bare(asked), *ended],
         "since": oldest and oldest.date(),
@@ -125,7 +126,10 @@ def _typed_time(rows: pa.Table) -> pa.Table:
         raise BadRequest(
             f"column {EVENT_TIME!r} is {kind or 'missing'}, no instant in UTC", "give a timestamp with time zone UTC"
         )
-    return _cast(rows, EVENT_TIME, pa.timestamp("us", "UTC"))
+    rows = _cast(rows, EVENT_TIME, pa.timestamp("us", "UTC"))
+    if len(held_only(rows, EVENT_TIME)) < len(rows):
+        raise BadRequest(f"column {EVENT_TIME!r} lies outside the years 1 to 9999", "ask about instants that there are")
+    return rows
 
 
 def _typed_key(rows: pa.Table, asked: AskedView, held: pa.Table) -> pa.Table:

@@ -12,8 +12,8 @@ import numpy as np
 from loopline.platform_core.contracts.registry import ModelVersion, Publication
 from loopline.platform_core.foundation.names import online_view
 from loopline.platform_core.loop.packages import keep
+from loopline.platform_core.monitor.block_profile import training_profile
 from loopline.platform_core.monitor.calibration import HeldOut
-from loopline.platform_core.monitor.profile import build_profile
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.specs import personal
 from loopline.platform_core.training.package import package
@@ -31,7 +31,7 @@ def packaged(order: Order, data: Learnable, fitted: Fitted, folder: Path) -> Man
     manifest = package(fitted.estimator, _draft(order, data), learnt, folder)
     scores = fitted.scores.copy()
     scores[data.parts.train] = np.nan  # a model is surer of rows that it has learnt from than of any live one
-    build_profile(data.table, data.features, scores, rule=order.model.drift).save(folder)
+    training_profile(data.table, data.features, scores, order.model.drift).save(folder)
     held_out = slice(data.parts.train.stop, None)
     HeldOut.newest(fitted.scores[held_out], data.y[held_out]).save(folder)
     return manifest

@@ -47,6 +47,7 @@ MOST_ASKS = 200
 """Asks in one SELECT; SQLite puts 500 together."""
 SWEEPS = 100
 """How often rows that became too old are removed while a row lives; looking for them walks over the view."""
+ESCAPE = "\x01"
 DAY_US = 86_400_000_000
 _keys = msgspec.json.Encoder().encode
 
@@ -70,7 +71,7 @@ class SqliteOnlineStore(OnlineStore):
         if len(asks) > MOST_ASKS:
             return self.read(asks[:MOST_ASKS]) + self.read(asks[MOST_ASKS:])
         found: list[list[OnlineRow | None]] = [[None] * len(keys) for _, keys in asks]
-        parameters = [text for view, keys in asks for text in (_keys(keys).decode(), view)]
+        parameters = [text for view, keys in asks for text in (_asked(keys), view)]
         if parameters:
             with self._connection("read") as connection:
                 rows = connection.execute(_select(len(asks)), parameters).fetchall()
@@ -82,7 +83,7 @@ class SqliteOnlineStore(OnlineStore):
         """Keep the newest row of each entity, all in one transaction; rows that became too old go now and then."""
         oldest_us = keep.oldest_us if keep else None
         packed = [
-            (view, key, row.event_time_us, pack_values(row.values))
+            (view, _held(key), row.event_time_us, pack_values(row.values))
             for key, row in newest(entity, rows).items()
             if oldest_us is None or row.event_time_us >= oldest_us
         ]
@@ -136,6 +137,18 @@ class SqliteOnlineStore(OnlineStore):
                 ) from error
             except sqlite3.DatabaseError as error:
                 raise ContractBroken(f"{self.path}: {error}", "delete the file and refill it from the lake") from error
+
+
+def _held(key: Key) -> str:
+    """Return a key as it stands in the file: SQLite ends a text of JSON at a NUL, so none may be in it."""
+    return key.replace(ESCAPE, ESCAPE * 2).replace("\0", f"{ESCAPE}0") if "\0" in key or ESCAPE in key else key
+
+
+def _asked(keys: Sequence[Key]) -> str:
+    encoded: str = _keys(keys).decode()
+    if "\\u0000" in encoded or "\\u0001" in encoded:  # as good as never, and looked for once for all keys
+        encoded = _keys([_held(key) for key in keys]).decode()
+    return encoded
 
 
 def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:

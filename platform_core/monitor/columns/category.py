@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loopline.platform_core.foundation.distance import Floats, js_distance, js_distances
 from loopline.platform_core.monitor.columns.base import (
@@ -17,6 +18,8 @@ from loopline.platform_core.monitor.columns.base import (
     Column,
     Kind,
     Part,
+    Rows,
+    Scorer,
     Tally,
     as_shares,
     most,
@@ -115,6 +118,21 @@ class CategoryColumn(msgspec.Struct, Column, frozen=True, tag="category"):
             return np.zeros(1)
         shares = as_shares(np.array([*self.counts.values(), self.other], dtype=np.float64))
         return js_distances(random.multinomial(rows, shares, size=DRAWS) / rows, shares)
+
+    def scorer(self, values: pa.ChunkedArray) -> Scorer:
+        """Give each name a number once, and count those."""
+        shares = np.array([*self.counts.values(), self.other], dtype=np.float64)
+        names = pa.array(list(self.counts), pa.string())
+        read = values.cast(pa.string())
+        codes = pc.fill_null(pc.index_in(read, names), len(names)).to_numpy()
+        codes = np.where(read.is_null().to_numpy(), -1, codes)
+
+        def scored(rows: Rows) -> tuple[int, list[float]]:
+            found = codes[rows]
+            found = found[found >= 0]
+            return len(found), [js_distance(shares, np.bincount(found, minlength=len(shares)))]
+
+        return scored
 
     def inputs(self) -> list[str]:
         """Show which of the most frequent categories it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -9,9 +10,21 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from loopline.platform_core.foundation.distance import Floats
+from loopline.platform_core.foundation.distance import Floats, measurable
 from loopline.platform_core.monitor import embeddings
-from loopline.platform_core.monitor.columns.base import DRAWS, MEASURED_ROWS, Column, Kind, Part, Tally, at_most, own
+from loopline.platform_core.monitor.columns.base import (
+    DRAWS,
+    MEASURED_ROWS,
+    Column,
+    Kind,
+    Part,
+    Rows,
+    Scorer,
+    Tally,
+    at_most,
+    looked_up,
+    own,
+)
 from loopline.platform_core.monitor.columns.numeric import NumericColumn, NumericTally
 
 UNIT_ROWS = 5_000
@@ -112,6 +125,25 @@ class EmbeddingColumn(msgspec.Struct, Column, frozen=True, tag="embedding"):
         times = random.multinomial(rows, np.full(len(found), 1 / len(found)), size=DRAWS)
         drawn = times.astype(np.float32) @ found.astype(np.float32)
         return np.asarray(np.linalg.norm(drawn / rows - found.sum(axis=0) / len(found), axis=1)) * self.unit
+
+    def scorer(self, values: pa.ChunkedArray) -> Scorer:
+        """Take the random features of at most ``SCORED_ROWS`` vectors once, and average them."""
+        place, read = looked_up(values)
+        right = [one if len(one) == len(self.mean) else [math.nan] * len(self.mean) for one in read]
+        vectors = np.asarray(right, dtype=np.float64).reshape(len(right), len(self.mean))
+        there = np.append(measurable(vectors).all(axis=1), False)
+        features = self._random_features(np.where(there[:-1, None], vectors, 0.0)).astype(np.float32)
+        norms = self.norms.number_scorer(np.linalg.norm(np.where(there[:-1, None], vectors, 0.0), axis=1))
+
+        def scored(rows: Rows) -> tuple[int, list[float]]:
+            found = place[rows]
+            found = found[there[found]]
+            if not len(found):
+                return 0, [0.0, 0.0]
+            apart = features[found].mean(axis=0) - np.asarray(self.features)
+            return len(found), [float(np.linalg.norm(apart)) * self.unit, *norms(found)[1]]
+
+        return scored
 
     def _random_features(self, vectors: Floats) -> Floats:
         return embeddings.features((vectors - self.mean) / self.std, self.bandwidth)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from loopline.platform_core.foundation.distance import SMALLEST_STD, Floats, between, finite, measurable
-from loopline.platform_core.monitor.columns.base import DRAWS, Column, Kind, Part, Tally, as_shares, own
+from loopline.platform_core.monitor.columns.base import DRAWS, Column, Kind, Part, Rows, Scorer, Tally, as_shares, own
 from loopline.platform_core.monitor.values import as_numbers, is_text, numbers
 
 QUANTILES = 1_024
@@ -164,6 +164,24 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
         at = np.array(self.at)
         drawn = np.cumsum(random.multinomial(rows, as_shares(np.diff(at, prepend=0.0)), size=DRAWS), axis=1) / rows
         return np.asarray(np.abs(drawn - at)[:, :-1] @ np.diff(self.edges)) / max(self.std, SMALLEST_STD)
+
+    def scorer(self, values: pa.ChunkedArray) -> Scorer:
+        """Measure on the edges alone: no value of the training set lies beyond the outermost."""
+        return self.number_scorer(numbers(values))
+
+    def number_scorer(self, values: Floats) -> Scorer:
+        """Measure sets of float64."""
+        edges, at = np.asarray(self.edges), np.asarray(self.at)
+        widths = np.diff(edges) / max(self.std, SMALLEST_STD)
+
+        def scored(rows: Rows) -> tuple[int, list[float]]:
+            ordered = np.sort(finite(values[rows]))
+            if not len(ordered) or not len(edges):
+                return 0, [0.0]
+            held = np.searchsorted(ordered, edges, side="right") / len(ordered)
+            return len(ordered), [float(np.abs(held - at)[:-1] @ widths)]
+
+        return scored
 
     def inputs(self) -> list[str]:
         """Show the values."""

@@ -17,9 +17,12 @@ from loopline.platform_core.monitor.columns.base import (
     Column,
     Kind,
     Part,
+    Rows,
+    Scorer,
     Tally,
     as_shares,
     at_most,
+    looked_up,
     most,
     moved_shares,
     own,
@@ -119,3 +122,17 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
         drawn = times.astype(np.float32) @ vectors.astype(np.float32)
         shares = drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
         return js_distances(shares, as_shares(vectors.sum(axis=0)))
+
+    def scorer(self, values: pa.ChunkedArray) -> Scorer:
+        """Cut at most ``SCORED_ROWS`` texts into words once, and add up their buckets."""
+        place, read = looked_up(values)
+        vectors = word_sketch.vectors(read).astype(np.uint16)
+        lengths = self.words.number_scorer(vectors.sum(axis=1, dtype=np.float64))
+
+        def scored(rows: Rows) -> tuple[int, list[float]]:
+            found = place[rows]
+            found = found[found >= 0]
+            sums = vectors[found].sum(axis=0, dtype=np.float64)
+            return len(found), [js_distance(self.buckets, sums), *lengths(found)[1]]
+
+        return scored

@@ -87,16 +87,18 @@ class Freshness:
 def fresh_rows(
     view: ViewField, rows: Sequence[OnlineRow | None], event_time_us: int
 ) -> tuple[Sequence[OnlineRow | None], ViewUse]:
-    """Return the rows that count: of the view's width and no older than the TTL (exactly as old is), else None."""
+    """Return the rows that count, else None: of the view's width, no older than the TTL (exactly as old is).
+
+    A row whose event lies behind the request's is missing: what had not happened is not known.
+    """
     width = len(view.features)
     limit_us = None if view.ttl_days is None else view.ttl_days * _DAY_US
     if len(rows) == 1 and (only := rows[0]) is not None and len(only.values) == width:
         age_us = event_time_us - only.event_time_us
-        if limit_us is None or age_us <= limit_us:
+        if 0 <= age_us and (limit_us is None or age_us <= limit_us):  # noqa: SIM300 - as the bounds lie
             return rows, ViewUse(view.view, [age_us], 0, 0)
-    ages = [event_time_us - row.event_time_us for row in rows if row is not None and len(row.values) == width]
-    if len(ages) < len(rows):
-        rows = [row if row is not None and len(row.values) == width else None for row in rows]
+    rows = [row if row is not None and has_happened(view, row, event_time_us) else None for row in rows]
+    ages = [event_time_us - row.event_time_us for row in rows if row is not None]
     missing = len(rows) - len(ages)
     if limit_us is None or not ages or max(ages) <= limit_us:
         return rows, ViewUse(view.view, ages, missing, 0)
@@ -105,18 +107,24 @@ def fresh_rows(
     return fresh, ViewUse(view.view, ages, missing, fresh.count(None) - missing)
 
 
-def note(
+def has_happened(view: ViewField, row: OnlineRow, event_time_us: int) -> bool:
+    """Say whether a row is of the view's width, and its event no later than the request's."""
+    return len(row.values) == len(view.features) and row.event_time_us <= event_time_us
+
+
+def note(  # noqa: PLR0913, PLR0917 - of what, and into which lists
     view: ViewField,
     rows: Sequence[OnlineRow | None],
     fresh: Sequence[OnlineRow | None],
+    event_time_us: int,
     missing: Sequence[list[str]],
     stale: Sequence[list[str]],
 ) -> None:
     """Write the view's name where its row does not count."""
     for place, row in enumerate(rows):
         if fresh[place] is None:
-            is_there = row is not None and len(row.values) == len(view.features)
-            (stale if is_there else missing)[place].append(view.view)
+            is_old = row is not None and has_happened(view, row, event_time_us)
+            (stale if is_old else missing)[place].append(view.view)
 
 
 def _written(labels: Labels) -> str:

@@ -34,7 +34,7 @@ class Found(NamedTuple):
 class Gathered(msgspec.Struct, frozen=True):
     """What a version sees of a request: per row the features, as values and as JSON, and the views without values.
 
-    Views are ``missing`` that have no row of their width, ``stale`` those whose row is older than the TTL.
+    Views are ``missing`` that have no row of their width and of then, ``stale`` those whose row is older than the TTL.
     """
 
     rows: Sequence[Row]
@@ -61,7 +61,7 @@ class Gathering:
             fresh.append((view.features, counted))
             uses.append(use)
             if use.missing or use.stale:
-                note(view, held, counted, missing, stale)
+                note(view, held, counted, event_time_us, missing, stale)
         rows = self._row(request, fresh) if request.rows == 1 else self._rows(request, fresh)
         return Gathered(rows, self._written(rows), missing, stale, uses)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -28,28 +29,47 @@ class Content:
     name: str
     data: bytes
     arrived_at: datetime
+    arrival_id: str = ""
 
     @property
     def arrival(self) -> Arrival:
-        """Name it by its content."""
-        return Arrival(hashlib.sha256(self.data).hexdigest(), self.name, self.arrived_at)
+        """Name it by its content, or as it was named when it came."""
+        return Arrival(self.arrival_id or self.digest, self.name, self.arrived_at, self.digest)
+
+    @property
+    def digest(self) -> str:
+        """Name the content."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 class InMemoryEventSource(EventSource):
     """CSV content in a list; ``contents`` is filled by ``InMemoryDelivery``."""
 
     _held: dict[str, list[Content]] = PrivateAttr(default_factory=dict)
+    _came: Counter[tuple[str, str]] = PrivateAttr(default_factory=Counter)
 
     def contents(self, source: str) -> list[Content]:
         """Return what was delivered to a source."""
         return self._held.setdefault(source, [])
 
+    def bring(self, source: str, content: Content) -> None:
+        """Put content in the place of what has its name; content that was there before gets another id."""
+        held = self.contents(source)
+        before = next((each for each in held if each.name == content.name), None)
+        if before is not None:
+            held.remove(before)
+        if before is not None and before.data == content.data:
+            held.append(replace(content, arrival_id=before.arrival_id))
+            return
+        times = self._came[source, content.digest]
+        self._came[source, content.digest] += 1
+        again = hashlib.sha256(f"{content.digest}:{content.name}:{times}".encode()).hexdigest() if times else ""
+        held.append(replace(content, arrival_id=again))
+
     def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
         """List contents by time."""
-        found: dict[str, Arrival] = {}
-        for content in sorted(self.contents(source), key=lambda c: (c.arrived_at, c.name)):
-            found.setdefault(content.arrival.arrival_id, content.arrival)
-        return [arrival for arrival in found.values() if arrival.arrival_id not in known][:limit]
+        found = [content.arrival for content in sorted(self.contents(source), key=lambda c: (c.arrived_at, c.name))]
+        return [arrival for arrival in found if arrival.arrival_id not in known][:limit]
 
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read a content."""
@@ -67,7 +87,7 @@ class InMemoryDelivery(Delivery):
 
     def whole(self, source: str, name: str, content: bytes, arrived_at: datetime) -> None:
         """Add to the list."""
-        self.events.contents(source).append(Content(name, content, arrived_at))
+        self.events.bring(source, Content(name, content, arrived_at))
 
     def unfinished(self, source: str, name: str, content: bytes) -> None:
         """Keep it out of the list."""

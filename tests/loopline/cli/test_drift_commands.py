@@ -82,11 +82,36 @@ def test_days_are_shown(world):
     assert "alarm: drifted in 2 of 3 windows" in text
 
 
-def test_nothing_judged_and_nothing_live(world):
-    """Without windows it says so; without a live version it asks for one."""
+def test_nothing_live_asks_for_a_version(world):
+    """Without a live version it asks for one."""
     world.open_cycle("first")
     assert world.json("drift", "show", "returns", code=1)["error"] == "NotFound"
-    assert "nothing was judged yet" in world.run("drift", "show", "returns", "--version", "1").stdout
+
+
+def test_nothing_judged_is_not_no_alarm(world):
+    """Without windows it says so, and nothing of an alarm."""
+    world.roll_out("first")
+    text = world.run("drift", "show", "returns", "--version", "1").stdout
+    assert text.splitlines()[1:] == ["nothing was judged yet"]
+
+
+def test_a_version_that_never_was_is_refused(world):
+    """It is not quiet: it does not exist, and those that do are named."""
+    world.roll_out("first")
+    said = world.json("drift", "show", "returns", "--version", "99", code=1)
+    assert said["error"] == "NotFound"
+    assert "no version '99'" in said["problem"]
+    assert "it has 1" in said["fix"]
+
+
+def test_days_that_were_not_judged_say_why(world):
+    """A model with one window a day has no days: the page says what a day needs."""
+    world.roll_out("first")
+    window(1, 0.05)
+    text = world.run("drift", "show", "returns", "--days").stdout
+    assert "no day was judged" in text
+    assert "the fullest day so far has 1" in text
+    assert "alarm" not in text
 
 
 def test_the_interface_of_a_vendor_without_one_is_refused(world):

@@ -217,6 +217,10 @@ def test_drift_simulate_tells_what_would_alarm(world):
     assert said["after"]["amount"]["score"] > 10
     quiet = world.json("drift", "simulate", "returns", "--column", "amount", "--shift", "0.01")
     assert not quiet["would_alarm"]
+    assert (quiet["alarms_anyway"], quiet["added"]) == (False, [])
+    assert not world.json("drift", "simulate", "returns", "--column", "amount", "--shift", "0.01", "--training-rows")[
+        "would_alarm"
+    ]
     assert world.json("history", "returns")["entries"] == before
 
 

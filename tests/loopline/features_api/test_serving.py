@@ -87,6 +87,11 @@ def test_arrow_in_and_out(ask: Ask) -> None:
         ({"team": "shop", "features": ["history"], "rows": {"event_time": ["noon"]}}, "holds what is no time"),
         ({"team": "shop", "features": ["history"], "rows": {"event_time": ["2026-03-01T12:00"]}}, "without a zone"),
         ({"team": "shop", "model": "large", "as_of": 7}, "field 'as_of' is not a time"),
+        ({"team": "shop", "model": "large", "as_of": "0001-01-01T00:00:00+14:00"}, "field 'as_of' is not a time"),
+        (
+            {"team": "shop", "features": ["history"], "rows": {"event_time": ["9999-12-31T23:59:59-12:00"]}},
+            "is no time in UTC",
+        ),
     ],
 )
 def test_wrong_training_requests(ask: Ask, fields: dict[str, Any], problem: str) -> None:
@@ -95,6 +100,35 @@ def test_wrong_training_requests(ask: Ask, fields: dict[str, Any], problem: str)
     assert answer.status_code == 400
     assert problem in answer.json()["error"]["problem"]
     assert answer.json()["error"]["fix"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_an_instant_that_nothing_can_hold(ask: Ask, at: str) -> None:
+    """Outside the years 1 to 9999 in UTC there is no time, in JSON or in Arrow: that is said, and is no defect."""
+    answer = ask("POST", "/features/online", json=ONLINE | {"at": at})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["problem"] == "field 'at' is not a time in UTC, such as 2026-01-31T12:00:00Z"
+    times = pa.array([253_402_300_800_000_000, -62_135_596_800_000_001], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    rows = stream(pa.table({"customer_id": [1, 1], "event_time": times}))
+    path = "/features/training-set?team=shop&features=history:spend"
+    answer = ask("POST", path, content=rows, headers={"content-type": ARROW})
+    assert answer.status_code == 400
+    assert "outside the years 1 to 9999" in answer.json()["error"]["problem"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_first_and_the_last_instant(ask: Ask, at: str) -> None:
+    """They can be asked about."""
+    assert ask("POST", "/features/online", json=ONLINE | {"at": at}).status_code == 200
+    rows = {"customer_id": [1], "event_time": [at]}
+    asked = {"team": "shop", "features": ["history:spend"], "rows": rows}
+    assert ask("POST", "/features/training-set", json=asked).status_code == 200
+
+
+def test_a_key_with_a_nul_is_nobody_elses(ask: Ask) -> None:
+    """It is another key than what stands before the NUL."""
+    answer = ask("POST", "/features/online", json=ONLINE | {"entities": {"customer_id": ["1\0x", "1"]}, "at": None})
+    assert [states["status"] for states in answer.json()["views"].values()] == [["missing", "present"]]
 
 
 def test_a_body_that_is_no_arrow(ask: Ask) -> None:

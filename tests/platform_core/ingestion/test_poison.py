@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
@@ -319,3 +322,98 @@ def test_a_files_time_is_believed_as_far_as_it_can_be_true(files: Any) -> None:
     own = files.put("own.csv", HEADER + "1,1,2020-01-02 10:00:00\n")
     land(*files.args)
     assert files.rows()[0]["_arrived_at"].timestamp() == own.stat().st_mtime
+
+
+def test_half_a_copy_is_not_taken(files: Any) -> None:
+    """Under its own name half a file waits while it is written; then the whole one lands, once."""
+    files.put("1.csv", HEADER + "1,1,\n")
+    path = files.folder / "landing/shop/orders/big.csv"
+    path.write_text(HEADER + "7,2,\n" * 500)
+    assert land(*files.args).rows == 1
+    files.put("big.csv", HEADER + "7,2,\n" * 1000)
+    assert land(*files.args).rows == 1000
+
+
+def _without_times(files: Any) -> None:
+    """Leave out the event time: rows then say how things are when they arrive."""
+    file = files.folder / "orders.yaml"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if "name: at," not in line))
+
+
+def test_prices_that_go_back_land_again(files: Any) -> None:
+    """A, B, A: what has no event time holds from its arrival on, so the third file says something."""
+    _without_times(files)
+    for day, price in enumerate((10, 99, 10)):
+        files.put(f"{day}.csv", f"Customer,Price\n7,{price}\n")
+        assert land(*files.args).arrivals == 1
+    assert [row["price"] for row in files.rows()] == [10, 99, 10]
+    assert land(*files.args).arrivals == 0
+
+
+def test_one_file_that_is_written_over_again_and_again(files: Any) -> None:
+    """The same name each day: A, B, A are three arrivals; A touched is none."""
+    _without_times(files)
+    for price in (10, 10, 99, 10):
+        files.put("prices.csv", f"Customer,Price\n7,{price}\n")
+        land(*files.args)
+    assert [row["price"] for row in files.rows()] == [10, 99, 10]
+
+
+def test_a_copy_of_what_happened_is_told_and_lands_no_second_time(files: Any) -> None:
+    """Rows with an event time count once; whoever knows better has the copy landed."""
+    files.put("a.csv", HEADER + ROW)
+    land(*files.args)
+    files.put("b.csv", HEADER + ROW)
+    assert not pending(*files.args)
+    assert not pending(*files.args)
+    [entry] = files.entries("arrival.skipped")
+    assert entry.reason == "b.csv holds what a.csv held, and lands no second time"
+    known = refusals.refusals(files.platform.ledger, "shop", "orders")
+    assert [one.name for one in known.skipped.values()] == ["b.csv"]
+    assert _standing(files) == []
+    refusals.decide(Inbox.of(*files.args), "b.csv", "retry", "ada", "two orders alike")
+    assert land(*files.args).rows == 1
+    assert files.prices() == [2, 2]
+
+
+def test_a_file_that_was_renamed_before_it_landed_lands(files: Any) -> None:
+    """It is no copy of what never landed; and a copy of it is one, whatever was taken away since."""
+    path = files.put("a.csv", HEADER + ROW)
+    files.platform.event_source.arrivals("shop/orders")
+    path.rename(path.with_name("b.csv"))
+    assert land(*files.args).rows == 1
+    path.with_name("b.csv").unlink()
+    files.put("c.csv", HEADER + ROW)
+    assert not pending(*files.args)
+    files.put("a.csv", HEADER + ROW)
+    assert not pending(*files.args)
+    assert files.prices() == [2]
+
+
+@pytest.mark.parametrize("name", ["a.CSV", "a.csv.gz", "a.jsonl", "a.parquet"])
+def test_files_of_other_kinds_land(files: Any, name: str) -> None:
+    """Upper case, packed, JSON lines, Parquet: the same rows."""
+    rows = pa.table({"Customer": [7, 8], "Price": [2.0, 0.5], "At": ["2020-01-01T10:00:00", None]})
+    if name.endswith("parquet"):
+        out = pa.BufferOutputStream()
+        parquet.write_table(rows, out)
+        content = out.getvalue().to_pybytes()
+    elif name.endswith("jsonl"):
+        content = "".join(json.dumps(row) + "\n" for row in rows.to_pylist()).encode()
+    else:
+        content = (HEADER + "7,2.0,2020-01-01T10:00:00\n8,0.5,\n").encode()
+    files.put(name, gzip.compress(content) if name.endswith("gz") else content)
+    landed = land(*files.args)
+    assert (landed.rows, landed.reasons) == (1, {"price.minimum": 1})
+
+
+def test_a_file_of_no_kind_that_is_read_stands_until_it_is_gone(files: Any) -> None:
+    """A spreadsheet is named, in an alarm, until it is taken away."""
+    path = files.put("a.xlsx", b"PK")
+    [refusal] = land(*files.args).refused
+    assert "a.xlsx is of no kind that is read" in refusal.problem
+    assert ".parquet" in refusal.fix
+    assert _standing(files) == ["refused:shop/orders"]
+    path.unlink()
+    pending(*files.args)
+    assert _standing(files) == []

@@ -51,6 +51,14 @@ def test_areas_under_the_curve(area: float, rows: int) -> None:
     assert 0.93 <= held(draw, area) <= 0.97
 
 
+@pytest.mark.parametrize("rows", [2, 3, 5, 20])
+def test_means_of_few_rows(rows: int) -> None:
+    """Two rows tell little, and the interval says so: it is Student's, wide as that is."""
+    assert 0.93 <= held(lambda r: intervals.mean(r.normal(size=rows)), 0.0) <= 0.97
+    assert intervals.student(0.975, 1) == pytest.approx(12.7062, abs=1e-4)
+    assert intervals.student(0.975, 2) == pytest.approx(4.3027, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["log_loss", "brier"])
 @pytest.mark.parametrize("rows", [100, 500])
 def test_losses(name: str, rows: int) -> None:

@@ -10,11 +10,12 @@ from datetime import timedelta
 
 import pytest
 
+from loopline.cli.simulation import LIVE, Move, simulate
 from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.answers import Place, answers, cut
-from loopline.platform_core.monitor.drift import AT_MOST, WINDOW, judged, last_report, report, watch
+from loopline.platform_core.monitor.drift import AT_MOST, WINDOW, at_most, judged, last_report, report, watch
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.monitor.profile import SAMPLE
 from loopline.platform_core.monitor.values import JOINT
@@ -235,9 +236,31 @@ def test_windows_are_even(shop, rows: int, sizes: list[int]) -> None:
     assert len(cut(shop.learn(1_000), 5, AT_MOST)) == AT_MOST
 
 
+def test_a_late_monitor_makes_more_windows_not_larger_ones() -> None:
+    """Windows keep their usual size while a call can judge so many; a monitor that keeps up makes what it made."""
+    assert [at_most(rows, [1_443] * 5) for rows in (500, 17_316, 90_000, 1_000_000)] == [12, 12, 60, 60]
+    assert at_most(100_000, []) == 12
+    assert at_most(40_000, [1_000, 1_000, 9_000]) == 40
+
+
 def test_a_package_without_profile_is_named(shop) -> None:
     """The monitor says what to do about a version that was trained without a profile."""
     package = shop.deploy()
     (package / SAMPLE).unlink()
     with pytest.raises(NotFound, match="no drift profile"):
         look(shop)
+
+
+def test_a_simulated_move_is_told_from_what_drifted_before(shop) -> None:
+    """Predictions that alarm by themselves are not the move's fault; by rows of the training set it is seen alone."""
+    shop.deploy()
+    shop.answer(500, factor=1.6)
+    compact(shop.platform, shop.team, shop.model)
+    rule = shop.model.drift
+    found = simulate(shop.platform, shop.ref, rule, Move("amount", shift=0.01), None)
+    assert found.rows_from == LIVE
+    assert found.anyway is not None
+    assert (found.would_alarm, found.added) == (False, ())
+    alone = simulate(shop.platform, shop.ref, rule, Move("amount", shift=0.01), None, learnt=True)
+    assert (alone.anyway, alone.lasting, alone.would_alarm) == (None, None, False)
+    assert simulate(shop.platform, shop.ref, rule, Move("amount", factor=2), None, learnt=True).would_alarm

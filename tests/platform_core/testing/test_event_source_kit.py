@@ -38,11 +38,19 @@ class NewestFirst(InMemoryEventSource):
         return super().arrivals(source, *args, **how)[::-1]
 
 
-class ContentTwice(InMemoryEventSource):
-    """Breaks promise 1: the same content under another name is another arrival."""
+class ContentsAreIds(InMemoryEventSource):
+    """Breaks promise 1: content that comes again is what it was."""
 
     def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        return sorted((c.arrival for c in self.contents(source)), key=lambda a: a.arrived_at)
+        return [replace(a, arrival_id=a.content) for a in super().arrivals(source, *args, **how)]
+
+
+class TimesAreIds(InMemoryEventSource):
+    """Breaks promise 1: a file that was touched is another arrival."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        found = super().arrivals(source, *args, **how)
+        return [replace(a, arrival_id=f"{a.arrival_id}{a.arrived_at}") for a in found]
 
 
 class NamesAreIds(InMemoryEventSource):
@@ -122,14 +130,16 @@ class ThrowsAway(InMemoryEventSource):
             raise
 
 
-ARRIVALS, TEXT = "test_1_arrivals_come_oldest_first_each_content_once", "test_2_every_row_is_read_as_text_with_its_line"
+ARRIVALS, TEXT = "test_1_arrivals_come_oldest_first", "test_2_every_row_is_read_as_text_with_its_line"
+AGAIN = "test_1_content_that_comes_again_is_another_arrival"
 
 
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
         (NewestFirst, ARRIVALS),
-        (ContentTwice, ARRIVALS),
+        (ContentsAreIds, AGAIN),
+        (TimesAreIds, AGAIN),
         (NamesAreIds, ARRIVALS),
         (DropsOddRows, TEXT),
         (CountsRows, TEXT),

@@ -48,6 +48,14 @@ class ForgetsUnknownKeys(InMemoryOnlineStore):
         return [[row for row in rows if row] for rows in super().read(asks)]
 
 
+class EndsAtNul(InMemoryOnlineStore):
+    """Breaks promise 1: a key is what stands before its first NUL."""
+
+    def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
+        """Answer wrongly."""
+        return super().read([(view, [key.split("\0")[0] for key in keys]) for view, keys in asks])
+
+
 class KeepsToItself(InMemoryOnlineStore):
     """Breaks promise 2: another instance does not see the write."""
 
@@ -224,6 +232,7 @@ class PutsBackWhatIsTooOld(InMemoryOnlineStore):
     [
         (AnswersInItsOwnOrder, "test_1_rows_come_in_the_order_asked"),
         (ForgetsUnknownKeys, "test_1_rows_come_in_the_order_asked"),
+        (EndsAtNul, "test_1_a_key_is_compared_whole"),
         (KeepsToItself, "test_2_a_write_is_seen_at_once"),
         (LastWriteWins, "test_3_an_older_event_never_wins"),
         (FirstOfEqualsWins, "test_3_an_older_event_never_wins"),

@@ -102,6 +102,7 @@ def test_the_manifest_tells_the_server_where_values_come_from(
     assert (manifest.entities, manifest.threshold) == (["sender_id", "parcel_id"], 0.3)
     assert (manifest.model, manifest.cycle) == ("parcels.late", "cycle-1")
     assert set(Profile.load(tmp_path).columns) == {"past_sent", "past_weight", "weight", "region", "score"}
+    assert Profile.load(tmp_path).blocks is not None, "what its own blocks show goes with it"
     held_out = calibration.load(tmp_path)
     assert len(held_out.scores) == len(held_out.labels) > 0.3 * post.pinned["rows"], "rows it did not learn from"
     assert set(held_out.labels) == {0.0, 1.0}

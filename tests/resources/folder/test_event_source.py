@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import hashlib
 import io
+import json
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from loopline.platform_core.errors import NotFound
+from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
+from loopline.resources.folder.arrival_log import HASHES, LOG
 from loopline.resources.folder.csv_rows import read_rows
-from loopline.resources.folder.event_source import HASHES, FolderEventSource
+from loopline.resources.folder.event_source import FolderEventSource
+from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
 
 
 class FolderDelivery(Delivery):
@@ -69,7 +77,7 @@ def test_a_new_process_does_not_read_every_file_again(
     (tmp_path / "landing/t/s/a.csv").write_bytes(b"id\n2")
     os.utime(tmp_path / "landing/t/s/a.csv", (MORNING.timestamp(), MORNING.timestamp()))
     assert FolderEventSource(root=events.root).arrivals("t/s") == first
-    (tmp_path / "landing/t/s" / HASHES).write_text("no JSON")
+    (tmp_path / "landing/t/s" / LOG).write_text("no JSON\n")
     assert FolderEventSource(root=events.root).arrivals("t/s") != first
 
 
@@ -83,6 +91,206 @@ def test_a_file_that_changed_is_another_arrival(events: FolderEventSource, deliv
     after = events.arrivals("t/s")[0]
     assert after.arrival_id != before.arrival_id
     assert events.read("t/s", after)["id"].to_pylist() == ["2"]
+
+
+def test_what_another_version_kept_is_taken_over(events: FolderEventSource, tmp_path: Path) -> None:
+    """Arrivals keep their ids, and a copy that was passed over then is no arrival of its own now."""
+    folder = tmp_path / "landing/t/s"
+    folder.mkdir(parents=True)
+    digest, kept = hashlib.sha256(b"id\n1").hexdigest(), {}
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_bytes(b"id\n1")
+        os.utime(folder / name, (MORNING.timestamp(), MORNING.timestamp()))
+        kept[name] = [4, (folder / name).stat().st_mtime_ns, digest]
+    (folder / HASHES).write_text(json.dumps(kept))
+    assert {a.arrival_id for a in events.arrivals("t/s")} == {digest}
+    assert {a.arrival_id for a in FolderEventSource(root=events.root).arrivals("t/s")} == {digest}
+
+
+def test_an_arrival_keeps_its_id_whatever_is_removed(
+    events: FolderEventSource, deliver: FolderDelivery, tmp_path: Path
+) -> None:
+    """The third of A, B, A is no copy of a file that was taken away; and a log that is torn loses one line at most."""
+    for hours, (name, content) in enumerate((("1", b"id\na"), ("2", b"id\nb"), ("3", b"id\na"))):
+        deliver.whole("t/s", name, content, MORNING + timedelta(hours=hours))
+        events.arrivals("t/s")
+    ids = {a.name: a.arrival_id for a in events.arrivals("t/s")}
+    (tmp_path / "landing/t/s/1.csv").unlink()
+    for source in (events, FolderEventSource(root=events.root)):
+        assert {a.name: a.arrival_id for a in source.arrivals("t/s")} == {n: ids[n] for n in ("2.csv", "3.csv")}
+    with (tmp_path / "landing/t/s" / LOG).open("ab") as file:
+        file.write(b'{"name": "torn')
+    deliver.whole("t/s", "4", b"id\nc", MORNING + timedelta(hours=4))
+    assert len(FolderEventSource(root=events.root).arrivals("t/s")) == 3
+    assert len(FolderEventSource(root=events.root).arrivals("t/s")) == 3
+    assert (tmp_path / "landing/t/s" / LOG).read_bytes().count(b"\n") == 4
+
+
+def test_two_processes_name_arrivals_alike(deliver: FolderDelivery, events: FolderEventSource) -> None:
+    """Whoever sees a file first appends it, and the other takes over what it was called."""
+    other = FolderEventSource(root=events.root)
+    for number in range(20):
+        deliver.whole("t/s", str(number), b"id\n%d" % (number % 3), MORNING + timedelta(minutes=number))
+        first, second = (events, other) if number % 2 else (other, events)
+        assert first.arrivals("t/s") == second.arrivals("t/s")
+    assert len({a.arrival_id for a in events.arrivals("t/s")}) == 20
+
+
+def test_a_folder_that_cannot_be_written_is_read_all_the_same(events: FolderEventSource, tmp_path: Path) -> None:
+    """Each process names its arrivals by itself."""
+    folder = tmp_path / "landing/t/s"
+    folder.mkdir(parents=True)
+    (folder / LOG).mkdir()  # nothing can be appended to it, whoever tries
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_bytes(b"id\n1")
+        os.utime(folder / name, (MORNING.timestamp(), MORNING.timestamp()))
+    assert len({a.arrival_id for a in events.arrivals("t/s")}) == 2
+    assert FolderEventSource(root=events.root).arrivals("t/s") == events.arrivals("t/s")
+
+
+def test_a_file_that_is_being_written_waits_until_it_is_still(tmp_path: Path) -> None:
+    """Half a copy under the file's own name is not taken, nor does it hold others up; the whole one is, once."""
+    events, folder = FolderEventSource(root=str(tmp_path), still_seconds=3600), tmp_path / "t/s"
+    folder.mkdir(parents=True)
+    (folder / "whole.csv").write_bytes(b"id\n1")
+    os.utime(folder / "whole.csv", (MORNING.timestamp() + 3600,) * 2)
+    (folder / "half.csv").write_bytes(b"id\n1\n")
+    assert [a.name for a in events.arrivals("t/s")] == ["whole.csv"]
+    with (folder / "half.csv").open("ab") as file:
+        file.write(b"2\n")
+    assert [a.name for a in events.arrivals("t/s")] == ["whole.csv"]
+    os.utime(folder / "half.csv", (MORNING.timestamp(), MORNING.timestamp()))  # as cp -p ends
+    [half, _] = events.arrivals("t/s")
+    assert events.read("t/s", half)["id"].to_pylist() == ["1", "2"]
+
+
+def test_a_file_that_nobody_writes_to_is_taken_after_a_while(tmp_path: Path) -> None:
+    """By its own time, or by how long it was seen so where its clock goes ahead."""
+    folder = tmp_path / "t/s"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_bytes(b"id\n1")
+    assert [a.name for a in FolderEventSource(root=str(tmp_path), still_seconds=0).arrivals("t/s")] == ["a.csv"]
+
+
+PACKED = {"": bytes, ".gz": gzip.compress, ".zst": lambda data: pa.compress(data, "zstd", asbytes=True)}
+CONTENT = {
+    ".csv": b"id,name\n1,a\n2,\n",
+    ".CSV": b"id,name\n1,a\n2,\n",
+    ".jsonl": b'{"id": 1, "name": "a"}\n\n{"id": 2}\n',
+    ".ndjson": b'{"id": "1", "name": "a"}\n{"id": 2, "name": null}',
+}
+
+
+@pytest.mark.parametrize("packing", PACKED)
+@pytest.mark.parametrize("kind", [*CONTENT, ".parquet"])
+def test_kinds_of_files_that_are_read(kind: str, packing: str, tmp_path: Path) -> None:
+    """Each kind, packed or not, in any case, is read as the same rows of text."""
+    content = CONTENT.get(kind)
+    if content is None:
+        parquet.write_table(pa.table({"id": [1, 2], "name": ["a", None]}), tmp_path / "one")
+        content = (tmp_path / "one").read_bytes()
+    folder, events = tmp_path / "t/s", FolderEventSource(root=str(tmp_path), still_seconds=0)
+    folder.mkdir(parents=True)
+    (folder / f"a{kind}{packing}").write_bytes(PACKED[packing](content))
+    (folder / f"b{kind}{packing.upper()}").write_bytes(PACKED[packing](content + b"\n" * (kind != ".parquet")))
+    for arrival in events.arrivals("t/s"):
+        rows = events.read("t/s", arrival)
+        assert rows.select(["id", "name"]).to_pydict() == {"id": ["1", "2"], "name": ["a", None]}
+        assert rows["_malformed"].null_count == 2
+        assert rows["_line"].to_pylist()[0] == {"j": 1, "n": 1, "p": 1}.get(kind[1], 2)
+
+
+def test_values_of_a_parquet_file_are_written_as_the_contract_reads_them() -> None:
+    """Instants in UTC, days, decimals, truth values; pandas' NaN is missing; what is nested is JSON."""
+    instant = datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=2)))
+    table = pa.table(
+        {
+            "zoned": pa.array([instant, None], pa.timestamp("ns", "Europe/Paris")),
+            "bare": pa.array([instant.replace(tzinfo=None), None], pa.timestamp("ms")),
+            "day": pa.array([date(2020, 1, 2), None]),
+            "money": pa.array([Decimal("1.50"), None], pa.decimal128(9, 2)),
+            "number": pa.array([0.1, float("nan")]),
+            "truth": pa.array([True, None]),
+            "word": pa.array(["ä", None]).dictionary_encode(),
+            "list": pa.array([[1, 2], None]),
+            "bytes": pa.array([b"x", None], pa.binary()),
+            "nothing": pa.nulls(2),
+        }
+    )
+    out = pa.BufferOutputStream()
+    parquet.write_table(table, out)
+    first, second = parquet_rows(out.getvalue().to_pybytes(), "f.parquet").drop_columns(["_line"]).to_pylist()
+    assert first == {
+        "zoned": "2020-01-02T01:04:05.000006+00:00",
+        "bare": "2020-01-02T03:04:05.000000",
+        "day": "2020-01-02",
+        "money": "1.50",
+        "number": "0.1",
+        "truth": "true",
+        "word": "ä",
+        "list": "[1,2]",
+        "bytes": "x",
+        "nothing": None,
+        "_malformed": None,
+    }
+    assert set(second.values()) == {None}
+
+
+ODD = {
+    "a.txt": b"id\n1",
+    "b.csv.bz2": b"id",
+    "c.csv.gz": b"no gzip",
+    "d.csv.gz": gzip.compress(b"id\n" + b"1\n" * 999)[:-9],
+    "e.csv.zst": b"no zstd",
+    "f.parquet": b"PAR1 no Parquet PAR1",
+    "g.jsonl": b"\n \n",
+    "h.jsonl": b'{"_line": 1}\n',
+    "i.csv": b"_arrival\n1\n",
+    "j.parquet": b"",
+    ".hidden.csv": b"id\n1",
+    "_SUCCESS": b"",
+    "k.csv.tmp": b"id\n1",
+}
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    """Everything that lies there and is no draft is listed, and refused with its name: nothing is silent."""
+    folder, events = tmp_path / "t/s", FolderEventSource(root=str(tmp_path), still_seconds=0)
+    (folder / "folder").mkdir(parents=True)
+    for name, content in ODD.items():
+        (folder / name).write_bytes(content)
+    listed = events.arrivals("t/s")
+    assert {a.name for a in listed} == {*ODD, "folder"} - {".hidden.csv", "_SUCCESS", "k.csv.tmp"}
+    for arrival in listed:
+        with pytest.raises(ContractBroken, match=arrival.name.split(".", maxsplit=1)[0]):
+            events.read("t/s", arrival)
+
+
+def test_a_name_that_is_no_text_holds_nothing_up(tmp_path: Path) -> None:
+    """A file whose name no text can hold is named as well as can be, and refused."""
+    folder, events = tmp_path / "t/s", FolderEventSource(root=str(tmp_path), still_seconds=0)
+    folder.mkdir(parents=True)
+    (folder / "good.csv").write_bytes(b"id\n1")
+    Path(os.fsdecode(os.fsencode(folder) + b"/bad\xff.csv")).write_bytes(b"id\n2")
+    found = {a.name: a for a in events.arrivals("t/s")}
+    assert set(found) == {"good.csv", "bad\\xff.csv"}
+    with pytest.raises(ContractBroken, match="rename"):
+        events.read("t/s", found["bad\\xff.csv"])
+
+
+def test_one_more_file_costs_no_more_after_many(events: FolderEventSource, tmp_path: Path) -> None:
+    """The log grows by a line a file, and what is known is not looked at again each time."""
+    folder = tmp_path / "landing/t/s"
+    folder.mkdir(parents=True)
+    for number in range(300):
+        (folder / f"{number}.csv").write_bytes(b"id\n%d" % number)
+        os.utime(folder / f"{number}.csv", (MORNING.timestamp() + number, MORNING.timestamp() + number))
+    events.arrivals("t/s")
+    size = (folder / LOG).stat().st_size
+    (folder / "new.csv").write_bytes(b"id\nnew")
+    os.utime(folder / "new.csv", (MORNING.timestamp(), MORNING.timestamp()))
+    assert len(events.arrivals("t/s")) == 301
+    assert (folder / LOG).stat().st_size - size < 300
 
 
 def test_polling_many_files_is_cheap(events: FolderEventSource, deliver: FolderDelivery) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -13,11 +14,13 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
+from loopline.platform_core import alarms
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
 from loopline.platform_core.features.stream_worker import StreamWorker
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.letter_tally import Tallies
 from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
 from loopline.platform_core.specs import Team
 from loopline.platform_core.specs.features import FeatureView
@@ -141,3 +144,33 @@ def test_buckets_add_up() -> None:
     counted = [line.rpartition(" ")[2] for line in lines if "_bucket{" in line]
     assert counted == ["1", "1", "1", "2", "2", "2", "2", "2", "2", "3"]
     assert 'loopline_stream_batch_seconds_sum{source="a/b"} 99.310000000' in lines
+
+
+def test_what_a_worker_lands_is_told_to_the_ledger(worker: StreamWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows and letters, now and then while it runs and at its end; and that most records were dead letters."""
+    send(worker, *["odd"] * 30, 1, 2)
+    worker.run(threading.Event(), once=True)
+    [tally] = Tallies().newest(worker.platform.ledger)
+    assert (tally.rows, tally.letters, tally.reasons["price.parsable"]) == (2, 30, 30)
+    [alarm] = alarms.standing(worker.platform.ledger)
+    assert "30 of 32 rows of the newest records of orders broke the contract" in alarm.alarm.problem
+    monkeypatch.setattr("loopline.platform_core.features.stream_worker.TELL_SECONDS", 0)
+    monkeypatch.setattr("loopline.platform_core.features.stream_worker.LAG_SECONDS", 0)
+    send(worker, 3, "odd")
+    while worker.metrics.records < 34:
+        with contextlib.suppress(StoreUnavailable):
+            worker.turn(0.0)
+    [tally] = Tallies().newest(worker.platform.ledger)
+    assert (tally.rows, tally.letters) == (3, 31)
+
+
+def test_a_worker_that_is_killed_is_told_of_by_the_next(worker: StreamWorker, shop: Any) -> None:
+    """What it landed and could not tell is told when another begins, or when the sensor lands the stream."""
+    send(worker, 1, "odd")
+    while worker.metrics.records < 2:
+        with contextlib.suppress(StoreUnavailable):
+            worker.turn(0.0)
+    assert worker.platform.ledger.entries(kinds=["arrival.landed"]) == []
+    StreamWorker(*shop.args, print).run(threading.Event(), once=True)
+    [tally] = Tallies().newest(worker.platform.ledger)
+    assert (tally.rows, tally.letters) == (1, 1)
