@@ -24,6 +24,7 @@ DATA_VERSION = "dagster/data_version"
 _ASKED = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.STEP_START,
     dg.DagsterEventType.STEP_SUCCESS,
@@ -41,6 +42,7 @@ class _Step:
 
     planned: list[dg.AssetKey] = field(default_factory=list)
     made: dict[dg.AssetKey, dg.AssetMaterialization] = field(default_factory=dict)
+    looks_at: set[dg.AssetKey] = field(default_factory=set)
     checked: list[dg.AssetCheckEvaluation] = field(default_factory=list)
     began: float | None = None
     ended: float | None = None
@@ -119,7 +121,7 @@ class RunStory:
         return {name: step for name, step in steps.items() if self._is_own(step)}
 
     def _is_own(self, step: _Step) -> bool:
-        return any(key.path[0] == self.team for key in (*step.planned, *(one.asset_key for one in step.checked)))
+        return any(key.path[0] == self.team for key in (*step.planned, *step.looks_at))
 
     def _inputs(self, step: _Step) -> tuple[Dataset, ...]:
         """Return the parents of a step's assets in the graph, and what the step wrote down that it read, by version."""
@@ -153,6 +155,8 @@ def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
     elif kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
         made = event.step_materialization_data.materialization
         step.made[made.asset_key] = made
+    elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        step.looks_at.add(event.asset_check_planned_data.asset_key)
     elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         step.checked.append(event.asset_check_evaluation_data)
     elif kind == dg.DagsterEventType.STEP_START:

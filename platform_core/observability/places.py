@@ -22,19 +22,26 @@ TABLES = {
 
 def place_of(platform: Platform, team: Team, asset: names.AssetName) -> str:
     """Return the path or URL of an asset; "" where it lies nowhere, or at no place that others know."""
-    if asset.stage == "arrivals":
-        source = next((source for source in team.sources if source.name == asset.name), None)
-        bound = "event_stream" if source and source.arrives == STREAM else "event_source"
-        vendor = getattr(platform, bound) if source else None
-        return vendor.place(f"{asset.team}/{asset.name}") if vendor else ""
+    if asset.team == team.name and asset.stage == "arrivals":
+        return _landing(platform, team, asset)
     table = _table(team, asset)
     return platform.lake.place(table) if table else ""
+
+
+def _landing(platform: Platform, team: Team, asset: names.AssetName) -> str:
+    source = next((source for source in team.sources if source.name == asset.name), None)
+    if source is None:
+        return ""
+    if source.arrives != STREAM:
+        return platform.event_source.place(f"{asset.team}/{asset.name}")
+    bound = "event_stream" in platform.environment.bindings  # one that is not bound is told elsewhere
+    return platform.event_stream.place(f"{asset.team}/{asset.name}") if bound else ""
 
 
 def _table(team: Team, asset: names.AssetName) -> str:
     if asset.stage in TABLES:
         return TABLES[asset.stage](asset.team, asset.name)
-    if asset.stage == "features":
+    if asset.team == team.name and asset.stage == "features":
         views = {names.view_name(view): view for view in team.views}
         return names.view_table(asset.team, views[asset.name]) if asset.name in views else ""
     return ""

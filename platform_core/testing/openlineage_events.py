@@ -181,7 +181,9 @@ def _typed(name: str, hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is list:
         return {"type": "array", "items": _typed("", arguments[0], definitions)}
     if origin is dict:
-        return {"type": "object"}
+        of = arguments[1]
+        apart = not hasattr(of, "__attrs_attrs__") or issubclass(of, base.BaseFacet)
+        return {"type": "object"} | ({} if apart else {"additionalProperties": _typed("", of, definitions)})
     if hint in _PLAIN:
         return {"type": _PLAIN[hint]} | ({"format": _FORMATS[name]} if name in _FORMATS else {})
     if issubclass(hint, enum.Enum):

@@ -29,8 +29,3 @@ def named(namespace: str, name: str, place: str) -> Named:
         return Named("file", rest or place)
     authority, _, path = rest.partition("/")
     return Named(f"{ALIKE.get(scheme, scheme)}://{authority}", f"/{path}" if scheme in ROOTED else path)
-
-
-def place_of(found: Named) -> str:
-    """Return the place that a name says, as far as it says one."""
-    return found.name if found.namespace == "file" else f"{found.namespace}/{found.name.lstrip('/')}"
