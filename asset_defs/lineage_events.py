@@ -95,7 +95,8 @@ class RunStory:
         run = Run(f"{self._job(name)}.checks", uuid5(UUID(self.run.run_id), f"{name}.checks"))
         said: dict[dg.AssetKey, list[Check]] = {}
         for one in step.checked:  # without its words, which may hold rows
-            said.setdefault(one.asset_key, []).append(Check(one.check_name, one.passed, bool(one.blocking)))
+            blocks = bool(one.blocking) and one.severity == dg.AssetCheckSeverity.ERROR
+            said.setdefault(one.asset_key, []).append(Check(one.check_name, one.passed, blocks))
         inputs = tuple(replace(self._dataset(key), checks=tuple(said[key])) for key in sorted(said, key=_name))
         yield RunEvent("START", at, run, inputs, (), self._whole, tags=self._tags)
         yield RunEvent("COMPLETE", at, run, inputs, (), self._whole, tags=self._tags)

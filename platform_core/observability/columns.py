@@ -61,6 +61,8 @@ class Columns:
         """Return the raw columns that a view or labels read: which of them a feature is made of, nobody knows."""
         from loopline.platform_core.features.reads import columns_read
 
+        if not self.platform.engine.is_light:
+            return ()
         source = reader.source.name
         try:
             read = columns_read(self.platform.engine, reader, self._contract(source))

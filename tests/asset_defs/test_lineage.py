@@ -30,6 +30,7 @@ from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.openlineage.lineage import OpenLineage
+from loopline.resources.pyspark.engine import PysparkEngine
 
 SENSOR = "loopline_lineage_sensor"
 ARRIVING = (Field("Who", "integer"), Field("At", "timestamp"))
@@ -172,7 +173,12 @@ def test_where_things_arrive_and_lie(driver, tmp_path):
     """Folders and topics are known to others too; what lies nowhere, or is another team's business, has no place."""
     platform, bound = driver.platform, driver.platform.environment.bindings
     bound |= {"lake": DeltaLake(root="s3://lake/"), "event_source": FolderEventSource(root=str(tmp_path / "x/../in"))}
-    streamed = replace(driver.team, sources=(replace(driver.team.source("events"), arrives="stream"),))
+    source = replace(driver.team.source("events"), arrives="stream")
+    model = driver.team.models[0]
+    model = replace(
+        model, features=(replace(model.features[0], source=source),), labels=replace(model.labels, source=source)
+    )
+    streamed = replace(driver.team, models=(model,))
 
     def place(stage: str, name: str, team: Team = driver.team, of: str = "tiny") -> str:
         return place_of(platform, team, AssetName(of, stage, name))
@@ -194,13 +200,14 @@ def test_a_run_of_checks_alone_begins_and_ends(driver, told):
         return dg.AssetCheckResult(passed=False)
 
     alone = dg.Definitions(asset_checks=[sound], jobs=[dg.define_asset_job("look", dg.AssetSelection.checks(sound))])
-    assert alone.resolve_job_def("look").execute_in_process(instance=driver.instance).success
+    look = alone.resolve_job_def("look")
+    assert not look.execute_in_process(instance=driver.instance, raise_on_error=False).success
     events = told()
     assert [(event.what, event.run.job) for event in events] == [
         ("START", "tiny.look"),
         ("START", "tiny.events_raw_sound.checks"),
         ("COMPLETE", "tiny.events_raw_sound.checks"),
-        ("COMPLETE", "tiny.look"),
+        ("FAIL", "tiny.look"),
     ]
     assert events[2].inputs == (Dataset("tiny/raw/events", checks=(Check("sound", passed=False, blocks=True),)),)
 
@@ -295,3 +302,24 @@ def test_columns_of_views_and_training_sets_come_from_the_registry(driver, told)
         "label",
     ]
     assert columns.of(AssetName("tiny", "drift", "one")) == columns.of(AssetName("tiny", "raw", "gone")) == ()
+
+
+def test_an_engine_that_starts_slowly_is_not_started_for_origins(driver, told):
+    """A sensor begins no session of Spark: keys and times have origins, features have none."""
+    ingest(driver)
+    told()
+    driver.platform.environment.bindings["engine"] = PysparkEngine(remote="sc://nobody.invalid:1")
+    entity, time, times = Columns(driver.platform, driver.team).of(AssetName("tiny", "features", "seen"))
+    assert [len(field.origins) for field in (entity, time, times)] == [1, 1, 0]
+
+
+def test_a_training_set_s_columns_come_from_views_and_its_label_from_raw_rows(driver, told):
+    """A feature is the view's; of the label it is known which columns its function reads."""
+    ingest(driver)
+    told()
+    fields = {
+        field.name: field
+        for field in Columns(driver.platform, driver.team).of(AssetName("tiny", "training_set", "one"))
+    }
+    assert fields["times"].origins == (Origin("tiny/features/seen", "times", same=True),)
+    assert {origin.dataset for origin in fields["label"].origins} == {"tiny/raw/events"}
