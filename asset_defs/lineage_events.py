@@ -43,7 +43,7 @@ class _Step:
     planned: list[dg.AssetKey] = field(default_factory=list)
     made: dict[dg.AssetKey, dg.AssetMaterialization] = field(default_factory=dict)
     looks_at: set[dg.AssetKey] = field(default_factory=set)
-    checked: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    checked: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
     began: float | None = None
     ended: float | None = None
     how: Happened = "ABORT"
@@ -94,7 +94,7 @@ class RunStory:
         """Tell what a step's checks said, as a run that reads what they looked at: the specification has it so."""
         run = Run(f"{self._job(name)}.checks", uuid5(UUID(self.run.run_id), f"{name}.checks"))
         said: dict[dg.AssetKey, list[Check]] = {}
-        for one in step.checked:  # without its words, which may hold rows
+        for one in step.checked.values():  # without its words, which may hold rows
             blocks = bool(one.blocking) and one.severity == dg.AssetCheckSeverity.ERROR
             said.setdefault(one.asset_key, []).append(Check(one.check_name, one.passed, blocks))
         inputs = tuple(replace(self._dataset(key), checks=tuple(said[key])) for key in sorted(said, key=_name))
@@ -159,7 +159,8 @@ def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
     elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
         step.looks_at.add(event.asset_check_planned_data.asset_key)
     elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        step.checked.append(event.asset_check_evaluation_data)
+        found = event.asset_check_evaluation_data  # of a step that is tried again, what it found last
+        step.checked[found.asset_check_key] = found
     elif kind == dg.DagsterEventType.STEP_START:
         step.began = at
     else:

@@ -193,23 +193,41 @@ def test_where_things_arrive_and_lie(driver, tmp_path):
 
 
 def test_a_run_of_checks_alone_begins_and_ends(driver, told):
-    """Each run has a START and an end, also one that makes nothing."""
+    """Each run has a START and an end, also one that makes nothing; the START is told before anything was checked."""
+    midway: list[RunEvent] = []
 
     @dg.asset_check(asset=key("tiny", "raw", "events"), blocking=True)
     def sound() -> dg.AssetCheckResult:
+        midway.extend(told())
         return dg.AssetCheckResult(passed=False)
 
     alone = dg.Definitions(asset_checks=[sound], jobs=[dg.define_asset_job("look", dg.AssetSelection.checks(sound))])
     look = alone.resolve_job_def("look")
     assert not look.execute_in_process(instance=driver.instance, raise_on_error=False).success
+    assert [(event.what, event.run.job) for event in midway] == [("START", "tiny.look")]
     events = told()
     assert [(event.what, event.run.job) for event in events] == [
-        ("START", "tiny.look"),
         ("START", "tiny.events_raw_sound.checks"),
         ("COMPLETE", "tiny.events_raw_sound.checks"),
         ("FAIL", "tiny.look"),
     ]
-    assert events[2].inputs == (Dataset("tiny/raw/events", checks=(Check("sound", passed=False, blocks=True),)),)
+    assert events[1].inputs == (Dataset("tiny/raw/events", checks=(Check("sound", passed=False, blocks=True),)),)
+
+
+def test_a_check_of_a_step_that_is_tried_again_is_told_once(driver, told):
+    """What it found last counts."""
+
+    @dg.multi_asset_check(specs=[dg.AssetCheckSpec("sound", asset=key("tiny", "raw", "events"))])
+    def again(context):
+        tried = context.retry_number
+        yield dg.AssetCheckResult(passed=tried > 0)
+        if not tried:
+            raise dg.RetryRequested
+
+    alone = dg.Definitions(asset_checks=[again], jobs=[dg.define_asset_job("look", dg.AssetSelection.checks(again))])
+    assert alone.resolve_job_def("look").execute_in_process(instance=driver.instance).success
+    (looked_at,) = only(told(), "COMPLETE", "tiny.again.checks").inputs
+    assert looked_at.checks == (Check("sound", passed=True),)
 
 
 def test_what_was_told_is_not_told_again(driver, told):
