@@ -1,7 +1,7 @@
 """What Dagster knows of a run as lineage: each step reads the parents of its assets and writes them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ import dagster as dg
 
 from loopline.asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
 from loopline.asset_defs.keys import key as key_of
-from loopline.platform_core.contracts.lineage import Dataset, Field, Happened, Run, RunEvent
+from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Happened, Run, RunEvent
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.foundation.names import AssetName, versioned
 from loopline.platform_core.observability.columns import Columns
+from loopline.platform_core.observability.places import place_of
 
 TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
 """Not the cause: a person's words and name may be in it."""
@@ -23,6 +24,8 @@ DATA_VERSION = "dagster/data_version"
 _ASKED = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.STEP_START,
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
@@ -35,10 +38,12 @@ _ENDED: Mapping[dg.DagsterEventType, Happened] = {
 
 @dataclass
 class _Step:
-    """A step that was to make assets: what it made, when, and how it ended (ABORT: it did not)."""
+    """A step that was to make assets or to look at them: what it did, when, and how it ended (ABORT: it did not)."""
 
     planned: list[dg.AssetKey] = field(default_factory=list)
     made: dict[dg.AssetKey, dg.AssetMaterialization] = field(default_factory=dict)
+    looks_at: set[dg.AssetKey] = field(default_factory=set)
+    checked: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
     began: float | None = None
     ended: float | None = None
     how: Happened = "ABORT"
@@ -70,16 +75,34 @@ class RunStory:
             yield RunEvent(how, _instant(at), self._whole, tags=self._tags, problem=problem)
 
     def _told(self, name: str, step: _Step, run_ended: float) -> Iterator[RunEvent]:
-        run = Run(f"{self.team}.{name.removeprefix(f'{self.team}__')}", uuid5(UUID(self.run.run_id), name))
-        inputs, outputs = self._inputs(step), tuple(Dataset(_name(key)) for key in sorted(step.planned, key=_name))
+        ended = _instant(step.ended or run_ended)
+        if step.planned:
+            yield from self._made(name, step, ended)
+        if step.checked:
+            yield from self._checked(name, step, ended)
+
+    def _made(self, name: str, step: _Step, ended: datetime) -> Iterator[RunEvent]:
+        run = Run(self._job(name), uuid5(UUID(self.run.run_id), name))
+        inputs, outputs = self._inputs(step), tuple(self._dataset(key) for key in sorted(step.planned, key=_name))
         assert step.began is not None
         yield RunEvent("START", _instant(step.began), run, inputs, outputs, self._whole, tags=self._tags)
         if step.made:
-            outputs = tuple(
-                self._output(key, made) for key, made in sorted(step.made.items(), key=lambda each: _name(each[0]))
-            )
-        ended = _instant(step.ended or run_ended)
+            outputs = tuple(self._output(key, step.made[key]) for key in sorted(step.made, key=_name))
         yield RunEvent(step.how, ended, run, inputs, outputs, self._whole, step.problem, self._tags)
+
+    def _checked(self, name: str, step: _Step, at: datetime) -> Iterator[RunEvent]:
+        """Tell what a step's checks said, as a run that reads what they looked at: the specification has it so."""
+        run = Run(f"{self._job(name)}.checks", uuid5(UUID(self.run.run_id), f"{name}.checks"))
+        said: dict[dg.AssetKey, list[Check]] = {}
+        for one in step.checked.values():  # without its words, which may hold rows
+            blocks = bool(one.blocking) and one.severity == dg.AssetCheckSeverity.ERROR
+            said.setdefault(one.asset_key, []).append(Check(one.check_name, one.passed, blocks))
+        inputs = tuple(replace(self._dataset(key), checks=tuple(said[key])) for key in sorted(said, key=_name))
+        yield RunEvent("START", at, run, inputs, (), self._whole, tags=self._tags)
+        yield RunEvent("COMPLETE", at, run, inputs, (), self._whole, tags=self._tags)
+
+    def _job(self, step: str) -> str:
+        return f"{self.team}.{step.removeprefix(f'{self.team}__')}"
 
     @property
     def _whole(self) -> Run:
@@ -96,14 +119,17 @@ class RunStory:
             event = entry.get_dagster_event()
             if event.step_key is not None:
                 _note(steps.setdefault(event.step_key, _Step()), event, entry.timestamp)
-        return {name: step for name, step in steps.items() if any(key.path[0] == self.team for key in step.planned)}
+        return {name: step for name, step in steps.items() if self._is_own(step)}
+
+    def _is_own(self, step: _Step) -> bool:
+        return any(key.path[0] == self.team for key in (*step.planned, *step.looks_at))
 
     def _inputs(self, step: _Step) -> tuple[Dataset, ...]:
         """Return the parents of a step's assets in the graph, and what the step wrote down that it read, by version."""
         parents = {parent for key in step.planned if self.graph.has(key) for parent in self.graph.get(key).parent_keys}
         read = {key: version for made in step.made.values() for key, version in _read(self.team, made).items()}
         return tuple(
-            Dataset(_name(key), self._columns(key), read.get(key, ""))
+            replace(self._dataset(key), fields=self._columns(key), version=read.get(key, ""))
             for key in sorted((parents | set(read)) - set(step.planned), key=_name)
         )
 
@@ -111,7 +137,11 @@ class RunStory:
         version = _value(made, TABLE_VERSION)
         version = (made.tags or {}).get(DATA_VERSION, "") if version is None else version
         rows = next((found for name in ROWS if isinstance(found := _value(made, name), int)), None)
-        return Dataset(_name(key), self._columns(key), str(version), rows)
+        return replace(self._dataset(key), fields=self._columns(key), version=str(version), rows=rows)
+
+    def _dataset(self, key: dg.AssetKey) -> Dataset:
+        asset = AssetName.of(key.path)
+        return Dataset(_name(key), place=place_of(self.columns.platform, self.columns.team, asset) if asset else "")
 
     def _columns(self, key: dg.AssetKey) -> tuple[Field, ...]:
         asset = AssetName.of(key.path)
@@ -126,6 +156,11 @@ def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
     elif kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
         made = event.step_materialization_data.materialization
         step.made[made.asset_key] = made
+    elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        step.looks_at.add(event.asset_check_planned_data.asset_key)
+    elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        found = event.asset_check_evaluation_data  # of a step that is tried again, what it found last
+        step.checked[found.asset_check_key] = found
     elif kind == dg.DagsterEventType.STEP_START:
         step.began = at
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loopline.platform_core.contracts.base import Vendor
 
@@ -54,7 +54,11 @@ class Engine(Vendor):
          whole numbers are added up; sums of fractions and quotients to 1e-9.
       10. ``point_in_time`` takes no row that is no more: from the ``created_at`` of a row with ``_gone`` on there is
           none of that entity and event, until one is created later, and the newest of the others counts.
+
+    ``is_light`` says that a call on no rows starts nothing and costs milliseconds, so that a sensor may make it.
     """
+
+    is_light: ClassVar[bool] = True
 
     @abc.abstractmethod
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:

@@ -74,6 +74,10 @@ class EventSource(Vendor):
     def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
         """List arrivals of ``team/source`` whose id is not known, oldest first, at most ``limit``."""
 
+    def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it
+        """Return the path or URL by which other tools know where a source arrives, "" where there is none."""
+        return ""
+
     @abc.abstractmethod
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read rows.

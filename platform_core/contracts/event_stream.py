@@ -130,6 +130,10 @@ class EventStream(Vendor):
             ContractBroken: the broker refuses a record, such as one that is too large.
         """
 
+    def place(self, stream: str) -> str:  # noqa: ARG002 - vendors that have one need it
+        """Return the path or URL by which other tools know a stream, "" where there is none."""
+        return ""
+
     def join(self, stream: str, group: str, member: str = "") -> Member:  # noqa: ARG002 - for those who can
         """Become a member of a group that reads a stream; a stream that is not there is made.
 

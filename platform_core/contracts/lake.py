@@ -128,6 +128,10 @@ class Lake(Vendor):
             "leave retention_days out, or let the lake's own lifecycle rules do it",
         )
 
+    def place(self, table: TableName) -> str:  # noqa: ARG002 - vendors that have one need it
+        """Return the path or URL by which other tools open a table, "" where there is none."""
+        return ""
+
     @abc.abstractmethod
     def tables(self) -> Sequence[TableName]:
         """Return every table's name, sorted."""

@@ -14,17 +14,26 @@ from uuid import UUID
 
 import pytest
 
-from loopline.platform_core.contracts.lineage import Dataset, Field, Lineage, Run, RunEvent
+from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Lineage, Origin, Run, RunEvent
 from loopline.platform_core.errors import Permanent, StoreUnavailable
 
 Mood = Literal["well", "busy", "refuses"]
 AT = datetime(2011, 3, 1, 14, 3, 7, 250_000, tzinfo=UTC)
 PARENT = Run("shop.loopline_ingest", UUID("0e2fd1a4-53cf-4d5b-8d3c-2f2f9b7f2c11"))
 RUN = Run("shop.shop__features__history", UUID("7a1c0d9e-1f0b-5b7e-9d5c-3b0b8f0f6a55"))
-RAW = Dataset("shop/raw/orders", (Field("customer", "integer"), Field("ordered_at", "timestamp")), "12")
-VIEW = Dataset("shop/features/history", (Field("spend", "double"),), "4", 1_024)
+RAW = Dataset(
+    "shop/raw/orders",
+    (Field("customer", "integer"), Field("ordered_at", "timestamp")),
+    "12",
+    place="s3://lake/shop/raw/orders",
+    checks=(Check("contract", passed=True), Check("nulls", passed=False)),
+)
+MODEL = Dataset("shop/model/late", version="3", checks=(Check("gates", passed=False, blocks=True),))
+SPEND = (Origin("shop/raw/orders", "price"), Origin("shop/raw/orders", "customer", same=True))
+VIEW = Dataset("shop/features/history", (Field("spend", "double", SPEND),), "4", 1_024, "/lake/shop/history")
 START = RunEvent("START", AT, RUN, (RAW,), (replace(VIEW, version="", rows=None),), PARENT)
-COMPLETE = RunEvent("COMPLETE", AT + timedelta(seconds=9), RUN, (RAW,), (VIEW,), PARENT, tags={"cycle": "shop.late-1"})
+TAGS = {"cycle": "shop.late-1"}
+COMPLETE = RunEvent("COMPLETE", AT + timedelta(seconds=9), RUN, (RAW, MODEL), (VIEW,), PARENT, tags=TAGS)
 FAIL = RunEvent("FAIL", AT, Run("shop.x", UUID(int=5)), (), (Dataset("shop/raw/x"),), problem='no "disk" left\non b')
 
 

@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from openlineage.client import event_v2, facet_v2
 from openlineage.client.generated import base
 
-from loopline.platform_core.contracts.lineage import Dataset, Field, Run, RunEvent
+from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Origin, Run, RunEvent
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ALWAYS = {"_producer", "_schemaURL", "producer", "schemaURL", "eventTime"}
@@ -47,26 +47,57 @@ def read(line: str, namespace: str = "loopline") -> RunEvent:
     event = checked(line)
     facets = event["run"].get("facets", {})
     parent, error, tags = (facets.get(name, {}) for name in ("parent", "errorMessage", "tags"))
-    places = [event["job"], *event["inputs"], *event["outputs"], *([parent["job"]] if parent else [])]
-    assert {place["namespace"] for place in places} == {namespace}
+    ours = [event["job"], *map(_own, (*event["inputs"], *event["outputs"])), *([parent["job"]] if parent else [])]
+    assert {place["namespace"] for place in ours} == {namespace}
+    names = {_where(one): _own(one)["name"] for one in event["inputs"]}
     return RunEvent(
         event["eventType"],
         datetime.fromisoformat(event["eventTime"]),
         Run(event["job"]["name"], UUID(event["run"]["runId"])),
-        tuple(map(_dataset, event["inputs"])),
-        tuple(map(_dataset, event["outputs"])),
+        tuple(_dataset(one, names) for one in event["inputs"]),
+        tuple(_dataset(one, names) for one in event["outputs"]),
         Run(parent["job"]["name"], UUID(parent["run"]["runId"])) if parent else None,
         error.get("message", ""),
         {tag["key"]: tag["value"] for tag in tags.get("tags", [])},
     )
 
 
-def _dataset(one: Mapping[str, Any]) -> Dataset:
+def _own(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the platform calls a dataset: its other name, where it is named by its place."""
+    others = one.get("facets", {}).get("symlinks", {}).get("identifiers", [])
+    return others[0] if others else one
+
+
+def _where(one: Mapping[str, Any]) -> tuple[str, str]:
+    return one["namespace"], one["name"]
+
+
+def _dataset(one: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> Dataset:
     facets = one.get("facets", {})
-    fields = facets.get("schema", {}).get("fields", [])
+    origins = facets.get("columnLineage", {}).get("fields", {})
+    fields = tuple(
+        Field(f["name"], f["type"], tuple(_origin(o, names) for o in origins.get(f["name"], {}).get("inputFields", [])))
+        for f in facets.get("schema", {}).get("fields", [])
+    )
     rows = one.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount")
     version = facets.get("version", {}).get("datasetVersion", "")
-    return Dataset(one["name"], tuple(Field(f["name"], f["type"]) for f in fields), version, rows)
+    said = one.get("inputFacets", {}).get("dataQualityAssertions", {}).get("assertions", [])
+    place = "" if _own(one) is one else _place(*_where(one))
+    return Dataset(_own(one)["name"], fields, version, rows, place, tuple(map(_check, said)))
+
+
+def _place(namespace: str, name: str) -> str:
+    """Put a place together again as the specification says: it is the URI without what was cut."""
+    return name if namespace == "file" else f"{namespace}/{name.lstrip('/')}"
+
+
+def _origin(one: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> Origin:
+    same = one["transformations"][0].get("subtype") == "IDENTITY"
+    return Origin(names.get(_where(one), one["name"]), one["field"], same)
+
+
+def _check(one: Mapping[str, Any]) -> Check:
+    return Check(one["assertion"], one["success"], one["severity"] == "error")
 
 
 def _facet_faults(value: Any) -> Iterator[str]:
@@ -150,7 +181,9 @@ def _typed(name: str, hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is list:
         return {"type": "array", "items": _typed("", arguments[0], definitions)}
     if origin is dict:
-        return {"type": "object"}
+        of = arguments[1]
+        apart = not hasattr(of, "__attrs_attrs__") or issubclass(of, base.BaseFacet)
+        return {"type": "object"} | ({} if apart else {"additionalProperties": _typed("", of, definitions)})
     if hint in _PLAIN:
         return {"type": _PLAIN[hint]} | ({"format": _FORMATS[name]} if name in _FORMATS else {})
     if issubclass(hint, enum.Enum):

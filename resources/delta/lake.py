@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LEVELS = 3  # a table's name is team/stage/name
+AZURE, ACCOUNT = {"az", "adl", "azure"}, ("azure_storage_account_name", "account_name")
 LOOKS = 5  # how often a table is opened whose log is trimmed at the same moment
 
 
@@ -114,6 +115,16 @@ class DeltaLake(Lake):
             inside = [info for folder in folders for info in store.get_file_info(FileSelector(folder))]
             folders = [info.path for info in inside if info.type == FileType.Directory]
         return sorted({name_of(found, folder) for folder in folders if (found := self._at(folder))})
+
+    def place(self, table: TableName) -> str:
+        """Return the table's folder; of Azure's store with the account, which is part of the name that others use."""
+        scheme, is_url, rest = self.uri(table).partition("://")
+        options = {name.lower(): value for name, value in self.storage_options.items()}
+        account = next((options[name] for name in ACCOUNT if name in options), "")
+        if not is_url or scheme not in AZURE or not account:
+            return self.uri(table)
+        container, _, path = rest.partition("/")
+        return f"abfss://{container}@{account}.dfs.core.windows.net/{path}"
 
     @property
     def _root(self) -> str:

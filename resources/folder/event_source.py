@@ -52,6 +52,10 @@ class FolderEventSource(EventSource):
             return every[:limit]
         return [arrival for arrival in every if arrival.arrival_id not in wanted][:limit]
 
+    def place(self, source: str) -> str:
+        """Return the folder."""
+        return os.path.abspath(Path(self.root, source))  # noqa: PTH100 - without its ..
+
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read a file whose content is still that of the arrival."""
         path = Path(self.root, source, arrival.name)

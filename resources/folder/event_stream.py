@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,10 @@ class FolderEventStream(EventStream):
         folder.mkdir(parents=True, exist_ok=True)
         for partition, own in lines.by_partition(records, self.partitions).items():
             lines.append(folder / f"{partition}.jsonl", own)
+
+    def place(self, stream: str) -> str:
+        """Return the folder."""
+        return os.path.abspath(Path(self.root, stream))  # noqa: PTH100 - without its ..
 
     def join(self, stream: str, group: str, member: str = "") -> Member:
         """Come to the others of a group, which is a folder beside the partitions."""

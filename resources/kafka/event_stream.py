@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Producer
 
 LOG = logging.getLogger("loopline.kafka")
+PORT = 9092
+"""Of a server that is named without one, as clients have it."""
 
 
 class KafkaEventStream(EventStream):
@@ -61,6 +64,12 @@ class KafkaEventStream(EventStream):
         left = producer.flush(self.timeout_seconds + 1)
         if left or refused:
             tell(topic, refused, left)
+
+    def place(self, stream: str) -> str:
+        """Name the topic by the first of the servers, as other tools' connectors do."""
+        server = self.bootstrap_servers.split(",")[0].strip().rpartition("://")[2]
+        port = "" if re.search(r":\d+$", server) else f":{PORT}"
+        return f"kafka://{server}{port}/{topic_of(stream)}"
 
     def join(self, stream: str, group: str, member: str = "") -> Member:
         """Join a consumer group; with a name as its static member."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -13,6 +13,8 @@ from pydantic import AfterValidator, SecretStr, model_validator
 
 from loopline.platform_core.contracts.http_post import checked_url, post
 from loopline.platform_core.contracts.lineage import Dataset, Lineage, Run, RunEvent
+from loopline.resources.openlineage import facets
+from loopline.resources.openlineage.naming import named
 
 if TYPE_CHECKING:
     from openlineage.client import event_v2
@@ -57,14 +59,14 @@ class OpenLineage(Lineage):
         from openlineage.client import event_v2
         from openlineage.client.serde import Serde
 
-        inputs = [event_v2.InputDataset(self.namespace, one.name, facets=_facets(one)) for one in event.inputs]
+        places = {one.name: one.place for one in event.inputs}
         made = event_v2.RunEvent(
             eventType=event_v2.RunState[event.what],
             eventTime=event.at.isoformat(),
             run=event_v2.Run(str(event.run.run_id), facets=self._run_facets(event)),
             job=self._job(event.run),
-            inputs=inputs,
-            outputs=[self._output(one) for one in event.outputs],
+            inputs=[self._input(one) for one in event.inputs],
+            outputs=[self._output(one, places) for one in event.outputs],
             producer=PRODUCER,
         )
         return str(Serde.to_json(made)).encode()
@@ -75,45 +77,40 @@ class OpenLineage(Lineage):
         kind = facet_v2.job_type_job.JobTypeJobFacet("BATCH", "LOOPLINE", "JOB", producer=PRODUCER)
         return event_v2.Job(self.namespace, run.job, facets={"jobType": kind})
 
-    def _output(self, one: Dataset) -> event_v2.OutputDataset:
+    def _input(self, one: Dataset) -> event_v2.InputDataset:
+        from openlineage.client import event_v2
+
+        about = facets.of_dataset(one, self.namespace, PRODUCER)
+        where = named(self.namespace, one.name, one.place)
+        return event_v2.InputDataset(*where, facets=about, inputFacets=facets.of_checks(one, PRODUCER))
+
+    def _output(self, one: Dataset, places: Mapping[str, str]) -> event_v2.OutputDataset:
         from openlineage.client import event_v2, facet_v2
 
         statistics = facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet
         counted: dict[str, Any] = {}
         if one.rows is not None:
             counted["outputStatistics"] = statistics(rowCount=one.rows, producer=PRODUCER)
-        return event_v2.OutputDataset(self.namespace, one.name, facets=_facets(one), outputFacets=counted)
+        about = facets.of_dataset(one, self.namespace, PRODUCER)
+        about |= facets.of_origins(one, places, self.namespace, PRODUCER)
+        return event_v2.OutputDataset(*named(self.namespace, one.name, one.place), facets=about, outputFacets=counted)
 
     def _run_facets(self, event: RunEvent) -> dict[str, Any]:
         from openlineage.client import facet_v2
 
-        facets: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         if event.parent is not None:
             of = facet_v2.parent_run
             run, job = of.Run(str(event.parent.run_id)), of.Job(self.namespace, event.parent.job)
-            facets["parent"] = of.ParentRunFacet(run, job, producer=PRODUCER)
+            found["parent"] = of.ParentRunFacet(run, job, producer=PRODUCER)
         if event.problem:
             message = facet_v2.error_message_run.ErrorMessageRunFacet
-            facets["errorMessage"] = message(event.problem, "Python", producer=PRODUCER)
+            found["errorMessage"] = message(event.problem, "Python", producer=PRODUCER)
         if event.tags:
             tags = facet_v2.tags_run
             named = [tags.TagsRunFacetFields(key, value, "LOOPLINE") for key, value in sorted(event.tags.items())]
-            facets["tags"] = tags.TagsRunFacet(named, producer=PRODUCER)
-        return facets
-
-
-def _facets(one: Dataset) -> dict[str, Any]:
-    from openlineage.client import facet_v2
-
-    facets: dict[str, Any] = {}
-    if one.fields:
-        schema = facet_v2.schema_dataset
-        columns = [schema.SchemaDatasetFacetFields(field.name, field.type) for field in one.fields]
-        facets["schema"] = schema.SchemaDatasetFacet(columns, producer=PRODUCER)
-    if one.version:
-        its = facet_v2.dataset_version_dataset.DatasetVersionDatasetFacet
-        facets["version"] = its(one.version, producer=PRODUCER)
-    return facets
+            found["tags"] = tags.TagsRunFacet(named, producer=PRODUCER)
+        return found
 
 
 def _append(path: Path, bodies: Sequence[bytes]) -> None:

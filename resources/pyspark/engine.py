@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class PysparkEngine(Engine):
     ``remote`` (``sc://host:15002``) is a Spark Connect server to use instead. ``options`` are Spark's own settings.
     A process has one session: it starts with the first call, and every engine of the process shares it.
     """
+
+    is_light: ClassVar[bool] = False
 
     master: str = "local[2]"
     remote: str | None = None

@@ -10,23 +10,37 @@ from uuid import UUID
 import dagster as dg
 import narwhals as nw
 import pytest
+from deltalake import DeltaTable
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, key
 from loopline.asset_defs.lineage_sensor import _of
 from loopline.asset_defs.platform_resource import PlatformResource
 from loopline.asset_defs.team import team_definitions
-from loopline.platform_core.contracts.lineage import Dataset, Field, RunEvent
+from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Origin, RunEvent
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import AssetName
 from loopline.platform_core.observability.columns import Columns
+from loopline.platform_core.observability.places import place_of
+from loopline.platform_core.specs import Team
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.openlineage_events import read
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.folder.event_source import FolderEventSource
+from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.openlineage.lineage import OpenLineage
+from loopline.resources.pyspark.engine import PysparkEngine
 
 SENSOR = "loopline_lineage_sensor"
-EVENTS = (Field("who", "integer"), Field("at", "timestamp"))
+ARRIVING = (Field("Who", "integer"), Field("At", "timestamp"))
+CAME = "tiny/arrivals/events"
+EVENTS = (
+    Field("who", "integer", (Origin(CAME, "Who", same=True),)),
+    Field("at", "timestamp", (Origin(CAME, "At", same=True),)),
+)
+READ = (Field("who", "integer"), Field("at", "timestamp"))
+"""Where a column came from is told of what is written."""
 
 
 class Bound(PlatformResource):
@@ -106,11 +120,11 @@ def test_a_landing_and_its_views_are_told_with_what_they_read_and_wrote(driver, 
     run_id = ingest(driver)
     events = told()
     landing = only(events, "COMPLETE", "tiny.land__events")
-    assert landing.inputs == (Dataset("tiny/arrivals/events", EVENTS),)
+    assert landing.inputs == (Dataset(CAME, ARRIVING),)
     assert landing.outputs[1] == Dataset("tiny/raw/events", EVENTS, "0", 1)
     assert (landing.outputs[0].name, landing.outputs[0].rows) == ("tiny/dead_letters/events", 1)
     view = only(events, "COMPLETE", "tiny.seen_features")
-    assert [each.name for each in view.inputs] == ["tiny/raw/events"]
+    assert view.inputs == (Dataset("tiny/raw/events", READ),)
     assert (view.outputs[0].name, view.outputs[0].rows, view.outputs[0].version) == ("tiny/features/seen", 1, "0")
     assert {view.parent, landing.parent} == {only(events, "COMPLETE", f"tiny.{INGEST_JOB}").run}
     assert view.parent.run_id == UUID(run_id)
@@ -121,11 +135,99 @@ def test_each_run_begins_once_and_ends_once(driver, told):
     ingest(driver)
     events = told()
     runs = {event.run for event in events}
-    assert len(runs) == 3
+    assert len(runs) == 4
     for run in runs:
         began, ended = [event for event in events if event.run == run]
         assert (began.what, ended.what) == ("START", "COMPLETE")
         assert began.at <= ended.at
+
+
+def test_checks_are_told_as_a_run_that_reads_what_they_looked_at(driver, told):
+    """OpenLineage has assertions of inputs only; which failed is told, and their words, which may hold rows, not."""
+    ingest(driver)
+    told()
+    ingest(driver, "2.csv", "Who\n1\n")
+    checks = only(told(), "COMPLETE", "tiny.land__events.checks")
+    ((looked_at),) = checks.inputs
+    assert (looked_at.name, checks.outputs) == ("tiny/raw/events", ())
+    said = {check.name: check for check in looked_at.checks}
+    assert said["contract"] == Check("contract", passed=False)
+    assert said["volume"] == Check("volume", passed=True)
+
+
+def test_a_table_is_named_so_that_others_open_it(driver, told, tmp_path):
+    """The name of a table in the lake is where Delta's readers find it; a job of another tool joins up there."""
+    driver.platform.environment.bindings["lake"] = DeltaLake(root=str(tmp_path / "lake"))
+    ingest(driver)
+    events = told()
+    written = only(events, "COMPLETE", "tiny.land__events").outputs[1]
+    assert (written.name, written.place) == ("tiny/raw/events", str(tmp_path / "lake/tiny/raw/events"))
+    assert DeltaTable(written.place).to_pyarrow_table()["who"].to_pylist() == [1]
+    assert only(events, "COMPLETE", "tiny.land__events.checks").inputs[0].place == written.place
+    view = only(events, "COMPLETE", "tiny.seen_features")
+    assert [each.place for each in view.inputs] == [written.place]
+    assert DeltaTable(view.outputs[0].place).to_pyarrow_table().num_rows == 1
+
+
+def test_where_things_arrive_and_lie(driver, tmp_path):
+    """Folders and topics are known to others too; what lies nowhere, or is another team's business, has no place."""
+    platform, bound = driver.platform, driver.platform.environment.bindings
+    bound |= {"lake": DeltaLake(root="s3://lake/"), "event_source": FolderEventSource(root=str(tmp_path / "x/../in"))}
+    source = replace(driver.team.source("events"), arrives="stream")
+    model = driver.team.models[0]
+    model = replace(
+        model, features=(replace(model.features[0], source=source),), labels=replace(model.labels, source=source)
+    )
+    streamed = replace(driver.team, models=(model,))
+
+    def place(stage: str, name: str, team: Team = driver.team, of: str = "tiny") -> str:
+        return place_of(platform, team, AssetName(of, stage, name))
+
+    assert place("arrivals", "events") == str(tmp_path / "in/tiny/events")
+    assert place("arrivals", "events", streamed) == ""
+    bound["event_stream"] = KafkaEventStream(bootstrap_servers="broker:9092")
+    assert place("arrivals", "events", streamed) == "kafka://broker:9092/tiny.events"
+    assert place("features", "seen") == "s3://lake/tiny/features/seen.v1"
+    assert place("raw", "events", of="other") == "s3://lake/other/raw/events"
+    assert place("arrivals", "events", of="other") == place("features", "gone") == place("model", "one") == ""
+
+
+def test_a_run_of_checks_alone_begins_and_ends(driver, told):
+    """Each run has a START and an end, also one that makes nothing; the START is told before anything was checked."""
+    midway: list[RunEvent] = []
+
+    @dg.asset_check(asset=key("tiny", "raw", "events"), blocking=True)
+    def sound() -> dg.AssetCheckResult:
+        midway.extend(told())
+        return dg.AssetCheckResult(passed=False)
+
+    alone = dg.Definitions(asset_checks=[sound], jobs=[dg.define_asset_job("look", dg.AssetSelection.checks(sound))])
+    look = alone.resolve_job_def("look")
+    assert not look.execute_in_process(instance=driver.instance, raise_on_error=False).success
+    assert [(event.what, event.run.job) for event in midway] == [("START", "tiny.look")]
+    events = told()
+    assert [(event.what, event.run.job) for event in events] == [
+        ("START", "tiny.events_raw_sound.checks"),
+        ("COMPLETE", "tiny.events_raw_sound.checks"),
+        ("FAIL", "tiny.look"),
+    ]
+    assert events[1].inputs == (Dataset("tiny/raw/events", checks=(Check("sound", passed=False, blocks=True),)),)
+
+
+def test_a_check_of_a_step_that_is_tried_again_is_told_once(driver, told):
+    """What it found last counts."""
+
+    @dg.multi_asset_check(specs=[dg.AssetCheckSpec("sound", asset=key("tiny", "raw", "events"))])
+    def again(context):
+        tried = context.retry_number
+        yield dg.AssetCheckResult(passed=tried > 0)
+        if not tried:
+            raise dg.RetryRequested
+
+    alone = dg.Definitions(asset_checks=[again], jobs=[dg.define_asset_job("look", dg.AssetSelection.checks(again))])
+    assert alone.resolve_job_def("look").execute_in_process(instance=driver.instance).success
+    (looked_at,) = only(told(), "COMPLETE", "tiny.again.checks").inputs
+    assert looked_at.checks == (Check("sound", passed=True),)
 
 
 def test_what_was_told_is_not_told_again(driver, told):
@@ -135,7 +237,7 @@ def test_what_was_told_is_not_told_again(driver, told):
     assert told() == []
     ingest(driver, "2.csv", "Who,At\n2,2011-02-03\n")
     second = told()
-    assert len(first) == len(second) == 6
+    assert len(first) == len(second) == 8
     assert {event.run for event in first}.isdisjoint(event.run for event in second)
 
 
@@ -147,7 +249,7 @@ def test_a_receiver_that_is_gone_misses_nothing(driver, told, sink):
         told()
     sink.mood = "well"
     events = told()
-    assert len(events) == 6
+    assert len(events) == 8
     driver.cursors.pop(SENSOR)
     assert told() == events
 
@@ -206,7 +308,10 @@ def test_columns_of_views_and_training_sets_come_from_the_registry(driver, told)
     """Once a view is registered its features are known by type; a training set has those of its views."""
     ingest(driver)
     view = only(told(), "COMPLETE", "tiny.seen_features").outputs[0]
-    assert [field.name for field in view.fields] == ["who", "event_time", "times"]
+    who, at = Origin("tiny/raw/events", "who", same=True), Origin("tiny/raw/events", "at", same=True)
+    entity, time, times = view.fields
+    assert (entity, time) == (Field("who", "", (who,)), Field("event_time", "timestamp", (at,)))
+    assert (times.name, {origin.dataset for origin in times.origins}) == ("times", {"tiny/raw/events"})
     columns = Columns(driver.platform, driver.team)
     assert [field.name for field in columns.of(AssetName("tiny", "training_set", "one"))] == [
         "who",
@@ -215,3 +320,24 @@ def test_columns_of_views_and_training_sets_come_from_the_registry(driver, told)
         "label",
     ]
     assert columns.of(AssetName("tiny", "drift", "one")) == columns.of(AssetName("tiny", "raw", "gone")) == ()
+
+
+def test_an_engine_that_starts_slowly_is_not_started_for_origins(driver, told):
+    """A sensor begins no session of Spark: keys and times have origins, features have none."""
+    ingest(driver)
+    told()
+    driver.platform.environment.bindings["engine"] = PysparkEngine(remote="sc://nobody.invalid:1")
+    entity, time, times = Columns(driver.platform, driver.team).of(AssetName("tiny", "features", "seen"))
+    assert [len(field.origins) for field in (entity, time, times)] == [1, 1, 0]
+
+
+def test_a_training_set_s_columns_come_from_views_and_its_label_from_raw_rows(driver, told):
+    """A feature is the view's; of the label it is known which columns its function reads."""
+    ingest(driver)
+    told()
+    fields = {
+        field.name: field
+        for field in Columns(driver.platform, driver.team).of(AssetName("tiny", "training_set", "one"))
+    }
+    assert fields["times"].origins == (Origin("tiny/features/seen", "times", same=True),)
+    assert {origin.dataset for origin in fields["label"].origins} == {"tiny/raw/events"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from loopline.platform_core.contracts.lineage import RunEvent
+from loopline.platform_core.contracts.lineage import Dataset, Field, RunEvent
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.platform_core.testing import lineage as kit
 from loopline.platform_core.testing.fakes.lineage import InMemoryLineage
@@ -71,6 +71,68 @@ class ForgetsParents(InMemoryLineage):
         super().keep(replace(event, parent=None))
 
 
+class ForgetsPlaces(InMemoryLineage):
+    """Breaks promise 2: nobody else knows which table it was."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, outputs=tuple(replace(output, place="") for output in event.outputs)))
+
+
+class ForgetsChecks(InMemoryLineage):
+    """Breaks promise 2: nobody learns what checks found."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, inputs=tuple(replace(one, checks=()) for one in event.inputs)))
+
+
+class AllPassed(InMemoryLineage):
+    """Breaks promise 2: a check that failed looks as one that passed."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, inputs=tuple(map(self._praised, event.inputs))))
+
+    @staticmethod
+    def _praised(one: Dataset) -> Dataset:
+        return replace(one, checks=tuple(replace(check, passed=True) for check in one.checks))
+
+
+class NoneBlocks(InMemoryLineage):
+    """Breaks promise 2: a check that holds up the loop looks as a warning."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, inputs=tuple(map(self._eased, event.inputs))))
+
+    @staticmethod
+    def _eased(one: Dataset) -> Dataset:
+        return replace(one, checks=tuple(replace(check, blocks=False) for check in one.checks))
+
+
+class ForgetsOrigins(InMemoryLineage):
+    """Breaks promise 2: nobody learns what a column came from."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, outputs=tuple(map(self._orphaned, event.outputs))))
+
+    @staticmethod
+    def _orphaned(one: Dataset) -> Dataset:
+        return replace(one, fields=tuple(replace(field, origins=()) for field in one.fields))
+
+
+class NothingIsTheSame(InMemoryLineage):
+    """Breaks promise 2: a value that was taken over looks as one that was made anew."""
+
+    def keep(self, event: RunEvent) -> None:
+        super().keep(replace(event, outputs=tuple(map(self._made_anew, event.outputs))))
+
+    @staticmethod
+    def _made_anew(one: Dataset) -> Dataset:
+        return replace(one, fields=tuple(map(_made, one.fields)))
+
+
+def _made(field: Field) -> Field:
+    return replace(field, origins=tuple(replace(origin, same=False) for origin in field.origins))
+
+
 class Counts(InMemoryLineage):
     """Breaks promise 3: each telling is another one."""
 
@@ -105,6 +167,12 @@ class SwallowsAll(InMemoryLineage):
         (Lazy, "test_1_every_event_is_there_in_order"),
         (ForgetsRows, "test_2_nothing_is_lost"),
         (ForgetsParents, "test_2_nothing_is_lost"),
+        (ForgetsPlaces, "test_2_nothing_is_lost"),
+        (ForgetsChecks, "test_2_nothing_is_lost"),
+        (AllPassed, "test_2_nothing_is_lost"),
+        (NoneBlocks, "test_2_nothing_is_lost"),
+        (ForgetsOrigins, "test_2_nothing_is_lost"),
+        (NothingIsTheSame, "test_2_nothing_is_lost"),
         (Counts, "test_3_the_same_event_has_the_same_words"),
         (Swallows, "test_4_a_receiver_that_is_busy_may_be_asked_again"),
         (SwallowsAll, "test_5_a_receiver_that_refuses_is_told"),

@@ -78,3 +78,10 @@ def test_what_is_no_record_is_told_of(events: FolderEventStream) -> None:
     path.write_text('{"price": 3}\n')
     with pytest.raises(ContractBroken, match="the line at 0 is no record"):
         events.read("t/s", {}, 9)
+
+
+def test_a_stream_s_place_is_its_folder(events: FolderEventStream, tmp_path: Path) -> None:
+    """Where other tools find its files."""
+    events.publish("t/s", [Record(b"one", b"key")])
+    assert Path(events.place("t/s")) == tmp_path / "streams/t/s"
+    assert list(Path(events.place("t/s")).glob("*.jsonl"))

@@ -15,6 +15,10 @@ from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.lineage import COMPLETE, FAIL, START, LineageKit, Mood
 from loopline.platform_core.testing.openlineage_events import checked, read
 from loopline.resources.openlineage.lineage import OpenLineage
+from loopline.resources.openlineage.naming import named
+
+SPEND = ("outputs", 0, "facets", "columnLineage", "fields", "spend")
+ASSERTIONS = ("inputs", 0, "inputFacets", "dataQualityAssertions", "assertions")
 
 
 class Consumer:
@@ -88,6 +92,11 @@ def test_one_place_is_named() -> None:
         (("outputs", 0, "rows"), 7, "'rows' was unexpected"),
         (("outputs", 0, "outputFacets", "outputStatistics", "rowCount"), "many", "is not of type 'integer'"),
         (("run", "facets", "parent", "run"), {}, "'runId' is a required property"),
+        ((*SPEND, "inputFields", 0, "field"), None, "is not of type 'string'"),
+        ((*SPEND, "inputFields", 0, "column"), "price", "'column' was unexpected"),
+        ((*ASSERTIONS, 0, "success"), "yes", "is not of type 'boolean'"),
+        ((*ASSERTIONS, 0, "assertion"), 1, "is not of type 'string'"),
+        (("outputs", 0, "facets", "symlinks", "identifiers", 0, "type"), 0, "is not of type 'string'"),
         (("run", "facets", "tags", "_schemaURL"), "https://openlineage.io/spec/Tags.json#/x", "no facet is at"),
     ],
 )
@@ -102,3 +111,45 @@ def test_the_consumer_notices_what_is_wrong(tmp_path: Path, place: tuple, value:
     target[last] = value
     with pytest.raises(AssertionError, match=fault):
         checked(json.dumps(event))
+
+
+@pytest.mark.parametrize(
+    ("place", "namespace", "name"),
+    [
+        ("s3://lake/raw/orders", "s3://lake", "raw/orders"),
+        ("s3a://lake/raw/orders", "s3://lake", "raw/orders"),
+        ("gs://lake/raw/orders", "gs://lake", "raw/orders"),
+        ("abfss://lake@acme.dfs.core.windows.net/raw/orders", "abfss://lake@acme.dfs.core.windows.net", "raw/orders"),
+        ("hdfs://names:8020/raw/orders", "hdfs://names:8020", "/raw/orders"),
+        ("kafka://broker:9092/shop.orders", "kafka://broker:9092", "shop.orders"),
+        ("/var/lake/raw/orders", "file", "/var/lake/raw/orders"),
+        ("file:///var/lake/raw/orders", "file", "/var/lake/raw/orders"),
+        ("", "plant", "shop/raw/orders"),
+    ],
+)
+def test_a_dataset_is_named_by_where_it_lies(place: str, namespace: str, name: str) -> None:
+    """As the specification names it for each kind of storage, so that other tools' jobs on it join up."""
+    assert named("plant", "shop/raw/orders", place) == (namespace, name)
+
+
+def test_the_words_of_an_event(tmp_path: Path) -> None:
+    """Names by place, the platform's name as symlink, columns' origins by the inputs' names, checks as assertions."""
+    OpenLineage(file=tmp_path / "e", namespace="plant").emit([COMPLETE])
+    event = checked((tmp_path / "e").read_text())
+    (raw, model), (view,) = event["inputs"], event["outputs"]
+    assert (raw["namespace"], raw["name"]) == ("s3://lake", "shop/raw/orders")
+    assert (model["namespace"], model["name"]) == ("plant", "shop/model/late")
+    assert "symlinks" not in model["facets"]
+    assert (view["namespace"], view["name"]) == ("file", "/lake/shop/history")
+    other = {"namespace": "plant", "name": "shop/features/history", "type": "TABLE"}
+    assert view["facets"]["symlinks"]["identifiers"] == [other]
+    price, customer = view["facets"]["columnLineage"]["fields"]["spend"]["inputFields"]
+    assert (price["namespace"], price["name"], price["field"]) == ("s3://lake", "shop/raw/orders", "price")
+    kinds = [(one["type"], one.get("subtype")) for each in (price, customer) for one in each["transformations"]]
+    assert kinds == [("INDIRECT", None), ("DIRECT", "IDENTITY")]
+    said = [(one["assertion"], one["success"], one["severity"]) for one in _assertions(raw) + _assertions(model)]
+    assert said == [("contract", True, "warn"), ("nulls", False, "warn"), ("gates", False, "error")]
+
+
+def _assertions(one: dict) -> list[dict]:
+    return one["inputFacets"]["dataQualityAssertions"]["assertions"]
