@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from loopline.platform_core.errors import BadRequest, ContractBroken
 from loopline.platform_core.runtime.answering.gathering import Found, Gathered, Gathering, Row, Writer
-from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
@@ -41,7 +40,8 @@ class Recipe:
         self._numbers = self.known - self.categories - set(self.entities)
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
-        self._encoder = Encoder(self._names, manifest.vocabulary)
+        self._encoder = manifest.encoder()
+        self.widths = {field.name: field.width for field in manifest.features if field.width}
         self._gathering, self._written = Gathering(self._names), Writer(self.entities)
         self._personal = frozenset(manifest.personal)
         self._hiding = personal.pseudonyms() if manifest.personal else None
@@ -53,7 +53,9 @@ class Recipe:
         Raises:
             BadRequest: a tensor is missing, or has the wrong type or width.
         """
-        if request.matrix is not None:
+        if request.matrix is not None and request.matrix.name in self.widths:
+            request = self._with_vector(request, request.matrix)
+        elif request.matrix is not None:
             request = self._complete(request, request.matrix)
         self._check(request)
         return request
@@ -94,12 +96,24 @@ class Recipe:
             return []
         return [view for view, features in self._views if not features <= request.columns.keys()]
 
+    def _with_vector(self, request: InferRequest, sent: Matrix) -> InferRequest:
+        """Read a tensor of shape [n, k] that is named as a vector: a row of it is the feature's value."""
+        if sent.width != self.widths[sent.name] or sent.datatype == TEXT or sent.name in request.columns:
+            raise BadRequest(
+                f"tensor {sent.name!r} holds {sent.width} {sent.datatype} values a row, where the vector has "
+                f"{self.widths[sent.name]} numbers",
+                self.expected(),
+            )
+        rows = [list(row) for row in zip(*[iter(sent.values)] * sent.width, strict=True)]
+        columns = {**request.columns, sent.name: [None if None in row else row for row in rows]}
+        return msgspec.structs.replace(request, columns=columns, matrix=None)
+
     def _complete(self, request: InferRequest, matrix: Matrix) -> InferRequest:
         """Check that the matrix holds this version's features, in the manifest's order, and add the entities.
 
         An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
         """
-        if self.online or self.categories or matrix.datatype == TEXT or matrix.width != len(self._names):
+        if self.online or self.categories or self.widths or matrix.datatype == TEXT or matrix.width != len(self._names):
             raise BadRequest(
                 f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
                 f"{len(self._names)} features",
@@ -120,12 +134,20 @@ class Recipe:
             keys = request.columns[entity]
             if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
+        self._check_vectors(request)
         if not self.categories and not request.texts:
             return
         # categories that came as numbers, and texts that are neither categories nor keys
         wrong = sorted((self.categories & sent - request.texts) | (request.texts & self._numbers))
         if wrong:
             raise BadRequest(f"text and numbers are mixed up in {', '.join(wrong)}", self.expected())
+
+    def _check_vectors(self, request: InferRequest) -> None:
+        for name in self.widths.keys() & request.columns.keys():
+            if not all(value is None or type(value) is list for value in request.columns[name]):
+                raise BadRequest(
+                    f"tensor {name!r} holds one value a row, where the model takes a vector", self.expected()
+                )
 
     def _check_manifest(self, manifest: Manifest) -> None:
         found = {feature for view in manifest.views for feature in view.features}
@@ -136,9 +158,14 @@ class Recipe:
                 "package the model with the views of its features and their entities",
             )
 
+    def _kind(self, name: str) -> str:
+        if name in self.widths:
+            return f"FP64 of shape [n, {self.widths[name]}]"
+        return TEXT if name in self.categories else "FP64"
+
     def expected(self) -> str:
         """Say which tensors a request carries."""
-        requested = ", ".join(f"{n} ({'BYTES' if n in self.categories else 'FP64'})" for n in self.requested)
+        requested = ", ".join(f"{n} ({self._kind(n)})" for n in self.requested)
         return (
             f"send entities {', '.join(self.entities)} (INT64 or BYTES)"
             + (f" and features {requested}" if requested else "")
