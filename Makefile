@@ -3,19 +3,28 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check peers bench habits format constraints clean
+.PHONY: help install demo up test check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml sdk/python/pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@echo "Installing Loopline into $(VENV): a minute or two, about 1 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail -e sdk/python
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e . -e plugins/retail
 	touch $@
+
+$(TOOLS): $(INSTALLED) sdk/python/pyproject.toml
+	@echo "Installing what the tests and checks need: a minute or two, 2 GB more"
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail -e sdk/python
+	touch $@
+
+install: $(INSTALLED) ## Loopline and the demo's team into .venv, without test tools
 
 demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story
 	@scripts/system-packages.sh run
@@ -25,7 +34,7 @@ up: $(INSTALLED) ## The same, left running to look at
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo --keep
 
-test: $(INSTALLED) ## Every test, services started by the tests
+test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
 	@scripts/peer.sh feast
@@ -33,7 +42,7 @@ test: $(INSTALLED) ## Every test, services started by the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon"
 	$(BIN)/python -m pytest -m daemon
 
-check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
+check: $(TOOLS) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -43,7 +52,7 @@ check: $(INSTALLED) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/deptry .
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
 
-peers: $(INSTALLED) ## The environments of the projects that we are compared with
+peers: $(TOOLS) ## The environments of the projects that we are compared with
 	@for pins in benchmarks/peers/*.txt; do scripts/peer.sh $$(basename $$pins .txt); done
 
 bench: peers ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
@@ -51,16 +60,16 @@ bench: peers ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
 	@scripts/kafka.sh
 	$(BIN)/python -m benchmarks
 
-habits: $(INSTALLED) ## Where we stand beside the sizes in docs/style.md
+habits: $(TOOLS) ## Where we stand beside the sizes in docs/style.md
 	@$(BIN)/python scripts/habits.py
 
-format: $(INSTALLED) ## Rewrite files to the style
+format: $(TOOLS) ## Rewrite files to the style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 constraints: ## Resolve dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra dev --extra postgres pyproject.toml sdk/python/pyproject.toml -o constraints.txt
+		--no-emit-find-links --extra dev --extra postgres --extra laptop pyproject.toml sdk/python/pyproject.toml -o constraints.txt
 
 clean: ## Forget state and environment
 	rm -rf $(VENV) .loopline

@@ -9,6 +9,7 @@ import dagster as dg
 
 from loopline.asset_defs.figures import figures
 from loopline.asset_defs.keys import key
+from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.monitor import quality_verdict, skew
 from loopline.platform_core.monitor.drift import Watched, last_report, watch
@@ -150,7 +151,11 @@ def _page(platform: Platform, team: Team, model: Model, watched: Watched, run_id
     if watched.alarm is None:
         return last_report(platform, team, model)
     recent = last_report(platform, team, model, within=model.drift.windows)
-    return recent or drawn(platform, team, model, key=f"drift-page-{run_id}")
+    try:
+        return recent or drawn(platform, team, model, key=f"drift-page-{run_id}")
+    except Unsupported as error:  # an alarm without a page is an alarm all the same
+        dg.get_dagster_logger().warning("no page is drawn: %s", error)
+        return None
 
 
 def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def home() -> Path:
 
 
 def environment_file() -> Path:
-    """Return the environment file in force (``LOOPLINE_ENVIRONMENT``, else the laptop's)."""
+    """Return the environment file in force (``LOOPLINE_ENVIRONMENT``, else the one that ``loopline init`` writes)."""
     return Path(os.environ.get(FILE, DEFAULT_FILE)).absolute()
 
 
@@ -56,7 +56,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
     Raises:
         InvalidEnvironment: with ``file:line`` and the vendors that could be named instead.
     """
-    document = load(path or environment_file())
+    document = _loaded(path)
     data = _expanded(document.data)
     _known(document, data, {"name", "bindings", "ledger", "clock", "traces", "prices", *SEVERAL.values()}, ())
     bindings = data.get("bindings") or {}
@@ -91,6 +91,21 @@ def binds(contract: str, path: Path | None = None) -> bool:
     except InvalidSpec:
         return False
     return isinstance(data, dict) and contract in (data.get("bindings") or {})
+
+
+def _loaded(path: Path | None) -> Located:
+    """Read the file.
+
+    Raises:
+        InvalidEnvironment: nobody named a file, and there is none where ``loopline init`` writes it.
+        InvalidSpec: it cannot be read, or is no YAML.
+    """
+    file = path or environment_file()
+    if path is None and FILE not in os.environ and not file.exists():
+        raise InvalidEnvironment(
+            f"{file}: there is no environment file", f"run 'loopline init' here, or name a file with {FILE}"
+        )
+    return load(file)
 
 
 def bind(contract: str, settings: Mapping[str, Any], where: str = "binding") -> Vendor:

@@ -7,6 +7,7 @@ import click
 from loopline.cli.lazy import LazyGroup
 
 COMMANDS = {
+    "init": ("loopline.cli.init:init", "Begin here: environment files, prices, alert rules, dashboards, a team."),
     "up": ("loopline.cli.up:up", "Start everything on this machine; Ctrl-C ends it."),
     "portal": ("loopline.cli.portal:portal", "What is live, why, and whether it does well, as pages."),
     "demo": ("loopline.cli.demo:demo", "Replay two years of real orders, and tell what happened."),

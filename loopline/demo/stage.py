@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import time as clock_time
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from loopline import shipped
 from loopline.demo import days as history
 from loopline.demo.replay import Script
 from loopline.platform_core import plugins
@@ -82,9 +85,25 @@ def fresh_home(parent: Path) -> Path:
     return home
 
 
+def bring_team(home: Path) -> None:
+    """Let this process and its children find the demo's team where nobody installed it: a wheel carries it along."""
+    teams = shipped.demo_teams()
+    if teams is None or REF.team in {point.name for point in entry_points(group=plugins.TEAMS)}:
+        return
+    about = home / "teams" / f"loopline_{REF.team}-0.dist-info"  # as an installation would leave it
+    about.mkdir(parents=True)
+    about.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: loopline-{REF.team}\nVersion: 0\n")
+    about.joinpath("entry_points.txt").write_text(f"[{plugins.TEAMS}]\n{REF.team} = {REF.team}:team\n")
+    places = [str(about.parent), str(teams)]
+    sys.path[:0] = places
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([*places, *([inherited] if inherited else [])])
+
+
 def open_stage(home: Path) -> Stage:
     """Bind the platform in a home and read the team's two years."""
     os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(ENVIRONMENT)}
+    bring_team(home)
     team = plugins.installed(only=[REF.team]).team(REF.team)
     return Stage(Platform.open(ENVIRONMENT), team, list(history.days(team.folder / "data" / "online_retail.csv.xz")))
 

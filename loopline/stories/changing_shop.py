@@ -148,6 +148,12 @@ class ChangingShop:
 
     def at(self, hour: float, *steps: Step, whole_below: int = 10_000) -> None:
         """Let steps happen at an hour, land and materialize."""
+        self.bring(hour, *steps)
+        for view in VIEWS:
+            materialize(self.platform, self.team, view, whole_below)
+
+    def bring(self, hour: float, *steps: Step) -> None:
+        """Let steps happen at an hour, and land."""
         assert isinstance(self.platform.clock, ReplayClock)
         self.platform.clock.set(at(hour))
         for step in steps:
@@ -158,8 +164,6 @@ class ChangingShop:
         for step in steps:
             if step.what == "mend":
                 self._mend(step)
-        for view in VIEWS:
-            materialize(self.platform, self.team, view, whole_below)
 
     def pin(self) -> TrainingSet | None:
         """Pin a training set of now; None while no label is known."""

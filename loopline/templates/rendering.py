@@ -54,9 +54,9 @@ def create(
     _check(answers)
     _refuse_again(kind, folder, answers)
     there = set(_files(folder))
-    with repositories.reachable(shipped), _told(kind):
+    with repositories.rendered_from(kind, shipped, version) as source, _told(kind):
         run_copy(
-            repositories.address(kind),
+            source,
             folder,
             data=dict(answers),
             vcs_ref=version,
@@ -65,7 +65,19 @@ def create(
             quiet=True,
             skip_if_exists=["**"],
         )
+    if not repositories.has_git():
+        _remember(folder / _answers_file(kind, answers), kind, shipped, version)
     return Made(folder, tuple(sorted(set(_files(folder)) - there)))
+
+
+def _remember(file: Path, kind: str, shipped: Path, version: str | None) -> None:
+    """Name the template as Copier does where Git brings it, so that an update works once Git is there."""
+    import yaml
+
+    answers = yaml.safe_load(file.read_text(encoding="utf-8"))
+    answers |= {"_src_path": repositories.address(kind), "_commit": version or repositories.newest(kind, shipped)}
+    head = "".join(line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.startswith("#"))
+    file.write_text(head + yaml.safe_dump(answers), encoding="utf-8")
 
 
 def create_team(folder: Path, answers: Mapping[str, Any], model: str) -> list[Made]:

@@ -39,6 +39,26 @@ def kinds(shipped: Path = SHIPPED) -> list[str]:
     return sorted(folder.name for folder in shipped.iterdir() if folder.is_dir())
 
 
+def has_git() -> bool:
+    """Say whether Git is installed: to begin does not need it, to bring up to date does."""
+    return shutil.which("git") is not None
+
+
+def newest(kind: str, shipped: Path = SHIPPED) -> str:
+    """Return a template's newest version."""
+    return max((one.name for one in (shipped / kind).iterdir()), key=lambda name: int(name.removeprefix("v")))
+
+
+@contextlib.contextmanager
+def rendered_from(kind: str, shipped: Path = SHIPPED, version: str | None = None) -> Iterator[str]:
+    """Give what Copier renders a template from: its repository, or without Git the version's own folder."""
+    if has_git():
+        with reachable(shipped):
+            yield address(kind)
+    else:
+        yield str(shipped / kind / (version or newest(kind, shipped)))
+
+
 @contextlib.contextmanager
 def reachable(shipped: Path = SHIPPED) -> Iterator[None]:
     """Let Git, as Copier calls it, find the templates under their addresses."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Source, Team
 
-CAUSES = ("refused", "dead-letters")
-"""Alarms of a source: files that were refused, and arrivals most of whose rows broke the contract."""
+CAUSES = ("refused",)
+"""Alarms of a source that hold: files that were refused. Dead letters are not among the rows that are learnt from."""
 
 
 def doubts(platform: Platform, team: Team, model: Model) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import re
 import sys
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.errors import ContractBroken, InvalidSpec
+from loopline.platform_core.errors import ContractBroken, InvalidSpec, Unsupported
 from loopline.platform_core.runtime.model.manifest import Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 
@@ -144,6 +145,8 @@ def _booster(estimator: Any, file: Path, features: int) -> None:  # noqa: ARG001
 
 
 def _onnx(estimator: Any, file: Path, features: int) -> None:
+    if importlib.util.find_spec("skl2onnx") is None:
+        raise Unsupported("ONNX is not installed", "pip install 'loopline[onnx]'")
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.drift_report import DriftReport
+from loopline.platform_core.errors import Unsupported
 from loopline.resources.evidently import workspace
 from loopline.resources.evidently.instead import instead, measurable
 
@@ -40,7 +42,12 @@ class EvidentlyDriftReport(DriftReport):
     """
 
     def render(self, reference: pa.Table, current: pa.Table, page: Path, title: str) -> Path:
-        """Draw a window against the reference; takes seconds, the first import of Evidently some more."""
+        """Draw a window against the reference; takes seconds, the first import of Evidently some more.
+
+        Raises:
+            Unsupported: Evidently is not installed.
+        """
+        _required()
         sides = _sides(measurable(_sampled(reference, self.max_rows)), measurable(_sampled(current, self.max_rows)))
         drawn, scores = self._drawn(sides, page.parent.name, title)
         rows = f"reference: {_of(reference, self.max_rows)}, window: {_of(current, self.max_rows)}"
@@ -55,6 +62,7 @@ class EvidentlyDriftReport(DriftReport):
 
     def browser(self, port: int) -> Sequence[str]:
         """Return the command that serves Evidently's own interface."""
+        _required()
         return workspace.command(self.workspace, port) if self.workspace else super().browser(port)
 
     def _drawn(self, sides: _Sides, project: str, title: str) -> tuple[str, dict[str, float]]:
@@ -69,6 +77,16 @@ class EvidentlyDriftReport(DriftReport):
             workspace.keep(self.workspace, project, snapshot, title)
         found = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
         return page, {metric["config"]["column"]: float(metric["value"]) for metric in found}
+
+
+def _required() -> None:
+    """Look for Evidently, whose import alone takes seconds.
+
+    Raises:
+        Unsupported: it is not installed.
+    """
+    if importlib.util.find_spec("evidently") is None:
+        raise Unsupported("Evidently is not installed, so no page is drawn", "pip install 'loopline[evidently]'")
 
 
 def _sampled(table: pa.Table, max_rows: int) -> pa.Table:

@@ -91,8 +91,8 @@ class MlflowRegistry(Registry):
         return f"{base.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base else ""
 
     def ui(self, port: int) -> tuple[str, ...]:
-        """Return MLflow's own server on the database; a tracking server runs already."""
-        if self._is_server:
+        """Return MLflow's own server on the database, if it is installed; a tracking server runs already."""
+        if self._is_server or not _has_interface():
             return ()
         where = ("--backend-store-uri", self.tracking_uri, "--host", "127.0.0.1", "--port", str(port))
         return (sys.executable, "-m", "mlflow", "server", *where, "--workers", "1")
@@ -122,6 +122,16 @@ class MlflowRegistry(Registry):
     def _client(self) -> MlflowClient:
         with _alone(self.tracking_uri):
             return _connect(self.tracking_uri)
+
+
+def _has_interface() -> bool:
+    """Say whether the whole of MLflow is installed; its small distribution keeps versions and shows nothing."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return bool(version("mlflow"))
+    except PackageNotFoundError:
+        return False
 
 
 def _connect(uri: str) -> MlflowClient:

@@ -199,7 +199,7 @@ def test_an_override_lets_the_cycle_go_on(driver):
     assert driver.tick("cycle") == ([], "no cycle waits for a run")
 
 
-BAD = Alarm("dead-letters:tiny/events", "error", "80 % of today's rows are dead", "look", ModelRef("tiny", ""))
+BAD = Alarm("refused:tiny/events", "error", "a.csv is refused", "look", ModelRef("tiny", ""))
 
 
 def test_a_cycle_whose_data_is_bad_is_held(driver):
@@ -209,11 +209,11 @@ def test_a_cycle_whose_data_is_bad_is_held(driver):
     for _ in range(3):
         requests, said = driver.tick("cycle")
         assert requests == []
-    assert "is held: events: 80 % of today's rows are dead" in said
+    assert "is held: events: a.csv is refused" in said
     (held,) = alarms.standing(driver.platform.ledger, "held:tiny/one")
     assert "loopline cycle proceed" in held.alarm.fix
     (entry,) = driver.platform.ledger.entries(ONE, ["cycle.doubted"])
-    assert sentence(entry) == "held by its data: events: 80 % of today's rows are dead"
+    assert sentence(entry) == "held by its data: events: a.csv is refused"
     alarms.clear(driver.platform, BAD.cause)
     (request,), _ = driver.tick("cycle")
     assert request.tags[CYCLE_TAG] == names(driver)[0]
@@ -243,7 +243,7 @@ def test_a_model_that_only_wants_to_be_warned_goes_on(driver):
     record = cycles.cycle(driver.platform.ledger, cycle)
     assert turn.held_by(driver.platform, driver.team, model, record) == []
     (entry,) = driver.platform.ledger.entries(ONE, ["cycle.doubted"])
-    assert sentence(entry).startswith("goes on, though its data is odd: events: 80 %")
+    assert sentence(entry).startswith("goes on, though its data is odd: events: a.csv")
 
 
 def test_a_cycle_that_a_person_ended_deploys_nothing(driver):

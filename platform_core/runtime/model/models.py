@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.errors import ContractBroken, LooplineError
+from loopline.platform_core.errors import ContractBroken, LooplineError, Unsupported
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.batching import UNTIMED, Batcher, Batching, choose
 from loopline.platform_core.runtime.model.lightgbm_native import Booster
@@ -90,8 +90,12 @@ def _lightgbm(file: Path, features: int) -> Predict:
 
 
 def _onnx(file: Path, features: int) -> Predict:  # noqa: ARG001 - one signature for all
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Unsupported(
+            f"{file} is an ONNX model, and ONNX is not installed", "pip install 'loopline[onnx]'"
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # converters declare label shapes that every batch contradicts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -100,3 +101,26 @@ def test_a_replay_is_signed(landed):
     (entry,) = [entry for entry in platform.ledger.entries() if entry.kind == "dead_letters.replayed"]
     platform.close()
     assert (entry.actor, "refunds are no mistake" in entry.reason) == ("ada", True)
+
+
+def test_a_refused_file_is_listed_until_somebody_acts(landed):
+    """It is named with problem and fix; it may be tried again, or dismissed with a reason, which is kept."""
+    from corner_shop import sales, team
+
+    from loopline.platform_core.ingestion.landing import land
+    from loopline.platform_core.platform import Platform
+
+    file = landed.home / "landing/corner/sales/odd.xlsx"
+    file.write_bytes(b"PK")
+    os.utime(file, (time.time() - 3600,) * 2)
+    with contextlib.closing(Platform.open()) as platform:
+        land(platform, team, sales)
+    [refused] = landed.json("dead-letters", "list", "sales")["refused"]
+    assert (refused["name"], "of no kind that is read" in refused["problem"]) == ("odd.xlsx", True)
+    assert "odd.xlsx" in landed.run("dead-letters", "list", "corner/sales").stdout
+    assert "refused:corner/sales" in landed.run("alarms", "list").stdout
+    assert landed.json("dead-letters", "retry", "sales", "odd.xlsx")["retry"] == ["odd.xlsx"]
+    landed.json("dead-letters", "dismiss", "sales", "other.xlsx", "--reason", "x", code=1)
+    landed.json("dead-letters", "dismiss", "sales", "odd.xlsx", "--reason", "a sheet")
+    assert landed.json("dead-letters", "list", "sales")["refused"] == []
+    assert "refused:corner/sales" not in landed.run("alarms", "list").stdout

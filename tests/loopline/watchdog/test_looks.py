@@ -237,7 +237,7 @@ def _run(instance: dg.DagsterInstance, job: dg.JobDefinition, model: str, status
 @pytest.fixture
 def few(monkeypatch):
     """Let an answer hold two runs."""
-    monkeypatch.setattr(run_looks, "FAST_PATH", 2)
+    monkeypatch.setattr(run_looks, "AT_ONCE", 2)
 
 
 def test_a_run_that_hangs_is_found_behind_many_younger_ones(garden, few):
@@ -298,7 +298,7 @@ def test_a_job_of_no_model_that_fails_twice(garden, monkeypatch):
     """Its runs are found among those of models; where those are too many, it stays as it is."""
     with more_runs(garden, ("", "FAILURE"), ("", "FAILURE"), ("m", "SUCCESS"), ("n", "SUCCESS")):
         assert "run:fails:doomed" in found(looks(RunLooks, garden).look())
-        monkeypatch.setattr(run_looks, "FAST_PATH", 2)
+        monkeypatch.setattr(run_looks, "AT_ONCE", 2)
         looked = looks(RunLooks, garden).look()
     assert "run:fails:doomed" not in found(looked)
     assert looked.leaves("run:fails:doomed")

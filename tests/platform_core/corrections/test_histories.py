@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loopline.platform_core.features.audit import audit
+from loopline.platform_core.testing.engine_tables import at
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
@@ -60,8 +61,6 @@ def as_records(history: History) -> History:
 
 def examples(rows: Any) -> set[tuple[Any, ...]]:
     """Return training rows as the truth tells them."""
-    from loopline.platform_core.testing.engine_tables import at
-
     begin = at(0)
     return {
         (r["customer"], (r["event_time"] - begin).total_seconds() / 3600, r["spend"], r["bought"], r["label"])
@@ -144,3 +143,21 @@ def history_of(drawn: Sequence[tuple[str, list[Order], int]]) -> History:
 def test_whatever_happens_the_shop_says_what_anyone_would(opened: Any, drawn: Any) -> None:
     """Corrections, moves, deletions, late rows, withdrawals, in any order: increments, online and training sets."""
     tell(opened(), history_of(drawn), whole_below=0)
+
+
+def test_a_first_materialization_claims_nothing_before_a_correction(opened: Any) -> None:
+    """What rests on a row that was corrected, taken back or put back is known from then on; the rest as it arrived."""
+    shop = opened()
+    shop.bring(10, came("f1", Order(1, 1, 2, 100), Order(2, 1, 1, 10), Order(3, 2, 4, 7)), came("g", Order(4, 3, 5, 1)))
+    shop.bring(20, came("f2", Order(1, 1, 2, 1)))
+    shop.bring(22, taken_back("g"))
+    shop.bring(24, put_back("g"))
+    shop.at(40)
+    rows = shop.platform.lake.read("shop/features/spending.v1").to_pylist()
+    known = {(row["customer"], row["event_time"], row["spend"]): row["created_at"] for row in rows}
+    assert known == {
+        (1, at(1), 10.0): at(10),
+        (1, at(2), 11.0): at(20),
+        (2, at(4), 7.0): at(10),
+        (3, at(5), 1.0): at(24),
+    }

@@ -1,0 +1,87 @@
+"""The wheel, installed as a user has it: a virtual environment of its own, outside the repository, without Git or make.
+
+What the wheel depends on is linked in from the environment of the tests, so that nothing is fetched; what the tests
+have installed of ours is not.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("loopline", "retail", "__editable__", "_editable_impl", "corner")
+
+
+@dataclass(frozen=True)
+class UserInstallation:
+    """A virtual environment with the wheel, and an empty folder to work in."""
+
+    environment: Path
+    folder: Path
+
+    def run(self, *command: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment in the folder."""
+        return subprocess.run(
+            [str(self.environment / "bin" / command[0]), *command[1:]],
+            cwd=self.folder,
+            env=self.variables,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return a shell's variables: of ours none, and a PATH on which there is no Git and no make."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("LOOPLINE_", "PYTHON", "DAGSTER"))
+        }
+        home = self.folder.parent / "user"
+        home.mkdir(exist_ok=True)
+        return {**kept, "PATH": str(self.environment / "bin"), "HOME": str(home)}
+
+    def install(self, *what: str) -> None:
+        """Install without the network."""
+        offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
+        done = self.run("python", "-m", "pip", "install", *offline, *what)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    offline = ("--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", str(folder), str(ROOT)],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("loopline-*.whl"))
+
+
+@pytest.fixture(scope="session")
+def user(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> UserInstallation:
+    """Install the wheel where nobody has anything else of ours."""
+    place = tmp_path_factory.mktemp("user")
+    venv.create(place / "env", with_pip=False, symlinks=True)
+    packages = next((place / "env" / "lib").iterdir()) / "site-packages"
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.lower().startswith(OURS) and not (packages / entry.name).exists():
+            packages.joinpath(entry.name).symlink_to(entry)
+    folder = place / "work"
+    folder.mkdir()
+    installed = UserInstallation(place / "env", folder)
+    installed.install(str(wheel))
+    return installed
