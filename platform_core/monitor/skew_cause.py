@@ -114,8 +114,10 @@ def _alike(left: Any, right: Any, relative: float) -> bool:
 
 
 def _alike_vectors(left: Any, right: Any, relative: float) -> bool:
-    both = isinstance(left, list) and isinstance(right, list) and len(left) == len(right)
-    return both and bool(np.all(np.isclose(left, right, rtol=relative, atol=relative, equal_nan=True)))
+    if not (isinstance(left, list) and isinstance(right, list) and len(left) == len(right)):
+        return False
+    one, other = (np.array(side, dtype=np.float64) for side in (left, right))  # a log has null where a number is NaN
+    return bool(np.isclose(one, other, rtol=relative, atol=relative, equal_nan=True).all())
 
 
 def _other_type(left: Any, right: Any) -> bool:

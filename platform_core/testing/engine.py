@@ -79,7 +79,7 @@ class EngineKit(PointInTimeKit):
         """Lists of numbers that are equally long come back as lists of float64, null where there is none."""
         import pyarrow as pa
 
-        raw = raw_orders((1, 0, 5, 1.0, "1|2.5|-3"), (1, 3, 5, 1.0, "4|5|6"), (2, 4, 5, 1.0, None))
+        raw = raw_orders((1, 0, 5, 1.0, "1,2.5,-3"), (1, 3, 5, 1.0, "4,5,6"), (2, 4, 5, 1.0, None))
         found = engine.compute_view(meanings, raw)
         assert found.schema.field("meaning").type == pa.list_(pa.float64())
         rows = sorted(zip(found["event_time"].to_pylist(), found["meaning"].to_pylist(), strict=True))
@@ -89,7 +89,7 @@ class EngineKit(PointInTimeKit):
     def test_2_vectors_of_several_lengths_are_refused(self, engine: Engine) -> None:
         """No model could put them side by side."""
         with pytest.raises(ContractBroken, match="vectors of 1 to 2 numbers"):
-            engine.compute_view(meanings, raw_orders((1, 0, 5, 1.0, "1|2"), (1, 3, 5, 1.0, "4")))
+            engine.compute_view(meanings, raw_orders((1, 0, 5, 1.0, "1,2"), (1, 3, 5, 1.0, "4")))
 
     def test_2_a_view_that_breaks_the_rules_is_refused(self, engine: Engine) -> None:
         """Repeated keys, buckets stamped with their start, times without zone, and features of no plain type."""

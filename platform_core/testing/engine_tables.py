@@ -40,7 +40,7 @@ def meanings(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Per order: the numbers that its article is a list of, as a vector."""
     import narwhals as nw
 
-    vector = nw.col("article").str.split("|").cast(nw.List(nw.Float64()))
+    vector = nw.col("article").str.split(",").cast(nw.List(nw.Float64()))
     return orders.select("customer", "ordered_at", meaning=vector)
 
 
@@ -60,7 +60,7 @@ def put_contract(path: Path, **columns: str) -> None:
     path.write_text(f"{head}schema:\n  - name: {path.stem}\n    properties:\n{properties}\n")
 
 
-def raw_orders(*rows: tuple[int | None, float, float, float, str]) -> pa.Table:
+def raw_orders(*rows: tuple[int | None, float, float, float, str | None]) -> pa.Table:
     """Make accepted rows of (customer, hour, arrival's hour, amount, article)."""
     import pyarrow as pa
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -42,21 +42,20 @@ class Recipe:
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = manifest.encoder()
         self.widths = {field.name: field.width for field in manifest.features if field.width}
+        self._singles = frozenset(name for name, width in self.widths.items() if width == 1)
         self._gathering, self._written = Gathering(self._names), Writer(self.entities)
         self._personal = frozenset(manifest.personal)
         self._hiding = personal.pseudonyms() if manifest.personal else None
         self._check_manifest(manifest)
 
     def checked(self, request: InferRequest) -> InferRequest:
-        """Check that a request holds what this version takes; one with a matrix is given its entities.
+        """Check that a request holds what this version takes; vectors become columns, a matrix is given its entities.
 
         Raises:
             BadRequest: a tensor is missing, or has the wrong type or width.
         """
-        if request.matrix is not None and request.matrix.name in self.widths:
-            request = self._with_vector(request, request.matrix)
-        elif request.matrix is not None:
-            request = self._complete(request, request.matrix)
+        if request.wide or self._singles:
+            request = self._with_wide(request)
         self._check(request)
         return request
 
@@ -96,17 +95,36 @@ class Recipe:
             return []
         return [view for view, features in self._views if not features <= request.columns.keys()]
 
-    def _with_vector(self, request: InferRequest, sent: Matrix) -> InferRequest:
-        """Read a tensor of shape [n, k] that is named as a vector: a row of it is the feature's value."""
-        if sent.width != self.widths[sent.name] or sent.datatype == TEXT or sent.name in request.columns:
+    def _with_wide(self, request: InferRequest) -> InferRequest:
+        """Make columns of the tensors that are named as vectors; one that is none holds all features."""
+        columns = dict(request.columns)
+        for name in self._singles & columns.keys():  # of shape [n, 1], as a number is
+            columns[name] = [None if _is_missing(v) else v if type(v) is list else [v] for v in columns[name]]
+        whole: list[Matrix] = []
+        for sent in request.wide:
+            if sent.name not in self.widths:
+                whole.append(sent)
+            elif sent.name in columns:
+                raise sent_twice(sent.name)
+            else:
+                columns[sent.name] = self._vectors(sent)
+        if len(whole) > 1:
+            problem = f"tensors {whole[0].name!r} and {whole[1].name!r} have more than one value a row"
+            raise BadRequest(problem, "send all features in one")
+        request = msgspec.structs.replace(request, columns=columns)
+        return self._complete(request, whole[0]) if whole else request
+
+    def _vectors(self, sent: Matrix) -> list[Value]:
+        """Read a tensor of shape [n, k] as a vector a row; one that lacks a number is missing."""
+        width = self.widths[sent.name]
+        if sent.width != width or sent.datatype == TEXT:
             raise BadRequest(
-                f"tensor {sent.name!r} holds {sent.width} {sent.datatype} values a row, where the vector has "
-                f"{self.widths[sent.name]} numbers",
+                f"tensor {sent.name!r} holds {sent.width} {sent.datatype} values a row, where the vector has {width} "
+                "numbers",
                 self.expected(),
             )
-        rows = [list(row) for row in zip(*[iter(sent.values)] * sent.width, strict=True)]
-        columns = {**request.columns, sent.name: [None if None in row else row for row in rows]}
-        return msgspec.structs.replace(request, columns=columns, matrix=None)
+        rows: Any = zip(*[iter(sent.values)] * width, strict=True)
+        return [None if any(map(_is_missing, row)) else list(row) for row in rows]
 
     def _complete(self, request: InferRequest, matrix: Matrix) -> InferRequest:
         """Check that the matrix holds this version's features, in the manifest's order, and add the entities.
@@ -124,7 +142,7 @@ class Recipe:
         for name in self._names:
             if name in request.columns:
                 raise sent_twice(name)
-        return msgspec.structs.replace(request, columns=columns)
+        return msgspec.structs.replace(request, columns=columns, matrix=matrix)
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
@@ -134,7 +152,8 @@ class Recipe:
             keys = request.columns[entity]
             if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
-        self._check_vectors(request)
+        if self.widths:
+            self._check_vectors(request)
         if not self.categories and not request.texts:
             return
         # categories that came as numbers, and texts that are neither categories nor keys
@@ -144,9 +163,13 @@ class Recipe:
 
     def _check_vectors(self, request: InferRequest) -> None:
         for name in self.widths.keys() & request.columns.keys():
-            if not all(value is None or type(value) is list for value in request.columns[name]):
+            width = self.widths[name]
+            if not all(
+                value is None or (type(value) is list and len(value) == width) for value in request.columns[name]
+            ):
                 raise BadRequest(
-                    f"tensor {name!r} holds one value a row, where the model takes a vector", self.expected()
+                    f"tensor {name!r} holds other than {width} numbers a row, where the model takes a vector",
+                    self.expected(),
                 )
 
     def _check_manifest(self, manifest: Manifest) -> None:
@@ -171,3 +194,7 @@ class Recipe:
             + (f" and features {requested}" if requested else "")
             + (f"; optional: {', '.join(self.online)}" if self.online else "")
         )
+
+
+def _is_missing(number: Any) -> bool:
+    return number is None or number != number  # noqa: PLR0124 - NaN is not itself

@@ -218,6 +218,8 @@ def test_skew_compares_vectors_number_by_number() -> None:
     assert differs([[1.0, 2.0 + 1e-13], [1.0, 2.1], [1.0], None], offline, 1e-9).tolist() == [False, True, True, False]
     assert alike([[1.0]], [[1.0]], 1e-9)
     assert not alike([[1.0]], [1.0], 1e-9)
+    assert alike([[1.0, None]], [[1.0, float("nan")]], 1e-9)
+    assert not alike([[1.0, None]], [[1.0, 2.0]], 1e-9)
 
 
 def test_training_refuses_vectors_that_do_not_fit() -> None:
