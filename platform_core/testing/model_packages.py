@@ -77,7 +77,8 @@ def write_package(  # noqa: PLR0913 - each by name
 ) -> Path:
     """Write a package whose model takes ``requested`` numbers from the request and the features of ``views`` online.
 
-    ``vectors`` come with the request too, of so many numbers each, after ``requested``. A feature named ``country`` is a category with the vocabulary DE, GB.
+    ``vectors`` come with the request too, of so many numbers each, after ``requested``. A feature named ``country`` is
+    a category with the vocabulary DE, GB.
     """
     folder.mkdir(parents=True)
     folder.joinpath("model.pkl").write_bytes(pickle.dumps(estimator))
