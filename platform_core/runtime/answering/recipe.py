@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from loopline.platform_core.errors import BadRequest, ContractBroken
+from loopline.platform_core.runtime.answering import vectors
 from loopline.platform_core.runtime.answering.gathering import Found, Gathered, Gathering, Row, Writer
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
@@ -99,7 +100,7 @@ class Recipe:
         """Make columns of the tensors that are named as vectors; one that is none holds all features."""
         columns = dict(request.columns)
         for name in self._singles & columns.keys():  # of shape [n, 1], as a number is
-            columns[name] = [None if _is_missing(v) else v if type(v) is list else [v] for v in columns[name]]
+            columns[name] = [vectors.single(value) for value in columns[name]]
         whole: list[Matrix] = []
         for sent in request.wide:
             if sent.name not in self.widths:
@@ -107,24 +108,12 @@ class Recipe:
             elif sent.name in columns:
                 raise sent_twice(sent.name)
             else:
-                columns[sent.name] = self._vectors(sent)
+                columns[sent.name] = vectors.of(sent, self.widths[sent.name], self.expected())
         if len(whole) > 1:
             problem = f"tensors {whole[0].name!r} and {whole[1].name!r} have more than one value a row"
             raise BadRequest(problem, "send all features in one")
         request = msgspec.structs.replace(request, columns=columns)
         return self._complete(request, whole[0]) if whole else request
-
-    def _vectors(self, sent: Matrix) -> list[Value]:
-        """Read a tensor of shape [n, k] as a vector a row; one that lacks a number is missing."""
-        width = self.widths[sent.name]
-        if sent.width != width or sent.datatype == TEXT:
-            raise BadRequest(
-                f"tensor {sent.name!r} holds {sent.width} {sent.datatype} values a row, where the vector has {width} "
-                "numbers",
-                self.expected(),
-            )
-        rows: Any = zip(*[iter(sent.values)] * width, strict=True)
-        return [None if any(map(_is_missing, row)) else list(row) for row in rows]
 
     def _complete(self, request: InferRequest, matrix: Matrix) -> InferRequest:
         """Check that the matrix holds this version's features, in the manifest's order, and add the entities.
@@ -153,24 +142,13 @@ class Recipe:
             if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
         if self.widths:
-            self._check_vectors(request)
+            vectors.check(request.columns, self.widths, self.expected())
         if not self.categories and not request.texts:
             return
         # categories that came as numbers, and texts that are neither categories nor keys
         wrong = sorted((self.categories & sent - request.texts) | (request.texts & self._numbers))
         if wrong:
             raise BadRequest(f"text and numbers are mixed up in {', '.join(wrong)}", self.expected())
-
-    def _check_vectors(self, request: InferRequest) -> None:
-        for name in self.widths.keys() & request.columns.keys():
-            width = self.widths[name]
-            if not all(
-                value is None or (type(value) is list and len(value) == width) for value in request.columns[name]
-            ):
-                raise BadRequest(
-                    f"tensor {name!r} holds other than {width} numbers a row, where the model takes a vector",
-                    self.expected(),
-                )
 
     def _check_manifest(self, manifest: Manifest) -> None:
         found = {feature for view in manifest.views for feature in view.features}
@@ -194,7 +172,3 @@ class Recipe:
             + (f" and features {requested}" if requested else "")
             + (f"; optional: {', '.join(self.online)}" if self.online else "")
         )
-
-
-def _is_missing(number: Any) -> bool:
-    return number is None or number != number  # noqa: PLR0124 - NaN is not itself

@@ -80,7 +80,8 @@ def registered(registry: MlflowRegistry, fit: Any, folder: Path) -> Registered:
     fields = [FeatureField(name, "request", name in words, sizes.get(name, 0)) for name in features]
     draft = Manifest(
         model="t.m", kind="pickle", file="", features=fields, views=[], entities=[],
-        vocabulary={name: list(each) for name, each in words.items()}, threshold=0.5, training_set="t", cycle="c", parity=Parity(0, 0.0, ""),
+        vocabulary={name: list(each) for name, each in words.items()}, threshold=0.5,
+        training_set="t", cycle="c", parity=Parity(0, 0.0, ""),
     )  # fmt: skip
     described = package(estimator, draft, np.nan_to_num(x), folder / "package")
     made = registry.publish(Publication(new_model(), folder / "package", estimator, table.slice(0, 5)))
