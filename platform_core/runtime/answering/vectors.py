@@ -20,7 +20,7 @@ def of(sent: Matrix, width: int, expected: str) -> list[Value]:
     """
     if sent.width != width or sent.datatype == TEXT:
         raise BadRequest(
-            f"tensor {sent.name!r} holds {sent.width} {sent.datatype} values a row, where the vector has {width} numbers",
+            f"tensor {sent.name!r} holds {sent.width} {sent.datatype} values a row, where the vector has {width}",
             expected,
         )
     rows: Any = zip(*[iter(sent.values)] * width, strict=True)
