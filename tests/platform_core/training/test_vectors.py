@@ -15,7 +15,10 @@ import pytest
 
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import BadRequest, ContractBroken, Unsupported
+from loopline.platform_core.features.audit import audit
 from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.online import read_online
+from loopline.platform_core.features.selection import FeatureNames
 from loopline.platform_core.foundation.names import ARRIVED_AT, online_view, raw_table, view_table
 from loopline.platform_core.monitor.columns import EmbeddingColumn
 from loopline.platform_core.monitor.profile import Profile
@@ -26,6 +29,7 @@ from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.model.encode import Encoder, column_names
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
 from loopline.platform_core.runtime.wire import protocol
+from loopline.platform_core.scoring.batch_features import gathered
 from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.specs import Drift, Model, Source, Team, feature_view, labels
 from loopline.platform_core.testing.engine_tables import put_contract
@@ -157,6 +161,41 @@ def test_vectors_go_from_raw_rows_to_an_answer(world: World, tmp_path: Path) -> 
     (by_key,), (logged,) = answered(world, loaded, asked(customer_id=([1], [7])))
     assert by_key == loaded.predict(np.array([[row.values[0], *row.values[1]]]))[0]
     assert json.loads(logged) == {"paid": row.values[0], "meaning": row.values[1]}
+
+
+def test_what_arrives_later_and_what_the_audit_finds(world: World) -> None:
+    """A vector anew is news, the rest is not; the audit finds one that was spoiled online, and mends it."""
+    raw = world.platform.lake.read(raw_table("shop", "visits"))
+    last = raw.slice(ROWS - 1)
+    later = pa.array([BEGIN + timedelta(days=20)], pa.timestamp("us", "UTC"))
+    for name, column in (("likes", pa.array(["1|2|3"])), ("seen_at", later), (ARRIVED_AT, later)):
+        last = last.set_column(last.column_names.index(name), name, column)
+    world.platform.lake.append(raw_table("shop", "visits"), last)
+    assert materialize(world.platform, world.team, taste).rows == 1
+    key, view = str(last["customer_id"][0].as_py()), online_view("shop", taste)
+    ((row,),) = world.platform.online_store.read([(view, [key])])
+    assert row is not None
+    assert row.values[1] == [1.0, 2.0, 3.0]
+    assert audit(world.platform, world.team, taste).problem == ""
+    spoiled = {"customer_id": [key], "event_time": later, "paid": [row.values[0]], "meaning": [[1.0, 2.0, 4.0]]}
+    world.platform.online_store.write(view, "customer_id", pa.table(spoiled))
+    assert "[1.0, 2.0, 4.0]" in audit(world.platform, world.team, taste, mend=True).example
+    assert world.platform.online_store.read([(view, [key])]) == [[row]]
+
+
+def test_batches_and_applications_get_lists(world: World, tmp_path: Path) -> None:
+    """A batch joins the vectors of then, too old ones are null; the features API gives them as JSON."""
+    loaded = world.package(tmp_path / "package")
+    when = pa.array([BEGIN + timedelta(days=9), BEGIN - timedelta(days=1)], pa.timestamp("us", "UTC"))
+    rows = pa.table({"customer_id": [7, 7], "event_time": when})
+    found = gathered(world.platform, world.team, world.model, loaded.manifest, rows).features["meaning"]
+    ((row,),) = world.platform.online_store.read([(online_view("shop", taste), ["7"])])
+    assert row is not None
+    assert found.to_pylist() == [row.values[1], None]
+    asked = FeatureNames(world.platform, world.team).ask(["taste:meaning"])
+    at = BEGIN + timedelta(days=9)
+    answer = json.loads(read_online(world.platform, asked, {"customer_id": [7, -1]}, at).encode())
+    assert answer["features"] == {"taste:meaning": [row.values[1], None]}
 
 
 def test_a_vector_may_be_sent_as_a_shape(world: World, tmp_path: Path) -> None:
