@@ -120,8 +120,11 @@ def matrix(
 
 
 def column_names(features: Sequence[str], widths: Mapping[str, int]) -> tuple[str, ...]:
-    """Name the matrix's columns: a feature by its name, a vector's numbers by name and place."""
-    each = ([f"{name}[{at}]" for at in range(widths[name])] if name in widths else [name] for name in features)
+    """Name the matrix's columns: a feature by its name, a vector's numbers by name and place.
+
+    With a dot, since LightGBM and XGBoost refuse names with brackets.
+    """
+    each = ([f"{name}.{at}" for at in range(widths[name])] if name in widths else [name] for name in features)
     return tuple(chain.from_iterable(each))
 
 

@@ -16,7 +16,7 @@ from loopline.platform_core.testing.model_packages import Column, Constant, writ
 
 MODEL = "retail.cancellations"
 VECTORS = {"taste": 2, "place": 3, "mood": 1}
-"""The matrix: amount, taste[0], taste[1], place[0] to place[2], mood[0]."""
+"""The matrix: amount, taste.0, taste.1, place.0 to place.2, mood.0."""
 TASTE, PLACE = [[0.1, 0.2], [0.3, 0.4]], [[0.5, 0.6, 0.7], [0.8, 0.9, 1.0]]
 MATRIX = [[0.25, 0.1, 0.2, 0.5, 0.6, 0.7, 0.01], [0.75, 0.3, 0.4, 0.8, 0.9, 1.0, 0.02]]
 

@@ -113,8 +113,10 @@ class World:
         order = Order(self.platform, self.team, self.model, pinned, "cycle-1", "key-1", {})
         data = examples.learnable(training_set.rows(self.platform, self.team, self.model, pinned), order.features)
         learnt = data.part(data.parts.train)
-        assert learnt.features == ("paid", "meaning[0]", "meaning[1]", "meaning[2]")
-        estimator = LGBMClassifier(n_estimators=20, verbose=-1).fit(learnt.x, learnt.y)
+        assert learnt.features == ("paid", "meaning.0", "meaning.1", "meaning.2")
+        estimator = LGBMClassifier(n_estimators=20, verbose=-1).fit(
+            learnt.x, learnt.y, feature_name=list(learnt.features)
+        )
         fitted = Fitted(estimator, Found({}, 0.0, ()), probabilities(estimator, data.x))
         publish.packaged(order, data, fitted, folder)
         assert publish.published(order, data, fitted, {}, folder).version == "1"
@@ -245,7 +247,7 @@ def test_rows_and_columns_encode_alike() -> None:
     columns = dict(zip(("a", "v", "k"), zip(*rows, strict=True), strict=True))
     assert np.array_equal(encoder.matrix(columns), matrix, equal_nan=True)
     assert encoder.matrix({"a": [], "v": [], "k": []}).shape == (0, 4)
-    assert column_names(("a", "v", "k"), {"v": 2}) == ("a", "v[0]", "v[1]", "k")
+    assert column_names(("a", "v", "k"), {"v": 2}) == ("a", "v.0", "v.1", "k")
     for wrong in ([1.0], [1.0, "x"], "ab", 3.0):
         with pytest.raises(ContractBroken, match="feature 'v'"):
             encoder.rows([(1.0, wrong, "x")])
