@@ -114,9 +114,7 @@ class World:
         data = examples.learnable(training_set.rows(self.platform, self.team, self.model, pinned), order.features)
         learnt = data.part(data.parts.train)
         assert learnt.features == ("paid", "meaning.0", "meaning.1", "meaning.2")
-        estimator = LGBMClassifier(n_estimators=20, verbose=-1).fit(
-            learnt.x, learnt.y, feature_name=list(learnt.features)
-        )
+        estimator = LGBMClassifier(n_estimators=20, verbose=-1).fit(learnt.x, learnt.y)
         fitted = Fitted(estimator, Found({}, 0.0, ()), probabilities(estimator, data.x))
         publish.packaged(order, data, fitted, folder)
         assert publish.published(order, data, fitted, {}, folder).version == "1"
@@ -240,6 +238,8 @@ def test_a_device_is_refused_vectors_with_a_reason(world: World, tmp_path: Path)
 
 def test_rows_and_columns_encode_alike() -> None:
     """Row by row and column by column the matrix is the same; a missing vector is missing in each of its numbers."""
+    from lightgbm import Dataset
+
     encoder = Encoder(("a", "v", "k"), {"k": ["x", "y"]}, {"v": 2})
     rows = [(1.0, [2.0, 3.0], "y"), (None, None, "?")]
     matrix = encoder.rows(rows)
@@ -248,6 +248,8 @@ def test_rows_and_columns_encode_alike() -> None:
     assert np.array_equal(encoder.matrix(columns), matrix, equal_nan=True)
     assert encoder.matrix({"a": [], "v": [], "k": []}).shape == (0, 4)
     assert column_names(("a", "v", "k"), {"v": 2}) == ("a", "v.0", "v.1", "k")
+    named = Dataset(np.eye(4), np.arange(4), feature_name=[*column_names(("a", "v", "k"), {"v": 2})])
+    assert named.construct().num_feature() == 4  # LightGBM refuses names with brackets
     for wrong in ([1.0], [1.0, "x"], "ab", 3.0):
         with pytest.raises(ContractBroken, match="feature 'v'"):
             encoder.rows([(1.0, wrong, "x")])
