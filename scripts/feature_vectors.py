@@ -85,7 +85,7 @@ def numbers() -> Sequence[float]:
 async def _answered(platform: Platform) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Send everything to the application, in process; give what was asked and answered."""
     app = create_app(platform, [feature_shop.team])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as server:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as server:
         online = [await _exchanged(server, call.name, _call(call), _online(call)) for call in CALLS]
         for name, body in BODIES.items():
             online.append(await _exchanged(server, name, None, wire.Post("/features/online", body.encode())))

@@ -5,7 +5,8 @@ bytes       what
 ==========  ============================================================================================
 0 to 7      the event time in µs since 1970 plus 2**63, unsigned and big-endian: the order of these bytes
             is the order of time, before 1970 too
-8 to end    the values as a msgpack array, in the order of the view's columns: nil, bool, int, float 64, str
+8 to end    the values as a msgpack array, in the order of the view's columns: nil, bool, int, float 64, str,
+            or an array of float 64
 ==========  ============================================================================================
 """
 

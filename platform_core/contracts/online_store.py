@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Key = str
 """An entity's key as text: ``str(int)`` for whole numbers."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Value = float | int | str | bool | None
+Value = float | int | str | bool | list[float] | None
 
 
 class OnlineRow(msgspec.Struct, frozen=True, gc=False):
@@ -96,7 +96,7 @@ class OnlineStore(Vendor):
       1. ``read`` answers in the order asked; an unknown key or view is None.
       2. A write is seen by the next read in the same process, and by another process that opens the same store.
       3. A write never replaces a row whose event time is newer; equal event time: the later write wins.
-      4. Values come back with their Python type (whole number, number, text, truth value, null).
+      4. Values come back with their Python type (whole number, number, text, truth value, vector, null).
       5. Several views are answered in one call, each for its own keys.
       6. Concurrent writers of the same keys leave the newest event.
       7. ``drop`` removes one view and leaves the others.

@@ -244,6 +244,8 @@ def _same(row: OnlineRow | None, expected: OnlineRow) -> bool:
     def close(one: Any, other: Any) -> bool:
         if isinstance(one, float) and isinstance(other, float):
             return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(one) and math.isnan(other))
+        if isinstance(one, list) and isinstance(other, list):
+            return len(one) == len(other) and all(map(close, one, other))
         return bool(one == other)
 
     if row is None or row.event_time_us != expected.event_time_us or len(row.values) != len(expected.values):

@@ -100,6 +100,24 @@ def _differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
     if pa.types.is_floating(left.type):
         close = np.isclose(left.to_numpy(), right.to_numpy(), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
         return np.asarray(~close)
+    if pa.types.is_list(left.type):
+        return _vectors_differ(left, right)
     equal = compute.fill_null(compute.equal(left, right), fill_value=False)
     both_null = compute.and_(compute.is_null(left), compute.is_null(right))
     return np.asarray(compute.invert(compute.or_(equal, both_null)))
+
+
+def _vectors_differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Compare vectors number by number, as single numbers are compared."""
+    import numpy as np
+    from pyarrow import compute
+
+    lengths = [compute.fill_null(compute.list_value_length(side), -1).to_numpy() for side in (left, right)]
+    differs: NDArray[np.bool_] = np.asarray(lengths[0] != lengths[1])
+    same = np.flatnonzero(~differs & (lengths[0] > 0))
+    if len(same):
+        one, other = (compute.list_flatten(side.take(same)).to_numpy() for side in (left, right))
+        close = np.isclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+        starts = np.concatenate([[0], np.cumsum(lengths[0][same])[:-1]])
+        differs[same] = ~np.logical_and.reduceat(close, starts)
+    return differs

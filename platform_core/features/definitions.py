@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
-from loopline.platform_core.features.frames import Frames, blaming, demand, instant, plain, run, settled
+from loopline.platform_core.features.frames import Frames, blaming, demand, feature, instant, plain, run, settled
 from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, KNOWN_AT, LABEL, LINE
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def compute_view(frames: Frames, view: FeatureView, raw: pa.Table) -> pa.Table:
     computed, schema = run(view.compute, rows, what)
     names = _feature_names(view, schema, what)
     keys = [plain(schema, view.entity, what), instant(schema, view.time, EVENT_TIME, what)]
-    keyed = computed.select(*keys, *[plain(schema, name, what) for name in names])
+    keyed = computed.select(*keys, *[feature(schema, name, what) for name in names])
     keyed = keyed.drop_nulls([view.entity, EVENT_TIME])
     created = _with_arrivals(view, keyed, rows, what) if view.served == "online" else _known_then(keyed)
     with blaming(view.compute, what):

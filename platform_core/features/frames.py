@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from loopline.platform_core.specs.features import FrameFunction
 
-PLAIN = "return whole numbers, numbers, text or truth values"
+PLAIN = "return whole numbers, numbers, text, truth values, or lists of numbers that are equally long"
 
 
 class Frames(Protocol):
@@ -99,12 +99,45 @@ def plain(schema: nw.Schema, name: str, what: str) -> nw.Expr:
     raise ContractBroken(f"{what}: column {name!r} is {kind}", PLAIN)
 
 
+def feature(schema: nw.Schema, name: str, what: str) -> nw.Expr:
+    """Type a feature as ``plain`` does, or as a list of float64: a vector."""
+    import narwhals as nw
+
+    kind = schema[name]
+    if isinstance(kind, nw.List | nw.Array) and _of_numbers(kind.inner):
+        return nw.col(name).cast(nw.List(nw.Float64()))
+    return plain(schema, name, what)
+
+
+def _of_numbers(inner: Any) -> bool:
+    return bool(inner.is_numeric())
+
+
 def settled(table: pa.Table, what: str) -> pa.Table:
     """Give each collected column its one Arrow type; a column of nulls alone is a number."""
     import pyarrow as pa
 
     fields = [pa.field(field.name, _settled(field, what)) for field in table.schema]
-    return table.cast(pa.schema(fields)).combine_chunks()
+    found = table.cast(pa.schema(fields)).combine_chunks()
+    for field in found.schema:
+        if pa.types.is_list(field.type):
+            _refuse_ragged(found.column(field.name), f"{what}: column {field.name!r}")
+    return found
+
+
+def _refuse_ragged(column: pa.ChunkedArray, which: str) -> None:
+    """Refuse vectors of several lengths, and those with holes.
+
+    Raises:
+        ContractBroken: no model and no monitor could put them side by side.
+    """
+    from pyarrow import compute
+
+    lengths = sorted(set(compute.list_value_length(column).drop_null().to_pylist()))
+    if len(lengths) > 1 or lengths == [0]:
+        raise ContractBroken(f"{which} holds vectors of {lengths[0]} to {lengths[-1]} numbers", PLAIN)
+    if compute.list_flatten(column).null_count:
+        raise ContractBroken(f"{which} holds vectors with nulls inside", "return null in place of the whole vector")
 
 
 def _settled(field: pa.Field, what: str) -> pa.DataType:
@@ -116,6 +149,16 @@ def _settled(field: pa.Field, what: str) -> pa.DataType:
         return pa.timestamp("us", "UTC")
     if pa.types.is_large_string(field.type) or pa.types.is_string_view(field.type):
         return pa.string()
+    if _is_list(field.type) and (
+        pa.types.is_floating(field.type.value_type) or pa.types.is_integer(field.type.value_type)
+    ):
+        return pa.list_(pa.float64())
     if field.type in (pa.int64(), pa.float64(), pa.string(), pa.bool_()):
         return field.type
     raise ContractBroken(f"{what}: column {field.name!r} is {field.type}", PLAIN)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -108,7 +108,16 @@ def _alike(left: Any, right: Any, relative: float) -> bool:
         return False
     if isinstance(left, str):
         return bool(left == right)
+    if isinstance(left, list) or isinstance(right, list):
+        return _alike_vectors(left, right, relative)
     return bool(np.isclose(left, right, rtol=relative, atol=relative))  # as whole columns are compared in ``differs``
+
+
+def _alike_vectors(left: Any, right: Any, relative: float) -> bool:
+    if not (isinstance(left, list) and isinstance(right, list) and len(left) == len(right)):
+        return False
+    one, other = (np.array(side, dtype=np.float64) for side in (left, right))  # a log has null where a number is NaN
+    return bool(np.isclose(one, other, rtol=relative, atol=relative, equal_nan=True).all())
 
 
 def _other_type(left: Any, right: Any) -> bool:

@@ -23,7 +23,6 @@ from loopline.platform_core.contracts.serving import SHADOW_ROLE, Served
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.clock import Clock
 from loopline.platform_core.runtime import shadow_log
-from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
@@ -64,7 +63,7 @@ class ShadowModel:
         self._model = load_model(served.package)
         manifest = self._model.manifest
         self._names = [field.name for field in manifest.features]
-        self._encoder = Encoder(self._names, manifest.vocabulary)
+        self._encoder = manifest.encoder()
 
     def encode(self, records: Sequence[Record]) -> NDArray[np.float64]:
         """Encode the logged features of requests, row by row.

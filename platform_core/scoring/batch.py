@@ -20,7 +20,6 @@ from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.scoring.batch_features import gathered
@@ -134,6 +133,7 @@ def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Ga
         "features": _as_json(found.features),
         "missing": found.missing,
         "stale": found.stale,
+        "beside_ms": [None] * count,
         "asked_at": [now] * count,
     }
     wanted = log_table.schema()
@@ -143,7 +143,7 @@ def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Ga
 
 def _scores(loaded: LoadedModel, found: Gathered) -> list[float]:
     names = [field.name for field in loaded.manifest.features]
-    encoder, scores = Encoder(names, loaded.manifest.vocabulary), list[float]()
+    encoder, scores = loaded.manifest.encoder(), list[float]()
     for start in range(0, len(found.features), CHUNK):
         part = found.features.slice(start, CHUNK)
         matrix = encoder.matrix({name: part[name].to_pylist() for name in names})

@@ -43,6 +43,11 @@ def export(package: Path, version: str, sample: pa.Table, folder: Path) -> Expor
         Unsupported: the package has no ONNX form. ContractBroken: the ONNX form answers otherwise; no model is left.
     """
     served = load_model(package)
+    if any(field.width for field in served.manifest.features):
+        raise Unsupported(
+            f"{served.manifest.model} takes vectors, which the script for devices does not read",
+            "serve it by the endpoint, or let its view return the vector's numbers as features of their own",
+        )
     sample = sample.take(np.arange(0, len(sample), max(1, -(-len(sample) // PARITY_ROWS))))
     folder.mkdir(parents=True, exist_ok=True)
     _write_onnx(served.manifest, package, folder / ONNX)

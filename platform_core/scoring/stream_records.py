@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.runtime.answering.inference import Answer
     from loopline.platform_core.runtime.answering.recipe import Recipe
 
-Value = int | float | str | bool | None
+Value = int | float | str | bool | list[float] | None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -74,9 +74,12 @@ def as_request(asked: Asked, name: str, recipe: Recipe) -> InferRequest:
     """Turn it into what the inference server would have made of a request of one row.
 
     Raises:
-        BadRequest: the event time is none.
+        BadRequest: the event time is none, or a list is given where the model takes one value.
     """
     columns = {**asked.entities, **asked.features}
+    lists = [name for name, value in asked.features.items() if isinstance(value, list) and name not in recipe.widths]
+    if lists:
+        raise BadRequest(f"{', '.join(lists)}: a list, where the model takes one value", recipe.expected())
     texts = [n for n, v in columns.items() if isinstance(v, str) or (v is None and n in recipe.categories)]
     return InferRequest(
         id=name,

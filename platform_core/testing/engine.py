@@ -13,7 +13,15 @@ import pytest
 from loopline.platform_core.contracts.engine import Engine, ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, TaskFailed
 from loopline.platform_core.testing.engine_joins import PointInTimeKit
-from loopline.platform_core.testing.engine_tables import asked, at, large_order, offline_rows, raw_orders, spending
+from loopline.platform_core.testing.engine_tables import (
+    asked,
+    at,
+    large_order,
+    meanings,
+    offline_rows,
+    raw_orders,
+    spending,
+)
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -66,6 +74,22 @@ class EngineKit(PointInTimeKit):
 
         found = engine.compute_view(replace(spending, compute=parts), raw_orders((1, 23.5, 23.5, 1.0, "a")))
         assert [tuple(row.values()) for row in found.to_pylist()] == [(1, at(24), at(24), 23, 1)]
+
+    def test_2_a_feature_may_be_a_vector(self, engine: Engine) -> None:
+        """Lists of numbers that are equally long come back as lists of float64, null where there is none."""
+        import pyarrow as pa
+
+        raw = raw_orders((1, 0, 5, 1.0, "1,2.5,-3"), (1, 3, 5, 1.0, "4,5,6"), (2, 4, 5, 1.0, None))
+        found = engine.compute_view(meanings, raw)
+        assert found.schema.field("meaning").type == pa.list_(pa.float64())
+        rows = sorted(zip(found["event_time"].to_pylist(), found["meaning"].to_pylist(), strict=True))
+        assert [vector for _, vector in rows] == [[1.0, 2.5, -3.0], [4.0, 5.0, 6.0], None]
+        assert engine.compute_view(meanings, raw.slice(0, 0)).schema == found.schema
+
+    def test_2_vectors_of_several_lengths_are_refused(self, engine: Engine) -> None:
+        """No model could put them side by side."""
+        with pytest.raises(ContractBroken, match="vectors of 1 to 2 numbers"):
+            engine.compute_view(meanings, raw_orders((1, 0, 5, 1.0, "1,2"), (1, 3, 5, 1.0, "4")))
 
     def test_2_a_view_that_breaks_the_rules_is_refused(self, engine: Engine) -> None:
         """Repeated keys, buckets stamped with their start, times without zone, and features of no plain type."""

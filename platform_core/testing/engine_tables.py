@@ -35,6 +35,15 @@ def spending(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return moments.select("customer", "ordered_at", "article", "orders", spend=so_far)
 
 
+@feature_view(ORDERS, entity="customer", time="ordered_at")
+def meanings(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per order: the numbers that its article is a list of, as a vector."""
+    import narwhals as nw
+
+    vector = nw.col("article").str.split(",").cast(nw.List(nw.Float64()))
+    return orders.select("customer", "ordered_at", meaning=vector)
+
+
 @labels(ORDERS, entities=("customer",), time="ordered_at", label="large", known_at="later", segments=("article",))
 def large_order(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Per order: whether it is larger than 2, known two hours later."""
@@ -51,7 +60,7 @@ def put_contract(path: Path, **columns: str) -> None:
     path.write_text(f"{head}schema:\n  - name: {path.stem}\n    properties:\n{properties}\n")
 
 
-def raw_orders(*rows: tuple[int | None, float, float, float, str]) -> pa.Table:
+def raw_orders(*rows: tuple[int | None, float, float, float, str | None]) -> pa.Table:
     """Make accepted rows of (customer, hour, arrival's hour, amount, article)."""
     import pyarrow as pa
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
@@ -72,10 +73,12 @@ def write_package(  # noqa: PLR0913 - each by name
     threshold: float = 0.5,
     cycle: str = "cycle",
     requested: Sequence[str] = (AMOUNT,),
+    vectors: Mapping[str, int] = MappingProxyType({}),
 ) -> Path:
     """Write a package whose model takes ``requested`` numbers from the request and the features of ``views`` online.
 
-    A feature named ``country`` is a category with the vocabulary DE, GB.
+    ``vectors`` come with the request too, of so many numbers each, after ``requested``. A feature named ``country`` is
+    a category with the vocabulary DE, GB.
     """
     folder.mkdir(parents=True)
     folder.joinpath("model.pkl").write_bytes(pickle.dumps(estimator))
@@ -85,7 +88,11 @@ def write_package(  # noqa: PLR0913 - each by name
         model="kit.model",
         kind="pickle",
         file="model.pkl",
-        features=[*(FeatureField(name, "request") for name in requested), *online],
+        features=[
+            *(FeatureField(name, "request") for name in requested),
+            *(FeatureField(name, "request", width=width) for name, width in vectors.items()),
+            *online,
+        ],
         views=list(views),
         entities=list(entities),
         vocabulary={field.name: ["DE", "GB"] for field in online if field.category},

@@ -81,7 +81,7 @@ class OnlineStoreKit:
         assert held == 2
 
     def test_4_values_keep_their_type(self, store: OnlineStore) -> None:
-        """Whole numbers, numbers, text, truth values and nulls come back as they are, in the order of columns."""
+        """Whole numbers, numbers, text, truth values, nulls and vectors come back as they are, in order."""
         view = new_view()
         columns: dict[str, list[Any]] = {
             "whole": [2**53 + 1],
@@ -89,12 +89,13 @@ class OnlineStoreKit:
             "text": ["Ærø"],
             "truth": [True],
             "nothing": [None],
+            "vector": [[0.5, -1.0, 3.0]],
         }
         store.write(view, "customer_id", view_rows(["a b"], [1], **columns))
         row = store.read([(view, ["a b"])])[0][0]
         assert row is not None
-        assert row.values == (2**53 + 1, 3.0, "Ærø", True, None)
-        assert [type(value) for value in row.values] == [int, float, str, bool, type(None)]
+        assert row.values == (2**53 + 1, 3.0, "Ærø", True, None, [0.5, -1.0, 3.0])
+        assert [type(value) for value in row.values] == [int, float, str, bool, type(None), list]
 
     def test_5_several_views_in_one_call(self, store: OnlineStore) -> None:
         """Each view is answered for its own keys, also when many keys and the same key are asked of several."""

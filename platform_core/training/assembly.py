@@ -65,6 +65,8 @@ class Assembly:
 
     def rows(self) -> pa.Table:
         """Return one row per known label: entities, event time, features, label, segments; in a fixed order."""
+        import pyarrow as pa
+
         entities, fields = list(self.model.labels.entities), feature_fields(self.platform, self.team, self.model)
         features = [name for _, names, _ in fields for name in names]
         segments = [name for name in self.model.labels.segments if name not in (*features, *entities)]
@@ -72,7 +74,8 @@ class Assembly:
         joined = self.platform.engine.point_in_time(labels, [self.view_rows(each) for each in fields])
         columns = [*entities, EVENT_TIME, *features, LABEL, *segments]
         first = [EVENT_TIME, *entities]
-        order = [(name, "ascending") for name in first + [name for name in columns if name not in first]]
+        sortable = [name for name in columns if not pa.types.is_list(joined.schema.field(name).type)]
+        order = [(name, "ascending") for name in first + [name for name in sortable if name not in first]]
         return joined.select(columns).sort_by(order).combine_chunks()
 
     def labels(self) -> pa.Table:

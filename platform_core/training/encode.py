@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.runtime.model.encode import MISSING, UNKNOWN, matrix
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.runtime.model.encode import MISSING, UNKNOWN, column_names, matrix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 CATEGORIES = 255
 """Most categories of one column: LightGBM's bins hold no more."""
 
-__all__ = ["CATEGORIES", "MISSING", "UNKNOWN", "matrix", "vocabulary"]
+__all__ = ["CATEGORIES", "MISSING", "UNKNOWN", "column_names", "matrix", "vocabulary", "widths"]
 
 
 def vocabulary(table: pa.Table, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -24,6 +25,26 @@ def vocabulary(table: pa.Table, features: Sequence[str]) -> dict[str, tuple[str,
         The order of rows does not matter.
     """
     return {name: _categories(table.column(name)) for name in features if _is_text(table.schema.field(name).type)}
+
+
+def widths(table: pa.Table, features: Sequence[str]) -> dict[str, int]:
+    """Return how many numbers the vectors of each column of lists have.
+
+    Raises:
+        ContractBroken: they are not equally long, or there is none.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    found: dict[str, int] = {}
+    for name in features:
+        if pa.types.is_list(table.schema.field(name).type):
+            lengths = compute.list_value_length(table.column(name)).drop_null().unique().to_pylist()
+            if len(lengths) != 1 or not lengths[0]:
+                said = f"vectors of {min(lengths)} to {max(lengths)} numbers" if lengths else "no vector"
+                raise ContractBroken(f"feature {name!r} has {said}", "return vectors that are equally long")
+            found[name] = lengths[0]
+    return found
 
 
 def _categories(column: pa.ChunkedArray) -> tuple[str, ...]:

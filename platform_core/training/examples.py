@@ -28,10 +28,16 @@ class Learnable:
     x: Floats
     y: Floats
     parts: Split
+    widths: Mapping[str, int]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the matrix's columns."""
+        return encode.column_names(self.features, self.widths)
 
     def part(self, rows: slice) -> Examples:
         """Return what ``fit`` is given of some rows."""
-        return Examples(self.x[rows], self.y[rows], self.features, self.vocabulary)
+        return Examples(self.x[rows], self.y[rows], self.columns, self.vocabulary)
 
 
 def learnable(table: pa.Table, features: Sequence[str]) -> Learnable:
@@ -42,9 +48,10 @@ def learnable(table: pa.Table, features: Sequence[str]) -> Learnable:
     """
     parts = split(table)
     vocabulary = encode.vocabulary(table.slice(0, parts.train.stop), features)
-    x = encode.matrix({name: table.column(name) for name in features}, features, vocabulary)
+    widths = encode.widths(table, features)
+    x = encode.matrix({name: table.column(name) for name in features}, features, vocabulary, widths)
     y = np.asarray(table.column(LABEL).to_numpy(), dtype=np.float64)
-    return Learnable(table, tuple(features), vocabulary, x, y, parts)
+    return Learnable(table, tuple(features), vocabulary, x, y, parts, widths)
 
 
 def drilled(table: pa.Table, factors: Mapping[str, float]) -> pa.Table:

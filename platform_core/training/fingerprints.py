@@ -52,6 +52,14 @@ def _bytes(column: pa.Array) -> Iterator[bytes]:
         texts = column.fill_null("")
         yield compute.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
         yield "".join(texts.to_pylist()).encode()
+    elif pa.types.is_list(column.type):
+        yield (
+            compute.fill_null(compute.list_value_length(column), -1)
+            .to_numpy(zero_copy_only=False)
+            .astype("<i4")
+            .tobytes()
+        )
+        yield from _bytes(compute.list_flatten(column))
     elif pa.types.is_floating(column.type):
         yield column.fill_null(0.0).to_numpy(zero_copy_only=False).astype("<f8").tobytes()
     else:

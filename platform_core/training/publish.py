@@ -45,7 +45,9 @@ def _draft(order: Order, data: Learnable) -> Manifest:
         kind="pickle",
         file="",
         features=[
-            FeatureField(name, view.served, name in data.vocabulary) for view, own in order.views for name in own
+            FeatureField(name, view.served, name in data.vocabulary, data.widths.get(name, 0))
+            for view, own in order.views
+            for name in own
         ],
         views=[
             ViewField(online_view(team, view), view.entity, own, view.ttl_days)

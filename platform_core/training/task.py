@@ -14,7 +14,6 @@ from loopline.platform_core.contracts.registry import CHAMPION
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs.gates import FairAcross
 from loopline.platform_core.training import evaluate, training_set
@@ -132,7 +131,7 @@ def _champion(order: Order, data: Learnable) -> dict[str, float] | None:
     judged = data.table.slice(data.parts.evaluation.start)
     columns = [field.name for field in loaded.manifest.features]
     given = {name: _column(judged, name, pa.nulls(judged.num_rows)) for name in columns}
-    scores = loaded.predict(matrix(given, columns, loaded.manifest.vocabulary))
+    scores = loaded.predict(loaded.manifest.encoder().matrix(given))
     return evaluate.metrics(data.y[data.parts.evaluation], scores, loaded.manifest.threshold)
 
 

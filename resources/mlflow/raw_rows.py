@@ -25,7 +25,7 @@ class RawRows:
 
     def __init__(self, folder: Path) -> None:
         manifest = json.loads(folder.joinpath("manifest.json").read_text(encoding="utf-8"))
-        self.features = [feature["name"] for feature in manifest["features"]]
+        self.widths = {feature["name"]: feature.get("width", 0) for feature in manifest["features"]}
         self.codes = {
             name: {category: float(code) for code, category in enumerate(categories)}
             for name, categories in manifest["vocabulary"].items()
@@ -37,7 +37,10 @@ class RawRows:
 
         A category that training did not see is unknown, as at the endpoint; a null is missing.
         """
-        columns = [self._column(name, rows[name].tolist()) for name in self.features]
+        columns: list[list[float]] = []
+        for name, width in self.widths.items():
+            values = rows[name].tolist()
+            columns += _vectors(name, values, width) if width else [self._column(name, values)]
         return self.score(np.array(columns, dtype=np.float64).reshape(len(columns), len(rows)).T)
 
     def _column(self, name: str, values: Iterable[Any]) -> list[float]:
@@ -49,6 +52,14 @@ class RawRows:
 
 def _is_null(value: Any) -> bool:
     return value is None or value != value or str(value) == "<NA>"  # noqa: PLR0124 - NaN is not itself
+
+
+def _vectors(name: str, values: Iterable[Any], width: int) -> list[list[float]]:
+    """Return a column for each of a vector's numbers; a null is missing in all of them."""
+    rows = [[MISSING] * width if np.ndim(value) == 0 and _is_null(value) else list(value) for value in values]
+    if any(len(row) != width for row in rows):
+        raise ValueError(f"{name!r} holds other than {width} numbers a row")
+    return [[MISSING if _is_null(row[at]) else float(row[at]) for row in rows] for at in range(width)]
 
 
 def _lightgbm(file: Path) -> Callable[[Matrix], Matrix]:

@@ -109,17 +109,24 @@ def _function(publication: Publication, described: Manifest, data: Path, loader:
 
 
 def _signature(columns: pa.Schema, described: Manifest) -> ModelSignature:
-    """Name every feature with the type in which it comes raw; any may be null, and none may be left out."""
+    """Name every feature with the type in which it comes raw; any may be null, and none may be left out.
+
+    MLflow refuses nulls among vectors that are required, so those are not; the function misses one that is left out.
+    """
     import numpy as np
     import pyarrow as pa
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import Array, DataType
 
-    kinds = {
-        name: "string" if name in described.vocabulary else "boolean" if pa.types.is_boolean(kind) else "double"
-        for name, kind in zip(columns.names, columns.types, strict=True)
-    }
-    inputs = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
+    def column(name: str, kind: pa.DataType) -> ColSpec:
+        if pa.types.is_list(kind):
+            return ColSpec(Array(DataType.double), name, required=False)
+        if name in described.vocabulary:
+            return ColSpec("string", name)
+        return ColSpec("boolean" if pa.types.is_boolean(kind) else "double", name)
+
+    inputs = Schema(list(map(column, columns.names, columns.types)))
     return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1,))]))
 
 
@@ -133,7 +140,7 @@ def _frame(example: pa.Table) -> pd.DataFrame:
 def _plain(kind: pa.DataType) -> pa.DataType:
     import pyarrow as pa
 
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(kind) or pa.types.is_list(kind):
         return kind
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     return pa.float64() if numeric else pa.string()

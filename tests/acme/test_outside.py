@@ -60,7 +60,7 @@ def test_the_command_line_finds_nothing_wrong(acme):
 
 
 def test_dagster_loads_the_team(acme):
-    """The code location has all stages of the team, under its name, with the five jobs."""
+    """The code location has all stages of the team, under its name, with the six jobs."""
     found = acme.json("-c", LOCATION)
     stages = ("readings_arrivals", "readings_raw", "readings_dead_letters", "press_state_features")
     turn = ("training_set", "model", "deployment", "predictions", "drift", "quality")
@@ -70,7 +70,7 @@ def test_dagster_loads_the_team(acme):
     of_model = ("drift:drift", "model:gates", "predictions:skew", "quality:fair_enough", "quality:good_enough")
     named = ["acme/stops_{}:{}".format(*check.split(":")) for check in of_model]
     assert found["checks"] == sorted([*named, *raw])
-    jobs = ("cycle", "ingest", "lake_care", "monitor", "rollout_step")
+    jobs = ("cycle", "feature_audit", "ingest", "lake_care", "monitor", "rollout_step")
     assert found["jobs"] == [f"loopline_{job}" for job in jobs]
 
 

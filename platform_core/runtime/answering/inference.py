@@ -191,7 +191,7 @@ def _choose(route: Route, request: InferRequest, version: str) -> tuple[Version,
     if version:
         return route.named(version)
     keys = request.columns.get(route.key)
-    if keys is None and request.matrix is not None:
+    if keys is None and request.wide:
         return route.choose(request.id)
     if keys is None:
         raise BadRequest(f"tensor {route.key!r} is missing", route.stable.recipe.expected())

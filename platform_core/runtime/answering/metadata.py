@@ -20,8 +20,11 @@ def server() -> dict[str, Any]:
 def model(name: str, route: Route, chosen: Version) -> dict[str, Any]:
     """Describe a model by one of its versions; ``parameters`` say what is live, and which cycle made it."""
     recipe = chosen.recipe
-    requested = [(feature, TEXT if feature in recipe.categories else "FP64") for feature in recipe.requested]
-    inputs = [*((entity, TEXT) for entity in recipe.entities), *requested]
+    requested = [
+        (feature, TEXT if feature in recipe.categories else "FP64", recipe.widths.get(feature, 0))
+        for feature in recipe.requested
+    ]
+    inputs = [*((entity, TEXT, 0) for entity in recipe.entities), *requested]
     return {
         "name": name,
         "versions": [found.served.version for found in route.versions],
@@ -52,5 +55,5 @@ def _form(version: Version) -> dict[str, Any]:
     return {"form": version.model.manifest.parity.why, "batching": version.model.batching.why}
 
 
-def _tensor(name: str, datatype: str) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": [-1]}
+def _tensor(name: str, datatype: str, width: int = 0) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [-1, width] if width else [-1]}

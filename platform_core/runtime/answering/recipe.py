@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loopline.platform_core.errors import BadRequest, ContractBroken
+from loopline.platform_core.runtime.answering import vectors
 from loopline.platform_core.runtime.answering.gathering import Found, Gathered, Gathering, Row, Writer
-from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
@@ -41,20 +41,22 @@ class Recipe:
         self._numbers = self.known - self.categories - set(self.entities)
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
-        self._encoder = Encoder(self._names, manifest.vocabulary)
+        self._encoder = manifest.encoder()
+        self.widths = {field.name: field.width for field in manifest.features if field.width}
+        self._singles = frozenset(name for name, width in self.widths.items() if width == 1)
         self._gathering, self._written = Gathering(self._names), Writer(self.entities)
         self._personal = frozenset(manifest.personal)
         self._hiding = personal.pseudonyms() if manifest.personal else None
         self._check_manifest(manifest)
 
     def checked(self, request: InferRequest) -> InferRequest:
-        """Check that a request holds what this version takes; one with a matrix is given its entities.
+        """Check that a request holds what this version takes; vectors become columns, a matrix is given its entities.
 
         Raises:
             BadRequest: a tensor is missing, or has the wrong type or width.
         """
-        if request.matrix is not None:
-            request = self._complete(request, request.matrix)
+        if request.wide or self._singles:
+            request = self._with_wide(request)
         self._check(request)
         return request
 
@@ -94,12 +96,31 @@ class Recipe:
             return []
         return [view for view, features in self._views if not features <= request.columns.keys()]
 
+    def _with_wide(self, request: InferRequest) -> InferRequest:
+        """Make columns of the tensors that are named as vectors; one that is none holds all features."""
+        columns = dict(request.columns)
+        for name in self._singles & columns.keys():  # of shape [n, 1], as a number is
+            columns[name] = [vectors.single(value) for value in columns[name]]
+        whole: list[Matrix] = []
+        for sent in request.wide:
+            if sent.name not in self.widths:
+                whole.append(sent)
+            elif sent.name in columns:
+                raise sent_twice(sent.name)
+            else:
+                columns[sent.name] = vectors.of(sent, self.widths[sent.name], self.expected())
+        if len(whole) > 1:
+            problem = f"tensors {whole[0].name!r} and {whole[1].name!r} have more than one value a row"
+            raise BadRequest(problem, "send all features in one")
+        request = msgspec.structs.replace(request, columns=columns)
+        return self._complete(request, whole[0]) if whole else request
+
     def _complete(self, request: InferRequest, matrix: Matrix) -> InferRequest:
         """Check that the matrix holds this version's features, in the manifest's order, and add the entities.
 
         An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
         """
-        if self.online or self.categories or matrix.datatype == TEXT or matrix.width != len(self._names):
+        if self.online or self.categories or self.widths or matrix.datatype == TEXT or matrix.width != len(self._names):
             raise BadRequest(
                 f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
                 f"{len(self._names)} features",
@@ -110,7 +131,7 @@ class Recipe:
         for name in self._names:
             if name in request.columns:
                 raise sent_twice(name)
-        return msgspec.structs.replace(request, columns=columns)
+        return msgspec.structs.replace(request, columns=columns, matrix=matrix)
 
     def _check(self, request: InferRequest) -> None:
         sent = request.columns.keys()
@@ -120,6 +141,8 @@ class Recipe:
             keys = request.columns[entity]
             if not _KEY_TYPES.issuperset(map(type, keys)) and (request.matrix is None or keys.count(None) < len(keys)):
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
+        if self.widths:
+            vectors.check(request.columns, self.widths, self.expected())
         if not self.categories and not request.texts:
             return
         # categories that came as numbers, and texts that are neither categories nor keys
@@ -136,9 +159,14 @@ class Recipe:
                 "package the model with the views of its features and their entities",
             )
 
+    def _kind(self, name: str) -> str:
+        if name in self.widths:
+            return f"FP64 of shape [n, {self.widths[name]}]"
+        return TEXT if name in self.categories else "FP64"
+
     def expected(self) -> str:
         """Say which tensors a request carries."""
-        requested = ", ".join(f"{n} ({'BYTES' if n in self.categories else 'FP64'})" for n in self.requested)
+        requested = ", ".join(f"{n} ({self._kind(n)})" for n in self.requested)
         return (
             f"send entities {', '.join(self.entities)} (INT64 or BYTES)"
             + (f" and features {requested}" if requested else "")

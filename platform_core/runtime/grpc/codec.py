@@ -37,18 +37,18 @@ def decode(message: Any) -> InferRequest:
     Raises:
         BadRequest: the request breaks the protocol; the error names the tensor.
     """
-    columns, matrix = _columns(message)
+    columns, wide = _columns(message)
     protocol.check_outputs(output.name for output in message.outputs)
     wanted = [output.name for output in message.outputs] or list(OUTPUTS)
     event_time = _event_time(message.parameters)
     return InferRequest(
         id=message.id or protocol.new_id(),
-        rows=protocol.count_rows(columns, matrix),
+        rows=protocol.count_rows(columns, wide),
         columns=columns,
         texts=frozenset([tensor.name for tensor in message.inputs if tensor.datatype == TEXT]),
         outputs=dict.fromkeys(wanted, bool(message.raw_input_contents)),
         event_time_us=None if event_time is None else protocol.event_time_us(event_time),
-        matrix=matrix,
+        wide=wide,
     )
 
 
@@ -67,18 +67,18 @@ def encode(response: Any, model: str, request: InferRequest, answer: Answer) -> 
     return response
 
 
-def _columns(message: Any) -> tuple[dict[str, Sequence[Value]], Matrix | None]:
+def _columns(message: Any) -> tuple[dict[str, Sequence[Value]], list[Matrix]]:
     columns: dict[str, Sequence[Value]] = {}
-    matrix: Matrix | None = None
+    wide: list[Matrix] = []
     for tensor, values in zip(message.inputs, _values(message), strict=True):
         shape = list(tensor.shape)
         if shape not in ([len(values)], [len(values), 1]):
-            matrix = protocol.as_matrix(tensor.name, tensor.datatype, shape, values, matrix)
+            wide.append(protocol.as_matrix(tensor.name, tensor.datatype, shape, values))
         elif tensor.name in columns:
             raise protocol.sent_twice(tensor.name)
         else:
             columns[tensor.name] = values
-    return columns, matrix
+    return columns, wide
 
 
 def _values(message: Any) -> list[list[Value]]:

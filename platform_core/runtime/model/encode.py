@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,17 @@ class Encoder:
     """Encodes columns for one model; made once a model version, since a request may hold one row only.
 
     A column is an Arrow array, a numpy array or a sequence of values, one a row. A column in ``vocabulary`` holds
-    text (str or UTF-8 bytes), every other one numbers or truth values.
+    text (str or UTF-8 bytes), one in ``widths`` vectors of so many numbers, every other one numbers or truth values.
     """
 
-    def __init__(self, features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        features: Sequence[str],
+        vocabulary: Mapping[str, Sequence[str]],
+        widths: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.features = tuple(features)
+        self._widths = dict(widths)
         self._codes = {name: _codes(categories) for name, categories in vocabulary.items()}
         self._places = [(place, self._codes[name]) for place, name in enumerate(self.features) if name in self._codes]
 
@@ -35,14 +42,17 @@ class Encoder:
         """Encode columns; those beside ``features`` are not looked at.
 
         Returns:
-            float64 (rows, features) in C order: a missing value is NaN, a category its position in the vocabulary,
-            an unknown one -1.
+            float64 (rows, columns) in C order: a missing value is NaN, a category its position in the vocabulary,
+            an unknown one -1, a vector as many columns as it has numbers.
 
         Raises:
             ContractBroken: a feature is missing, has another length than the first, or holds what is no number.
         """
         encoded = [self._column(name, _given(columns, name)) for name in self.features]
         rows = self._count_rows(encoded)
+        if self._widths:
+            sides = [np.asarray(column, dtype=np.float64).reshape(rows, -1) for column in encoded] if rows else []
+            return np.concatenate(sides, axis=1) if sides else np.empty((0, self._total()))
         return np.ascontiguousarray(np.array(encoded, dtype=np.float64).reshape(len(encoded), rows).T)
 
     def rows(self, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
@@ -50,6 +60,8 @@ class Encoder:
 
         A request's few values are looked at and converted all at once: numpy's cost a call is most of what they cost.
         """
+        if self._widths:
+            return self.matrix(dict(zip(self.features, zip(*rows, strict=True), strict=True)))
         coded = [self._with_codes(row) for row in rows] if self._places else rows
         values = coded[0] if len(coded) == 1 else list(chain.from_iterable(coded))
         try:
@@ -59,6 +71,9 @@ class Encoder:
         if not _NUMBERS.issuperset(map(type, values)):
             return self.matrix(dict(zip(self.features, zip(*rows, strict=True), strict=True)))
         return np.array(values, dtype=np.float64).reshape(len(rows), len(self.features))
+
+    def _total(self) -> int:
+        return sum(self._widths.get(name, 1) for name in self.features)
 
     def _with_codes(self, row: tuple[Any, ...]) -> Sequence[Any]:
         values = list(row)
@@ -78,6 +93,9 @@ class Encoder:
         return lengths.pop() if lengths else 0
 
     def _column(self, name: str, values: Any) -> Sequence[float | None] | NDArray[np.float64]:
+        width = self._widths.get(name)
+        if width is not None:
+            return _vectors(name, _plain(values), width)
         codes = self._codes.get(name)
         if codes is not None:
             return [_code(value, codes) for value in _plain(values)]
@@ -92,10 +110,39 @@ class Encoder:
 
 
 def matrix(
-    columns: Mapping[str, Any], features: Sequence[str], vocabulary: Mapping[str, Sequence[str]]
+    columns: Mapping[str, Any],
+    features: Sequence[str],
+    vocabulary: Mapping[str, Sequence[str]],
+    widths: Mapping[str, int] = MappingProxyType({}),
 ) -> NDArray[np.float64]:
     """Encode columns once; see ``Encoder``."""
-    return Encoder(features, vocabulary).matrix(columns)
+    return Encoder(features, vocabulary, widths).matrix(columns)
+
+
+def column_names(features: Sequence[str], widths: Mapping[str, int]) -> tuple[str, ...]:
+    """Name the matrix's columns: a feature by its name, a vector's numbers by name and place.
+
+    With a dot, since LightGBM and XGBoost refuse names with brackets.
+    """
+    each = ([f"{name}.{at}" for at in range(widths[name])] if name in widths else [name] for name in features)
+    return tuple(chain.from_iterable(each))
+
+
+def _vectors(name: str, values: Iterable[Any], width: int) -> NDArray[np.float64]:
+    """Put vectors side by side, a missing one as NaN throughout.
+
+    Raises:
+        ContractBroken: one has another length, or holds what is no number.
+    """
+    nothing = [MISSING] * width
+    rows = [nothing if value is None else value for value in values]
+    try:
+        found = np.array(rows, dtype=np.float64).reshape(len(rows), -1) if rows else np.empty((0, width))
+    except (TypeError, ValueError) as error:
+        raise ContractBroken(f"feature {name!r}: {error}", f"give vectors of {width} numbers, or null") from error
+    if found.shape != (len(rows), width) or any(isinstance(row, str | bytes) for row in rows):
+        raise ContractBroken(f"feature {name!r} is no vector of {width} numbers", f"give {width} numbers, or null")
+    return found
 
 
 def _codes(categories: Sequence[str]) -> dict[str, float]:

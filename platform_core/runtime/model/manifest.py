@@ -16,17 +16,22 @@ from typing import Literal
 import msgspec
 
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.runtime.model.encode import Encoder
 
 FILE = "manifest.json"
 PROFILE = "profile.json"
 
 
 class FeatureField(msgspec.Struct, frozen=True):
-    """A column of the model's matrix: where the server takes it from, and whether it is a category."""
+    """A feature of the model: where the server takes it from, and whether it is a category.
+
+    ``width`` is how many numbers a vector has, each a column of the matrix; 0 for what is one value.
+    """
 
     name: str
     served: Literal["online", "request"]
     category: bool = False
+    width: int = 0
 
 
 class ViewField(msgspec.Struct, frozen=True):
@@ -67,6 +72,16 @@ class Manifest(msgspec.Struct, frozen=True):
     cycle: str
     parity: Parity
     personal: list[str] = []
+
+    @property
+    def width(self) -> int:
+        """Return how many columns the matrix has."""
+        return sum(field.width or 1 for field in self.features)
+
+    def encoder(self) -> Encoder:
+        """Return what puts the matrix together."""
+        widths = {field.name: field.width for field in self.features if field.width}
+        return Encoder([field.name for field in self.features], self.vocabulary, widths)
 
     def save(self, package: Path) -> None:
         """Write ``manifest.json`` into the package."""

@@ -51,7 +51,7 @@ def load_model(package: Path) -> LoadedModel:
     """
     try:
         manifest = manifests.load(package)
-        predict = _LOADERS[manifest.kind](package / manifest.file, len(manifest.features))
+        predict = _LOADERS[manifest.kind](package / manifest.file, manifest.width)
         loaded = LoadedModel(manifest, predict, rows_apart=manifest.kind == "lightgbm")
         _warm(loaded)
         loaded = _timed(loaded)
@@ -69,7 +69,7 @@ def load_model(package: Path) -> LoadedModel:
 
 def _timed(loaded: LoadedModel) -> LoadedModel:
     """Let the model's own times say how it is asked."""
-    features = len(loaded.manifest.features)
+    features = loaded.manifest.width
     inline, batching = inline_rows(loaded.predict, features), choose(loaded.predict, features)
     batcher = Batcher(loaded.predict, inline, THREADS) if batching.shared else None
     return replace(loaded, inline_rows=inline, batching=batching, batcher=batcher)
@@ -78,7 +78,7 @@ def _timed(loaded: LoadedModel) -> LoadedModel:
 def _warm(loaded: LoadedModel) -> None:
     """Answer for one row and for several: first calls are slow, and a broken artefact shows now."""
     for rows in (1, 2):
-        scores = loaded.predict(np.zeros((rows, len(loaded.manifest.features))))
+        scores = loaded.predict(np.zeros((rows, loaded.manifest.width)))
         if scores.shape != (rows,):
             raise ContractBroken(
                 f"the artefact answers {rows} row(s) with shape {list(scores.shape)}", "package a binary classifier"

@@ -1,7 +1,7 @@
 """Requests and answers of the Open Inference Protocol V2, as bytes and as values.
 
-A request's tensors have shape [n] or [n, 1]: one value a row, n rows. One tensor may have shape [n, k] with k above 1:
-it holds all features of the model at once. JSON and Triton's binary tensors may be mixed.
+A request's tensors have shape [n] or [n, 1]: one value a row, n rows. One of shape [n, k] with k above 1 is wide: it
+holds a vector a row, or all features of the model at once. JSON and Triton's binary tensors may be mixed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Body(msgspec.Struct):
 
 
 class Matrix(msgspec.Struct, frozen=True):
-    """A tensor of shape [n, ``width``], row-major: all features of a model in one."""
+    """A tensor of shape [n, ``width``], row-major: a feature that is a vector, or all features of a model in one."""
 
     name: str
     datatype: str
@@ -60,7 +60,8 @@ class Matrix(msgspec.Struct, frozen=True):
 class InferRequest(msgspec.Struct, frozen=True):
     """A request as values: ``columns`` by tensor name, each ``rows`` long; ``texts`` names those of BYTES.
 
-    ``matrix`` is the tensor that holds all features, if one came.
+    ``wide`` are the tensors of more than one value a row as they came; the model's recipe knows which are vectors, and
+    makes columns of them. ``matrix`` is the one that holds all features, once a recipe has found it.
 
     ``outputs`` says which outputs are wanted, in order, and whether each goes out as bytes. ``event_time_us`` is
     None when the request means now.
@@ -72,6 +73,7 @@ class InferRequest(msgspec.Struct, frozen=True):
     texts: frozenset[str]
     outputs: Mapping[str, bool]
     event_time_us: int | None = None
+    wide: Sequence[Matrix] = ()
     matrix: Matrix | None = None
 
 
@@ -93,16 +95,16 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
         asked = _read_body(body if json_length is None else body[:json_length])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"no inference request: {error}", "send the JSON object of the V2 protocol") from error
-    columns, matrix = _columns(asked.inputs, memoryview(body)[len(body) if json_length is None else json_length :])
+    columns, wide = _columns(asked.inputs, memoryview(body)[len(body) if json_length is None else json_length :])
     parameters = asked.parameters or {}
     return InferRequest(
         id=asked.id if asked.id is not None else new_id(),
-        rows=count_rows(columns, matrix),
+        rows=count_rows(columns, wide),
         columns=columns,
         texts=frozenset([tensor.name for tensor in asked.inputs if tensor.datatype == TEXT]),
         outputs=_outputs(asked.outputs, binary=parameters.get("binary_data_output") is True),
         event_time_us=event_time_us(parameters["event_time"]) if "event_time" in parameters else None,
-        matrix=matrix,
+        wide=wide,
     )
 
 
@@ -111,9 +113,9 @@ def new_id() -> str:
     return given_id() or f"{random.getrandbits(128):032x}"
 
 
-def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, list[Value]], Matrix | None]:
+def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, list[Value]], list[Matrix]]:
     columns: dict[str, list[Value]] = {}
-    matrix: Matrix | None = None
+    wide: list[Matrix] = []
     at = 0
     for tensor in inputs:
         size = tensor.parameters.get("binary_data_size") if tensor.parameters else None
@@ -123,7 +125,7 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
             values = tensors.from_bytes(tensor.name, tensor.datatype, _slice(tensor.name, binary, at, size))
             at += size
         if tensor.shape != [len(values)] and tensor.shape != [len(values), 1]:
-            matrix = as_matrix(tensor.name, tensor.datatype, tensor.shape, values, matrix)
+            wide.append(as_matrix(tensor.name, tensor.datatype, tensor.shape, values))
             continue
         if tensor.name in columns:
             raise sent_twice(tensor.name)
@@ -132,23 +134,19 @@ def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, l
         raise BadRequest(
             f"{len(binary) - at} bytes belong to no tensor", "give each binary tensor its binary_data_size"
         )
-    return columns, matrix
+    return columns, wide
 
 
-def as_matrix(name: str, datatype: str, shape: Sequence[int], values: Sequence[Value], before: Matrix | None) -> Matrix:
-    """Read a tensor that is no column as the matrix of all features.
+def as_matrix(name: str, datatype: str, shape: Sequence[int], values: Sequence[Value]) -> Matrix:
+    """Read a tensor that is no column.
 
     Raises:
-        BadRequest: the shape is not [n, k] or does not fit the values, or a matrix came ``before``.
+        BadRequest: the shape is not [n, k] or does not fit the values.
     """
     if len(shape) != len(("rows", "features")) or min(shape) < 1 or shape[0] * shape[1] != len(values):
         raise BadRequest(
             f"tensor {name!r} has shape {list(shape)} and {len(values)} values",
-            "use shape [n] or [n, 1] for one feature, [n, k] for all of them",
-        )
-    if before is not None:
-        raise BadRequest(
-            f"tensors {before.name!r} and {name!r} have more than one value a row", "send all features in one"
+            "use shape [n] or [n, 1] for one feature, [n, k] for a vector or for all of them",
         )
     return Matrix(name, datatype, shape[1], values)
 
@@ -173,15 +171,15 @@ def _slice(name: str, binary: memoryview, at: int, size: Any) -> memoryview:
     return binary[at : at + size]
 
 
-def count_rows(columns: Mapping[str, Sequence[Value]], matrix: Matrix | None) -> int:
+def count_rows(columns: Mapping[str, Sequence[Value]], wide: Sequence[Matrix]) -> int:
     """Return how many rows a request has.
 
     Raises:
         BadRequest: tensors differ in it, or there is no row.
     """
     lengths = set(map(len, columns.values()))
-    if matrix is not None:
-        lengths.add(len(matrix.values) // matrix.width)
+    if wide:
+        lengths |= {len(tensor.values) // tensor.width for tensor in wide}
     if len(lengths) != 1 or 0 in lengths:
         sizes = ", ".join(f"{name}: {len(values)}" for name, values in columns.items()) or "none"
         raise BadRequest(f"tensors differ in rows or have none ({sizes})", "send as many values in each, at least one")

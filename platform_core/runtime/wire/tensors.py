@@ -15,7 +15,7 @@ import numpy as np
 
 from loopline.platform_core.errors import BadRequest
 
-Value = float | int | str | bool | None
+Value = float | int | str | bool | list[float] | None
 TEXT = "BYTES"
 _NUMPY: dict[str, str] = {
     "BOOL": "?",

@@ -58,11 +58,13 @@ def test_errors_name_the_problem_and_the_fix(call, tmp_path):
     assert "git" in said["problem"].lower()
 
 
-def test_without_git_what_is_missing_is_named(call, tmp_path, monkeypatch):
-    """Also where the templates were rendered before: it is no defect of ours, and nothing is left behind."""
+def test_without_git_a_team_is_made_and_an_update_says_what_is_missing(call, tmp_path, monkeypatch):
+    """To begin needs no Git; the team names its template and version as with it, so that it can be updated later."""
     assert call("new", "team", "first")[0] == 0
     monkeypatch.setenv("PATH", str(tmp_path))
-    code, told = call("new", "team", "second")
+    assert call("new", "team", "second")[0] == 0
+    answers = [(tmp_path / f"plugins/{name}/src/{name}/template.yml").read_text() for name in ("first", "second")]
+    assert answers[1] == answers[0].replace("first", "second")
+    code, told = call("update", "plugins/second")
     assert (code, told["fix"]) == (1, "install git")
     assert "Git, which is not installed" in told["problem"]
-    assert not (tmp_path / "plugins/second").exists()

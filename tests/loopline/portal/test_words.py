@@ -84,7 +84,13 @@ def test_without_neighbours_there_are_no_links() -> None:
     """With them, names are quoted."""
     ref = ModelRef("shop", "returns")
     bare = Links()
-    assert {bare.asset("a"), bare.run("r"), bare.runs_of_cycle("c"), bare.endpoint(ref), bare.openapi()} == {""}
+    assert {
+        bare.asset("shop", "raw", "a"),
+        bare.run("r"),
+        bare.runs_of_cycle("c"),
+        bare.endpoint(ref),
+        bare.openapi(),
+    } == {""}
     links = Links(dagster="http://d", inference="http://i")
     assert links.runs_of_cycle("shop.a&b") == "http://d/runs?q%5B0%5D=tag%3Aloopline%2Fcycle%3Dshop.a%26b"
     assert links.endpoint(ref) == "http://i/v2/models/shop.returns"

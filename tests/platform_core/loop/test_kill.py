@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop import cycles, gates
 from loopline.platform_core.loop.gates import Verdict
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 class Killer(InMemoryServing):
     def apply(self, state):

@@ -32,6 +32,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import P99, Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.turn import start_rollout
 
 REF = ModelRef("retail", "cancellations")
 MODEL = Model(
@@ -101,7 +102,7 @@ class TheLoop(RuleBasedStateMachine):
             if gates.version_of_cycle(ledger, REF, cycle.cycle_id) is None:
                 reading = replace(READING, passed=good)
                 gates.record_verdict(ledger, REF, cycle.cycle_id, version, Verdict((reading,)), self.now)
-            self._try(rollouts.start, self.platform, REF, self.model, version, cycle.cycle_id, self.now)
+            self._try(start_rollout, self.platform, REF, self.model, version, cycle.cycle_id, self.now)
 
     @rule(state=st.sampled_from(["rejected", "failed"]))
     def run_fails(self, state: str) -> None:

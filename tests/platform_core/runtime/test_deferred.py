@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from loopline.deferred.spool import PutOff, Spool
+from loopline.deferred.spool import PutOff, Result, Spool
 from loopline.gateway import api_keys
 from loopline.gateway.api_keys import Tenant
 from loopline.platform_core.contracts.serving import DesiredState, Served
@@ -238,7 +238,7 @@ def test_who_was_killed_between_log_and_answer_does_not_answer_twice(site: Site)
     """At each point between the first byte and the last, whoever goes on leaves one record and one answer."""
     spool = Spool(site.root)
     request = PutOff(f"/v2/models/{MODEL}/infer", MODEL, json.dumps(BODY).encode(), None, time.time())
-    result = spool.Result(200, [(b"content-type", b"application/json")], b'{"kept": true}')
+    result = Result(200, [(b"content-type", b"application/json")], b'{"kept": true}')
     names = {stage: f"{at:032x}" for at, stage in enumerate(("accepted", "drafted", "begun", "logged", "shown"))}
     kept = log.PredictionLog(site.root, "killed")
     for at, name in enumerate(names.values()):

@@ -97,6 +97,20 @@ class NumbersOnly(InMemoryOnlineStore):
         return [[plain(row) for row in rows] for rows in super().read(asks)]
 
 
+class VectorsAsText(InMemoryOnlineStore):
+    """Breaks promise 4: a vector comes back as it is written."""
+
+    def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
+        """Answer wrongly."""
+
+        def plain(row: OnlineRow | None) -> OnlineRow | None:
+            return row and OnlineRow(
+                row.event_time_us, tuple(str(value) if isinstance(value, list) else value for value in row.values)
+            )
+
+        return [[plain(row) for row in rows] for rows in super().read(asks)]
+
+
 def _number(value: Any) -> Any:
     return float(value) if isinstance(value, int) else value
 
@@ -237,6 +251,7 @@ class PutsBackWhatIsTooOld(InMemoryOnlineStore):
         (LastWriteWins, "test_3_an_older_event_never_wins"),
         (FirstOfEqualsWins, "test_3_an_older_event_never_wins"),
         (NumbersOnly, "test_4_values_keep_their_type"),
+        (VectorsAsText, "test_4_values_keep_their_type"),
         (MixesViews, "test_5_several_views_in_one_call"),
         (CutsLongAsks, "test_5_several_views_in_one_call"),
         (RemembersItsOwnWritesOnly, "test_6_writers_at_once_leave_the_newest"),

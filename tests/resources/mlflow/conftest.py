@@ -15,7 +15,7 @@ from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.testing.registry import new_model
-from loopline.platform_core.training.encode import matrix, vocabulary
+from loopline.platform_core.training.encode import matrix, vocabulary, widths
 from loopline.platform_core.training.package import package
 from loopline.resources.mlflow.registry import MlflowRegistry
 
@@ -41,6 +41,7 @@ def rows() -> pa.Table:
             "market": pa.array(rng.choice(["DE", "FR", "GB", None], ROWS)).dictionary_encode(),
             "known": pa.array(rng.random(ROWS) > 0.5),
             "orders": pa.array(rng.integers(0, 9, ROWS)),
+            "taste": pa.array([None if n % 9 == 0 else v for n, v in enumerate(rng.random((ROWS, 3)).tolist())]),
         }
     )
 
@@ -73,18 +74,20 @@ def registered(registry: MlflowRegistry, fit: Any, folder: Path) -> Registered:
     table = rows()
     features = table.column_names
     words = vocabulary(table, features)
-    x = matrix({name: table.column(name) for name in features}, features, words)
+    sizes = widths(table, features)
+    x = matrix({name: table.column(name) for name in features}, features, words, sizes)
     estimator = fit(x, np.nan_to_num(x[:, 0]) + (x[:, 1] == 0) > 0.6)
+    fields = [FeatureField(name, "request", name in words, sizes.get(name, 0)) for name in features]
     draft = Manifest(
-        model="t.m", kind="pickle", file="", features=[FeatureField(n, "request", n in words) for n in features],
-        views=[], entities=[], vocabulary={name: list(each) for name, each in words.items()}, threshold=0.5,
+        model="t.m", kind="pickle", file="", features=fields, views=[], entities=[],
+        vocabulary={name: list(each) for name, each in words.items()}, threshold=0.5,
         training_set="t", cycle="c", parity=Parity(0, 0.0, ""),
     )  # fmt: skip
     described = package(estimator, draft, np.nan_to_num(x), folder / "package")
     made = registry.publish(Publication(new_model(), folder / "package", estimator, table.slice(0, 5)))
     source = registry._client.get_model_version(made.model, made.version).source
     shown = table.slice(0, 40)
-    whole = matrix({name: shown.column(name) for name in features}, features, words)
+    whole = described.encoder().matrix({name: shown.column(name) for name in features})
     return Registered(source, described.kind, shown, load_model(folder / "package").predict(whole))
 
 

@@ -13,7 +13,7 @@ import pytest
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.training.encode import matrix, vocabulary
 
-KINDS = ["double", "string", "boolean", "double"]
+KINDS = ["double", "string", "boolean", "double", "Array(double)"]
 
 
 @pytest.mark.parametrize("kind", ["lightgbm", "onnx"])
@@ -21,7 +21,8 @@ def test_mlflows_function_takes_raw_rows(register, tmp_path, kind):
     """Texts as texts, nulls as nulls; what it answers is what the endpoint answers."""
     made = register(kind, tmp_path)
     loaded = mlflow.pyfunc.load_model(made.source)
-    assert (made.kind, [each.name for each in loaded.metadata.signature.inputs.input_types()]) == (kind, KINDS)
+    kinds = [getattr(each, "name", repr(each)) for each in loaded.metadata.signature.inputs.input_types()]
+    assert (made.kind, kinds) == (kind, KINDS)
     frame = made.rows.to_pandas().astype({"market": object, "orders": float})
     assert loaded.predict(frame) == pytest.approx(made.scores, abs=1e-6, nan_ok=True)
 
@@ -30,17 +31,18 @@ def test_a_category_that_nobody_has_seen_is_unknown(register, tmp_path):
     """As at the endpoint: not missing, and no error."""
     made = register("lightgbm", tmp_path)
     words = vocabulary(made.rows, ["market"])
-    x = matrix({"amount": [0.1], "market": ["??"], "known": [True], "orders": [1]}, made.rows.column_names, words)
-    asked = pd.DataFrame([{"amount": 0.1, "market": "??", "known": True, "orders": 1.0}])
+    given = {"amount": 0.1, "market": "??", "known": True, "orders": 1.0, "taste": [0.1, 0.2, 0.3]}
+    x = matrix({name: [value] for name, value in given.items()}, made.rows.column_names, words, {"taste": 3})
+    asked = pd.DataFrame([given])
     expected = load_model(tmp_path / "package").predict(x)
     assert mlflow.pyfunc.load_model(made.source).predict(asked) == pytest.approx(expected)
 
 
 def test_the_librarys_own_loader_goes_on_working(register, tmp_path):
     """Whoever asks MLflow for LightGBM's booster, or for scikit-learn's estimator, gets it, on encoded columns."""
-    assert mlflow.lightgbm.load_model(register("lightgbm", tmp_path / "trees").source).num_feature() == 4
+    assert mlflow.lightgbm.load_model(register("lightgbm", tmp_path / "trees").source).num_feature() == 7
     linear = mlflow.sklearn.load_model(register("onnx", tmp_path / "linear").source)
-    assert linear.predict_proba(np.zeros((1, 4))).shape == (1, 2)
+    assert linear.predict_proba(np.zeros((1, 7))).shape == (1, 2)
 
 
 def test_what_is_copied_beside_a_model_needs_no_loopline():

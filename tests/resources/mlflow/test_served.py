@@ -27,7 +27,8 @@ def environment(model: Path, folder: Path) -> Path:
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(python.parent.parent)], check=True)
     install = [*uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(model / "requirements.txt")]
     subprocess.run(install, check=True)
-    assert subprocess.run([python, "-c", "import platform_core"], check=False, capture_output=True).returncode
+    alone = [python, "-c", "import loopline"]  # elsewhere, for here it is a folder
+    assert subprocess.run(alone, cwd=folder, check=False, capture_output=True).returncode
     return python
 
 

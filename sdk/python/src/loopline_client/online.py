@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Key = int | str
-Value = float | int | str | bool | None
+Value = float | int | str | bool | list[float] | None
 Status = Literal["present", "missing", "stale"]
 
 
