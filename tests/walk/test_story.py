@@ -174,7 +174,7 @@ def test_5_drift_opens_a_cycle(shop: Shop) -> None:
     assert checks["drift"].severity == dg.AssetCheckSeverity.WARN
     assert checks["skew"].passed
     assert checks["skew"].metadata["rows"].value > 1_000
-    (report,) = run.asset_materializations_for_node("retail__drift__cancellations")
+    (report,) = run.asset_materializations_for_node(key("retail", "drift", REF.model).to_python_identifier())
     assert Path(report.metadata["report"].value.removeprefix("file://")).stat().st_size > 100_000
     (turned,), _ = shop.driver.tick("loopline_cycle_sensor")
     assert turned.success, shop.told()
