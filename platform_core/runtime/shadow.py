@@ -181,7 +181,7 @@ def _root(bound: environment.Environment) -> Path:
 
 def _stand_back() -> None:
     """Take only the processor time that nobody else wants."""
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)  # os.nice adds to the starter's, which may be below zero
     if hasattr(os, "SCHED_IDLE"):
         with suppress(OSError):  # a container may forbid it
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -12,7 +12,7 @@ STEP = """
 import logging
 from pathlib import Path
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.observability import tracing
+from loopline.platform_core.foundation import tracing
 from loopline.platform_core.platform import Platform
 
 Platform(Environment("test", Path("e.yaml"), {}, "", None, Path()))

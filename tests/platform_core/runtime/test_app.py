@@ -95,7 +95,7 @@ def test_a_category_is_its_place_in_the_vocabulary(server):
     assert reply.json["outputs"][0]["data"] == [0.0, 1.0, -1.0]
 
 
-@pytest.mark.parametrize(("age_us", "fresh"), [(90 * DAY_US, True), (90 * DAY_US + 1, False), (-DAY_US, True)])
+@pytest.mark.parametrize(("age_us", "fresh"), [(90 * DAY_US, True), (90 * DAY_US + 1, False), (0, True)])
 def test_a_row_older_than_the_ttl_is_stale(server, age_us, fresh):
     """Exactly as old as the TTL still counts; the age is taken against the request's event time."""
     server.serve(views=[HISTORY])
@@ -104,6 +104,18 @@ def test_a_row_older_than_the_ttl_is_stale(server, age_us, fresh):
     ((_, record),) = server.logged
     assert (record.missing, record.stale) == ([[]], [[] if fresh else [HISTORY.view]])
     assert json.loads(record.features[0])["orders"] == (3.0 if fresh else None)
+
+
+@pytest.mark.parametrize("ttl_days", [90, None])
+@pytest.mark.parametrize("ahead_us", [1, DAY_US])
+def test_a_row_ahead_of_the_request_is_missing(server, ttl_days, ahead_us):
+    """What had not happened is not known, whether the view has a TTL or not; missing is not stale."""
+    server.serve(views=[ViewField(HISTORY.view, "customer_id", ["orders", "country"], ttl_days=ttl_days)])
+    server.know("7", 3.0, "GB", event_time_us=NOON_US + ahead_us)
+    assert server.infer(ONE, parameters={"event_time": NOON}).status == 200
+    ((_, record),) = server.logged
+    assert (record.missing, record.stale) == ([[HISTORY.view]], [[]])
+    assert json.loads(record.features[0])["orders"] is None
 
 
 def test_an_unknown_entity_has_missing_features(server):

@@ -48,7 +48,7 @@ bindings:
     port: {port}
     grpc_port: {grpc_port}
     tls: {written}
-    gateway: {{keys: "{keys}", access_log: "{folder}/api_keys.jsonl"}}
+    gateway: {{keys: "{keys}", access_log: "{folder}/access.jsonl"}}
   online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
 """)
     given = {

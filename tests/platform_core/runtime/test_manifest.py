@@ -11,7 +11,7 @@ from loopline.platform_core.testing.model_packages import Constant, write_packag
 FAST_PATH = """
 import sys, threading
 from pathlib import Path
-from loopline.platform_core.runtime import manifest
+from loopline.platform_core.runtime.model import manifest
 sys.setswitchinterval(1e-6)
 ready, read = threading.Barrier(16), []
 def load():
