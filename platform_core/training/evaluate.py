@@ -81,7 +81,7 @@ def metrics(labels: Floats, scores: Floats, threshold: float) -> dict[str, float
     Of a version that flags nothing the precision is 0: a gate must not let it pass for want of a figure.
     """
     measured = catalogue.values(labels, scores, threshold)
-    return {"precision": 0.0, **measured, catalogue.ROWS: float(len(labels))}
+    return measured | {"precision": measured.get("precision", 0.0), catalogue.ROWS: float(len(labels))}
 
 
 def by_segment(
