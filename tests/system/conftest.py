@@ -28,7 +28,8 @@ bindings:
   drift_report: {vendor: evidently}
 """
 START = datetime(2024, 5, 1, tzinfo=UTC)
-WHEELS, LOADS = 8, 480
+WHEELS, LOADS, MINUTES = 8, 480, 10
+A_DAY = 24 * 60 // MINUTES
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +50,20 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 def _deliver(folder: Path) -> None:
-    """Write a file of loads: heavy ones jam more often."""
+    """Write a file of loads for each day, as it came in that day's first hour: heavy ones jam more often."""
     chance = random.Random(5)
-    lines = ["Wheel,Ground,Weight,Jammed"]
-    for number in range(LOADS):
-        weight = chance.gauss(100, 20)
-        stuck = int(chance.random() < (0.85 if weight > 100 else 0.1))
-        moment = START + timedelta(minutes=10 * number)
-        lines.append(f"{number % WHEELS},{moment:%Y-%m-%d %H:%M},{weight:.2f},{stuck}")
     folder.mkdir(parents=True)
-    draft = folder / ".loads.csv"
-    draft.write_text("\n".join(lines) + "\n")
-    os.utime(draft, (START.timestamp(), START.timestamp()))
-    draft.rename(folder / "loads.csv")
+    for first in range(0, LOADS, A_DAY):
+        lines = ["Wheel,Ground,Weight,Jammed"]
+        for number in range(first, min(first + A_DAY, LOADS)):
+            weight = chance.gauss(100, 20)
+            stuck = int(chance.random() < (0.85 if weight > 100 else 0.1))
+            lines.append(f"{number % WHEELS},{_moment(number):%Y-%m-%d %H:%M},{weight:.2f},{stuck}")
+        draft = folder / f".loads-{first}.csv"
+        draft.write_text("\n".join(lines) + "\n")
+        os.utime(draft, (_moment(first).timestamp(),) * 2)
+        draft.rename(folder / f"loads-{first}.csv")
+
+
+def _moment(number: int) -> datetime:
+    return START + timedelta(minutes=MINUTES * number)
