@@ -27,12 +27,12 @@ class UserInstallation:
     environment: Path
     folder: Path
 
-    def run(self, *command: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment in the folder."""
         return subprocess.run(
             [str(self.environment / "bin" / command[0]), *command[1:]],
             cwd=self.folder,
-            env=self.variables,
+            env=self.variables | variables,
             text=True,
             capture_output=True,
             check=False,

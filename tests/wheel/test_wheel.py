@@ -112,7 +112,8 @@ def test_up_answers(begun):
 @pytest.mark.timeout(1500)
 def test_the_demo_tells_its_story(begun):
     """The demo's team comes with the wheel, and its story holds as it does in a checkout."""
-    done = begun.run("loopline", "demo", "--output", "json", timeout=1400)
+    ports = {"LOOPLINE_INFERENCE_PORT": str(free_port())}
+    done = begun.run("loopline", "demo", "--output", "json", timeout=1400, **ports)
     facts = json.loads(done.stdout.splitlines()[-1])
     assert facts["held"], facts["broken"]
     assert facts["requests_failed"] == 0
