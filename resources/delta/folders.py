@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import ContractBroken
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deltalake import DeltaTable
 
     from loopline.platform_core.contracts.lake import TableName
 
+AZURE, ACCOUNT = {"az", "adl", "azure"}, ("azure_storage_account_name", "account_name")
 DOT = "__"
 """What stands in a folder's name for a dot of the table's."""
 
@@ -25,6 +28,17 @@ def name_of(found: DeltaTable, folder: str) -> TableName:
     """Return the name that a table bears; its folder's where it bears none that fits, as before tables had names."""
     name = str(found.metadata().name or "")
     return name if safe(name) == folder else folder
+
+
+def with_account(uri: str, storage_options: Mapping[str, str]) -> str:
+    """Return a folder's URL or path; of Azure's store with the account, which is part of the name that others use."""
+    scheme, is_url, rest = uri.partition("://")
+    options = {name.lower(): value for name, value in storage_options.items()}
+    account = next((options[name] for name in ACCOUNT if name in options), "")
+    if not is_url or scheme not in AZURE or not account:
+        return uri
+    container, _, path = rest.partition("/")
+    return f"abfss://{container}@{account}.dfs.core.windows.net/{path}"
 
 
 def folder_of(table: TableName, at: Callable[[str], DeltaTable | None]) -> tuple[str, DeltaTable | None]:

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
 from loopline.resources.delta.commits import Append, insist, was_trimmed
-from loopline.resources.delta.folders import DOT, folder_of, name_of, safe
+from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
 from loopline.resources.delta.transactions import Transactions
 from loopline.resources.delta.types import canonical
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LEVELS = 3  # a table's name is team/stage/name
-AZURE, ACCOUNT = {"az", "adl", "azure"}, ("azure_storage_account_name", "account_name")
 LOOKS = 5  # how often a table is opened whose log is trimmed at the same moment
 
 
@@ -118,13 +117,7 @@ class DeltaLake(Lake):
 
     def place(self, table: TableName) -> str:
         """Return the table's folder; of Azure's store with the account, which is part of the name that others use."""
-        scheme, is_url, rest = self.uri(table).partition("://")
-        options = {name.lower(): value for name, value in self.storage_options.items()}
-        account = next((options[name] for name in ACCOUNT if name in options), "")
-        if not is_url or scheme not in AZURE or not account:
-            return self.uri(table)
-        container, _, path = rest.partition("/")
-        return f"abfss://{container}@{account}.dfs.core.windows.net/{path}"
+        return with_account(self.uri(table), self.storage_options)
 
     @property
     def _root(self) -> str:

@@ -172,7 +172,10 @@ def test_a_table_is_named_so_that_others_open_it(driver, told, tmp_path):
 def test_where_things_arrive_and_lie(driver, tmp_path):
     """Folders and topics are known to others too; what lies nowhere, or is another team's business, has no place."""
     platform, bound = driver.platform, driver.platform.environment.bindings
-    bound |= {"lake": DeltaLake(root="s3://lake/"), "event_source": FolderEventSource(root=str(tmp_path / "x/../in"))}
+    bound |= {
+        "lake": DeltaLake(root=str(tmp_path / "lake")),
+        "event_source": FolderEventSource(root=str(tmp_path / "x/../in")),
+    }
     source = replace(driver.team.source("events"), arrives="stream")
     model = driver.team.models[0]
     model = replace(
@@ -187,8 +190,8 @@ def test_where_things_arrive_and_lie(driver, tmp_path):
     assert place("arrivals", "events", streamed) == ""
     bound["event_stream"] = KafkaEventStream(bootstrap_servers="broker:9092")
     assert place("arrivals", "events", streamed) == "kafka://broker:9092/tiny.events"
-    assert place("features", "seen") == "s3://lake/tiny/features/seen.v1"
-    assert place("raw", "events", of="other") == "s3://lake/other/raw/events"
+    assert place("features", "seen") == str(tmp_path / "lake/tiny/features/seen__v1")
+    assert place("raw", "events", of="other") == str(tmp_path / "lake/other/raw/events")
     assert place("arrivals", "events", of="other") == place("features", "gone") == place("model", "one") == ""
 
 

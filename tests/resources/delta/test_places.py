@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from loopline.resources.delta.folders import with_account
 from loopline.resources.delta.lake import DeltaLake
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ACCOUNT = {"AZURE_STORAGE_ACCOUNT_NAME": "acme"}
 
 
 @pytest.mark.parametrize(
-    ("root", "options", "place"),
+    ("uri", "options", "place"),
     [
-        ("/var/x/../lake", {}, "/var/lake/t/raw/a"),
-        ("s3://lake/deep/", {}, "s3://lake/deep/t/raw/a"),
-        ("az://lake/deep", ACCOUNT, "abfss://lake@acme.dfs.core.windows.net/deep/t/raw/a"),
-        ("az://lake", {"account_name": "acme"}, "abfss://lake@acme.dfs.core.windows.net/t/raw/a"),
-        ("az://lake", {}, "az://lake/t/raw/a"),
-        ("s3://lake", ACCOUNT, "s3://lake/t/raw/a"),
+        ("s3://lake/deep/t/raw/a", {}, "s3://lake/deep/t/raw/a"),
+        ("az://lake/deep/t/raw/a", ACCOUNT, "abfss://lake@acme.dfs.core.windows.net/deep/t/raw/a"),
+        ("az://lake/t/raw/a", {"account_name": "acme"}, "abfss://lake@acme.dfs.core.windows.net/t/raw/a"),
+        ("az://lake/t/raw/a", {}, "az://lake/t/raw/a"),
+        ("s3://lake/t/raw/a", ACCOUNT, "s3://lake/t/raw/a"),
     ],
 )
-def test_a_table_s_place(root: str, options: dict[str, str], place: str) -> None:
-    """The folder; in Azure's store a container's name is one of many until the account is said."""
-    assert DeltaLake(root=root, storage_options=options).place("t/raw/a") == place
+def test_the_account_is_in_the_name(uri: str, options: dict[str, str], place: str) -> None:
+    """In Azure's store a container's name is one of many until the account is said."""
+    assert with_account(uri, options) == place
+
+
+def test_a_table_s_place(tmp_path: Path) -> None:
+    """The folder, without detours; no store is asked over a network by this test."""
+    (tmp_path / "x").mkdir()
+    assert DeltaLake(root=f"{tmp_path}/x/../lake").place("t/raw/a") == f"{tmp_path}/lake/t/raw/a"
