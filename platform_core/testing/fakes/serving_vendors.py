@@ -6,7 +6,7 @@ Time is simulated: ``by`` gives a vendor a clock. Without one a minute passes wi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar, Self
