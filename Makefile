@@ -6,18 +6,18 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lowest check peers bench habits format constraints clean
+.PHONY: help install demo up test lowest pythons check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
-	@echo "Installing Loopline into $(VENV): a minute or two, 0.9 GB"
+	@echo "Installing Loopline into $(VENV): a minute or two, 1.1 GB"
 	$(PYTHON) -m venv $(VENV)
 	rm -rf $(VENV)/.uv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/.uv uv
-	$(VENV)/.uv/bin/uv pip install --python $(BIN)/python -c constraints.txt -e . -e plugins/retail
+	$(VENV)/.uv/bin/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e . -e plugins/retail
 	rm -rf $(VENV)/.uv
 	touch $@
 
@@ -48,6 +48,10 @@ test: $(TOOLS) ## Every test, services started by the tests
 lowest: $(TOOLS) ## The lower bounds of pyproject.toml: the oldest versions that are allowed, under test
 	@scripts/system-packages.sh
 	@scripts/lowest.sh
+
+pythons: $(TOOLS) ## The core of the tests under Python 3.12 and 3.13, where this machine has them
+	@scripts/system-packages.sh
+	@scripts/pythons.sh
 
 check: $(TOOLS) ## Style, types, arrows, spelling, dependencies
 	$(BIN)/ruff check .
