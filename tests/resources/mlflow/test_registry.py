@@ -82,20 +82,3 @@ def test_a_version_has_a_page_where_mlflow_has_a_server(tmp_path: Path) -> None:
     assert database.page("shop.returns", "3", "http://localhost:5000").startswith("http://localhost:5000/#/models/")
     assert database.ui(5123)[1:4] == ("-m", "mlflow", "server")
     assert "5123" in database.ui(5123)
-
-
-WITHOUT_PANDAS = f"import sys\nsys.modules['pandas'] = None\n{PUBLISH}"
-
-
-def test_without_pandas_a_version_is_registered_and_says_what_it_lacks(tmp_path: Path) -> None:
-    """What Loopline serves is there; MLflow's own form is not, and the version names the extra that writes it."""
-    command = [sys.executable, "-c", WITHOUT_PANDAS, str(tmp_path), "k1"]
-    done = subprocess.run(command, text=True, capture_output=True, check=False, cwd=tmp_path)
-    assert done.stdout == "1\n", done.stderr
-    assert "pip install 'loopline[mlflow]'" in done.stderr
-    registry = MlflowRegistry(tracking_uri=f"sqlite:///{tmp_path}/new/mlflow.db", artifacts=str(tmp_path / "new/files"))
-    version = registry._client.get_model_version("t.m", "1")
-    assert "pip install 'loopline[mlflow]'" in version.description
-    assert list(Path(version.source).iterdir())
-    package = registry.fetch("t.m", "1", tmp_path / "fetched")
-    assert {file.name for file in package.iterdir()} == {file.name for file in Path(version.source).iterdir()}
