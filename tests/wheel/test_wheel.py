@@ -67,7 +67,7 @@ print(sorted(file.name for file in Path(version.source).iterdir()) == sorted(fil
 
 
 def test_a_version_says_what_it_lacks(user, tmp_path):
-    """Without the extra ``mlflow`` a version has what Loopline serves, and names the extra that writes MLflow's form."""
+    """Without the extra ``mlflow`` a version has what Loopline serves, and names what writes MLflow's form."""
     done = user.run("python", "-c", PUBLISH, str(tmp_path))
     told, same = done.stdout.splitlines()
     assert "pip install 'loopline[mlflow]'" in told, done.stderr
