@@ -31,8 +31,9 @@ To add a page:
 A part that is fetched after the page is a small page of its own (template without ``base.html``): ``portal.js`` puts it
 in the place of what has its address as ``data-part``, and asks again where ``data-again="5"`` (seconds) stands. A chart
 is a ``page.Chart`` among the fields, with a ``ChartPage`` at its ``source``, and ``{{ chart(page.drift) }}`` of
-``picture.html``: the server draws it, and the script fetches its figures when somebody points at it. What is wrong is raised as an error of ``loopline.platform_core.errors``: it becomes
-a page with problem and fix. A form posts to a route of its own; ``security.py`` refuses those that other sites send.
+``picture.html``: the server draws it, and the script fetches its figures when somebody points at it. What is wrong is
+raised as an error of ``loopline.platform_core.errors``: it becomes a page with problem and fix. A form posts to a route
+of its own; ``security.py`` refuses those that other sites send.
 
 Tests: ``TestClient(create_app(platform, plugins.Installed(teams, ())), base_url="http://localhost")``.
 """
