@@ -26,7 +26,7 @@ from loopline.relay.states import StateRelay
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.base import Vendor
 
-STATES_SECONDS, LOGS_SECONDS = 0.5, 1.0
+STATES_SECONDS, LOGS_SECONDS = 1.0, 1.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,7 +39,8 @@ def main() -> int:
     given = parser.parse_args()
     logs.start()
     try:
-        return _carry(_serving(given.environment), given.server, given.drain_seconds)
+        with set_by_signals() as stop:
+            return _carry(_serving(given.environment), given.server, given.drain_seconds, stop)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
@@ -60,17 +61,16 @@ def _serving(file: Path) -> Vendor:
     return bound
 
 
-def _carry(serving: Any, server: str, drain_seconds: float) -> int:
+def _carry(serving: Any, server: str, drain_seconds: float, stop: Event) -> int:
     root = Path(serving.root)
     relay = StateRelay(root, server, serving.feed)
     shipping = Shipping(root, server, serving.sink, serving.keep_days * 86_400)
     ended = Event()
     carrying = Thread(target=_states, args=(relay, ended), daemon=True)  # a store that hangs keeps no log back
-    with set_by_signals() as stop:
-        carrying.start()
-        while not stop.is_set():
-            shipping.step()
-            stop.wait(LOGS_SECONDS)
+    carrying.start()
+    while not stop.is_set():
+        shipping.step()
+        stop.wait(LOGS_SECONDS)
     unsent = _drain(root, shipping, time.monotonic() + drain_seconds)
     ended.set()
     serving.feed.leave(server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.process_use import used
 
+RETRY_SECONDS = 5.0
+"""How long until what could not be brought is tried again."""
 BEAT_SECONDS = 5.0
 """How often a server tells that it lives, when nothing changes."""
 _LOG = logging.getLogger(__name__)
@@ -25,6 +28,7 @@ class StateRelay:
         self._root, self._server, self._feed = root, server, feed
         self._token: str | None = None
         self._problems: dict[str, str] = {}
+        self._brought_at = -math.inf
         self._told: ServerReport | None = None
         self._told_at = 0.0
 
@@ -37,13 +41,15 @@ class StateRelay:
             _LOG.warning("states are not carried now, and are tried again: %s", error)
 
     def _bring(self) -> None:
+        if self._problems and time.monotonic() - self._brought_at < RETRY_SECONDS:
+            return
         asked = self._feed.asked(self._root / "packages", self._token)
         if asked is None:
             return
         for state in asked.states.values():
             if states.desired(self._root, state.model) != state:
                 states.write_desired(self._root, state)
-        self._token, self._problems = asked.token, dict(asked.problems)
+        self._token, self._problems, self._brought_at = asked.token, dict(asked.problems), time.monotonic()
 
     def _tell(self) -> None:
         report = self._report()

@@ -53,6 +53,18 @@ class Objects:
             except FileNotFoundError:
                 return None
 
+    def etag(self, key: str, known: str | None) -> str | None:
+        """Return an object's ETag, asked for on condition that it is another one; None where there is none."""
+        from obstore.exceptions import NotModifiedError
+
+        with self._told(key):
+            try:
+                return str(self._store.get(key, options={"if_none_match": known} if known else None).meta["e_tag"])
+            except NotModifiedError:
+                return known
+            except FileNotFoundError:
+                return None
+
     def write(self, key: str, content: bytes) -> None:
         """Write an object, whatever was there."""
         with self._told(key):
@@ -123,9 +135,7 @@ class Objects:
         try:
             yield
         except NotSupportedError as error:
-            raise Unsupported(
-                f"{self.url} keeps no conditions on writes: {_short(error)}", "use another"
-            ) from error
+            raise Unsupported(f"{self.url} keeps no conditions on writes: {_short(error)}", "use another") from error
         except BaseError as error:
             raise self._failure(key, error) from error
 

@@ -3,6 +3,7 @@
 ::
 
     <prefix>/desired/<model>.json      written on condition that nobody else wrote meanwhile
+    <prefix>/changed                   written after each: the one object that servers look at again and again
     <prefix>/observed/<server>.json    written by a server when something changes, and every few seconds
     <prefix>/packages/<sha256>.tar
 """
@@ -10,10 +11,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import msgspec
 
@@ -32,7 +36,9 @@ from loopline.resources.object_store import packages as model_packages
 if TYPE_CHECKING:
     from loopline.resources.object_store.objects import Found, Objects
 
-_DESIRED, _OBSERVED = "desired", "observed"
+_DESIRED, _CHANGED, _OBSERVED = "desired", "changed", "observed"
+LISTED_AGAIN_SECONDS = 30.0
+"""When a server lists the states though nothing is said to have changed: who asked may have died before he said it."""
 _ATTEMPTS = 20
 
 
@@ -49,6 +55,8 @@ class ObjectStates(StateStore, StateFeed):
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._held: dict[str, tuple[str, _Held]] = {}
+        self._changed: str | None = None
+        self._listed_at = -math.inf
         self._reports: dict[str, tuple[str, ServerReport]] = {}
 
     def ask(self, state: DesiredState) -> None:
@@ -60,7 +68,10 @@ class ObjectStates(StateStore, StateFeed):
             if found and _decode_held(key, found[0]).state.generation > state.generation:
                 return
             held = held or self._sent(state)
-            if (found and found[0] == held) or self._objects.write_if(key, held, found[1] if found else None):
+            if found and found[0] == held:
+                return
+            if self._objects.write_if(key, held, found[1] if found else None):
+                self._objects.write(_CHANGED, uuid4().hex.encode())
                 return
         raise CommitConflict(f"{self._objects.url}/{key} is written by many at once", "ask again")
 
@@ -75,8 +86,13 @@ class ObjectStates(StateStore, StateFeed):
         return _decode_held(key, found[0]).state if found else None
 
     def asked(self, packages: Path, token: str | None = None) -> Asked | None:
-        """List the states, read those that changed, and fetch packages that are not here yet."""
+        """See whether anything changed; then list the states, read those that did, and fetch packages not here yet."""
+        changed = self._objects.etag(_CHANGED, self._changed)
+        is_young = time.monotonic() - self._listed_at < LISTED_AGAIN_SECONDS
+        if token and changed == self._changed and is_young:
+            return None
         listed = self._objects.listed(_DESIRED)
+        self._changed, self._listed_at = changed, time.monotonic()
         newest = hashlib.sha256("\n".join(f"{one.key} {one.etag}" for one in listed).encode()).hexdigest()
         if newest == token:
             return None
