@@ -22,8 +22,8 @@ class ObjectStoreServing(LocalServing):
     ``store`` is a URL with a prefix of this installation's own, such as ``s3://bucket/serving``; ``storage_options`` go
     to the store's client as they are. ``address`` is where callers reach the servers, ``grpc_address`` where they do
     over gRPC (``host:port``; left out: nowhere). In the environment file of a machine with a server, ``root`` is its
-    own folder, and ``host`` and ``port`` are where it listens; where none is to run they are left out. The rest is as for
-    ``local``.
+    own folder, and ``host`` and ``port`` are where it listens; where none is to run they are left out. The rest
+    is as for ``local``.
     """
 
     log_delay_seconds: ClassVar[float] = 2.0
