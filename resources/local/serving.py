@@ -94,7 +94,7 @@ class LocalServing(Serving):
 
     def usage(self) -> Sequence[ServerUse]:
         """Return what the servers' processes have used."""
-        return self.states.uses()
+        return tuple(self.states.uses())
 
     def _shadow_problem(self, model: str, generation: int | None) -> str:
         """Say what keeps requests from being replayed; while servers are on their way that is not their trouble."""
