@@ -25,9 +25,9 @@ LEAST = 95
 FLAGS = "--headless=new --no-sandbox --disable-dev-shm-usage"
 HOW = f"""Lighthouse {VERSION} in a headless Chromium, by its default for phones: a slow network and a processor
 four times slower are simulated. The home is that of the section above with {MODELS} models; each page was asked
-for once before. Of performance the best of {RUNS} runs: a browser that shares its processor with others is measured as a slower
-page, never as a faster one; the other scores and the figures are of that run. `script` and `all` are kB as they travel,
-packed."""
+for once before. Of performance the best of {RUNS} runs: a browser that shares its processor with others is measured
+as a slower page, never as a faster one; the other scores and the figures are of that run. `script` and `all` are kB
+as they travel, packed."""
 HEADER = (
     "page",
     "performance",
