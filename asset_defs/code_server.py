@@ -7,7 +7,7 @@ import gc
 import sys
 from importlib.metadata import entry_points
 
-from loopline.asset_defs.dagster_private import fork_run_workers
+from loopline.asset_defs.dagster_private import fork_run_workers, keep_engines, keep_instance
 from loopline.platform_core.plugins import TEAMS
 
 MODULE = "loopline.asset_defs.code_location"
@@ -29,6 +29,8 @@ def main(team: str, *arguments: str) -> None:
     from dagster._cli import ENV_PREFIX, create_dagster_cli
 
     collect_seldom()
+    keep_engines()
+    keep_instance()
     fork_run_workers([*PRELOAD, *_modules_of(team)])
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
     create_dagster_cli()(["api", "grpc", *named, *arguments], auto_envvar_prefix=ENV_PREFIX)  # type: ignore[no-untyped-call]

@@ -2,8 +2,10 @@
 
 import contextlib
 import multiprocessing
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,16 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._grpc.server import DagsterApiServer
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from starlette.middleware import Middleware
 
 __all__ = [
@@ -26,6 +33,8 @@ __all__ = [
     "finished_checks",
     "forget_run",
     "fork_run_workers",
+    "keep_engines",
+    "keep_instance",
     "location_of",
     "process_of",
     "report_past",
@@ -33,6 +42,8 @@ __all__ = [
 ]
 
 FINAL = {"SUCCEEDED", "FAILED"}
+ENGINES = 64
+"""Engines that a process keeps: three, and one for each run of which events are read."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,46 @@ def fork_run_workers(preload: Sequence[str]) -> None:
         forkserver.ensure_running()
 
     DagsterApiServer.__init__ = begin_warm  # type: ignore[method-assign]
+
+
+def keep_engines() -> None:
+    """Let Dagster's SQLite storages in this process make each of their engines once.
+
+    They make one at each question, and with it an empty cache of compiled statements: 1 to 3 ms of CPU, a dozen times a
+    tick of a sensor.
+    """
+    from sqlalchemy import create_engine
+
+    @lru_cache(ENGINES)
+    def made(url: str, *options: tuple[str, Any], **connect: Any) -> "Engine":
+        return create_engine(url, connect_args=connect, **dict(options))
+
+    def kept(url: str, connect_args: Mapping[str, Any] | None = None, **options: Any) -> "Engine":
+        return made(url, *options.items(), **(connect_args or {}))
+
+    for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+        assert hasattr(storage, "create_engine"), f"{storage.__name__} makes its engines otherwise now"
+        storage.create_engine = kept
+
+
+def keep_instance() -> None:
+    """Let this process open an instance of Dagster once, and never close it.
+
+    A code server opens one at each tick of a sensor or schedule, which reads all of Dagster's migrations: 40 ms of CPU.
+    """
+    opened: list[tuple[InstanceRef, dg.DagsterInstance]] = []
+    own, alone = dg.DagsterInstance.from_ref, threading.Lock()
+
+    def kept(ref: InstanceRef) -> dg.DagsterInstance:
+        with alone:
+            known = next((instance for before, instance in opened if before == ref), None)
+            if known is None:
+                known = own(ref)
+                known.dispose = lambda: None  # type: ignore[method-assign]
+                opened.append((ref, known))
+            return known
+
+    dg.DagsterInstance.from_ref = staticmethod(kept)  # type: ignore[method-assign]
 
 
 def wrap_web_server(*middleware: "Middleware") -> None:

@@ -1,0 +1,11 @@
+"""Dagster's daemon, at less cost: ``python -m loopline.up.daemon``, with all of its own options."""
+
+from __future__ import annotations
+
+import runpy
+
+from loopline.asset_defs.dagster_private import keep_engines
+
+if __name__ == "__main__":
+    keep_engines()
+    runpy.run_module("dagster._daemon", run_name="__main__", alter_sys=True)
