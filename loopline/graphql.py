@@ -54,7 +54,8 @@ class Dagster:
         """Return a client that is kept: a new one reads all certificates of the machine, 10 ms of CPU."""
         import httpx
 
-        return httpx.Client(timeout=self.timeout_seconds, trust_env=False)
+        alone = httpx.Limits(max_keepalive_connections=0)  # one that the server has closed would fail a question
+        return httpx.Client(timeout=self.timeout_seconds, trust_env=False, limits=alone)
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """Send a query or mutation and return its data.

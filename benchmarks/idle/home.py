@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Team
 
 
+TEAM = "shops"
+
+
 def enter(home: Path, models: int, port: int) -> None:
     """Put this process and its children into a home, with the team installed."""
     site = home / "site"
@@ -89,6 +92,16 @@ def _serve_copy(turn: Turn, ref: ModelRef, copy: Path) -> None:
     version = platform.registry.publish(Publication(ref.dotted, copy, dummy, example, tags={"key": ref.dotted}))
     package = packages.fetched(platform, ref, version.version)
     served, why = Served(version.version, package, turn.cycle.cycle_id), {"actor": "benchmark", "reason": "a copy"}
-    deployments.change(
-        platform, ref, served, None, 0, cycle=turn.cycle.cycle_id, now=platform.clock.now(), **why
-    )
+    deployments.change(platform, ref, served, None, 0, cycle=turn.cycle.cycle_id, now=platform.clock.now(), **why)
+
+
+def main(home: Path, models: int) -> None:
+    """Make a home, in a process that ends: what it imports is nothing that an idle one needs."""
+    enter(home, models, 0)
+    from benchmarks.idle.shops import team
+
+    prepare(home, team)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

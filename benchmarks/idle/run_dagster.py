@@ -41,7 +41,7 @@ def main(home: Path, models: int, settle: float, seconds: float) -> None:
 def _started(stack: ExitStack, home: Path, module: str, *arguments: str) -> int:
     log = stack.enter_context(home.joinpath(f"{module}.log").open("ab"))
     command = (sys.executable, "-m", module, *arguments)
-    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - our own
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     stack.callback(process.wait)
     stack.callback(process.terminate)
     return process.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,12 +18,10 @@ from loopline.up.running import Options, running
 
 def main(home: Path, models: int, settle: float, seconds: float) -> None:
     """Run everything as ``loopline up`` does, portal and Dagster's UI included, and watch it."""
-    homes.enter(home, models, free_port())
-    from benchmarks.idle.shops import team
-
-    dagster_home.team_names = lambda: (team.name,)  # whatever else is installed here
     if not home.joinpath("ledger.db").exists():
-        homes.prepare(home, team)
+        subprocess.run((sys.executable, "-m", "benchmarks.idle.home", str(home), str(models)), check=True)
+    homes.enter(home, models, free_port())
+    dagster_home.team_names = lambda: (homes.TEAM,)  # whatever else is installed here
     with running(home, home / "laptop.yaml", options=Options(port=free_port())) as app:
         time.sleep(settle)
         pids = {"up": os.getpid()} | {name: child.pid for name, child in app.supervisor.children.items()}
