@@ -163,14 +163,15 @@ def _fork_off_server() -> None:
         forkserver.ensure_running()
         return
     gc.freeze()  # the collector leaves alone what both share
-    spawn, util.spawnv_passfds = util.spawnv_passfds, _forked
+    spawn = util.spawnv_passfds
+    util.spawnv_passfds = _forked  # type: ignore[assignment]
     try:
         forkserver.ensure_running()
     finally:
         util.spawnv_passfds = spawn
 
 
-def _forked(_: bytes, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+def _forked(_: Any, arguments: Sequence[Any], descriptors: Sequence[int]) -> int:
     """Do in a fork what Python would have a new interpreter do: ``-c`` and a line that starts the fork server."""
     pid = os.fork()
     if pid:
@@ -203,7 +204,7 @@ def keep_engines() -> None:
 
     for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
         assert hasattr(storage, "create_engine"), f"{storage.__name__} makes its engines otherwise now"
-        storage.create_engine = kept
+        storage.create_engine = kept  # type: ignore[attr-defined]
 
 
 def tick_cheaply() -> None:
@@ -225,7 +226,7 @@ def tick_cheaply() -> None:
             purged[what] = time.monotonic() + PURGE_SECONDS
             purge(self, origin_id, selector_id, before, tick_statuses)
 
-    storage.purge_ticks = seldom  # type: ignore[method-assign]
+    storage.purge_ticks = seldom  # type: ignore[method-assign, assignment]
 
 
 def _true_for_good(own: Callable[..., bool]) -> Callable[..., bool]:
@@ -264,7 +265,7 @@ def keep_instance() -> None:
                 opened.append((ref, known))
             return known
 
-    dg.DagsterInstance.from_ref = staticmethod(kept)  # type: ignore[method-assign]
+    dg.DagsterInstance.from_ref = staticmethod(kept)  # type: ignore[method-assign, assignment]
 
 
 def wrap_web_server(*middleware: "Middleware") -> None:
