@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG = "_delta_log"
 MOST = 1_000
-"""Tables that are kept open: more than a process asks about in turns, else each would be let go before its next turn."""
+"""Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
 
 class _Kept(NamedTuple):

@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 900
-"""For what hangs: one turn of the loop takes ten seconds on a machine alone, and minutes on one that is overcommitted."""
+"""For what hangs: a turn of the loop takes ten seconds on a machine alone, and minutes on one that is overcommitted."""
 collect_ignore = ["team", "vendor"]  # distributions of their own, with their own tests
 ENVIRONMENT = """
 name: acme
