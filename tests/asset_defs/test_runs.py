@@ -93,9 +93,9 @@ def test_all_that_is_under_way_is_asked_for_at_once(driver):
     name, value = next(iter(TAGS.items()))
     assert under_way(driver.instance, CYCLE_JOB, name) == frozenset()
     ended = dg.DagsterRun(job_name=CYCLE_JOB, tags={name: "ended"}, status=dg.DagsterRunStatus.SUCCESS)
-    waits = dg.DagsterRun(job_name=CYCLE_JOB, tags=dict(TAGS), status=dg.DagsterRunStatus.QUEUED)
-    without = dg.DagsterRun(job_name=CYCLE_JOB, status=dg.DagsterRunStatus.QUEUED)
-    other = dg.DagsterRun(job_name="another", tags={name: "other"}, status=dg.DagsterRunStatus.QUEUED)
+    waits = dg.DagsterRun(job_name=CYCLE_JOB, tags=dict(TAGS), status=dg.DagsterRunStatus.NOT_STARTED)
+    without = dg.DagsterRun(job_name=CYCLE_JOB, status=dg.DagsterRunStatus.NOT_STARTED)
+    other = dg.DagsterRun(job_name="another", tags={name: "other"}, status=dg.DagsterRunStatus.NOT_STARTED)
     for run in (ended, waits, without, other):
         driver.instance.add_run(run)
     assert under_way(driver.instance, CYCLE_JOB, name) == {value}
