@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LOG = "_delta_log"
-MOST = 64
-"""Tables that are kept open."""
+MOST = 1_000
+"""Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
 
 class _Kept(NamedTuple):

@@ -31,7 +31,7 @@ REF = ModelRef("mill", "jams")
 ONCE = ("cycle.opened", "training_set.pinned", "model.registered", gates.JUDGED, "rollout.started", "cycle.closed")
 
 
-def wait(ready, what: str, seconds: float = 60):
+def wait(ready, what: str, seconds: float = 600):
     """Wait until something is there, and return it."""
     give_up = time.monotonic() + seconds
     while not (found := ready()):

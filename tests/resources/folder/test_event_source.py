@@ -300,9 +300,9 @@ def test_polling_many_files_is_cheap(events: FolderEventSource, deliver: FolderD
     for number in range(600):
         deliver.whole("t/s", str(number), b"id\n%d" % number, MORNING)
     assert len(events.arrivals("t/s")) == 600
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(events.arrivals("t/s")) == 600
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_an_open_quote_does_not_swallow_the_file() -> None:
