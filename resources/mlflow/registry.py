@@ -182,7 +182,7 @@ def _unless_there(create: Callable[..., Any], *arguments: str) -> None:
 def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any:
     from mlflow.entities import Metric, Param, RunTag
 
-    from loopline.resources.mlflow.saving import save  # numpy and more: who only reads versions needs none of it
+    from loopline.resources.mlflow.saving import can_save, save  # numpy: who only reads versions needs none of it
 
     run = client.create_run(experiment, run_name=publication.tags.get("cycle"))
     client.log_batch(
