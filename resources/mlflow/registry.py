@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
-from loopline.resources.mlflow.saving import save
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -180,6 +179,8 @@ def _unless_there(create: Callable[..., Any], *arguments: str) -> None:
 
 def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any:
     from mlflow.entities import Metric, Param, RunTag
+
+    from loopline.resources.mlflow.saving import save  # numpy and more: who only reads versions needs none of it
 
     run = client.create_run(experiment, run_name=publication.tags.get("cycle"))
     client.log_batch(
