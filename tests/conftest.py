@@ -19,8 +19,8 @@ import psycopg2
 import pytest
 
 OWNER = "loopline"
-sys.path.append(str(Path(__file__).parent / "kafka"))
-pytest_plugins = ["kafka_broker"]
+sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
+pytest_plugins = ["kafka_broker", "kubernetes_cluster"]
 
 
 def _postgresql(program: str) -> str:

@@ -1,0 +1,31 @@
+"""``make cluster``: a cluster that runs until it is ended, with the image of our package on its node."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.cluster.images import ROOT, loopline_image, pause_image
+from scripts.cluster.outside import missing, obstacle, running
+
+TEAMS = (ROOT / "plugins" / "retail",)
+
+
+def main() -> None:
+    """Bring it up, say how to reach it, and wait."""
+    if problem := obstacle():
+        sys.exit(problem)
+    if absent := missing():
+        sys.exit(f"{', '.join(absent)} missing: run scripts/cluster.sh")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
+        images = (pause_image(Path(folder)), loopline_image(Path(folder), ("loopline[kubernetes]",), TEAMS))
+        with running(Path(folder) / "cluster", images) as cluster:
+            print(f"export KUBECONFIG={cluster.kubeconfig}\nCtrl-C ends it", flush=True)
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    main()
