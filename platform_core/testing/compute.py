@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.contracts.compute import Compute
-from loopline.platform_core.errors import TaskFailed, Unsupported
+from loopline.platform_core.errors import LooplineError, TaskFailed, Unsupported
 from loopline.platform_core.specs.model import Requirements
 
 SMALL = Requirements(cpu=1, memory_gb=0.1)
 _HERE = "loopline.platform_core.testing.compute"
-ECHO, SLOW, FRAGILE = f"{_HERE}:echo", f"{_HERE}:slow", f"{_HERE}:fragile"
+ECHO, SLOW, FRAGILE, ENDLESS = (f"{_HERE}:{name}" for name in ("echo", "slow", "fragile", "endless"))
+ENDLESS_SECONDS = 240
 
 
 def echo(folder: str, value: Any) -> dict[str, Any]:
@@ -50,6 +51,13 @@ def killed_once(folder: str) -> str:
     if _note(Path(folder)) == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return "alive"
+
+
+def endless(folder: str, seconds: float) -> int:
+    """Note the call and take long; returns how many calls there were before."""
+    before = _note(Path(folder))
+    time.sleep(seconds)
+    return before
 
 
 def leave_a_process() -> int:
@@ -117,8 +125,24 @@ class ComputeKit:
                 compute.run(ECHO, {"folder": str(tmp_path), "value": 6}, too_much, "k6")
         assert calls(tmp_path) == 0
 
+    def test_7_cancelled_work_ends_and_may_be_done_anew(self, compute: Compute, tmp_path: Path) -> None:
+        """Who waits is told long before the task would have ended; a result that is there stays."""
+        if "cancel" not in compute.can:
+            pytest.skip("the vendor does not cancel")
+        endless = {"folder": str(tmp_path), "seconds": ENDLESS_SECONDS}
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(compute.run, ENDLESS, endless, SMALL, "k7")
+            _until_called(tmp_path)
+            compute.cancel("k7")
+            with pytest.raises(LooplineError):
+                waiting.result()
+        assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
+        compute.cancel("k7")
+        compute.cancel("nobody runs this")
+        assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
 
-def _until_called(folder: Path, seconds: float = 30) -> None:
+
+def _until_called(folder: Path, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while calls(folder) == 0:
         assert time.monotonic() < until, "the task did not start"

@@ -18,7 +18,12 @@ def node(*, labels=None, taints=(), **capacity):
     """Return a node; a GPU is ``gpu``."""
     allocatable = {GPU if name == "gpu" else name: size for name, size in capacity.items()}
     return read(
-        "Node", {"metadata": {"name": "n", "labels": labels or {}}, "spec": {"taints": list(taints)}, "status": {"allocatable": allocatable}}
+        "Node",
+        {
+            "metadata": {"name": "n", "labels": labels or {}},
+            "spec": {"taints": list(taints)},
+            "status": {"allocatable": allocatable},
+        },
     )
 
 
@@ -100,7 +105,10 @@ def test_a_quota_of_gpus_is_named():
 
 def test_a_limit_range_is_named():
     """A container's most."""
-    limit = {"metadata": {"name": "l", "namespace": "team"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}}]}}
+    limit = {
+        "metadata": {"name": "l", "namespace": "team"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}}]},
+    }
     with pytest.raises(Unsupported, match="limit range 'l'"):
         require(Cluster(limits=[read("LimitRange", limit)]), Requirements(cpu=3))
 
@@ -111,7 +119,8 @@ def test_who_may_not_look_is_not_refused():
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("250m", 0.25), ("4Gi", 2**32), ("2", 2), ("1e3", 1000), ("128974848", 128974848), ("1E", 1e18), ("5k", 5000)]
+    ("text", "size"),
+    [("250m", 0.25), ("4Gi", 2**32), ("2", 2), ("1e3", 1000), ("128974848", 128974848), ("1E", 1e18), ("5k", 5000)],
 )
 def test_quantities(text, size):
     """As Kubernetes writes them."""

@@ -79,5 +79,7 @@ def test_a_team_has_a_namespace_and_an_account():
 
 def test_an_environment_binds_it():
     """By its name, without a cluster."""
-    bound = bind("compute", {"vendor": "kubernetes", "image": "example/retail:7", "largest_node": {"cpu": 8, "memory_gb": 32}})
+    bound = bind(
+        "compute", {"vendor": "kubernetes", "image": "example/retail:7", "largest_node": {"cpu": 8, "memory_gb": 32}}
+    )
     assert bound.largest_node.cpu == 8

@@ -27,7 +27,11 @@ from loopline.resources.kubernetes.message import (
 )
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
@@ -53,7 +57,7 @@ def test_an_answer_comes_as_it_went(value):
     assert unpack_kept(pack_kept(answer)) == answer
 
 
-@pytest.mark.parametrize("size", [10, 2_000, 2_700, 3_200, 20_000, 1_000_000])
+@pytest.mark.parametrize("size", [10, 2_000, 3_200, 20_000, 1_000_000])
 def test_a_large_answer_goes_by_the_log(size):
     """The termination message is never longer than the kubelet takes; the log's lines hold what it cannot."""
     answer = Answer(json.dumps(noise(size)))
