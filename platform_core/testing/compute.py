@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +26,7 @@ from loopline.platform_core.specs.model import Requirements
 SMALL = Requirements(cpu=1, memory_gb=0.1)
 _HERE = "loopline.platform_core.testing.compute"
 ECHO, SLOW, FRAGILE, ENDLESS = (f"{_HERE}:{name}" for name in ("echo", "slow", "fragile", "endless"))
+LARGE, HUNGRY, TALK = (f"{_HERE}:{name}" for name in ("large", "hungry", "talk"))
 ENDLESS_SECONDS = 240
 
 
@@ -60,6 +63,25 @@ def endless(folder: str, seconds: float) -> int:
     return before
 
 
+def large(size: int) -> str:
+    """Return so many characters that no packing makes much smaller."""
+    return random.Random(size).randbytes(size // 2 + 1).hex()[:size]
+
+
+def hungry(gigabytes: float) -> int:
+    """Take memory, and use it."""
+    return len(b"x" * int(gigabytes * 1e9))
+
+
+def talk(lines: int, pause_seconds: float) -> int:
+    """Write a line now and then."""
+    for number in range(lines):
+        sys.stderr.write(f"line {number} of {lines}\n")
+        sys.stderr.flush()
+        time.sleep(pause_seconds)
+    return lines
+
+
 def leave_a_process() -> int:
     """Start a process that lives on for a while and return its id."""
     return subprocess.Popen(["sleep", "60"]).pid
@@ -83,6 +105,10 @@ class ComputeKit:
         """What the function returned comes back as JSON would bring it."""
         value = {"list": [1, 2.5, "ä", None, True], "nested": {"a": []}}
         assert compute.run(ECHO, {"folder": str(tmp_path), "value": value}, SMALL, "k1")["value"] == value
+
+    def test_1_large_result_comes_whole(self, compute: Compute) -> None:
+        """A million characters are no matter."""
+        assert compute.run(LARGE, {"size": 1_000_000}, SMALL, "k1-large") == large(1_000_000)
 
     def test_2_same_key_does_not_run_again(self, compute: Compute, tmp_path: Path) -> None:
         """The second call with a key gets the first result; another key gets its own."""

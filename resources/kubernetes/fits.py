@@ -48,11 +48,12 @@ def _by_nodes(nodes: list[Any], settings: Settings, requirements: Requirements, 
     if not places:
         selector = node_selector(settings, requirements)
         raise Unsupported(
-            f"no node of {len(nodes)} may run the task: none has the labels {selector or '{}'} and a taint we tolerate",
+            f"none of {len(nodes)} nodes may run the task: none has the labels {selector} and only taints we tolerate",
             "label a node, or mend node_selector, gpu_node_selector and tolerations in the environment",
         )
+    best = _told(_best(places, wanted))
     raise Unsupported(
-        f"the task needs {_told(wanted)}, no node has it: the largest of {len(places)} has {_told(_best(places, wanted))}",
+        f"the task needs {_told(wanted)}, no node has it: of {len(places)} nodes the most is {best}",
         "ask for less, or add a larger node; if nodes come when they are needed, say how large with largest_node",
     )
 
@@ -105,9 +106,9 @@ def _by_quotas(quotas: list[Any], wanted: Mapping[str, float]) -> None:
 def _by_limits(ranges: list[Any], wanted: Mapping[str, float]) -> None:
     for found, name, most in _most(ranges):
         if wanted.get(name, 0) > most:
+            limit = f"the limit range {found.metadata.name!r} of the namespace {found.metadata.namespace}"
             raise Unsupported(
-                f"the task needs {_told({name: wanted[name]})}, the limit range {found.metadata.name!r} of the namespace"
-                f" {found.metadata.namespace} allows {_told({name: most})} in a pod",
+                f"the task needs {_told({name: wanted[name]})}, {limit} allows {_told({name: most})} in a pod",
                 "ask for less, or have the limit range raised",
             )
 

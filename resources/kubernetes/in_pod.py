@@ -1,6 +1,6 @@
-"""What a pod of the compute vendor runs: the task that its Job carries; ``python -m loopline.resources.kubernetes.in_pod``.
+"""What a pod of the compute vendor runs: the task that its Job carries.
 
-It needs nothing but the kernel: no token, no client of Kubernetes, no store.
+``python -m loopline.resources.kubernetes.in_pod`` needs nothing but the kernel: no token, no client, no store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of Kubernetes' API: signed in as the environment says, patient with a server that is away, refusals told apart."""
+"""Calls of Kubernetes' API: signed in as the environment says, patient with a server that is away."""
 
 from __future__ import annotations
 

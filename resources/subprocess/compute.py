@@ -19,16 +19,15 @@ from loopline.platform_core.contracts.compute import Compute, Json
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.specs.model import Requirements
 
-
 PID = "pid"
 
 
 class SubprocessCompute(Compute):
     """Runs each task in its own process, which outlives its caller.
 
-    ``<root>/<key>/`` holds ``job.json``, ``pid``, ``result.json`` or ``error.json``, and ``log.txt``. The worker inherits
-    the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free lock
-    means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
+    ``<root>/<key>/`` holds ``job.json``, ``pid``, ``result.json`` or ``error.json``, and ``log.txt``. The worker
+    inherits the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free
+    lock means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
     """
 
     can: ClassVar[frozenset[str]] = frozenset({"cancel"})

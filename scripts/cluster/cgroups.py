@@ -40,10 +40,10 @@ def remove(cgroup: str, limit_seconds: float = 20) -> bool:
 
 
 def sweep() -> None:
-    """Take away what clusters left behind whose first process is gone."""
+    """Take away what clusters left behind whose owner is gone."""
     for cgroup in {top.name for top in _tops()}:
-        ident = cgroup.removeprefix(_PREFIX)
-        if ident.isdigit() and not _alive(int(ident)):
+        owner = cgroup.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
             remove(cgroup, limit_seconds=1)
 
 

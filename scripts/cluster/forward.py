@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from scripts.cluster.settings import API_PORT, NODE_ADDRESS
@@ -45,7 +45,7 @@ async def serve(doors: list[Door], every: Callable[[], None], period_seconds: fl
             every()
 
 
-def _through(door: Door) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
+def _through(door: Door) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(door.host, door.port)

@@ -1,4 +1,4 @@
-"""The images of the tests: one that holds a pod open, and one with our real package, as ``pip install loopline`` has it.
+"""The images of the tests: one that holds a pod open, and one with our real package, as ``pip install`` has it.
 
 Layers that change seldom (interpreter, dependencies) are kept in the cache; the package itself is built each time.
 """
@@ -94,7 +94,7 @@ def _files(distributions: Iterable[Distribution]) -> Iterator[tuple[Path, str]]:
 def _kept_layer(key: str, files: Iterable[tuple[Path, str]]) -> Path:
     """Return a layer from the cache, made if it is not there; a layer with another key is another file."""
     name = hashlib.sha256(f"{key}\n{sys.version}\n{python_layer.interpreter()}".encode()).hexdigest()[:16]
-    target = cache() / "layers" / f"{key.split()[0]}-{name}.tar"
+    target = cache() / "layers" / f"{key.split(maxsplit=1)[0]}-{name}.tar"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = write_layer(target.with_suffix(f".{os.getpid()}"), files)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from scripts.cluster import certificates, cgroups
@@ -22,6 +23,7 @@ from scripts.cluster.settings import HERE, Place, programs
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 PROGRAMS = ("etcd", "containerd", "ctr", "runc", "iptables", "conntrack", "ip", "openssl")
 _PR_SET_PDEATHSIG = 1
+_NUMBERS = count(1)
 _LOG_TAIL = 3000
 
 
@@ -60,7 +62,7 @@ def running(
         RuntimeError: it did not come up, with the end of its log.
     """
     cgroups.sweep()
-    place = Place(folder.absolute(), str(os.getpid()))
+    place = Place(folder.absolute(), f"{os.getpid()}-{next(_NUMBERS)}")
     place.folder.mkdir(parents=True)
     certificates.make(place)
     doors, outside = opened(ports)
@@ -89,7 +91,7 @@ def _start(place: Place, start: Start) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             pass_fds=[door.descriptor for door in start.doors],
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call, and no lock is held
         )
 
 

@@ -25,7 +25,7 @@ def cache() -> Path:
 
 
 def programs() -> Path:
-    """Return the folder of Kubernetes' programs; another ``go.mod`` means another one. ``scripts/cluster.sh`` fills it."""
+    """Return the folder of Kubernetes' programs, which ``scripts/cluster.sh`` fills: one for each ``go.mod``."""
     parts = b"".join(HERE.joinpath(name).read_bytes() for name in ("go.mod", "go.sum", "tools.go"))
     return cache() / "kubernetes" / hashlib.sha256(parts).hexdigest()[:16]
 

@@ -27,6 +27,15 @@ class DirectCompute(InProcessCompute):
         return _tuples(super().run(task, args, requirements, key))
 
 
+class ShorteningCompute(InProcessCompute):
+    """Breaks 1: as a vendor does that sends results through something small."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Cut text."""
+        result = super().run(task, args, requirements, key)
+        return result[:4096] if isinstance(result, str) else result
+
+
 class ForgetfulCompute(InProcessCompute):
     """Breaks 2: runs every time."""
 
@@ -129,6 +138,11 @@ def test_mutant_that_cancels_otherwise_is_caught(
     monkeypatch.setattr(kit, "ENDLESS_SECONDS", 3)
     compute = mutant(root=tmp_path / "compute")
     assert_catches(ComputeKit, "test_7_cancelled_work_ends_and_may_be_done_anew", compute=compute, tmp_path=tmp_path)
+
+
+def test_shortening_mutant_is_caught() -> None:
+    """What is cut is no result."""
+    assert_catches(ComputeKit, "test_1_large_result_comes_whole", compute=ShorteningCompute())
 
 
 def test_losing_mutant_is_caught(tmp_path: Path) -> None:

@@ -39,10 +39,12 @@ class Cluster:
 
 
 def require(cluster, requirements, **settings):
+    """Ask whether a task could ever run."""
     fits.require(cluster, Settings(image="i", **settings), requirements, "team")
 
 
 def quota(**hard):
+    """Return a quota of the namespace."""
     return read("ResourceQuota", {"metadata": {"name": "most", "namespace": "team"}, "spec": {"hard": hard}})
 
 
@@ -52,7 +54,7 @@ def test_a_node_that_has_all_of_it_is_needed():
     require(Cluster(nodes), Requirements(cpu=2, memory_gb=8, gpu=1))
     with pytest.raises(Unsupported, match=r"cpu=8.*gpu=1"):
         require(Cluster(nodes), Requirements(cpu=8, memory_gb=8, gpu=1))
-    with pytest.raises(Unsupported, match="memory_gb=64.*34"):
+    with pytest.raises(Unsupported, match=r"memory_gb=64.*34"):
         require(Cluster(nodes), Requirements(memory_gb=64))
 
 
