@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from scripts.cluster.images import ROOT, loopline_image, pause_image
 from scripts.cluster.outside import Cluster, missing, obstacle, running
+
+NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +27,66 @@ def cluster() -> Iterator[Cluster]:
         image = loopline_image(here, more=("loopline[kubernetes]", "pytest"), teams=(ROOT / "plugins" / "retail",))
         with running(here / "cluster", (pause_image(here), image)) as found:
             yield found
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api(cluster):
+    """Give the cluster's API, signed in as its administrator."""
+    from kubernetes import config
+
+    return config.new_client_from_config(str(cluster.kubeconfig))
+
+
+@pytest.fixture(scope="session")
+def kubernetes_core(kubernetes_api):
+    """Give the part of it that knows pods, nodes and quotas."""
+    from kubernetes import client
+
+    return client.CoreV1Api(kubernetes_api)
+
+
+@pytest.fixture(scope="module")
+def team_namespace(kubernetes_core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Make a team's namespace: Pod Security ``restricted``, and a claim on the folder of the tests' files."""
+    name = f"team-{next(NUMBERS)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kubernetes_core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    size = {"storage": "1Gi"}
+    volume = {
+        "capacity": size,
+        "accessModes": ["ReadWriteMany"],
+        "hostPath": {"path": str(tmp_path_factory.getbasetemp())},
+        "claimRef": {"namespace": name, "name": "shared"},
+    }
+    kubernetes_core.create_persistent_volume({"metadata": {"name": name}, "spec": volume})
+    claim = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "",
+        "volumeName": name,
+        "resources": {"requests": size},
+    }
+    kubernetes_core.create_namespaced_persistent_volume_claim(name, {"metadata": {"name": "shared"}, "spec": claim})
+    yield name
+    kubernetes_core.delete_namespace(name)
+    kubernetes_core.delete_persistent_volume(name)
+
+
+@pytest.fixture
+def kubernetes_compute(cluster, team_namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
+    """Bind a compute to the namespace, with settings of a test's own."""
+    from loopline.resources.kubernetes.compute import KubernetesCompute
+    from scripts.cluster import images
+    from scripts.cluster.python_layer import interpreter
+
+    made = []
+
+    def bind(**settings):
+        common = {"image": images.NAME, "image_pull_policy": "Never", "python": str(interpreter())}
+        claims = {"shared": str(tmp_path_factory.getbasetemp())}
+        where = {"kubeconfig": cluster.kubeconfig, "namespace": team_namespace, "claims": claims}
+        made.append(KubernetesCompute(**{**common, **where, **settings}))
+        return made[-1]
+
+    yield bind
+    for one in made:
+        one.close()
