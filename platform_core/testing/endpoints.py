@@ -11,10 +11,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served, Serving
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PATIENCE_SECONDS = 20.0
 SETTLED_SECONDS = 0.5
@@ -91,6 +94,17 @@ def broken(folder: Path, version: str) -> Served:
     package = folder / f"package-{uuid.uuid4().hex}"
     package.mkdir()
     return Served(version, package, f"cycle-{version}")
+
+
+def logged_after(serving: Serving, model: str, after: str | None, count: int) -> tuple[pa.Table, str]:
+    """Read the log after a cursor, of a vendor that needs a while for it again until so many rows are there."""
+    found = serving.predictions(model, after)
+    if serving.log_delay_seconds:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while found[0].num_rows < count and time.monotonic() < end:
+            time.sleep(0.1)
+            found = serving.predictions(model, after)
+    return found
 
 
 def wait_until(met: Callable[[], bool]) -> bool:

@@ -193,6 +193,16 @@ def each(file: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
         yield _decode(payload), offset + after
 
 
+def records(frames: bytes) -> list[Record]:
+    """Return the records of whole frames, stepping over what is none."""
+    return [_decode(payload) for payload, _ in _frames(frames)]
+
+
+def whole(frames: bytes) -> int:
+    """Return the offset behind the last whole frame, 0 if there is none."""
+    return max((after for _, after in _frames(frames)), default=0)
+
+
 def _frames(data: bytes) -> Iterator[tuple[memoryview, int]]:
     view, at = memoryview(data), 0
     while at >= 0:

@@ -21,7 +21,7 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
-from loopline.resources.local import serving as local
+from loopline.resources.local import folders
 from loopline.resources.local.serving import LocalServing
 
 
@@ -231,7 +231,7 @@ def test_a_first_version_that_cannot_be_loaded_is_told(running: Place, tmp_path:
 
 def test_a_server_that_hangs_is_not_ready(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lives and holds its lock, but does not move: that is told, until it does again; an idle one is well."""
-    monkeypatch.setattr(local, "SILENT_SECONDS", 2.5)
+    monkeypatch.setattr(folders, "SILENT_SECONDS", 2.5)
     model, serving = new_model(), place.serving
     with place.server() as process:
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
