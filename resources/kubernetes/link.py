@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
 
 if TYPE_CHECKING:
-    from loopline.resources.kubernetes.settings import Settings
+    from loopline.resources.kubernetes.settings import SignIn
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
@@ -23,7 +23,7 @@ _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
 class Link:
     """One signed-in client, of the process that made it: connections are not shared with a fork."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SignIn) -> None:
         from kubernetes import client
 
         self.pid = os.getpid()
@@ -114,7 +114,7 @@ def words(error: Any) -> str:
         return f"{error.status} {error.reason}"
 
 
-def _signed_in(settings: Settings) -> Any:
+def _signed_in(settings: SignIn) -> Any:
     from kubernetes import client, config
 
     found = client.Configuration()
@@ -126,7 +126,7 @@ def _signed_in(settings: Settings) -> Any:
             config.load_kube_config(file, settings.context, client_configuration=found, persist_config=False)
     except (config.ConfigException, OSError) as error:
         raise InvalidEnvironment(
-            f"compute: no way to sign in to Kubernetes: {error}",
+            f"no way to sign in to Kubernetes: {error}",
             "set kubeconfig (and context), or run in a pod with a service account",
         ) from error
     return found

@@ -12,6 +12,7 @@ TASK = "loopline.dev/task"
 ANSWER = "loopline.dev/answer"
 """The annotation of a Job with what came of it, once a caller has read it."""
 MANAGED = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "compute"}
+SERVING = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "serving"}
 _MOST_WORDS = 40
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,22 @@ class Largest(BaseModel):
     cpu: float
     memory_gb: float
     gpu: int = 0
+
+
+class SignIn(Protocol):
+    """How an environment says to sign in to a cluster, and how long its API may be away."""
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """Return the file; None: the usual one, or the pod's own account."""
+
+    @property
+    def context(self) -> str | None:
+        """Return which of the file's contexts."""
+
+    @property
+    def api_patience_seconds(self) -> float:
+        """Return for how long to ask again."""
 
 
 class Settings(Vendor):

@@ -13,6 +13,9 @@ from scripts.cluster.images import ROOT, loopline_image, pause_image
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
+OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT = 8333, 30080, 30081
+PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT)
+"""Ports of the node that tests reach from outside."""
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +27,10 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
         here = Path(folder)
-        image = loopline_image(here, more=("loopline[kubernetes]", "pytest"), teams=(ROOT / "plugins" / "retail",))
-        with running(here / "cluster", (pause_image(here), image)) as found:
+        image = loopline_image(
+            here, more=("loopline[kubernetes,object-store,grpc]", "pytest"), teams=(ROOT / "plugins" / "retail",)
+        )
+        with running(here / "cluster", (pause_image(here), image), PORTS) as found:
             yield found
 
 
