@@ -44,7 +44,7 @@ def files(scratch: Path) -> Iterator[tuple[Path, str]]:
         scratch.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         scratch.joinpath(name).write_text(text)
         yield scratch / name, name
-    scratch.joinpath("tmp").mkdir(exist_ok=True)
+    scratch.joinpath("tmp").mkdir(parents=True, exist_ok=True)
     scratch.joinpath("tmp").chmod(0o1777)
     yield scratch / "tmp", "tmp"
 
