@@ -60,7 +60,8 @@ def with_loopline(folder: Path, more: Iterable[str] = (), teams: Iterable[Path] 
     """
     found = {name: one for name, one in closure(("loopline", *more)).items() if name not in _OURS}
     versions = sorted(f"{name} {one.version}" for name, one in found.items())
-    key = "\n".join([sys.version, str(python_layer.interpreter()), _PAUSE, *versions])
+    ours = [HERE.joinpath(name).read_text() for name in ("images.py", "python_layer.py", "oci.py")]
+    key = "\n".join([sys.version, str(python_layer.interpreter()), *ours, *versions])
     seeded = seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
     below = tuple((digest, size) for digest, size in json.loads((seeded / seed.LAYERS).read_text()))
     image = replace(

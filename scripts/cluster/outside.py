@@ -17,6 +17,7 @@ from pathlib import Path
 
 from scripts.cluster import certificates, cgroups
 from scripts.cluster.forward import opened
+from scripts.cluster.images import Images
 from scripts.cluster.inside import READY, Start
 from scripts.cluster.seed import plant
 from scripts.cluster.settings import HERE, Place, programs

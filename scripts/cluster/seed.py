@@ -22,6 +22,7 @@ from scripts.cluster.settings import cache
 
 _DATABASE = ".db"
 _START_SECONDS = 60
+_UNUSED_SECONDS = 14 * 86_400
 _SETTINGS = """version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 root = "{root}"
@@ -43,6 +44,10 @@ def kept(key: str, images: Callable[[Path], list[Image]]) -> Path:
         with tempfile.TemporaryDirectory(prefix="seed-", dir=target.parent) as scratch:
             made = _made(Path(scratch), images)
             made.rename(target)
+    os.utime(target)
+    for other in target.parent.iterdir():
+        if time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
+            shutil.rmtree(other, ignore_errors=True)
     return target
 
 

@@ -51,6 +51,7 @@ def team_namespace(kubernetes_core, tmp_path_factory: pytest.TempPathFactory) ->
     name = f"team-{next(NUMBERS)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubernetes_core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    tmp_path_factory.getbasetemp().chmod(0o755)  # pods do not run as root
     size = {"storage": "1Gi"}
     volume = {
         "capacity": size,
