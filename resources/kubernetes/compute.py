@@ -17,9 +17,9 @@ from loopline.resources.kubernetes import claiming, fits
 from loopline.resources.kubernetes.following import Following
 from loopline.resources.kubernetes.job import manifest
 from loopline.resources.kubernetes.link import Link
-from loopline.resources.kubernetes.looks import Wait
+from loopline.resources.kubernetes.looks import Wait, complete
 from loopline.resources.kubernetes.message import pack_task
-from loopline.resources.kubernetes.names import MANAGED, job_name
+from loopline.resources.kubernetes.names import ANSWER, MANAGED, job_name
 from loopline.resources.kubernetes.patience import Patience
 from loopline.resources.kubernetes.settings import Settings
 
@@ -58,7 +58,7 @@ class KubernetesCompute(Settings, Compute):
         return json.loads(outcome)
 
     def cancel(self, key: str) -> None:
-        """Take the key's Job away, in whichever namespace it is; whoever waits for it is told."""
+        """Take the key's Job away while it is at work, in whichever namespace; whoever waits for it is told."""
         link = self._linked()
         selector = ",".join(f"{name}={value}" for name, value in MANAGED.items())
         for job in link.ask(
@@ -66,7 +66,8 @@ class KubernetesCompute(Settings, Compute):
             label_selector=selector,
             field_selector=f"metadata.name={job_name(key)}",
         ).items:
-            claiming.remove(link, job)
+            if not (complete(job) or ANSWER in (job.metadata.annotations or {})):
+                claiming.remove(link, job)
 
     def close(self) -> None:
         """Let the connections go; Jobs go on."""

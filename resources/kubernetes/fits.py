@@ -25,8 +25,7 @@ def require(link: Link, settings: Settings, requirements: Requirements, namespac
         Unsupported: with what there is, and what to do.
     """
     wanted = {name: number(value) for name, value in _all(resources(settings, requirements)).items()}
-    asked = {name: size for name, size in wanted.items() if name != "ephemeral-storage"}
-    _by_nodes(link.allowed(link.core.list_node), settings, requirements, asked)
+    _by_nodes(link.allowed(link.core.list_node), settings, requirements, wanted)
     _by_quotas(link.allowed(link.core.list_namespaced_resource_quota, namespace), wanted)
     _by_limits(link.allowed(link.core.list_namespaced_limit_range, namespace), wanted)
 
@@ -41,7 +40,12 @@ def _by_nodes(nodes: list[Any], settings: Settings, requirements: Requirements, 
     places = [_allocatable(node) for node in nodes if _may_run(node, settings, requirements)]
     if settings.largest_node:
         largest = settings.largest_node
-        grown = {"cpu": largest.cpu, "memory": largest.memory_gb * 1e9, settings.gpu_resource: float(largest.gpu)}
+        grown = {
+            "cpu": largest.cpu,
+            "memory": largest.memory_gb * 1e9,
+            settings.gpu_resource: float(largest.gpu),
+            "ephemeral-storage": settings.ephemeral_storage_gb * 1e9,
+        }
         places.append(grown)
     if any(_holds(place, wanted) for place in places):
         return

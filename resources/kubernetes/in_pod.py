@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ MESSAGE = Path("/dev/termination-log")
 
 def main(task: Path = TASK, message: Path = MESSAGE) -> None:
     """Run the task and leave its answer; the exit code says nothing, for the answer may be a failure told well."""
+    signal.signal(signal.SIGTERM, _end)
     job = unpack_task(task.read_text(encoding="ascii"))
     outcome = worker.attempt(job.task, job.args)
     if isinstance(outcome, Failure):
@@ -29,6 +31,11 @@ def main(task: Path = TASK, message: Path = MESSAGE) -> None:
     sys.stdout.flush()
     message.write_text(words, encoding="ascii")
     sys.exit(isinstance(outcome, Failure))
+
+
+def _end(*_: object) -> None:
+    """End when the kubelet asks: the first process of a container is not ended by a signal that it does not handle."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

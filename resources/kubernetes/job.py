@@ -47,10 +47,9 @@ def resources(settings: Settings, requirements: Requirements) -> dict[str, Manif
 
     Cores are shared beyond what is asked; memory and disk are not.
     """
-    hard = {
-        "memory": gigabytes(requirements.memory_gb),
-        "ephemeral-storage": gigabytes(settings.ephemeral_storage_gb),
-    }
+    hard = {"memory": gigabytes(requirements.memory_gb)}
+    if settings.ephemeral_storage_gb:
+        hard["ephemeral-storage"] = gigabytes(settings.ephemeral_storage_gb)
     if requirements.gpu:
         hard[settings.gpu_resource] = str(requirements.gpu)
     return {"requests": {"cpu": cores(requirements.cpu), **hard}, "limits": hard}
@@ -113,7 +112,8 @@ def _volumes(settings: Settings) -> list[Manifest]:
         {"name": _volume(number), "persistentVolumeClaim": {"claimName": claim}}
         for number, claim in enumerate(settings.claims)
     ]
-    scratch: Manifest = {"name": "scratch", "emptyDir": {"sizeLimit": gigabytes(settings.ephemeral_storage_gb)}}
+    disk = {"sizeLimit": gigabytes(settings.ephemeral_storage_gb)} if settings.ephemeral_storage_gb else {}
+    scratch: Manifest = {"name": "scratch", "emptyDir": disk}
     return [scratch, {"name": "task", "downwardAPI": {"items": [task]}}, *claims]
 
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.cluster.images import ROOT, loopline_image, pause_image
+from scripts.cluster.images import ROOT, with_loopline
 from scripts.cluster.outside import missing, obstacle, running
 
 TEAMS = (ROOT / "plugins" / "retail",)
@@ -21,7 +21,7 @@ def main() -> None:
         sys.exit(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
-        images = (pause_image(Path(folder)), loopline_image(Path(folder), ("loopline[kubernetes]",), TEAMS))
+        images = with_loopline(Path(folder), ("loopline[kubernetes]",), TEAMS)
         with running(Path(folder) / "cluster", images) as cluster:
             print(f"export KUBECONFIG={cluster.kubeconfig}\nCtrl-C ends it", flush=True)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -1,56 +1,86 @@
 """The images of the tests: one that holds a pod open, and one with our real package, as ``pip install`` has it.
 
-Layers that change seldom (interpreter, dependencies) are kept in the cache; the package itself is built each time.
+What changes seldom (interpreter, dependencies) is unpacked once and kept; the package itself is built each time.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from scripts.cluster import python_layer
+from scripts.cluster import python_layer, seed
 from scripts.cluster.node import PAUSE
 from scripts.cluster.oci import Image, write_image, write_layer
-from scripts.cluster.settings import HERE, cache
+from scripts.cluster.settings import HERE
 
 ROOT = HERE.parents[1]
 NAME = "loopline.local/loopline:1"
 SITE = "/opt/loopline/site-packages"
 _OURS = {"loopline", "loopline-retail", "retail"}
-_PAUSE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
-
-
-def pause_image(folder: Path) -> Path:
-    """Make the image that holds a pod's namespaces open: a program that waits."""
-    folder.joinpath("pause.c").write_text(_PAUSE)
-    subprocess.run(["gcc", "-static", "-Os", "-s", "-o", "pause", "pause.c"], cwd=folder, check=True)
-    layer = write_layer(folder / "pause-layer.tar", [(folder / "pause", "pause")])
-    return write_image(folder / "pause.tar", Image(PAUSE, (layer,), ("/pause",)))
-
-
-def loopline_image(folder: Path, more: Iterable[str] = (), teams: Iterable[Path] = ()) -> Path:
-    """Make the image with our package, its dependencies and ``more`` distributions of this environment.
-
-    ``teams`` are folders of teams' packages, installed beside it.
-    """
-    layers = (_kept_layer("python", python_layer.files(folder)), _dependencies(more), _own(folder, teams))
-    environment = {
+_LOOPLINE = Image(
+    NAME,
+    (),
+    (str(python_layer.interpreter()), "-m", "loopline.cli"),
+    environment={
         "PATH": "/usr/bin",
         "PYTHONPATH": SITE,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "HOME": "/tmp",
-    }
-    entrypoint = (str(python_layer.interpreter()), "-m", "loopline.cli")
-    return write_image(folder / "loopline.tar", Image(NAME, layers, entrypoint, environment=environment))
+    },
+)
+_PAUSE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a cluster's node knows: containerd's folder with what changes seldom, and archives to import."""
+
+    seed: Path
+    archives: tuple[Path, ...] = ()
+
+
+def only_pause() -> Images:
+    """Return what a cluster needs that runs no pod of ours."""
+    return Images(seed.kept(f"pause {_PAUSE}", lambda scratch: [_pause(scratch)]))
+
+
+def with_loopline(folder: Path, more: Iterable[str] = (), teams: Iterable[Path] = ()) -> Images:
+    """Return the same with the image ``NAME``: our package, its dependencies, ``more`` distributions, teams' folders.
+
+    Interpreter and dependencies come from the cache; our package is built and installed as a release is.
+    """
+    found = {name: one for name, one in closure(("loopline", *more)).items() if name not in _OURS}
+    versions = sorted(f"{name} {one.version}" for name, one in found.items())
+    ours = [HERE.joinpath(name).read_text() for name in ("images.py", "python_layer.py", "oci.py")]
+    key = "\n".join([sys.version, str(python_layer.interpreter()), *ours, *versions])
+    seeded = seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
+    below = tuple((digest, size) for digest, size in json.loads((seeded / seed.LAYERS).read_text()))
+    image = replace(
+        _LOOPLINE, name=NAME, layers=(_own(folder, teams),), below=tuple((digest, size) for digest, size in below)
+    )
+    return Images(seeded, (write_image(folder / "loopline.tar", image),))
+
+
+def _pause(folder: Path) -> Image:
+    """Make the image that holds a pod's namespaces open: a program that waits."""
+    folder.joinpath("pause.c").write_text(_PAUSE)
+    subprocess.run(["gcc", "-static", "-Os", "-s", "-o", "pause", "pause.c"], cwd=folder, check=True)
+    return Image(PAUSE, (write_layer(folder / "pause-layer.tar", [(folder / "pause", "pause")]),), ("/pause",))
+
+
+def _base(folder: Path, found: Iterable[Distribution]) -> Image:
+    python = write_layer(folder / "python-layer.tar", python_layer.files(folder / "root"))
+    packages = write_layer(folder / "packages-layer.tar", _files(found))
+    return replace(_LOOPLINE, name="loopline.local/base:1", layers=(python, packages))
 
 
 def closure(wanted: Iterable[str], left_out: Iterable[str] = ()) -> dict[str, Distribution]:
@@ -72,12 +102,6 @@ def _applies(need: Requirement, extras: frozenset[str]) -> bool:
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras | {""})
 
 
-def _dependencies(more: Iterable[str]) -> Path:
-    found = closure(("loopline", *more))
-    key = "\n".join(f"{name} {one.version}" for name, one in sorted(found.items()) if name not in _OURS)
-    return _kept_layer(f"packages\n{key}", _files([one for name, one in found.items() if name not in _OURS]))
-
-
 def _files(distributions: Iterable[Distribution]) -> Iterator[tuple[Path, str]]:
     """Give a distribution's files in its site folder, with what is compiled of them."""
     for one in distributions:
@@ -89,17 +113,6 @@ def _files(distributions: Iterable[Distribution]) -> Iterator[tuple[Path, str]]:
             compiled = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
             if path.suffix == ".py" and compiled.exists():
                 yield compiled, f"{SITE}/{file.parent}/__pycache__/{compiled.name}"
-
-
-def _kept_layer(key: str, files: Iterable[tuple[Path, str]]) -> Path:
-    """Return a layer from the cache, made if it is not there; a layer with another key is another file."""
-    name = hashlib.sha256(f"{key}\n{sys.version}\n{python_layer.interpreter()}".encode()).hexdigest()[:16]
-    target = cache() / "layers" / f"{key.split(maxsplit=1)[0]}-{name}.tar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = write_layer(target.with_suffix(f".{os.getpid()}"), files)
-        part.rename(target)
-    return target
 
 
 def _own(folder: Path, teams: Iterable[Path]) -> Path:

@@ -125,7 +125,6 @@ def _kubelet(place: Place) -> dict[str, Any]:
         "resolvConf": "",
         "evictionHard": {"imagefs.available": "1%", "nodefs.available": "1%", "memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,
-        "localStorageCapacityIsolation": False,
         "oomScoreAdj": 0,
         "maxPods": 200,
         "syncFrequency": "10s",

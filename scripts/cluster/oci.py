@@ -16,11 +16,15 @@ _KIND = "application/vnd.oci.image"
 
 @dataclass(frozen=True)
 class Image:
-    """An image's name, its layers (tar files, lowest first), and how its program starts."""
+    """An image's name, its layers (tar files, lowest first), and how its program starts.
+
+    ``below`` are layers under those that whoever imports the archive has already: digest and size.
+    """
 
     name: str
     layers: tuple[Path, ...]
     entrypoint: tuple[str, ...]
+    below: tuple[tuple[str, int], ...] = ()
     user: str = "1000:1000"  # a number: a pod that must not run as root is refused an image with a user's name
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str = "/"
@@ -41,7 +45,8 @@ def write_image(target: Path, image: Image) -> Path:
     """Write the archive; it appears whole or not at all."""
     part = target.with_suffix(".part")
     with tarfile.open(part, "w") as archive:
-        layers = [_layer(archive, layer) for layer in image.layers]
+        there = [{"digest": digest, "size": size} for digest, size in image.below]
+        layers = [*there, *(_layer(archive, layer) for layer in image.layers)]
         config = _blob(archive, _config(image, [layer["digest"] for layer in layers]))
         manifest = {
             "schemaVersion": 2,
@@ -54,6 +59,12 @@ def write_image(target: Path, image: Image) -> Path:
         _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
     part.rename(target)
     return target
+
+
+def digest_and_size(layer: Path) -> tuple[str, int]:
+    """Return how a manifest names a layer."""
+    with layer.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}", layer.stat().st_size
 
 
 def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -78,12 +89,9 @@ def _config(image: Image, digests: list[str]) -> dict[str, Any]:
 
 
 def _layer(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    name = f"blobs/sha256/{digest}"
-    if name not in archive.getnames():
-        archive.add(path, arcname=name)
-    return {"digest": f"sha256:{digest}", "size": path.stat().st_size}
+    digest, size = digest_and_size(path)
+    archive.add(path, arcname=f"blobs/{digest.replace(':', '/')}")
+    return {"digest": digest, "size": size}
 
 
 def _blob(archive: tarfile.TarFile, document: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from scripts.cluster import certificates, cgroups
 from scripts.cluster.forward import opened
+from scripts.cluster.images import Images
 from scripts.cluster.inside import READY, Start
+from scripts.cluster.seed import plant
 from scripts.cluster.settings import HERE, Place, programs
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
@@ -53,9 +55,7 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def running(
-    folder: Path, images: tuple[Path, ...], ports: tuple[int, ...] = (), limit_seconds: float = 240
-) -> Iterator[Cluster]:
+def running(folder: Path, images: Images, ports: tuple[int, ...] = (), limit_seconds: float = 240) -> Iterator[Cluster]:
     """Run a cluster with images on its node; ``ports`` of the node are reached through ports of this machine.
 
     Raises:
@@ -65,9 +65,10 @@ def running(
     place = Place(folder.absolute(), f"{os.getpid()}-{next(_NUMBERS)}")
     place.folder.mkdir(parents=True)
     certificates.make(place)
+    plant(images.seed, place.folder / "containerd")
     doors, outside = opened(ports)
     kubeconfig = certificates.write_kubeconfig(place, "admin", f"https://127.0.0.1:{outside['api']}")
-    start = Start(str(place.folder), place.ident, doors, [str(image) for image in images])
+    start = Start(str(place.folder), place.ident, doors, [str(archive) for archive in images.archives])
     process = _start(place, start)
     for door in doors:
         os.close(door.descriptor)
@@ -78,7 +79,7 @@ def running(
         process.kill()  # unshare ignores SIGTERM; --kill-child takes the namespaces' first process along, and so all
         process.wait()
         cgroups.remove(place.cgroup)
-        shutil.rmtree(place.folder, ignore_errors=True)
+        subprocess.run(["rm", "-rf", str(place.folder)], check=False)  # tens of thousands of files
 
 
 def _start(place: Place, start: Start) -> subprocess.Popen[bytes]:

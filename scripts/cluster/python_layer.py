@@ -9,7 +9,10 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-OF_WHEELS = ("libgomp.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1")
+OF_WHEELS = (
+    *("libgomp.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1"),
+    *("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6", "libresolv.so.2"),
+)
 """Libraries of the system that wheels expect; the others bring their own along."""
 _LEFT_OUT = {
     "test",
@@ -44,7 +47,7 @@ def files(scratch: Path) -> Iterator[tuple[Path, str]]:
         scratch.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         scratch.joinpath(name).write_text(text)
         yield scratch / name, name
-    scratch.joinpath("tmp").mkdir(exist_ok=True)
+    scratch.joinpath("tmp").mkdir(parents=True, exist_ok=True)
     scratch.joinpath("tmp").chmod(0o1777)
     yield scratch / "tmp", "tmp"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cluster.images import ROOT, loopline_image, pause_image
+from scripts.cluster.images import ROOT, with_loopline
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
@@ -27,10 +27,9 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
         here = Path(folder)
-        image = loopline_image(
-            here, more=("loopline[kubernetes,object-store,grpc]", "pytest"), teams=(ROOT / "plugins" / "retail",)
-        )
-        with running(here / "cluster", (pause_image(here), image), PORTS) as found:
+        more = ("loopline[kubernetes,object-store,grpc]", "pytest")
+        images = with_loopline(here, more=more, teams=(ROOT / "plugins" / "retail",))
+        with running(here / "cluster", images, PORTS) as found:
             yield found
 
 
@@ -56,6 +55,7 @@ def team_namespace(kubernetes_core, tmp_path_factory: pytest.TempPathFactory) ->
     name = f"team-{next(NUMBERS)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubernetes_core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    tmp_path_factory.getbasetemp().chmod(0o755)  # pods do not run as root
     size = {"storage": "1Gi"}
     volume = {
         "capacity": size,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kubernetes import client, config
 
-from scripts.cluster.images import pause_image
+from scripts.cluster.images import only_pause
 from scripts.cluster.outside import running
 from scripts.cluster.settings import CGROUPS, NODE
 
@@ -18,8 +18,9 @@ pytestmark = pytest.mark.cluster
 OWNER = """
 import sys, time
 from pathlib import Path
+from scripts.cluster.images import only_pause
 from scripts.cluster.outside import running
-with running(Path(sys.argv[1]), (Path(sys.argv[2]),)) as found:
+with running(Path(sys.argv[1]), only_pause()) as found:
     print("up", flush=True)
     time.sleep(600)
 """
@@ -40,7 +41,7 @@ def left(folder: Path) -> list[str]:
 def test_two_side_by_side_and_one_ends_without_a_trace(cluster, tmp_path):
     """Ports, networks and cgroups are each cluster's own; processes, mounts, cgroups and files go with it."""
     before = set(CGROUPS.glob("*/loopline-*"))
-    with running(tmp_path / "second", (pause_image(tmp_path),)) as second:
+    with running(tmp_path / "second", only_pause()) as second:
         core = client.CoreV1Api(config.new_client_from_config(str(second.kubeconfig)))
         assert [node.metadata.name for node in core.list_node().items] == [NODE]
         assert set(CGROUPS.glob("*/loopline-*")) > before
@@ -53,8 +54,7 @@ def test_two_side_by_side_and_one_ends_without_a_trace(cluster, tmp_path):
 
 def test_it_ends_with_its_owner(tmp_path):
     """Whoever started it is killed (-9): no process stays."""
-    image = pause_image(tmp_path)
-    command = [sys.executable, "-c", OWNER, str(tmp_path / "owned"), str(image)]
+    command = [sys.executable, "-c", OWNER, str(tmp_path / "owned")]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline() == "up\n"
     owner.kill()

@@ -17,6 +17,7 @@ GPU = "nvidia.com/gpu"
 def node(*, labels=None, taints=(), **capacity):
     """Return a node; a GPU is ``gpu``."""
     allocatable = {GPU if name == "gpu" else name: size for name, size in capacity.items()}
+    allocatable = {"ephemeral-storage": "50Gi"} | allocatable
     return read(
         "Node",
         {
@@ -80,6 +81,14 @@ def test_who_asks_for_a_gpu_tolerates_its_taint_and_a_sick_node_counts():
     require(cluster, Requirements(gpu=1))
     with pytest.raises(Unsupported):
         require(cluster, Requirements())
+
+
+def test_disk_counts_too():
+    """Where nodes do not count it, nobody must ask for it."""
+    nodes = [node(cpu="2", memory="8Gi", **{"ephemeral-storage": "5G"})]
+    with pytest.raises(Unsupported, match=r"ephemeral-storage=10 GB.*ephemeral-storage=5 GB"):
+        require(Cluster(nodes), Requirements())
+    require(Cluster(nodes), Requirements(), ephemeral_storage_gb=0)
 
 
 def test_a_pool_that_grows_is_believed():

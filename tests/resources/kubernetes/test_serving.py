@@ -27,7 +27,7 @@ from tests.s3_server import KEY, SECRET
 pytestmark = pytest.mark.cluster
 NUMBERS = count(1)
 BUCKET = "loopline"
-START_SECONDS = 240
+START_SECONDS = 150
 
 
 def storage(url: str) -> dict[str, str]:
