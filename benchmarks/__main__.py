@@ -26,6 +26,7 @@ from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
 from benchmarks.portal import compare as portal
+from benchmarks.portal import lighthouse
 from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
@@ -45,6 +46,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "serving": serving.compare,
     "shadow": shadow.compare,
     "portal": portal.compare,
+    "lighthouse": lighthouse.compare,
     "judges": judges.compare,
     "drift": drift.compare,
     "drift_alarms": drift_alarms.compare,

@@ -13,7 +13,7 @@ SIZES = (20, 2_000)
 QUICK = (10, 100)
 BOUNDS = {"one more": 0.1, "whole": 1.05}
 HOW = f"""Processor milliseconds of the process with all its threads, after a short and after a long history of files of
-{ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and a compaction of
+{ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and
 {ANSWERED} predictions; tables are tidied as each night. The least of five for one more, once for the whole; each by a
 platform that is opened anew, as a run does. The exponent is how the cost grows with the history: 0 is not at all, 1 in
 proportion."""

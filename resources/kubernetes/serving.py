@@ -180,8 +180,8 @@ class KubernetesServing(ObjectStoreServing):
         link = self._linked()
         selector = ",".join(f"{name}={value}" for name, value in labels(group).items())
         pods = link.ask(link.core.list_namespaced_pod, self.namespace, label_selector=selector).items
-        found = [(pod.metadata.name, why) for pod in pods if (why := wait(pod))]
-        return f"{found[0][0]} does not start: {found[0][1].words}" if found else ""
+        found = [(pod.metadata.name, why) for pod in pods if (why := _obstacle(pod))]
+        return f"{found[0][0]} does not start: {found[0][1]}" if found else ""
 
     def _below(self, group: str) -> Objects:
         if group not in self._stores:
@@ -192,6 +192,16 @@ class KubernetesServing(ObjectStoreServing):
         if self._link is None or self._link.pid != os.getpid():
             self._link = Link(self)
         return self._link
+
+
+def _obstacle(pod: Any) -> str:
+    """Say what keeps a pod from starting: the scheduler, the kubelet, or a container that ends again and again."""
+    if why := wait(pod):
+        return why.words
+    for status in [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]:
+        if status.state.waiting and status.state.waiting.reason == "CrashLoopBackOff":
+            return f"{status.name} ended {status.restart_count} times → 'kubectl logs {pod.metadata.name} -c {status.name}'"
+    return ""
 
 
 def _own_group() -> str:

@@ -111,6 +111,7 @@ def bind(
             "replicas": 1,
             "cpu": 0.1,
             "memory_gb": 0.5,
+            "env": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"},  # this image has no system beside Python
             **settings,
         }
         inside = {
