@@ -163,11 +163,17 @@ class KubernetesServing(ObjectStoreServing):
             Refused: the API server does not take it, in its own words.
         """
         from kubernetes.dynamic import DynamicClient
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
         kind = manifest["kind"]
         try:
             resource = DynamicClient(link.api).resources.get(api_version=manifest["apiVersion"], kind=kind)
             link.ask(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
+        except ResourceNotFoundError as error:
+            raise Refused(
+                f"this cluster knows no {kind} of {manifest['apiVersion']}",
+                "install the Gateway API's definitions, or leave serving.http_gateway out",
+            ) from error
         except link.refusal as error:
             name = manifest["metadata"]["name"]
             raise Refused(
@@ -200,7 +206,8 @@ def _obstacle(pod: Any) -> str:
         return why.words
     for status in [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]:
         if status.state.waiting and status.state.waiting.reason == "CrashLoopBackOff":
-            return f"{status.name} ended {status.restart_count} times → 'kubectl logs {pod.metadata.name} -c {status.name}'"
+            look = f"kubectl logs -p {pod.metadata.name} -c {status.name}"
+            return f"{status.name} ended {status.restart_count} times → see '{look}'"
     return ""
 
 

@@ -13,6 +13,7 @@ import pytest
 from kubernetes import client
 
 from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.errors import Refused
 from loopline.platform_core.testing.endpoints import ask_over_http, come_to, logged_after, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kubernetes.endpoint_manifests import labels
@@ -212,3 +213,49 @@ def wait_until_settled(serving: KubernetesServing, model: str) -> bool:
             return True
         time.sleep(0.5)
     return False
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"cpu": 1000}, "Insufficient cpu"),
+        ({"image": "loopline.local/nothing:1"}, "ErrImageNeverPull"),
+        ({"environment_map": "nowhere"}, "nowhere"),
+    ],
+)
+def test_what_keeps_pods_from_starting_is_told(
+    bind: Callable[..., KubernetesServing], settings: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    """In the words of whoever said so: scheduler or kubelet."""
+    serving, model = bind(**settings), new_model()
+    serving.apply(DesiredState(model, 1, served(tmp_path, "1")))
+    end = time.monotonic() + START_SECONDS
+    while words not in (problem := serving.observe(model).problem) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert words in problem
+
+
+def test_what_the_cluster_does_not_take_is_refused(bind: Callable[..., KubernetesServing], tmp_path: Path) -> None:
+    """A namespace that is not there, and routes where nobody installed the Gateway API."""
+    state = DesiredState(new_model(), 1, served(tmp_path, "1"))
+    elsewhere = bind().model_copy(update={"namespace": "nowhere"})
+    with pytest.raises(Refused, match='namespaces "nowhere" not found'):
+        elsewhere.apply(state)
+    with pytest.raises(Refused, match="install the Gateway API"):
+        bind(http_gateway="gateways/public", replicas=0).apply(state)
+
+
+def test_each_group_has_servers_and_states_of_its_own(
+    bind: Callable[..., KubernetesServing], kubernetes_api: client.ApiClient, tmp_path: Path
+) -> None:
+    """By team here; two models of a team share a Deployment, and what is asked of one group no other one sees."""
+    serving = bind(endpoint_group="{team}", replicas=0)
+    for model in ("north.one", "north.two", "south.one"):
+        serving.apply(DesiredState(model, 1, served(tmp_path, "1")))
+    found = client.AppsV1Api(kubernetes_api).list_namespaced_deployment(serving.namespace).items
+    names = {one.metadata.name for one in found}
+    assert {"loopline-north", "loopline-south"} <= names
+    assert serving.endpoint("north.two") == serving.endpoint("north.one").replace("north.one", "north.two")
+    wanted = serving.states.wanted("south.one")
+    assert wanted is not None
+    assert wanted.generation == 1
