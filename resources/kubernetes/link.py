@@ -71,12 +71,12 @@ class Link:
                 return None
             raise
 
-    def allowed(self, call: Callable[..., Any], *args: Any) -> list[Any]:
+    def allowed(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
         """List as ``ask`` does; nothing if we may not look."""
         from kubernetes.client import ApiException
 
         try:
-            return list(self.ask(call, *args).items)
+            return list(self.ask(call, *args, **kwargs).items)
         except ApiException as error:
             if error.status == HTTPStatus.FORBIDDEN:
                 return []

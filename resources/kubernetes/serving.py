@@ -22,7 +22,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
 )
 from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup
 from loopline.resources.kubernetes.link import Link, words
-from loopline.resources.kubernetes.looks import wait
+from loopline.resources.kubernetes.obstacles import obstacle
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
 from loopline.resources.object_store.serving import ObjectStoreServing
@@ -186,7 +186,7 @@ class KubernetesServing(ObjectStoreServing):
         link = self._linked()
         selector = ",".join(f"{name}={value}" for name, value in labels(group).items())
         pods = link.ask(link.core.list_namespaced_pod, self.namespace, label_selector=selector).items
-        found = [(pod.metadata.name, why) for pod in pods if (why := _obstacle(pod))]
+        found = [(pod.metadata.name, why) for pod in pods if (why := obstacle(link, pod))]
         return f"{found[0][0]} does not start: {found[0][1]}" if found else ""
 
     def _below(self, group: str) -> Objects:
@@ -198,17 +198,6 @@ class KubernetesServing(ObjectStoreServing):
         if self._link is None or self._link.pid != os.getpid():
             self._link = Link(self)
         return self._link
-
-
-def _obstacle(pod: Any) -> str:
-    """Say what keeps a pod from starting: the scheduler, the kubelet, or a container that ends again and again."""
-    if why := wait(pod):
-        return why.words
-    for status in [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]:
-        if status.state.waiting and status.state.waiting.reason == "CrashLoopBackOff":
-            look = f"kubectl logs -p {pod.metadata.name} -c {status.name}"
-            return f"{status.name} ended {status.restart_count} times → see '{look}'"
-    return ""
 
 
 def _own_group() -> str:
