@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -78,8 +78,16 @@ def _pause(folder: Path) -> Image:
 
 
 def _base(folder: Path, found: Iterable[Distribution]) -> Image:
+    """Make what our package stands on: the interpreter, and the versions of this environment, installed anew.
+
+    Files of this environment itself would not do: distributions that share files are mixed up in it.
+    """
+    wanted = [f"{one.name}=={one.version}" for one in found]
+    site = folder / "packages"
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--compile-bytecode"]
+    subprocess.run([*command, "--python", sys.executable, "--target", str(site), *wanted], check=True)
     python = write_layer(folder / "python-layer.tar", python_layer.files(folder / "root"))
-    packages = write_layer(folder / "packages-layer.tar", _files(found))
+    packages = write_layer(folder / "packages-layer.tar", [(site, SITE)])
     return replace(_LOOPLINE, name="loopline.local/base:1", layers=(python, packages))
 
 
@@ -100,19 +108,6 @@ def closure(wanted: Iterable[str], left_out: Iterable[str] = ()) -> dict[str, Di
 
 def _applies(need: Requirement, extras: frozenset[str]) -> bool:
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras | {""})
-
-
-def _files(distributions: Iterable[Distribution]) -> Iterator[tuple[Path, str]]:
-    """Give a distribution's files in its site folder, with what is compiled of them."""
-    for one in distributions:
-        for file in one.files or ():
-            path = Path(str(one.locate_file(file)))
-            if ".." in file.parts or file.suffix == ".pyc" or not path.exists():
-                continue
-            yield path, f"{SITE}/{file}"
-            compiled = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
-            if path.suffix == ".py" and compiled.exists():
-                yield compiled, f"{SITE}/{file.parent}/__pycache__/{compiled.name}"
 
 
 def _own(folder: Path, teams: Iterable[Path]) -> Path:
