@@ -24,6 +24,9 @@ from scripts.cluster.settings import HERE
 ROOT = HERE.parents[1]
 NAME = "loopline.local/loopline:1"
 SITE = "/opt/loopline/site-packages"
+WANTED = ("loopline[kubernetes]", "pytest")
+"""What is in it: the base install with what a Job needs, and what the kits' tasks import."""
+TEAMS = (ROOT / "plugins" / "retail",)
 _OURS = {"loopline", "loopline-retail", "retail"}
 _LOOPLINE = Image(
     NAME,
@@ -53,21 +56,24 @@ def only_pause() -> Images:
     return Images(seed.kept(f"pause {_PAUSE}", lambda scratch: [_pause(scratch)]))
 
 
-def with_loopline(folder: Path, more: Iterable[str] = (), teams: Iterable[Path] = ()) -> Images:
-    """Return the same with the image ``NAME``: our package, its dependencies, ``more`` distributions, teams' folders.
+def with_loopline(folder: Path) -> Images:
+    """Return the same with the image ``NAME``: our package, its dependencies, and the teams' packages.
 
     Interpreter and dependencies come from the cache; our package is built and installed as a release is.
     """
-    found = {name: one for name, one in closure(("loopline", *more)).items() if name not in _OURS}
+    seeded = base()
+    below = tuple((digest, size) for digest, size in json.loads((seeded / seed.LAYERS).read_text()))
+    image = replace(_LOOPLINE, layers=(_own(folder),), below=below)
+    return Images(seeded, (write_image(folder / "loopline.tar", image),))
+
+
+def base() -> Path:
+    """Return containerd's folder with what our package stands on, made if the cache has it not."""
+    found = {name: one for name, one in closure(WANTED).items() if name not in _OURS}
     versions = sorted(f"{name} {one.version}" for name, one in found.items())
     ours = [HERE.joinpath(name).read_text() for name in ("images.py", "python_layer.py", "oci.py")]
     key = "\n".join([sys.version, str(python_layer.interpreter()), *ours, *versions])
-    seeded = seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
-    below = tuple((digest, size) for digest, size in json.loads((seeded / seed.LAYERS).read_text()))
-    image = replace(
-        _LOOPLINE, name=NAME, layers=(_own(folder, teams),), below=tuple((digest, size) for digest, size in below)
-    )
-    return Images(seeded, (write_image(folder / "loopline.tar", image),))
+    return seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
 
 
 def _pause(folder: Path) -> Image:
@@ -110,10 +116,14 @@ def _applies(need: Requirement, extras: frozenset[str]) -> bool:
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras | {""})
 
 
-def _own(folder: Path, teams: Iterable[Path]) -> Path:
+def _own(folder: Path) -> Path:
     """Build our wheel, and the teams', as a release does, and install them into a folder of their own."""
     site = folder / "site"
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(ROOT), *map(str, teams)]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(ROOT), *map(str, TEAMS)]
     subprocess.run(command, check=True, capture_output=True)
     return write_layer(folder / "own-layer.tar", [(site, SITE)])
+
+
+if __name__ == "__main__":  # what takes a minute where the cache is empty, before any test waits for it
+    base()

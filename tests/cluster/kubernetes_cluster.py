@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cluster.images import ROOT, with_loopline
+from scripts.cluster.images import with_loopline
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
@@ -24,8 +24,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
         here = Path(folder)
-        images = with_loopline(here, more=("loopline[kubernetes]", "pytest"), teams=(ROOT / "plugins" / "retail",))
-        with running(here / "cluster", images) as found:
+        with running(here / "cluster", with_loopline(here)) as found:
             yield found
 
 

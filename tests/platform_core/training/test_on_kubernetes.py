@@ -18,6 +18,7 @@ TRAIN = "loopline.platform_core.training.task:train"
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(600)  # it may bring the cluster up
 def test_a_training_runs_in_a_pod(post, kubernetes_compute):
     """Its environment comes as text, its team's package by a path that the pod has; the caller finds the version."""
     team = post.home / "team"

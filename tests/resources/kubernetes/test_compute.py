@@ -31,7 +31,7 @@ from loopline.resources.kubernetes.names import job_name
 from scripts.cluster.pools import Pool, grant
 from scripts.cluster.settings import NODE
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # the first one brings the cluster up
 GPU = "nvidia.com/gpu"
 TOLD_SECONDS = 30
 
