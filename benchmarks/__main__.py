@@ -18,6 +18,7 @@ from benchmarks.drift import compare as drift
 from benchmarks.estimated_quality import compare as estimated_quality
 from benchmarks.feature_server import compare as feature_server
 from benchmarks.growth import compare as growth
+from benchmarks.idle import compare as idle
 from benchmarks.ingestion import compare as ingestion
 from benchmarks.judges import compare as judges
 from benchmarks.load import compare as load
@@ -26,6 +27,7 @@ from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
 from benchmarks.portal import compare as portal
+from benchmarks.portal import lighthouse
 from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
@@ -35,6 +37,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
     "imports": imports.compare,
+    "idle": idle.compare,
     "contract_checks": contract_checks.compare,
     "ingestion": ingestion.compare,
     "point_in_time": point_in_time.compare,
@@ -45,6 +48,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "serving": serving.compare,
     "shadow": shadow.compare,
     "portal": portal.compare,
+    "lighthouse": lighthouse.compare,
     "judges": judges.compare,
     "drift": drift.compare,
     "drift_alarms": drift_alarms.compare,

@@ -15,9 +15,15 @@ from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 
+import hypothesis
 import psycopg2
 import pytest
 
+from tests.s3_server import S3Server
+
+# how long an example takes is the machine's affair, which others use as well
+hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("loopline")
 OWNER = "loopline"
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
 pytest_plugins = ["kafka_broker", "kubernetes_cluster"]
@@ -142,6 +148,24 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 def own_redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """Run a Redis server for one test, which may kill it and start it again."""
     server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for this session; tests share it, so each takes a bucket of its own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for one test, which may stop or kill it."""
+    server = S3Server(tmp_path_factory.mktemp("own-s3"))
     server.start()
     yield server
     server.kill()

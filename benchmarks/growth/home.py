@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from benchmarks.scorecard import past
+from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import ModelRef, online_view
 from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.model_packages import Constant, write_package
 from loopline.platform_core.training import lake_care
@@ -30,7 +38,9 @@ if TYPE_CHECKING:
 ROWS, CUSTOMERS = 50, 997
 """Rows of an arrival, and customers that they are of."""
 ANSWERED = 20
-"""Predictions of a compaction."""
+"""Predictions beside each arrival: of its first rows."""
+TOGETHER = 10
+"""Arrivals whose predictions are compacted together in the past; of one more they are compacted at once."""
 ENTRIES = 20
 """Lines in the ledger beside each arrival."""
 BEGUN = datetime(2024, 11, 25, tzinfo=UTC)
@@ -61,6 +71,14 @@ def spending(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return moments.select("customer", "ordered_at", spend=so_far)
 
 
+@feature_view(ORDERS, entity="customer", time="ordered_at", lookback_days=2, name="recent")
+def recent(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per customer and moment: the amount, by a view that says how far it looks back."""
+    import narwhals as nw
+
+    return orders.group_by("customer", "ordered_at").agg(amount_now=nw.col("amount").sum())
+
+
 @labels(ORDERS, entities=("customer",), time="ordered_at", label="large", known_at="later")
 def large(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Per order: whether it is larger than 50, known an hour later."""
@@ -72,7 +90,16 @@ def large(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     )
 
 
-MODEL = Model("large", (spending,), large, fit=lambda *_: None)  # type: ignore[arg-type, return-value]
+MODEL = Model("large", (spending, recent), large, fit=lambda *_: None)  # type: ignore[arg-type, return-value]
+REF = ModelRef("shop", MODEL.name)
+
+
+class LoggingServing(InMemoryServing):
+    """An endpoint whose log is written here, at the times of the platform's clock."""
+
+    def log(self, rows: list[dict[str, Any]]) -> None:
+        """Add answered rows."""
+        self._log.setdefault(REF.dotted, []).extend(rows)
 
 
 @dataclass
@@ -80,8 +107,11 @@ class Home:
     """A folder with all of it; ``opened`` is what a new process sees, but for the log of answers."""
 
     folder: Path
-    serving: InMemoryServing
+    serving: LoggingServing
+    registry: InMemoryRegistry
     arrivals: int = 0
+    answers: int = 0
+    spent: dict[int, float] = field(default_factory=dict)
 
     @property
     def team(self) -> Team:
@@ -96,6 +126,7 @@ class Home:
             "event_source": FolderEventSource(root=str(self.folder / "landing")),
             "engine": PolarsEngine(),
             "serving": self.serving,
+            "registry": self.registry,
         }
         url = f"sqlite:///{self.folder}/ledger.db"
         return Platform(
@@ -109,8 +140,7 @@ class Home:
         for number in range(self.arrivals, self.arrivals + count):
             at = BEGUN + number * HOUR
             lines = [
-                f"{(number * ROWS + row) * 7919 % CUSTOMERS},{at + timedelta(seconds=row):%Y-%m-%dT%H:%M:%S},{row}"
-                for row in range(ROWS)
+                f"{customer(number, row)},{at + timedelta(seconds=row):%Y-%m-%dT%H:%M:%S},{row}" for row in range(ROWS)
             ]
             file = folder / f"{number:06}.csv"
             file.write_text("customer,ordered_at,amount\n" + "\n".join(lines) + "\n")
@@ -118,19 +148,60 @@ class Home:
         self.arrivals += count
         ReplayClock(self.folder / "clock").set(BEGUN + self.arrivals * HOUR)
 
-    def answer(self) -> None:
-        """Let the model answer."""
-        for number in range(ANSWERED):
-            self.serving.answer("shop.large", f"{number}", {"1": 0.5}, features={"spend": 1.0})
+    def rest(self) -> None:
+        """Let some seconds pass since the last file came."""
+        earlier = (self.folder / "landing/shop/orders").stat().st_mtime - 60
+        os.utime(self.folder / "landing/shop/orders", (earlier, earlier))
+
+    def answer(self, number: int) -> None:
+        """Let the model answer about the first rows of an arrival, with the features that are online then."""
+        at, rows = BEGUN + number * HOUR, []
+        for row in range(ROWS):
+            who = customer(number, row)
+            self.spent[who] = self.spent.get(who, 0.0) + row
+            if row < ANSWERED:
+                rows.append(self._answer(at + timedelta(seconds=row), who))
+        self.serving.log(rows)
+
+    def _answer(self, at: datetime, who: int) -> dict[str, Any]:
+        self.answers += 1
+        asked = at + HOUR + timedelta(minutes=5)
+        return {
+            "request_id": f"r{self.answers:08}",
+            "row": 0,
+            "event_time": at,
+            "logged_at": asked,
+            "asked_at": asked,
+            "version": "1",
+            "cycle": "c",
+            "role": "stable",
+            "status": 200,
+            "latency_ms": 1.0,
+            "score": who % 100 / 100,
+            "keys": json.dumps({"customer": who}),
+            "features": json.dumps({"spend": self.spent[who]}),
+            "missing": [],
+            "stale": [],
+        }
+
+
+def customer(number: int, row: int) -> int:
+    """Say whose order a row of an arrival is."""
+    return (number * ROWS + row) * 7919 % CUSTOMERS
 
 
 def home(folder: Path) -> Home:
     """Make a home without a past."""
     (folder / "orders.yaml").write_text(CONTRACT)
-    write_package(folder / "package", Constant(0.5))
-    made = Home(folder, InMemoryServing())
-    made.serving.apply(DesiredState("shop.large", 1, Served("1", folder / "package", "c")))
+    online = ViewField(online_view("shop", spending), "customer", ["spend"], ttl_days=None)
+    served = Served("1", write_package(folder / "packages" / REF.dotted / "1", Constant(0.5), [online]), "c")
+    made = Home(folder, LoggingServing(), InMemoryRegistry())
+    made.serving.apply(DesiredState(REF.dotted, 1, served))
+    made.registry.publish(Publication(REF.dotted, served.package, None, pa.table({"spend": [1.0]})))  # type: ignore[arg-type]
     made.deliver(0)
+    platform = made.opened()
+    change(platform, REF, served, None, 0, actor="t", reason="t", cycle="c", now=BEGUN)
+    platform.close()
     return made
 
 
@@ -138,9 +209,11 @@ def age(made: Home, arrivals: int) -> None:
     """Give a home whose files have landed the rest of its past, and what the care of each night does to its tables."""
     platform = made.opened()
     past.write(platform.ledger, ENTRIES * arrivals)
-    for _ in range(arrivals):
-        made.answer()
-        compact(platform, made.team, MODEL)
+    for number in range(arrivals):
+        made.answer(number)
+        if number % TOGETHER == TOGETHER - 1:
+            compact(platform, made.team, MODEL)
+    compact(platform, made.team, MODEL)
     old = (BEGUN - timedelta(days=30)).timestamp()
     for path in (made.folder / "lake").rglob("*"):
         os.utime(path, (old, old))

@@ -13,18 +13,27 @@ from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
-from benchmarks.growth.home import MODEL, ORDERS, Home, age, home, landed, spending
+from benchmarks.growth.home import MODEL, ORDERS, Home, age, home, landed, recent, spending
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import pending
 from loopline.platform_core.loop import cycles
+from loopline.platform_core.monitor import quality_history, skew
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.training import training_set
 
 TIMES = 5
-PAGES = {"models": "/models", "cycles": "/cycles", "features": "/features", "dead letters": "/dead-letters"}
+PAGES = {
+    "models": "/models",
+    "a model": "/models/shop/large",
+    "cycles": "/cycles",
+    "features": "/features",
+    "a view": "/features/shop/spending",
+    "dead letters": "/dead-letters",
+    "dead letters of a source": "/dead-letters/shop/orders",
+}
 
 
 def main(arrivals: int) -> None:
@@ -36,10 +45,15 @@ def main(arrivals: int) -> None:
         _say("whole", "land all files", _seconds(lambda: landed(made)))
         platform = made.opened()
         _say("whole", "first materialization", _seconds(lambda: materialize(platform, made.team, spending)))
+        _say("whole", "of a view that looks back two days", _seconds(lambda: materialize(platform, made.team, recent)))
         now = platform.clock.now()
         _say("whole", "training set", _seconds(lambda: training_set.build(platform, made.team, MODEL, now)))
         platform.close()
         age(made, arrivals)
+        platform = made.opened()
+        _say("whole", "first skew check", _seconds(lambda: skew.check(platform, made.team, MODEL)))
+        _say("whole", "quality of every window", _seconds(lambda: quality_history.measured(platform, made.team, MODEL)))
+        platform.close()
         _increments(made)
 
 
@@ -51,9 +65,14 @@ def warm_up() -> None:
         landed(small)
         platform = small.opened()
         materialize(platform, small.team, spending)
+        materialize(platform, small.team, recent)
         training_set.build(platform, small.team, MODEL, platform.clock.now())
         platform.close()
         age(small, 5)
+        platform = small.opened()
+        skew.check(platform, small.team, MODEL)
+        quality_history.measured(platform, small.team, MODEL)
+        platform.close()
         _increments(small, say=lambda *_: None)
 
 
@@ -70,15 +89,19 @@ def _increments(made: Home, say: Callable[[str, str, float], None] | None = None
 def _one_more(made: Home) -> dict[str, float]:
     """Let one more file arrive, and one more of everything else happen; a platform is opened for each, as runs do."""
     made.deliver()
-    made.answer()
     seconds = {"poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1))}
     seconds["land a file"] = _seconds(lambda: landed(made))
     platform = made.opened()
+    made.rest()
     pending(platform, made.team, ORDERS, limit=1)
     seconds["poll again"] = _seconds(lambda: pending(platform, made.team, ORDERS, limit=1))
     platform.close()
     seconds["materialize a file"] = _opened(made, lambda p: materialize(p, made.team, spending))
+    seconds["of a view that looks back"] = _opened(made, lambda p: materialize(p, made.team, recent))
+    made.answer(made.arrivals - 1)
     seconds["compact predictions"] = _opened(made, lambda p: compact(p, made.team, MODEL))
+    seconds["check skew"] = _opened(made, lambda p: skew.check(p, made.team, MODEL))
+    seconds["measure quality"] = _opened(made, lambda p: quality_history.measured(p, made.team, MODEL))
     seconds |= _ledger(made) | _pages(made)
     return seconds
 
@@ -87,7 +110,7 @@ def _ledger(made: Home) -> dict[str, float]:
     platform, ref = made.opened(), ModelRef("team0", "model0")
     ledger = platform.ledger
     asked: dict[str, Callable[[], Any]] = {
-        "ledger: newest 50 of a model": lambda: ledger.entries(ref, newest_first=True, limit=50),
+        "ledger: newest 5 of a model": lambda: ledger.entries(ref, newest_first=True, limit=5),
         "ledger: open cycles": lambda: cycles.open_cycles(ledger),
     }
     found = {what: _seconds(ask) for what, ask in asked.items()}

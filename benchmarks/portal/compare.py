@@ -59,7 +59,7 @@ def compare(quick: bool = False) -> Section:
 
 
 def _measured(arguments: list[str], times: int) -> dict[str, Times]:
-    with _serving(arguments) as (url, pages):
+    with serving(arguments) as (url, pages):
         connection = http.client.HTTPConnection(url, timeout=60)
         first = {name: _asked(connection, path)[0] for name, path in pages.items()}
         return {name: _times(connection, path, first[name], times) for name, path in pages.items()}
@@ -83,7 +83,8 @@ def _asked(connection: http.client.HTTPConnection, path: str) -> tuple[float, in
 
 
 @contextlib.contextmanager
-def _serving(arguments: list[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+def serving(arguments: list[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Serve a portal in a process of its own; gives its host and port, and its pages by name."""
     command = [sys.executable, "-m", "benchmarks.portal.serve", *arguments]
     server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdin is not None

@@ -42,11 +42,11 @@ def main() -> int:
         home = portal_home(Path(folder), given.models)
         if given.letters:
             _put_letters(home, Path(folder), given.letters)
-        _serve(home, _letter_pages(given.letters) if given.letters else _pages(home, given.models))
+        _serve(home, _letter_pages(given.letters) if given.letters else pages_of(home, given.models))
     return 0
 
 
-def _pages(home: PortalHome, models: int) -> dict[str, str]:
+def pages_of(home: PortalHome, models: int) -> dict[str, str]:
     """Name the pages of a home; a model among many is one of the many."""
     many = f"/models/team_{models // 2 % 10}/model_{models // 2:04d}"
     cycle = cycles.cycles(home.platform.ledger, ModelRef("shop", "returns"))[-1].cycle_id

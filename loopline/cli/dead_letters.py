@@ -93,8 +93,10 @@ def replay(source: str, rows: Path | None, reason: str, by: str | None) -> Answe
     given = mended_rows.read(rows) if rows else None
     with opened(only=("lake", "engine")) as platform, progress(f"replaying {source}"):
         done = letters.replay(platform, team, declared, given, person(by), reason)
-    data = {"source": f"{team.name}/{declared.name}", "replayed": done.replayed, "still_dead": done.still_dead}
+    counts = {"replayed": done.replayed, "still_dead": done.still_dead, "withdrawn": done.withdrawn}
+    data = {"source": f"{team.name}/{declared.name}", **counts}
     text = f"{done.replayed} rows landed, {done.still_dead} are still dead letters"
+    text += f", {done.withdrawn} of withdrawn arrivals were left out" if done.withdrawn else ""
     if not rows:
         return Answer(data, text)
     why = [[letter, ", ".join(reasons)] for letter, reasons in done.reasons.items()]

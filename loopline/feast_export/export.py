@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from loopline.feast_export import repository
 from loopline.feast_export.names import CREATED, EVENT_TIMESTAMP, refuse
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.features.changes import feature_names
-from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_name, view_table
+from loopline.platform_core.features.changes import feature_names, last_of_each, living, without
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, view_name, view_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,9 +54,18 @@ def export(platform: Platform, team: Team, folder: Path, *, again: bool = False)
 def _read(platform: Platform, team: Team, view: FeatureView) -> tuple[pa.Table, int]:
     table = view_table(team.name, view)
     version = platform.lake.version(table)
-    rows = platform.lake.read(table, version=version)
+    rows = _standing(platform.lake.read(table, version=version), view.entity)
     columns = [view.entity, EVENT_TIME, CREATED_AT, *feature_names(rows, view.entity)]
     return rows.select(columns), version or 0
+
+
+def _standing(rows: pa.Table, entity: str) -> pa.Table:
+    """Leave out rows that are no more, and what they ended: Feast knows no deletion, and would answer with either."""
+    if GONE not in rows.column_names:
+        return rows
+    keys = [entity, EVENT_TIME]
+    newest = last_of_each(rows, keys, by=CREATED_AT)
+    return living(without(rows, without(newest, living(newest), keys), keys))
 
 
 def _write(folder: Path, view: FeatureView, rows: pa.Table, version: int) -> Exported:

@@ -79,6 +79,11 @@ def settings(file: Path | None = None) -> Settings:
             f"{bound.path}: {type(vendor).__name__} does not say where a server of ours listens ({error})",
             "bind serving to a vendor with root, host and port, such as 'local'",
         ) from error
+    if not root or not port:
+        raise InvalidEnvironment(
+            f"{bound.path}: serving says not in which folder and on which port a server of this machine runs",
+            "set serving.root and serving.port",
+        )
     store = cast("OnlineStore", bound.bindings["online_store"])
     return Settings(
         Path(root),

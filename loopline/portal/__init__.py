@@ -28,11 +28,12 @@ To add a page:
    share are macros in ``parts.html``. No inline script or style: the content policy forbids both, also ``style=``.
 3. The router into ``ROUTERS`` of ``pages/__init__.py``, and its entry into ``SECTIONS`` of ``sections.py``.
 
-A part that refreshes itself is a small page of its own (template without ``base.html``) with
-``data-hx-get``, ``data-hx-trigger="every 5s"`` and ``data-hx-swap="outerHTML"``. A chart is a ``page.Chart`` among the
-fields, with a ``ChartPage`` at its ``source``, and ``{{ chart(page.drift) }}``: the page holds its heading, the figures
-are fetched when somebody sees it. What is wrong is raised as an error of ``loopline.platform_core.errors``: it becomes
-a page with problem and fix. A form posts to a route of its own; ``security.py`` refuses those that other sites send.
+A part that is fetched after the page is a small page of its own (template without ``base.html``): ``portal.js`` puts it
+in the place of what has its address as ``data-part``, and asks again where ``data-again="5"`` (seconds) stands. A chart
+is a ``page.Chart`` among the fields, with a ``ChartPage`` at its ``source``, and ``{{ chart(page.drift) }}`` of
+``picture.html``: the server draws it, and the script fetches its figures when somebody points at it. What is wrong is
+raised as an error of ``loopline.platform_core.errors``: it becomes a page with problem and fix. A form posts to a route
+of its own; ``security.py`` refuses those that other sites send.
 
 Tests: ``TestClient(create_app(platform, plugins.Installed(teams, ())), base_url="http://localhost")``.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 NOTHING = "\N{EN DASH}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -52,6 +54,17 @@ def number(value: float | str | None) -> str:
 def figure(value: float | None) -> str:
     """Write a metric or a score with four decimals, so that a column of them stands in line."""
     return NOTHING if value is None else f"{value:.4f}" if abs(value) < 10 else number(value)  # noqa: PLR2004
+
+
+def valued(value: float | None, unit: str) -> str:
+    """Write a value of a chart in four figures with its unit; ``%`` is of 0..1."""
+    if value is None:
+        return NOTHING
+    shown = value * 100 if unit == "%" else value
+    size = math.floor(math.log10(abs(shown))) if shown else 0
+    digits = f"{round(shown, 3 - size):,.{min(max(0, 3 - size), 12)}f}"
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return f"{digits}{unit if unit == TIMES else f' {unit}' if unit else ''}"
 
 
 def share(value: float | None, digits: int = 1) -> str:

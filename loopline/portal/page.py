@@ -75,9 +75,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over time, drawn by ``static/portal.js`` once it is seen; ``unit`` is ``ms``, ``s``, or ``%`` for 0..1.
+    """Lines over time, laid out by ``picture``; ``unit`` is ``ms``, ``s``, or ``%`` for 0..1.
 
-    A page holds its heading only; the figures come from ``source``, the address of a ``ChartPage``.
+    ``source`` is the address of a ``ChartPage``: its figures for people, and for the script that tells single ones.
     """
 
     title: str
@@ -96,7 +96,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class ChartPage(Page):
-    """The figures of a chart: as a table for people, as JSON for the script that draws it."""
+    """The figures of a chart: as a table for people, as JSON for the script that tells single ones."""
 
     template: ClassVar[str] = "chart.html"
     chart: Chart

@@ -11,6 +11,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from loopline.portal import filters
+from loopline.portal.picture import drawn
 from loopline.portal.sections import SECTIONS
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def asset(path: str) -> str:
 def _environment() -> Environment:
     loader = PackageLoader("loopline.portal")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= filters.FILTERS
+    made.filters |= {**filters.FILTERS, "drawn": drawn}
     made.globals |= {"asset": asset}
     return made
 

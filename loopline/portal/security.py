@@ -21,7 +21,7 @@ POLICY = (
     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'; "
     "img-src 'self' data:"
 )
-"""Of the portal's pages; charts draw on canvas, and a small picture in the stylesheet may be ``data:``."""
+"""Of the portal's pages; a small picture in the stylesheet may be ``data:``."""
 DRAWN_ELSEWHERE = (
     "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'none'"

@@ -17,6 +17,7 @@ from loopline.up.sweep import MARK
 DAEMON = "daemon"
 WEB = "web"
 INFERENCE = "inference"
+RELAY = "relay"
 SHADOW = "shadow"
 FEATURES = "features"
 PORTAL = "portal"
@@ -60,13 +61,17 @@ class Programs:
 
     def daemon(self, workspace: Path) -> Program:
         """Run sensors, schedules and the queue."""
-        return self._program(DAEMON, Rank.DAEMON, "-m", "dagster._daemon", "run", "--workspace", str(workspace))
+        return self._program(DAEMON, Rank.DAEMON, "-m", "loopline.up.daemon", "run", "--workspace", str(workspace))
 
     def inference_server(self, environment: Path) -> Program:
         """Answer for models."""
         return self._program(
             INFERENCE, Rank.INFERENCE, "-m", "loopline.inference_server", "--environment", str(environment)
         )
+
+    def relay(self, environment: Path) -> Program:
+        """Carry states to the inference server, and its log away."""
+        return self._program(RELAY, Rank.INFERENCE, "-m", "loopline.relay", "--environment", str(environment))
 
     def shadow(self, environment: Path) -> Program:
         """Replay answered requests through shadows, with the processor time that nobody else wants."""

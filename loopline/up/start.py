@@ -25,7 +25,9 @@ from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
 
 OURS = ("root", "host", "port")
-"""Fields of a serving vendor that say where a server of ours listens."""
+"""Fields of a serving vendor that say where a server of ours listens on this machine; empty: none runs on it."""
+RELAYED = "feed"
+"""What a serving vendor has whose servers need a relay beside them."""
 
 
 _OWN_ERROR = re.compile(r"^loopline\.platform_core\.errors\.\w+: ")
@@ -102,10 +104,13 @@ def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, wait
 
 def _start_inference_server(app: App, programs: Programs) -> None:
     """Start the inference server if the environment serves by one of ours."""
-    if all(hasattr(app.platform.serving, field) for field in OURS):
-        url = urlsplit(app.platform.serving.endpoint("any"))
+    serving = app.platform.serving
+    if all(getattr(serving, field, None) for field in OURS):
+        url = urlsplit(serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
+        if hasattr(serving, RELAYED):
+            app.supervisor.start(programs.relay(app.platform.environment.path))
 
 
 def _start_shadow(app: App, programs: Programs) -> None:

@@ -20,9 +20,12 @@ TRANSACTIONS = "transactions"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is published: ``value`` and ``key`` are bytes; records of one key keep their order."""
+    """What is published: ``value`` and ``key`` are bytes; records of one key keep their order.
 
-    value: bytes
+    Without a value it is a tombstone: what its key names is no more.
+    """
+
+    value: bytes | None
     key: bytes | None = None
     headers: Mapping[str, str] | None = None
 

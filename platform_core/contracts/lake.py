@@ -48,6 +48,7 @@ class Lake(Vendor):
           reads the same until it is let go.
       14. A table is what its name says: of two names, however alike, neither reads the other's rows, and ``tables``
           lists them as they were named; a vendor that cannot tell them apart refuses the second (``ContractBroken``).
+      15. ``committed`` without applications tells of every one.
     """
 
     @abc.abstractmethod
@@ -99,8 +100,11 @@ class Lake(Vendor):
         """Return the newest version, None when the table was never written."""
 
     @abc.abstractmethod
-    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
-        """Return the committed version of each application id that has one."""
+    def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
+        """Return the committed version of each application id that has one; of all that there are when None.
+
+        What is returned may grow later, and is not to be changed.
+        """
 
     @abc.abstractmethod
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:

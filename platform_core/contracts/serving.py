@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import Unsupported
@@ -126,7 +126,8 @@ class Serving(Vendor):
       3. With a candidate, about ``percent`` of the entities are answered by it, always the same ones, and those
          of a smaller percent are among those of a larger.
       4. A version that cannot be loaded leaves the one before it answering, and ``observe`` says what is wrong.
-      5. Every answered request is in ``predictions`` once, with features as served, version, role and cycle.
+      5. Every answered request is in ``predictions`` once, with features as served, version, role and cycle; within
+         ``log_delay_seconds``, and at once where that is 0.
       6. ``predictions`` after a cursor gives only what came later; the cursor may be kept for ever. ``end`` gives the
          cursor that reading to the end would.
       7. What a state asks beyond ``can`` raises ``Unsupported``, with what to use instead, and changes nothing.
@@ -143,6 +144,9 @@ class Serving(Vendor):
 
     3 holds where ``can`` names ``canary``.
     """
+
+    log_delay_seconds: ClassVar[float] = 0
+    """How long an answer may need until ``predictions`` gives it; what a machine that vanishes with its disk loses."""
 
     @abc.abstractmethod
     def apply(self, state: DesiredState) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CAME_AT
 from loopline.platform_core.ingestion import dead_shares, raw_rows
 from loopline.platform_core.ingestion.dead_shares import REPLAYED
+from loopline.platform_core.ingestion.held_rows import withdrawn_arrivals
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.letters import ID, in_order, rows_of, shown
 from loopline.platform_core.ingestion.mended_rows import mended
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 class Replayed:
     """How many letters became raw rows, and how many that were tried still break the contract.
 
-    ``reasons`` says why, by letter; a row is judged as it is now, mended or not.
+    ``reasons`` says why, by letter; a row is judged as it is now, mended or not. ``withdrawn`` are those that were not
+    tried, because their arrival is taken back.
     """
 
     replayed: int
     still_dead: int
+    withdrawn: int = 0
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
 
@@ -60,11 +64,13 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
 
     Raises:
         ContractBroken, NotFound: ``rows`` names a letter or a column that there is not; nothing is landed.
+        Refused: ``rows`` names a letter of an arrival that is taken back, or there are no others; nothing is landed.
         CommitConflict: another replay of the source is under way.
     """
     inbox = Inbox.of(platform, team, source)
     letters = open_letters(inbox)
-    wanted = letters if rows is None else mended(letters, rows, inbox.contract)
+    named = letters if rows is None else mended(letters, rows, inbox.contract)
+    wanted = _standing(inbox, named, all_of_them=rows is not None)
     done = landed(inbox, wanted)  # by a replay that was killed
     tried = raw_rows.within(wanted, done, keep=False)
     texts = rows_of(tried, inbox.contract, platform.clock.now())
@@ -79,7 +85,25 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
         how = {"mended": None if rows is None else len(done), "by": by, "why": reason or None}
         _record(inbox, len(done), letters, how)
         dead_shares.review(inbox)
-    return Replayed(len(done), len(checked.bad), _reasons(tried, checked.bad))
+    return Replayed(len(done), len(checked.bad), len(named) - len(wanted), _reasons(tried, checked.bad))
+
+
+def _standing(inbox: Inbox, letters: pa.Table, *, all_of_them: bool) -> pa.Table:
+    """Leave out letters whose arrival is taken back: their rows would land, be closed as mended, and never hold."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    back = pa.array(withdrawn_arrivals(inbox.platform.lake, inbox.raw), pa.string())
+    taken = letters.filter(compute.is_in(letters[ARRIVAL], value_set=back))
+    if len(taken) and (all_of_them or len(taken) == len(letters)):
+        name = taken["name"][0].as_py()
+        raise Refused(
+            f"{len(taken)} of these letters are of arrivals of {inbox.where} that are withdrawn, such as {name}: "
+            "no row of theirs holds, mended or not",
+            f"let the arrival hold again with 'loopline arrivals restore {inbox.where} {name} --reason …', "
+            "or leave its letters out",
+        )
+    return letters.filter(compute.invert(compute.is_in(letters[ARRIVAL], value_set=back)))
 
 
 def _as_old_as(letters: pa.Table, good: pa.Table, inbox: Inbox) -> pa.Table:

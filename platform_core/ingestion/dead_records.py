@@ -11,12 +11,13 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
 from loopline.platform_core.ingestion import raw_rows
 from loopline.platform_core.ingestion.letters import letters_of, schema
-from loopline.platform_core.ingestion.stream_records import as_rows
+from loopline.platform_core.ingestion.stream_records import as_rows, pairs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.ingestion.stream_records import KeyAndValue
 
 
 def dead_stream(inbox: Inbox) -> str:
@@ -24,17 +25,17 @@ def dead_stream(inbox: Inbox) -> str:
     return f"{inbox.where}.dead"
 
 
-def letters_of_records(bad: pa.Table, rows: pa.Table, records: pa.Table) -> pa.Table:
+def letters_of_records(inbox: Inbox, bad: pa.Table, rows: pa.Table, records: pa.Table) -> pa.Table:
     """Make letters of the bad rows; ``rows`` are those that were checked, a row a record of ``records``."""
     import pyarrow as pa
     from pyarrow import compute
 
-    values = _values(bad, rows, records)
+    came_as = _records(bad, rows, records)
     made = [schema().empty_table()]
     for arrival in bad[ARRIVAL].unique().to_pylist():
         own = bad.filter(compute.equal(bad[ARRIVAL], arrival))
         letters = letters_of(own, Arrival(arrival, arrival.removeprefix("stream:"), own[ARRIVED_AT][0].as_py()))
-        came = as_rows([values[key] for key in raw_rows.keys(own).to_pylist()])
+        came = as_rows(inbox.contract, [came_as[key] for key in raw_rows.keys(own).to_pylist()])
         made.append(letters.set_column(letters.column_names.index("row"), "row", pa.array(came, pa.string())))
     return pa.concat_tables(made)
 
@@ -53,9 +54,9 @@ def publish(inbox: Inbox, letters: pa.Table, rows: pa.Table, records: pa.Table) 
 
     It is done before the offsets are committed, so each is there at least once; who reads knows it again by its key.
     """
-    values = _values(letters, rows, records)
+    came_as = _records(letters, rows, records)
     dead = [
-        Record(values[key] or b"", letter["letter_id"].encode(), _headers(inbox, letter))
+        Record(came_as[key][1] or b"", letter["letter_id"].encode(), _headers(inbox, letter))
         for key, letter in zip(raw_rows.keys(letters).to_pylist(), letters.to_pylist(), strict=True)
     ]
     if dead:
@@ -68,13 +69,10 @@ def _headers(inbox: Inbox, letter: dict[str, Any]) -> dict[str, str]:
     return {"source": inbox.where, **place, **said}
 
 
-def _values(wanted: pa.Table, rows: pa.Table, records: pa.Table) -> dict[str, bytes | None]:
-    """Return the records of rows, by the rows' key."""
+def _records(wanted: pa.Table, rows: pa.Table, records: pa.Table) -> dict[str, KeyAndValue]:
+    """Return key and value of the records of rows, by the rows' key."""
     from pyarrow import compute
 
     keys = raw_rows.keys(rows)
     among = compute.is_in(keys, value_set=raw_rows.keys(wanted))
-    found: dict[str, bytes | None] = dict(
-        zip(keys.filter(among).to_pylist(), records["value"].filter(among).to_pylist(), strict=True)
-    )
-    return found
+    return dict(zip(keys.filter(among).to_pylist(), pairs(records.filter(among)), strict=True))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP
-from loopline.platform_core.ingestion.holding import about_arrivals, holding, may_change, with_values
+from loopline.platform_core.ingestion.holding import (
+    about_arrivals,
+    holding,
+    may_change,
+    with_values,
+    withdrawn,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +77,12 @@ def key_of(team: Team, source: Source) -> tuple[str, ...]:
 def was_taken_back(lake: Lake, table: str) -> bool:
     """Say whether an arrival of a raw table was ever taken back."""
     return bool(lake.committed(table, [TAKEN_BACK]))
+
+
+def withdrawn_arrivals(lake: Lake, table: str) -> Collection[str]:
+    """Return the arrivals of a raw table that are taken back now."""
+    version = lake.version(table)
+    return withdrawn(_marks(lake, table, version)).keys() if version is not None else ()
 
 
 def _versions(lake: Lake, table: str, version: int, rows: pa.Table, key: Sequence[str]) -> pa.Table:

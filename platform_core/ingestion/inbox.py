@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,40 @@ class Inbox:
         self.platform.ledger.record(entry, once)
 
 
+ARRIVAL_LANDED = "arrival:"
+
+
+class LandedIds(Collection[str]):
+    """The ids of arrivals that landed, and of the contents that did, as a raw table's transactions say."""
+
+    def __init__(self, committed: Mapping[str, int]) -> None:
+        """Take the raw table's transactions; they are not copied, of which there may be a hundred thousand."""
+        self._committed, self._count = committed, len(committed)
+
+    def __contains__(self, arrival_id: object) -> bool:
+        """Say whether one landed."""
+        return f"{ARRIVAL_LANDED}{arrival_id}" in self._committed
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether nothing landed between the two: transactions are only added."""
+        if not isinstance(other, LandedIds):
+            return NotImplemented
+        return self._committed is other._committed and self._count == other._count
+
+    def __hash__(self) -> int:
+        """Return what equal ones have in common."""
+        return hash((id(self._committed), self._count))
+
+    def __iter__(self) -> Iterator[str]:
+        """List them."""
+        own = (name for name in self._committed if name.startswith(ARRIVAL_LANDED))
+        return (name.removeprefix(ARRIVAL_LANDED) for name in own)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return sum(1 for _ in self)
+
+
 def application(arrival_id: str) -> str:
     """Name an arrival's transaction, in the raw table and in the dead letters."""
-    return f"arrival:{arrival_id}"
+    return f"{ARRIVAL_LANDED}{arrival_id}"

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
-from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient
+from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient, Unsupported
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
 from loopline.platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
-from loopline.platform_core.ingestion.inbox import Inbox, application
+from loopline.platform_core.ingestion.inbox import Inbox, LandedIds, application
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing_line import reached, record_landing
 from loopline.platform_core.ingestion.refusals import Refusal, Refusals
@@ -73,14 +73,24 @@ def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
 
 
 def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:
-    every = inbox.platform.event_source.arrivals(inbox.where)
-    names = inbox.platform.lake.committed(inbox.raw, [application(a.arrival_id) for a in every])
-    landed = {a.arrival_id for a in every if application(a.arrival_id) in names}
+    landed = _landed_ids(inbox)
+    others = inbox.platform.event_source.arrivals(inbox.where, known=landed)
     known = _refusals(inbox)
-    refusals.review(inbox, known, {a.arrival_id for a in every}, landed)
+    refusals.review(inbox, known, {a.arrival_id for a in others}, landed)
     version = inbox.contract.version
-    waiting = [a for a in every if a.arrival_id not in landed and not known.holds(a.arrival_id, version)]
-    return copies.left_out(inbox, known, every, waiting, landed)[:limit]
+    waiting = [a for a in others if not known.holds(a.arrival_id, version)]
+    return copies.left_out(inbox, known, waiting, landed)[:limit]
+
+
+def _landed_ids(inbox: Inbox) -> LandedIds:
+    """Ask the raw table what landed, all of it at once; where a lake cannot tell, what lies there is looked up."""
+    lake = inbox.platform.lake
+    try:
+        return LandedIds(lake.committed(inbox.raw))
+    except Unsupported:
+        every = inbox.platform.event_source.arrivals(inbox.where)
+        ids = {name for arrival in every for name in (arrival.arrival_id, arrival.content)}
+        return LandedIds(lake.committed(inbox.raw, [*map(application, ids)]))
 
 
 def _refusals(inbox: Inbox) -> Refusals:

@@ -15,6 +15,7 @@ from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.row_changes import check_rows
 from loopline.platform_core.ingestion.stream_records import arrival_id, text_rows
+from loopline.platform_core.ingestion.tombstones import reasons_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,8 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
 def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
     rows = text_rows(inbox, records, inbox.platform.clock.now())
     checked = check_rows(inbox.platform.engine, rows, inbox.judged.row_by_row())
-    good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(checked.bad, rows, records)
+    bad = reasons_of(inbox.contract, checked.bad, rows, records)
+    good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(inbox, bad, rows, records)
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))
     dead = _joined(before, letters)

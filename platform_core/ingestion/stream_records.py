@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loopline.platform_core.contracts.event_source import MALFORMED
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, DELETED, LINE
 from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.tombstones import tombstone
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.ingestion.inbox import Inbox
+    from loopline.platform_core.specs.contract_file import RowContract
 
 Fields = dict[str, "str | None"]
+KeyAndValue = tuple["bytes | None", "bytes | None"]
 
 
 def arrival_id(source: str, partition: int) -> str:
@@ -28,13 +31,13 @@ def arrival_id(source: str, partition: int) -> str:
 def text_rows(inbox: Inbox, records: pa.Table, known_at: datetime) -> pa.Table:
     """Read records into text, as ``Engine.check_rows`` takes it, a row a record in the same order.
 
-    A field that a record lacks is null, and where rows have a key ``_deleted`` is read as well; what is no JSON object
-    is ``_malformed``. ``_arrived_at`` is ``known_at``: a record may have waited long, but before it was read nobody
-    could have been served by it.
+    A field that a record lacks is null, and where rows have a key ``_deleted`` is read as well; a record without a
+    value ends the row of its key. What is no JSON object is ``_malformed``. ``_arrived_at`` is ``known_at``: a record
+    may have waited long, but before it was read nobody could have been served by it.
     """
     import pyarrow as pa
 
-    fields = [fields_or_malformed(value) for value in records["value"].to_pylist()]
+    fields = [fields_of(inbox.contract, *record) for record in pairs(records)]
     ended = [DELETED] if inbox.contract.key else []
     names = [*(column.physical_name for column in inbox.contract.columns), *ended, MALFORMED]
     texts = {name: pa.array([row.get(name) for row in fields], pa.string()) for name in names}
@@ -43,19 +46,29 @@ def text_rows(inbox: Inbox, records: pa.Table, known_at: datetime) -> pa.Table:
     return pa.table({**texts, **came, ARRIVED_AT: raw_rows.instants(known_at, len(records))})
 
 
-def as_rows(values: Sequence[bytes | None]) -> list[str]:
+def pairs(records: pa.Table) -> list[KeyAndValue]:
+    """Return each record's key and value."""
+    return list(zip(records["key"].to_pylist(), records["value"].to_pylist(), strict=True))
+
+
+def as_rows(contract: RowContract, records: Iterable[KeyAndValue]) -> list[str]:
     """Write records as dead letters keep them: every field that came, as text, in a JSON object."""
     import orjson
 
-    return [orjson.dumps(fields_or_malformed(value)).decode() for value in values]
+    return [orjson.dumps(fields_of(contract, *record)).decode() for record in records]
 
 
-def fields_or_malformed(value: bytes | None) -> Fields:
+def fields_of(contract: RowContract, key: bytes | None, value: bytes | None) -> Fields:
+    """Read a record's fields as text; of one without a value those of its key."""
+    return tombstone(contract, key) if value is None else fields_or_malformed(value)
+
+
+def fields_or_malformed(value: bytes) -> Fields:
     """Read an object's fields as text; what is no object stands under ``_malformed``, as it came."""
     try:
-        return _fields(value or b"")
+        return _fields(value)
     except (ValueError, RecursionError):
-        return {MALFORMED: (value or b"").decode(errors="backslashreplace")}
+        return {MALFORMED: value.decode(errors="backslashreplace")}
 
 
 def _fields(value: bytes) -> Fields:

@@ -82,6 +82,7 @@ entries = Table(
     Column("details", Document, nullable=False),
     Column("unique_key", String(512), unique=True),
     Index("entries_by_model", "team", "model", "kind", "entry_id"),
+    Index("entries_of_model", "team", "model", "entry_id"),
     Index("entries_by_kind", "kind", "entry_id"),
     Index("entries_by_time", "at"),
 )

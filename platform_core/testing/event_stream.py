@@ -139,6 +139,16 @@ class EventStreamKit:
         for row in found.values():
             assert abs(row["at"] - begun) < timedelta(minutes=1)
 
+    def test_6_a_record_without_a_value_is_no_empty_one(self, events: EventStream) -> None:
+        """A tombstone comes back as one, behind what it ends."""
+        stream = new_stream()
+        events.publish(stream, [Record(b"1", b"key"), Record(None, b"key"), Record(b"", b"key")])
+        assert [(row["key"], row["value"]) for row in read(events, stream)] == [
+            (b"key", b"1"),
+            (b"key", None),
+            (b"key", b""),
+        ]
+
     def test_7_nobody_wrote(self, events: EventStream) -> None:
         """A stream without records is empty, with the columns of one that has some."""
         stream = new_stream()

@@ -296,3 +296,14 @@ class LakeKit:
                 assert [numbers(side, name) for name in written] == [[n] for n in written.values()]
                 assert [side.committed(name, ["app"]) for name in written] == [{"app": n} for n in written.values()]
                 assert [name for name in side.tables() if name.startswith(base)] == sorted(written)
+
+    def test_15_every_transaction_is_told_of(self, lake: Lake, opened_anew: Lake) -> None:
+        """Who names no application hears of all of them, tidied or not; of a table that is not there of none."""
+        table = new_table()
+        assert lake.committed(table) == {}
+        for n in range(3):
+            lake.append(table, numbered(n), {f"app{n}": n})
+        assert lake.committed(table) == opened_anew.committed(table) == {f"app{n}": n for n in range(3)}
+        lake.append(table, numbered(3), {"app0": 7})
+        lake.tidy(table, [], timedelta(0))
+        assert lake.committed(table) == opened_anew.committed(table) == {"app0": 7, "app1": 1, "app2": 2}

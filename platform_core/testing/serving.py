@@ -22,6 +22,7 @@ from loopline.platform_core.testing.endpoints import (
     ask_over_http,
     broken,
     come_to,
+    logged_after,
     new_model,
     served,
     settle,
@@ -115,7 +116,7 @@ class ServingKit(CapabilitiesKit):
         candidate = (served(tmp_path, "2"), 50) if CANARY in serving.can else (None, 0)
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1"), *candidate))
         given = {f"key-{n}": (float(n), ask(serving, model, f"key-{n}", float(n))) for n in range(40)}
-        rows = serving.predictions(model)[0].to_pylist()
+        rows = logged_after(serving, model, None, len(given))[0].to_pylist()
         assert len(rows) == len(given)
         assert len({row["request_id"] for row in rows}) == len(given)
         for row in rows:
@@ -136,7 +137,7 @@ class ServingKit(CapabilitiesKit):
         ids: list[str] = []
         for n in range(3):
             ids.append(ask(serving, model, f"key-{n}", 1.0).request_id)
-            rows, cursor = serving.predictions(model, cursors[-1])
+            rows, cursor = logged_after(serving, model, cursors[-1], 1)
             assert rows["request_id"].to_pylist() == ids[-1:]
             cursors.append(cursor if n % 2 else serving.end(model, cursors[-1]))
         assert serving.predictions(model, serving.end(model))[0].num_rows == 0

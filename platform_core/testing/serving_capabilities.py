@@ -23,6 +23,7 @@ from loopline.platform_core.testing.endpoints import (
     ask_over_grpc,
     broken,
     come_to,
+    logged_after,
     new_model,
     served,
     settle,
@@ -147,6 +148,6 @@ class CapabilitiesKit:
         assert {(answer.status, answer.version, answer.role, answer.score) for answer in both} == {
             (200, "1", "stable", 0.1)
         }
-        rows = logged(serving, model, shadow=False)
+        rows = logged_after(serving, model, None, 2)[0].to_pylist()
         assert [row["request_id"] for row in rows] == [answer.request_id for answer in both]
         assert len({json.dumps([row["keys"], row["features"]]) for row in rows}) == 1

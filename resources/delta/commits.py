@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import CommitConflict, StoreUnavailable
 from loopline.platform_core.foundation.names import DATE, described
+from loopline.resources.delta.transactions import chosen
 from loopline.resources.delta.types import refuse_other_types
 
 if TYPE_CHECKING:
@@ -26,15 +27,23 @@ class Append:
     transactions: Mapping[str, int]
     after: Mapping[str, int] | None
 
-    def once(self, found: DeltaTable | None, uri: str, storage_options: Mapping[str, str]) -> int:
+    def once(
+        self,
+        found: DeltaTable | None,
+        uri: str,
+        storage_options: Mapping[str, str],
+        known: Mapping[str, int] | None = None,
+    ) -> int:
         """Commit on what ``found`` shows, and return the version that holds the rows.
+
+        ``known`` are the transactions that it shows; None where they are to be looked up one by one.
 
         The very object that was looked at is written to, so that delta-rs holds what was committed in between
         against these transactions. It cannot for a table's first commit, which therefore may not be repeated.
         """
         from deltalake import CommitProperties, Transaction, write_deltalake
 
-        if self._is_done(found):
+        if self._is_done(found, known):
             return int(found.version()) if found is not None else 0
         write_deltalake(
             found if found is not None else uri,
@@ -54,11 +63,10 @@ class Append:
         )
         return int(found.version()) if found is not None else 0
 
-    def _is_done(self, found: DeltaTable | None) -> bool:
+    def _is_done(self, found: DeltaTable | None, known: Mapping[str, int] | None) -> bool:
         if found is not None:
             refuse_other_types(self.table, found, self.rows)
-        at = {app: found.transaction_version(app) if found is not None else None for app in self.transactions}
-        held = {app: version for app, version in at.items() if version is not None}
+        held = chosen(found, self.transactions, known) if found is not None else {}
         self._refuse_stale(held)
         done = [app for app, version in held.items() if version >= self.transactions[app]]
         if done and len(done) < len(self.transactions):  # their rows cannot be told apart, so none may be written

@@ -13,8 +13,9 @@ from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
+from loopline.resources.delta.opened import Opened
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
-from loopline.resources.delta.transactions import Transactions
+from loopline.resources.delta.transactions import Transactions, chosen
 from loopline.resources.delta.types import canonical
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class DeltaLake(Lake):
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
     _folders: dict[TableName, str] = PrivateAttr(default_factory=dict)
+    _opened: Opened = PrivateAttr(default_factory=Opened)
 
     def append(
         self,
@@ -49,9 +51,17 @@ class DeltaLake(Lake):
     ) -> int:
         """Add rows; a commit that lost is tried again on what the winner left."""
         append = Append(table, canonical(rows), dict(transactions or {}), after)
-        return int(
-            insist(table, self.attempts, lambda: append.once(self.find(table), self.uri(table), self.storage_options))
-        )
+
+        def once() -> int:
+            found = self.find(table, own=True)
+            known = self._committed(table, found) if found is not None and append.transactions else {}
+            version = append.once(found, self.uri(table), self.storage_options, known)
+            folder = self._folders.get(table)
+            if found is not None and folder is not None:
+                self._opened.keep(folder, found, self._store(f"{self._root}/{folder}"))
+            return version
+
+        return int(insist(table, self.attempts, once))
 
     def read(  # noqa: PLR0913 - each names what is left out
         self,
@@ -74,16 +84,15 @@ class DeltaLake(Lake):
         found = self.find(table)
         return int(found.version()) if found else None
 
-    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
+    def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
         """Read them all from the log, once a version of the table and in bulk: a look-up of one costs 2 ms."""
         found = self.find(table)
         if found is None:
             return {}
-        known = self._seen.setdefault(table, Transactions()).at(found, self.store(table))
-        if known is None:  # a log that another writer keeps otherwise
-            each = {app: found.transaction_version(app) for app in applications}
-            return {app: at for app, at in each.items() if at is not None}
-        return {app: known[app] for app in applications if app in known}
+        return chosen(found, applications, self._committed(table, found))
+
+    def _committed(self, table: TableName, found: DeltaTable) -> Mapping[str, int] | None:
+        return self._seen.setdefault(table, Transactions()).at(found, self.store(table))
 
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
         """Compact each day's files, then vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
@@ -103,12 +112,11 @@ class DeltaLake(Lake):
 
     def tables(self) -> Sequence[TableName]:
         """List folders that hold a Delta log."""
-        from deltalake.fs import DeltaStorageHandler
-        from pyarrow.fs import FileSelector, FileType, PyFileSystem
+        from pyarrow.fs import FileSelector, FileType
 
         if "://" not in self.root and not os.path.isdir(self.root):  # noqa: PTH112 - root may be a URL
             return []
-        store = PyFileSystem(DeltaStorageHandler(self._root, self.storage_options))
+        store = self._store(self._root)
         folders = [""]
         for _ in range(LEVELS):
             inside = [info for folder in folders for info in store.get_file_info(FileSelector(folder))]
@@ -129,16 +137,22 @@ class DeltaLake(Lake):
 
     def store(self, table: TableName) -> FileSystem:
         """Return a table's folder as a file system."""
+        return self._store(self.uri(table))
+
+    def _store(self, uri: str) -> FileSystem:
         from deltalake.fs import DeltaStorageHandler
         from pyarrow.fs import PyFileSystem
 
-        return PyFileSystem(DeltaStorageHandler(self.uri(table), self.storage_options))
+        return PyFileSystem(DeltaStorageHandler(uri, self.storage_options))
 
-    def find(self, table: TableName) -> DeltaTable | None:
-        """Open a table at its newest version, None where there is none."""
+    def find(self, table: TableName, *, own: bool = False) -> DeltaTable | None:
+        """Open a table at its newest version, None where there is none; who will change it asks for its ``own``."""
         folder = self._folders.get(table)
-        found = self._at(folder) if folder else None
-        return found if found and folder and name_of(found, folder) == table else self._look(table)[1]
+        found = self._at(folder, own=own) if folder else None
+        if found and folder and name_of(found, folder) == table:
+            return found
+        found = self._look(table)[1]
+        return self._at(self._folders[table], own=True) if own and found else found
 
     def _look(self, table: TableName) -> tuple[str, DeltaTable | None]:
         """Find a table's folder, and the very table that bears its name: another may begin there meanwhile."""
@@ -149,8 +163,16 @@ class DeltaLake(Lake):
             self._folders[table] = folder
         return folder, found
 
-    def _at(self, folder: str) -> DeltaTable | None:
-        """Open what lies in a folder."""
+    def _at(self, folder: str, *, own: bool = False) -> DeltaTable | None:
+        """Open what lies in a folder, or take what is open already."""
+        if not own and (kept := self._opened.get(folder)) is not None:
+            return kept
+        found = self._open(folder)
+        if found is not None and not own:
+            self._opened.keep(folder, found, self._store(f"{self._root}/{folder}"))
+        return found
+
+    def _open(self, folder: str) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -164,12 +186,12 @@ class DeltaLake(Lake):
                     raise
         return None
 
-    def open(self, table: TableName, version: int | None = None) -> DeltaTable:
-        """Open a table at a version, the newest when None; raises ``NotFound``."""
+    def open(self, table: TableName, version: int | None = None, *, own: bool = False) -> DeltaTable:
+        """Open a table at a version, the newest when None; as ``find``, but it raises ``NotFound``."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        found = self.find(table)
+        found = self.find(table, own=own)
         if found is None:
             raise NotFound(f"table {table!r} was never written", f"tables are {', '.join(self.tables()) or 'none yet'}")
         if version is None or version == found.version():

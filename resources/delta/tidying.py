@@ -24,10 +24,10 @@ LONGEST_COMMIT = timedelta(hours=1)
 def tidy(lake: DeltaLake, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
     """Compact, vacuum and trim the log; whoever appends meanwhile is not held up, nor loses anything."""
     files = len(lake.open(table).file_uris())
-    insist(table, lake.attempts, lambda: _compact(lake.open(table)))
+    insist(table, lake.attempts, lambda: _compact(lake.open(table, own=True)))
     found = lake.open(table)
     kept = sorted({*keep, found.version()})
-    deleted = insist(table, lake.attempts, lambda: _vacuum(lake.open(table), kept, older_than))
+    deleted = insist(table, lake.attempts, lambda: _vacuum(lake.open(table, own=True), kept, older_than))
     _trim_log(lake, table, kept, older_than)
     return Tidied(files, len(found.file_uris()), len(deleted), tuple(kept))
 
@@ -36,7 +36,7 @@ def drop_days(lake: DeltaLake, table: TableName, before: date) -> int:
     """Commit the removal of partitions; it holds against appends of other days, and is tried again on the rest."""
 
     def once() -> int:
-        found = lake.open(table)
+        found = lake.open(table, own=True)
         older = [part for part in found.partitions() if date.fromisoformat(part[DATE]) < before]
         if not older:
             return 0

@@ -8,17 +8,18 @@ who has looked before reads what was committed since then only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from loopline.platform_core.errors import Unsupported
+from loopline.resources.delta.opened import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deltalake import DeltaTable
     from pyarrow.fs import FileSystem
-
-LOG = "_delta_log"
 
 
 @dataclass
@@ -50,6 +51,25 @@ class Transactions:
 
     def _forget(self, table: str) -> None:
         self.table, self.version, self.known = table, -1, {}
+
+
+def chosen(
+    found: DeltaTable, applications: Collection[str] | None, known: Mapping[str, int] | None
+) -> Mapping[str, int]:
+    """Return some of the known transactions of a table, or all; where the log was not read, look them up one by one.
+
+    Raises:
+        Unsupported: all are asked for, and another writer keeps the log so that they cannot be listed.
+    """
+    if known is None and applications is None:
+        raise Unsupported(
+            f"the log of {found.table_uri} is kept by another writer, in a form whose transactions cannot be listed",
+            "ask for transactions by name",
+        )
+    if known is None:
+        each = {app: found.transaction_version(app) for app in applications or ()}
+        return {app: at for app, at in each.items() if at is not None}
+    return known if applications is None else {app: known[app] for app in applications if app in known}
 
 
 def _commit(store: FileSystem, version: int) -> dict[str, int]:

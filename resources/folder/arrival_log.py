@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -43,24 +44,49 @@ class Found(NamedTuple):
 
 
 @dataclass
+class _Tally:
+    """How often each content came under each name: asked only when a content is to be named, and counted then."""
+
+    unread: list[Seen] = field(default_factory=list)
+    _contents: set[str] = field(default_factory=set)
+    _came: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _last: dict[str, str] = field(default_factory=dict)
+
+    def next_id(self, found: Found) -> str:
+        """Return the id of a content that comes now."""
+        self._count()
+        if found.digest not in self._contents:
+            return found.digest
+        again = f"{found.digest}\n{found.name}\n{self._came[found.digest, found.name]}"
+        return hashlib.sha256(again.encode()).hexdigest()
+
+    def _count(self) -> None:
+        for seen in self.unread:
+            if self._last.get(seen.name) != seen.arrival_id:
+                self._came[seen.digest, seen.name] += 1
+            self._last[seen.name] = seen.arrival_id
+            self._contents.add(seen.digest)
+        self.unread.clear()
+
+
+@dataclass
 class ArrivalLog:
     """The arrivals of one folder, the newest of each name; for one process, which looks at what others append."""
 
     folder: Path
     known: dict[str, Seen] = field(default_factory=dict)
     _offset: int = 0
-    _contents: set[str] = field(default_factory=set)
-    _came: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _tally: _Tally = field(default_factory=_Tally)
     _migrated: bool = False
 
-    def catch_up(self) -> None:
-        """Read what was appended since."""
+    def catch_up(self) -> list[Seen]:
+        """Read what was appended since, and return it."""
         self._migrate()
         try:
             with (self.folder / LOG).open("rb") as file:
-                self._read(file)
+                return self._read(file)
         except OSError:
-            return
+            return []
 
     def add(self, found: Sequence[Found]) -> None:
         """Name arrivals and append them; where the folder cannot be written each process names them by itself."""
@@ -89,31 +115,23 @@ class ArrivalLog:
         before = self.known.get(found.name)
         if before is not None and before.digest == found.digest:
             arrival_id = before.arrival_id
-        elif found.digest in self._contents:
-            again = f"{found.digest}\n{found.name}\n{self._came[found.digest, found.name]}"
-            arrival_id = hashlib.sha256(again.encode()).hexdigest()
         else:
-            arrival_id = found.digest
-        return self._keep(Seen(*found, arrival_id))
+            arrival_id = self._tally.next_id(found)
+        return self._keep([Seen(*found, arrival_id)])[0]
 
-    def _keep(self, seen: Seen) -> Seen:
-        before = self.known.get(seen.name)
-        if before is None or before.arrival_id != seen.arrival_id:
-            self._came[seen.digest, seen.name] += 1
-        self._contents.add(seen.digest)
-        self.known[seen.name] = seen
+    def _keep(self, seen: list[Seen]) -> list[Seen]:
+        self.known.update({each.name: each for each in seen})
+        self._tally.unread += seen
         return seen
 
-    def _read(self, file: BinaryIO) -> None:
+    def _read(self, file: BinaryIO) -> list[Seen]:
         if file.seek(0, os.SEEK_END) < self._offset:  # another log, or none: what is known stays known
             self._offset = 0
         file.seek(self._offset)
-        for line in file.read().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                return  # torn by a kill; the next one who appends takes it away
-            self._offset += len(line)
-            for seen in _seen(line):
-                self._keep(seen)
+        data = file.read()
+        whole = data.rfind(b"\n") + 1  # behind it is what a kill tore; the next one who appends takes it away
+        self._offset += whole
+        return self._keep(_seen(data[:whole].splitlines()))
 
     def _migrate(self) -> None:
         """Take over what was kept before; there each content was one arrival, whatever the names."""
@@ -127,24 +145,27 @@ class ArrivalLog:
             seen = [Seen(name, *state, state[2]) for name, state in kept.items()]
         except (OSError, ValueError, TypeError):
             return
-        for each in seen:
-            self._keep(each)
+        self._keep(seen)
         try:
             lines.append(self.folder / LOG, b"".join(map(_line, seen)))
         except OSError:
             return  # the folder is read-only: each process takes it over again
 
 
+_NAMES = ("name", "size", "mtime_ns", "sha256", "id")
+_FIELDS = itemgetter(*_NAMES)
+
+
 def _line(seen: Seen) -> bytes:
-    names = ("name", "size", "mtime_ns", "sha256", "id")
-    return json.dumps(dict(zip(names, seen, strict=True))).encode() + b"\n"
+    return json.dumps(dict(zip(_NAMES, seen, strict=True))).encode() + b"\n"
 
 
-def _seen(line: bytes) -> Iterator[Seen]:
+def _seen(whole: Sequence[bytes]) -> list[Seen]:
+    """Read lines, all at once as far as they are ours; of somebody else's line the file it names is read again."""
     import orjson
 
     try:
-        held = orjson.loads(line)
-        yield Seen(held["name"], held["size"], held["mtime_ns"], held["sha256"], held["id"])
+        every = orjson.loads(b"[" + b",".join(whole) + b"]")
+        return [Seen(*_FIELDS(held)) for held in every if isinstance(held["name"], str)]
     except (ValueError, KeyError, TypeError):
-        return  # somebody else's line: the file it names is read again
+        return [seen for one in whole for seen in _seen([one])] if len(whole) > 1 else []

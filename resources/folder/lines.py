@@ -21,7 +21,7 @@ def by_partition(records: Sequence[Record], partitions: int, more: Mapping[str, 
     lines: dict[int, list[bytes]] = {}
     for record in records:
         spread_by = record.value if record.key is None else record.key
-        lines.setdefault(zlib.crc32(spread_by) % partitions, []).append(_line(record, more or {}))
+        lines.setdefault(zlib.crc32(spread_by or b"") % partitions, []).append(_line(record, more or {}))
     return {partition: b"".join(own) for partition, own in lines.items()}
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from loopline.platform_core.contracts.log_store import LogStore
 from loopline.platform_core.contracts.serving import (
     CANARY,
     GRPC,
@@ -15,16 +17,14 @@ from loopline.platform_core.contracts.serving import (
     ServerUse,
     Serving,
 )
-from loopline.platform_core.runtime import states
+from loopline.platform_core.contracts.state_store import StateStore, together
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings, Tls
 from loopline.platform_core.runtime.settings.limits import Limits
+from loopline.resources.local.folders import FolderLogs, FolderStates
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SILENT_SECONDS = 15.0
-"""How long a worker may stand still until it counts as one that hangs."""
 
 
 class LocalServing(Serving):
@@ -49,23 +49,28 @@ class LocalServing(Serving):
     limits: Limits = Limits()
     deferred: DeferredSettings = DeferredSettings()
 
+    @property
+    def states(self) -> StateStore:
+        """Return where desired states reach the servers."""
+        return FolderStates(Path(self.root))
+
+    @property
+    def logs(self) -> LogStore:
+        """Return where their prediction logs are read."""
+        return FolderLogs(Path(self.root))
+
     def apply(self, state: DesiredState) -> None:
-        """Leave the state for the server, which looks every 50 ms."""
+        """Leave the state for the servers."""
         self.require(state.needs)
-        states.write_desired(Path(self.root), state)
+        self.states.ask(state)
 
     def observe(self, model: str) -> ObservedState:
-        """Put together what the living workers say: the oldest generation, ready when all are, the first trouble."""
-        workers = states.observed(Path(self.root), model, SILENT_SECONDS)
-        if not workers:
-            return ObservedState(None, ready=False, problem="no server runs → start it with 'loopline up'")
-        generations = [worker.generation for worker in workers]
-        return ObservedState(
-            generation=None if None in generations else min(g for g in generations if g is not None),
-            ready=all(worker.ready for worker in workers),
-            problem=next((worker.problem for worker in workers if worker.problem), "")
-            or self._shadow_problem(model, generations),
-        )
+        """Put together what the living servers say, and what keeps requests from being replayed."""
+        servers = self.states.observed(model)
+        if not servers:
+            return ObservedState(None, ready=False, problem=self._none_runs("server"))
+        seen = together(servers)
+        return seen if seen.problem else replace(seen, problem=self._shadow_problem(model, seen.generation))
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL on this machine."""
@@ -76,48 +81,28 @@ class LocalServing(Serving):
         return super().grpc_endpoint(model) if self.grpc_port is None else f"{self.host}:{self.grpc_port}"
 
     def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
-        """Read the workers' logs on from the cursor, which holds an offset for each file."""
-        from loopline.platform_core.runtime.prediction_log.log_table import read_after
-
-        return read_after(Path(self.root), model, after)
+        """Read the servers' logs on from the cursor."""
+        return self.logs.read(model, after)
 
     def end(self, model: str, after: str | None = None) -> str:
-        """Look at the ends of the workers' logs alone."""
-        from loopline.platform_core.runtime.prediction_log.log_table import end_after
-
-        return end_after(Path(self.root), model, after)
+        """Look at the ends of the servers' logs alone."""
+        return self.logs.end(model, after)
 
     def forget(self, model: str, cursors: Sequence[str]) -> int:
-        """Remove segments that are read and older than ``keep_days``; see ``runtime.retention``."""
-        from loopline.platform_core.runtime.retention import trim
-
-        return len(trim(Path(self.root), model, cursors, self.keep_days * 86_400))
+        """Let go of what is read and older than ``keep_days``."""
+        return self.logs.forget(model, cursors, self.keep_days * 86_400)
 
     def usage(self) -> Sequence[ServerUse]:
-        """Ask the kernel about the living workers; a worker's name ends in its process id."""
-        found = (_used(name) for name in sorted(states.living(Path(self.root))))
-        return tuple(use for use in found if use is not None)
+        """Return what the servers' processes have used."""
+        return tuple(self.states.uses())
 
-    def _shadow_problem(self, model: str, generations: Sequence[int | None]) -> str:
-        """Say what keeps requests from being replayed; while workers are on their way that is not their trouble."""
-        wanted = states.desired(Path(self.root), model)
-        if wanted is None or not wanted.replaying or any((each or 0) < wanted.generation for each in generations):
+    def _shadow_problem(self, model: str, generation: int | None) -> str:
+        """Say what keeps requests from being replayed; while servers are on their way that is not their trouble."""
+        wanted = self.states.wanted(model)
+        if wanted is None or not wanted.replaying or (generation or 0) < wanted.generation:
             return ""
-        seen = states.observed(Path(self.root) / "shadow", model)
-        if not seen:
-            return "no shadow process runs → start it with 'loopline up'"
-        return next((one.problem for one in seen if one.problem), "")
+        seen = self.states.shadows(model)
+        return next((one.problem for one in seen if one.problem), "") if seen else self._none_runs("shadow process")
 
-
-def _used(worker: str) -> ServerUse | None:
-    import time
-
-    import psutil
-
-    try:
-        process = psutil.Process(int(worker.rpartition("-")[2]))
-        with process.oneshot():
-            times, seconds = process.cpu_times(), time.time() - process.create_time()
-            return ServerUse(worker, times.user + times.system, process.memory_info().rss / 2**30, seconds)
-    except psutil.NoSuchProcess:  # it ended since it was listed
-        return None
+    def _none_runs(self, what: str) -> str:
+        return f"no {what} runs → start it with 'loopline up'"

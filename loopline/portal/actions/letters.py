@@ -41,6 +41,7 @@ def _replay(portal: Portal, given: Given, who: Signed) -> Outcome:
     name = f"{team.name}/{source.name}"
     left = Counter(reason for reasons in done.reasons.values() for reason in reasons).most_common(SHOWN)
     said = f"{done.replayed:,} rows of {name} landed, {done.still_dead:,} are still dead letters."
+    said += f" {done.withdrawn:,} of withdrawn arrivals were left out." if done.withdrawn else ""
     return Outcome(said, [(name, f"/dead-letters/{name}")], [f"{reason}: {count:,}" for reason, count in left])
 
 

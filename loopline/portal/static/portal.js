@@ -1,149 +1,150 @@
-// Draws each chart when it is seen, from the JSON at its address. Colours come from the stylesheet, so light and dark are its business alone.
+// What a page does beyond being read: parts that refresh themselves, single figures of a picture, forms sent once.
+// Every page stands without it. Nothing here is needed before a page is painted.
 (() => {
   "use strict";
-  const root = document.documentElement;
-  const source = document.currentScript.dataset.library;
-  const drawn = new Map(); // what is drawn where
 
-  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-
-  const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
-  const written = (value, unit) => {
-    if (value === null || value === undefined) return "–";
-    if (unit === "%") return `${digits.format(value * 100)} %`;
-    if (unit === "×") return `${digits.format(value)}×`;
-    return unit ? `${digits.format(value)} ${unit}` : digits.format(value);
-  };
-  const instant = (at) => new Date(at).toISOString().slice(0, 16).replace("T", " ") + " UTC";
-
-  const band = (line, ink) => {
-    // an interval: an unseen lower line, and what lies above it filled
-    const common = { type: "line", stack: `${line.name} interval`, stackStrategy: "all", z: 1, symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false } };
-    const known = line.points.filter((point) => point.low !== null && point.high !== null);
-    if (!known.length) return [];
-    return [
-      { ...common, name: line.name, color: ink, data: known.map((point) => [point.at, point.low]) },
-      { ...common, name: line.name, color: ink, areaStyle: { color: ink, opacity: 0.14 }, data: known.map((point) => [point.at, point.high - point.low]) },
-    ];
+  const told = async (address, type) => {
+    const answer = await fetch(address, { headers: { accept: type } });
+    if (!answer.ok && type !== "text/html") throw new Error(`status ${answer.status}`);
+    return answer;
   };
 
-  const stroke = { line: { width: 2, type: "solid" }, dashed: { width: 2, type: "dashed" }, bound: { width: 1.25, type: [5, 4] } };
-
-  const series = (chart, ink) => chart.lines.flatMap((line, place) => {
-    const bound = line.style === "bound";
-    const own = bound ? colour("--bad") : colour(`--line-${(place % 6) + 1}`);
-    const few = line.points.length <= 60;
-    return [
-      {
-        name: line.name, type: "line", color: own, symbol: "circle", symbolSize: 5, showSymbol: few && !bound, z: 3,
-        lineStyle: stroke[line.style] || stroke.line,
-        data: line.points.map((point) => ({ value: [point.at, point.value], point })),
-        ...(place === 0 && chart.marks.length ? { markLine: marks(chart, ink) } : {}),
-      },
-      ...(bound ? [] : band(line, own)),
-    ];
-  });
-
-  const marks = (chart, ink) => ({
-    symbol: ["none", "none"], silent: false, animation: false,
-    label: { formatter: (given) => given.data.label_, position: "insideEndTop", rotate: 0, fontSize: 10, color: ink.soft, distance: 2 },
-    data: chart.marks.map((mark) => ({
-      xAxis: mark.at, label_: mark.kind === "alarm" ? "" : mark.label, name: mark.label,
-      lineStyle: mark.kind === "alarm" ? { color: colour("--bad"), width: 1.5, type: "solid", opacity: 0.7 } : { color: ink.soft, width: 1, type: "dotted" },
-    })),
-    tooltip: { formatter: (given) => `${given.name}\n${instant(given.data.xAxis)}` },
-  });
-
-  const said = (chart) => (given) => {
-    const rows = given.filter((one) => one.data && one.data.point);
-    if (!rows.length) return "";
-    const lines = rows.map((one) => {
-      const { value, low, high, label } = one.data.point;
-      const between = low !== null && high !== null ? ` (${written(low, chart.unit)} to ${written(high, chart.unit)})` : "";
-      return `${one.seriesName}: ${written(value, chart.unit)}${between}${label ? `, ${label}` : ""}`;
-    });
-    return [instant(rows[0].data.point.at), ...lines].join("\n");
-  };
-
-  // how many lines the legend takes: its names wrap, and the picture begins below them
-  const legendRows = (names, width) => {
-    let rows = 1;
-    let used = 0;
-    for (const name of names) {
-      const own = 34 + name.length * 7;
-      if (used && used + own > width) { rows += 1; used = 0; }
-      used += own;
-    }
-    return rows;
-  };
-
-  const options = (chart, width) => {
-    const ink = { text: colour("--ink"), soft: colour("--soft"), line: colour("--line"), sheet: colour("--sheet") };
-    const names = chart.lines.map((line) => line.name);
-    return {
-      animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: ink.soft },
-      aria: { enabled: false },
-      grid: { left: 8, right: 16, top: names.length > 1 ? 14 + 22 * legendRows(names, width) : 14, bottom: 4, containLabel: true },
-      legend: names.length > 1 ? { top: 0, left: 0, itemWidth: 16, itemHeight: 8, itemGap: 14, textStyle: { color: ink.text, fontSize: 12 }, data: names } : undefined,
-      tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: ink.sheet, borderColor: ink.line, textStyle: { color: ink.text, fontSize: 12 }, formatter: said(chart), axisPointer: { lineStyle: { color: ink.soft } } },
-      xAxis: { type: "time", axisLine: { lineStyle: { color: ink.line } }, axisTick: { show: false }, axisLabel: { color: ink.soft, hideOverlap: true, fontSize: 11 }, splitLine: { show: false } },
-      yAxis: { type: "value", min: chart.y_from ?? undefined, scale: chart.y_from === null, axisLabel: { color: ink.soft, fontSize: 11, formatter: (value) => written(value, chart.unit) }, splitNumber: 4, splitLine: { lineStyle: { color: ink.line, opacity: 0.7 } } },
-      series: series(chart, ink),
-    };
-  };
-
-  const draw = (chart, place) => {
-    const picture = window.echarts.getInstanceByDom(place) || window.echarts.init(place, null, { renderer: "canvas" });
-    picture.setOption(options(chart, place.clientWidth), { notMerge: true });
-    drawn.set(place, chart);
-  };
-
-  // the library is 600 KB: it is fetched once, for the first chart that somebody sees
-  let library;
-  const drawing = () => {
-    library ||= new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = source;
-      script.onload = resolve;
-      script.onerror = () => { library = undefined; reject(new Error("the drawing library did not come")); };
-      document.head.append(script);
-    });
-    return library;
-  };
-
-  const fetched = async (address) => {
-    const answer = await fetch(address, { headers: { accept: "application/json" } });
-    const told = await answer.json();
-    if (!answer.ok) throw new Error(told.error ? `${told.error.problem}. ${told.error.fix}` : `status ${answer.status}`);
-    return told.chart;
-  };
-
-  const show = async (place) => {
+  // parts: <div data-part="address"> is replaced by what the address answers; with data-again="5" after so many seconds, again
+  const replace = async (place) => {
     try {
-      const [chart] = await Promise.all([fetched(place.dataset.chart), drawing()]);
-      if (place.isConnected) draw(chart, place);
-    } catch (error) {
-      place.textContent = `This chart cannot be drawn: ${error.message}`;
-      place.classList.add("undrawn");
-    }
+      const answer = await told(place.dataset.part, "text/html");
+      if (!answer.ok || !place.isConnected) throw new Error(`status ${answer.status}`);
+      const made = document.createElement("template");
+      made.innerHTML = await answer.text();
+      const parts = [...made.content.children];
+      place.replaceWith(made.content);
+      parts.forEach(begin);
+    } catch { wait(place); } // whoever looks sees the last that was known
+  };
+  const wait = (place) => place.dataset.again && setTimeout(() => {
+    if (place.isConnected) (document.hidden ? wait : replace)(place);
+  }, place.dataset.again * 1000);
+
+  // pictures: the server drew them; their figures are fetched when somebody points at one, or comes to it by keyboard
+  const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  const written = (value, unit) => unit === "%" ? `${digits.format(value * 100)} %` : unit === "×" ? `${digits.format(value)}×` : unit ? `${digits.format(value)} ${unit}` : digits.format(value);
+  const instant = (at) => `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+
+  const moments = (chart) => {
+    // all instants in order, each with what is known of it: [line, its place, its point], and what is marked there
+    const found = new Map();
+    const of = (at) => found.get(Date.parse(at)) || found.set(Date.parse(at), { rows: [], marks: [] }).get(Date.parse(at));
+    chart.lines.forEach((line, place) => line.points.forEach((point) => point.value !== null && of(point.at).rows.push([line, place, point])));
+    chart.marks.forEach((mark) => of(mark.at).marks.push(mark.label));
+    return [...found].sort(([one], [other]) => one - other).map(([at, what]) => ({ at, ...what }));
   };
 
-  const seen = new IntersectionObserver((places) => places.filter((one) => one.isIntersecting).forEach((one) => {
-    seen.unobserve(one.target);
-    show(one.target);
-  }), { rootMargin: "100px" });
-  const watch = (within) => within.querySelectorAll("[data-chart]").forEach((place) => seen.observe(place));
+  const words = (moment, unit) => [
+    instant(moment.at),
+    ...moment.rows.map(([line, , point]) => {
+      const between = point.low !== null && point.high !== null ? ` (${written(point.low, unit)} to ${written(point.high, unit)})` : "";
+      return `${line.name}: ${written(point.value, unit)}${between}${point.label ? `, ${point.label}` : ""}`;
+    }),
+    ...moment.marks,
+  ];
 
-  document.addEventListener("DOMContentLoaded", () => watch(document));
-  document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && watch(event.detail.elt));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
-  new ResizeObserver(() => drawn.forEach((chart, place) => {
-    if (!place.isConnected) { drawn.delete(place); return; }
-    const picture = window.echarts.getInstanceByDom(place);
-    if (!picture || picture.getWidth() === place.clientWidth) return;
-    picture.resize();
-    draw(chart, place);
-  })).observe(root);
+  class Picture {
+    constructor(plot) {
+      this.plot = plot;
+      this.field = plot.querySelector(".field");
+      this.place = -1;
+      plot.setAttribute("role", "slider"); // it is moved along, and what is there is read out
+      plot.tabIndex = 0;
+      this.say(0, 0, plot.getAttribute("aria-label"));
+      plot.addEventListener("focus", () => plot.matches(":focus-visible") && this.show(this.place < 0 ? Infinity : this.place));
+      plot.addEventListener("blur", () => this.hide());
+      plot.addEventListener("pointermove", (event) => this.at(event.clientX));
+      plot.addEventListener("pointerdown", (event) => this.at(event.clientX));
+      plot.addEventListener("pointerleave", () => this.hide());
+      plot.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    say(now, most, text) {
+      const told = { "aria-valuemin": 0, "aria-valuemax": most, "aria-valuenow": now, "aria-valuetext": text };
+      Object.entries(told).forEach(([name, value]) => this.plot.setAttribute(name, value));
+    }
+
+    figures() {
+      this.coming ||= told(this.plot.dataset.chart, "application/json").then((answer) => answer.json())
+        .then(({ chart }) => { this.chart = chart; this.moments = moments(chart); });
+      this.coming.catch(() => { this.coming = undefined; });
+      return this.coming;
+    }
+
+    async at(x) {
+      this.wanted = x;
+      if (!await this.known() || this.wanted !== x) return;
+      const box = this.field.getBoundingClientRect();
+      const { since, until } = this.plot.dataset;
+      const at = Number(since) + (x - box.left) / box.width * (until - since);
+      const far = this.moments.map((moment) => Math.abs(moment.at - at));
+      this.show(far.indexOf(Math.min(...far)));
+    }
+
+    async known() {
+      try { await this.figures(); return true; } catch (error) { this.tell([`The figures did not come: ${error.message}`], 0); return false; }
+    }
+
+    async key(event) {
+      const moved = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity }[event.key];
+      if (event.key === "Escape") this.hide();
+      if (moved === undefined) return;
+      event.preventDefault();
+      if (await this.known()) this.show((this.place < 0 ? this.moments.length : this.place) + moved);
+    }
+
+    async show(place) {
+      if (!await this.known()) return;
+      const most = this.moments.length - 1;
+      this.place = Math.max(0, Math.min(most, place));
+      const moment = this.moments[this.place];
+      const { since, until, bottom, top } = this.plot.dataset;
+      const share = (moment.at - since) / (until - since);
+      const lines = words(moment, this.chart.unit);
+      this.say(this.place, most, lines.join("; "));
+      this.tell(lines, share, moment.rows.map(([, line, point]) => [line, (top - point.value) / (top - bottom)]));
+    }
+
+    tell(lines, share, dots = []) {
+      this.hide();
+      const left = this.field.getBoundingClientRect().left - this.plot.getBoundingClientRect().left;
+      const { clientWidth: width, clientHeight: height } = this.field;
+      const put = (name, x, y, text = "") => {
+        const made = document.createElement("span");
+        made.className = name;
+        made.textContent = text;
+        made.setAttribute("aria-hidden", "true");
+        made.style.left = `${left + x}px`;
+        made.style.top = `${y}px`;
+        this.plot.append(made);
+        return made;
+      };
+      put("cursor", share * width, 0).style.height = `${height}px`;
+      dots.forEach(([line, y]) => put(`dot ${this.colour(line)}`, share * width, y * height));
+      const tip = put("tip", 0, 8, lines.join("\n"));
+      const room = tip.offsetWidth + 12;
+      const x = share * width + 12 + room <= width ? share * width + 12 : Math.max(0, share * width - room);
+      tip.style.left = `${left + x}px`;
+    }
+
+    colour(line) { return this.field.querySelectorAll("g")[line]?.getAttribute("class") || ""; }
+
+    hide() {
+      this.plot.querySelectorAll(".cursor, .dot, .tip").forEach((one) => one.remove());
+    }
+  }
+
+  const begin = (within) => {
+    const all = (what) => [...(within.matches?.(what) ? [within] : []), ...within.querySelectorAll(what)];
+    all("[data-part]").forEach((place) => (place.dataset.again ? wait : replace)(place));
+    all("[data-chart]").forEach((plot) => new Picture(plot));
+  };
+  begin(document);
 
   // a filter's form asks again as soon as something is chosen
   document.addEventListener("change", (event) => {

@@ -98,6 +98,11 @@ class PredictionLog:
             fix = "let the server open more files (ulimit -n)" if error.errno == errno.EMFILE else "free the disk"
             raise StoreUnavailable(f"the prediction log of {model!r} takes no more: {error}", fix) from error
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Say whether there is nothing to bring to the disk."""
+        return not self._full and all(segment.is_on_disk for segment in self._open.values())
+
     def sync(self) -> None:
         """Bring what was written to the disk, so that a power cut loses no more than came since."""
         with self._syncing:
@@ -191,6 +196,16 @@ def each(file: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
         data = stream.read()
     for payload, after in _frames(data):
         yield _decode(payload), offset + after
+
+
+def records(frames: bytes) -> list[Record]:
+    """Return the records of whole frames, stepping over what is none."""
+    return [_decode(payload) for payload, _ in _frames(frames)]
+
+
+def whole(frames: bytes) -> int:
+    """Return the offset behind the last whole frame, 0 if there is none."""
+    return max((after for _, after in _frames(frames)), default=0)
 
 
 def _frames(data: bytes) -> Iterator[tuple[memoryview, int]]:

@@ -86,7 +86,7 @@ class InMemoryEventStream(EventStream):
 
     def add(self, held: list[list[Row]], record: Record) -> None:
         """Put a record behind the others of its key's partition."""
-        partition = zlib.crc32(record.value if record.key is None else record.key) % self.partitions
+        partition = zlib.crc32((record.value if record.key is None else record.key) or b"") % self.partitions
         offset = len(held[partition]) * GAP
         place = {"partition": partition, "offset": offset, "next": offset + GAP}
         headers = json.dumps(dict(record.headers or {}))

@@ -105,11 +105,11 @@ class InMemoryLake(Lake):
         """Count the appends."""
         return len(self.held[table].appends) - 1 if table in self.held else None
 
-    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
+    def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
         """Look the applications up."""
         with _lock:
             known = self.held[table].committed if table in self.held else {}
-            return {app: known[app] for app in applications if app in known}
+            return {app: known[app] for app in (known if applications is None else applications) if app in known}
 
     def existing(self, table: TableName, version: int | None) -> int:
         """Return the version, the newest when None."""

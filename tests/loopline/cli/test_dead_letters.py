@@ -48,6 +48,7 @@ def test_replay_counts_what_is_still_dead(landed):
         "source": "corner/sales",
         "replayed": 0,
         "still_dead": 2,
+        "withdrawn": 0,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -249,38 +250,72 @@ def test_letters_are_filtered_by_reason_down_to_one_row(page: Page, shown: Any) 
     expect(page.get_by_role("group", name="Fields")).to_contain_text("_malformed")
 
 
-def test_charts_are_drawn(page: Page, shown: Any) -> None:
-    """A picture has ink once it is seen, and its figures are a page."""
-    for path in ("/dead-letters", "/scorecard/lead_time_median", "/models/shop/returns"):
-        page.goto(shown.url + path, wait_until="networkidle")
-        page.locator("[data-chart]").first.scroll_into_view_if_needed()
-        canvas = page.locator("[data-chart] canvas").first
-        expect(canvas).to_be_visible()
-        inked = "(c) => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size > 8"
-        assert canvas.evaluate(inked)
-        page.locator("figure a").first.click()
-        expect(page.locator("main table tbody tr").first).to_be_visible()
+INK = """(field) => [...field.querySelectorAll("g path:not(.band)")].map((path) => {
+    const box = path.getBoundingClientRect(), style = getComputedStyle(path);
+    return box.width > 100 && style.stroke !== "none" && parseFloat(style.strokeWidth) > 1;
+})"""
 
 
-def test_charts_are_fetched_when_they_are_seen(page: Page, shown: Any) -> None:
-    """Neither figures nor the library that draws them come before; who prints or folds nothing has no need of them."""
+@pytest.mark.parametrize("path", ["/dead-letters", "/scorecard/lead_time_median", "/models/shop/returns"])
+def test_charts_are_drawn_without_a_script(chromium: Any, shown: Any, path: str) -> None:
+    """Each line has ink over the width of the field, and its figures are a page."""
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(shown.url + path)
+    fields = page.locator(".plot .field")
+    for place in range(fields.count()):
+        drawn = fields.nth(place).evaluate(INK)
+        assert drawn
+        assert any(drawn)
+    page.locator("figure a").first.click()
+    expect(page.locator("main table tbody tr").first).to_be_visible()
+    page.close()
+
+
+def test_a_picture_is_asked_for_figures_when_it_is_pointed_at(page: Page, shown: Any) -> None:
+    """None are fetched before; then it shows those of the nearest instant, and only that picture's come."""
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))
-    page.set_viewport_size({"width": 1000, "height": 400})
     page.goto(f"{shown.url}/models/shop/returns", wait_until="networkidle")
-    assert not [url for url in asked if "/charts/" in url or "vendor/echarts" in url]
-    page.locator("#quality").scroll_into_view_if_needed()
-    page.locator("[data-chart*=quality]").first.scroll_into_view_if_needed()
-    expect(page.locator("[data-chart*='quality/0'] canvas")).to_be_visible()
-    assert len([url for url in asked if "vendor/echarts" in url]) == 1
-    assert not [url for url in asked if "/charts/fairness" in url]
+    assert not [url for url in asked if "/charts/" in url]
+    plot = page.locator(".plot[data-chart*='quality/0']")
+    plot.scroll_into_view_if_needed()
+    plot.hover()
+    newest = json.loads(page.request.get(shown.url + str(plot.get_attribute("data-chart"))).text())["chart"]["lines"]
+    expect(plot.locator(".tip")).to_contain_text("UTC")
+    assert any(line["name"] in plot.locator(".tip").inner_text() for line in newest)
+    assert len([url for url in asked if "/charts/" in url]) == 1
+    page.mouse.move(0, 0)
+    expect(plot.locator(".tip")).to_have_count(0)
 
 
-def test_a_chart_that_does_not_come_says_so(page: Page, shown: Any) -> None:
-    """In its place, in words; the rest of the page stands."""
-    page.route("**/scorecard/lead_time_median/chart.json", lambda route: route.fulfill(status=404, json={}))
+def test_a_picture_is_read_by_keyboard(page: Page, shown: Any) -> None:
+    """From the newest instant to the first, and what stands there is its value for who hears it; Escape ends it."""
     page.goto(f"{shown.url}/scorecard/lead_time_median", wait_until="networkidle")
-    expect(page.locator("[data-chart]")).to_contain_text("cannot be drawn: status 404")
+    plot = page.get_by_role("slider")
+    points = page.request.get(f"{shown.url}/scorecard/lead_time_median/chart.json").json()["chart"]["lines"][0][
+        "points"
+    ]
+    tab_to(page, lambda _: bool(page.evaluate("document.activeElement.matches('.plot')")))
+    expect(plot.locator(".tip")).to_contain_text(points[-1]["at"][:10])
+    page.keyboard.press("Home")
+    expect(plot).to_have_attribute("aria-valuenow", "0")
+    expect(plot).to_have_attribute("aria-valuetext", re.compile(points[0]["at"][:10] + ".*all teams: "))
+    page.keyboard.press("ArrowRight")
+    expect(plot).to_have_attribute("aria-valuenow", "1")
+    page.keyboard.press("Escape")
+    expect(plot.locator(".tip")).to_have_count(0)
+
+
+def test_figures_that_do_not_come_are_told(page: Page, shown: Any) -> None:
+    """In words; the picture stands, and who points again asks again."""
+    page.route("**/scorecard/lead_time_median/chart.json", lambda route: route.fulfill(status=404, json={}), times=1)
+    page.goto(f"{shown.url}/scorecard/lead_time_median", wait_until="networkidle")
+    plot = page.locator(".plot")
+    plot.hover()
+    expect(plot.locator(".tip")).to_contain_text("did not come: status 404")
+    page.mouse.move(0, 0)
+    plot.hover()
+    expect(plot.locator(".tip")).to_contain_text("UTC")
 
 
 def tab_to(page: Page, wanted: Callable[[str], bool]) -> None:

@@ -274,13 +274,13 @@ def test_the_rollout_refreshes_itself_and_says_what_comes_next(portal: TestClien
     """The part asks for itself again, and looking changes nothing in the ledger."""
     before = home.platform.ledger.entries(limit=1, newest_first=True)
     part = portal.get("/models/shop/returns/rollout").text
-    assert Outline(part).values("data-hx-get") == ["/models/shop/returns/rollout"]
+    assert Outline(part).values("data-part") == ["/models/shop/returns/rollout"]
     assert "<html" not in part
     look = told(portal, "/models/shop/returns/rollout")["look"]
     assert (look["action"], look["steps"], look["stable"]["version"]) == ("wait", [5, 25, 100], "2")
     assert home.platform.ledger.entries(limit=1, newest_first=True) == before
     assert told(portal, "/models/shop/demand/rollout")["rollout"] is None
-    assert Outline(portal.get("/models/shop/returns").text).values("data-hx-trigger") == ["load"]
+    assert Outline(portal.get("/models/shop/returns").text).values("data-again") == []
 
 
 def test_the_ledger_is_paged_without_a_gap(portal: TestClient, home: PortalHome) -> None:
@@ -337,7 +337,7 @@ def test_a_dagster_that_is_away_leaves_the_story(portal: TestClient) -> None:
     """The runs say what is wrong and what to do; the page before stands."""
     cycle = cycle_of(portal, "shop/returns", "promoted")
     page = portal.get(f"/cycles/{cycle}")
-    assert f"/cycles/{cycle}/runs" in Outline(page.text).values("data-hx-get")
+    assert f"/cycles/{cycle}/runs" in Outline(page.text).values("data-part")
     runs = told(portal, f"/cycles/{cycle}/runs")
     assert runs["runs"] == []
     assert "loopline up" in runs["trouble"]

@@ -1,8 +1,7 @@
-"""What browsers may do with the pages, what is shipped, and how errors look."""
+"""What browsers may do with the pages, and how errors look."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 
@@ -10,12 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 
-from loopline.portal import rendering
 from loopline.portal.app import create_app
 from loopline.stories.portal_home import PortalHome, portal_home
 
 HOST = "http://localhost:8790"
-VENDOR = rendering.STATIC / "vendor"
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +84,6 @@ def test_a_form_of_another_site_is_refused(portal: TestClient, headers: dict[str
     """Before any route sees it; the portal's own is let through to where no route is."""
     assert portal.post("/models", headers=headers).status_code == 403
     assert portal.post("/models", headers={"origin": HOST, "sec-fetch-site": "same-origin"}).status_code == 405
-
-
-def test_what_is_shipped_is_what_was_released() -> None:
-    """Each vendored script has the sum that the README states, and its licence beside it."""
-    stated = dict(re.findall(r"\| `([\w/.]+\.js)` .*`([0-9a-f]{64})`", (VENDOR / "README.md").read_text()))
-    found = {str(file.relative_to(VENDOR)): file for file in VENDOR.rglob("*.js")}
-    assert set(stated) == set(found)
-    for name, file in found.items():
-        assert hashlib.sha256(file.read_bytes()).hexdigest() == stated[name]
-        assert (file.parent / "LICENSE").exists()
 
 
 def test_files_are_kept_for_as_long_as_they_stay_the_same(portal: TestClient) -> None:

@@ -15,9 +15,22 @@ from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStrea
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.resources.polars.engine import PolarsEngine
+from loopline.resources.pyspark.engine import PysparkEngine
 from loopline.stories.changing_shop import ChangingShop
 
+PLAIN = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+}
+"""For small tables one part, and no code that must be compiled."""
 Opened = Callable[..., ChangingShop]
+
+
+@pytest.fixture(scope="module")
+def pyspark() -> PysparkEngine:
+    """Make the engine; its session is one for all."""
+    return PysparkEngine(options=PLAIN)
 
 
 @pytest.fixture

@@ -14,9 +14,13 @@ from loopline.platform_core.features.audit import audit
 from loopline.platform_core.testing.engine_tables import at
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
+from loopline.resources.pyspark.engine import PysparkEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.changing_histories import HISTORIES, History, customers, together
 from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Step, Truth, came, put_back, taken_back
+
+PINNED = (10.0, 30.0, 40.0)
+"""Hours of training sets where an engine takes seconds for each."""
 
 
 def tell(
@@ -82,7 +86,7 @@ def test_a_history_by_increments(opened: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_a_history_on_a_stream(opened: Any, name: str) -> None:
-    """Records come one by one; of one key the later one holds, and ``_deleted`` ends it."""
+    """Records come one by one; of one key the later one holds, and ``_deleted`` ends it, or a record without value."""
     tell(opened(streams=True), as_records(HISTORIES[name]), whole_below=0)
 
 
@@ -90,6 +94,12 @@ def test_all_histories_on_duckdb(opened: Any) -> None:
     """Told at once."""
     shop = opened(engine=DuckdbEngine())
     tell(shop, together(list(HISTORIES.values())))
+
+
+def test_all_histories_on_pyspark(opened: Any, pyspark: PysparkEngine) -> None:
+    """Told at once, by increments; training sets are pinned before, between and behind the corrections."""
+    shop = opened(engine=pyspark)
+    tell(shop, together(list(HISTORIES.values())), whole_below=0, pinned_at=PINNED)
 
 
 def test_all_histories_on_real_vendors(opened: Any, tmp_path: Path) -> None:

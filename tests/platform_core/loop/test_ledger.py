@@ -12,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
@@ -192,3 +193,16 @@ def test_the_scripts_are_part_of_the_package():
     folder = Path(migrations.__file__).parent
     assert folder.joinpath("env.py").is_file()
     assert list(folder.joinpath("versions").glob("0001_*.py"))
+
+
+def test_the_newest_of_a_model_are_found_by_an_index(ledger: Ledger) -> None:
+    """Neither is all that it wrote sorted for a few, nor is what others wrote looked through."""
+    if ledger.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by what it has counted")
+    entry = tables.entries.c
+    own = select(tables.entries).where(entry.team == "t", entry.model == "m")
+    query = own.order_by(entry.entry_id.desc()).limit(50).compile(compile_kwargs={"literal_binds": True})
+    with ledger.reading() as connection:
+        plan = " ".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}")))
+    assert "entries_of_model" in plan
+    assert "TEMP B-TREE" not in plan

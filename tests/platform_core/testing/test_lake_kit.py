@@ -262,7 +262,7 @@ class SharesAFolder(InMemoryLake):
     def read(self, table: TableName, **how: Any) -> pa.Table:
         return super().read(table.replace(".", "__"), **how)
 
-    def committed(self, table: TableName, applications: Sequence[str]) -> Mapping[str, int]:
+    def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
         return super().committed(table.replace(".", "__"), applications)
 
 
@@ -271,6 +271,13 @@ class ListsFolders(InMemoryLake):
 
     def tables(self) -> Sequence[TableName]:
         return [table.replace(".", "__") for table in super().tables()]
+
+
+class TellsOfNoneUnasked(InMemoryLake):
+    """Breaks promise 15: who names no application hears of none."""
+
+    def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
+        return super().committed(table, applications or ())
 
 
 @pytest.mark.parametrize(
@@ -303,6 +310,7 @@ class ListsFolders(InMemoryLake):
         (WritesAnEmptyDrop, "test_13_drop_days_takes_whole_days"),
         (SharesAFolder, "test_14_names_that_are_alike_are_two_tables"),
         (ListsFolders, "test_14_names_that_are_alike_are_two_tables"),
+        (TellsOfNoneUnasked, "test_15_every_transaction_is_told_of"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str) -> None:

@@ -21,7 +21,7 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
-from loopline.resources.local import serving as local
+from loopline.resources.local import folders
 from loopline.resources.local.serving import LocalServing
 
 
@@ -201,7 +201,7 @@ def test_two_workers_share_the_port_and_come_to_a_generation_together(place: Pla
 def test_what_workers_use_is_told_while_they_live(place: Place) -> None:
     """Two workers have a name, CPU seconds, memory and an age each, which grow; after the end there is none."""
     with place.server(workers=2):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 200
         while len(place.serving.usage()) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         before = {use.server: use for use in place.serving.usage()}
@@ -231,7 +231,7 @@ def test_a_first_version_that_cannot_be_loaded_is_told(running: Place, tmp_path:
 
 def test_a_server_that_hangs_is_not_ready(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lives and holds its lock, but does not move: that is told, until it does again; an idle one is well."""
-    monkeypatch.setattr(local, "SILENT_SECONDS", 2.5)
+    monkeypatch.setattr(folders, "SILENT_SECONDS", 2.5)
     model, serving = new_model(), place.serving
     with place.server() as process:
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))

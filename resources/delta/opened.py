@@ -1,0 +1,68 @@
+"""Tables that this process has opened, used again as long as their log stands still.
+
+Opening one reads its newest checkpoint and every commit since, some milliseconds after a long history; that it stands
+still is seen by two look-ups. Who writes opens a table of its own: a table that is handed out twice never changes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
+
+LOG = "_delta_log"
+MOST = 1_000
+"""Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
+
+
+class _Kept(NamedTuple):
+    """A table with its folder as a file system, and by what its newest commit is known."""
+
+    table: DeltaTable
+    store: FileSystem
+    newest: tuple[int, object]
+
+
+@dataclass
+class Opened:
+    """The tables that were opened last, by folder; several threads may ask."""
+
+    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def get(self, folder: str) -> DeltaTable | None:
+        """Return the table that was opened in a folder, if it is still the newest."""
+        with self._lock:
+            kept = self._kept.get(folder)
+            if kept is not None:
+                self._kept.move_to_end(folder)
+        if kept is None or _newest(kept.store, int(kept.table.version())) != kept.newest:
+            return None
+        return kept.table
+
+    def keep(self, folder: str, table: DeltaTable, store: FileSystem) -> None:
+        """Keep a table that nobody will change any more."""
+        newest = _newest(store, int(table.version()))
+        with self._lock:
+            self._kept.pop(folder, None)
+            if newest is not None:
+                self._kept[folder] = _Kept(table, store, newest)
+            while len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+
+
+def _newest(store: FileSystem, version: int) -> tuple[int, object] | None:
+    """Say by what a commit is known, if it is there and none came after it; None also where nobody can say."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    try:
+        commit, after = store.get_file_info([f"{LOG}/{number:020}.json" for number in (version, version + 1)])
+    except (OSError, pa.ArrowException, DeltaError):  # a commit that is done must not seem to have failed
+        return None
+    return (commit.size, commit.mtime) if commit.is_file and not after.is_file else None

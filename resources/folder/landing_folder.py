@@ -1,0 +1,192 @@
+"""One source's folder, as a process knows it: which files lie there, and what each of them is.
+
+A look costs what is new, not what is there. Names are listed when the folder's own modification time has changed; of
+the files it knows, it looks at the last ones; and at all of them, and all names, once in a while, for a file that was
+written anew in its place and for a file system whose folders do not say when they changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from loopline.platform_core.contracts.event_source import Arrival
+from loopline.resources.folder import file_kinds
+from loopline.resources.folder.arrival_log import ArrivalLog, Found, Seen
+
+UNFINISHED = (".tmp", ".part", ".crdownload", ".filepart")
+FEW, SWEEP_SECONDS = 100, 30.0
+"""So many files, the last that came, are looked at each time; all of them once in a while, by whichever process."""
+SWEPT = ".arrivals.swept"
+"""Beside the files: its modification time says when a process last looked at all of them."""
+GRAIN_SECONDS = 3.0
+"""File systems date a folder by seconds or two; what changed just now may change again at the same time."""
+State = tuple[int, int]
+"""Size and modification time (ns)."""
+
+
+@dataclass
+class LandingFolder:
+    """The files of a folder; ``look`` lists them as arrivals."""
+
+    path: Path
+    still_seconds: float
+    log: ArrivalLog = field(init=False)
+    _files: dict[str, Seen] = field(default_factory=dict)
+    _moving: dict[str, tuple[State, float]] = field(default_factory=dict)
+    _answered: tuple[Collection[str], Sequence[Arrival]] | None = None
+    _listed_at_ns: int = -1
+    _swept_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        """Begin with what other processes have seen."""
+        self.log = ArrivalLog(self.path)
+
+    def look(self, known: Collection[str] = ()) -> list[Arrival]:
+        """List what lies there, without those whose ids are known, oldest first."""
+        told = self.log.catch_up()
+        if self._begins():
+            self._files = dict(self.log.known)
+            new = self._new_names()
+        elif time.monotonic() - self._swept_at >= SWEEP_SECONDS:
+            new = self._sweep()
+        else:
+            new = self._new_names() | (self._files.keys() & {seen.name for seen in told})
+        self._take({*new, *self._moving, *islice(reversed(self._files), FEW)})
+        return [*self._without(known)]
+
+    def _without(self, known: Collection[str]) -> Sequence[Arrival]:
+        """Return the arrivals that are not known, oldest first; asked again when nothing changed, those of before."""
+        if self._answered is None or self._answered[0] != known:
+            found = [_arrival(seen) for seen in self._files.values() if seen.arrival_id not in known]
+            found.sort(key=lambda arrival: (arrival.arrived_at, arrival.name))
+            if not isinstance(known, Hashable):
+                return found
+            self._answered = (known, found)
+        return self._answered[1]
+
+    def _begins(self) -> bool:
+        """Say whether this is the first look of a process, and another process has looked at every file just now."""
+        if self._swept_at > float("-inf"):
+            return False
+        with contextlib.suppress(OSError):
+            ago = time.time() - (self.path / SWEPT).stat().st_mtime
+            if 0 <= ago < SWEEP_SECONDS:
+                self._swept_at = time.monotonic() - ago
+                return True
+        return False
+
+    def _sweep(self) -> set[str]:
+        """Return every name, so that each file is looked at, and tell other processes that it is."""
+        self._swept_at, self._listed_at_ns = time.monotonic(), -1
+        new = self._new_names()
+        with contextlib.suppress(OSError):
+            (self.path / SWEPT).touch()
+        return new | self._files.keys()
+
+    def _new_names(self) -> set[str]:
+        """Return names that were not there, and forget those that are gone; none while the folder stays as it was."""
+        changed_ns = -1
+        with contextlib.suppress(OSError):
+            changed_ns = self.path.stat().st_mtime_ns
+            if changed_ns == self._listed_at_ns:
+                return set()
+        is_past = time.time() - changed_ns / 1e9 > GRAIN_SECONDS
+        self._listed_at_ns = changed_ns if is_past else -1
+        there = _listed(self.path)
+        for gone in self._files.keys() - there:
+            del self._files[gone]
+            self._answered = None
+        return set(filter(_is_taken, there - self._files.keys()))
+
+    def _take(self, names: Iterable[str]) -> None:
+        """Take in files that are new or another than they were, once they are still."""
+        states = {name: state for name in names if (state := self._state(name)) is not None}
+        changed = [name for name, state in states.items() if not _is(self._files.get(name), state)]
+        changed.sort(key=lambda name: (states[name][1], name))
+        digests = {name: digest for name in changed if (digest := self._digest(name, states[name])) is not None}
+        self.log.add([Found(name, *states[name], digest) for name, digest in digests.items()])
+        for name in changed:
+            self._answered = None
+            self._files.pop(name, None)  # it is among the last that came
+            self._files[name] = self.log.known[name] if name in digests else _unread(name, states[name])
+
+    def _state(self, name: str) -> State | None:
+        """Look at a file; None while it is being written, or when it is gone."""
+        with contextlib.suppress(OSError):
+            at = os.stat(f"{self.path}/{name}")  # noqa: PTH116 - a Path costs more than the look
+            state = (at.st_size, at.st_mtime_ns)
+            if _is(self.log.known.get(name), state) or self._is_still(name, state, at.st_ctime_ns):
+                self._moving.pop(name, None)
+                return state
+            return None
+        self._moving.pop(name, None)
+        return None
+
+    def _is_still(self, name: str, state: State, changed_ns: int) -> bool:
+        """Say whether nobody writes: the last that was done to it was no writing but a renaming or a date, or long ago.
+
+        The clock that dates it may be another than this machine's: it counts as well that it was seen so for as long.
+        """
+        if changed_ns != state[1] or time.time() - state[1] / 1e9 >= self.still_seconds:
+            return True
+        if self._moving.get(name, (None, 0.0))[0] != state:
+            self._moving[name] = (state, time.monotonic())
+        return time.monotonic() - self._moving[name][1] >= self.still_seconds
+
+    def _digest(self, name: str, state: State) -> str | None:
+        """Return the hash of a file's content; None where nobody reads it for its rows."""
+        seen = self.log.known.get(name)
+        if seen is not None and _is(seen, state):
+            return seen.digest
+        if not file_kinds.is_read(name) or shown(name) != name:
+            return None
+        try:
+            with (self.path / name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None  # it may not be read, and ``read`` says so
+
+
+def names(folder: Path) -> Iterator[str]:
+    """Name what lies in a folder and is no draft, nor a mark."""
+    return filter(_is_taken, _listed(folder))
+
+
+def _listed(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
+    except FileNotFoundError:
+        return set()
+
+
+def _is_taken(name: str) -> bool:
+    hidden = name[0] == "." or (name[0] == "_" and not file_kinds.is_read(name))
+    return not hidden and not name.lower().endswith(UNFINISHED)
+
+
+def shown(name: str) -> str:
+    """Write a file's name as text, with escapes for what is no text in it."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def _is(seen: Seen | None, state: State) -> bool:
+    return seen is not None and seen[1:3] == state
+
+
+def _unread(name: str, state: State) -> Seen:
+    """Name what cannot be read for its rows by its name and state, so that it is refused as what it is."""
+    digest = hashlib.sha256(os.fsencode(name) + f"\n{state}".encode()).hexdigest()
+    return Seen(name, *state, digest, digest)
+
+
+def _arrival(seen: Seen) -> Arrival:
+    at = datetime.fromtimestamp(seen.mtime_ns / 1e9, UTC)
+    return Arrival(seen.arrival_id, shown(seen.name), at, seen.digest)

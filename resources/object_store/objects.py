@@ -1,0 +1,185 @@
+"""A bucket with a prefix, by conditional reads and writes; every failure is told as one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+ANSWER_SECONDS = 5
+"""How long one request may take; with the second try a store that is away is told within some 12 seconds."""
+TRANSFER_SECONDS = 600
+"""How long a package may take on its way."""
+_TRIES = 1
+_REFUSED = ("403 Forbidden", "401 Unauthorized")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as it was listed: its key below the prefix, bytes, when it was written (UTC), and its ETag."""
+
+    key: str
+    size: int
+    written_at: datetime
+    etag: str
+
+
+class Objects:
+    """The objects below a URL such as ``s3://bucket/prefix``; ``options`` are those of the object store.
+
+    Raises:
+        InvalidEnvironment: the URL or an option is none. StoreUnavailable: else, the store does not answer.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        self.url = url.rstrip("/")
+        self._store = _store(self.url, options, ANSWER_SECONDS)
+        self._transfers = _store(self.url, options, TRANSFER_SECONDS)
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object's content and ETag; None where there is none."""
+        with self._told(key):
+            try:
+                answer = self._store.get(key)
+                return bytes(answer.bytes()), str(answer.meta["e_tag"])
+            except FileNotFoundError:
+                return None
+
+    def etag(self, key: str, known: str | None) -> str | None:
+        """Return an object's ETag, asked for on condition that it is another one; None where there is none."""
+        from obstore.exceptions import NotModifiedError
+
+        with self._told(key):
+            try:
+                return str(self._store.get(key, options={"if_none_match": known} if known else None).meta["e_tag"])
+            except NotModifiedError:
+                return known
+            except FileNotFoundError:
+                return None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object, whatever was there."""
+        with self._told(key):
+            self._store.put(key, content, mode="overwrite", use_multipart=False)
+
+    def write_if(self, key: str, content: bytes, etag: str | None) -> bool:
+        """Write an object only if it is the one with this ETag (None: only if there is none); says whether it was."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._told(key):
+            try:
+                mode: Any = "create" if etag is None else {"e_tag": etag}
+                self._store.put(key, content, mode=mode, use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            return True
+
+    def send(self, key: str, file: Path) -> None:
+        """Write a file of any size."""
+        with self._told(key):
+            self._transfers.put(key, file)
+
+    def fetch(self, key: str, file: Path) -> None:
+        """Write an object of any size to a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self._told(key), file.open("wb") as target:
+            for chunk in self._transfers.get(key).stream():
+                target.write(chunk)
+
+    def has(self, key: str) -> bool:
+        """Say whether there is such an object."""
+        with self._told(key):
+            try:
+                self._store.head(key)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def listed(self, folder: str, after: str = "") -> list[Found]:
+        """Return the objects below a folder, by key; only those whose key is greater than ``after``."""
+        offset = f"{folder}/{after}" if after else None
+        with self._told(folder):
+            found = [each for page in self._store.list(f"{folder}/", offset=offset) for each in page]
+        return sorted((_found(each) for each in found), key=lambda one: one.key)
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+        with self._told(folder):
+            inside = self._store.list_with_delimiter(f"{folder}/")["common_prefixes"]
+        return sorted(each.rstrip("/").rpartition("/")[2] for each in inside)
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete objects; one that is not there is no trouble."""
+        with self._told(", ".join(keys[:1])):
+            try:
+                self._store.delete(keys)
+            except FileNotFoundError:
+                return
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """Tell a failure as what it is: rights are somebody's to give, everything else is worth another try."""
+        from obstore.exceptions import BaseError, NotSupportedError
+
+        try:
+            yield
+        except NotSupportedError as error:
+            raise Unsupported(f"{self.url} keeps no conditions on writes: {_short(error)}", "use another") from error
+        except BaseError as error:
+            raise self._failure(key, error) from error
+
+    def _failure(self, key: str, error: Exception) -> StoreUnavailable:
+        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+        problem = f"{self.url}/{key}: {_short(error)}"
+        by_kind = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+        if by_kind or any(status in problem for status in _REFUSED):  # a refused listing has no kind of its own
+            fix = "give this identity the right to list, read, write and delete below that prefix"
+            return StoreUnavailable(problem, fix, delay_seconds=30)
+        return StoreUnavailable(problem, "see whether the store answers")
+
+
+def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
+    try:
+        from obstore.exceptions import BaseError
+        from obstore.store import MemoryStore, from_url
+    except ImportError as error:
+        raise InvalidEnvironment(
+            f"{url}: object stores are not installed ({error})", "install the extra 'object-store'"
+        ) from error
+    limits: Any = {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=ANSWER_SECONDS)}
+    config: Any = dict(options)
+    retries: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=2 * seconds)}
+    http = any(value.startswith("http://") for value in options.values())
+    try:
+        made: ObjectStore = from_url(
+            url,
+            config=config,
+            client_options=limits | ({"allow_http": True} if http else {}),
+            retry_config=retries,
+        )
+    except (BaseError, ValueError, TypeError) as error:
+        raise InvalidEnvironment(f"{url}: {_short(error)}", "name a URL such as s3://bucket/prefix") from error
+    if isinstance(made, MemoryStore) or url.startswith("file:"):
+        raise InvalidEnvironment(f"{url} is no store that two machines reach", "bind serving to 'local'")
+    return made
+
+
+def _found(meta: Any) -> Found:
+    return Found(str(meta["path"]), int(meta["size"]), meta["last_modified"], str(meta["e_tag"]))
+
+
+def _short(error: Exception) -> str:
+    """Return what a store's client says, without the report that it prints below the first line."""
+    return " ".join(str(error).split())[:300]

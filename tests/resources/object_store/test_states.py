@@ -1,0 +1,122 @@
+"""States in an object store, on a real S3 server: the kit, and what only a store far away can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.errors import InvalidEnvironment, NotFound, StoreUnavailable
+from loopline.platform_core.testing.endpoints import new_model
+from loopline.platform_core.testing.state_store import READY, ServerReport, StateStoreKit, content, package
+from loopline.resources.object_store import packages, states
+from loopline.resources.object_store.objects import Objects
+from loopline.resources.object_store.states import ObjectStates
+from tests.s3_server import S3Server
+
+
+@pytest.fixture
+def objects(s3_server: S3Server) -> Objects:
+    """Give a prefix of the test's own."""
+    return Objects(s3_server.place(), s3_server.options)
+
+
+class TestObjectStates(StateStoreKit):
+    @pytest.fixture
+    def store(self, objects: Objects) -> ObjectStates:
+        """The side of whoever deploys."""
+        return ObjectStates(objects)
+
+    @pytest.fixture
+    def feed(self, objects: Objects) -> ObjectStates:
+        """The servers' side, which has read nothing yet."""
+        return ObjectStates(objects)
+
+    @pytest.fixture
+    def altered(self, objects: Objects) -> Callable[[str], None]:
+        """Swap a byte of every package that is there."""
+
+        def alter(_: str) -> None:
+            for one in objects.listed(packages.FOLDER):
+                found = objects.read(one.key)
+                assert found
+                objects.write(one.key, found[0].replace(b"1111", b"1211"))
+
+        return alter
+
+    @pytest.fixture
+    def silence(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        """Let no time at all be too long."""
+        return lambda _: monkeypatch.setattr(states, "SILENT_SECONDS", -1)
+
+
+def test_one_that_is_gone_for_good_is_forgotten(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that vanished says no farewell."""
+    store = ObjectStates(objects)
+    store.report("lost", ServerReport({"m": READY}))
+    assert store.observed("m") == [READY]
+    monkeypatch.setattr(states, "GONE_SECONDS", -1)
+    assert store.observed("m") == []
+
+
+def test_a_package_is_sent_and_fetched_once(objects: Objects, tmp_path: Path) -> None:
+    """Its name is its content: what is there already, here or in the store, is not carried again."""
+    model, served = new_model(), package(tmp_path, "1")
+    ObjectStates(objects).ask(DesiredState(model, 1, served))
+    (sent,) = objects.listed(packages.FOLDER)
+    ObjectStates(objects).ask(DesiredState(model, 2, served))
+    assert [one.written_at for one in objects.listed(packages.FOLDER)] == [sent.written_at]
+    first = ObjectStates(objects).asked(tmp_path / "here")
+    objects.delete([sent.key])
+    second = ObjectStates(objects).asked(tmp_path / "here")
+    assert first is not None
+    assert second is not None
+    assert second.states[model].stable == first.states[model].stable
+    assert content(second.states[model].stable) == content(served)
+    third = ObjectStates(objects).asked(tmp_path / "elsewhere")
+    assert third is not None
+    assert "has no package" in third.problems[model]
+
+
+def test_a_package_that_is_gone_is_not_asked_for(objects: Objects, tmp_path: Path) -> None:
+    """Whoever asks is told; servers never see such a state."""
+    served = package(tmp_path, "1")
+    served.package.rename(tmp_path / "moved")
+    with pytest.raises(NotFound, match="is gone"):
+        ObjectStates(objects).ask(DesiredState("m", 1, served))
+    assert ObjectStates(objects).wanted("m") is None
+
+
+def test_a_store_that_hangs_is_told_soon(own_s3_server: S3Server, tmp_path: Path) -> None:
+    """Within a quarter of a minute, and afterwards it goes on where it was."""
+    store = ObjectStates(Objects(own_s3_server.place(), own_s3_server.options))
+    served = package(tmp_path, "1")
+    store.ask(DesiredState("m", 1, served))
+    own_s3_server.stop()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="see whether the store answers"):
+        store.ask(DesiredState("m", 2, served))
+    assert time.monotonic() - began < 60  # two tries of five seconds, on a machine that may be busy
+    own_s3_server.go_on()
+    store.ask(DesiredState("m", 3, served))
+    wanted = store.wanted("m")
+    assert wanted is not None
+    assert wanted.generation == 3
+
+
+def test_who_may_not_read_is_told_what_to_give(s3_server: S3Server) -> None:
+    """A wrong secret is no empty store."""
+    wrong = Objects(s3_server.place(), s3_server.options | {"aws_secret_access_key": "wrong"})
+    for ask in (lambda: wrong.read("a"), lambda: wrong.listed("a"), lambda: wrong.write("a", b"")):
+        with pytest.raises(StoreUnavailable, match="give this identity the right"):
+            ask()
+
+
+@pytest.mark.parametrize("url", ["memory://", "file:///tmp/x", "s4://bucket", "nothing"])
+def test_what_is_no_store_is_refused(url: str) -> None:
+    """A mistake in an environment file is found when it is read."""
+    with pytest.raises(InvalidEnvironment):
+        Objects(url, {})

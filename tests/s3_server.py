@@ -1,0 +1,95 @@
+"""A real S3 server that checks who asks: SeaweedFS, on ports of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+KEY, SECRET, BUCKET = "tests", "tests-secret", "loopline"
+START_SECONDS = 120
+ROLES = ("master", "volume", "filer", "s3")
+
+
+class S3Server:
+    """One process that keeps objects below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        ports = _free_ports(2 * len(ROLES))
+        self._ports = dict(zip(ROLES, ports, strict=False))
+        self._rpc = dict(zip(ROLES, ports[len(ROLES) :], strict=True))
+        self.url = f"http://127.0.0.1:{self._ports['s3']}"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Return what a client of object stores is told."""
+        return {
+            "aws_endpoint": self.url,
+            "aws_access_key_id": KEY,
+            "aws_secret_access_key": SECRET,
+            "aws_region": "us-east-1",
+        }
+
+    def start(self) -> None:
+        """Start it and wait until it takes an object."""
+        config = self.folder / "identities.json"
+        admin = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+        config.write_text(json.dumps({"identities": [admin]}))
+        weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or "weed"
+        ports = [f"-{role}.port={port}" for role, port in self._ports.items()]
+        ports += [f"-{role}.port.grpc={port}" for role, port in self._rpc.items()]
+        ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # not started
+        kept = [f"-dir={self.folder}", "-volume.max=100", "-master.volumeSizeLimitMB=64", f"-s3.config={config}"]
+        with self.folder.joinpath("log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [weed, f"-logdir={self.folder}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *ports, *kept],
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+
+    def place(self) -> str:
+        """Return the URL of a prefix that no other test has."""
+        return f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}"
+
+    def _wait(self) -> None:
+        """Write something: this server makes a bucket for an administrator who writes to it."""
+        from obstore.exceptions import BaseError
+        from obstore.store import S3Store
+
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            with suppress(BaseError, OSError):
+                S3Store(BUCKET, config=self.options, client_options={"allow_http": True}).put("begun", b"1")  # type: ignore[arg-type]
+                return
+            time.sleep(0.2)
+        raise TimeoutError(f"no S3 server: {self.folder.joinpath('log').read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        """Let it hang: it keeps its connections and answers nobody."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
