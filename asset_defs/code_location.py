@@ -6,7 +6,6 @@ team's package needs no Dagster of its own. ``loopline`` is the platform's own l
 
 import dagster as dg
 
-from loopline.asset_defs.team import team_definitions
 from loopline.platform_core import plugins
 from loopline.platform_core.foundation.names import PLATFORM
 
@@ -23,4 +22,6 @@ def __getattr__(name: str) -> dg.Definitions:
         from loopline.asset_defs.platform_location import platform_definitions  # no team's process needs it
 
         return platform_definitions()
+    from loopline.asset_defs.team import team_definitions  # nor does the platform's need a team's
+
     return team_definitions(plugins.installed(only=[name]).team(name))

@@ -5,9 +5,13 @@ Further arguments are those of ``dagster api grpc``, which this is but for the s
 
 import gc
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import entry_points
 
-from loopline.asset_defs.dagster_private import fork_run_workers
+from loopline.asset_defs.dagster_private import fork_run_workers, keep_engines, keep_instance
+from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import TEAMS
 
 MODULE = "loopline.asset_defs.code_location"
@@ -29,13 +33,24 @@ def main(team: str, *arguments: str) -> None:
     from dagster._cli import ENV_PREFIX, create_dagster_cli
 
     collect_seldom()
-    fork_run_workers([*PRELOAD, *_modules_of(team)])
+    keep_engines()
+    if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
+        _import_all([*PRELOAD, *_modules_of(team)])
+        fork_run_workers()
+    keep_instance()  # of this process alone, not of runs
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
     create_dagster_cli()(["api", "grpc", *named, *arguments], auto_envvar_prefix=ENV_PREFIX)  # type: ignore[no-untyped-call]
 
 
+def _import_all(modules: Sequence[str]) -> None:
+    """Import what can be imported; what cannot is left to the code server to report."""
+    for module in modules:
+        with suppress(Exception):
+            import_module(module)
+
+
 def _modules_of(team: str) -> list[str]:
-    """Name the team's module; one that does not import is left to the code server to report."""
+    """Name the team's module."""
     return [point.module for point in entry_points(group=TEAMS) if point.name == team]
 
 

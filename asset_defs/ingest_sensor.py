@@ -7,7 +7,7 @@ import dagster as dg
 
 from loopline.asset_defs import source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
-from loopline.asset_defs.runs import LOOK_SECONDS, in_progress, in_progress_without
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress_without, under_way
 from loopline.asset_defs.source_state import Behind, SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms.debounce import pause
@@ -60,10 +60,12 @@ class _Look:
     ) -> None:
         self.instance, self.platform, self.team, self.states = instance, platform, team, states
         self.problems: list[str] = []
+        self.busy: frozenset[str] = frozenset()
 
     def all(self, *, known: bool) -> list[dg.RunRequest]:
         """Ask the sources, those in trouble last and more and more seldom; return the runs that they need."""
         requests, begun = [], time.monotonic()
+        self.busy = under_way(self.instance, INGEST_JOB, SOURCE_TAG)
         for source in sorted(self.team.sources, key=lambda source: self.states[source.name].failures):
             if self.states[source.name].next_at > time.time():
                 self.problems.append(f"source {source.name} could not be asked and is left alone for a while")
@@ -85,7 +87,7 @@ class _Look:
 
     def _requests(self, source: Source) -> list[dg.RunRequest]:
         tags = {SOURCE_TAG: f"{self.team.name}/{source.name}"}
-        if in_progress(self.instance, INGEST_JOB, tags):
+        if tags[SOURCE_TAG] in self.busy:
             return []
         if pending(self.platform, self.team, source, limit=1):
             return [dg.RunRequest(tags=tags, asset_selection=ingested_keys(self.team, source))]

@@ -8,7 +8,7 @@ import time
 import dagster as dg
 
 from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
-from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
+from loopline.asset_defs.runs import LOOK_SECONDS, under_way
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import watching
 from loopline.platform_core.loop.deployments import deployment
@@ -31,16 +31,16 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         found = [(model, deployment(platform.ledger, ModelRef(team.name, model.name))) for model in team.models]
         deployed = [(model, live) for model, live in found if live is not None]
         watching.watch(platform, team.name, [live for _, live in deployed], time.time())
-        requests = [r for model, _ in deployed if (r := _request(context.instance, platform, team, model))]
+        busy = under_way(context.instance, MONITOR_JOB, MODEL_TAG)
+        idle = [model for model, _ in deployed if str(ModelRef(team.name, model.name)) not in busy]
+        requests = [request for model in idle if (request := _request(platform, team, model))]
         return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no full window yet")
 
     return monitor
 
 
-def _request(instance: dg.DagsterInstance, platform: Platform, team: Team, model: Model) -> dg.RunRequest | None:
+def _request(platform: Platform, team: Team, model: Model) -> dg.RunRequest | None:
     ref = ModelRef(team.name, model.name)
-    if in_progress(instance, MONITOR_JOB, {MODEL_TAG: str(ref)}):
-        return None
     if waiting(platform, team, model) < model.drift.min_rows:
         return None
     return dg.RunRequest(

@@ -28,6 +28,12 @@ def in_progress(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str])
     return any(_status(instance, run) in IN_PROGRESS for run in instance.get_runs(filters=filters, limit=1))
 
 
+def under_way(instance: dg.DagsterInstance, job: str, tag: str) -> frozenset[str]:
+    """Return a tag's values of the job's runs that have not ended: one question, however many are asked about."""
+    runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=IN_PROGRESS))
+    return frozenset(run.tags[tag] for run in runs if tag in run.tags and _status(instance, run) in IN_PROGRESS)
+
+
 def in_progress_without(instance: dg.DagsterInstance, job: str, tag: str) -> bool:
     """Say whether a run of the job that does not carry a tag has not ended: it may be at work on anything."""
     runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=MOST_UNDER_WAY)

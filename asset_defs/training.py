@@ -81,7 +81,7 @@ def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
     )
     def gates(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         verdict = turn.gate(turn_of(context.instance, context.run, platform, team, model))
-        return dg.AssetCheckResult(passed=verdict.passed, metadata={"verdict": _table(verdict)})
+        return dg.AssetCheckResult(passed=verdict.passed, metadata={"verdict": _table(verdict), **_read(verdict)})
 
     return gates
 
@@ -96,6 +96,12 @@ def _model_metadata(fitted: dict[str, Any]) -> dict[str, Any]:
         "served_so_because": fitted.get("parity", {}).get("why", ""),
         "seconds": fitted["seconds"],
     }
+
+
+def _read(verdict: Verdict) -> dict[str, float]:
+    """Give what each gate read and held it against as numbers of their own, for Dagster plots them over versions."""
+    values = figures({reading.gate: reading.value for reading in verdict.readings}, "value/")
+    return values | figures({reading.gate: reading.bound for reading in verdict.readings}, "bound/")
 
 
 def _table(verdict: Verdict) -> dg.TableMetadataValue:

@@ -18,6 +18,7 @@ from benchmarks.drift import compare as drift
 from benchmarks.estimated_quality import compare as estimated_quality
 from benchmarks.feature_server import compare as feature_server
 from benchmarks.growth import compare as growth
+from benchmarks.idle import compare as idle
 from benchmarks.ingestion import compare as ingestion
 from benchmarks.judges import compare as judges
 from benchmarks.load import compare as load
@@ -36,6 +37,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
     "imports": imports.compare,
+    "idle": idle.compare,
     "contract_checks": contract_checks.compare,
     "ingestion": ingestion.compare,
     "point_in_time": point_in_time.compare,

@@ -27,22 +27,24 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-[ -e "$programs/.made" ] && exit 0
-command -v go >/dev/null || {
-    echo "go is missing: install Go 1.25 or newer, of which the tests' cluster is built" >&2
-    exit 1
+build() {
+    command -v go >/dev/null || {
+        echo "go is missing: install Go 1.25 or newer, of which the tests' cluster is built" >&2
+        exit 1
+    }
+    mkdir -p "$programs"
+    exec 9>"$programs/.lock"
+    flock 9 # two may ask at once
+    [ -e "$programs/.made" ] && return
+    echo "Building Kubernetes $version for the tests: some minutes, once"
+    local stamp="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version"
+    stamp="$stamp -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"
+    local commands=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+    rm -rf "$programs/building"
+    (cd scripts/cluster && CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -buildvcs=false -trimpath \
+        -ldflags "-s -w $stamp" -o "$programs/building/" "${commands[@]/#/k8s.io/kubernetes/cmd/}")
+    mv "$programs"/building/* "$programs/"
+    touch "$programs/.made" # last: it says that all of them are there
 }
-mkdir -p "$programs"
-exec 9>"$programs/.lock"
-flock 9 # two may ask at once
-[ -e "$programs/.made" ] && exit 0
-echo "Building Kubernetes $version for the tests: some minutes, once"
-stamp="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version"
-stamp="$stamp -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"
-commands=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
-rm -rf "$programs/building"
-cd scripts/cluster
-CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -buildvcs=false -trimpath -ldflags "-s -w $stamp" \
-    -o "$programs/building/" "${commands[@]/#/k8s.io/kubernetes/cmd/}"
-mv "$programs"/building/* "$programs/"
-touch "$programs/.made" # last: it says that all of them are there
+[ -e "$programs/.made" ] || build
+"$python" -m scripts.cluster.images

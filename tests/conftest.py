@@ -15,11 +15,15 @@ from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 
+import hypothesis
 import psycopg2
 import pytest
 
 from tests.s3_server import S3Server
 
+# how long an example takes is the machine's affair, which others use as well
+hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("loopline")
 OWNER = "loopline"
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
 pytest_plugins = ["kafka_broker", "kubernetes_cluster"]

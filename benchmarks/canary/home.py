@@ -51,7 +51,7 @@ def enter(home: Path, side: str, port: int) -> None:
 
 def prepare(home: Path) -> None:
     """Land the rows and put the first version live."""
-    _write_visits(home / "landing" / team.name / visits.name / "visits.csv")
+    write_visits(home / "landing" / team.name / visits.name / "visits.csv")
     platform = Platform.open()
     try:
         land(platform, team, visits)
@@ -67,7 +67,7 @@ def prepare(home: Path) -> None:
         platform.close()
 
 
-def _write_visits(path: Path) -> None:
+def write_visits(path: Path) -> None:
     """Write two months of visits whose pages and minutes say something of what follows."""
     random = np.random.default_rng(7)
     pages, minutes = random.poisson(6, ROWS), random.gamma(2, 3, ROWS).round(2)
@@ -79,3 +79,5 @@ def _write_visits(path: Path) -> None:
     ]
     path.parent.mkdir(parents=True)
     path.write_text("\n".join(["Visitor,Seen,Pages,Minutes,Bought", *lines]) + "\n")
+    came = (_FIRST + timedelta(days=100)).timestamp()
+    os.utime(path, (came, came))  # a file of this moment may still be written

@@ -92,6 +92,7 @@ def _one_more(made: Home) -> dict[str, float]:
     seconds = {"poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1))}
     seconds["land a file"] = _seconds(lambda: landed(made))
     platform = made.opened()
+    made.rest()
     pending(platform, made.team, ORDERS, limit=1)
     seconds["poll again"] = _seconds(lambda: pending(platform, made.team, ORDERS, limit=1))
     platform.close()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ MODELS, RUNS = 100, 3
 LEAST = 95
 FLAGS = "--headless=new --no-sandbox --disable-dev-shm-usage"
 HOW = f"""Lighthouse {VERSION} in a headless Chromium, by its default for phones: a slow network and a processor
-four times slower are simulated. The home is that of the section above with {MODELS} models. Of performance the best of
-{RUNS} runs: a browser that shares its processor with others is measured as a slower page, never as a faster one; the
-other scores and the figures are of that run. `script` and `all` are kB as they travel, packed."""
+four times slower are simulated. The home is that of the section above with {MODELS} models; each page was asked
+for once before. A page whose performance is below {LEAST} is measured again, {RUNS} times at most, and its best run
+counts: a browser that shares its processor with others is measured as a slower page, never as a faster one. `script`
+and `all` are kB as they travel, packed."""
 HEADER = (
     "page",
     "performance",
@@ -63,10 +65,27 @@ def compare(quick: bool = False) -> Section:
 def _measured(models: int, runs: int) -> dict[str, Report]:
     program = _program()
     with serving(["--models", str(models)]) as (host, pages):
-        return {
-            name: max((_report(program, f"http://{host}{path}") for _ in range(runs)), key=lambda one: one.scores[0])
-            for name, path in pages.items()
-        }
+        for path in pages.values():
+            urllib.request.urlopen(f"http://{host}{path}", timeout=60).close()
+        return {name: _best(program, f"http://{host}{path}", runs) for name, path in pages.items()}
+
+
+def _best(program: Path, url: str, runs: int) -> Report:
+    """Return the best of some runs; the first that is good enough ends them, one that Chromium did not survive counts.
+
+    Raises:
+        RuntimeError: none came to an end.
+    """
+    found: list[Report] = []
+    troubles: list[str] = []
+    while len(found) + len(troubles) < runs and not any(one.scores[0] >= LEAST for one in found):
+        try:
+            found.append(_report(program, url))
+        except subprocess.CalledProcessError as error:
+            troubles.append(str(error.stderr)[-300:])
+    if not found:
+        raise RuntimeError(f"Lighthouse did not measure {url}: {troubles[-1]}")
+    return max(found, key=lambda one: one.scores[0])
 
 
 def _program() -> Path:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -60,7 +60,13 @@ def command(name: str | None = None) -> Callable[[Callable[..., Answer | None]],
     return click.command(name, cls=Command)
 
 
-class Instant(click.ParamType[datetime]):
+if TYPE_CHECKING:
+    _InstantType = click.ParamType[datetime]
+else:
+    _InstantType = click.ParamType  # Click takes a type for it from 8.4 on
+
+
+class Instant(_InstantType):
     """A time in ISO 8601; without a zone it is UTC."""
 
     name = "time"

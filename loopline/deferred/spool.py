@@ -93,6 +93,10 @@ class Spool:
         """Name the requests without an answer, oldest first."""
         return _oldest_first(self._folders["waiting"])
 
+    def accepted_at(self) -> int:
+        """Return when a request was last accepted or answered by any worker (nanoseconds since 1970)."""
+        return self._folders["waiting"].stat().st_mtime_ns
+
     def count(self) -> int:
         """Count the requests without an answer."""
         return sum(not entry.name.startswith(".") for entry in os.scandir(self._folders["waiting"]))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 60.0
+SETTLED_NS = 1_000_000_000
+"""Within so long a folder's time may hide a second change."""
 _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = 503
 _held: ContextVar[list[tuple[str, Record]] | None] = ContextVar("held", default=None)
@@ -64,6 +66,7 @@ class DeferredWorker:
         self._means, self._spool, self._settings = means, spool, settings
         self._callers = Callers(spool, settings)
         self._tasks: list[asyncio.Task[None]] = []
+        self._empty_since: int | None = None
         self.news = asyncio.Event()
 
     def open(self) -> None:
@@ -89,7 +92,7 @@ class DeferredWorker:
     async def _answer_all(self) -> None:
         """Answer what waits, oldest first; sleep until there is news, or another worker may have left some."""
         self.news.clear()
-        for name in await asyncio.to_thread(self._spool.waiting) if self._means.ready() else ():
+        for name in await self._waiting() if self._means.ready() else ():
             claim = self._spool.claim(name)
             if claim is not None:
                 try:
@@ -100,6 +103,16 @@ class DeferredWorker:
             await asyncio.wait_for(self.news.wait(), LOOK_SECONDS)
         except TimeoutError:
             return
+
+    async def _waiting(self) -> list[str]:
+        """List what waits, in a thread; where nothing did and nothing has come since, none is woken."""
+        changed = self._spool.accepted_at()
+        if changed == self._empty_since:
+            return []
+        waiting = await asyncio.to_thread(self._spool.waiting)
+        is_settled = time.time_ns() - changed > SETTLED_NS
+        self._empty_since = changed if is_settled and not waiting else None
+        return waiting
 
     async def _answer(self, claim: Claim) -> None:
         """Answer one: draft, log, result, in this order, so that a kill in between shows how far it came."""

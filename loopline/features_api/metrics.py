@@ -56,13 +56,13 @@ class Metrics:
 class Counting:
     """The application, with every request counted."""
 
-    def __init__(self, inner: ASGIApp, metrics: Metrics) -> None:
-        self._inner, self._metrics = inner, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] != "http":
-            await self._inner(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), _FAILED
 
@@ -73,7 +73,7 @@ class Counting:
             await send(message)
 
         try:
-            await self._inner(scope, receive, noting)
+            await self._app(scope, receive, noting)
         finally:
             self._metrics.count(_route(scope), status, time.perf_counter() - started)
 

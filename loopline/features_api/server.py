@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Team
 
 HOST, PORT = "127.0.0.1", 8090
+REGISTER = "--register"
 BINDINGS = ("lake", "online_store", "engine")
 _log = logging.getLogger("loopline.features")
 
@@ -24,21 +26,36 @@ _log = logging.getLogger("loopline.features")
 def main() -> int:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m loopline.features_api.server", description=__doc__)
+    parser.add_argument(REGISTER, action="store_true", help="register every team that loads, and end")
     parser.add_argument("--host", default=HOST, help="where to listen")
     parser.add_argument("--port", type=int, default=PORT, help="where to listen")
     parser.add_argument("--name", action="append", default=[], help="a name by which it is asked, or * for any")
     given = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s")
     try:
-        serve(given.host, given.port, given.name)
+        if given.register:
+            register_all()
+        else:
+            serve(given.host, given.port, given.name)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
     return 0
 
 
+def register_all() -> None:
+    """Register every team that loads."""
+    from loopline.platform_core.platform import Platform
+
+    platform = Platform(environment.read(only=BINDINGS))
+    try:
+        register(platform, plugins.installed().teams)
+    finally:
+        platform.close()
+
+
 def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None:
-    """Register every team that loads, then answer until told to stop.
+    """Let every team that loads be registered, then answer until told to stop.
 
     ``names`` are those by which it may be asked beside this machine's own.
 
@@ -54,12 +71,16 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     platform = Platform(environment.read(only=BINDINGS))
     try:
-        teams = plugins.installed().teams
-        register(platform, teams)
-        app = create_app(platform, teams, hosts=allowed(host, *names))
+        register_apart()
+        app = create_app(platform, plugins.installed().teams, hosts=allowed(host, *names))
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     finally:
         platform.close()
+
+
+def register_apart() -> None:
+    """Register every team that loads, in a process that ends: its engine would stay here with 60 MB."""
+    subprocess.run((sys.executable, "-m", "loopline.features_api.server", REGISTER), check=False)  # noqa: S603 - our own
 
 
 def register(platform: Platform, teams: Sequence[Team]) -> None:

@@ -15,6 +15,10 @@ from loopline.up.ports import HOST
 MODULE = "loopline.asset_defs.code_location"
 WORK_TAG = "loopline/work"
 """Runs of the job ``loopline_cycle`` carry it with the value ``training``."""
+BACKFILL_TAG = "dagster/backfill"
+"""Dagster gives it to each run of a backfill."""
+RUNS = 4
+"""At once."""
 STAMP = "initialised-with"
 
 
@@ -40,7 +44,8 @@ def settings() -> dict[str, Any]:
     """Return the instance's settings for one machine.
 
     Trainings wait for one another, two cores each, so that a rollout's step, which may take a bad version back, never
-    waits behind them. The queue is read every second, not every five.
+    waits behind them; the days of a backfill, which may be hundreds, leave half of the places to others. The queue is
+    read every second, not every five.
     """
     trainings = max(1, (os.cpu_count() or 2) // 2)
     days = {"skipped": 1, "success": 7, "failure": 30, "started": 7}
@@ -48,9 +53,12 @@ def settings() -> dict[str, Any]:
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
         "run_queue": {
-            "max_concurrent_runs": 4,
+            "max_concurrent_runs": RUNS,
             "dequeue_interval_seconds": 1,
-            "tag_concurrency_limits": [{"key": WORK_TAG, "value": "training", "limit": trainings}],
+            "tag_concurrency_limits": [
+                {"key": WORK_TAG, "value": "training", "limit": trainings},
+                {"key": BACKFILL_TAG, "limit": RUNS // 2},
+            ],
         },
         "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "free_slots_after_run_end_seconds": 60},
         "retention": {"sensor": {"purge_after_days": days}, "schedule": {"purge_after_days": days}},

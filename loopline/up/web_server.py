@@ -10,7 +10,7 @@ import runpy
 
 from starlette.middleware import Middleware
 
-from loopline.asset_defs.dagster_private import wrap_web_server
+from loopline.asset_defs.dagster_private import ask_servers_seldom, keep_engines, wrap_web_server
 from loopline.web_guard import Guard, allowed, graphql_as_json
 
 FRAMED = {"x-frame-options": "SAMEORIGIN"}
@@ -23,5 +23,7 @@ def guard() -> Middleware:
 
 
 if __name__ == "__main__":
+    keep_engines()
+    ask_servers_seldom()
     wrap_web_server(guard())
     runpy.run_module("dagster_webserver", run_name="__main__", alter_sys=True)

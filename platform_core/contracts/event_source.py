@@ -72,7 +72,10 @@ class EventSource(Vendor):
 
     @abc.abstractmethod
     def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
-        """List arrivals of ``team/source`` whose id is not known, oldest first, at most ``limit``."""
+        """List arrivals of ``team/source`` whose id is not known, oldest first, at most ``limit``.
+
+        ``known`` may be large, and is asked for single ids; one that is hashable does not change.
+        """
 
     def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it
         """Return the path or URL by which other tools know where a source arrives, "" where there is none."""

@@ -79,11 +79,21 @@ class LandedIds(Collection[str]):
 
     def __init__(self, committed: Mapping[str, int]) -> None:
         """Take the raw table's transactions; they are not copied, of which there may be a hundred thousand."""
-        self._committed = committed
+        self._committed, self._count = committed, len(committed)
 
     def __contains__(self, arrival_id: object) -> bool:
         """Say whether one landed."""
         return f"{ARRIVAL_LANDED}{arrival_id}" in self._committed
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether nothing landed between the two: transactions are only added."""
+        if not isinstance(other, LandedIds):
+            return NotImplemented
+        return self._committed is other._committed and self._count == other._count
+
+    def __hash__(self) -> int:
+        """Return what equal ones have in common."""
+        return hash((id(self._committed), self._count))
 
     def __iter__(self) -> Iterator[str]:
         """List them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
@@ -31,6 +31,10 @@ class Row:
     measured: str
     fairness: str
 
+    def overlaps(self, other: Row) -> bool:
+        """Say whether both are of one version, and share some time."""
+        return self.version == other.version and self.since < other.until and self.until > other.since
+
 
 NAMES = tuple(Row.__dataclass_fields__)
 
@@ -40,6 +44,13 @@ def rows(ledger: Ledger, ref: ModelRef) -> list[Row]:
     with ledger.reading() as connection:
         query = select(*(column[name] for name in NAMES)).where(_of(ref)).order_by(column.since, column.version)
         return [Row(*row) for row in connection.execute(query)]
+
+
+def add(ledger: Ledger, ref: ModelRef, measured: Sequence[Row]) -> None:
+    """Add rows of versions and times of which there is none."""
+    if measured:
+        with ledger.writing(ref) as connection:
+            connection.execute(insert(tables.quality_windows), [_named(ref, row) for row in measured])
 
 
 def put(ledger: Ledger, ref: ModelRef, measured: Sequence[Row], spec: str) -> None:
@@ -53,9 +64,12 @@ def put(ledger: Ledger, ref: ModelRef, measured: Sequence[Row], spec: str) -> No
             overlaps = (column.version == row.version) & (column.since < row.until) & (column.until > row.since)
             connection.execute(delete(tables.quality_windows).where(_of(ref), overlaps))
         if measured:
-            own = [{**asdict(row), "team": ref.team, "model": ref.model} for row in measured]
-            connection.execute(insert(tables.quality_windows), own)
+            connection.execute(insert(tables.quality_windows), [_named(ref, row) for row in measured])
 
 
 def _of(ref: ModelRef) -> ColumnElement[bool]:
     return (column.team == ref.team) & (column.model == ref.model)
+
+
+def _named(ref: ModelRef, row: Row) -> dict[str, Any]:
+    return {**asdict(row), "team": ref.team, "model": ref.model}

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_table, realised_table
 from loopline.platform_core.loop import rollout_table
+from loopline.platform_core.monitor import unmeasured
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -80,10 +81,15 @@ def forget(platform: Platform, team: Team, model: Model) -> int:
 
 
 def expire(platform: Platform, team: Team, model: Model) -> int:
-    """Take predictions older than ``retention_days`` from the lake, labelled ones too; return how many rows went."""
+    """Take predictions older than ``retention_days`` from the lake, labelled ones too; return how many rows went.
+
+    Of those that were never measured it stays known how many they were.
+    """
     ref, lake, before = ModelRef(team.name, model.name), platform.lake, kept_since(platform, model)
     if before is None:
         return 0
+    if lake.version(prediction_table(*ref)) is not None:
+        unmeasured.note(platform, ref, model, before)
     tables = [table for table in (prediction_table(*ref), realised_table(*ref)) if lake.version(table) is not None]
     return sum(lake.drop_days(table, before) for table in tables)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +25,7 @@ from loopline.platform_core.monitor.calibration import Evidence, HeldOut
 from loopline.platform_core.monitor.labelled import LabelBook, book
 from loopline.platform_core.monitor.outcomes import DAY_US, Age, answered, outcomes
 from loopline.platform_core.monitor.predictions import kept_since
+from loopline.platform_core.monitor.quality_windows import MONDAY, windows
 from loopline.platform_core.monitor.realised import keep
 from loopline.platform_core.specs.quality import watched_fairness, watched_metrics
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
-MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
-"""Windows are counted from here."""
 SPARE = timedelta(days=7)
 """How much longer than labels take a window is measured at least."""
 LONGEST = timedelta(days=366)
@@ -104,7 +103,7 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     columns = groups.columns(team, model)
     if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
         return LiveQuality([], 0)
-    labels = book(platform, team, model)
+    labels = _labels(platform, team, model)
     every = answered(platform.lake, ref, labels)
     keep(platform.lake, ref, labels, every, platform.clock.now_us())
     age = _age(platform, model, labels)
@@ -114,8 +113,18 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     job = _Job(platform, ref, model, columns, age, _spec(model, columns), met)
     rows = list(job.rows(labels))
     quality_table.put(platform.ledger, ref, rows, job.spec)
-    unmeasured.tell(platform, ref, platform.clock.now() - job.settles)
+    unmeasured.tell(platform, ref, platform.clock.now() - job.settles, kept_since(platform, model))
     return LiveQuality(versions, len(rows))
+
+
+def _labels(platform: Platform, team: Team, model: Model) -> LabelBook:
+    """Read the labels; where nothing has ever come that could be one, what expires is told of all the same."""
+    try:
+        return book(platform, team, model)
+    except NotFound:
+        ref, never = ModelRef(team.name, model.name), platform.clock.now() - 2 * LONGEST
+        unmeasured.tell(platform, ref, never, kept_since(platform, model))
+        raise
 
 
 def _whole_lives(model: Model, answers: Mapping[str, Outcomes]) -> list[VersionQuality]:
@@ -146,7 +155,7 @@ class _Job:
         recent = answered(self.platform.lake, self.ref, labels, first, more)
         for version, rows in outcomes(recent.by_callers, labels, self.age, self.columns):
             evidence = None  # loaded for a version that has a window: the registry may be asked for it
-            for start, window in _windows(rows, self._length):
+            for start, window in windows(rows, self._length):
                 if (version, start) in due:
                     evidence = evidence or self._evidence(version)
                     known = start + self._length - self._wait
@@ -172,7 +181,7 @@ class _Job:
         return {
             (version, start)
             for version, rows in self.met.items()
-            for start, window in _windows(rows, self._length)
+            for start, window in windows(rows, self._length)
             if self._may_change(by_name.get((version, start, start + self._length)), start, window)
             and not self._is_remnant(version, start, len(window), kept)
         }
@@ -225,14 +234,6 @@ class _Job:
             measured=window_figures.encode(window_figures.measured(self.model, window, meaning)),
             fairness=fairness.encode(verdicts),
         )
-
-
-def _windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outcomes]]:
-    """Cut rows by event time into windows, the oldest first."""
-    length_us = length // timedelta(microseconds=1)
-    numbers = (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // length_us
-    for number in np.unique(numbers).tolist():
-        yield MONDAY + number * length, rows.where(numbers == number)
 
 
 def _age(platform: Platform, model: Model, labels: LabelBook) -> Age:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -240,11 +241,14 @@ def _reads(platform: Platform, team: Team, ref: ModelRef, served: Served) -> Ite
 
 def _held(platform: Platform, team: Team, view: FeatureView, keys: Sequence[Any]) -> tuple[Sequence[Any], pa.Table]:
     """Return the keys that were asked about, none of them a pseudonym, and their offline rows."""
-    table = view_table(team.name, view)
-    known = platform.lake.read(table, columns=[view.entity]).column(view.entity)
-    true = personal.revealed(view.entity, keys, known.unique().to_pylist())
-    wanted = sorted({key for raw in true if (key := _as_key(raw, known.type)) is not None})
-    return true, platform.lake.read(table, among={view.entity: pa.array(wanted, known.type)}).drop_columns([DATE])
+    lake, table = platform.lake, view_table(team.name, view)
+    kind = lake.read(table, columns=[view.entity], until=date.min).schema.field(view.entity).type
+    true = keys
+    if any(map(personal.is_pseudonym, keys)):  # whose they are is found among all entities that there are
+        known = lake.read(table, columns=[view.entity]).column(view.entity)
+        true = personal.revealed(view.entity, keys, known.unique().to_pylist())
+    wanted = sorted({key for raw in true if (key := _as_key(raw, kind)) is not None})
+    return true, lake.read(table, among={view.entity: pa.array(wanted, kind)}).drop_columns([DATE])
 
 
 def _as_key(raw: Any, kind: pa.DataType) -> Any:

@@ -2,33 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from loopline.platform_core.alarms import events
+from loopline.platform_core.contracts.serving import SHADOW_ROLE
+from loopline.platform_core.foundation.names import EVENT_TIME, prediction_table
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.monitor import window_figures
+from loopline.platform_core.monitor.outcomes import Outcomes
+from loopline.platform_core.monitor.quality_windows import windows
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model
 
 REMEMBERED = timedelta(days=366)
 """How long a window without labels is an alarm: what nobody missed for a year is history."""
+NEVER = "never measured"
+"""Stands for the rules by which a window was measured, where nobody has."""
 
 
-def tell(platform: Platform, ref: ModelRef, settled: datetime) -> None:
-    """Raise an alarm of windows that were over before ``settled`` and have no label at all, or clear it."""
-    rows = [row for row in quality_table.rows(platform.ledger, ref) if settled - REMEMBERED < row.until <= settled]
+def tell(platform: Platform, ref: ModelRef, settled: datetime, gone: date | None) -> None:
+    """Raise an alarm of windows without any label that were over before ``settled``, or clear it.
+
+    Windows before the day ``gone``, whose predictions have expired, are measured no more: they count at once.
+    """
+    over = settled if gone is None else max(settled, datetime.combine(gone, time(), UTC))
+    rows = [row for row in quality_table.rows(platform.ledger, ref) if over - REMEMBERED < row.until <= over]
     gaps = [row for row in rows if not window_figures.labelled(row.measured) and window_figures.answered(row.measured)]
     answers = sum(window_figures.answered(row.measured) for row in gaps)
-    events.unmeasured(platform, ref, _reason(gaps, answers) if gaps else "", answers=answers)
+    expired = [row for row in gaps if row.until > settled]
+    events.unmeasured(platform, ref, _reason(gaps, answers, len(expired)) if gaps else "", answers=answers)
 
 
-def _reason(gaps: Sequence[quality_table.Row], answers: int) -> str:
+def note(platform: Platform, ref: ModelRef, model: Model, before: date) -> int:
+    """Write down windows that were never measured and lose predictions before a day, while it is known what they were.
+
+    Returns:
+        How many windows.
+    """
+    last = before - timedelta(days=1)
+    if not platform.lake.read(prediction_table(*ref), columns=["version"], until=last).num_rows:
+        return 0
+    known = quality_table.rows(platform.ledger, ref)
+    rows = [row for row in _rows(platform, ref, model, before) if not any(map(row.overlaps, known))]
+    quality_table.add(platform.ledger, ref, rows)
+    return len(rows)
+
+
+def _rows(platform: Platform, ref: ModelRef, model: Model, before: date) -> Iterator[quality_table.Row]:
+    length = timedelta(days=model.quality.days)
+    columns = ["role", "version", EVENT_TIME, "score"]
+    table = platform.lake.read(prediction_table(*ref), columns=columns, until=before + length)
+    table = table.filter(pc.and_(pc.is_valid(table["score"]), pc.not_equal(table["role"], SHADOW_ROLE)))
+    for version in sorted(table["version"].unique().to_pylist()):
+        for start, window in windows(_outcomes(table.filter(pc.equal(table["version"], version))), length):
+            if start.date() < before:
+                kept = window_figures.encode(window_figures.of_all(model, window))
+                yield quality_table.Row(version, start, start + length, platform.clock.now(), NEVER, kept, "[]")
+
+
+def _outcomes(table: pa.Table) -> Outcomes:
+    moments = np.asarray(table[EVENT_TIME].cast(pa.int64()).to_numpy(), dtype=np.int64)
+    scores = np.asarray(table["score"].to_numpy(), dtype=np.float64)
+    return Outcomes(moments, scores, np.full(len(scores), np.nan), {})
+
+
+def _reason(gaps: Sequence[quality_table.Row], answers: int, expired: int) -> str:
     since, until = min(row.since for row in gaps), max(row.until for row in gaps)
+    why = "no label of them has come, though labels of both kinds are older than that"
+    if expired:
+        why = f"no label of them had come when their predictions expired{_of(expired, len(gaps))}"
     return (
         f"the quality of {answers:,} answers in {len(gaps)} windows from {since:%Y-%m-%d} to {until:%Y-%m-%d} was "
-        "never measured: no label of them has come, though labels of both kinds are older than that"
+        f"never measured: {why}"
     )
+
+
+def _of(some: int, every: int) -> str:
+    return "" if some == every else f", or while labels of both kinds came: {some} of {every} windows expired"

@@ -40,6 +40,11 @@ def measured(model: Model, window: Outcomes, meaning: Calibration | None) -> lis
     return [kept for name, rows in _parts(model, window) for kept in _figures(model, name, rows, meaning)]
 
 
+def of_all(model: Model, window: Outcomes) -> list[Kept]:
+    """Measure all rows together, and estimate nothing."""
+    return list(_figures(model, "", window, None))
+
+
 def encode(kept: list[Kept]) -> str:
     """Write figures as the ledger keeps them."""
     return msgspec.json.encode(kept).decode()

@@ -64,6 +64,8 @@ class Lifespan:
     async def _sync(self) -> None:
         while True:
             await asyncio.sleep(SYNC_SECONDS)
+            if self._log.is_on_disk:  # a server that nobody asks wakes no thread
+                continue
             try:
                 await asyncio.to_thread(self._log.sync)
             except OSError:

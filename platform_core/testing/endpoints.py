@@ -8,8 +8,9 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PATIENCE_SECONDS = 20.0
+LEAST_LOOKS = 10
+"""So often is looked at least, however slow the machine is: patience is for what is looked at."""
 SETTLED_SECONDS = 0.5
 
 
@@ -109,18 +112,32 @@ def logged_after(serving: Serving, model: str, after: str | None, count: int) ->
 
 def wait_until(met: Callable[[], bool]) -> bool:
     """Wait until something is so; says whether it came to be before the end of all patience."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (so := met()) and time.monotonic() < end:
-        time.sleep(0.02)
+    so = met()
+    for _ in _looks():
+        if so:
+            break
+        so = met()
     return so
 
 
 def wait_for(serving: Serving, model: str, met: Callable[[ObservedState], bool]) -> ObservedState:
     """Wait until the endpoint is seen in a state, and return what is seen at the end of all patience."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not met(seen := serving.observe(model)) and time.monotonic() < end:
-        time.sleep(0.02)
+    seen = serving.observe(model)
+    for _ in _looks():
+        if met(seen):
+            break
+        seen = serving.observe(model)
     return seen
+
+
+def _looks() -> Iterator[int]:
+    """Count looks, with a pause before each, until patience is over and there were enough."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    for look in count(1):
+        if look > LEAST_LOOKS and time.monotonic() >= end:
+            return
+        time.sleep(0.02)
+        yield look
 
 
 def come_to(serving: Serving, state: DesiredState) -> None:

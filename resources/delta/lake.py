@@ -56,8 +56,9 @@ class DeltaLake(Lake):
             found = self.find(table, own=True)
             known = self._committed(table, found) if found is not None and append.transactions else {}
             version = append.once(found, self.uri(table), self.storage_options, known)
-            if found is not None:
-                self._opened.keep(self._folders[table], found, self.store(table))
+            folder = self._folders.get(table)
+            if found is not None and folder is not None:
+                self._opened.keep(folder, found, self._store(f"{self._root}/{folder}"))
             return version
 
         return int(insist(table, self.attempts, once))

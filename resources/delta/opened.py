@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LOG = "_delta_log"
-MOST = 64
-"""Tables that are kept open."""
+MOST = 1_000
+"""Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
 
 class _Kept(NamedTuple):
@@ -41,13 +41,13 @@ class Opened:
             kept = self._kept.get(folder)
             if kept is not None:
                 self._kept.move_to_end(folder)
-        if kept is None or _newest(kept.store, kept.table.version()) != kept.newest:
+        if kept is None or _newest(kept.store, int(kept.table.version())) != kept.newest:
             return None
         return kept.table
 
     def keep(self, folder: str, table: DeltaTable, store: FileSystem) -> None:
         """Keep a table that nobody will change any more."""
-        newest = _newest(store, table.version())
+        newest = _newest(store, int(table.version()))
         with self._lock:
             self._kept.pop(folder, None)
             if newest is not None:
@@ -57,6 +57,12 @@ class Opened:
 
 
 def _newest(store: FileSystem, version: int) -> tuple[int, object] | None:
-    """Say by what a commit is known, if it is there and none came after it."""
-    commit, after = store.get_file_info([f"{LOG}/{number:020}.json" for number in (version, version + 1)])
+    """Say by what a commit is known, if it is there and none came after it; None also where nobody can say."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    try:
+        commit, after = store.get_file_info([f"{LOG}/{number:020}.json" for number in (version, version + 1)])
+    except (OSError, pa.ArrowException, DeltaError):  # a commit that is done must not seem to have failed
+        return None
     return (commit.size, commit.mtime) if commit.is_file and not after.is_file else None

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -41,6 +41,7 @@ class LandingFolder:
     log: ArrivalLog = field(init=False)
     _files: dict[str, Seen] = field(default_factory=dict)
     _moving: dict[str, tuple[State, float]] = field(default_factory=dict)
+    _answered: tuple[Collection[str], Sequence[Arrival]] | None = None
     _listed_at_ns: int = -1
     _swept_at: float = float("-inf")
 
@@ -59,10 +60,17 @@ class LandingFolder:
         else:
             new = self._new_names() | (self._files.keys() & {seen.name for seen in told})
         self._take({*new, *self._moving, *islice(reversed(self._files), FEW)})
-        return sorted(
-            (_arrival(seen) for seen in self._files.values() if seen.arrival_id not in known),
-            key=lambda arrival: (arrival.arrived_at, arrival.name),
-        )
+        return [*self._without(known)]
+
+    def _without(self, known: Collection[str]) -> Sequence[Arrival]:
+        """Return the arrivals that are not known, oldest first; asked again when nothing changed, those of before."""
+        if self._answered is None or self._answered[0] != known:
+            found = [_arrival(seen) for seen in self._files.values() if seen.arrival_id not in known]
+            found.sort(key=lambda arrival: (arrival.arrived_at, arrival.name))
+            if not isinstance(known, Hashable):
+                return found
+            self._answered = (known, found)
+        return self._answered[1]
 
     def _begins(self) -> bool:
         """Say whether this is the first look of a process, and another process has looked at every file just now."""
@@ -95,6 +103,7 @@ class LandingFolder:
         there = _listed(self.path)
         for gone in self._files.keys() - there:
             del self._files[gone]
+            self._answered = None
         return set(filter(_is_taken, there - self._files.keys()))
 
     def _take(self, names: Iterable[str]) -> None:
@@ -105,6 +114,7 @@ class LandingFolder:
         digests = {name: digest for name in changed if (digest := self._digest(name, states[name])) is not None}
         self.log.add([Found(name, *states[name], digest) for name, digest in digests.items()])
         for name in changed:
+            self._answered = None
             self._files.pop(name, None)  # it is among the last that came
             self._files[name] = self.log.known[name] if name in digests else _unread(name, states[name])
 

@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
-from loopline.resources.mlflow.saving import save
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_logger = logging.getLogger(__name__)
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -48,16 +48,17 @@ class MlflowRegistry(Registry):
             os.environ.setdefault(name, value)
 
     def publish(self, publication: Publication) -> ModelVersion:
-        """Log a run with both forms of the model, then make the version: it appears whole or not at all."""
+        """Log a run with both forms of the model, then make the version: it appears whole or not at all.
+
+        Where MLflow's own form cannot be written the version says so, with the fix, and points at the package.
+        """
         name, key = publication.model, publication.tags.get("key")
         with _translated(name):
             known = _search(self._client, name, f" AND tags.`key` = '{key}'") if key else []
             if known:
                 return known[0]
             run = _log(self._client, _experiment(self._client, name, self._root), publication)
-            source = f"{run.info.artifact_uri}/{_MODEL}"
-            made = self._client.create_model_version(name, source, run.info.run_id, tags=dict(publication.tags))
-            return _version(self._client, made, ())
+            return _version(self._client, _made(self._client, run, publication), ())
 
     def get(self, model: str, version: str) -> ModelVersion:
         """Return one version."""
@@ -181,6 +182,8 @@ def _unless_there(create: Callable[..., Any], *arguments: str) -> None:
 def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any:
     from mlflow.entities import Metric, Param, RunTag
 
+    from loopline.resources.mlflow.saving import can_save, save  # numpy: who only reads versions needs none of it
+
     run = client.create_run(experiment, run_name=publication.tags.get("cycle"))
     client.log_batch(
         run.info.run_id,
@@ -189,10 +192,27 @@ def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any
         tags=[RunTag(name, value) for name, value in publication.tags.items()],
     )
     client.log_artifacts(run.info.run_id, str(publication.package), _PACKAGE)
-    with tempfile.TemporaryDirectory() as scratch:
-        client.log_artifacts(run.info.run_id, save(publication, Path(scratch, _MODEL)), _MODEL)
+    if can_save():
+        with tempfile.TemporaryDirectory() as scratch:
+            client.log_artifacts(run.info.run_id, save(publication, Path(scratch, _MODEL)), _MODEL)
     client.set_terminated(run.info.run_id)
     return run
+
+
+def _made(client: MlflowClient, run: Any, publication: Publication) -> Any:
+    """Make the version on what the run has logged."""
+    from loopline.resources.mlflow.saving import WITHOUT, can_save
+
+    whole = can_save()
+    if not whole:
+        _logger.warning("%s: %s", publication.model, WITHOUT)
+    return client.create_model_version(
+        publication.model,
+        f"{run.info.artifact_uri}/{_MODEL if whole else _PACKAGE}",
+        run.info.run_id,
+        tags=dict(publication.tags),
+        description=None if whole else WITHOUT,
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,6 +24,16 @@ LOADER = "loopline_raw_rows"
 """What the loader is called beside a model: a name that nothing else has."""
 TAKES = {"lightgbm": "lightgbm", "onnx": "onnxruntime", "pickle": "scikit-learn"}
 """What the served form takes beside numpy, by the manifest's kind."""
+WITHOUT = (
+    "MLflow's own form is left out, since pandas is not installed where this was trained: pip install "
+    "'loopline[mlflow]' there, and train again. Loopline itself serves what it needs from 'package'."
+)
+"""What a version says of itself that only Loopline can load."""
+
+
+def can_save() -> bool:
+    """Tell whether MLflow's models can be written: all of them need pandas, which the versions alone do not."""
+    return importlib.util.find_spec("pandas") is not None
 
 
 def save(publication: Publication, folder: Path) -> str:

@@ -7,10 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.cluster.images import ROOT, with_loopline
+from scripts.cluster.images import with_loopline
 from scripts.cluster.outside import missing, obstacle, running
-
-TEAMS = (ROOT / "plugins" / "retail",)
 
 
 def main() -> None:
@@ -21,7 +19,7 @@ def main() -> None:
         sys.exit(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
-        images = with_loopline(Path(folder), ("loopline[kubernetes]",), TEAMS)
+        images = with_loopline(Path(folder))
         with running(Path(folder) / "cluster", images) as cluster:
             print(f"export KUBECONFIG={cluster.kubeconfig}\nCtrl-C ends it", flush=True)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})

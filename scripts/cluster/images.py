@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -24,6 +24,9 @@ from scripts.cluster.settings import HERE
 ROOT = HERE.parents[1]
 NAME = "loopline.local/loopline:1"
 SITE = "/opt/loopline/site-packages"
+WANTED = ("loopline[kubernetes,object-store,grpc]", "pytest")
+"""What is in it: the base install with what a Job needs, and what the kits' tasks import."""
+TEAMS = (ROOT / "plugins" / "retail",)
 _OURS = {"loopline", "loopline-retail", "retail"}
 _LOOPLINE = Image(
     NAME,
@@ -53,21 +56,24 @@ def only_pause() -> Images:
     return Images(seed.kept(f"pause {_PAUSE}", lambda scratch: [_pause(scratch)]))
 
 
-def with_loopline(folder: Path, more: Iterable[str] = (), teams: Iterable[Path] = ()) -> Images:
-    """Return the same with the image ``NAME``: our package, its dependencies, ``more`` distributions, teams' folders.
+def with_loopline(folder: Path) -> Images:
+    """Return the same with the image ``NAME``: our package, its dependencies, and the teams' packages.
 
     Interpreter and dependencies come from the cache; our package is built and installed as a release is.
     """
-    found = {name: one for name, one in closure(("loopline", *more)).items() if name not in _OURS}
+    seeded = base()
+    below = tuple((digest, size) for digest, size in json.loads((seeded / seed.LAYERS).read_text()))
+    image = replace(_LOOPLINE, layers=(_own(folder),), below=below)
+    return Images(seeded, (write_image(folder / "loopline.tar", image),))
+
+
+def base() -> Path:
+    """Return containerd's folder with what our package stands on, made if the cache has it not."""
+    found = {name: one for name, one in closure(WANTED).items() if name not in _OURS}
     versions = sorted(f"{name} {one.version}" for name, one in found.items())
     ours = [HERE.joinpath(name).read_text() for name in ("images.py", "python_layer.py", "oci.py")]
     key = "\n".join([sys.version, str(python_layer.interpreter()), *ours, *versions])
-    seeded = seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
-    below = tuple((digest, size) for digest, size in json.loads((seeded / seed.LAYERS).read_text()))
-    image = replace(
-        _LOOPLINE, name=NAME, layers=(_own(folder, teams),), below=tuple((digest, size) for digest, size in below)
-    )
-    return Images(seeded, (write_image(folder / "loopline.tar", image),))
+    return seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
 
 
 def _pause(folder: Path) -> Image:
@@ -78,8 +84,16 @@ def _pause(folder: Path) -> Image:
 
 
 def _base(folder: Path, found: Iterable[Distribution]) -> Image:
+    """Make what our package stands on: the interpreter, and the versions of this environment, installed anew.
+
+    Files of this environment itself would not do: distributions that share files are mixed up in it.
+    """
+    wanted = [f"{one.name}=={one.version}" for one in found]
+    site = folder / "packages"
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--compile-bytecode"]
+    subprocess.run([*command, "--python", sys.executable, "--target", str(site), *wanted], check=True)
     python = write_layer(folder / "python-layer.tar", python_layer.files(folder / "root"))
-    packages = write_layer(folder / "packages-layer.tar", _files(found))
+    packages = write_layer(folder / "packages-layer.tar", [(site, SITE)])
     return replace(_LOOPLINE, name="loopline.local/base:1", layers=(python, packages))
 
 
@@ -102,23 +116,14 @@ def _applies(need: Requirement, extras: frozenset[str]) -> bool:
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras | {""})
 
 
-def _files(distributions: Iterable[Distribution]) -> Iterator[tuple[Path, str]]:
-    """Give a distribution's files in its site folder, with what is compiled of them."""
-    for one in distributions:
-        for file in one.files or ():
-            path = Path(str(one.locate_file(file)))
-            if ".." in file.parts or file.suffix == ".pyc" or not path.exists():
-                continue
-            yield path, f"{SITE}/{file}"
-            compiled = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
-            if path.suffix == ".py" and compiled.exists():
-                yield compiled, f"{SITE}/{file.parent}/__pycache__/{compiled.name}"
-
-
-def _own(folder: Path, teams: Iterable[Path]) -> Path:
+def _own(folder: Path) -> Path:
     """Build our wheel, and the teams', as a release does, and install them into a folder of their own."""
     site = folder / "site"
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(ROOT), *map(str, teams)]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(ROOT), *map(str, TEAMS)]
     subprocess.run(command, check=True, capture_output=True)
     return write_layer(folder / "own-layer.tar", [(site, SITE)])
+
+
+if __name__ == "__main__":  # what takes a minute where the cache is empty, before any test waits for it
+    base()

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
+PATIENCE_SECONDS = 900
+"""For what hangs: a turn of the loop takes ten seconds on a machine alone, and minutes on one that is overcommitted."""
 collect_ignore = ["team", "vendor"]  # distributions of their own, with their own tests
 ENVIRONMENT = """
 name: acme
@@ -51,7 +53,7 @@ class Outside:
             text=True,
             capture_output=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         )
 
     def json(self, *arguments: str, **variables: str) -> Any:

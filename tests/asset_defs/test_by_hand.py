@@ -70,6 +70,16 @@ def test_the_deployment_alone_rolls_out_the_newest_version(driver):
     assert deployment(driver.platform.ledger, ONE).stable.version == version
 
 
+def test_what_a_gate_read_is_plotted(driver):
+    """On the check: its value and its bound are numbers of their own, version after version."""
+    cycle = driver.open_cycle("one", "first")
+    driver.trained("one", cycle, 0.9)
+    done = driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=selected("model"))
+    (check,) = done.get_asset_check_evaluations()
+    drawn = {name: entry.value for name, entry in check.metadata.items() if isinstance(entry, dg.FloatMetadataValue)}
+    assert drawn == {"value/AtLeast(roc_auc)": 0.9, "bound/AtLeast(roc_auc)": 0.6}
+
+
 def test_a_closed_cycle_run_again_whole_is_another_turn(driver):
     """Tags are copied to the run that a person executes again; what was promoted stays as it was."""
     cycle = driver.open_cycle("one", "first")

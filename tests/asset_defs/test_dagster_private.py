@@ -3,15 +3,41 @@
 import ast
 import inspect
 import os
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
+import sqlalchemy
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickData, TickStatus
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._grpc import server_watcher
+from sqlalchemy import create_engine
 
 import loopline.asset_defs
-from loopline.asset_defs.dagster_private import AssetJob, CheckOutcome, DagsterApiServer, finished_checks, process_of
+from loopline.asset_defs import dagster_private
+from loopline.asset_defs.dagster_private import (
+    PURGE_SECONDS,
+    AssetJob,
+    CheckOutcome,
+    DagsterApiServer,
+    ask_servers_seldom,
+    finished_checks,
+    keep_engines,
+    keep_instance,
+    process_of,
+    tick_cheaply,
+)
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -125,3 +151,125 @@ def test_no_other_module_uses_what_is_private():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dagster.")
     }
     assert found == {"dagster_private.py", "code_server.py"}
+
+
+@pytest.fixture
+def ours_again(monkeypatch):
+    """Put back after the test what it replaces in Dagster."""
+    for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+        monkeypatch.setattr(storage, "create_engine", storage.create_engine)
+    for name in ("has_instigators_table", "_has_instigators_table", "purge_ticks"):
+        monkeypatch.setattr(SqliteScheduleStorage, name, getattr(SqliteScheduleStorage, name))
+    for name in ("WATCH_INTERVAL", "MAX_RECONNECT_ATTEMPTS"):
+        monkeypatch.setattr(server_watcher, name, getattr(server_watcher, name))
+    monkeypatch.setattr(dg.DagsterInstance, "from_ref", staticmethod(dg.DagsterInstance.from_ref))
+
+
+@pytest.fixture
+def on_disk(tmp_path, ours_again):
+    """Give an instance on SQLite, as a laptop has it."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+def test_an_engine_is_made_once_and_shared_by_nothing_else(on_disk, monkeypatch):
+    """A question makes no engine when one for the same file was made before; what is asked is answered as ever."""
+    keep_engines()
+    made = []
+    monkeypatch.setattr(sqlalchemy, "create_engine", lambda url, **how: made.append(url) or create_engine(url, **how))
+    keep_engines()
+    for _ in range(3):
+        assert [run.run_id for run in on_disk.get_runs()] == []
+        assert on_disk.all_instigator_state() == []
+        assert finished_checks(on_disk, [CHECK]) == {}
+    assert len(made) == len(set(made)) == 3
+
+
+def test_an_instance_is_opened_once_and_outlives_its_users(on_disk):
+    """Each tick closes what it has opened; the next one, of any thread, gets the same, which still answers."""
+    keep_instance()
+    ref = on_disk.get_ref()
+    with dg.DagsterInstance.from_ref(ref) as first:
+        watched([], passed=True).execute_in_process(instance=first)
+    with ThreadPoolExecutor(4) as threads:
+        others = [*threads.map(dg.DagsterInstance.from_ref, [ref] * 8)]
+    assert all(other is first for other in others)
+    assert len(first.get_runs()) == 1
+    with dg.DagsterInstance.local_temp() as another:
+        assert dg.DagsterInstance.from_ref(another.get_ref()) is not first
+
+
+def ticked(instance, at: float) -> None:
+    """Leave a tick of a sensor that was skipped."""
+    instance.create_tick(TickData("origin", "sensor", InstigatorType.SENSOR, TickStatus.SKIPPED, at, selector_id="s"))
+
+
+def test_old_ticks_are_looked_for_now_and_then(on_disk, monkeypatch):
+    """The first look forgets them, those right behind it do nothing; when the time has come it is done again."""
+    tick_cheaply()
+    monkeypatch.setattr(dagster_private, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    clock, skipped = [1000.0], [TickStatus.SKIPPED]
+    ticked(on_disk, 5.0)
+    for passed, left in ((0.0, 0), (1.0, 1), (PURGE_SECONDS, 0)):
+        clock[0] += passed
+        on_disk.purge_ticks("origin", "s", 10.0, skipped)
+        assert len(on_disk.get_ticks("origin", "s")) == left
+        ticked(on_disk, 6.0)
+
+
+def test_tables_are_listed_until_they_are_there(on_disk, monkeypatch):
+    """A storage that has its table once has it for good; one that has not is asked again."""
+    tick_cheaply()
+    storage = on_disk.schedule_storage
+    listed = []
+    real = sqlalchemy.inspect
+    monkeypatch.setattr(sqlalchemy, "inspect", lambda what: listed.append(what) or real(what))
+    assert [storage.has_instigators_table() for _ in range(5)] == [True] * 5
+    assert len(listed) == 1
+
+
+def test_code_servers_are_asked_seldom(ours_again):
+    """Dagster reads both when a watch begins."""
+    ask_servers_seldom()
+    source = inspect.getsource(server_watcher.watch_grpc_server_thread)
+    assert '"watch_interval", WATCH_INTERVAL' in source
+    assert "MAX_RECONNECT_ATTEMPTS" in source
+    assert server_watcher.WATCH_INTERVAL * server_watcher.MAX_RECONNECT_ATTEMPTS <= 10
+
+
+WARM = """
+import os, sys, tempfile, time
+from loopline.asset_defs import dagster_private
+with tempfile.TemporaryFile() as held:
+    dagster_private.fork_run_workers()
+    from multiprocessing import forkserver, get_context
+    def main():
+        context = get_context("forkserver")
+        pipe, end = context.Pipe()
+        worker = context.Process(target=os.write, args=(1, b"answered\\n"))
+        worker.start(); worker.join()
+        print(forkserver._forkserver._forkserver_pid, os.getpid(), worker.exitcode, flush=True)
+        descriptors = os.listdir(f"/proc/{forkserver._forkserver._forkserver_pid}/fd")
+        print(any(os.path.realpath(f"/proc/self/fd/{held.fileno()}") == os.path.realpath(
+            f"/proc/{forkserver._forkserver._forkserver_pid}/fd/{one}") for one in descriptors), flush=True)
+        time.sleep(60)
+    if __name__ == "__main__":
+        main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Python's own fork server is started")
+def test_runs_are_forks_of_a_fork_that_ends_with_its_server(tmp_path):
+    """The warm process is our child and holds none of our files; killed as we are, it does not stay behind."""
+    script = tmp_path / "server.py"
+    script.write_text(WARM)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "answered\n"
+        warm, own, code = map(int, server.stdout.readline().split())
+        assert (own, code) == (server.pid, 0)
+        assert psutil.Process(warm).ppid() == server.pid
+        assert server.stdout.readline() == "False\n"
+        server.kill()
+    psutil.wait_procs([process for process in psutil.process_iter() if process.pid == warm], timeout=60)
+    assert not psutil.pid_exists(warm)

@@ -69,3 +69,24 @@ def test_two_versions_stand_side_by_side(shop: Shop) -> None:
     assert done.success
     assert len(shop.offline(spending)) == len(shop.offline(newer)) == 1
     assert shop.online("1", view=spending) == shop.online("1", view=newer) == [("a", 1, 2.0)]
+
+
+def test_days_are_computed_again_by_config(shop: Shop) -> None:
+    """What differs there is kept and told; without days nothing is computed again, and odd days are refused."""
+    shop.land((1, 0, 1, 2.0, "a"), (1, 30, 31, 3.0, "b"))
+    asset = view_asset(shop.team, spending)
+
+    def made(**days: str) -> dg.ExecuteInProcessResult:
+        config = {"ops": {asset.op.name: {"config": days}}}
+        return dg.materialize([asset], resources={"platform": shop.platform}, run_config=config, raise_on_error=False)
+
+    def told(done: dg.ExecuteInProcessResult) -> dict[str, object]:
+        (event,) = done.get_asset_materialization_events()
+        return {name: value.value for name, value in event.materialization.metadata.items()}
+
+    assert "again_rows" not in told(made())
+    day = shop.platform.lake.read("shop/features/spending.v1")["event_time"].to_pylist()[0].date().isoformat()
+    said = told(made(since=day))
+    assert (said["again_since"], said["again_until"], said["again_rows"]) == (day, day, 0)
+    for odd in ({"since": "May"}, {"until": day}, {"since": "2024-05-02", "until": "2024-05-01"}):
+        assert not made(**odd).success

@@ -11,7 +11,7 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG
-from loopline.asset_defs.runs import GONE, in_progress, statuses
+from loopline.asset_defs.runs import GONE, in_progress, statuses, under_way
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 TAGS = {CYCLE_TAG: "some cycle"}
@@ -86,3 +86,16 @@ def test_a_cycle_whose_run_is_lost_gets_another(driver, process):
     process.kill()
     process.wait()
     assert [request.run_key for request in driver.tick("cycle")[0]] == [f"{cycle}:2"]
+
+
+def test_all_that_is_under_way_is_asked_for_at_once(driver):
+    """Of each run of the job that has not ended its value of the tag; of one whose process is gone none."""
+    name, value = next(iter(TAGS.items()))
+    assert under_way(driver.instance, CYCLE_JOB, name) == frozenset()
+    ended = dg.DagsterRun(job_name=CYCLE_JOB, tags={name: "ended"}, status=dg.DagsterRunStatus.SUCCESS)
+    waits = dg.DagsterRun(job_name=CYCLE_JOB, tags=dict(TAGS), status=dg.DagsterRunStatus.NOT_STARTED)
+    without = dg.DagsterRun(job_name=CYCLE_JOB, status=dg.DagsterRunStatus.NOT_STARTED)
+    other = dg.DagsterRun(job_name="another", tags={name: "other"}, status=dg.DagsterRunStatus.NOT_STARTED)
+    for run in (ended, waits, without, other):
+        driver.instance.add_run(run)
+    assert under_way(driver.instance, CYCLE_JOB, name) == {value}

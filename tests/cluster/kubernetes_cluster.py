@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cluster.images import ROOT, with_loopline
+from scripts.cluster.images import with_loopline
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
@@ -27,9 +27,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
         here = Path(folder)
-        more = ("loopline[kubernetes,object-store,grpc]", "pytest")
-        images = with_loopline(here, more=more, teams=(ROOT / "plugins" / "retail",))
-        with running(here / "cluster", images, PORTS) as found:
+        with running(here / "cluster", with_loopline(here), PORTS) as found:
             yield found
 
 

@@ -70,7 +70,7 @@ def ask(page, tmp_path_factory):
         yield answer
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(200)
 
 
 def wait_for(answer):

@@ -33,8 +33,11 @@ A_DAY = 24 * 60 // MINUTES
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """Run everything on this machine for the team, with its file in the landing folder."""
+def app(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[App]:
+    """Run everything on this machine for the team, with its file in the landing folder.
+
+    Dagster's web server is there where the module says ``WEB``.
+    """
     home, site = tmp_path_factory.mktemp("system"), tmp_path_factory.mktemp("site")
     info = site / "mill-1.0.dist-info"
     info.mkdir(parents=True)
@@ -45,7 +48,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(SITE)]))
         patch.setattr(sys, "path", [str(site), str(SITE), *sys.path])
-        with running(home, home / "environment.yaml", web=False) as started:
+        with running(home, home / "environment.yaml", web=getattr(request.module, "WEB", False)) as started:
             yield started
 
 

@@ -31,7 +31,7 @@ REF = ModelRef("mill", "jams")
 ONCE = ("cycle.opened", "training_set.pinned", "model.registered", gates.JUDGED, "rollout.started", "cycle.closed")
 
 
-def wait(ready, what: str, seconds: float = 60):
+def wait(ready, what: str, seconds: float = 600):
     """Wait until something is there, and return it."""
     give_up = time.monotonic() + seconds
     while not (found := ready()):
@@ -111,6 +111,33 @@ def test_files_land_by_themselves(app):
     wait(lambda: lake.version(raw_table("mill", "loads")) is not None, "raw rows")
     assert lake.read(raw_table("mill", "loads")).num_rows == 480
     wait(lambda: app.platform.online_store.read([("mill.wheel_weight.v1", ["3"])])[0][0], "features online")
+
+
+def test_a_run_killed_between_landing_and_features_is_taken_up(app):
+    """Its rows have landed and nothing new arrives: the next look finds the features late, and makes them."""
+    app.home.joinpath("slow_view").touch()
+    folder, moment = app.home / "landing/mill/loads", datetime.now(UTC)
+    draft = folder / ".later.csv"
+    draft.write_text(f"Wheel,Ground,Weight,Jammed\n3,{moment:%Y-%m-%d %H:%M},999,1\n")
+    draft.rename(folder / "later.csv")
+    rows = raw_table("mill", "loads")
+    making = app.home / "making"
+    wait(
+        lambda: app.platform.lake.read(rows).num_rows == 481 and making.exists(),
+        "rows, and features in the making",
+        seconds=180,
+    )
+    os.kill(int(making.read_text()), signal.SIGKILL)
+    assert heaviest(app) < 999, "it was too late for the kill"
+    app.home.joinpath("slow_view").unlink()
+    wait(lambda: heaviest(app) == 999, "features of what had landed", seconds=180)
+    assert app.platform.lake.read(rows).num_rows == 481
+
+
+def heaviest(app: App) -> float:
+    """Return what is online of the heaviest load of wheel 3."""
+    row = app.platform.online_store.read([("mill.wheel_weight.v1", ["3"])])[0][0]
+    return max(row.values)
 
 
 def test_a_killed_run_is_taken_up_by_the_next(app):

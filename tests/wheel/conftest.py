@@ -1,7 +1,7 @@
 """The wheel, installed as a user has it: a virtual environment of its own, outside the repository, without Git or make.
 
-What the wheel depends on is linked in from the environment of the tests, so that nothing is fetched; what the tests
-have installed of ours is not.
+What the wheel depends on, its extras apart, is linked in from the environment of the tests, so that nothing is fetched;
+what the tests have installed of ours is not.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ import sys
 import sysconfig
 import venv
 from dataclasses import dataclass
+from importlib.metadata import files as files_of
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-OURS = ("loopline", "retail", "__editable__", "_editable_impl", "corner")
+BESIDE = ("pip", "hatchling", "pytest")
+"""What installs the wheel and a team, and runs the kits."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,27 @@ class UserInstallation:
         assert done.returncode == 0, done.stderr
 
 
+def needed(*distributions: str) -> set[str]:
+    """Return what comes with distributions, themselves included: all that they require without an extra of ours."""
+    done: set[str] = set()
+    waiting = [Requirement(name) for name in distributions]
+    while waiting:
+        wanted = waiting.pop()
+        for extra in ("", *wanted.extras):
+            if (key := f"{canonicalize_name(wanted.name)}[{extra}]") in done:
+                continue
+            done.add(key)
+            required = map(Requirement, requires(wanted.name) or ())
+            waiting += [each for each in required if each.marker is None or each.marker.evaluate({"extra": extra})]
+    return {name.partition("[")[0] for name in done}
+
+
+def entries(distributions: set[str]) -> set[str]:
+    """Return the folders and files that distributions have in site-packages."""
+    files = [file for name in distributions for file in files_of(name) or ()]
+    return {file.parts[0] for file in files if file.parts[0] not in {"..", "__pycache__"}}
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel."""
@@ -77,9 +103,9 @@ def user(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> UserInstallat
     place = tmp_path_factory.mktemp("user")
     venv.create(place / "env", with_pip=False, symlinks=True)
     packages = next((place / "env" / "lib").iterdir()) / "site-packages"
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if not entry.name.lower().startswith(OURS) and not (packages / entry.name).exists():
-            packages.joinpath(entry.name).symlink_to(entry)
+    for entry in entries(needed("loopline", *BESIDE) - {"loopline"}):
+        if not (packages / entry).exists():
+            packages.joinpath(entry).symlink_to(Path(sysconfig.get_path("purelib"), entry))
     folder = place / "work"
     folder.mkdir()
     installed = UserInstallation(place / "env", folder)

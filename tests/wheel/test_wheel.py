@@ -8,11 +8,13 @@ import subprocess
 import time
 import urllib.request
 import zipfile
+from importlib.metadata import files as files_of
 from pathlib import Path
 
 import pytest
 
 from loopline.platform_core.testing.inference_server import free_port
+from tests.wheel.conftest import needed
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILES = {
@@ -39,6 +41,38 @@ def test_the_package_itself_is_used(user):
     """The programs below run on what the wheel brought, not on this checkout."""
     said = user.run("python", "-c", "import loopline.platform_core as core; print(core.__file__)")
     assert said.stdout.startswith(str(user.environment)), said.stderr
+
+
+def test_an_installation_has_a_size():
+    """What ``pip install loopline`` brings stays small: megabytes of files, as pip's records name them, no bytecode."""
+    files = [file for name in needed("loopline") for file in files_of(name) or () if file.suffix != ".pyc"]
+    paths = {Path(file.locate()) for file in files if "share" not in file.parts}
+    assert sum(path.stat().st_size for path in paths if path.is_file()) < 930e6
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from loopline.platform_core.testing.registry import publication
+from loopline.resources.mlflow.registry import MlflowRegistry
+home = Path(sys.argv[1])
+registry = MlflowRegistry(tracking_uri=f"sqlite:///{home}/mlflow.db", artifacts=str(home / "files"))
+registry.publish(publication("t.m", home, {"key": "k"}))
+version = registry._client.get_model_version("t.m", "1")
+package = registry.fetch("t.m", "1", home / "fetched")
+assert "pandas" not in sys.modules
+print(version.description)
+print(sorted(file.name for file in Path(version.source).iterdir()) == sorted(file.name for file in package.iterdir()))
+"""
+
+
+def test_a_version_says_what_it_lacks(user, tmp_path):
+    """Without the extra ``mlflow`` a version has what Loopline serves, and names what writes MLflow's form."""
+    done = user.run("python", "-c", PUBLISH, str(tmp_path))
+    told, same = done.stdout.splitlines()
+    assert "pip install 'loopline[mlflow]'" in told, done.stderr
+    assert same == "True"
+    assert told in done.stderr
 
 
 def test_nothing_here_says_what_to_do(user, tmp_path):

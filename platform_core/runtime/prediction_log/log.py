@@ -98,6 +98,11 @@ class PredictionLog:
             fix = "let the server open more files (ulimit -n)" if error.errno == errno.EMFILE else "free the disk"
             raise StoreUnavailable(f"the prediction log of {model!r} takes no more: {error}", fix) from error
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Say whether there is nothing to bring to the disk."""
+        return not self._full and all(segment.is_on_disk for segment in self._open.values())
+
     def sync(self) -> None:
         """Bring what was written to the disk, so that a power cut loses no more than came since."""
         with self._syncing:

@@ -6,7 +6,7 @@ Time is simulated: ``by`` gives a vendor a clock. Without one a minute passes wi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar, Self
@@ -110,7 +110,7 @@ class SlowServing(InMemoryServing):
 class UnorderedServing(SlowServing):
     """Gets states done in any order: some take three times as long as others, so that older ones come in late."""
 
-    _turns: count[int] = PrivateAttr(default_factory=count)
+    _turns: Iterator[int] = PrivateAttr(default_factory=count)
 
     def _delay(self) -> timedelta:
         return self.minutes * MINUTE * (1.0, 1.5, 1.0, 0.5)[next(self._turns) % 4]
@@ -119,7 +119,7 @@ class UnorderedServing(SlowServing):
 class UnreachableServing(SlowServing):
     """Is out of reach at times: every other ``apply`` is not taken."""
 
-    _calls: count[int] = PrivateAttr(default_factory=lambda: count(1))
+    _calls: Iterator[int] = PrivateAttr(default_factory=lambda: count(1))
 
     def apply(self, state: DesiredState) -> None:
         """Take a state, or not."""

@@ -104,7 +104,7 @@ def running(stall: Any) -> Iterator[tuple[subprocess.Popen[str], int]]:
     process = subprocess.Popen([*map(str, command), "--output", "json"], stdout=subprocess.PIPE, text=True)
     yield process, port
     process.kill()
-    process.wait(10)
+    process.wait(100)
 
 
 def test_it_follows_until_it_is_told_to_end(stall: Any, running: tuple[subprocess.Popen[str], int]) -> None:
@@ -122,7 +122,7 @@ def test_it_follows_until_it_is_told_to_end(stall: Any, running: tuple[subproces
 
 def waited(port: int, line: str, process: subprocess.Popen[str]) -> bool:
     """Ask for the metrics until they have the line."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while time.monotonic() < end and process.poll() is None:
         try:
             if line in httpx.get(f"http://127.0.0.1:{port}/metrics").text.splitlines():

@@ -81,6 +81,7 @@ def test_dagster_takes_the_settings(tmp_path, monkeypatch):
         assert instance.run_monitoring_enabled
         limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
         assert limits[0]["key"] == dagster_home.WORK_TAG
+        assert limits[1] == {"key": "dagster/backfill", "limit": 2}
 
 
 def test_runs_that_a_killed_supervisor_left_are_failed(tmp_path, monkeypatch):

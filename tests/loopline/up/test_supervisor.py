@@ -25,7 +25,7 @@ def program(tmp_path: Path, name: str, code: str, rank: int = 0) -> Program:
     return Program(name, (sys.executable, "-S", "-c", code), tmp_path / f"{name}.log", dict(os.environ), rank)
 
 
-def wait_for(condition, seconds: float = 10) -> None:
+def wait_for(condition, seconds: float = 120) -> None:
     """Wait until a condition holds."""
     give_up = time.monotonic() + seconds
     while not condition():

@@ -138,7 +138,7 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Garden]:
         yield found
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(200)
 
 
 WRITES = """
@@ -166,7 +166,7 @@ def _variables(home: Path) -> dict[str, str]:
 
 
 def _wait(garden: Garden) -> None:
-    give_up = time.monotonic() + 90
+    give_up = time.monotonic() + 400
     while time.monotonic() < give_up:
         try:
             states = {one.state for one in garden.dagster.locations()}

@@ -16,7 +16,7 @@ stop = threading.Event()
 with set_by_signals(stop):
     with stop._cond:  # where a wait is interrupted
         signal.raise_signal(int(sys.argv[1]))
-    sys.exit(0 if stop.wait(5) else 1)
+    sys.exit(0 if stop.wait(120) else 1)
 """
 
 

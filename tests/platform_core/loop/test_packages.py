@@ -44,13 +44,13 @@ def test_threads_that_fetch_one_version_do_not_share_a_draft(sqlite_loop, ref):
 
         def begin_again() -> None:
             second.append(other.submit(packages.fetched, loop.platform, ref, version))
-            assert half.wait(10)
+            assert half.wait(100)
 
-        registry._then += [bool, begin_again, lambda: half.set() or placed.wait(10)]
+        registry._then += [bool, begin_again, lambda: half.set() or placed.wait(100)]
         target = packages.fetched(loop.platform, ref, version)
         before = names(target)
         placed.set()
-        assert second[0].result(10) == target
+        assert second[0].result(100) == target
     assert before == names(target) == ["manifest.json", "weights"]
     assert names(target.parent) == [version]
 

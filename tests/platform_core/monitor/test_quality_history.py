@@ -15,13 +15,14 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.alarms import standing
-from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.foundation.names import DATE, raw_table, scores_table
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.monitor import fairness
 from loopline.platform_core.monitor.calibration import HeldOut
 from loopline.platform_core.monitor.predictions import compact, expire
-from loopline.platform_core.monitor.quality_history import MONDAY, Measured, history, measured
+from loopline.platform_core.monitor.quality_history import Measured, history, measured
+from loopline.platform_core.monitor.quality_windows import MONDAY
 from loopline.platform_core.specs import AtLeast, Fairness, Model, Quality, Source, labels
 
 ORDERS = Source("orders", contract="contracts/orders.yaml")
@@ -292,6 +293,56 @@ def test_answers_whose_labels_never_come_are_an_alarm(live: Live) -> None:
     assert "40 answers in 1 windows from 2011-03-14 to 2011-03-21" in one.alarm.problem
     live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, week + timedelta(minutes=1))
     live.measured()
+    assert standing(live.shop.platform.ledger) == []
+
+
+def expired(live: Live, now: datetime) -> int:
+    """Compact and let expire at a time, as the asset of predictions does."""
+    live.shop.platform.clock.set(now)
+    compact(live.shop.platform, live.shop.team, live.model)
+    return expire(live.shop.platform, live.shop.team, live.model)
+
+
+def test_what_expires_unmeasured_is_an_alarm(live: Live) -> None:
+    """Labels of one kind only say nothing of how long others take: before, such answers expired without a word."""
+    live.model = replace(live.model, retention_days=60)
+    live.answer([0.9, 0.1] * 20, [0.0] * 40, START, wait_days=1000)
+    live.measured(START + timedelta(days=50))
+    assert standing(live.shop.platform.ledger) == []
+    assert expired(live, START + timedelta(days=70)) == 40
+    live.measured()
+    (one,) = standing(live.shop.platform.ledger)
+    assert (one.alarm.cause, one.alarm.size) == ("unmeasured:shop/returns", 40.0)
+    assert "no label of them had come when their predictions expired" in one.alarm.problem
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START + timedelta(days=65), wait_days=3)
+    live.measured(START + timedelta(days=100))
+    assert len(standing(live.shop.platform.ledger)) == 1, "other windows' labels are not theirs"
+
+
+def test_a_monitor_that_never_ran_tells_of_what_expired(live: Live) -> None:
+    """Answers of which no figure was ever kept: how many there were is written down before they go."""
+    live.model = replace(live.model, retention_days=60)
+    for week in range(12):
+        live.shop.serving.log([live.row(week, 0.5, START + timedelta(days=7 * week), "1", {})])
+    shadow = live.row(99, 0.5, START, "1", {}) | {"role": "shadow"}
+    live.shop.serving.log([shadow])
+    assert expired(live, START + timedelta(days=81)) == 3 + 1, "three weeks and what a shadow said"
+    with pytest.raises(NotFound):
+        live.measured()
+    (one,) = standing(live.shop.platform.ledger)
+    assert "3 answers in 3 windows from 2011-03-07 to 2011-03-28" in one.alarm.problem
+    assert [(m.rows, m.labelled) for m in history(live.shop.platform, live.shop.ref)] == [(1, 0)] * 3
+    assert expired(live, START + timedelta(days=81)) == 0, "nothing is left to expire today"
+
+
+def test_what_was_measured_expires_in_silence(live: Live) -> None:
+    """Its figures stay as they were, and so does the rest of a window of which some days are gone."""
+    live.model = replace(live.model, retention_days=60)
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START)
+    live.answer([0.9, 0.1] * 20, [1.0, 0.0] * 20, START + timedelta(days=5))
+    before = live.measured(START + timedelta(days=50))
+    assert expired(live, START + timedelta(days=62)) == 2 * 40, "answers, and labelled ones"
+    assert live.measured() == before
     assert standing(live.shop.platform.ledger) == []
 
 

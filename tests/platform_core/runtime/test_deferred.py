@@ -68,7 +68,7 @@ bindings:
         body = BODY | (more or {})
         return self.ask("POST", f"/v2/models/{model}/infer", body, Prefer="respond-async")
 
-    def fetched(self, where: str, seconds: float = 20) -> tuple[int, dict[str, str], Any]:
+    def fetched(self, where: str, seconds: float = 200) -> tuple[int, dict[str, str], Any]:
         """Poll until the answer is there."""
         end = time.monotonic() + seconds
         while (found := self.ask("GET", where))[0] == 202 and time.monotonic() < end:
@@ -114,7 +114,7 @@ def test_binary_tensors_and_packed_bodies(site: Site) -> None:
             connection.request("POST", f"/v2/models/{MODEL}/infer", gzip.compress(body), headers | prefer)
             answer = connection.getresponse()
             said.append((answer.status, answer.getheader("inference-header-content-length"), answer.read()))
-        where, end = answer.getheader("location"), time.monotonic() + 20
+        where, end = answer.getheader("location"), time.monotonic() + 200
         while answer.status == 202 and time.monotonic() < end:
             time.sleep(0.05)
             connection.request("GET", where)
@@ -187,7 +187,7 @@ def test_answers_are_kept_for_a_while(tmp_path: Path) -> None:
     with inference_server(site.file, site.port):
         where = site.submit()[1]["location"]
         assert site.fetched(where)[0] == 200
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while (status := site.ask("GET", where)[0]) == 200 and time.monotonic() < end:
             time.sleep(0.1)
         assert status == 404
@@ -225,7 +225,7 @@ def test_a_caller_is_told(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{listening.server_port}/told?by=us"
         with inference_server(site.file, site.port, workers=2):
             name = site.submit({"parameters": {"callback": url}})[2]["id"]
-            end = time.monotonic() + 30
+            end = time.monotonic() + 200
             while len(listening.got) < 3 and time.monotonic() < end:
                 time.sleep(0.05)
             time.sleep(0.5)
@@ -257,7 +257,7 @@ def test_who_was_killed_between_log_and_answer_does_not_answer_twice(site: Site)
     kept.close()
     with inference_server(site.file, site.port):
         found = {stage: site.fetched(f"/v2/requests/{name}") for stage, name in names.items()}
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while spool.count() and time.monotonic() < end:
             time.sleep(0.05)
     assert spool.count() == 0
@@ -300,7 +300,7 @@ def test_put_off_behind_keys(tmp_path):
         status, headers, _ = site.ask("POST", path, BODY, **later, **{"X-API-Key": shop})
         assert status == 202
         assert site.ask("GET", headers["location"])[0] == 401
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while (found := site.ask("GET", headers["location"], **{"X-API-Key": shop}))[0] == 202:
             assert time.monotonic() < end
             time.sleep(0.02)

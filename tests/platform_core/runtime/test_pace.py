@@ -84,17 +84,22 @@ def test_a_slow_model_holds_up_nobody_else(port):
     slow.join()
 
 
-def test_slow_requests_are_answered_side_by_side(port):
-    """Four of half a second take less than two seconds."""
-    replies = []
-    callers = [threading.Thread(target=lambda: replies.append(ask(port, "slow", body(1)))) for _ in range(4)]
+def seconds_of(port: int, requests: int) -> float:
+    """Send slow requests at once, and return how long all of them took."""
+    replies: list[tuple[int, object]] = []
+    callers = [threading.Thread(target=lambda: replies.append(ask(port, "slow", body(1)))) for _ in range(requests)]
     started = time.perf_counter()
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    assert [status for status, _ in replies] == [200] * 4
-    assert time.perf_counter() - started < 1.6
+    assert [status for status, _ in replies] == [200] * requests
+    return time.perf_counter() - started
+
+
+def test_slow_requests_are_answered_side_by_side(port):
+    """Four of half a second take no three times as long as one, however busy the machine is."""
+    assert seconds_of(port, 4) < 3 * seconds_of(port, 1)
 
 
 def test_many_rows_are_answered_like_few(server):

@@ -97,12 +97,12 @@ def test_a_worker_takes_no_request_before_its_models_are_loaded(tmp_path):
         assert first_status(port, "/v2/models/kit.model/ready") == 200
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(200)
 
 
 def first_status(port, path):
     """Ask until the port is open, and return the status of the first answer."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import pyarrow as pa
+import pytest
 
 from loopline.resources.delta import opened
 from loopline.resources.delta.lake import DeltaLake
@@ -64,7 +65,7 @@ def test_readers_see_whole_versions_while_others_write(tmp_path: Path) -> None:
     assert set(seen) <= {1}
 
 
-def test_no_more_tables_are_held_than_some(tmp_path: Path, monkeypatch) -> None:
+def test_no_more_tables_are_held_than_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not asked for longest is let go."""
     monkeypatch.setattr(opened, "MOST", 2)
     lake = DeltaLake(root=str(tmp_path))
@@ -73,3 +74,21 @@ def test_no_more_tables_are_held_than_some(tmp_path: Path, monkeypatch) -> None:
     first, *_, last = [lake.find(f"t/raw/{name}") for name in ("a", "b", "c")]
     assert lake.find("t/raw/c") is last
     assert lake.find("t/raw/a") is not first
+
+
+class Unreachable:
+    """A store that cannot be asked."""
+
+    def get_file_info(self, paths: list[str]) -> None:
+        """Fail."""
+        raise OSError(f"no answer about {paths}")
+
+
+def test_a_commit_is_done_whatever_is_asked_behind_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that answers no more just then must not have the rows written twice."""
+    lake = DeltaLake(root=str(tmp_path))
+    lake.append(TABLE, _rows(0))
+    monkeypatch.setattr(DeltaLake, "_store", lambda *_: Unreachable())
+    assert lake.append(TABLE, _rows(1)) == 1
+    monkeypatch.undo()
+    assert sorted(DeltaLake(root=str(tmp_path)).read(TABLE)["n"].to_pylist()) == [0, 1]

@@ -108,7 +108,7 @@ def shown(tmp_path) -> Iterator[str]:
             process.terminate()
 
 
-def answered(address: str, within_seconds: float = 90) -> bytes:
+def answered(address: str, within_seconds: float = 400) -> bytes:
     """Ask until somebody answers."""
     until = time.monotonic() + within_seconds
     while True:

@@ -42,7 +42,7 @@ def site(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield Site(tmp_path, (platform, team, source), nursery)
     nursery.stdin.close()
-    nursery.wait(30)
+    nursery.wait(300)
     platform.close()
 
 
@@ -76,7 +76,7 @@ class Site:
 
     def wait_for(self, process: int, phases: Collection[str]) -> None:
         """Wait until a writer is in one of the phases; it has something to land."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while self.phase(process) not in phases and time.monotonic() < end:
             time.sleep(0.0005)
 

@@ -68,7 +68,7 @@ class Site:
         """Read what is on a stream."""
         return self.platform.event_stream.read(stream, {}, 100_000).to_pylist()
 
-    def answered(self, seconds: float = 60.0) -> None:
+    def answered(self, seconds: float = 300.0) -> None:
         """Wait until everything is answered or put aside."""
         end = time.monotonic() + seconds
         while len(self.read("kit/say")) + len(self.read("kit/ask.dead")) < self.sent.total() and time.monotonic() < end:
@@ -94,7 +94,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         platform.event_stream._make(name.replace("/", "."))
     yield Site(tmp_path, platform, nursery)
     nursery.stdin.close()
-    nursery.wait(30)
+    nursery.wait(300)
     platform.close()
 
 

@@ -31,7 +31,7 @@ from loopline.resources.kubernetes.names import job_name
 from scripts.cluster.pools import Pool, grant
 from scripts.cluster.settings import NODE
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # the first one brings the cluster up
 GPU = "nvidia.com/gpu"
 TOLD_SECONDS = 30
 
@@ -70,15 +70,21 @@ from pathlib import Path
 from loopline.platform_core.testing.compute import SLOW, SMALL
 from loopline.resources.kubernetes.compute import KubernetesCompute
 compute = KubernetesCompute(**json.loads(sys.argv[1]))
-print(json.dumps(compute.run(SLOW, {"folder": sys.argv[2], "value": 7}, SMALL, "shared")))
+print(json.dumps(compute.run(SLOW, {"folder": sys.argv[2], "value": 7}, SMALL, sys.argv[3])))
 """
+
+
+def called(compute, folder, key):
+    """Start a caller of its own process, and wait until its task runs."""
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, compute.model_dump_json(), str(folder), key])
+    until(lambda: calls(folder))
+    return caller
 
 
 def test_killed_caller_leaves_the_job_at_work(bound, tmp_path):
     """A caller is killed (-9) in mid-task: the next caller gets the result of the very same run."""
     compute = bound()
-    caller = subprocess.Popen([sys.executable, "-c", CALLER, compute.model_dump_json(), str(tmp_path)])
-    until(lambda: calls(tmp_path))
+    caller = called(compute, tmp_path, "shared")
     caller.kill()
     caller.wait()
     assert compute.run(SLOW, {"folder": str(tmp_path), "value": 7}, SMALL, "shared") == {"value": 7, "before": 0}
@@ -99,16 +105,15 @@ def test_an_answer_outlives_its_pod(bound, core, namespace, tmp_path):
 def test_an_answer_that_nobody_read_is_made_anew(bound, core, namespace, api, tmp_path):
     """The caller died, and then the pod went: the task runs again."""
     compute, args = bound(), {"folder": str(tmp_path), "value": 7}
-    caller = subprocess.Popen([sys.executable, "-c", CALLER, compute.model_dump_json(), str(tmp_path)])
-    until(lambda: calls(tmp_path))
+    caller = called(compute, tmp_path, "unread")
     caller.kill()
     caller.wait()
     batch = client.BatchV1Api(api)
-    until(lambda: batch.read_namespaced_job(job_name("shared"), namespace).status.succeeded)
-    for pod in pods(core, namespace, "shared"):
+    until(lambda: batch.read_namespaced_job(job_name("unread"), namespace).status.succeeded)
+    for pod in pods(core, namespace, "unread"):
         core.delete_namespaced_pod(pod.metadata.name, namespace)
-    until(lambda: not pods(core, namespace, "shared"))
-    assert compute.run(SLOW, args, SMALL, "shared")["before"] == 1
+    until(lambda: not pods(core, namespace, "unread"))
+    assert compute.run(SLOW, args, SMALL, "unread")["before"] == 1
 
 
 def test_too_little_memory_is_permanent_and_says_what_to_raise(bound):

@@ -46,7 +46,7 @@ def _caller(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _until_called(folder: Path) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 300
     while calls(folder) == 0:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -112,5 +112,5 @@ def test_a_worker_child_does_not_keep_the_key_locked(compute: SubprocessCompute,
     left = compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k")
     began = time.monotonic()
     assert compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k") == left
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50  # the child lives for a minute
     os.kill(left, signal.SIGKILL)

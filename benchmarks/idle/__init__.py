@@ -1,0 +1,1 @@
+"""What everything costs while nobody asks for anything."""
