@@ -43,7 +43,8 @@ def kept(key: str, images: Callable[[Path], list[Image]]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="seed-", dir=target.parent) as scratch:
             made = _made(Path(scratch), images)
-            made.rename(target)
+            if not target.exists():  # somebody else may have been faster
+                made.rename(target)
     os.utime(target)
     for other in target.parent.iterdir():
         if time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
