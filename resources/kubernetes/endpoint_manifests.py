@@ -22,8 +22,8 @@ _ENVIRONMENT = "/etc/loopline/environment.yaml"
 _SCRATCH = "/tmp"  # noqa: S108 - the pod's own
 _MOST_WORDS = 40
 _STARTS_SECONDS = 600
-_DRAIN_SECONDS = 60
-_UNROUTED_SECONDS = 5
+_DRAIN_SECONDS = 90
+_UNROUTED_SECONDS = 15
 """How long a pod goes on answering when it is to end, until every proxy knows that."""
 
 
