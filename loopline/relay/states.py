@@ -14,6 +14,8 @@ from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.process_use import used
 
+CARRIED = "carried"
+"""The file below the root that says that states were brought once: a server that starts now finds them."""
 RETRY_SECONDS = 5.0
 """How long until what could not be brought is tried again."""
 BEAT_SECONDS = 5.0
@@ -49,6 +51,8 @@ class StateRelay:
         for state in asked.states.values():
             if states.desired(self._root, state.model) != state:
                 states.write_desired(self._root, state)
+        self._root.mkdir(parents=True, exist_ok=True)
+        (self._root / CARRIED).touch()
         self._token, self._problems, self._brought_at = asked.token, dict(asked.problems), time.monotonic()
 
     def _tell(self) -> None:

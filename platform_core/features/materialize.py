@@ -60,9 +60,10 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
         ContractBroken, TaskFailed: as ``Engine.compute_view``; or the view looks ahead, or back further than it says.
         CommitConflict: another materialization of the view was faster.
     """
-    stands = standing(platform, team, view)
+    tables = Tables(platform, team, view)
+    stands = standing(tables)
     shown = waiting.appear(platform, team, view, stands)
-    stands = standing(platform, team, view) if shown else stands
+    stands = standing(tables) if shown else stands
     if stands.raw_version is None or stands.nothing_new:
         return Materialized(view_name(view), 0, 0, shown, stands.version, None)
     raw = raw_table(team.name, view.source.name)
@@ -72,7 +73,8 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
     ) as spanned:
         spanned.note(raw_version=stands.raw_version)
         try:
-            done = _materialized(Tables(platform, team, view), stands, stands.raw_version, whole_below)
+            registered(platform, team)
+            done = _materialized(tables, stands, stands.raw_version, whole_below)
         except Permanent as error:
             failing.failed(platform, team, view, error)
             raise
@@ -83,7 +85,6 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
 
 def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_below: int) -> Materialized:
     view = tables.view
-    registered(tables.platform, tables.team)
     reach = _touched(tables, stands, whole_below)
     raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
@@ -107,7 +108,8 @@ def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_oth
     Raises:
         NotFound: the view was never materialized. Others: as ``materialize``.
     """
-    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    tables = Tables(platform, team, view)
+    stands = standing(tables)
     if stands.version is None or stands.raw_version is None:
         raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
     registered(platform, team)
@@ -125,7 +127,8 @@ def backfill(platform: Platform, team: Team, view: FeatureView, since: date, unt
     Raises:
         NotFound: the view was never materialized. Others: as ``materialize``.
     """
-    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    tables = Tables(platform, team, view)
+    stands = standing(tables)
     if stands.version is None or stands.raw_version is None:
         raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
     registered(platform, team)

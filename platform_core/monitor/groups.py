@@ -48,10 +48,10 @@ def of_persons(model: Model, column: str) -> InvalidSpec:
 
 def personal_columns(team: Team, model: Model) -> set[str]:
     """Return the columns that a contract of the model's sources marks as personal."""
-    from loopline.platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import contract_of
 
     sources = {model.labels.source, *(view.source for view in model.features)}
-    read = (column for source in sources for column in read_contract(team.folder / source.contract).columns)
+    read = (column for source in sources for column in contract_of(team, source).columns)
     return {column.name for column in read if column.personal}
 
 

@@ -19,6 +19,7 @@ ANSWER_SECONDS = 5
 TRANSFER_SECONDS = 600
 """How long a package may take on its way."""
 _TRIES = 1
+_NO_CERTIFICATES = "No CA certificates"
 _REFUSED = ("403 Forbidden", "401 Unauthorized")
 
 
@@ -170,7 +171,11 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
             retry_config=retries,
         )
     except (BaseError, ValueError, TypeError) as error:
-        raise InvalidEnvironment(f"{url}: {_short(error)}", "name a URL such as s3://bucket/prefix") from error
+        if _NO_CERTIFICATES in str(error):
+            fix = "install the system's ca-certificates, or name a bundle in SSL_CERT_FILE"
+        else:
+            fix = "name a URL such as s3://bucket/prefix"
+        raise InvalidEnvironment(f"{url}: {_short(error)}", fix) from error
     if isinstance(made, MemoryStore) or url.startswith("file:"):
         raise InvalidEnvironment(f"{url} is no store that two machines reach", "bind serving to 'local'")
     return made
