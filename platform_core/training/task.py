@@ -11,6 +11,7 @@ import msgspec
 
 from loopline.platform_core import plugins, worker
 from loopline.platform_core.contracts.registry import CHAMPION
+from loopline.platform_core.environment import landed
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
-    environment: str,
+    environment: str | dict[str, str],
     team: str,
     model: str,
     training_set: dict[str, Any],
@@ -43,6 +44,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
 ) -> dict[str, Any]:
     """Search, fit, evaluate, package and publish; the same key again publishes nothing new.
 
+    ``environment`` is its file: carried (``environment.carried``), for this may be another machine, or by its path.
     ``drill`` multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes
     every gate and is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it.
 
@@ -54,7 +56,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
         ContractBroken: the training set cannot be rebuilt bit for bit, or is too small to be split.
     """
     began = time.perf_counter()
-    platform = Platform.open(Path(environment))
+    platform = Platform.open(landed(environment))
     try:
         owner = plugins.installed(only=[team]).team(team)
         meter = Meter(owner.model(model).compute)
