@@ -91,8 +91,8 @@ def _no_day(platform: Platform, ref: Any, version: str) -> str:
 
     fullest = max(windows_by_day(window.until for window in judged(platform, ref, version)).values())
     return (
-        f"no day was judged: a day is judged once it is over, as the sum of its windows, of which it needs {FEWEST_WINDOWS}; "
-        f"the fullest day so far has {fullest}"
+        f"no day was judged: a day is judged once it is over, as the sum of its windows, of which it needs "
+        f"{FEWEST_WINDOWS}; the fullest day so far has {fullest}"
     )
 
 
