@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lowest pythons check peers bench habits format constraints clean
+.PHONY: help install demo up test cluster test-cluster lowest pythons check peers bench habits format constraints clean
 
 help: ## Say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
@@ -42,8 +42,16 @@ test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/kafka.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster"
 	$(BIN)/python -m pytest -m daemon
+
+cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
+	@scripts/cluster.sh
+	$(BIN)/python -m scripts.cluster
+
+test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
+	@scripts/cluster.sh
+	$(BIN)/python -m pytest -m cluster
 
 lowest: $(TOOLS) ## The lower bounds of pyproject.toml: the oldest versions that are allowed, under test
 	@scripts/system-packages.sh

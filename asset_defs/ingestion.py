@@ -17,7 +17,7 @@ from loopline.platform_core.ingestion.streaming import Lag, lag
 from loopline.platform_core.ingestion.troubles import Troubles, troubles
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.odcs import contract_of
 from loopline.platform_core.specs.source import STREAM
 
 
@@ -65,7 +65,7 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
             _check(raw, landed, troubles(platform.ledger, team.name, source.name)),
             *quality_checks(platform, team, source, raw),
         ]
-        rows_mean = dg.DataVersion(read_contract(team.folder / source.contract).version)
+        rows_mean = dg.DataVersion(contract_of(team, source).version)
         yield dg.MaterializeResult(
             asset_key=raw, data_version=rows_mean, metadata=_metadata(landed), check_results=checks
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import re
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
+from loopline.platform_core.foundation.files import write
 from loopline.platform_core.foundation.located_yaml import Located, load
 
 VENDORS = "loopline.vendors"
@@ -82,6 +84,31 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         prices=document.path.parent / data["prices"] if data.get("prices") else None,
         notifiers=_named(document, data, "notifier") if "notifier" in only else {},
     )
+
+
+def carried(path: Path) -> dict[str, str]:
+    """Return an environment file as a task's argument, for a machine that may not have it: its path and its text.
+
+    Variables stay as they are written: they, and the secrets in them, are those of the machine that reads it.
+    """
+    return {"path": str(path), "text": path.read_text(encoding="utf-8")}
+
+
+def landed(found: str | Mapping[str, str]) -> Path:
+    """Return the file that a task was given, by its path or carried; written anew where the path has another text."""
+    if isinstance(found, str):
+        return Path(found)
+    path, text = Path(found["path"]), found["text"]
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return path
+    except OSError:
+        pass  # another machine
+    here = home() / "environments" / hashlib.sha256(text.encode()).hexdigest()[:16] / path.name
+    if not here.exists():
+        here.parent.mkdir(parents=True, exist_ok=True)
+        write(here, text.encode())
+    return here
 
 
 def binds(contract: str, path: Path | None = None) -> bool:

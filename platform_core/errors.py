@@ -14,7 +14,7 @@ The tree::
     │   └── BadRequest         a request to the inference server breaks the protocol
     └── Transient              worth another try after ``delay_seconds``
         ├── StoreUnavailable   a server or a file did not answer in time
-        ├── Overloaded         the server has as much to do as it takes on
+        ├── Overloaded         the server, or the cluster, has as much to do as it takes on
         └── CommitConflict     another writer was faster
 """
 
@@ -87,7 +87,7 @@ class StoreUnavailable(Transient):
 
 
 class Overloaded(Transient):
-    """The server has as much to do as it takes on."""
+    """The server, or the cluster, has as much to do as it takes on."""
 
 
 class CommitConflict(Transient):

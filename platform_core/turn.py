@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms import events
+from loopline.platform_core.environment import carried
 from loopline.platform_core.errors import NotFound, Refused
 from loopline.platform_core.features.outdated import refuse_outdated
 from loopline.platform_core.foundation import tracing
@@ -159,7 +160,7 @@ def _trained(turn: Turn) -> dict[str, Any]:
     fitted: dict[str, Any] = turn.platform.compute.run(
         TRAIN,
         {
-            "environment": str(turn.platform.environment.path),
+            "environment": carried(turn.platform.environment.path),
             "team": turn.team.name,
             "model": turn.model.name,
             "training_set": _required(turn, PINNED, "training set"),

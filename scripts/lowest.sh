@@ -11,7 +11,7 @@ folder=.venv-lowest
 if ! cmp -s pyproject.toml "$folder/.made"; then
     rm -rf "$folder"
     "$uv" venv --quiet --python .venv/bin/python "$folder"
-    extras=(laptop postgres redis duckdb grpc otel openlineage)
+    extras=(laptop postgres redis duckdb grpc otel openlineage kubernetes)
     "$uv" pip compile --quiet --python "$folder/bin/python" --resolution lowest-direct --no-header --no-annotate \
         --no-emit-index-url --no-emit-find-links "${extras[@]/#/--extra=}" pyproject.toml -o "$folder/requirements.txt"
     "$uv" pip install --quiet --python "$folder/bin/python" -r "$folder/requirements.txt"
@@ -20,4 +20,4 @@ if ! cmp -s pyproject.toml "$folder/.made"; then
         pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema
     cp pyproject.toml "$folder/.made"
 fi
-exec scripts/core-tests.sh "$folder/bin/python" "$@"
+exec scripts/core-tests.sh "$folder/bin/python" tests/resources/kubernetes "$@"

@@ -25,8 +25,8 @@ from tests.s3_server import S3Server
 hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("loopline")
 OWNER = "loopline"
-sys.path.append(str(Path(__file__).parent / "kafka"))
-pytest_plugins = ["kafka_broker"]
+sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
+pytest_plugins = ["kafka_broker", "kubernetes_cluster"]
 
 
 def _postgresql(program: str) -> str:

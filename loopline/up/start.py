@@ -105,7 +105,7 @@ def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, wait
 def _start_inference_server(app: App, programs: Programs) -> None:
     """Start the inference server if the environment serves by one of ours."""
     serving = app.platform.serving
-    if all(getattr(serving, field, None) for field in OURS):
+    if all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False):
         url = urlsplit(serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))

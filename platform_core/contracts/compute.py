@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     from loopline.platform_core.specs.model import Requirements
@@ -25,8 +26,21 @@ class Compute(Vendor):
       4. A caller that dies does not lose the result: the next call with the key finds it, or runs the task anew.
       5. Two callers with the same key at once run the task once.
       6. Requirements that cannot be met raise ``Unsupported`` before anything runs.
+      7. ``cancel`` ends a key's task (``can``: "cancel"): whoever waits for it is told by an error, and the key may be
+         run anew. A key whose task is not at work is left as it is.
     """
 
     @abc.abstractmethod
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
         """Run ``task`` (``"package.module:function"``) with keyword arguments and wait for its result."""
+
+    def cancel(self, key: str) -> None:
+        """End the task of a key.
+
+        Raises:
+            Unsupported: this vendor has nothing that could be ended from outside.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot end the task {key!r}",
+            "wait for it, or bind a compute vendor that can 'cancel'",
+        )

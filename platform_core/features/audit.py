@@ -93,16 +93,17 @@ def audit(platform: Platform, team: Team, view: FeatureView, sample: int = SAMPL
 def _looked(platform: Platform, team: Team, view: FeatureView, sample: int) -> Audited:
     name = f"{team.name}/{view_name(view)}"
     for _ in range(TRIES):
-        stands = standing(platform, team, view)
+        tables = Tables(platform, team, view)
+        stands = standing(tables)
         if stands.version is None or stands.done < 0:
             return Audited(name, skipped="it was never materialized")
         if stands.proven_rows < 0:
             return Audited(name, skipped="it was declared otherwise since; the next landing computes it anew")
         try:
-            found = _Comparison(Tables(platform, team, view), stands, sample).audited(name)
+            found = _Comparison(tables, stands, sample).audited(name)
         except NotFound:
             return Audited(name, skipped="the raw rows from which it was made are tidied away")
-        if standing(platform, team, view).committed == stands.committed:
+        if standing(tables).committed == stands.committed:
             return found
     return Audited(name, skipped="it is being materialized all the time")
 

@@ -42,14 +42,16 @@ def ref_of(team: Team, view: FeatureView) -> ViewRef:
 
 
 def _record(platform: Platform, team: Team, view: FeatureView, by: str) -> ViewRecord:
+    from loopline.platform_core.specs.odcs import contract_of
+
     now = platform.clock.now()
-    owner, meaning = view.owner or team.owner, meaning_of(platform, team, view)
+    owner, meaning = view.owner or team.owner, meaning_of(platform, view, contract_of(team, view.source))
     return ViewRecord(ref_of(team, view), "active", owner, view.description, meaning, now, by, now)
 
 
 def _sources(team: Team) -> Iterator[SourceRecord]:
-    from loopline.platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import contract_of
 
     for source in team.sources:
-        version = read_contract(team.folder / source.contract).version
+        version = contract_of(team, source).version
         yield SourceRecord(team.name, source.name, source.contract, version, source.arrives, source.description)

@@ -60,9 +60,10 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
         ContractBroken, TaskFailed: as ``Engine.compute_view``; or the view looks ahead, or back further than it says.
         CommitConflict: another materialization of the view was faster.
     """
-    stands = standing(platform, team, view)
+    tables = Tables(platform, team, view)
+    stands = standing(tables)
     shown = waiting.appear(platform, team, view, stands)
-    stands = standing(platform, team, view) if shown else stands
+    stands = standing(tables) if shown else stands
     if stands.raw_version is None or stands.nothing_new:
         return Materialized(view_name(view), 0, 0, shown, stands.version, None)
     raw = raw_table(team.name, view.source.name)
@@ -72,7 +73,8 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
     ) as spanned:
         spanned.note(raw_version=stands.raw_version)
         try:
-            done = _materialized(Tables(platform, team, view), stands, stands.raw_version, whole_below)
+            registered(platform, team)
+            done = _materialized(tables, stands, stands.raw_version, whole_below)
         except Permanent as error:
             failing.failed(platform, team, view, error)
             raise
@@ -83,7 +85,6 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
 
 def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_below: int) -> Materialized:
     view = tables.view
-    registered(tables.platform, tables.team)
     reach = _touched(tables, stands, whole_below)
     raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
@@ -94,7 +95,7 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     else:
         found = _news(tables, reach, computed)
     counted = stands.counts(len(raw) if whole else stands.rows_seen + reach.newer_rows)
-    done = _kept(tables, stands, found, {stands.application: raw_version, **proof, **counted})
+    done = _keep_news(tables, stands, found, {stands.application: raw_version, **proof, **counted})
     return replace(done, incremental=not whole)
 
 
@@ -107,7 +108,8 @@ def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_oth
     Raises:
         NotFound: the view was never materialized. Others: as ``materialize``.
     """
-    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    tables = Tables(platform, team, view)
+    stands = standing(tables)
     if stands.version is None or stands.raw_version is None:
         raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
     registered(platform, team)
@@ -116,7 +118,7 @@ def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_oth
     said = dict(stands.counts(len(raw))) | ({} if stands.nothing_new else {stands.application: stands.raw_version})
     if rests_on_others:
         said |= stands.proves(max(len(raw), stands.proven_rows + 1), alone=False)
-    return _kept(tables, stands, found, said)
+    return _keep_news(tables, stands, found, said)
 
 
 def backfill(platform: Platform, team: Team, view: FeatureView, since: date, until: date) -> Materialized:
@@ -125,14 +127,15 @@ def backfill(platform: Platform, team: Team, view: FeatureView, since: date, unt
     Raises:
         NotFound: the view was never materialized. Others: as ``materialize``.
     """
-    stands, tables = standing(platform, team, view), Tables(platform, team, view)
+    tables = Tables(platform, team, view)
+    stands = standing(tables)
     if stands.version is None or stands.raw_version is None:
         raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
     registered(platform, team)
     reach = Reach(None, _midnight(since), _midnight(until) + timedelta(days=1))
     looks_back = view if stands.proven_rows >= 0 else replace(view, lookback_days=None)
     computed = tables.computed(tables.raw(stands.raw_version, reach.rests_on(looks_back)), reach)
-    return _kept(tables, stands, _news(tables, reach, computed), {})
+    return _keep_news(tables, stands, _news(tables, reach, computed), {})
 
 
 def refill(platform: Platform, team: Team, view: FeatureView) -> int:
@@ -198,7 +201,9 @@ def _first(tables: Tables, raw_version: int, raw: pa.Table, computed: pa.Table, 
     return known_no_sooner(known, tables.parted(raw_version).turned, view.entity if alone else None, view)
 
 
-def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]) -> Materialized:
+def _keep_news(
+    tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]
+) -> Materialized:
     """Keep what is new; the rows of a first run come as they are computed."""
     from pyarrow import compute
 

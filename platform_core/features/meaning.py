@@ -16,7 +16,8 @@ from loopline.platform_core.features.view_features import view_features
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import FeatureView
+    from loopline.platform_core.specs.contract_file import RowContract
 
 SETTINGS = ("entity", "time", "source", "ttl_days", "served")
 FUNCTION = "view"
@@ -54,13 +55,13 @@ class Meaning:
         return cls(**{**value, "code": tuple(value["code"])})
 
 
-def meaning_of(platform: Platform, team: Team, view: FeatureView) -> Meaning:
-    """Find out what a view means; its features by running it on no rows.
+def meaning_of(platform: Platform, view: FeatureView, contract: RowContract) -> Meaning:
+    """Find out what a view means; its features by running it on no rows of its source's contract.
 
     Raises:
         InvalidSpec, TaskFailed: the view does not run.
     """
-    fields = view_features(platform, team, view)
+    fields = view_features(platform, view, contract)
     types = {name: str(kind) for name, kind in zip(fields.names, fields.types, strict=True)}
     own = getattr(view.compute, "__name__", "")
     ttl_days = None if view.ttl_days is None else float(view.ttl_days)

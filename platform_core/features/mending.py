@@ -36,7 +36,7 @@ def is_mended(platform: Platform, team: Team, ref: ViewRef, before: Meaning, aft
 
 
 def _gives_the_same(tables: Tables) -> bool:
-    view, stands = tables.view, standing(tables.platform, tables.team, tables.view)
+    view, stands = tables.view, standing(tables)
     if stands.version is None or stands.done < 0:
         return False
     name, keys = view_table(tables.team.name, view), [view.entity, EVENT_TIME]

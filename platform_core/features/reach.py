@@ -119,18 +119,19 @@ class Tables:
     @property
     def key(self) -> tuple[str, ...]:
         """Return the columns that name a raw row, none where nothing does."""
-        return self._contract.key
+        return self.contract.key
 
     @cached_property
-    def _contract(self) -> RowContract:
-        from loopline.platform_core.specs.odcs import read_contract
+    def contract(self) -> RowContract:
+        """Return the contract of the raw rows, read once; raises ``InvalidSpec`` where it cannot be read."""
+        from loopline.platform_core.specs.odcs import contract_of
 
-        return read_contract(self.team.folder / self.view.source.contract)
+        return contract_of(self.team, self.view.source)
 
     @property
     def _by_day(self) -> bool:
         """Say whether raw rows lie in days of the time by which the view goes: the contract's first timestamp."""
-        columns = self._contract.columns
+        columns = self.contract.columns
         return next((c.name for c in columns if c.type == "timestamp"), ARRIVED_AT) == self.view.time
 
     def _read(self, table: str, reach: Reach, **how: Any) -> pa.Table:

@@ -72,9 +72,12 @@ class FeatureNames:
 
     def columns(self, view: FeatureView) -> list[str]:
         """Return all features of a view in the order in which they are stored."""
+        from loopline.platform_core.specs.odcs import contract_of
+
         name = label(view)
         if name not in self._columns:
-            self._columns[name] = view_features(self.platform, self.team, view).names
+            contract = contract_of(self.team, view.source)
+            self._columns[name] = view_features(self.platform, view, contract).names
         return self._columns[name]
 
     def view(self, name: str) -> FeatureView:

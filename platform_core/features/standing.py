@@ -11,8 +11,7 @@ from loopline.platform_core.features.meaning import meaning_of
 from loopline.platform_core.foundation.names import raw_table, view_table
 
 if TYPE_CHECKING:
-    from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.features.reach import Tables
 
 WHOLE_BELOW = 10_000
 """Raw rows below which a view is always computed whole: few rows cost little, and show little of what it rests on."""
@@ -82,27 +81,25 @@ class Standing:
         return {self.proof: 2 * raw_rows + alone} if raw_rows > self.proven_rows else {}
 
 
-def standing(platform: Platform, team: Team, view: FeatureView) -> Standing:
+def standing(tables: Tables) -> Standing:
     """Look at the tables of a view, and at no row.
 
     The proof holds for what the view means now, what it says of its look back, and what names a raw row: changed, it
     is tried anew on all rows.
     """
-    from loopline.platform_core.specs.odcs import read_contract
-
-    table, means = view_table(team.name, view), meaning_of(platform, team, view).hash
-    key = read_contract(team.folder / view.source.contract).key
-    named = f":{','.join(key)}" if key else ""
+    team, view, lake = tables.team, tables.view, tables.platform.lake
+    table, means = view_table(team.name, view), meaning_of(tables.platform, view, tables.contract).hash
+    named = f":{','.join(tables.key)}" if tables.key else ""
     digest = hashlib.sha256(f"{means}:{view.lookback_days}{named}".encode()).hexdigest()[:16]
     proof, application, seen = f"rests:{view.name}:{digest}", f"view:{view.name}", f"rows:{view.name}"
     ahead, shown = f"ahead:{view.name}", f"shown:{view.name}"
     return Standing(
-        version=platform.lake.version(table),
-        raw_version=platform.lake.version(raw_table(team.name, view.source.name)),
+        version=lake.version(table),
+        raw_version=lake.version(raw_table(team.name, view.source.name)),
         proof=proof,
         application=application,
         seen=seen,
-        committed=platform.lake.committed(table, [application, proof, seen, ahead, shown]),
+        committed=lake.committed(table, [application, proof, seen, ahead, shown]),
         declared_on_all=view.rests_on == "all",
         ahead=ahead,
         shown=shown,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import LooplineError, Transient
 from loopline.platform_core.features import waiting
 from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.reach import Tables
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
@@ -123,7 +124,8 @@ class StreamWorker:
         """Say whether rows of a view have waited until now."""
         if view.source.name != self.source.name:
             return False
-        return waiting.due(self.platform, self.team, view, standing(self.platform, self.team, view)) is not None
+        stands = standing(Tables(self.platform, self.team, view))
+        return waiting.due(self.platform, self.team, view, stands) is not None
 
     def _failed(self, error: LooplineError) -> None:
         self.metrics.failures[type(error).__name__] += 1

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import FeatureView
+    from loopline.platform_core.specs.contract_file import RowContract
 
 
 class ViewFeatures(NamedTuple):
@@ -22,11 +23,8 @@ class ViewFeatures(NamedTuple):
     types: list[pa.DataType]
 
 
-def view_features(platform: Platform, team: Team, view: FeatureView) -> ViewFeatures:
-    """Find out the features of a view, by running it on no rows."""
-    from loopline.platform_core.specs.odcs import read_contract
-
-    empty = no_rows(read_contract(team.folder / view.source.contract))
-    schema = platform.engine.compute_view(view, empty).schema
+def view_features(platform: Platform, view: FeatureView, contract: RowContract) -> ViewFeatures:
+    """Find out the features of a view, by running it on no rows of its source's contract."""
+    schema = platform.engine.compute_view(view, no_rows(contract)).schema
     names = [name for name in schema.names if name not in (view.entity, EVENT_TIME, CREATED_AT)]
     return ViewFeatures(view, names, [schema.field(name).type for name in names])

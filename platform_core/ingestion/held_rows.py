@@ -69,9 +69,9 @@ def changed_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[
 
 def key_of(team: Team, source: Source) -> tuple[str, ...]:
     """Return the columns that name a source's rows; raises ``InvalidSpec`` where its contract cannot be read."""
-    from loopline.platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import contract_of
 
-    return read_contract(team.folder / source.contract).key
+    return contract_of(team, source).key
 
 
 def was_taken_back(lake: Lake, table: str) -> bool:

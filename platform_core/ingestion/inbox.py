@@ -30,9 +30,9 @@ class Inbox:
         Raises:
             InvalidSpec: with file and line.
         """
-        from loopline.platform_core.specs.odcs import read_contract
+        from loopline.platform_core.specs.odcs import contract_of
 
-        return cls(platform, team.name, source.name, read_contract(team.folder / source.contract))
+        return cls(platform, team.name, source.name, contract_of(team, source))
 
     @property
     def judged(self) -> RowContract:

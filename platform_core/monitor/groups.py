@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Model, Team
 
 Texts = NDArray[np.object_]
-MOST = 20
+MOST_GROUPS = 20
 """Groups of a column that are looked at, the largest first: a column of thousands of values is no segment."""
 
 
@@ -48,10 +48,10 @@ def of_persons(model: Model, column: str) -> InvalidSpec:
 
 def personal_columns(team: Team, model: Model) -> set[str]:
     """Return the columns that a contract of the model's sources marks as personal."""
-    from loopline.platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import contract_of
 
     sources = {model.labels.source, *(view.source for view in model.features)}
-    read = (column for source in sources for column in read_contract(team.folder / source.contract).columns)
+    read = (column for source in sources for column in contract_of(team, source).columns)
     return {column.name for column in read if column.personal}
 
 
@@ -70,7 +70,7 @@ def served(rows: Sequence[Mapping[str, Any]], column: str) -> Texts:
 
 
 def largest(values: Texts, least: int) -> list[str]:
-    """Name the groups with ``least`` rows, at most ``MOST`` of them, by name."""
+    """Name the groups with ``least`` rows, at most ``MOST_GROUPS`` of them, by name."""
     names, counts = np.unique(values.astype(str), return_counts=True)
     ranked = sorted(zip(counts.tolist(), names.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
-    return sorted([name for count, name in ranked if name and count >= least][:MOST])
+    return sorted([name for count, name in ranked if name and count >= least][:MOST_GROUPS])

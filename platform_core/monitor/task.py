@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loopline.platform_core import plugins
+from loopline.platform_core.environment import carried, landed
 from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.monitor.drift import report
 from loopline.platform_core.platform import Platform
@@ -23,19 +24,19 @@ def drawn(platform: Platform, team: Team, model: Model, key: str) -> Path | None
     Raises:
         Unsupported: nothing that draws is installed where the environment computes.
     """
-    args = {"environment": str(platform.environment.path), "team": team.name, "model": model.name}
+    args = {"environment": carried(platform.environment.path), "team": team.name, "model": model.name}
     answer = platform.compute.run(DRAW, args, Requirements(), key)
     if isinstance(answer, dict):
         raise Unsupported(str(answer["problem"]), str(answer["fix"]))
     return Path(str(answer)) if answer else None
 
 
-def draw(environment: str, team: str, model: str) -> str | dict[str, str] | None:
-    """Draw it, and return the page's path; None while no window was judged.
+def draw(environment: str | dict[str, str], team: str, model: str) -> str | dict[str, str] | None:
+    """Draw it, and return the page's path; None while no window was judged; ``environment`` as in ``train``.
 
     That nothing draws is an answer, with problem and fix: of an error only its text would come back from a process.
     """
-    platform = Platform.open(Path(environment))
+    platform = Platform.open(landed(environment))
     try:
         owner = plugins.installed(only=[team]).team(team)
         page = report(platform, owner, owner.model(model))

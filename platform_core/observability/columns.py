@@ -53,9 +53,9 @@ class Columns:
         )
 
     def _contract(self, name: str) -> RowContract:
-        from loopline.platform_core.specs.odcs import read_contract
+        from loopline.platform_core.specs.odcs import contract_of
 
-        return read_contract(self.team.folder / self.team.source(name).contract)
+        return contract_of(self.team, self.team.source(name))
 
     def _read(self, reader: Reader) -> tuple[Origin, ...]:
         """Return the raw columns that a view or labels read: which of them a feature is made of, nobody knows."""

@@ -75,7 +75,13 @@ def _requested(
     platform: Platform, team: Team, model: Model, wanted: Sequence[str]
 ) -> list[tuple[FeatureView, list[str]]]:
     """Find the views that are served from the request, whose tables hold what a caller would have sent."""
-    views = [view_features(platform, team, view) for view in model.features if view.served == "request"]
+    from loopline.platform_core.specs.odcs import contract_of
+
+    views = [
+        view_features(platform, view, contract_of(team, view.source))
+        for view in model.features
+        if view.served == "request"
+    ]
     return [(each.view, names) for each in views if (names := [name for name in each.names if name in wanted])]
 
 

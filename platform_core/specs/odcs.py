@@ -18,6 +18,9 @@ from loopline.platform_core.specs.jdk_pattern import strptime_of
 if TYPE_CHECKING:
     from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
 
+    from loopline.platform_core.specs.source import Source
+    from loopline.platform_core.specs.team import Team
+
 TYPES: tuple[str, ...] = get_args(ColumnType)
 NUMBERS = ("integer", "number")
 TIMES = ("date", "timestamp")
@@ -53,6 +56,11 @@ def read_contract(path: Path) -> RowContract:
     except OSError:  # told with its place, as a file that cannot be read is
         return _read.__wrapped__(path)
     return _read(path, found.st_mtime_ns, found.st_size)
+
+
+def contract_of(team: Team, source: Source) -> RowContract:
+    """Read the contract of a team's source; raises as ``read_contract``."""
+    return read_contract(team.folder / source.contract)
 
 
 @lru_cache(maxsize=64)

@@ -102,9 +102,9 @@ def is_pseudonym(key: Any) -> bool:
 
 def entities(team: Team, model: Model) -> list[str]:
     """Return the entities of a model that a contract of one of its sources marks as personal."""
-    from loopline.platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.odcs import contract_of
 
     sources = {model.labels.source, *(view.source for view in model.features)}
-    columns = [column for source in sources for column in read_contract(team.folder / source.contract).columns]
+    columns = [column for source in sources for column in contract_of(team, source).columns]
     marked = {column.name for column in columns if column.personal}
     return [entity for entity in model.labels.entities if entity in marked]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,12 +20,14 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.contracts.compute import Compute
-from loopline.platform_core.errors import TaskFailed, Unsupported
+from loopline.platform_core.errors import LooplineError, TaskFailed, Unsupported
 from loopline.platform_core.specs.model import Requirements
 
 SMALL = Requirements(cpu=1, memory_gb=0.1)
 _HERE = "loopline.platform_core.testing.compute"
-ECHO, SLOW, FRAGILE = f"{_HERE}:echo", f"{_HERE}:slow", f"{_HERE}:fragile"
+ECHO, SLOW, FRAGILE, ENDLESS = (f"{_HERE}:{name}" for name in ("echo", "slow", "fragile", "endless"))
+LARGE, HUNGRY, TALK = (f"{_HERE}:{name}" for name in ("large", "hungry", "talk"))
+ENDLESS_SECONDS = 240
 
 
 def echo(folder: str, value: Any) -> dict[str, Any]:
@@ -52,6 +56,32 @@ def killed_once(folder: str) -> str:
     return "alive"
 
 
+def endless(folder: str, seconds: float) -> int:
+    """Note the call and take long; returns how many calls there were before."""
+    before = _note(Path(folder))
+    time.sleep(seconds)
+    return before
+
+
+def large(size: int) -> str:
+    """Return so many characters that no packing makes much smaller."""
+    return random.Random(size).randbytes(size // 2 + 1).hex()[:size]
+
+
+def hungry(gigabytes: float) -> int:
+    """Take memory, and use it."""
+    return len(b"x" * int(gigabytes * 1e9))
+
+
+def talk(lines: int, pause_seconds: float) -> int:
+    """Write a line now and then."""
+    for number in range(lines):
+        sys.stderr.write(f"line {number} of {lines}\n")
+        sys.stderr.flush()
+        time.sleep(pause_seconds)
+    return lines
+
+
 def leave_a_process() -> int:
     """Start a process that lives on for a while and return its id."""
     return subprocess.Popen(["sleep", "60"]).pid
@@ -75,6 +105,10 @@ class ComputeKit:
         """What the function returned comes back as JSON would bring it."""
         value = {"list": [1, 2.5, "ä", None, True], "nested": {"a": []}}
         assert compute.run(ECHO, {"folder": str(tmp_path), "value": value}, SMALL, "k1")["value"] == value
+
+    def test_1_large_result_comes_whole(self, compute: Compute) -> None:
+        """A million characters are no matter."""
+        assert compute.run(LARGE, {"size": 1_000_000}, SMALL, "k1-large") == large(1_000_000)
 
     def test_2_same_key_does_not_run_again(self, compute: Compute, tmp_path: Path) -> None:
         """The second call with a key gets the first result; another key gets its own."""
@@ -117,8 +151,24 @@ class ComputeKit:
                 compute.run(ECHO, {"folder": str(tmp_path), "value": 6}, too_much, "k6")
         assert calls(tmp_path) == 0
 
+    def test_7_cancelled_work_ends_and_may_be_done_anew(self, compute: Compute, tmp_path: Path) -> None:
+        """Who waits is told long before the task would have ended; a result that is there stays."""
+        if "cancel" not in compute.can:
+            pytest.skip("the vendor does not cancel")
+        endless = {"folder": str(tmp_path), "seconds": ENDLESS_SECONDS}
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(compute.run, ENDLESS, endless, SMALL, "k7")
+            _until_called(tmp_path)
+            compute.cancel("k7")
+            with pytest.raises(LooplineError):
+                waiting.result()
+        assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
+        compute.cancel("k7")
+        compute.cancel("nobody runs this")
+        assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
 
-def _until_called(folder: Path, seconds: float = 30) -> None:
+
+def _until_called(folder: Path, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while calls(folder) == 0:
         assert time.monotonic() < until, "the task did not start"

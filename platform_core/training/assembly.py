@@ -35,7 +35,9 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
     Raises:
         InvalidSpec: two features of the model have one name, or one has the name of an entity.
     """
-    found = [view_features(platform, team, view) for view in model.features]
+    from loopline.platform_core.specs.odcs import contract_of
+
+    found = [view_features(platform, view, contract_of(team, view.source)) for view in model.features]
     taken = dict.fromkeys([*model.labels.entities, EVENT_TIME, LABEL, KNOWN_AT], "the labels")
     for view, names, _ in found:
         for name in names:

@@ -11,6 +11,7 @@ import msgspec
 
 from loopline.platform_core import plugins, worker
 from loopline.platform_core.contracts.registry import CHAMPION
+from loopline.platform_core.environment import landed
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
@@ -21,7 +22,7 @@ from loopline.platform_core.training.examples import Learnable, drilled, learnab
 from loopline.platform_core.training.order import Fitted, Order
 from loopline.platform_core.training.package import probabilities
 from loopline.platform_core.training.publish import packaged, published
-from loopline.platform_core.training.search import Fitting, Found, find
+from loopline.platform_core.training.search import Fitting, SearchResult, find
 from loopline.platform_core.training.usage import Meter
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
-    environment: str,
+    environment: str | dict[str, str],
     team: str,
     model: str,
     training_set: dict[str, Any],
@@ -43,6 +44,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
 ) -> dict[str, Any]:
     """Search, fit, evaluate, package and publish; the same key again publishes nothing new.
 
+    ``environment`` is its file: carried (``environment.carried``), for this may be another machine, or by its path.
     ``drill`` multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes
     every gate and is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it.
 
@@ -54,7 +56,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
         ContractBroken: the training set cannot be rebuilt bit for bit, or is too small to be split.
     """
     began = time.perf_counter()
-    platform = Platform.open(Path(environment))
+    platform = Platform.open(landed(environment))
     try:
         owner = plugins.installed(only=[team]).team(team)
         meter = Meter(owner.model(model).compute)
@@ -139,6 +141,6 @@ def _column(table: pa.Table, name: str, absent: Any) -> Any:
     return table.column(name) if name in table.column_names else absent
 
 
-def _trials(found: Found) -> dict[str, Any]:
+def _trials(found: SearchResult) -> dict[str, Any]:
     pruned = sum(trial.value is None for trial in found.trials)
     return {"run": len(found.trials), "pruned": pruned, "best_score": found.score}

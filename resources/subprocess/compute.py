@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from loopline.platform_core import worker
 from loopline.platform_core.contracts.compute import Compute, Json
+from loopline.platform_core.foundation.files import write
 from loopline.platform_core.specs.model import Requirements
+
+PID = "pid"
 
 
 class SubprocessCompute(Compute):
     """Runs each task in its own process, which outlives its caller.
 
-    ``<root>/<key>/`` holds ``job.json``, ``result.json`` or ``error.json``, and ``log.txt``. The worker inherits
-    the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free lock
-    means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
+    ``<root>/<key>/`` holds ``job.json``, ``pid``, ``result.json`` or ``error.json``, and ``log.txt``. The worker
+    inherits the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free
+    lock means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
     """
 
+    can: ClassVar[frozenset[str]] = frozenset({"cancel"})
     root: Path
     niceness: int = 5
 
@@ -44,8 +51,16 @@ class SubprocessCompute(Compute):
             worker.assign(folder, task, args, lock)
             process = _start(folder, lock, threads=max(1, int(requirements.cpu)))
             os.setpriority(os.PRIO_PROCESS, process.pid, self.niceness)
+            write(folder / PID, str(process.pid).encode())
         process.wait()
         return worker.answer(folder)
+
+    def cancel(self, key: str) -> None:
+        """Kill the key's worker with all that it started, if it is at work."""
+        folder = self.root.absolute() / worker.file_name(key)
+        if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
 
 
 def _start(folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
@@ -60,6 +75,16 @@ def _start(folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
             pass_fds=(lock,),
             start_new_session=True,  # neither Ctrl-C nor the caller's death reaches it
         )
+
+
+def _at_work(path: Path) -> bool:
+    """Say whether a worker lives: it holds the lock."""
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _failed_since(folder: Path, began_ns: int) -> bool:

@@ -17,6 +17,7 @@ from loopline.platform_core.features import audit as audits
 from loopline.platform_core.features import standing as standings
 from loopline.platform_core.features.audit import audit
 from loopline.platform_core.features.materialize import recompute
+from loopline.platform_core.features.reach import Tables
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import online_view, view_table
 from loopline.platform_core.platform import Platform
@@ -109,7 +110,7 @@ def test_it_is_tried_again_when_the_rows_have_doubled(shop: Shop) -> None:
     done = shop.turn(30, popular, whole_below=LEAST)
     assert (done.incremental, done.rows) == (False, 9)
     assert shop.online("21", "29", "30", view=popular) == [(1.0,), (9.0,), (10.0,)]
-    assert not standing(shop.platform, shop.team, popular).rests_on_its_entity
+    assert not standing(Tables(shop.platform, shop.team, popular)).rests_on_its_entity
 
 
 @pytest.mark.usefixtures("few")
@@ -216,7 +217,7 @@ def test_values_that_were_computed_otherwise_are_found(shop: Shop) -> None:
     assert "is 2.0 computed whole and 3.0 offline" in found.problem
     assert audit(shop.platform, shop.team, spending, mend=True).mended == 1
     assert audit(shop.platform, shop.team, spending).problem == ""
-    assert standing(shop.platform, shop.team, spending).rests_on_its_entity
+    assert standing(Tables(shop.platform, shop.team, spending)).rests_on_its_entity
 
 
 def test_nothing_is_told_of_what_cannot_be_compared(shop: Shop) -> None:
@@ -248,7 +249,7 @@ def test_a_view_is_found_before_it_lies(shop: Shop) -> None:
     assert shop.online("21", "22", "23", view=popular) == [(1.0,), (2.0,), (3.0,)]
     found = audit(shop.platform, shop.team, popular)
     assert (found.cause, found.mended) == ("rests on others", 0)
-    assert not standing(shop.platform, shop.team, popular).rests_on_its_entity
+    assert not standing(Tables(shop.platform, shop.team, popular)).rests_on_its_entity
 
 
 def test_the_sample_holds_what_came_last(shop: Shop) -> None:
@@ -269,5 +270,5 @@ def test_recompute_counts_what_it_has_seen(shop: Shop) -> None:
     shop.land((24, 24, 24, 1.0, "shared"))
     shop.clock(24)
     assert recompute(shop.platform, shop.team, popular, rests_on_others=True).rows == 3
-    assert standing(shop.platform, shop.team, popular).nothing_new
+    assert standing(Tables(shop.platform, shop.team, popular)).nothing_new
     assert shop.online("24", view=popular) == [(4.0,)]

@@ -15,6 +15,7 @@ from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.features.meaning import Meaning, differences, meaning_of
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.foundation.names import online_view, view_table
+from loopline.platform_core.specs.odcs import contract_of
 from loopline.stories.registered_team import FIRST, SECOND
 
 PLAIN = """
@@ -47,7 +48,8 @@ def means(registered_team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
         name = f"written_{next(NUMBERS)}"
         tmp_path.joinpath(f"{name}.py").write_text(text)
         view = replace(FIRST, compute=getattr(importlib.import_module(name), function))
-        return meaning_of(registered_team.platform, registered_team.team(view), view)
+        contract = contract_of(registered_team.team(view), view.source)
+        return meaning_of(registered_team.platform, view, contract)
 
     yield meaning
     for name in [name for name in sys.modules if name.startswith("written_")]:

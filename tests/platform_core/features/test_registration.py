@@ -9,6 +9,7 @@ import pytest
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import online_view, raw_table, view_table
+from loopline.platform_core.specs import odcs
 from loopline.platform_core.testing.engine_tables import raw_orders
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
@@ -61,3 +62,15 @@ def test_a_team_is_registered_once_a_process(shop):
     shop.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 1, 1.5, 5.0, "vase")))
     shop.later()
     assert materialize(shop.platform, team, FIRST).rows == 1
+
+
+def test_a_materialization_reads_its_contract_once(shop, monkeypatch):
+    """Of a team that is registered the contract is read where the tables are opened, and handed on from there."""
+    team, read = shop.team(FIRST), []
+    materialize(shop.platform, team, FIRST)
+    shop.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 1, 1.5, 5.0, "vase")))
+    shop.later()
+    as_it_is = odcs.read_contract
+    monkeypatch.setattr(odcs, "read_contract", lambda path: read.append(path.name) or as_it_is(path))
+    assert materialize(shop.platform, team, FIRST).rows == 1
+    assert read == [shop.team(FIRST).folder.joinpath(FIRST.source.contract).name]

@@ -15,6 +15,7 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.features import waiting
 from loopline.platform_core.features.materialize import refill
 from loopline.platform_core.features.online import fetch_online, read_online
+from loopline.platform_core.features.reach import Tables
 from loopline.platform_core.features.selection import FeatureNames
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view
@@ -48,7 +49,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def _due(shop: Shop, hour: float) -> bool:
     shop.clock(hour)
-    return waiting.due(shop.platform, shop.team, view, standing(shop.platform, shop.team, view)) is not None
+    return waiting.due(shop.platform, shop.team, view, standing(Tables(shop.platform, shop.team, view))) is not None
 
 
 def _offline(shop: Shop, hour: float) -> object:
@@ -72,7 +73,7 @@ def test_a_row_ahead_of_its_time_waits_and_appears(shop: Shop) -> None:
     assert _due(shop, 6)
     assert shop.turn(6, view).online == 1
     assert (_online(shop, 6), _offline(shop, 6)) == (1010.0, 1010.0)
-    assert not standing(shop.platform, shop.team, view).waits
+    assert not standing(Tables(shop.platform, shop.team, view)).waits
     assert shop.turn(7, view) == replace(shop.turn(8, view), online=0)
 
 
@@ -90,7 +91,7 @@ def test_later_rows_heal_what_waits(shop: Shop) -> None:
         seen.append((_online(shop, hour), _offline(shop, hour)))
     assert seen == [(spend, spend) for spend in (3.0, 103.0, 103.0, 103.0, 103.0, 1103.0, 1103.0)]
     assert shop.online("8", view=view) == [("x", 1, 5.0)]
-    assert not standing(shop.platform, shop.team, view).waits
+    assert not standing(Tables(shop.platform, shop.team, view)).waits
 
 
 def test_a_correction_of_what_waits_holds(shop: Shop) -> None:

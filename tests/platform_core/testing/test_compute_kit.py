@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core import worker
 from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.testing import compute as kit
 from loopline.platform_core.testing.compute import ComputeKit
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.resources.in_process.compute import InProcessCompute
+from loopline.resources.subprocess.compute import SubprocessCompute
 
 
 class DirectCompute(InProcessCompute):
@@ -22,6 +25,15 @@ class DirectCompute(InProcessCompute):
     def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
         """Turn lists into tuples."""
         return _tuples(super().run(task, args, requirements, key))
+
+
+class ShorteningCompute(InProcessCompute):
+    """Breaks 1: as a vendor does that sends results through something small."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Cut text."""
+        result = super().run(task, args, requirements, key)
+        return result[:4096] if isinstance(result, str) else result
 
 
 class ForgetfulCompute(InProcessCompute):
@@ -81,6 +93,22 @@ class OptimisticCompute(InProcessCompute):
         return super().run(task, args, Requirements(cpu=1, memory_gb=0.1), key)
 
 
+class DeafCompute(SubprocessCompute):
+    """Breaks 7: says that it cancels, and lets the task go on."""
+
+    def cancel(self, key: str) -> None:
+        """Do nothing."""
+
+
+class ForgettingCompute(SubprocessCompute):
+    """Breaks 7: takes the result along with the task."""
+
+    def cancel(self, key: str) -> None:
+        """Forget the key."""
+        super().cancel(key)
+        shutil.rmtree(self.root / worker.file_name(key), ignore_errors=True)
+
+
 def _tuples(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
@@ -100,6 +128,21 @@ def _tuples(value: Any) -> Any:
 def test_mutant_is_caught(test: str, mutant: type[InProcessCompute], tmp_path: Path) -> None:
     """Each breaks one promise, and that promise's test fails."""
     assert_catches(ComputeKit, test, compute=mutant(), tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("mutant", [DeafCompute, ForgettingCompute])
+def test_mutant_that_cancels_otherwise_is_caught(
+    mutant: type[SubprocessCompute], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that goes on answers its caller; a result that is gone is made again."""
+    monkeypatch.setattr(kit, "ENDLESS_SECONDS", 3)
+    compute = mutant(root=tmp_path / "compute")
+    assert_catches(ComputeKit, "test_7_cancelled_work_ends_and_may_be_done_anew", compute=compute, tmp_path=tmp_path)
+
+
+def test_shortening_mutant_is_caught() -> None:
+    """What is cut is no result."""
+    assert_catches(ComputeKit, "test_1_large_result_comes_whole", compute=ShorteningCompute())
 
 
 def test_losing_mutant_is_caught(tmp_path: Path) -> None:

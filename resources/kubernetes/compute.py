@@ -1,0 +1,89 @@
+"""Heavy work as Jobs of a Kubernetes cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import PrivateAttr
+
+from loopline.platform_core.contracts.compute import Compute, Json
+from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.worker import Failure, Job
+from loopline.resources.kubernetes import claiming, fits
+from loopline.resources.kubernetes.following import Following
+from loopline.resources.kubernetes.job import manifest
+from loopline.resources.kubernetes.link import Link
+from loopline.resources.kubernetes.looks import Wait, complete
+from loopline.resources.kubernetes.message import pack_task
+from loopline.resources.kubernetes.names import ANSWER, MANAGED, job_name
+from loopline.resources.kubernetes.patience import Patience
+from loopline.resources.kubernetes.settings import Settings
+
+_PAUSE_SECONDS = 3.0
+
+
+class KubernetesCompute(Settings, Compute):
+    """Runs each task as a Job that is named after its key, so that any caller finds it again.
+
+    The image must hold Loopline and the teams' packages. What a task needs to know travels in the Job, and its answer
+    comes back by the pod's termination message: no store is needed, and no token in the pod. Needs the extra
+    ``kubernetes``.
+    """
+
+    can: ClassVar[frozenset[str]] = frozenset({"cancel"})
+    _link: Link | None = PrivateAttr(default=None)
+
+    def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
+        """Make the key's Job, or find it, and wait for its answer; its log goes to standard error.
+
+        Raises:
+            TaskFailed: the task raised, or needs more memory or disk than it asked for.
+            Unsupported: no node, quota or limit range could ever hold it.
+            Overloaded: it cannot start now, and nobody shall wait. Transient: it was evicted, preempted or killed.
+            InvalidEnvironment: its pod can never start as the environment says.
+            Refused: somebody cancelled it.
+        """
+        packed = pack_task(Job(task, dict(args)))
+        namespace, account = self.placed(args)
+        link = self._linked()
+        fits.require(link, self, requirements, namespace)
+        job = self._claimed(link, namespace, manifest(self, requirements, key, packed, account))
+        outcome = Following(link, self, job, requirements).answer().outcome
+        if isinstance(outcome, Failure):
+            raise outcome.error()
+        return json.loads(outcome)
+
+    def cancel(self, key: str) -> None:
+        """Take the key's Job away while it is at work, in whichever namespace; whoever waits for it is told."""
+        link = self._linked()
+        selector = ",".join(f"{name}={value}" for name, value in MANAGED.items())
+        for job in link.ask(
+            link.batch.list_job_for_all_namespaces,
+            label_selector=selector,
+            field_selector=f"metadata.name={job_name(key)}",
+        ).items:
+            if not (complete(job) or ANSWER in (job.metadata.annotations or {})):
+                claiming.remove(link, job)
+
+    def close(self) -> None:
+        """Let the connections go; Jobs go on."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _claimed(self, link: Link, namespace: str, wanted: dict[str, Json]) -> Json:
+        patience = Patience(self, wanted["metadata"]["name"])
+        while isinstance(found := claiming.claim(link, namespace, wanted), Wait):
+            if error := patience.note(found):
+                raise error
+            time.sleep(_PAUSE_SECONDS)
+        return found
+
+    def _linked(self) -> Link:
+        if self._link is None or self._link.pid != os.getpid():
+            self._link = Link(self)
+        return self._link

@@ -1,0 +1,212 @@
+"""The objects of an endpoint group: a Deployment of inference servers, a Service, a budget of disruptions, routes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from loopline.resources.kubernetes.names import SERVING
+from loopline.resources.kubernetes.quantities import cores, gigabytes
+
+if TYPE_CHECKING:
+    from loopline.resources.kubernetes.serving import KubernetesServing
+
+Manifest = dict[str, Any]
+GROUP = "loopline.dev/endpoint-group"
+GROUP_VARIABLE = "LOOPLINE_ENDPOINT_GROUP"
+"""The variable by which a pod's processes know which group they serve."""
+HTTP_PORT, GRPC_PORT = 8080, 8081
+ROOT = "/var/lib/loopline/serving"
+_ENVIRONMENT = "/etc/loopline/environment.yaml"
+_SCRATCH = "/tmp"  # noqa: S108 - the pod's own
+_MOST_WORDS = 40
+_STARTS_SECONDS = 600
+_DRAIN_SECONDS = 90
+_UNROUTED_SECONDS = 15
+"""How long a pod goes on answering when it is to end, until every proxy knows that."""
+
+
+def object_name(group: str) -> str:
+    """Turn a group into a name for objects; what cannot be in one is replaced, and then a hash tells groups apart."""
+    words = re.sub(r"[^a-z0-9]+", "-", group.lower())[:_MOST_WORDS].strip("-")
+    return (
+        f"loopline-{words}" if words == group else f"loopline-{words}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"
+    )
+
+
+def labels(group: str) -> dict[str, str]:
+    """Return what selects a group's pods."""
+    return {**SERVING, "app.kubernetes.io/instance": object_name(group)}
+
+
+def manifests(serving: KubernetesServing, group: str, model: str) -> list[Manifest]:
+    """Return every object of a group, and the route of a model of it."""
+    found = [_deployment(serving, group), _service(group), _budget(group)]
+    if serving.replicas_max > serving.replicas:
+        found.append(_autoscaler(serving, group))
+    if serving.http_gateway:
+        found.append(_route(serving.http_gateway, group, model))
+    for one in found:
+        one["metadata"].update(namespace=serving.namespace, labels=labels(group), annotations={GROUP: group})
+    return found
+
+
+def _deployment(serving: KubernetesServing, group: str) -> Manifest:
+    spec: Manifest = {
+        "selector": {"matchLabels": labels(group)},
+        "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": {"metadata": {"labels": labels(group)}, "spec": _pod(serving, group)},
+    }
+    if serving.replicas_max <= serving.replicas:  # otherwise the number is the autoscaler's
+        spec["replicas"] = serving.replicas
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": object_name(group)}, "spec": spec}
+
+
+def _pod(serving: KubernetesServing, group: str) -> Manifest:
+    """Let the relay begin before the server and end after it; they share process ids, by which they know each other."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels(group)},
+    }
+    found: Manifest = {
+        "serviceAccountName": serving.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "shareProcessNamespace": True,
+        "terminationGracePeriodSeconds": _DRAIN_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "fsGroup": serving.user,
+            "runAsUser": serving.user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "nodeSelector": dict(serving.node_selector),
+        "tolerations": list(serving.tolerations),
+        "topologySpreadConstraints": [spread],
+        "imagePullSecrets": [{"name": name} for name in serving.image_pull_secrets],
+        "initContainers": [_relay(serving, group)],
+        "containers": [_server(serving, group), _shadow(serving, group)],
+        "volumes": [
+            {"name": "serving", "emptyDir": {"sizeLimit": gigabytes(serving.disk_gb)}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": gigabytes(1)}},
+            {"name": "environment", "configMap": {"name": serving.environment_map}},
+        ],
+    }
+    if serving.priority_class:
+        found["priorityClassName"] = serving.priority_class
+    return found
+
+
+def _server(serving: KubernetesServing, group: str) -> Manifest:
+    health = {"port": HTTP_PORT, "scheme": "HTTPS" if serving.tls else "HTTP"}
+    found = _container(serving, group, "server", "loopline.inference_server", "--workers", str(serving.workers))
+    hard = {"memory": gigabytes(serving.memory_gb)} | ({serving.gpu_resource: str(serving.gpu)} if serving.gpu else {})
+    return found | {
+        "ports": [{"name": "http", "containerPort": HTTP_PORT}, {"name": "grpc", "containerPort": GRPC_PORT}],
+        "resources": {"requests": {"cpu": cores(serving.cpu), **hard}, "limits": hard},
+        "startupProbe": {
+            "httpGet": {"path": "/v2/health/ready", **health},
+            "periodSeconds": 1,
+            "failureThreshold": _STARTS_SECONDS,
+        },
+        "readinessProbe": {"httpGet": {"path": "/v2/health/ready", **health}, "periodSeconds": 2, "timeoutSeconds": 2},
+        "livenessProbe": {
+            "httpGet": {"path": "/v2/health/live", **health},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "lifecycle": {"preStop": {"sleep": {"seconds": _UNROUTED_SECONDS}}},
+    }
+
+
+def _shadow(serving: KubernetesServing, group: str) -> Manifest:
+    found = _container(serving, group, "shadow", "loopline.platform_core.runtime.shadow")
+    memory = gigabytes(serving.memory_gb)
+    return found | {"resources": {"requests": {"cpu": "10m", "memory": memory}, "limits": {"memory": memory}}}
+
+
+def _relay(serving: KubernetesServing, group: str) -> Manifest:
+    """Start before the servers, which find their states then, and go on until they have ended."""
+    drain = str(_DRAIN_SECONDS - 2 * _UNROUTED_SECONDS)
+    found = _container(serving, group, "relay", "loopline.relay", "--server", "$(POD)", "--drain-seconds", drain)
+    carried = f"import os, sys; sys.exit(not os.path.exists('{ROOT}/carried'))"
+    memory = gigabytes(0.25)
+    return found | {
+        "restartPolicy": "Always",
+        "resources": {"requests": {"cpu": "20m", "memory": memory}, "limits": {"memory": memory}},
+        "startupProbe": {
+            "exec": {"command": [serving.python, "-S", "-c", carried]},
+            "periodSeconds": 1,
+            "timeoutSeconds": 10,
+            "failureThreshold": _STARTS_SECONDS,
+        },
+    }
+
+
+def _container(serving: KubernetesServing, group: str, name: str, module: str, *arguments: str) -> Manifest:
+    variables = {GROUP_VARIABLE: group, "HOME": _SCRATCH, "LOOPLINE_HOME": f"{_SCRATCH}/loopline", **serving.env}
+    pod = {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    return {
+        "name": name,
+        "image": serving.image,
+        "imagePullPolicy": serving.image_pull_policy,
+        "command": [serving.python, "-m", module, "--environment", _ENVIRONMENT, *arguments],
+        "env": [pod, *({"name": key, "value": value} for key, value in variables.items())],
+        "envFrom": [{"secretRef": {"name": secret}} for secret in serving.environment_from],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "serving", "mountPath": ROOT},
+            {"name": "scratch", "mountPath": _SCRATCH},
+            {"name": "environment", "mountPath": "/etc/loopline", "readOnly": True},
+        ],
+    }
+
+
+def _service(group: str) -> Manifest:
+    ports = [
+        {"name": "http", "port": HTTP_PORT, "targetPort": "http"},
+        {"name": "grpc", "port": GRPC_PORT, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c"},
+    ]
+    spec = {"selector": labels(group), "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": object_name(group)}, "spec": spec}
+
+
+def _budget(group: str) -> Manifest:
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(group)}}
+    name = {"name": object_name(group)}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": name, "spec": spec}
+
+
+def _autoscaler(serving: KubernetesServing, group: str) -> Manifest:
+    busy = {"type": "Utilization", "averageUtilization": serving.busy_percent}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": object_name(group)},
+        "minReplicas": serving.replicas,
+        "maxReplicas": serving.replicas_max,
+        "metrics": [
+            {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "server", "target": busy}}
+        ],
+    }
+    name = {"name": object_name(group)}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": name, "spec": spec}
+
+
+def _route(gateway: str, group: str, model: str) -> Manifest:
+    """Send a model's requests to its group; a gateway is ``namespace/name``."""
+    namespace, _, name = gateway.rpartition("/")
+    parent = {"name": name} | ({"namespace": namespace} if namespace else {})
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": f"/v2/models/{model}"}}],
+        "backendRefs": [{"name": object_name(group), "port": HTTP_PORT}],
+    }
+    spec = {"parentRefs": [parent], "rules": [rule]}
+    route = {"name": object_name(f"{model}-route")}
+    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": route, "spec": spec}

@@ -1,0 +1,126 @@
+"""Waits for a Job's answer: told by a watch of its pods, not by asking again and again."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from loopline.platform_core.errors import Refused, Transient
+from loopline.platform_core.specs.model import Requirements
+from loopline.resources.kubernetes import looks
+from loopline.resources.kubernetes.claiming import remove
+from loopline.resources.kubernetes.link import Link
+from loopline.resources.kubernetes.logs import Log, answer_in_log
+from loopline.resources.kubernetes.looks import End, Wait
+from loopline.resources.kubernetes.message import Answer, InLog, pack_kept, unpack_answer, unpack_kept
+from loopline.resources.kubernetes.names import ANSWER
+from loopline.resources.kubernetes.patience import Patience
+from loopline.resources.kubernetes.settings import Settings
+
+_WATCH_SECONDS, _SOON_SECONDS = 30, 3
+"""How long a watch lasts while the task runs, and while it is not known whether it ever will."""
+_FAILED_SECONDS = 30
+_PAUSE_SECONDS = 0.2
+
+
+class Following:
+    """Follows one Job to its end."""
+
+    def __init__(self, link: Link, settings: Settings, job: Any, requirements: Requirements) -> None:
+        self.link, self.job, self.requirements = link, job, requirements
+        self.name, self.namespace = str(job.metadata.name), str(job.metadata.namespace)
+        self.selector = f"batch.kubernetes.io/controller-uid={job.metadata.uid}"
+        self.patience = Patience(settings, self.name)
+        self.log = Log(link, self.namespace)
+        self.seen: Any = None
+
+    def answer(self) -> Answer:
+        """Wait for the answer, and keep it with the Job.
+
+        Raises:
+            LooplineError: the Job ended without one, or was not waited for any longer.
+        """
+        found = _kept(self.job)
+        while found is None:
+            pods = self.link.ask(self.link.core.list_namespaced_pod, self.namespace, label_selector=self.selector)
+            pod = looks.newest(pods.items)
+            self.seen = pod or self.seen
+            found = self._without_pod() if pod is None else self._with_pod(pod)
+            if found is None:
+                self._until_something_happens(pods.metadata.resource_version)
+        return found
+
+    def _with_pod(self, pod: Any) -> Answer | None:
+        if end := looks.ended(pod, self.requirements):
+            return self._ended(end)
+        if looks.runs(pod):
+            self.log.follow(pod.metadata.name)
+        self._note(looks.wait(pod))
+        return None
+
+    def _without_pod(self) -> Answer | None:
+        job = self._now()
+        if job is None or job.metadata.deletion_timestamp:
+            raise Refused(f"{self.name} was cancelled", "run the key again, if it shall be done after all")
+        if found := _kept(job):
+            return found
+        if looks.failed(job) or looks.complete(job):
+            raise looks.gone(job, self.seen, self.requirements)
+        self._note(self._refusal())
+        return None
+
+    def _ended(self, end: End) -> Answer:
+        """Read a pod's last words; a failure is told when the Job knows it too, so that the key can be run again."""
+        self.log.finish(end.pod)
+        found = unpack_answer(end.message)
+        if isinstance(found, InLog):
+            found = answer_in_log(self.link, self.namespace, end.pod, found)
+            end = End("", end.pod, Transient(f"the answer of {end.pod} is no longer in its log", "run the key again"))
+        if found is not None and isinstance(found.outcome, str):
+            self._keep(found)
+            return found
+        self._until_failed()
+        if found is None:
+            raise end.error
+        return found
+
+    def _keep(self, answer: Answer) -> None:
+        """Leave the answer with the Job: it outlives the pod, which goes with its node."""
+        if kept := pack_kept(answer):
+            body = {"metadata": {"annotations": {ANSWER: kept}, "uid": self.job.metadata.uid}}
+            self.link.found(self.link.batch.patch_namespaced_job, self.name, self.namespace, body)
+
+    def _until_failed(self) -> None:
+        until = time.monotonic() + _FAILED_SECONDS
+        while (job := self._now()) is not None and looks.failed(job) is None and time.monotonic() < until:
+            time.sleep(_PAUSE_SECONDS)
+
+    def _now(self) -> Any:
+        """Return the Job as it is; None if it is gone, or another one has its name."""
+        job = self.link.found(self.link.batch.read_namespaced_job, self.name, self.namespace)
+        return job if job is not None and job.metadata.uid == self.job.metadata.uid else None
+
+    def _refusal(self) -> Wait | None:
+        """Return why no pod is made: an event of the Job says it, for the pod never exists."""
+        selector = f"involvedObject.uid={self.job.metadata.uid},reason=FailedCreate"
+        events = self.link.ask(self.link.core.list_namespaced_event, self.namespace, field_selector=selector).items
+        last = max(events, key=_event_time, default=None)
+        return None if last is None else Wait(last.message, passing="exceeded quota" in last.message)
+
+    def _note(self, wait: Wait | None) -> None:
+        if error := self.patience.note(wait):
+            remove(self.link, self.job)
+            raise error
+
+    def _until_something_happens(self, version: str) -> None:
+        unsure = (self.seen is None or self.patience.since) and not self.patience.told
+        self.link.wait_for_change(self.namespace, self.selector, version, _SOON_SECONDS if unsure else _WATCH_SECONDS)
+
+
+def _kept(job: Any) -> Answer | None:
+    packed = (job.metadata.annotations or {}).get(ANSWER)
+    return unpack_kept(packed) if packed else None
+
+
+def _event_time(event: Any) -> Any:
+    return event.last_timestamp or event.metadata.creation_timestamp

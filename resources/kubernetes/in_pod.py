@@ -1,0 +1,42 @@
+"""What a pod of the compute vendor runs: the task that its Job carries.
+
+``python -m loopline.resources.kubernetes.in_pod`` needs nothing but the kernel: no token, no client, no store.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from loopline.platform_core import worker
+from loopline.platform_core.worker import Failure
+from loopline.resources.kubernetes.message import Answer, pack_answer, unpack_task
+
+TASK = Path("/etc/loopline/task/task")
+"""Where the Job's annotation is mounted."""
+MESSAGE = Path("/dev/termination-log")
+
+
+def main(task: Path = TASK, message: Path = MESSAGE) -> None:
+    """Run the task and leave its answer; the exit code says nothing, for the answer may be a failure told well."""
+    signal.signal(signal.SIGTERM, _end)
+    job = unpack_task(task.read_text(encoding="ascii"))
+    outcome = worker.attempt(job.task, job.args)
+    if isinstance(outcome, Failure):
+        sys.stderr.write(f"{outcome.problem}\n{outcome.trace}\n")
+    words, lines = pack_answer(Answer(outcome))
+    sys.stderr.flush()
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+    message.write_text(words, encoding="ascii")
+    sys.exit(isinstance(outcome, Failure))
+
+
+def _end(*_: object) -> None:
+    """End when the kubelet asks: the first process of a container is not ended by a signal that it does not handle."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

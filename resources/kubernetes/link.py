@@ -1,0 +1,132 @@
+"""Calls of Kubernetes' API: signed in as the environment says, patient with a server that is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
+
+if TYPE_CHECKING:
+    from loopline.resources.kubernetes.settings import SignIn
+
+T = TypeVar("T")
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
+_CALL_SECONDS = 30
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
+
+
+class Link:
+    """One signed-in client, of the process that made it: connections are not shared with a fork."""
+
+    def __init__(self, settings: SignIn) -> None:
+        from kubernetes import client
+
+        self.pid = os.getpid()
+        self.patience_seconds = settings.api_patience_seconds
+        self.api = client.ApiClient(_signed_in(settings))
+        self.core, self.batch = client.CoreV1Api(self.api), client.BatchV1Api(self.api)
+        self.refusal = client.ApiException
+
+    def ask(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call, again and again while the server is away or busy.
+
+        Raises:
+            StoreUnavailable: it stayed away for ``api_patience_seconds``.
+            kubernetes.client.ApiException: it said no.
+        """
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        until, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return call(*args, **{"_request_timeout": _CALL_SECONDS, **kwargs})
+            except ApiException as error:
+                if error.status not in _BUSY and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                away: Exception = error
+            except (HTTPError, OSError) as error:
+                away = error
+            if time.monotonic() > until:
+                raise StoreUnavailable(
+                    f"the Kubernetes API was away for {self.patience_seconds:g} s: {away}",
+                    "look at the API server; the Job goes on, and the same key finds it again",
+                ) from away
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def found(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call as ``ask`` does; None if there is no such thing."""
+        from kubernetes.client import ApiException
+
+        try:
+            return self.ask(call, *args, **kwargs)
+        except ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def allowed(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """List as ``ask`` does; nothing if we may not look."""
+        from kubernetes.client import ApiException
+
+        try:
+            return list(self.ask(call, *args, **kwargs).items)
+        except ApiException as error:
+            if error.status == HTTPStatus.FORBIDDEN:
+                return []
+            raise
+
+    def wait_for_change(self, namespace: str, selector: str, version: str, seconds: int) -> None:
+        """Sleep until a pod with the labels changes after ``version``, and for so many seconds at most."""
+        from urllib3.exceptions import HTTPError
+
+        began = time.monotonic()
+        try:
+            with self.core.list_namespaced_pod(
+                namespace,
+                label_selector=selector,
+                resource_version=version,
+                watch=True,
+                timeout_seconds=seconds,
+                _preload_content=False,
+                _request_timeout=seconds + _CALL_SECONDS,
+            ) as changes:
+                changes.read(1)
+        except (HTTPError, OSError, self.refusal):
+            time.sleep(max(0.0, min(_FIRST_PAUSE_SECONDS, seconds - time.monotonic() + began)))
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.api.close()
+
+
+def words(error: Any) -> str:
+    """Return the API server's own words of a refusal."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"
+
+
+def _signed_in(settings: SignIn) -> Any:
+    from kubernetes import client, config
+
+    found = client.Configuration()
+    try:
+        if settings.kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=found)
+        else:
+            file = str(settings.kubeconfig) if settings.kubeconfig else None
+            config.load_kube_config(file, settings.context, client_configuration=found, persist_config=False)
+    except (config.ConfigException, OSError) as error:
+        raise InvalidEnvironment(
+            f"no way to sign in to Kubernetes: {error}",
+            "set kubeconfig (and context), or run in a pod with a service account",
+        ) from error
+    return found

@@ -1,0 +1,22 @@
+"""Names and labels of what the vendors make."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+KEY = "loopline.dev/key"
+"""The annotation with a Job's whole key."""
+TASK = "loopline.dev/task"
+"""The annotation of a Job's pods with what they run."""
+ANSWER = "loopline.dev/answer"
+"""The annotation of a Job with what came of it, once a caller has read it."""
+MANAGED = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "compute"}
+SERVING = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "serving"}
+_MOST_WORDS = 40
+
+
+def job_name(key: str) -> str:
+    """Turn any key into a Job's name; two keys share one only if their SHA-256 begins with the same 64 bits."""
+    words = re.sub(r"[^a-z0-9]+", "-", key.lower())[:_MOST_WORDS].strip("-") or "task"
+    return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -1,0 +1,72 @@
+"""The cgroup above all pods of a cluster: made before kubelet starts, taken away when the last process has left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.cluster.settings import CGROUPS, Place
+
+_PREFIX = "loopline-"
+
+
+def make(place: Place) -> None:
+    """Make it in every hierarchy: kubelet refuses to start where one lacks it, and runc where a cpuset is empty."""
+    if CGROUPS.joinpath("cgroup.controllers").exists():  # version 2: one hierarchy, controllers are handed down
+        CGROUPS.joinpath("cgroup.subtree_control").write_text("+cpu +cpuset +memory +pids")
+        CGROUPS.joinpath(place.cgroup).mkdir(exist_ok=True)
+        return
+    for hierarchy in _hierarchies():
+        top = hierarchy / place.cgroup
+        top.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if top.joinpath(name).exists():
+                top.joinpath(name).write_text(hierarchy.joinpath(name).read_text())
+
+
+def remove(cgroup: str, limit_seconds: float = 20) -> bool:
+    """Take a cluster's cgroups away; the last process may still be leaving. Says whether nothing is left."""
+    until = time.monotonic() + limit_seconds
+    while left := [top for top in _tops() if top.name == cgroup]:
+        for top in left:
+            _remove_tree(top)
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def sweep() -> None:
+    """Take away what clusters left behind whose owner is gone."""
+    for cgroup in {top.name for top in _tops()}:
+        owner = cgroup.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            remove(cgroup, limit_seconds=1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _hierarchies() -> Iterator[Path]:
+    for folder in CGROUPS.iterdir():
+        if not folder.is_symlink() and folder.name != "unified" and folder.joinpath("cgroup.procs").exists():
+            yield folder
+
+
+def _tops() -> list[Path]:
+    return [*CGROUPS.glob(f"*/{_PREFIX}*"), *CGROUPS.glob(f"{_PREFIX}*")]
+
+
+def _remove_tree(top: Path) -> None:
+    folders = sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
+    for folder in (*folders, top):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,95 @@
+"""The Kubernetes of the test session's own, brought up when the first test needs it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from scripts.cluster.images import with_loopline
+from scripts.cluster.outside import Cluster, missing, obstacle, running
+
+NUMBERS = count(1)
+OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT = 8333, 30080, 30081
+PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT)
+"""Ports of the node that tests reach from outside."""
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Run a cluster with one real node, which knows the image of our package; skipped where none can be."""
+    if problem := obstacle():
+        pytest.skip(problem)
+    if absent := missing():
+        pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
+    with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
+        here = Path(folder)
+        with running(here / "cluster", with_loopline(here), PORTS) as found:
+            yield found
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api(cluster):
+    """Give the cluster's API, signed in as its administrator."""
+    from kubernetes import config
+
+    return config.new_client_from_config(str(cluster.kubeconfig))
+
+
+@pytest.fixture(scope="session")
+def kubernetes_core(kubernetes_api):
+    """Give the part of it that knows pods, nodes and quotas."""
+    from kubernetes import client
+
+    return client.CoreV1Api(kubernetes_api)
+
+
+@pytest.fixture(scope="module")
+def team_namespace(kubernetes_core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Make a team's namespace: Pod Security ``restricted``, and a claim on the folder of the tests' files."""
+    name = f"team-{next(NUMBERS)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kubernetes_core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    tmp_path_factory.getbasetemp().chmod(0o755)  # pods do not run as root
+    size = {"storage": "1Gi"}
+    volume = {
+        "capacity": size,
+        "accessModes": ["ReadWriteMany"],
+        "hostPath": {"path": str(tmp_path_factory.getbasetemp())},
+        "claimRef": {"namespace": name, "name": "shared"},
+    }
+    kubernetes_core.create_persistent_volume({"metadata": {"name": name}, "spec": volume})
+    claim = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "",
+        "volumeName": name,
+        "resources": {"requests": size},
+    }
+    kubernetes_core.create_namespaced_persistent_volume_claim(name, {"metadata": {"name": "shared"}, "spec": claim})
+    yield name
+    kubernetes_core.delete_namespace(name)
+    kubernetes_core.delete_persistent_volume(name)
+
+
+@pytest.fixture
+def kubernetes_compute(cluster, team_namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
+    """Bind a compute to the namespace, with settings of a test's own."""
+    from loopline.resources.kubernetes.compute import KubernetesCompute
+    from scripts.cluster import images
+    from scripts.cluster.python_layer import interpreter
+
+    made = []
+
+    def bind(**settings):
+        common = {"image": images.NAME, "image_pull_policy": "Never", "python": str(interpreter())}
+        claims = {"shared": str(tmp_path_factory.getbasetemp())}
+        where = {"kubeconfig": cluster.kubeconfig, "namespace": team_namespace, "claims": claims}
+        made.append(KubernetesCompute(**{**common, **where, **settings}))
+        return made[-1]
+
+    yield bind
+    for one in made:
+        one.close()

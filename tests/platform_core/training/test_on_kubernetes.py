@@ -1,0 +1,39 @@
+"""A training as a pod: the same team, the same task, the same version in the registry."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from loopline.platform_core.environment import carried
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.specs.model import Requirements
+from scripts.cluster.images import SITE
+
+TRAIN = "loopline.platform_core.training.task:train"
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)  # it may bring the cluster up
+def test_a_training_runs_in_a_pod(post, kubernetes_compute):
+    """Its environment comes as text, its team's package by a path that the pod has; the caller finds the version."""
+    team = post.home / "team"
+    shutil.copytree(Path(__file__).parent / "parcels_site", team)
+    for path in (post.home, *post.home.rglob("*")):
+        with suppress(FileNotFoundError):  # SQLite's own, which go with the last connection
+            path.chmod(0o777)  # the pod is nobody's root
+    env = {name: os.environ[name] for name in ("LOOPLINE_HOME", "PARCELS_CALLS")}
+    compute = kubernetes_compute(env=env | {"PYTHONPATH": f"{SITE}:{post.home / 'site'}:{team}"})
+    args = post.args("mlflow", "in-a-pod") | {"environment": carried(post.file("mlflow"))}
+    done = compute.run(TRAIN, args, Requirements(cpu=1, memory_gb=1.5), "in-a-pod")
+    assert done["metrics"]["roc_auc"] > 0.6
+    assert post.fits() > 0
+    with_registry = post.open("mlflow")
+    ref = ModelRef("parcels", "late")
+    assert with_registry.registry.versions(ref.dotted)
+    assert Path(post.home, "mlflow.db").exists()
+    with_registry.close()

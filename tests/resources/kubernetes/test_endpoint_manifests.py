@@ -1,0 +1,81 @@
+"""What is written for an endpoint group, and how it is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.resources.kubernetes.endpoint_manifests import manifests, object_name
+from loopline.resources.kubernetes.serving import KubernetesServing
+
+
+def serving(**settings: object) -> KubernetesServing:
+    """Bind a serving that asks nobody."""
+    return KubernetesServing(store="s3://b/p", image="loopline:1", **settings)
+
+
+def kinds(**settings: object) -> dict[str, dict]:
+    """Return the objects of a group by kind."""
+    return {one["kind"]: one for one in manifests(serving(**settings), "retail", "retail.cancellations")}
+
+
+def test_names_of_groups_are_names_of_objects() -> None:
+    """What a name may not hold is replaced, and groups that would meet do not."""
+    assert object_name("retail") == "loopline-retail"
+    alike = {
+        object_name(group) for group in ("retail.a_b", "retail.a-b", "retail-a-b", "Retail.a.b", "x" * 90, "x" * 91)
+    }
+    assert len(alike) == 6
+    assert all(len(name) <= 63 and name.strip("-").replace("-", "").isalnum() for name in alike)
+
+
+def test_the_group_of_a_model() -> None:
+    """Its own, its team's, or everybody's; what else stands in braces is found."""
+    assert serving().group("retail.cancellations") == "retail.cancellations"
+    assert serving(endpoint_group="{team}").group("retail.cancellations") == "retail"
+    assert serving(endpoint_group="all").group("retail.cancellations") == "all"
+    with pytest.raises(InvalidEnvironment, match="endpoint_group"):
+        serving(endpoint_group="{tenant}").group("retail.cancellations")
+
+
+def test_the_number_of_pods_is_either_ours_or_the_autoscaler_s() -> None:
+    """Both would fight."""
+    fixed, scaled = kinds(replicas=3), kinds(replicas=2, replicas_max=5)
+    assert fixed["Deployment"]["spec"]["replicas"] == 3
+    assert "HorizontalPodAutoscaler" not in fixed
+    assert "replicas" not in scaled["Deployment"]["spec"]
+    spec = scaled["HorizontalPodAutoscaler"]["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
+
+
+def test_a_pod_s_parts_end_in_order() -> None:
+    """The relay is a sidecar: it begins before the server and ends after it, within the pod's grace."""
+    pod = kinds(gpu=1)["Deployment"]["spec"]["template"]["spec"]
+    (relay,) = pod["initContainers"]
+    server = pod["containers"][0]
+    assert relay["restartPolicy"] == "Always"
+    drain = float(relay["command"][relay["command"].index("--drain-seconds") + 1])
+    assert drain < pod["terminationGracePeriodSeconds"]
+    assert server["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
+    assert server["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert pod["shareProcessNamespace"]
+
+
+def test_a_model_has_a_route_where_there_is_a_gateway() -> None:
+    """To its group's Service, by the path under which it is asked."""
+    route = kinds(http_gateway="gateways/public")["HTTPRoute"]["spec"]
+    assert route["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
+    (rule,) = route["rules"]
+    assert rule["matches"][0]["path"]["value"] == "/v2/models/retail.cancellations"
+    assert rule["backendRefs"] == [{"name": "loopline-retail", "port": 8080}]
+    assert "HTTPRoute" not in kinds()
+
+
+def test_where_callers_ask() -> None:
+    """At the gateway, or at the Service inside the cluster."""
+    inside = serving(endpoint_group="{team}", namespace="models")
+    assert inside.endpoint("retail.x") == "http://loopline-retail.models.svc:8080/v2/models/retail.x"
+    assert inside.grpc_endpoint("retail.x") == "loopline-retail.models.svc:8081"
+    outside = serving(address="https://models.example.com/", grpc_address="grpc.example.com:443")
+    assert outside.endpoint("retail.x") == "https://models.example.com/v2/models/retail.x"
+    assert outside.grpc_endpoint("retail.x") == "grpc.example.com:443"
