@@ -15,7 +15,7 @@ from loopline.platform_core.foundation.names import STAGES, AssetName
 
 TOLD_AS = "loopline/recorded_as"
 """Tag of a materialization that was told again: the storage id under which it was recorded first."""
-NEWEST = 200
+NEWEST_MATERIALIZATIONS = 200
 """Materializations of an asset that are told again; enough for every version of a model, and for its plots."""
 FIGURES = {"metrics": "", "champion_metrics": "champion_", "scores": "score/", "thresholds": "threshold/"}
 """Entries that were one JSON, and how each of their figures is called now."""
@@ -38,8 +38,11 @@ def _old(key: dg.AssetKey) -> AssetName | None:
 
 def _missing(instance: dg.DagsterInstance, key: dg.AssetKey, now: dg.AssetKey) -> Sequence[dg.EventLogRecord]:
     """Return what is not told again yet, oldest first."""
-    newest = instance.fetch_materializations(key, limit=NEWEST).records
-    told = {_tags(record).get(TOLD_AS) for record in instance.fetch_materializations(now, limit=NEWEST).records}
+    newest = instance.fetch_materializations(key, limit=NEWEST_MATERIALIZATIONS).records
+    told = {
+        _tags(record).get(TOLD_AS)
+        for record in instance.fetch_materializations(now, limit=NEWEST_MATERIALIZATIONS).records
+    }
     return [record for record in reversed(newest) if str(record.storage_id) not in told]
 
 

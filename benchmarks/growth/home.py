@@ -81,11 +81,11 @@ def recent(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 
 @labels(ORDERS, entities=("customer",), time="ordered_at", label="large", known_at="later")
 def large(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Per order: whether it is larger than 50, known an hour later."""
+    """Per order: whether it is larger than 15, known an hour later."""
     import narwhals as nw
 
     later = nw.col("ordered_at").dt.offset_by("1h")
-    return orders.with_columns(large=nw.col("amount") > 50, later=later).select(
+    return orders.with_columns(large=nw.col("amount") > 15, later=later).select(
         "customer", "ordered_at", "large", "later"
     )
 

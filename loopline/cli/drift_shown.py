@@ -86,13 +86,13 @@ def _known(platform: Platform, ref: Any, version: str) -> None:
 
 def _no_day(platform: Platform, ref: Any, version: str) -> str:
     """Say why no day was judged although windows were."""
-    from loopline.platform_core.monitor.days import FEWEST, windows_by_day
+    from loopline.platform_core.monitor.days import FEWEST_WINDOWS, windows_by_day
     from loopline.platform_core.monitor.drift import judged
 
     fullest = max(windows_by_day(window.until for window in judged(platform, ref, version)).values())
     return (
-        f"no day was judged: a day is judged once it is over, as the sum of its windows, of which it needs {FEWEST}; "
-        f"the fullest day so far has {fullest}"
+        f"no day was judged: a day is judged once it is over, as the sum of its windows, of which it needs "
+        f"{FEWEST_WINDOWS}; the fullest day so far has {fullest}"
     )
 
 

@@ -79,7 +79,10 @@ def _carry(serving: Any, server: str, drain_seconds: float, stop: Event) -> int:
 
 def _states(relay: StateRelay, ended: Event) -> None:
     while not ended.is_set():
-        relay.step()
+        try:
+            relay.step()
+        except Exception:  # noqa: BLE001 - whatever is wrong with one look, there is another
+            _LOG.exception("states are not carried now, and are tried again")
         ended.wait(STATES_SECONDS)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from loopline.platform_core.contracts.log_store import LogSink
-from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.runtime import retention
 from loopline.platform_core.runtime.prediction_log import log
@@ -40,7 +40,7 @@ class Shipping:
             for file in sorted(folder.glob(f"*{log.SUFFIX}")):
                 try:
                     self._send(file)
-                except StoreUnavailable as error:
+                except (LooplineError, OSError) as error:
                     _LOG.warning("%s is not sent, and is tried again: %s", file.name, error)
                     unsent += file.stat().st_size - self._kept.get(_name(file), 0)
             self._let_go(folder)
@@ -78,7 +78,7 @@ class Shipping:
         kept = {name.partition("/")[2]: size for name, size in self._kept.items() if name.startswith(f"{model}/")}
         cursor = msgspec.json.encode(kept).decode()
         for file in retention.trim(self._root, model, [cursor], self._keep_seconds):
-            del self._kept[f"{model}/{file}"]
+            self._kept.pop(f"{model}/{file}", None)  # an empty one may never have been sent
 
 
 def _name(file: Path) -> str:

@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from loopline.platform_core.contracts.serving import ObservedState
+from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.contracts.state_store import SILENT_SECONDS, ServerReport, StateFeed, together
-from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.errors import ContractBroken, LooplineError
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.process_use import used
 
@@ -36,11 +36,11 @@ class StateRelay:
 
     def step(self) -> None:
         """Bring what is new, then tell what is; a store that does not answer leaves the server as it is."""
-        try:
-            self._bring()
-            self._tell()
-        except (LooplineError, OSError) as error:
-            _LOG.warning("states are not carried now, and are tried again: %s", error)
+        for carry in (self._bring, self._tell):
+            try:
+                carry()
+            except (LooplineError, OSError) as error:
+                _LOG.warning("states are not carried now, and are tried again: %s", error)
 
     def _bring(self) -> None:
         if self._problems and time.monotonic() - self._brought_at < RETRY_SECONDS:
@@ -49,11 +49,20 @@ class StateRelay:
         if asked is None:
             return
         for state in asked.states.values():
-            if states.desired(self._root, state.model) != state:
-                states.write_desired(self._root, state)
+            self._leave(state)
         self._root.mkdir(parents=True, exist_ok=True)
         (self._root / CARRIED).touch()
         self._token, self._problems, self._brought_at = asked.token, dict(asked.problems), time.monotonic()
+
+    def _leave(self, state: DesiredState) -> None:
+        """Leave a state for the server, unless it is there already; a file that is none is written anew."""
+        try:
+            is_there = states.desired(self._root, state.model) == state
+        except ContractBroken:
+            states.desired_folder(self._root).joinpath(f"{state.model}.json").unlink()
+            is_there = False
+        if not is_there:
+            states.write_desired(self._root, state)
 
     def _tell(self) -> None:
         report = self._report()

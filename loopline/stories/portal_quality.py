@@ -13,7 +13,7 @@ from loopline.platform_core.loop import quality_table
 from loopline.platform_core.loop.quality_table import Row
 from loopline.platform_core.monitor import fairness, window_figures
 from loopline.platform_core.monitor.fairness import Group, Judged, Verdict
-from loopline.platform_core.monitor.window_figures import Kept
+from loopline.platform_core.monitor.window_figures import WindowFigure
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -45,20 +45,20 @@ def _weeks(version: str, since: datetime, until: datetime, now: datetime) -> Ite
         yield Row(version, begin, begin + SPAN, now, "story", measured, judged)
 
 
-def _figures(version: str, week: int, labelled: float) -> Iterator[Kept]:
+def _figures(version: str, week: int, labelled: float) -> Iterator[WindowFigure]:
     level = 0.72 + 0.012 * (int(version) % 4) - 0.004 * week
     for segment, apart in SEGMENTS.items():
         rows = 7000 if not segment else 1900
         wide = 0.9 / math.sqrt(rows * labelled)
         for metric, less in (("roc_auc", 0.0), ("recall", 0.08)):
             value = level + apart - less + 0.004 * math.sin(week + len(segment))
-            yield _kept(metric, segment, value, wide, (rows, int(rows * labelled)))
+            yield _window_figure(metric, segment, value, wide, (rows, int(rows * labelled)))
         value = level + apart + 0.006
-        yield replace(_kept("roc_auc", segment, value, 0.015, (rows, int(rows * labelled))), estimated=True)
+        yield replace(_window_figure("roc_auc", segment, value, 0.015, (rows, int(rows * labelled))), estimated=True)
 
 
-def _kept(metric: str, segment: str, value: float, wide: float, counts: tuple[int, int]) -> Kept:
-    return Kept(
+def _window_figure(metric: str, segment: str, value: float, wide: float, counts: tuple[int, int]) -> WindowFigure:
+    return WindowFigure(
         metric=metric,
         segment=segment,
         value=value,

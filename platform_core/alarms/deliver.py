@@ -116,7 +116,7 @@ class _Round:
             return []
         message = self._message(mine)
         self._hand_over(message)
-        self.post.told(message, mine, self.platform.clock.now(), self.now)
+        self.post.record_delivery(message, mine, self.platform.clock.now(), self.now)
         board.clear(self.platform, _cause(self.notifier), "it delivers again")
         return [Sent(self.notifier.name, message)]
 

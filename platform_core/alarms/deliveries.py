@@ -53,13 +53,15 @@ class Post:
             taken = update(tables.alarm_deliveries).where(self._own(cause), same, free).values(next_at=now + LEASE)
             return bool(connection.execute(taken).rowcount)
 
-    def told(self, message: Message, news: Sequence[tuple[Standing, News]], at: datetime, now: datetime) -> None:
+    def record_delivery(
+        self, message: Message, news: Sequence[tuple[Standing, News]], at: datetime, now: datetime
+    ) -> None:
         """Write down what a delivered message told; ``at`` is the platform's clock, ``now`` the wall's."""
         settled = {"told_at": now, "attempts": 0, "next_at": None, "problem": ""}
         with self.ledger.writing() as connection:
             for one, what in news:
                 known = {"level": one.level, "severity": one.alarm.severity}
-                said = {"told": _told(one, what), "episode": one.episode, **known}
+                said = {"told": _delivery_state(one, what), "episode": one.episode, **known}
                 own = update(tables.alarm_deliveries).where(self._own(one.alarm.cause))
                 connection.execute(own.values(said | settled))
             append(connection, self._entry(message, news, at, now), once=f"{TOLD}:{self.notifier}:{message.message_id}")
@@ -113,7 +115,7 @@ class Post:
         return (_column.notifier == self.notifier) & (_column.cause == cause)
 
 
-def _told(one: Standing, what: News) -> str:
+def _delivery_state(one: Standing, what: News) -> str:
     if what not in STANDS:
         return "over"
     return "informed" if one.alarm.severity == "info" else "raised"

@@ -95,7 +95,7 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     else:
         found = _news(tables, reach, computed)
     counted = stands.counts(len(raw) if whole else stands.rows_seen + reach.newer_rows)
-    done = _kept(tables, stands, found, {stands.application: raw_version, **proof, **counted})
+    done = _keep_news(tables, stands, found, {stands.application: raw_version, **proof, **counted})
     return replace(done, incremental=not whole)
 
 
@@ -118,7 +118,7 @@ def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_oth
     said = dict(stands.counts(len(raw))) | ({} if stands.nothing_new else {stands.application: stands.raw_version})
     if rests_on_others:
         said |= stands.proves(max(len(raw), stands.proven_rows + 1), alone=False)
-    return _kept(tables, stands, found, said)
+    return _keep_news(tables, stands, found, said)
 
 
 def backfill(platform: Platform, team: Team, view: FeatureView, since: date, until: date) -> Materialized:
@@ -135,7 +135,7 @@ def backfill(platform: Platform, team: Team, view: FeatureView, since: date, unt
     reach = Reach(None, _midnight(since), _midnight(until) + timedelta(days=1))
     looks_back = view if stands.proven_rows >= 0 else replace(view, lookback_days=None)
     computed = tables.computed(tables.raw(stands.raw_version, reach.rests_on(looks_back)), reach)
-    return _kept(tables, stands, _news(tables, reach, computed), {})
+    return _keep_news(tables, stands, _news(tables, reach, computed), {})
 
 
 def refill(platform: Platform, team: Team, view: FeatureView) -> int:
@@ -201,7 +201,9 @@ def _first(tables: Tables, raw_version: int, raw: pa.Table, computed: pa.Table, 
     return known_no_sooner(known, tables.parted(raw_version).turned, view.entity if alone else None, view)
 
 
-def _kept(tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]) -> Materialized:
+def _keep_news(
+    tables: Tables, stands: Standing, found: News | pa.Table, transactions: Mapping[str, int]
+) -> Materialized:
     """Keep what is new; the rows of a first run come as they are computed."""
     from pyarrow import compute
 

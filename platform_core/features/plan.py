@@ -54,7 +54,7 @@ def plan(held: Mapping[ViewRef, ViewRecord], declared: Mapping[ViewRef, ViewReco
             changed.append(Change(kept, what, before.meaning))
         elif before.state == "retired":
             added.append(kept)
-        elif _told(before) != _told(record):
+        elif _description(before) != _description(record):
             told.append(kept)
     gone = [before for ref, before in held.items() if ref not in declared and before.state == "active"]
     return Plan(tuple(added), tuple(changed), tuple(told), tuple(gone))
@@ -113,5 +113,5 @@ def _keep(ref: ViewRef) -> str:
     )
 
 
-def _told(record: ViewRecord) -> tuple[str, str, str]:
+def _description(record: ViewRecord) -> tuple[str, str, str]:
     return record.owner, record.description, record.meaning.hash

@@ -76,7 +76,7 @@ def announced(connection: Connection, team: str | None = None) -> list[Reader]:
     query = select(tables.feature_readers)
     if team is not None:
         query = query.where(tables.feature_readers.c.team == team)
-    return [_kept(row) for row in connection.execute(query).mappings()]
+    return [_announced_reader(row) for row in connection.execute(query).mappings()]
 
 
 def live(connection: Connection, team: str | None = None) -> Iterator[Live]:
@@ -161,7 +161,7 @@ def _packed(version: Live) -> list[str]:
     return []
 
 
-def _kept(row: RowMapping) -> Reader:
+def _announced_reader(row: RowMapping) -> Reader:
     view = ViewRef(row["team"], row["view"], row["version"])
     return Reader(view, row["kind"], row["name"], contact=row["contact"], since=row["since"])
 

@@ -68,12 +68,15 @@ def unfolded(each: ViewRows) -> Unfolded | None:
     numbered = rows.select([entity, EVENT_TIME, CREATED_AT, GONE]).append_column(PLACE, pa.array(np.arange(len(rows))))
     ended = rows.filter(compute.fill_null(rows[GONE], fill_value=False))[entity].unique().drop_null()
     turns = compute.fill_null(compute.is_in(numbered[entity], value_set=ended), fill_value=False)
-    plain, told = numbered.filter(compute.invert(turns)).drop_columns([GONE]), _told(numbered.filter(turns), entity)
+    plain, told = (
+        numbered.filter(compute.invert(turns)).drop_columns([GONE]),
+        _answer_rows(numbered.filter(turns), entity),
+    )
     both = pa.concat_tables([plain, told])
     return Unfolded(ViewRows(each.view, both.drop_columns([PLACE])), both[PLACE].to_numpy())
 
 
-def _told(rows: pa.Table, entity: str) -> pa.Table:
+def _answer_rows(rows: pa.Table, entity: str) -> pa.Table:
     """Give, of each entity, its answers as rows that happen and are known when the answer begins."""
     import pyarrow as pa
 

@@ -57,15 +57,15 @@ def step(name: str, about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     try:
         yield noted
     except BaseException:
-        _told(name, began, noted, logging.ERROR, exc_info=True)
+        _log_step(name, began, noted, logging.ERROR, exc_info=True)
         raise
     else:
-        _told(name, began, noted, logging.INFO)
+        _log_step(name, began, noted, logging.INFO)
     finally:
         _about.reset(token)
 
 
-def _told(name: str, began: float, noted: Mapping[str, Any], level: int, *, exc_info: bool = False) -> None:
+def _log_step(name: str, began: float, noted: Mapping[str, Any], level: int, *, exc_info: bool = False) -> None:
     facts = {**noted, "seconds": round(time.perf_counter() - began, 6)}
     _STEPS.log(level, name, extra={"facts": facts}, exc_info=exc_info)
 

@@ -49,4 +49,4 @@ def _skip(inbox: Inbox, known: Refusals, arrival: Arrival) -> None:
     fix = f"remove it; or, if its rows are others, 'loopline dead-letters retry {inbox.where} {arrival.name}'"
     details = {"arrival": arrival.arrival_id, "name": arrival.name, "problem": problem, "fix": fix}
     inbox.record(SKIPPED, problem, details, once=f"{SKIPPED}:{inbox.where}:{arrival.arrival_id}")
-    known.told(SKIPPED, inbox.platform.clock.now(), {**details, "contract": inbox.contract.version})
+    known.apply(SKIPPED, inbox.platform.clock.now(), {**details, "contract": inbox.contract.version})

@@ -77,7 +77,7 @@ def _replay(tally: Tally, entry: Any) -> None:
 
 
 def _refuse(tally: Tally, entry: Any) -> None:
-    tally.refused.told(entry.kind, entry.at, entry.details)
+    tally.refused.apply(entry.kind, entry.at, entry.details)
 
 
 _TAKES: Mapping[str, Callable[[Tally, Any], None]] = {

@@ -63,7 +63,7 @@ class Refusals:
         """Say whether an arrival is not to be tried under a version of the contract."""
         return arrival_id in self.dismissed or contract in self.blocked.get(arrival_id, ())
 
-    def told(self, kind: str, at: datetime, details: Mapping[str, Any]) -> None:
+    def apply(self, kind: str, at: datetime, details: Mapping[str, Any]) -> None:
         """Take in what the ledger says next."""
         arrival = details["arrival"]
         if kind in (REFUSED, SKIPPED):
@@ -89,7 +89,7 @@ def refusals(ledger: Ledger, team: str, source: str) -> Refusals:
     found, where = Refusals(), f"{team}/{source}"
     for entry in ledger.entries(ModelRef(team, ""), [REFUSED, SKIPPED, SETTLED]):
         if entry.details["source"] == where:
-            found.told(entry.kind, entry.at, entry.details)
+            found.apply(entry.kind, entry.at, entry.details)
     return found
 
 
@@ -122,7 +122,7 @@ def settle(inbox: Inbox, known: Refusals, arrival: str, how: How, by: str = "pla
     key = f"{SETTLED}:{inbox.where}:{arrival}:{known.settlements.get(arrival, 0)}"
     details = {"arrival": arrival, "name": refusal.name, "how": how}
     inbox.record(SETTLED, said, details, once=key, actor=by)
-    known.told(SETTLED, inbox.platform.clock.now(), details)
+    known.apply(SETTLED, inbox.platform.clock.now(), details)
 
 
 def decide(inbox: Inbox, name: str, how: How, by: str, reason: str) -> Sequence[Refusal]:

@@ -42,7 +42,7 @@ REASONS = (
 
 
 @dataclass(frozen=True)
-class Told:
+class StoryEntry:
     """An entry with its sentence for people."""
 
     entry: Entry
@@ -95,11 +95,11 @@ def live_at(ledger: Ledger, ref: ModelRef, at: datetime) -> Account:
     )
 
 
-def story(ledger: Ledger, ref: ModelRef, until: datetime | None = None) -> list[Told]:
+def story(ledger: Ledger, ref: ModelRef, until: datetime | None = None) -> list[StoryEntry]:
     """Tell everything that happened to a model, and the freezes of all, in the order in which it was recorded."""
     everything = type(ref)("", "")
     own = [*ledger.entries(ref, until=until), *ledger.entries(everything, until=until)]
-    return [Told(entry, tell(entry)) for entry in sorted(own, key=lambda entry: entry.entry_id or 0)]
+    return [StoryEntry(entry, tell(entry)) for entry in sorted(own, key=lambda entry: entry.entry_id or 0)]
 
 
 def newest(

@@ -90,14 +90,14 @@ def _rollout(entry: Entry) -> str:
     who = f" by {entry.actor}" if entry.actor != "platform" else ""
     percent = f" to {details['percent']} percent" if entry.kind == "rollout.advanced" and "percent" in details else ""
     seen = [f"{side}: {_counts(details[side])}" for side in ("candidate", "stable") if details.get(side)]
-    seen += [f"judged: {', '.join(map(_found, details['findings']))}"] if details.get("findings") else []
+    seen += [f"judged: {', '.join(map(_finding, details['findings']))}"] if details.get("findings") else []
     done = _words(entry.kind.removeprefix("rollout."))
     return f"rollout of version {entry.version} {done}{percent}{who}: {entry.reason}" + (
         f" [{'; '.join(seen)}]" if seen else ""
     )
 
 
-def _found(finding: Mapping[str, Any]) -> str:
+def _finding(finding: Mapping[str, Any]) -> str:
     value = "nothing yet" if finding["value"] is None else _number(finding["value"])
     return f"{finding['judge']} {value} of {_number(finding['bound'])}"
 
@@ -155,7 +155,7 @@ def _cleared(entry: Entry) -> str:
     return f"alarm {entry.details['cause']} over{after}: {entry.reason}"
 
 
-def _told(entry: Entry) -> str:
+def _notified(entry: Entry) -> str:
     return f"{entry.details['notifier']} told: {entry.reason}"
 
 
@@ -224,7 +224,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "alarm.raised": _raised,
     "alarm.worse": _worse,
     "alarm.cleared": _cleared,
-    "alarm.told": _told,
+    "alarm.told": _notified,
     "alarm.silenced": _silenced,
     "alarm.acknowledged": _acknowledged,
     "loop.frozen": _frozen,

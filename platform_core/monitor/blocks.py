@@ -25,7 +25,7 @@ TAIL = 0.1
 """Share of the blocks that tells how the far ones thin out."""
 TAIL_BLOCKS = 20
 """Blocks from which on a tail can be seen; of fewer, their spread is taken for a normal's."""
-SURE = 3.0
+LEAST_STANDARD_ERRORS = 3.0
 """Standard errors by which the mean of blocks must exceed that of rows drawn from anywhere."""
 
 
@@ -64,7 +64,7 @@ class Spread(msgspec.Struct, frozen=True):
     def dependent(self) -> bool:
         """Say whether blocks lie farther off than chance puts them."""
         error = self.chance_spread * math.sqrt(1 / self.blocks + 1 / self.drawn)
-        return self.mean - self.chance > SURE * max(error, 1e-6)
+        return self.mean - self.chance > LEAST_STANDARD_ERRORS * max(error, 1e-6)
 
     def reach(self, chance: float) -> float:
         """Return what one more block exceeds with so small a chance, and none of these does.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DAY = "drift.day"
 """Kind of the ledger entry that a judged day leaves; its details are a ``Day``."""
-FEWEST = 2
+FEWEST_WINDOWS = 2
 """Windows of a day below which it says nothing that its window did not."""
 DAY_SECONDS = 86_400.0
 SCHEMA = pa.schema(
@@ -91,7 +91,7 @@ def keep(platform: Platform, ref: ModelRef, version: str, windows: Sequence[Coun
     platform.lake.append(table(ref), pa.Table.from_pylist(rows, SCHEMA))
 
 
-def kept(platform: Platform, ref: ModelRef, version: str, since: date, until: date) -> list[Counted]:
+def counted_windows(platform: Platform, ref: ModelRef, version: str, since: date, until: date) -> list[Counted]:
     """Read what was counted in a version's windows that end on these days, both included; in order."""
     if platform.lake.version(table(ref)) is None:
         return []
@@ -106,14 +106,14 @@ def judge_days(
     """Judge the days that are over and were not judged yet; return all that are judged by now, in order.
 
     ``ends`` says where each window of the ledger ends. A day is over once a window ends on a later one. Days are read
-    one at a time, and those with fewer than ``FEWEST`` windows not at all, however long the version has been live.
+    one at a time, and those with fewer windows than ``FEWEST_WINDOWS`` not at all, however long the version is live.
     """
     judged = judged_days(platform, ref, version)
     last = judged[-1].day if judged else date.min  # days are judged in order: one of before had nothing to judge
     windows = windows_by_day(ends.values())
     for day in sorted(windows)[:-1]:
-        if day > last and windows[day] >= FEWEST:
-            counted = [w for w in kept(platform, ref, version, day, day) if ends.get(w.number) == w.until]
+        if day > last and windows[day] >= FEWEST_WINDOWS:
+            counted = [w for w in counted_windows(platform, ref, version, day, day) if ends.get(w.number) == w.until]
             if found := _judge(profile, day, counted):
                 _record(platform, ref, version, found)
                 judged.append(found)
@@ -126,7 +126,7 @@ def windows_by_day(ends: Iterable[Place]) -> Counter[date]:
 
 
 def over(windows: Sequence[Counted], profile: Profile) -> WindowVerdict | None:
-    """Judge windows of any stretch of time, such as ``kept`` gives, as one; None where there are none."""
+    """Judge windows of any stretch of time, such as ``counted_windows`` gives, as one; None where there are none."""
     counted = {window.number: window.profile for window in windows if window.profile.digest == profile.digest}
     return judge(profile, merge(list(counted.values()))) if counted else None
 
@@ -140,7 +140,9 @@ def judged_days(platform: Platform, ref: ModelRef, version: str) -> list[Day]:
 def _judge(profile: Profile, day: date, windows: Sequence[Counted]) -> Day | None:
     same = [window.profile for window in windows if window.profile.digest == profile.digest]
     return (
-        Day(day, len(same), judge(profile, replace(merge(same), seconds=DAY_SECONDS))) if len(same) >= FEWEST else None
+        Day(day, len(same), judge(profile, replace(merge(same), seconds=DAY_SECONDS)))
+        if len(same) >= FEWEST_WINDOWS
+        else None
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Model, Team
 
 Texts = NDArray[np.object_]
-MOST = 20
+MOST_GROUPS = 20
 """Groups of a column that are looked at, the largest first: a column of thousands of values is no segment."""
 
 
@@ -70,7 +70,7 @@ def served(rows: Sequence[Mapping[str, Any]], column: str) -> Texts:
 
 
 def largest(values: Texts, least: int) -> list[str]:
-    """Name the groups with ``least`` rows, at most ``MOST`` of them, by name."""
+    """Name the groups with ``least`` rows, at most ``MOST_GROUPS`` of them, by name."""
     names, counts = np.unique(values.astype(str), return_counts=True)
     ranked = sorted(zip(counts.tolist(), names.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
-    return sorted([name for count, name in ranked if name and count >= least][:MOST])
+    return sorted([name for count, name in ranked if name and count >= least][:MOST_GROUPS])

@@ -22,13 +22,13 @@ from loopline.platform_core.monitor.columns.base import Rows
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.values import SCORE
 
-LEAST = 0.55
+LEAST_AREA = 0.55
 """An area under the curve below it is no drift, however many rows prove it."""
 REFERENCE_ROWS, WINDOW_ROWS = 3_000, 1_500
 """Rows of each side that are looked at."""
 HALF = 0.5
 """Area of a classifier that knows nothing."""
-FEWEST = 50
+FEWEST_ROWS = 50
 """Rows a side below which a classifier learns nothing."""
 INPUTS = 40
 """Inputs before squares and products; of more, so many are taken at random."""
@@ -66,7 +66,7 @@ def judge(
     random = np.random.default_rng(seed)
     names = _inputs(profile, without, random)
     sides = [_some(table, most, random) for table, most in ((profile.sample, REFERENCE_ROWS), (window, WINDOW_ROWS))]
-    if not names or min(side.num_rows for side in sides) < FEWEST:
+    if not names or min(side.num_rows for side in sides) < FEWEST_ROWS:
         return None
     encoded = np.concatenate(
         [
@@ -80,7 +80,9 @@ def judge(
     areas = _areas(products, orders, random.integers(FOLDS, size=len(labels)))
     null = areas[1:]
     reach = float(null.mean() + NormalDist().inv_cdf(1 - chance) * null.std(ddof=1))
-    return Joint(float(areas[0]), max(LEAST, reach), _tells(products, labels, pairs, [_called(name) for name in names]))
+    return Joint(
+        float(areas[0]), max(LEAST_AREA, reach), _tells(products, labels, pairs, [_called(name) for name in names])
+    )
 
 
 def scorer(profile: Profile, table: pa.Table, seed: int = 0) -> Callable[[Rows], tuple[int, list[float]]] | None:
@@ -103,7 +105,7 @@ def scorer(profile: Profile, table: pa.Table, seed: int = 0) -> Callable[[Rows],
         window = place[rows]
         window = window[window >= 0][:WINDOW_ROWS]
         rest = others[~np.isin(others, window)]
-        if min(len(window), len(rest)) < FEWEST:
+        if min(len(window), len(rest)) < FEWEST_ROWS:
             return 0, [0.0]
         products, _ = _products(encoded[np.concatenate([rest, window])].astype(np.float32))
         labels = np.repeat(np.array([0, 1], np.float32), [len(rest), len(window)])

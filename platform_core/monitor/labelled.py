@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
-Key = tuple[str | int, ...]
 Places = NDArray[np.int64]
 PATIENT = 0.99
 """Share of the labels of each kind that must have come before the rest of an age is looked at."""
+
+
+class Examples(NamedTuple):
+    """The examples of answered rows: equal numbers are one example; and each one's row among the labels, -1 for none.
+
+    Numbers of two calls have nothing to do with each other.
+    """
+
+    numbers: Places
+    places: Places
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,29 +49,19 @@ class LabelBook:
     entities: tuple[str, ...]
     persons: Sequence[str]
 
-    @cached_property
-    def timed(self) -> bool:
-        """Say whether entities come more than once."""
-        distinct = set(zip(*self._entities, strict=True))
-        return bool(len(distinct) < self.table.num_rows)
+    def examples(self, answered: pa.Table) -> Examples:
+        """Find the examples of answered rows, from their columns ``keys`` (JSON) and event time.
 
-    @cached_property
-    def row_of(self) -> Mapping[Key, int]:
-        """Return the row of each example."""
-        columns = [*self._entities, *([_instants(self.table)] if self.timed else [])]
-        return {key: row for row, key in enumerate(zip(*columns, strict=True))}
-
-    def keys(self, answered: pa.Table) -> list[Key]:
-        """Return the keys of answered rows, from their columns ``keys`` (JSON) and event time."""
-        given = personal.hidden_in(objects(answered.column("keys")), self.persons)
-        times = _instants(answered) if self.timed else [None] * answered.num_rows
-        entities = (tuple(str(keys.get(entity)) for entity in self.entities) for keys in given)
-        return [key if at is None else (*key, at) for key, at in zip(entities, times, strict=True)]
-
-    def places(self, keys: Iterable[Key]) -> Places:
-        """Return each example's row in the table, -1 for one of which nothing is known."""
-        found = self.row_of
-        return np.fromiter((found.get(key, -1) for key in keys), np.int64)
+        Keys are text and come again and again: each distinct one is parsed once, and no row becomes an object.
+        """
+        told = len(self.table)
+        columns = list(map(_both, self._entities, self._given(answered)))
+        numbers = numbered(columns, told + len(answered))
+        if told and np.bincount(numbers[:told]).max() > 1:  # entities come more than once
+            numbers = numbered([pa.array(numbers), _both(_instants(self.table), _instants(answered))], len(numbers))
+        row_of = np.full(numbers.max(initial=-1) + 1, -1)
+        row_of[numbers[:told]] = np.arange(told)  # of rows that say something of the same example the last counts
+        return Examples(numbers[told:], row_of[numbers[told:]])
 
     def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
         """Return the label of each example, NaN unless it is known by now and finite."""
@@ -94,8 +93,15 @@ class LabelBook:
         return np.asarray(self.table[KNOWN_AT].cast(pa.int64()).to_numpy(), dtype=np.int64)
 
     @cached_property
-    def _entities(self) -> list[list[Any]]:
-        return [self.table.column(entity).cast(pa.string()).to_pylist() for entity in self.entities]
+    def _entities(self) -> list[pa.Array]:
+        return [self.table.column(entity).cast(pa.string()).combine_chunks() for entity in self.entities]
+
+    def _given(self, answered: pa.Table) -> list[pa.Array]:
+        """Return the entities of answered rows as text."""
+        encoded = answered.column("keys").combine_chunks().dictionary_encode(null_encoding="encode")
+        keys = personal.hidden_in(objects(encoded.dictionary), self.persons)
+        texts = (pa.array([str(key.get(entity)) for key in keys], pa.string()) for entity in self.entities)
+        return [text.take(encoded.indices) for text in texts]
 
 
 def book(platform: Platform, team: Team, model: Model) -> LabelBook:
@@ -112,7 +118,24 @@ def book(platform: Platform, team: Team, model: Model) -> LabelBook:
     return LabelBook(personal.hidden(told, persons).combine_chunks(), tuple(model.labels.entities), persons)
 
 
-def _instants(rows: pa.Table) -> list[int]:
-    """Return event times in µs since 1970: to make a datetime of each was half of what quality costs."""
-    instants: list[int] = rows.column(EVENT_TIME).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-    return instants
+def numbered(columns: Sequence[pa.Array], size: int) -> Places:
+    """Number rows from 0 on without a gap, by their values in some columns; null is a value like others."""
+    numbers = np.zeros(size, np.int64)
+    for place, column in enumerate(columns):
+        codes, distinct = _codes(column)
+        numbers = _codes(pa.array(numbers * distinct + codes))[0] if place else codes
+    return numbers
+
+
+def _codes(column: pa.Array) -> tuple[Places, int]:
+    encoded = column.dictionary_encode(null_encoding="encode")
+    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
+
+
+def _both(one: pa.Array, other: pa.Array) -> pa.Array:
+    return pa.concat_arrays([one, other])
+
+
+def _instants(rows: pa.Table) -> pa.Array:
+    """Return event times in µs since 1970."""
+    return rows.column(EVENT_TIME).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).combine_chunks()

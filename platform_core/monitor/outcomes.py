@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,14 +17,14 @@ from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, prediction_table, scores_table, version_order
 from loopline.platform_core.monitor import groups
 from loopline.platform_core.monitor.groups import Texts
+from loopline.platform_core.monitor.labelled import Examples, numbered
 from loopline.platform_core.monitor.values import objects
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from loopline.platform_core.contracts.lake import Lake
-    from loopline.platform_core.monitor.labelled import Key, LabelBook, Places
+    from loopline.platform_core.monitor.labelled import LabelBook
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
 READ = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score", "keys")
 """Columns of an answered row."""
@@ -77,34 +77,31 @@ class Answered:
     """
 
     rows: pa.Table
-    keys: Sequence[Key]
-    places: Places
+    examples: Examples
 
     def where(self, chosen: NDArray[np.bool_]) -> Answered:
         """Return some of the rows."""
-        places = np.flatnonzero(chosen)
-        return Answered(
-            self.rows.take(pa.array(places)), [self.keys[at] for at in places.tolist()], self.places[places]
-        )
+        if chosen.all():
+            return self
+        numbers, places = self.examples
+        return Answered(self.rows.filter(pa.array(chosen)), Examples(numbers[chosen], places[chosen]))
 
-    @cached_property
-    def roles(self) -> Texts:
-        """Return each row's role."""
-        return np.array(self.rows["role"].to_pylist(), dtype=object)
+    def since(self, instant: datetime) -> Answered:
+        """Leave out what was answered of earlier events."""
+        return self.where(_us(self.rows, EVENT_TIME) >= (instant - EPOCH) // timedelta(microseconds=1))
 
-    @cached_property
-    def versions(self) -> Texts:
-        """Return each row's version."""
-        return np.array(self.rows["version"].to_pylist(), dtype=object)
+    def has_role(self, role: str) -> NDArray[np.bool_]:
+        """Mark the rows of a role."""
+        return _is_one_of(self.rows["role"], [role])
 
     @property
     def by_callers(self) -> Answered:
         """Leave out what shadows said."""
-        return self.where(self.roles != SHADOW_ROLE)
+        return self.where(~self.has_role(SHADOW_ROLE))
 
     def without(self, versions: Collection[str]) -> Answered:
         """Leave out what some versions said."""
-        return self.where(np.array([version not in versions for version in self.versions.tolist()], dtype=np.bool_))
+        return self.where(~_is_one_of(self.rows["version"], versions))
 
 
 def answered(
@@ -118,8 +115,7 @@ def answered(
     rows = pa.concat_tables([lake.read(table, columns=[*READ, *more], since=since) for table in tables])
     rows = rows.filter(pc.is_valid(rows["score"]))
     rows = rows.sort_by([(name, "ascending") for name in ORDER]).combine_chunks()
-    keys = labels.keys(rows)
-    return Answered(rows, keys, labels.places(keys))
+    return Answered(rows.drop_columns(["keys"]), labels.examples(rows))
 
 
 def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str] = ()) -> Iterator[VersionOutcomes]:
@@ -130,27 +126,31 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
     Raises:
         InvalidSpec: a column is neither a segment of the labels nor a feature that was served.
     """
-    newest = _newest(given)
-    rows, places = given.rows.take(pa.array(newest)), given.places[newest]
+    newest = given.where(_newest(given))
+    rows, places = newest.rows, newest.examples.places
     every = Outcomes(
         event_us=_us(rows, EVENT_TIME),
         scores=np.asarray(rows["score"].to_numpy(), dtype=np.float64),
         labels=_ripe(labels, places, _us(rows, EVENT_TIME), age),
         groups={column: _values(rows, labels, places, column) for column in columns},
     )
-    versions = given.versions[newest]
-    for version in sorted(set(versions.tolist()), key=version_order):
-        yield VersionOutcomes(version, every.where(versions == version))
+    for version in sorted(rows["version"].unique().to_pylist(), key=version_order):
+        yield VersionOutcomes(version, every.where(_is_one_of(rows["version"], [version])))
 
 
-def _newest(given: Answered) -> Places:
-    """Return the rows of which no later one answers the same example by the same version, in order."""
-    codes: dict[Key, int] = {}
-    examples = np.fromiter((codes.setdefault(key, len(codes)) for key in given.keys), np.int64, len(given.keys))
-    _, versions = np.unique(given.versions.astype(str), return_inverse=True)
-    numbers = versions * len(codes) + examples
-    _, from_the_end = np.unique(numbers[::-1], return_index=True)
-    return np.sort(len(numbers) - 1 - from_the_end)
+def _newest(given: Answered) -> NDArray[np.bool_]:
+    """Mark the rows of which no later one answers the same example by the same version."""
+    answers = [given.rows["version"].combine_chunks(), pa.array(given.examples.numbers)]
+    numbers = numbered(answers, len(given.rows))
+    last = np.zeros(numbers.max(initial=-1) + 1, np.int64)
+    last[numbers] = np.arange(len(numbers))
+    marked = np.zeros(len(numbers), np.bool_)
+    marked[last] = True
+    return marked
+
+
+def _is_one_of(column: pa.ChunkedArray, values: Collection[str]) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_in(column, value_set=pa.array(values, pa.string())).to_numpy(), dtype=np.bool_)
 
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:

@@ -31,7 +31,7 @@ from loopline.platform_core.specs.quality import watched_fairness, watched_metri
 
 if TYPE_CHECKING:
     from loopline.platform_core.monitor.calibration import Calibration
-    from loopline.platform_core.monitor.outcomes import Outcomes
+    from loopline.platform_core.monitor.outcomes import Answered, Outcomes
     from loopline.platform_core.monitor.version_quality import VersionQuality
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
@@ -111,7 +111,7 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     versions = _whole_lives(model, {**dict(outcomes(every.without(met), labels, age)), **met})
     version_quality.record(platform, ref, versions)
     job = _Job(platform, ref, model, columns, age, _spec(model, columns), met)
-    rows = list(job.rows(labels))
+    rows = list(job.rows(labels, every))
     quality_table.put(platform.ledger, ref, rows, job.spec)
     unmeasured.tell(platform, ref, platform.clock.now() - job.settles, kept_since(platform, model))
     return LiveQuality(versions, len(rows))
@@ -145,14 +145,16 @@ class _Job:
     spec: str
     met: Mapping[str, Outcomes]
 
-    def rows(self, labels: LabelBook) -> Iterator[quality_table.Row]:
-        """Yield a row of the table for each version and window."""
+    def rows(self, labels: LabelBook, every: Answered) -> Iterator[quality_table.Row]:
+        """Yield a row of the table for each version and window; ``every`` row was answered so far."""
         due = self._due()
         if not due:
             return
-        first = min(start for _, start in due).date()
-        more = ["features"] if set(self.columns) - set(labels.table.column_names) else []
-        recent = answered(self.platform.lake, self.ref, labels, first, more)
+        first = min(start for _, start in due)
+        if set(self.columns) - set(labels.table.column_names):  # features are read of the days that need them
+            recent = answered(self.platform.lake, self.ref, labels, first.date(), ["features"])
+        else:
+            recent = every.since(first)
         for version, rows in outcomes(recent.by_callers, labels, self.age, self.columns):
             evidence = None  # loaded for a version that has a window: the registry may be asked for it
             for start, window in windows(rows, self._length):

@@ -37,8 +37,10 @@ def good_enough(platform: Platform, ref: ModelRef, model: Model) -> Finding:
         for is_estimate in (False, True)
         if (m := _newest(own, gate.metric, is_estimate=is_estimate))
     ]
-    beyond = [_said(gate, m) for gate, m in pairs if _is_beyond(gate, m)]
-    return Finding(not beyond, "; ".join(beyond or [_said(gate, m) for gate, m in pairs]) or "nothing is known yet")
+    beyond = [_gate_sentence(gate, m) for gate, m in pairs if _is_beyond(gate, m)]
+    return Finding(
+        not beyond, "; ".join(beyond or [_gate_sentence(gate, m) for gate, m in pairs]) or "nothing is known yet"
+    )
 
 
 def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
@@ -77,7 +79,7 @@ def _is_beyond(gate: AtLeast | AtMost, m: Measured) -> bool:
     return m.high < gate.bound if isinstance(gate, AtLeast) else m.low > gate.bound
 
 
-def _said(gate: AtLeast | AtMost, m: Measured) -> str:
+def _gate_sentence(gate: AtLeast | AtMost, m: Measured) -> str:
     kind = "estimated" if m.estimated else "realised"
     rows = f"{m.rows} rows" if m.estimated else f"{m.labelled} labels of {m.rows} rows"
     return (

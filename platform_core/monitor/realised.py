@@ -32,7 +32,7 @@ def keep(lake: Lake, ref: ModelRef, labels: LabelBook, answered: Answered, now_u
     Returns:
         How many rows were added.
     """
-    came = _labelled(labels, answered.where(answered.roles != BATCH_ROLE), now_us)
+    came = _labelled(labels, answered.where(~answered.has_role(BATCH_ROLE)), now_us)
     done: int = lake.committed(realised_table(*ref), [APPLICATION]).get(APPLICATION, 0)
     came = came.join(_seen(lake, ref), list(KEPT), join_type="left anti") if done and came.num_rows else came
     if not came.num_rows:
@@ -48,9 +48,9 @@ def keep(lake: Lake, ref: ModelRef, labels: LabelBook, answered: Answered, now_u
 
 def _labelled(labels: LabelBook, answered: Answered, now_us: int) -> pa.Table:
     """Return the rows whose label has come, with it and the time since when it was known."""
-    came = np.isfinite(labels.known(answered.places, now_us))
+    came = np.isfinite(labels.known(answered.examples.places, now_us))
     chosen = answered.rows.select(KEPT).filter(pa.array(came))
-    label_rows = labels.table.take(pa.array(answered.places[came]))
+    label_rows = labels.table.take(pa.array(answered.examples.places[came]))
     chosen = chosen.append_column(LABEL, label_rows[LABEL].cast(pa.float64()))
     return chosen.append_column(KNOWN_AT, label_rows[KNOWN_AT].cast(pa.timestamp("us", tz="UTC")))
 

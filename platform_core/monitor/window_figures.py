@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Model
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True):
+class WindowFigure(msgspec.Struct, frozen=True, array_like=True):
     """A figure as a row of the table keeps it, without what the row says of all."""
 
     metric: str
@@ -32,25 +32,25 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     estimated: bool
 
 
-_decoder = msgspec.json.Decoder(list[Kept])
+_decoder = msgspec.json.Decoder(list[WindowFigure])
 
 
-def measured(model: Model, window: Outcomes, meaning: Calibration | None) -> list[Kept]:
+def measured(model: Model, window: Outcomes, meaning: Calibration | None) -> list[WindowFigure]:
     """Measure all rows, and each segment that has enough."""
     return [kept for name, rows in _parts(model, window) for kept in _figures(model, name, rows, meaning)]
 
 
-def of_all(model: Model, window: Outcomes) -> list[Kept]:
+def of_all(model: Model, window: Outcomes) -> list[WindowFigure]:
     """Measure all rows together, and estimate nothing."""
     return list(_figures(model, "", window, None))
 
 
-def encode(kept: list[Kept]) -> str:
+def encode(kept: list[WindowFigure]) -> str:
     """Write figures as the ledger keeps them."""
     return msgspec.json.encode(kept).decode()
 
 
-def decode(text: str) -> list[Kept]:
+def decode(text: str) -> list[WindowFigure]:
     """Read them."""
     return _decoder.decode(text)
 
@@ -73,7 +73,7 @@ def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
             yield f"{column}={value}", window.where(values == value)
 
 
-def _figures(model: Model, segment: str, rows: Outcomes, meaning: Calibration | None) -> Iterator[Kept]:
+def _figures(model: Model, segment: str, rows: Outcomes, meaning: Calibration | None) -> Iterator[WindowFigure]:
     """Yield what is realised of some rows, and what is estimated if anything is known of what scores mean."""
     known, threshold, metrics = np.isfinite(rows.labels), model.threshold, watched_metrics(model)
     counts = len(rows), int(known.sum())
@@ -84,11 +84,11 @@ def _figures(model: Model, segment: str, rows: Outcomes, meaning: Calibration | 
     guessed = estimated(meaning, rows.scores, threshold, metrics) if meaning else ()
     for is_estimate, told in ((False, real), (True, guessed)):
         for figure in told:
-            yield _kept(figure, segment, counts, is_estimate=is_estimate)
+            yield _window_figure(figure, segment, counts, is_estimate=is_estimate)
 
 
-def _kept(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> Kept:
-    return Kept(
+def _window_figure(figure: Figure, segment: str, counts: tuple[int, int], *, is_estimate: bool) -> WindowFigure:
+    return WindowFigure(
         metric=figure.metric,
         segment=segment,
         value=_rounded(figure.value),

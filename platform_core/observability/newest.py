@@ -21,7 +21,7 @@ _entry, _deployed = tables.entries.c, tables.deployments.c
 
 
 @dataclass(frozen=True)
-class Told:
+class NewestEntry:
     """The newest entry of a kind about a model's live version."""
 
     team: str
@@ -43,13 +43,15 @@ class Deployed:
     lag: int
 
 
-def told(ledger: Ledger, kind: str) -> list[Told]:
+def newest_entries(ledger: Ledger, kind: str) -> list[NewestEntry]:
     """Return the newest entry of a kind about each live version."""
     picked = select(newest_about(kind).label("entry_id")).select_from(tables.deployments).subquery()
     columns = (_entry.team, _entry.model, _entry.version, _entry.at, cast(_entry.details, Text))
     with ledger.reading() as connection:
         rows = connection.execute(select(*columns).join(picked, _entry.entry_id == picked.c.entry_id))
-        return [Told(team, model, version, at, msgspec.json.decode(said)) for team, model, version, at, said in rows]
+        return [
+            NewestEntry(team, model, version, at, msgspec.json.decode(said)) for team, model, version, at, said in rows
+        ]
 
 
 def deployed(ledger: Ledger) -> Iterator[Deployed]:

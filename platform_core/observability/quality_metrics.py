@@ -13,7 +13,7 @@ from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figur
 from loopline.platform_core.monitor import window_figures
 from loopline.platform_core.monitor.fairness import Judged
 from loopline.platform_core.observability.families import Family, seconds
-from loopline.platform_core.observability.newest import Told, told
+from loopline.platform_core.observability.newest import NewestEntry, newest_entries
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,13 +27,13 @@ _judged = msgspec.json.Decoder(list[Judged])
 
 def quality_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
     """Yield every family of quality at an instant of the platform's clock."""
-    yield from _realised(told(ledger, REALISED))
+    yield from _realised(newest_entries(ledger, REALISED))
     rows = _newest_windows(ledger)
     yield from _windows(rows, now)
     yield from _fairness(rows)
 
 
-def _realised(entries: list[Told]) -> Iterator[Family]:
+def _realised(entries: list[NewestEntry]) -> Iterator[Family]:
     value = Family("loopline_quality_ratio", "gauge", "Realised quality of the version.", (*_VERSION, "metric"))
     labelled = Family("loopline_quality_labelled_ratio", "gauge", "Share of its answers that have labels.", _VERSION)
     for entry in entries:

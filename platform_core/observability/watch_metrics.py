@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from loopline.platform_core.loop import skews, tables
 from loopline.platform_core.loop.fleet import WINDOW
 from loopline.platform_core.observability.families import Family, seconds
-from loopline.platform_core.observability.newest import Told, told
+from loopline.platform_core.observability.newest import NewestEntry, newest_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,8 @@ _entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deli
 def watch_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
     """Yield every family about live versions at an instant of the platform's clock, and about alarms by the wall's."""
     yield _windows(ledger)
-    yield from _drift(told(ledger, WINDOW), now)
-    yield from _skew(told(ledger, skews.CHECKED), now)
+    yield from _drift(newest_entries(ledger, WINDOW), now)
+    yield from _skew(newest_entries(ledger, skews.CHECKED), now)
     yield from _alarms(ledger, datetime.now(UTC))
 
 
@@ -40,7 +40,7 @@ def _windows(ledger: Ledger) -> Family:
     return judged
 
 
-def _drift(entries: list[Told], now: datetime) -> Iterator[Family]:
+def _drift(entries: list[NewestEntry], now: datetime) -> Iterator[Family]:
     age = Family("loopline_drift_window_age_seconds", "gauge", "Age of the newest judged window.", _VERSION)
     rows = Family("loopline_drift_window_rows", "gauge", "Rows of the newest judged window.", _VERSION)
     watched = Family("loopline_drift_columns", "gauge", "Columns that the newest window judged.", _VERSION)
@@ -58,7 +58,7 @@ def _drift(entries: list[Told], now: datetime) -> Iterator[Family]:
     yield from (age, rows, watched, drifted, worst)
 
 
-def _skew(entries: list[Told], now: datetime) -> Iterator[Family]:
+def _skew(entries: list[NewestEntry], now: datetime) -> Iterator[Family]:
     age = Family("loopline_skew_check_age_seconds", "gauge", "Age of the newest skew check.", _VERSION)
     rows = Family("loopline_skew_rows", "gauge", "Answered rows that it compared.", _VERSION)
     share = Family("loopline_skew_differing_ratio", "gauge", "Share of them that are otherwise offline.", _VERSION)
@@ -81,7 +81,7 @@ def _alarms(ledger: Ledger, wall: datetime) -> Iterator[Family]:
         failed = select(_delivery.notifier, func.max(_delivery.attempts)).group_by(_delivery.notifier)
         for notifier, attempts in connection.execute(failed):
             failing.add(attempts, notifier)
-    counted = Counter((r["team"], r["model"], _kind(r["cause"]), r["severity"], _said(r)) for r in rows)
+    counted = Counter((r["team"], r["model"], _kind(r["cause"]), r["severity"], _acknowledged(r)) for r in rows)
     for labels, count in counted.items():
         standing.add(count, *labels)
     for severity in {row["severity"] for row in rows}:
@@ -93,5 +93,5 @@ def _kind(cause: str) -> str:
     return cause.partition(":")[0]
 
 
-def _said(row: Mapping[Any, Any]) -> str:
+def _acknowledged(row: Mapping[Any, Any]) -> str:
     return "true" if row["acknowledged"] else "false"

@@ -37,7 +37,7 @@ _SCATTER = 2_654_435_761
 """Multiplied by it, places in a file are spread evenly (Knuth, "The Art of Computer Programming", 6.4)."""
 
 
-class Found(NamedTuple):
+class LoggedRequest(NamedTuple):
     """A request of the log, and the place behind it."""
 
     record: Record
@@ -129,7 +129,7 @@ class Replay:
         """Repeat what the log holds beyond the last request repeated, and yield after each batch how many it had."""
         for file in shadow_log.answered(self._root, self._model):
             one_in = self._one_in(file)
-            found = self._found(file)
+            found = self._logged_requests(file)
             while batch := list(islice(found, BATCH)):
                 chosen = [one for one in batch if self._is_wanted(one, one_in)]
                 done = self._repeat(chosen, into) if chosen else 0
@@ -141,19 +141,19 @@ class Replay:
         news = file.stat().st_size - self._offsets.get(file.name, 0)
         return -(-max(news, 1) // SAMPLED_BYTES) if self.sampled else 1
 
-    def _is_wanted(self, one: Found, one_in: int) -> bool:
+    def _is_wanted(self, one: LoggedRequest, one_in: int) -> bool:
         version = one.record.version
         if version == self.shadow.served.version or (self.sampled and version not in self.beside):
             return False
         return one.source[1] * _SCATTER % 2**32 * one_in < 2**32  # by its place, not by what it holds
 
-    def _found(self, file: Path) -> Iterator[Found]:
+    def _logged_requests(self, file: Path) -> Iterator[LoggedRequest]:
         before = self._offsets.get(file.name, 0)
         if file.stat().st_size > before:
             for record, after in log.each(file, before):
-                yield Found(record, (file.name, after))
+                yield LoggedRequest(record, (file.name, after))
 
-    def _repeat(self, batch: Sequence[Found], into: PredictionLog) -> int:
+    def _repeat(self, batch: Sequence[LoggedRequest], into: PredictionLog) -> int:
         try:
             matrix = self.shadow.encode([one.record for one in batch])
         except ContractBroken as error:
@@ -166,7 +166,7 @@ class Replay:
             self._offsets[one.source[0]] = one.source[1]  # a later one may not fit on the disk
         return len(batch)
 
-    def _predicted(self, batch: Sequence[Found], matrix: NDArray[np.float64]) -> Iterator[Prediction]:
+    def _predicted(self, batch: Sequence[LoggedRequest], matrix: NDArray[np.float64]) -> Iterator[Prediction]:
         """Answer requests: the first alone and timed, the others together."""
         ends = np.cumsum([0, *(len(one.record.keys) for one in batch)]).tolist()
         parts = [slice(start, end) for start, end in pairwise(ends)]
@@ -192,7 +192,7 @@ class Replay:
             beside, said = other.timed(theirs), self.shadow.timed(matrix)
         return said._replace(beside_ms=beside.latency_ms)
 
-    def _record(self, one: Found, said: Prediction) -> Record:
+    def _record(self, one: LoggedRequest, said: Prediction) -> Record:
         return msgspec.structs.replace(
             one.record,
             logged_at_us=self._clock.now_us(),

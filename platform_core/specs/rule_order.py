@@ -141,8 +141,12 @@ def _replaced(kind: str, before: Sequence[Any] | None, after: Sequence[Any] | No
         return
     both = before is not None and after is not None
     why = f" ({kind}s cannot be ordered)" if both else ""
-    yield Shift(f"{kind} {_said(before)} → {_said(after)}{why}", tighter=after is not None, wider=before is not None)
+    yield Shift(
+        f"{kind} {_arguments_text(before)} → {_arguments_text(after)}{why}",
+        tighter=after is not None,
+        wider=before is not None,
+    )
 
 
-def _said(arguments: Sequence[Any] | None) -> str:
+def _arguments_text(arguments: Sequence[Any] | None) -> str:
     return "none" if arguments is None else ", ".join(map(repr, arguments))

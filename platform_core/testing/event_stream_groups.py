@@ -38,7 +38,7 @@ def numbers(rows: Sequence[Any]) -> list[int]:
     return sorted(int(row["value"]) for row in rows)
 
 
-def said(events: EventStream, stream: str, count: int = 0) -> list[int]:
+def published_numbers(events: EventStream, stream: str, count: int = 0) -> list[int]:
     """Return what was published to a stream, sorted; a commit that is done shows within a moment."""
     end = time.monotonic() + PATIENCE_SECONDS
     while len(found := events.read(stream, {}, ALL)) < count and time.monotonic() < end:
@@ -75,7 +75,7 @@ class EventStreamGroupsKit:
         rows = taken(member, 20)
         assert numbers(rows) == list(range(20))
         member.commit({out: answer(rows), other: [Record(b"99")]})
-        assert (said(events, out, 20), said(events, other, 1)) == (list(range(20)), [99])
+        assert (published_numbers(events, out, 20), published_numbers(events, other, 1)) == (list(range(20)), [99])
         assert member.take(ALL, 0.5).to_pylist() == []
         member.close()
         events.publish(stream, [Record(b"20", b"key")])
@@ -91,7 +91,7 @@ class EventStreamGroupsKit:
         member.commit({out: answer(first)})
         rest = taken(member, 20 - len(first))
         member.close()
-        assert said(events, out, len(first)) == numbers(first)
+        assert published_numbers(events, out, len(first)) == numbers(first)
         successor = joined(events, stream, group)
         assert numbers(taken(successor, len(rest))) == numbers(rest)
         successor.close()
@@ -119,9 +119,9 @@ class EventStreamGroupsKit:
         shares = [self._settled(member) for member in (first, second)]
         assert not set(shares[0]) & set(shares[1])
         first.close()
-        work([second], out, 160 - len(said(events, out, 120)))
+        work([second], out, 160 - len(published_numbers(events, out, 120)))
         second.close()
-        assert Counter(said(events, out, 160)) == Counter(range(160))
+        assert Counter(published_numbers(events, out, 160)) == Counter(range(160))
 
     def test_13_what_was_abandoned_is_taken_again(self, events: EventStream) -> None:
         """The same records, and nothing of them was published."""
@@ -132,7 +132,7 @@ class EventStreamGroupsKit:
         again = taken(member, 12)
         assert numbers(again) == numbers(rows)
         member.commit({out: answer(again)})
-        assert said(events, out, 12) == list(range(12))
+        assert published_numbers(events, out, 12) == list(range(12))
         member.close()
 
     def test_14_groups_know_nothing_of_each_other(self, events: EventStream) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Estimator, FeatureView, Model, Team
     from loopline.platform_core.training.evaluate import Floats
-    from loopline.platform_core.training.search import Found
+    from loopline.platform_core.training.search import SearchResult
     from loopline.platform_core.training.training_set import TrainingSet
 
 
@@ -52,5 +52,5 @@ class Fitted:
     """The best estimator, how it was found, and its score for every row (float64)."""
 
     estimator: Estimator
-    found: Found
+    found: SearchResult
     scores: Floats

@@ -31,7 +31,7 @@ Score = Callable[[Any, Examples], float]
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best parameters, their score on the validation rows, and every trial in order of number."""
 
     params: Params
@@ -49,7 +49,7 @@ class Fitting:
     score: Score
 
 
-def find(search: Search, fitting: Fitting, journal: Path, workers: int = 1, seed: int = 0) -> Found:
+def find(search: Search, fitting: Fitting, journal: Path, workers: int = 1, seed: int = 0) -> SearchResult:
     """Run the trials that the journal does not hold, ``workers`` at a time in threads.
 
     Raises:
@@ -113,13 +113,13 @@ def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Trial) -> None:
     study.tell(trial, outcome.value, state=states.PRUNED if outcome.value is None else states.COMPLETE)
 
 
-def _best(study: optuna.Study, known: Journal) -> Found:
+def _best(study: optuna.Study, known: Journal) -> SearchResult:
     trials = tuple(known.trials[trial.number] for trial in study.trials)
     complete = [trial for trial in trials if trial.value is not None]
     if not complete:
         raise ContractBroken("no trial of the search has a score", "let 'fit' report fewer steps, or search wider")
     best = max(complete, key=lambda trial: (trial.value, -trial.number))
-    return Found(best.params, float(best.value or 0.0), trials)
+    return SearchResult(best.params, float(best.value or 0.0), trials)
 
 
 def _distribution(dimension: Dimension) -> Any:

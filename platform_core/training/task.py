@@ -22,7 +22,7 @@ from loopline.platform_core.training.examples import Learnable, drilled, learnab
 from loopline.platform_core.training.order import Fitted, Order
 from loopline.platform_core.training.package import probabilities
 from loopline.platform_core.training.publish import packaged, published
-from loopline.platform_core.training.search import Fitting, Found, find
+from loopline.platform_core.training.search import Fitting, SearchResult, find
 from loopline.platform_core.training.usage import Meter
 
 if TYPE_CHECKING:
@@ -141,6 +141,6 @@ def _column(table: pa.Table, name: str, absent: Any) -> Any:
     return table.column(name) if name in table.column_names else absent
 
 
-def _trials(found: Found) -> dict[str, Any]:
+def _trials(found: SearchResult) -> dict[str, Any]:
     pruned = sum(trial.value is None for trial in found.trials)
     return {"run": len(found.trials), "pruned": pruned, "best_score": found.score}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LOG = "_delta_log"
-MOST = 1_000
+MOST_TABLES = 1_000
 """Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
 
@@ -52,7 +52,7 @@ class Opened:
             self._kept.pop(folder, None)
             if newest is not None:
                 self._kept[folder] = _Kept(table, store, newest)
-            while len(self._kept) > MOST:
+            while len(self._kept) > MOST_TABLES:
                 self._kept.popitem(last=False)
 
 

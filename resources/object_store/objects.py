@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ ANSWER_SECONDS = 5
 TRANSFER_SECONDS = 600
 """How long a package may take on its way."""
 _TRIES = 1
+_CLOCK = "clock"
+_USED_BY: dict[str, int] = {}
 _NO_CERTIFICATES = "No CA certificates"
 _REFUSED = ("403 Forbidden", "401 Unauthorized")
 
@@ -41,9 +44,16 @@ class Objects:
     """
 
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        _refuse_fork(url)
         self.url = url.rstrip("/")
         self._store = _store(self.url, options, ANSWER_SECONDS)
         self._transfers = _store(self.url, options, TRANSFER_SECONDS)
+
+    def now(self) -> datetime:
+        """Return the store's own time, by which it says when something was written: of an object written just now."""
+        with self._told(_CLOCK):
+            self._store.put(_CLOCK, b"", mode="overwrite", use_multipart=False)
+            return self._store.head(_CLOCK)["last_modified"]
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return an object's content and ETag; None where there is none."""
@@ -131,6 +141,7 @@ class Objects:
     @contextmanager
     def _told(self, key: str) -> Iterator[None]:
         """Tell a failure as what it is: rights are somebody's to give, everything else is worth another try."""
+        _refuse_fork(self.url)
         from obstore.exceptions import BaseError, NotSupportedError
 
         try:
@@ -149,6 +160,20 @@ class Objects:
             fix = "give this identity the right to list, read, write and delete below that prefix"
             return StoreUnavailable(problem, fix, delay_seconds=30)
         return StoreUnavailable(problem, "see whether the store answers")
+
+
+def _refuse_fork(url: str) -> None:
+    """Refuse to hang: the client's threads do not come along into a fork of a process that has used it.
+
+    Raises:
+        Unsupported: this process is such a fork.
+    """
+    _USED_BY.setdefault("pid", os.getpid())
+    if _USED_BY["pid"] != os.getpid():
+        raise Unsupported(
+            f"{url}: this process was forked from one that had used an object store",
+            "start processes by 'spawn' or 'forkserver'",
+        )
 
 
 def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:

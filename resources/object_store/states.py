@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from loopline.resources.object_store.objects import Found, Objects
 
 _DESIRED, _CHANGED, _OBSERVED = "desired", "changed", "observed"
+CLOCK_SECONDS = 300.0
+"""How often this machine's clock is held beside the store's, by which a server's silence is told."""
 LISTED_AGAIN_SECONDS = 30.0
 """When a server lists the states though nothing is said to have changed: who asked may have died before he said it."""
 _ATTEMPTS = 20
@@ -50,11 +52,12 @@ class _Held(msgspec.Struct, frozen=True):
 
 
 class ObjectStates(StateStore, StateFeed):
-    """States below a prefix; ages are told by the store's own times beside this machine's clock."""
+    """States below a prefix; ages are told by the store's own clock, whatever this machine's says."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._held: dict[str, tuple[str, _Held]] = {}
+        self._skew: tuple[float, timedelta] | None = None
         self._changed: str | None = None
         self._listed_at = -math.inf
         self._reports: dict[str, tuple[str, ServerReport]] = {}
@@ -154,12 +157,18 @@ class ObjectStates(StateStore, StateFeed):
 
     def _living(self) -> list[tuple[str, timedelta, ServerReport]]:
         """Return each server with the age of what it said; one that is gone for good is left out."""
-        now, living = datetime.now(UTC), []
+        now, living = datetime.now(UTC) + self._ahead(), []
         for one in self._objects.listed(_OBSERVED):
             if (age := now - one.written_at) <= timedelta(seconds=GONE_SECONDS):
                 report = self._report(one)
                 living.extend([(Path(one.key).stem, age, report)] if report else [])
         return living
+
+    def _ahead(self) -> timedelta:
+        """Return how far the store's clock is ahead of this machine's, looked at now and then."""
+        if self._skew is None or time.monotonic() - self._skew[0] > CLOCK_SECONDS:
+            self._skew = time.monotonic(), self._objects.now() - datetime.now(UTC)
+        return self._skew[1]
 
     def _report(self, one: Found) -> ServerReport | None:
         before = self._reports.get(one.key)

@@ -24,7 +24,7 @@ Row = tuple[Value, ...]
 _lines = msgspec.json.Encoder().encode_lines
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What the online store holds of a view: a row or None for each row of the request."""
 
     view: ViewField
@@ -50,7 +50,7 @@ class Gathering:
     def __init__(self, names: Sequence[str]) -> None:
         self._pick, self._written = _picker(names), Writer(names)
 
-    def of(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
+    def of(self, request: InferRequest, found: Sequence[Lookup], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
         missing: list[list[str]] = [[] for _ in range(request.rows)]
         stale: list[list[str]] = [[] for _ in range(request.rows)]

@@ -14,7 +14,7 @@ from loopline.platform_core.contracts.serving import MOST_AHEAD
 from loopline.platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
 from loopline.platform_core.foundation.clock import Clock, WallClock
 from loopline.platform_core.runtime.answering.freshness import Freshness
-from loopline.platform_core.runtime.answering.predicting import Said, said
+from loopline.platform_core.runtime.answering.predicting import VersionPrediction, gather_and_predict
 from loopline.platform_core.runtime.answering.routes import Role, Route, Version
 from loopline.platform_core.runtime.metrics import blame
 from loopline.platform_core.runtime.prediction_log.log import Record
@@ -82,8 +82,8 @@ class Inference:
         try:
             recipe = begun.version.recipe
             asks = recipe.asks(begun.request)
-            found = recipe.found(begun.request, await self.store.fetch(asks)) if asks else []
-            predicted = await said(begun.version, begun.request, found, begun.event_time_us)
+            found = recipe.lookups(begun.request, await self.store.fetch(asks)) if asks else []
+            predicted = await gather_and_predict(begun.version, begun.request, found, begun.event_time_us)
             self.freshness.count(model, predicted.gathered.uses)
             self.log(model, record(begun, predicted, self.clock.now_us(), time.perf_counter() - started))
             return answer(model, begun, predicted)
@@ -137,7 +137,7 @@ class Inference:
         return state.route
 
 
-def record(begun: Begun, predicted: Said, logged_at_us: int, seconds: float) -> Record:
+def record(begun: Begun, predicted: VersionPrediction, logged_at_us: int, seconds: float) -> Record:
     """Write down a request and what was said of it in so many seconds."""
     gathered, served = predicted.gathered, begun.version.served
     return Record(
@@ -158,7 +158,7 @@ def record(begun: Begun, predicted: Said, logged_at_us: int, seconds: float) -> 
     )
 
 
-def answer(model: str, begun: Begun, predicted: Said) -> Answer:
+def answer(model: str, begun: Begun, predicted: VersionPrediction) -> Answer:
     """Put the answer together.
 
     Raises:

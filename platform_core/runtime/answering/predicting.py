@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from loopline.platform_core.runtime.answering.gathering import Found, Gathered
+from loopline.platform_core.runtime.answering.gathering import Gathered, Lookup
 from loopline.platform_core.runtime.answering.routes import Version
 from loopline.platform_core.runtime.model.batching import MOST_ROWS, Batcher
 from loopline.platform_core.runtime.model.models import Matrix
@@ -19,7 +19,7 @@ Predicted = tuple[list[float] | None, str]
 """A probability a row, or None and what went wrong."""
 
 
-class Said(NamedTuple):
+class VersionPrediction(NamedTuple):
     """What a version made of a request; no scores when it failed."""
 
     gathered: Gathered
@@ -28,13 +28,15 @@ class Said(NamedTuple):
     problem: str
 
 
-async def said(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Said:
+async def gather_and_predict(
+    version: Version, request: InferRequest, found: Sequence[Lookup], event_time_us: int
+) -> VersionPrediction:
     """Gather and predict: with what other requests ask, at once, or in a thread when it takes long."""
     model = version.model
     if model.batcher is not None and request.rows <= MOST_ROWS:
         gathered = version.recipe.gather(request, found, event_time_us)
         matrix = version.recipe.matrix(gathered.rows)
-        return Said(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, matrix))
+        return VersionPrediction(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, matrix))
     if request.rows <= model.inline_rows:
         return _say(version, request, found, event_time_us)
     run = asyncio.get_running_loop().run_in_executor
@@ -50,10 +52,12 @@ async def _predict_among(batcher: Batcher, matrix: Matrix) -> Predicted:
     return _checked(scores)
 
 
-def _say(version: Version, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Said:
+def _say(version: Version, request: InferRequest, found: Sequence[Lookup], event_time_us: int) -> VersionPrediction:
     """Gather and predict, in the event loop or in a thread."""
     gathered = version.recipe.gather(request, found, event_time_us)
-    return Said(gathered, version.recipe.keys(request), *predict(version, version.recipe.matrix(gathered.rows)))
+    return VersionPrediction(
+        gathered, version.recipe.keys(request), *predict(version, version.recipe.matrix(gathered.rows))
+    )
 
 
 def predict(version: Version, matrix: Matrix) -> Predicted:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loopline.platform_core.errors import BadRequest, ContractBroken
 from loopline.platform_core.runtime.answering import vectors
-from loopline.platform_core.runtime.answering.gathering import Found, Gathered, Gathering, Row, Writer
+from loopline.platform_core.runtime.answering.gathering import Gathered, Gathering, Lookup, Row, Writer
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
@@ -67,11 +67,11 @@ class Recipe:
             return []
         return [(view.view, list(map(str, request.columns[view.entity]))) for view in views]
 
-    def found(self, request: InferRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> list[Found]:
+    def lookups(self, request: InferRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> list[Lookup]:
         """Name what the store answered to ``asks``."""
-        return list(map(Found, self._asked(request), rows))
+        return list(map(Lookup, self._asked(request), rows))
 
-    def gather(self, request: InferRequest, found: Sequence[Found], event_time_us: int) -> Gathered:
+    def gather(self, request: InferRequest, found: Sequence[Lookup], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
         return self._gathering.of(request, found, event_time_us)
 

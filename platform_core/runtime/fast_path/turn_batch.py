@@ -15,9 +15,9 @@ from itertools import islice
 from loopline.platform_core.contracts.online_store import Key
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.runtime.answering.answers import answered
-from loopline.platform_core.runtime.answering.gathering import Found, Gathered
+from loopline.platform_core.runtime.answering.gathering import Gathered, Lookup
 from loopline.platform_core.runtime.answering.inference import Begun, Inference, answer, record
-from loopline.platform_core.runtime.answering.predicting import Said, predict_each
+from loopline.platform_core.runtime.answering.predicting import VersionPrediction, predict_each
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.app import length
 from loopline.platform_core.runtime.metrics import Metrics, blamed
@@ -36,14 +36,14 @@ class Asked:
         "begun",
         "body",
         "failed",
-        "found",
         "gathered",
         "headers",
+        "lookups",
         "model",
+        "prediction",
         "request",
         "response",
         "route",
-        "said",
         "started",
         "version",
     )
@@ -51,13 +51,13 @@ class Asked:
     request: InferRequest
     begun: Begun
     gathered: Gathered
-    said: Said
+    prediction: VersionPrediction
     response: Response
 
     def __init__(self, model: str, version: str, route: Route, headers: dict[bytes, bytes], body: bytes) -> None:
         self.model, self.version, self.route, self.headers, self.body = model, version, route, headers, body
         self.started = time.perf_counter()
-        self.found: Sequence[Found] = ()
+        self.lookups: Sequence[Lookup] = ()
         self.failed: Exception | None = None
 
 
@@ -102,7 +102,7 @@ class TurnBatch:
             return [one for one in batch if one.failed is None]
         for one, asked in asks:
             held = [list(islice(rows[view], len(wanted))) for view, wanted in asked]
-            one.found = one.begun.version.recipe.found(one.begun.request, held)
+            one.lookups = one.begun.version.recipe.lookups(one.begun.request, held)
         return batch
 
     def _keep(self, batch: Sequence[Asked], started: float) -> None:
@@ -110,8 +110,8 @@ class TurnBatch:
         records: defaultdict[str, list[Record]] = defaultdict(list)
         now_us, seconds = self._inference.clock.now_us(), (time.perf_counter() - started) / max(1, len(batch))
         for one in batch:
-            self._inference.freshness.count(one.model, one.said.gathered.uses)
-            records[one.model].append(record(one.begun, one.said, now_us, seconds))
+            self._inference.freshness.count(one.model, one.prediction.gathered.uses)
+            records[one.model].append(record(one.begun, one.prediction, now_us, seconds))
         for model, several in records.items():
             try:
                 self._log(model, several)
@@ -123,7 +123,7 @@ class TurnBatch:
         version = ""
         if one.failed is None:
             try:
-                said = answer(one.model, one.begun, one.said)
+                said = answer(one.model, one.begun, one.prediction)
                 one.response, version = answered(one.model, one.request, said), said.version
             except Exception as error:  # noqa: BLE001 - whatever fails is answered
                 one.failed = error
@@ -158,7 +158,7 @@ def _decode(one: Asked) -> None:
 
 def _gather(one: Asked) -> None:
     begun = one.begun
-    one.gathered = begun.version.recipe.gather(begun.request, one.found, begun.event_time_us)
+    one.gathered = begun.version.recipe.gather(begun.request, one.lookups, begun.event_time_us)
 
 
 def _predict(batch: Sequence[Asked]) -> list[Asked]:
@@ -172,5 +172,5 @@ def _predict(batch: Sequence[Asked]) -> list[Asked]:
             if isinstance(said, Exception):
                 one.failed = said
             else:
-                one.said = Said(one.gathered, version.recipe.keys(one.begun.request), *said)
+                one.prediction = VersionPrediction(one.gathered, version.recipe.keys(one.begun.request), *said)
     return [one for one in batch if one.failed is None]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Kept:
+class LakeTable:
     """A table: the rows of each append, the version of each application, and the versions that were let go."""
 
     appends: list[pa.Table] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Kept:
         return self.before[min(later)] if (later := [at for at in self.before if at >= version]) else self.appends
 
 
-_shared: dict[str, dict[TableName, Kept]] = {}
+_shared: dict[str, dict[TableName, LakeTable]] = {}
 _lock = threading.RLock()
 
 
@@ -41,10 +41,10 @@ class InMemoryLake(Lake):
     """Tables as lists of appends; instances of one ``name`` share them within the process, as processes a disk."""
 
     name: str = ""
-    _own: dict[TableName, Kept] = PrivateAttr(default_factory=dict)
+    _own: dict[TableName, LakeTable] = PrivateAttr(default_factory=dict)
 
     @property
-    def held(self) -> dict[TableName, Kept]:
+    def held(self) -> dict[TableName, LakeTable]:
         """Return the tables by name."""
         return _shared.setdefault(self.name, {}) if self.name else self._own
 
@@ -58,7 +58,7 @@ class InMemoryLake(Lake):
         """Keep the rows as the next version."""
         wanted = dict(transactions or {})
         with _lock:
-            kept = self.held.get(table, Kept())
+            kept = self.held.get(table, LakeTable())
             if after is not None and any(kept.committed.get(app) != after.get(app) for app in wanted):
                 raise CommitConflict(f"{table}: the writer builds on {dict(after)}", "begin from what is committed")
             done = [app for app, version in wanted.items() if kept.committed.get(app, -1) >= version]
@@ -69,7 +69,7 @@ class InMemoryLake(Lake):
                 self.held[table] = kept
             return len(kept.appends) - 1
 
-    def keep(self, kept: Kept, rows: pa.Table, transactions: Mapping[str, int]) -> None:
+    def keep(self, kept: LakeTable, rows: pa.Table, transactions: Mapping[str, int]) -> None:
         """Add rows and transactions to a table."""
         joined([*kept.appends, rows])
         kept.appends.append(rows)

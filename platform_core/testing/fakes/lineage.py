@@ -35,6 +35,6 @@ class InMemoryLineage(Lineage):
         self._mood = mood
 
     @property
-    def told(self) -> list[RunEvent]:
+    def events(self) -> list[RunEvent]:
         """Return what was told, oldest first."""
         return list(self._told)

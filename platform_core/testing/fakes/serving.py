@@ -99,10 +99,10 @@ class InMemoryServing(Serving):
             "stale": [],
             "asked_at": now,
         }
-        log.append(asked | _said(chosen, "candidate" if split else "stable", scores, latency_ms, now))
+        log.append(asked | _answer_row(chosen, "candidate" if split else "stable", scores, latency_ms, now))
         for other in state.replaying:
             if other != chosen and not _problem(other):
-                again = _said(other, SHADOW_ROLE, scores, latency_ms, now)
+                again = _answer_row(other, SHADOW_ROLE, scores, latency_ms, now)
                 log.append(asked | again | {"beside_ms": latency_ms})
         return chosen
 
@@ -110,7 +110,7 @@ class InMemoryServing(Serving):
         return datetime.now(UTC)
 
 
-def _said(
+def _answer_row(
     served: Served, role: str, scores: Mapping[str, float | None], latency_ms: float, now: datetime
 ) -> dict[str, Any]:
     """Return what a version makes of a request; without a score it fails."""

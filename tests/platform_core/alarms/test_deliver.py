@@ -279,7 +279,7 @@ def test_a_crash_before_the_ledger_knew_sends_the_same_message_again(platform, d
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(deliveries.Post, "told", dies)
+        patch.setattr(deliveries.Post, "record_delivery", dies)
         alarms.raise_alarm(platform, alarm("a"))
         with pytest.raises(KeyboardInterrupt):
             deliver(platform)

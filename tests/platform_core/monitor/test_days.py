@@ -13,7 +13,7 @@ from scipy.stats import wasserstein_distance
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor import days
-from loopline.platform_core.monitor.days import DAY, Counted, judged_days, keep, kept, over
+from loopline.platform_core.monitor.days import DAY, Counted, counted_windows, judged_days, keep, over
 from loopline.platform_core.monitor.drift import WINDOW, judged, watch
 from loopline.platform_core.monitor.predictions import compact, expire
 from loopline.platform_core.monitor.profile import Profile, build_profile
@@ -133,12 +133,12 @@ def test_days_can_be_judged_when_their_rows_are_gone(shop) -> None:
     shop.platform.clock.set(datetime(2012, 1, 1, tzinfo=UTC))
     assert expire(shop.platform, shop.team, replace(shop.model, retention_days=30)) == 1_000
     profile = Profile.load(package)
-    windows = kept(shop.platform, shop.ref, "1", date(2011, 3, 1), date(2011, 3, 31))
+    windows = counted_windows(shop.platform, shop.ref, "1", date(2011, 3, 1), date(2011, 3, 31))
     found = over(windows, profile)
     assert found is not None
     assert (found.rows, found.drifted) == (1_000, ("amount",))
     assert over([], profile) is None
-    assert over(kept(shop.platform, shop.ref, "1", date(2012, 3, 1), date(2012, 3, 1)), profile) is None
+    assert over(counted_windows(shop.platform, shop.ref, "1", date(2012, 3, 1), date(2012, 3, 1)), profile) is None
 
 
 def test_a_slow_drift_alarms_by_the_day(shop) -> None:
@@ -186,9 +186,9 @@ def reads(monkeypatch) -> list[tuple[date, date]]:
 
     def noted(platform, ref, version, since, until):
         found.append((since, until))
-        return kept(platform, ref, version, since, until)
+        return counted_windows(platform, ref, version, since, until)
 
-    monkeypatch.setattr(days, "kept", noted)
+    monkeypatch.setattr(days, "counted_windows", noted)
     return found
 
 
@@ -197,7 +197,7 @@ def test_counts_of_a_window_that_the_ledger_does_not_know_are_left_out(shop) -> 
     shop.deploy()
     shop.answer(1_000)
     look(shop)
-    windows = kept(shop.platform, shop.ref, "1", date(2011, 3, 1), date(2011, 3, 1))
+    windows = counted_windows(shop.platform, shop.ref, "1", date(2011, 3, 1), date(2011, 3, 1))
     stray = Counted(2, windows[0].until, windows[0].profile)
     keep(shop.platform, shop.ref, "1", [stray, windows[0]])
     shop.answered += 86_400

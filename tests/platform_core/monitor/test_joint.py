@@ -46,7 +46,7 @@ def test_a_correlation_is_found_and_named() -> None:
     for before, after in ((0.0, 0.6), (0.7, 0.0)):
         found = joint.judge(profile(before), rows(np.random.default_rng(2), 500, after), chance=0.001)
         assert found is not None
-        assert found.area > found.threshold >= joint.LEAST
+        assert found.area > found.threshold >= joint.LEAST_AREA
         assert found.tells == "a with b"
 
 
@@ -79,7 +79,7 @@ def test_values_that_no_sum_can_hold_are_missing_ones() -> None:
 
 def test_few_rows_or_no_columns_are_not_judged() -> None:
     """A classifier that could learn nothing says nothing."""
-    few = rows(np.random.default_rng(4), joint.FEWEST - 1)
+    few = rows(np.random.default_rng(4), joint.FEWEST_ROWS - 1)
     assert joint.judge(profile(), few, chance=0.01) is None
     every = ("a", "b", "c", "d", "kind")
     assert joint.judge(profile(), rows(np.random.default_rng(4), 500), chance=0.01, without=every) is None

@@ -375,6 +375,35 @@ def test_other_rules_measure_everything_anew(live: Live) -> None:
     assert measured(live.shop.platform, live.shop.team, live.model).windows == 1, "the next call knows the rules"
 
 
+def test_looks_week_by_week_find_what_one_look_at_everything_finds(live: Live) -> None:
+    """Labels come up to eight weeks late, and some examples are answered again, by another version or a week later."""
+    random = np.random.default_rng(3)
+    held_out = random.uniform(0.05, 0.95, 400)
+    live.hold_out(held_out, (random.uniform(size=400) < held_out).astype(float))
+    for week in range(14):
+        at, version = START + timedelta(days=7 * week), "1" if week < 8 else "2"
+        scores = random.uniform(0.05, 0.95, 60)
+        live.answer(
+            scores.tolist(),
+            (random.uniform(size=60) < scores).astype(float).tolist(),
+            at,
+            wait_days=random.choice([1.0, 20.0, 31.0, 55.0], 60, p=[0.5, 0.3, 0.19, 0.01]).tolist(),
+            countries=random.choice(["France", "Spain"], 60).tolist(),
+            version=version,
+        )
+        again = [live.row(live.asked - number, 0.5, at + timedelta(hours=1), version, {}) for number in (0, 3, 70)]
+        live.shop.serving.log(again)
+        live.measured(at + timedelta(days=2))
+    for week in range(14, 30):
+        live.measured(START + timedelta(days=7 * week))
+    week_by_week = history(live.shop.platform, live.shop.ref)
+    assert {m.version for m in week_by_week} == {"1", "2"}
+    assert {m.estimated for m in week_by_week} == {True, False}
+    quality_table.put(live.shop.platform.ledger, live.shop.ref, [], "other rules")
+    assert measured(live.shop.platform, live.shop.team, live.model).windows >= 14
+    assert history(live.shop.platform, live.shop.ref) == week_by_week
+
+
 def test_a_window_keeps_its_figures_while_its_predictions_expire(live: Live) -> None:
     """The last days of a window went badly: they are not all that is told of it when the first ones are gone."""
     live.model = replace(live.model, quality=replace(live.model.quality, days=28), retention_days=70)

@@ -14,7 +14,7 @@ import pytest
 
 from loopline.platform_core.contracts.lake import TableName, Tidied
 from loopline.platform_core.errors import CommitConflict
-from loopline.platform_core.testing.fakes.lake import InMemoryLake, Kept
+from loopline.platform_core.testing.fakes.lake import InMemoryLake, LakeTable
 from loopline.platform_core.testing.lake import LakeKit
 from loopline.platform_core.testing.mutants import assert_catches
 
@@ -66,7 +66,7 @@ class Repeats(InMemoryLake):
     def append(
         self, table: TableName, rows: pa.Table, transactions: Transactions = None, after: Transactions = None
     ) -> int:
-        kept = self.held.setdefault(table, Kept())
+        kept = self.held.setdefault(table, LakeTable())
         self.keep(kept, rows, transactions or {})
         return len(kept.appends) - 1
 
@@ -86,7 +86,7 @@ class DropsRowsWithTheCommitted(InMemoryLake):
 class TransactionsFirst(InMemoryLake):
     """Breaks promise 4: transactions stay when the rows are refused."""
 
-    def keep(self, kept: Kept, rows: pa.Table, transactions: Mapping[str, int]) -> None:
+    def keep(self, kept: LakeTable, rows: pa.Table, transactions: Mapping[str, int]) -> None:
         kept.committed.update(transactions)
         super().keep(kept, rows, transactions)
 
@@ -113,7 +113,7 @@ class LastWriterWins(InMemoryLake):
 class OldColumnsOnly(InMemoryLake):
     """Breaks promise 7: columns that came later are dropped."""
 
-    def keep(self, kept: Kept, rows: pa.Table, transactions: Mapping[str, int]) -> None:
+    def keep(self, kept: LakeTable, rows: pa.Table, transactions: Mapping[str, int]) -> None:
         first = kept.appends[0].column_names if kept.appends else rows.column_names
         super().keep(kept, rows.select([name for name in rows.column_names if name in first]), transactions)
 
@@ -144,7 +144,7 @@ class LooksBeforeItLocks(InMemoryLake):
         if after is not None and any(known.get(app) != after.get(app) for app in transactions or {}):
             raise CommitConflict("stale", "begin again")
         time.sleep(0.01)
-        kept = self.held.setdefault(table, Kept())
+        kept = self.held.setdefault(table, LakeTable())
         self.keep(kept, rows, transactions or {})
         return len(kept.appends) - 1
 
@@ -237,7 +237,7 @@ class DropsWhatWasCommitted(InMemoryLake):
     """Breaks promise 13: transactions are forgotten with the days."""
 
     def drop_days(self, table: TableName, before: date) -> int:
-        self.held.get(table, Kept()).committed.clear()
+        self.held.get(table, LakeTable()).committed.clear()
         return super().drop_days(table, before)
 
 

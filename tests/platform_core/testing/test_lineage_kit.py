@@ -25,10 +25,10 @@ class Keeper:
         self.lineage.feel(mood)
 
     def received(self) -> Sequence[RunEvent]:
-        return self.lineage.told
+        return self.lineage.events
 
     def words(self) -> Sequence[str]:
-        return [repr(event) for event in self.lineage.told]
+        return [repr(event) for event in self.lineage.events]
 
 
 class TestFake(LineageKit):
@@ -137,7 +137,7 @@ class Counts(InMemoryLineage):
     """Breaks promise 3: each telling is another one."""
 
     def keep(self, event: RunEvent) -> None:
-        super().keep(replace(event, tags={**event.tags, "told": str(len(self.told))}))
+        super().keep(replace(event, tags={**event.tags, "told": str(len(self.events))}))
 
 
 class Swallows(InMemoryLineage):

@@ -15,7 +15,7 @@ import pytest
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.specs import Examples, Params, Report, Search, choice, int_range, log_range, uniform
 from loopline.platform_core.training.journal import Journal
-from loopline.platform_core.training.search import Fitting, Found, find
+from loopline.platform_core.training.search import Fitting, SearchResult, find
 
 NONE = Examples(np.empty((0, 1)), np.empty(0), ("a",), {})
 SPACE = {"x": uniform(-1, 1), "rate": log_range(0.01, 1), "depth": int_range(2, 9), "kind": choice("a", "b")}
@@ -38,7 +38,7 @@ class Hill:
         return top
 
 
-def search(fit: Any, journal: Path, workers: int = 2, trials: int = 12) -> Found:
+def search(fit: Any, journal: Path, workers: int = 2, trials: int = 12) -> SearchResult:
     """Search with the estimator itself as its score."""
     return find(Search(trials, SPACE), Fitting(fit, NONE, NONE, lambda estimator, _: estimator), journal, workers)
 

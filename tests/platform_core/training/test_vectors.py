@@ -37,7 +37,7 @@ from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.training import examples, publish, training_set
 from loopline.platform_core.training.order import Fitted, Order
 from loopline.platform_core.training.package import probabilities
-from loopline.platform_core.training.search import Found
+from loopline.platform_core.training.search import SearchResult
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.polars.engine import PolarsEngine
@@ -115,7 +115,7 @@ class World:
         learnt = data.part(data.parts.train)
         assert learnt.features == ("paid", "meaning.0", "meaning.1", "meaning.2")
         estimator = LGBMClassifier(n_estimators=20, verbose=-1).fit(learnt.x, learnt.y)
-        fitted = Fitted(estimator, Found({}, 0.0, ()), probabilities(estimator, data.x))
+        fitted = Fitted(estimator, SearchResult({}, 0.0, ()), probabilities(estimator, data.x))
         publish.packaged(order, data, fitted, folder)
         assert publish.published(order, data, fitted, {}, folder).version == "1"
         return load_model(folder)
@@ -143,7 +143,7 @@ def answered(world: World, loaded: LoadedModel, request: protocol.InferRequest) 
     """Look up what the request does not bring, and predict; return probabilities, and features as they are logged."""
     recipe = Recipe(loaded.manifest)
     request = recipe.checked(request)
-    found = recipe.found(request, world.platform.online_store.read(recipe.asks(request)))
+    found = recipe.lookups(request, world.platform.online_store.read(recipe.asks(request)))
     gathered = recipe.gather(request, found, int((BEGIN + timedelta(days=30)).timestamp() * 1e6))
     return loaded.predict(recipe.matrix(gathered.rows)).tolist(), gathered.features
 

@@ -67,7 +67,7 @@ def test_readers_see_whole_versions_while_others_write(tmp_path: Path) -> None:
 
 def test_no_more_tables_are_held_than_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not asked for longest is let go."""
-    monkeypatch.setattr(opened, "MOST", 2)
+    monkeypatch.setattr(opened, "MOST_TABLES", 2)
     lake = DeltaLake(root=str(tmp_path))
     for name in ("a", "b", "c"):
         lake.append(f"t/raw/{name}", _rows(0))

@@ -10,7 +10,13 @@ import pytest
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import CommitConflict, Refused
 from loopline.platform_core.testing.event_stream import new_stream, published, read
-from loopline.platform_core.testing.event_stream_groups import EventStreamGroupsKit, answer, numbers, said, taken
+from loopline.platform_core.testing.event_stream_groups import (
+    EventStreamGroupsKit,
+    answer,
+    numbers,
+    published_numbers,
+    taken,
+)
 from loopline.resources.folder import member as members
 from loopline.resources.folder.event_stream import FolderEventStream
 
@@ -69,7 +75,7 @@ def test_a_member_that_was_overtaken_commits_nothing(events: FolderEventStream) 
     rest = first.take(99).to_pylist()
     first.commit({out: answer(rest)})
     assert theirs
-    assert said(events, out) == list(range(20))
+    assert published_numbers(events, out) == list(range(20))
     first.close()
 
 

@@ -10,7 +10,13 @@ import pytest
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import ContractBroken, LooplineError
 from loopline.platform_core.testing.event_stream import new_stream, published
-from loopline.platform_core.testing.event_stream_groups import EventStreamGroupsKit, answer, numbers, said, taken
+from loopline.platform_core.testing.event_stream_groups import (
+    EventStreamGroupsKit,
+    answer,
+    numbers,
+    published_numbers,
+    taken,
+)
 from loopline.resources.kafka.event_stream import KafkaEventStream
 
 
@@ -33,11 +39,11 @@ def test_a_record_that_is_too_large_undoes_the_whole_commit(events: KafkaEventSt
     rows = taken(member, 6)
     with pytest.raises(ContractBroken, match="refuses 1 records"):
         member.commit({out: [*answer(rows), Record(b"x" * 2_000_000)]})
-    assert said(events, out) == []
+    assert published_numbers(events, out) == []
     again = taken(member, 6)
     assert numbers(again) == numbers(rows)
     member.commit({out: answer(again)})
-    assert said(events, out, 6) == numbers(rows)
+    assert published_numbers(events, out, 6) == numbers(rows)
     member.close()
 
 
@@ -51,6 +57,6 @@ def test_a_successor_of_the_same_name_takes_over_at_once(events: KafkaEventStrea
         first.commit({out: answer(rows)})
     again = taken(second, 6)
     second.commit({out: answer(again)})
-    assert said(events, out, 6) == numbers(rows)
+    assert published_numbers(events, out, 6) == numbers(rows)
     first.close()
     second.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
-from loopline.platform_core.errors import InvalidEnvironment, NotFound, StoreUnavailable
+from loopline.platform_core.errors import InvalidEnvironment, NotFound, StoreUnavailable, Unsupported
 from loopline.platform_core.testing.endpoints import new_model
 from loopline.platform_core.testing.state_store import READY, ServerReport, StateStoreKit, content, package
 from loopline.resources.object_store import packages, states
@@ -120,3 +123,32 @@ def test_what_is_no_store_is_refused(url: str) -> None:
     """A mistake in an environment file is found when it is read."""
     with pytest.raises(InvalidEnvironment):
         Objects(url, {})
+
+
+def test_a_clock_that_is_wrong_makes_no_server_silent(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ages are told by the store's own clock: this machine's may be an hour ahead, or behind."""
+    store = ObjectStates(objects)
+    store.report("one", ServerReport({"m": READY}))
+    for hours in (-1, 1):
+
+        class Wrong(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None, off: int = hours) -> Wrong:  # type: ignore[override]
+                return cls.fromtimestamp(time.time() + off * 3600, tz)
+
+        monkeypatch.setattr(states, "datetime", Wrong)
+        assert ObjectStates(objects).observed("m") == [READY]
+
+
+def test_a_fork_is_refused_rather_than_hung(objects: Objects) -> None:
+    """The client's threads stay behind in the process that made them."""
+    objects.read("nothing")
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        try:
+            objects.read("nothing")
+        except Unsupported as error:
+            os._exit(0 if "forkserver" in error.fix else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
