@@ -2,6 +2,7 @@
 # Installs the oldest versions that pyproject.toml allows of what it names, and runs the tests that lean on them:
 # every import, the whole loop in process, stores, engine and registry, the server, and what is private to Dagster and uvicorn.
 # The environment is made anew when pyproject.toml has changed.
+# Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,4 +20,4 @@ if ! cmp -s pyproject.toml "$folder/.made"; then
         pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema
     cp pyproject.toml "$folder/.made"
 fi
-exec scripts/core-tests.sh "$folder/bin/python" tests/resources/kubernetes
+exec scripts/core-tests.sh "$folder/bin/python" tests/resources/kubernetes "$@"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The tests that tell whether a Python will do, under each newer Python that this machine has; the pins are the same.
+# Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,5 +31,5 @@ for version in 3.12 3.13; do
         cat pyproject.toml constraints.txt >"$folder/.made"
     fi
     echo "Python $version: $("$folder/bin/python" --version)"
-    scripts/core-tests.sh "$folder/bin/python"
+    scripts/core-tests.sh "$folder/bin/python" "$@"
 done

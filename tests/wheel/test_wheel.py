@@ -44,10 +44,15 @@ def test_the_package_itself_is_used(user):
 
 
 def test_an_installation_has_a_size():
-    """What ``pip install loopline`` brings stays small: megabytes of files, as pip's records name them, no bytecode."""
+    """What ``make install`` brings stays small: bytes of files, as pip's records name them, without bytecode."""
     files = [file for name in needed("loopline") for file in files_of(name) or () if file.suffix != ".pyc"]
-    paths = {Path(file.locate()) for file in files if "share" not in file.parts}
-    assert sum(path.stat().st_size for path in paths if path.is_file()) < 930e6
+    paths = {Path(file.locate()) for file in files}
+    assert sum(path.stat().st_size for path in paths if path.is_file()) < 900e6
+
+
+def test_an_editable_installation_copies_nothing():
+    """What lies in the repository is read there: no orders and no environment files lie in site-packages as well."""
+    assert not [file for file in files_of("loopline") or () if "share" in file.parts]
 
 
 PUBLISH = """
