@@ -23,8 +23,9 @@ if [ ${#missing[@]} -gt 0 ]; then
         exit 1
     fi
     export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # no service starts
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    patient=(-o DPkg::Lock::Timeout=600) # another script may install too
+    apt-get "${patient[@]}" update -qq
+    apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 build() {

@@ -26,5 +26,6 @@ if ! command -v apt-get >/dev/null; then
 fi
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -qq
-$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+patient=(-o DPkg::Lock::Timeout=600) # another script may install too
+$sudo apt-get "${patient[@]}" update -qq
+$sudo apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

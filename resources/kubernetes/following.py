@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from loopline.platform_core.errors import Refused, Transient
+from loopline.platform_core.errors import LooplineError, Refused, Transient
 from loopline.platform_core.specs.model import Requirements
 from loopline.resources.kubernetes import looks
 from loopline.resources.kubernetes.claiming import remove
@@ -60,8 +60,8 @@ class Following:
 
     def _without_pod(self) -> Answer | None:
         job = self._now()
-        if job is None or job.metadata.deletion_timestamp:
-            raise Refused(f"{self.name} was cancelled", "run the key again, if it shall be done after all")
+        if job is None:
+            raise self._cancelled()
         if found := _kept(job):
             return found
         if looks.failed(job) or looks.complete(job):
@@ -79,9 +79,9 @@ class Following:
         if found is not None and isinstance(found.outcome, str):
             self._keep(found)
             return found
-        self._until_failed()
+        cancelled = self._until_failed() is None
         if found is None:
-            raise end.error
+            raise self._cancelled() if cancelled else end.error
         return found
 
     def _keep(self, answer: Answer) -> None:
@@ -90,15 +90,21 @@ class Following:
             body = {"metadata": {"annotations": {ANSWER: kept}, "uid": self.job.metadata.uid}}
             self.link.found(self.link.batch.patch_namespaced_job, self.name, self.namespace, body)
 
-    def _until_failed(self) -> None:
+    def _until_failed(self) -> Any:
+        """Return the Job that knows that its pod failed; None: somebody took it away."""
         until = time.monotonic() + _FAILED_SECONDS
         while (job := self._now()) is not None and looks.failed(job) is None and time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
+        return job
+
+    def _cancelled(self) -> LooplineError:
+        return Refused(f"{self.name} was cancelled", "run the key again, if it shall be done after all")
 
     def _now(self) -> Any:
-        """Return the Job as it is; None if it is gone, or another one has its name."""
+        """Return the Job as it is; None if it is gone or going, or another one has its name."""
         job = self.link.found(self.link.batch.read_namespaced_job, self.name, self.namespace)
-        return job if job is not None and job.metadata.uid == self.job.metadata.uid else None
+        there = job is not None and job.metadata.uid == self.job.metadata.uid and not job.metadata.deletion_timestamp
+        return job if there else None
 
     def _refusal(self) -> Wait | None:
         """Return why no pod is made: an event of the Job says it, for the pod never exists."""
