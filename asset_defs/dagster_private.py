@@ -25,6 +25,7 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._grpc import server_watcher
 from dagster._grpc.server import DagsterApiServer
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.middleware import Middleware
 
 __all__ = [
+    "PARTITION_NAME_TAG",
     "AssetJob",
     "CheckOutcome",
     "Process",

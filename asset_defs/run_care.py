@@ -1,10 +1,11 @@
 """Dagster keeps every run and all its events for ever: those of routine are forgotten, those of cycles stay."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_private import forget_run, location_of
+from loopline.asset_defs.dagster_private import PARTITION_NAME_TAG, forget_run, location_of
 from loopline.asset_defs.keys import (
     AUDIT_JOB,
     CYCLE_TAG,
@@ -37,13 +38,24 @@ def forget_runs(instance: dg.DagsterInstance, location: str | None, config: Forg
 
 
 def _forget(instance: dg.DagsterInstance, job: str, tags: dict[str, str], before: datetime, least: int) -> int:
-    newest = {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=job, tags=tags), limit=max(least, 1))}
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=tags))
+    newest = {run.run_id for run in runs[: max(least, 1)]} | _of_partitions(runs)
     old = instance.get_runs(dg.RunsFilter(job_name=job, tags=tags, created_before=before))
     ended = [run for run in old if run.run_id not in newest and run.status not in IN_PROGRESS]
     gone = [run for run in ended if CYCLE_TAG not in run.tags]
     for run in gone:
         forget_run(instance, run.run_id)
     return len(gone)
+
+
+def _of_partitions(runs: Sequence[dg.DagsterRun]) -> set[str]:
+    """Return the newest successful run of each partition: without its events Dagster calls the partition missing."""
+    newest: dict[tuple[str, frozenset[dg.AssetKey]], str] = {}
+    for run in runs:  # newest first
+        partition = run.tags.get(PARTITION_NAME_TAG)
+        if partition and run.is_success:
+            newest.setdefault((partition, frozenset(run.asset_selection or ())), run.run_id)
+    return set(newest.values())
 
 
 @dg.op(name="forget_runs")
