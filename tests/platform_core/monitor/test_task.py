@@ -24,18 +24,20 @@ class Elsewhere:
         return self.answer
 
 
-def _drawn(answer: object) -> Path | None:
-    platform = SimpleNamespace(compute=Elsewhere(answer), environment=SimpleNamespace(path=Path("laptop.yaml")))
+def _drawn(answer: object, folder: Path) -> Path | None:
+    (folder / "laptop.yaml").write_text("name: laptop")
+    environment = SimpleNamespace(path=folder / "laptop.yaml")
+    platform = SimpleNamespace(compute=Elsewhere(answer), environment=environment)
     return task.drawn(platform, SimpleNamespace(name="shop"), SimpleNamespace(name="returns"), "key")
 
 
-def test_nothing_that_draws_is_told_with_its_fix() -> None:
+def test_nothing_that_draws_is_told_with_its_fix(tmp_path: Path) -> None:
     """The alarm's run goes on without a page, which it can only if it hears what was amiss."""
     with pytest.raises(Unsupported, match=r"Evidently is not installed → pip install 'loopline\[evidently\]'"):
-        _drawn(WITHOUT)
+        _drawn(WITHOUT, tmp_path)
 
 
-def test_a_page_or_none() -> None:
+def test_a_page_or_none(tmp_path: Path) -> None:
     """A path comes back, or nothing where no window was judged."""
-    assert _drawn("/home/page.html") == Path("/home/page.html")
-    assert _drawn(None) is None
+    assert _drawn("/home/page.html", tmp_path) == Path("/home/page.html")
+    assert _drawn(None, tmp_path) is None
