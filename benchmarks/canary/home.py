@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import homes
 from benchmarks.canary.shop import orders, team, visit, visits
+from benchmarks.homes import LAPTOP, PORT
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import land
@@ -19,8 +20,6 @@ from loopline.platform_core.turn import Turn, deploy, fit, gate, pin
 
 REF = ModelRef(team.name, orders.name)
 ROWS = 4_000
-LAPTOP = Path(__file__).parents[2] / "deploy" / "environments" / "laptop.yaml"
-PORT = "LOOPLINE_INFERENCE_PORT"
 DAGSTER = {"ours": "dagster", "bare": "dagster-bare"}
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -30,23 +29,11 @@ def enter(home: Path, side: str, port: int) -> None:
 
     Sides share lake and registry; each has its server's state, and its instance of Dagster, for itself.
     """
-    site = home / "site"
-    info = site / "shop-1.0.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
-    info.joinpath("entry_points.txt").write_text("[loopline.teams]\nshop = benchmarks.canary.shop:team\n")
     environment = home / f"{side}.yaml"
+    home.mkdir(parents=True, exist_ok=True)
     environment.write_text(LAPTOP.read_text().replace("/serving", f"/serving-{side}"))
-    places = [str(Path(__file__).parents[2]), str(site)]
-    sys.path[:0] = places
-    os.environ |= {
-        "PYTHONPATH": os.pathsep.join(places),
-        "LOOPLINE_HOME": str(home),
-        "LOOPLINE_ENVIRONMENT": str(environment),
-        PORT: str(port),
-        "DAGSTER_HOME": str(home / DAGSTER[side]),
-        "DAGSTER_DISABLE_TELEMETRY": "yes",
-    }
+    variables = {PORT: str(port), "DAGSTER_HOME": str(home / DAGSTER[side])}
+    homes.enter(home, "shop", "benchmarks.canary.shop:team", environment, **variables)
 
 
 def prepare(home: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.canary.home import LAPTOP, PORT, write_visits
+from benchmarks import homes
+from benchmarks.canary.home import write_visits
+from benchmarks.homes import LAPTOP, PORT
 from benchmarks.idle.spent import MODELS
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
@@ -32,23 +33,11 @@ TEAM = "shops"
 
 def enter(home: Path, models: int, port: int) -> None:
     """Put this process and its children into a home, with the team installed."""
-    site = home / "site"
-    info = site / "shops-1.0.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: shops\nVersion: 1.0\n")
-    info.joinpath("entry_points.txt").write_text("[loopline.teams]\nshops = benchmarks.idle.shops:team\n")
     environment = home / "laptop.yaml"
+    home.mkdir(parents=True, exist_ok=True)
     environment.write_text(LAPTOP.read_text().replace("../prices", str(LAPTOP.parents[1] / "prices")))
-    places = [str(Path(__file__).parents[2]), str(site)]
-    sys.path[:0] = places
-    os.environ |= {
-        "PYTHONPATH": os.pathsep.join(places),
-        "LOOPLINE_HOME": str(home),
-        "LOOPLINE_ENVIRONMENT": str(environment),
-        PORT: str(port),
-        MODELS: str(models),
-        "DAGSTER_DISABLE_TELEMETRY": "yes",
-    }
+    variables = {PORT: str(port), MODELS: str(models)}
+    homes.enter(home, TEAM, "benchmarks.idle.shops:team", environment, **variables)
 
 
 def prepare(home: Path, team: Team) -> None:

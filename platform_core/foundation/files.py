@@ -11,3 +11,13 @@ def write(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(content)
     draft.replace(path)
+
+
+def put_folder(draft: Path, target: Path) -> Path:
+    """Rename a folder that is whole to where others look for it, unless somebody faster put the same bytes there."""
+    try:
+        draft.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+    return target

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from loopline.platform_core.foundation.files import put_folder
+
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.foundation.names import ModelRef
@@ -28,7 +30,7 @@ def fetched(platform: Platform, ref: ModelRef, version: str) -> Path:
     draft = _draft(target)
     draft.mkdir(parents=True)
     try:
-        _put(platform.registry.fetch(ref.dotted, version, draft), target)
+        put_folder(platform.registry.fetch(ref.dotted, version, draft), target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
@@ -53,7 +55,7 @@ def keep(platform: Platform, ref: ModelRef, version: str, package: Path) -> None
     draft = _draft(target)
     try:
         shutil.copytree(package, draft)
-        _put(draft, target)
+        put_folder(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -61,11 +63,3 @@ def keep(platform: Platform, ref: ModelRef, version: str, package: Path) -> None
 def _draft(target: Path) -> Path:
     """Name a folder beside the target that nobody else writes: threads of one process fetch too."""
     return target.with_name(f".{target.name}.{uuid4().hex}")
-
-
-def _put(package: Path, target: Path) -> None:
-    try:
-        package.rename(target)
-    except OSError:
-        if not target.is_dir():  # otherwise somebody else was faster, with the same bytes
-            raise

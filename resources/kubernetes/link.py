@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +32,13 @@ class Link:
         self.api = client.ApiClient(_signed_in(settings))
         self.core, self.batch = client.CoreV1Api(self.api), client.BatchV1Api(self.api)
         self.refusal = client.ApiException
+
+    @cached_property
+    def dynamic(self) -> Any:
+        """Return the client that knows kinds by their names; it asks the API once which there are."""
+        from kubernetes.dynamic import DynamicClient
+
+        return DynamicClient(self.api)
 
     def ask(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call, again and again while the server is away or busy.

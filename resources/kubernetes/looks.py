@@ -46,13 +46,20 @@ def newest(pods: list[Any]) -> Any:
 
 def wait(pod: Any) -> Wait | None:
     """Say why a pod does not start; None: nothing is known to be in its way."""
-    for condition in pod.status.conditions or ():
-        if condition.type == "PodScheduled" and condition.status == "False" and condition.message:
-            return Wait(condition.message, passing=True)
+    if words := unscheduled(pod):
+        return Wait(words, passing=True)
     waiting = _state(pod, "waiting")
     if waiting is None or waiting.reason not in _IMAGE | _CONFIG:
         return None
     return Wait(f"{waiting.reason}: {waiting.message or pod.spec.containers[0].image}", passing=False)
+
+
+def unscheduled(pod: Any) -> str:
+    """Return why the scheduler finds no node for a pod, in its own words; empty: it has not said that."""
+    for condition in pod.status.conditions or ():
+        if condition.type == "PodScheduled" and condition.status == "False" and condition.message:
+            return str(condition.message)
+    return ""
 
 
 def runs(pod: Any) -> bool:

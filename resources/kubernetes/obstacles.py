@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from loopline.resources.kubernetes.looks import unscheduled
+
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.link import Link
 
@@ -15,9 +17,8 @@ _OF_PROBES = "Unhealthy"
 
 def obstacle(link: Link, pod: Any) -> str:
     """Ask the scheduler's condition, then each container's state, then the pod's warnings; empty: nobody knows."""
-    for condition in pod.status.conditions or ():
-        if condition.type == "PodScheduled" and condition.status == "False" and condition.message:
-            return str(condition.message)
+    if words := unscheduled(pod):
+        return words
     statuses = [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]
     waiting = [status for status in statuses if status.state.waiting and status.state.waiting.reason not in _STARTING]
     if waiting:

@@ -162,12 +162,11 @@ class KubernetesServing(ObjectStoreServing):
         Raises:
             Refused: the API server does not take it, in its own words.
         """
-        from kubernetes.dynamic import DynamicClient
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
         kind = manifest["kind"]
         try:
-            resource = DynamicClient(link.api).resources.get(api_version=manifest["apiVersion"], kind=kind)
+            resource = link.dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
             link.ask(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
         except ResourceNotFoundError as error:
             raise Refused(

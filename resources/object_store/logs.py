@@ -15,7 +15,7 @@ import msgspec
 
 from loopline.platform_core.contracts.log_store import LogSink, LogStore
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.prediction_log import log, log_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,13 +50,11 @@ class ObjectLogs(LogStore, LogSink):
         """Read each writer's new pieces."""
         import pyarrow as pa
 
-        from loopline.platform_core.runtime.prediction_log.log_table import table
-
         places = _places(after)
-        tables = [table([])]
+        tables = [log_table.table([])]
         for writer, piece in self._pieces(model, places):
             if found := self._objects.read(piece.key):
-                tables.append(table(log.records(found[0])))
+                tables.append(log_table.table(log.records(found[0])))
             places[writer] = (_start(piece)[0], _end(piece))
         return pa.concat_tables(tables).combine_chunks(), _cursor(places)
 
@@ -115,12 +113,7 @@ def _end(piece: Found) -> int:
 
 
 def _places(cursor: str | None) -> dict[str, Place]:
-    if cursor is None:
-        return {}
-    try:
-        return msgspec.json.decode(cursor, type=dict[str, Place])
-    except msgspec.MsgspecError as error:
-        raise ContractBroken(f"{cursor!r} is no cursor of these prediction logs", "start again with None") from error
+    return log_table.decoded(cursor, dict[str, Place])
 
 
 def _cursor(places: dict[str, Place]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.foundation.files import put_folder
 
 if TYPE_CHECKING:
     from loopline.resources.object_store.objects import Objects
@@ -61,7 +62,7 @@ def fetch(objects: Objects, name: str, cache: Path) -> Path:
     draft.mkdir(parents=True)
     try:
         _unpack(objects, name, draft)
-        return _put(draft / "package", target)
+        return put_folder(draft / "package", target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -86,15 +87,6 @@ def _altered(objects: Objects, name: str, why: str) -> ContractBroken:
         f"the package {name} in {objects.url} is not what was deployed: {why}",
         f"delete {FOLDER}/{name}.tar there, find out who changed it, and deploy the version again",
     )
-
-
-def _put(package: Path, target: Path) -> Path:
-    try:
-        package.rename(target)
-    except OSError:
-        if not target.is_dir():  # otherwise another process was faster, with the same bytes
-            raise
-    return target
 
 
 def _of_file(file: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from loopline.platform_core.runtime.prediction_log.log import Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
 TAIL_BYTES = 64 * 1024
 """How much of a file's end is read at first to find its last frame."""
 
@@ -152,9 +153,18 @@ def offsets_of(cursor: str | None) -> dict[str, int]:
     Raises:
         ContractBroken: the cursor is none.
     """
+    return decoded(cursor, dict[str, int])
+
+
+def decoded(cursor: str | None, places: type[dict[str, T]]) -> dict[str, T]:
+    """Return the places that a cursor names, by what is read; none of the cursor that is None.
+
+    Raises:
+        ContractBroken: the cursor is none.
+    """
     if cursor is None:
         return {}
     try:
-        return msgspec.json.decode(cursor, type=dict[str, int])
+        return msgspec.json.decode(cursor, type=places)
     except msgspec.MsgspecError as error:
         raise ContractBroken(f"{cursor!r} is no cursor of a prediction log", "start again with None") from error

@@ -29,6 +29,7 @@ from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.model_packages import Constant, write_package
 from loopline.stories.changing_histories import HISTORIES, customers
 from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, came
+from tests.platform_core.monitor.test_skew import post
 
 REF = ModelRef("shop", "returns")
 FIELDS = {"spending": "spend", "basket": "bought"}
@@ -74,25 +75,11 @@ class Endpoint:
         inputs = [{"name": n, "shape": [1], "datatype": kind, "data": [value]} for n, (kind, value) in sent.items()]
         app = App(self.inference, lifespan=None, ready=lambda: True)  # type: ignore[arg-type]
         self.came.clear()
-        assert asyncio.run(_post(app, json.dumps({**body, "inputs": inputs}).encode())) == 200
+        assert asyncio.run(post(app, REF.dotted, json.dumps({**body, "inputs": inputs}).encode())) == 200
         micros = int(at(hour).timestamp() * 1e6)
         (record,) = self.came
         self.serving.records.append(msgspec.structs.replace(record, asked_at_us=micros, logged_at_us=micros))
         return dict(json.loads(log_table.table([self.serving.records[-1]])["features"][0].as_py()))
-
-
-async def _post(app: App, body: bytes) -> int:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    path = f"/v2/models/{REF.dotted}/infer"
-    await app({"type": "http", "method": "POST", "path": path, "headers": []}, receive, send)
-    return int(sent[0]["status"])
 
 
 @pytest.mark.parametrize("name", HISTORIES)

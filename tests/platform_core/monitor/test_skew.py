@@ -110,7 +110,7 @@ class Shop:
         body = {"id": f"r{len(self.serving.records)}", "parameters": {"event_time": at(hour).isoformat()}}
         inputs += [_tensor(name, value) for name, value in sent.items()]
         self.records.clear()
-        status = asyncio.run(_post(self.app, json.dumps({**body, "inputs": inputs}).encode()))
+        status = asyncio.run(post(self.app, REF.dotted, json.dumps({**body, "inputs": inputs}).encode()))
         assert status == 200
         (record,) = self.records
         micros = int(at(hour if answered is None else answered).timestamp() * 1e6)
@@ -158,7 +158,8 @@ def _tensor(name: str, value: Any) -> dict[str, Any]:
     return {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
 
 
-async def _post(app: App, body: bytes) -> int:
+async def post(app: App, model: str, body: bytes) -> int:
+    """Ask an application for a model's answer in process; returns the status."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -167,9 +168,7 @@ async def _post(app: App, body: bytes) -> int:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app(
-        {"type": "http", "method": "POST", "path": f"/v2/models/{REF.dotted}/infer", "headers": []}, receive, send
-    )
+    await app({"type": "http", "method": "POST", "path": f"/v2/models/{model}/infer", "headers": []}, receive, send)
     return int(sent[0]["status"])
 
 
