@@ -95,9 +95,9 @@ class ObjectStates(StateStore, StateFeed):
         if token and changed == self._changed and is_young:
             return None
         listed = self._objects.listed(_DESIRED)
-        self._changed, self._listed_at = changed, time.monotonic()
         newest = hashlib.sha256("\n".join(f"{one.key} {one.etag}" for one in listed).encode()).hexdigest()
         if newest == token:
+            self._changed, self._listed_at = changed, time.monotonic()
             return None
         states: dict[str, DesiredState] = {}
         problems: dict[str, str] = {}
@@ -109,6 +109,7 @@ class ObjectStates(StateStore, StateFeed):
                 raise
             except (LooplineError, OSError) as error:
                 problems[model] = str(error)
+        self._changed, self._listed_at = changed, time.monotonic()  # what could not be read has not been seen
         return Asked("" if problems else newest, states, problems)
 
     def _read(self, one: Found) -> _Held:

@@ -152,3 +152,25 @@ def test_a_fork_is_refused_rather_than_hung(objects: Objects) -> None:
             os._exit(0 if "forkserver" in error.fix else 1)
         os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_state_that_could_not_be_read_is_read_at_the_next_look(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The store answers that something changed, and fails before it says what: that has not been seen."""
+    asking, feed, served = ObjectStates(objects), ObjectStates(objects), package(tmp_path, "1")
+    asking.ask(DesiredState("m", 1, served))
+    first = feed.asked(tmp_path / "here")
+    assert first is not None
+    asking.ask(DesiredState("m", 2, served))
+
+    def away(key: str) -> None:
+        raise StoreUnavailable(key, "wait")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "read", away)
+        with pytest.raises(StoreUnavailable):
+            feed.asked(tmp_path / "here", first.token)
+    second = feed.asked(tmp_path / "here", first.token)
+    assert second is not None
+    assert second.states["m"].generation == 2
