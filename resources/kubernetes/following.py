@@ -110,7 +110,7 @@ class Following:
         """Return why no pod is made: an event of the Job says it, for the pod never exists."""
         selector = f"involvedObject.uid={self.job.metadata.uid},reason=FailedCreate"
         events = self.link.ask(self.link.core.list_namespaced_event, self.namespace, field_selector=selector).items
-        last = max(events, key=_event_time, default=None)
+        last = max(events, key=looks.event_time, default=None)
         return None if last is None else Wait(last.message, passing="exceeded quota" in last.message)
 
     def _note(self, wait: Wait | None) -> None:
@@ -126,7 +126,3 @@ class Following:
 def _kept(job: Any) -> Answer | None:
     packed = (job.metadata.annotations or {}).get(ANSWER)
     return unpack_kept(packed) if packed else None
-
-
-def _event_time(event: Any) -> Any:
-    return event.last_timestamp or event.metadata.creation_timestamp

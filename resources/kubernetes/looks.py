@@ -54,6 +54,11 @@ def wait(pod: Any) -> Wait | None:
     return Wait(f"{waiting.reason}: {waiting.message or pod.spec.containers[0].image}", passing=False)
 
 
+def event_time(event: Any) -> Any:
+    """Return when an event was told last; some of Kubernetes' parts leave that out."""
+    return event.last_timestamp or event.metadata.creation_timestamp
+
+
 def unscheduled(pod: Any) -> str:
     """Return why the scheduler finds no node for a pod, in its own words; empty: it has not said that."""
     for condition in pod.status.conditions or ():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loopline.resources.kubernetes.looks import unscheduled
+from loopline.resources.kubernetes.looks import event_time, unscheduled
 
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.link import Link
@@ -39,5 +39,5 @@ def _warning(link: Link, pod: Any) -> str:
     about = f"involvedObject.uid={pod.metadata.uid},type=Warning"
     events = link.allowed(link.core.list_namespaced_event, pod.metadata.namespace, field_selector=about)
     told = [event for event in events if event.reason != _OF_PROBES]
-    newest = max(told, key=lambda event: str(event.last_timestamp or event.event_time), default=None)
+    newest = max(told, key=event_time, default=None)
     return f"{newest.reason}: {newest.message}" if newest else ""
