@@ -51,6 +51,7 @@ cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C en
 
 test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
 	@scripts/cluster.sh
+	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -m cluster
 
 lowest: $(TOOLS) ## The lower bounds of pyproject.toml: the oldest versions that are allowed, under test

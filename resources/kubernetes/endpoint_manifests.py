@@ -10,6 +10,7 @@ from loopline.resources.kubernetes.names import SERVING
 from loopline.resources.kubernetes.quantities import cores, gigabytes
 
 if TYPE_CHECKING:
+    from loopline.resources.kubernetes.pod_serving import PodServing
     from loopline.resources.kubernetes.serving import KubernetesServing
 
 Manifest = dict[str, Any]
@@ -42,29 +43,38 @@ def labels(group: str) -> dict[str, str]:
 
 def manifests(serving: KubernetesServing, group: str, model: str) -> list[Manifest]:
     """Return every object of a group, and the route of a model of it."""
-    found = [_deployment(serving, group), _service(group), _budget(group)]
+    found = [_deployment(serving, group), _service(group), budget(group)]
     if serving.replicas_max > serving.replicas:
         found.append(_autoscaler(serving, group))
     if serving.http_gateway:
         found.append(_route(serving.http_gateway, group, model))
-    for one in found:
-        one["metadata"].update(namespace=serving.namespace, labels=labels(group), annotations={GROUP: group})
-    return found
+    return named(found, serving.namespace, group)
+
+
+def named(objects: list[Manifest], namespace: str, group: str) -> list[Manifest]:
+    """Put objects into a namespace, and say on each of which group it is."""
+    for one in objects:
+        said = {**one["metadata"].get("annotations", {}), GROUP: group}
+        one["metadata"].update(namespace=namespace, labels=labels(group), annotations=said)
+    return objects
 
 
 def _deployment(serving: KubernetesServing, group: str) -> Manifest:
     spec: Manifest = {
         "selector": {"matchLabels": labels(group)},
         "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": labels(group)}, "spec": _pod(serving, group)},
+        "template": {"metadata": {"labels": labels(group)}, "spec": pod(serving, group)},
     }
     if serving.replicas_max <= serving.replicas:  # otherwise the number is the autoscaler's
         spec["replicas"] = serving.replicas
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": object_name(group)}, "spec": spec}
 
 
-def _pod(serving: KubernetesServing, group: str) -> Manifest:
-    """Let the relay begin before the server and end after it; they share process ids, by which they know each other."""
+def pod(serving: PodServing, group: str) -> Manifest:
+    """Return a pod's spec, the server's container first.
+
+    The relay begins before the server and ends after it; they share process ids, by which they know each other.
+    """
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -100,7 +110,7 @@ def _pod(serving: KubernetesServing, group: str) -> Manifest:
     return found
 
 
-def _server(serving: KubernetesServing, group: str) -> Manifest:
+def _server(serving: PodServing, group: str) -> Manifest:
     health = {"port": HTTP_PORT, "scheme": "HTTPS" if serving.tls else "HTTP"}
     found = _container(serving, group, "server", "loopline.inference_server", "--workers", str(serving.workers))
     hard = {"memory": gigabytes(serving.memory_gb)} | ({serving.gpu_resource: str(serving.gpu)} if serving.gpu else {})
@@ -123,13 +133,13 @@ def _server(serving: KubernetesServing, group: str) -> Manifest:
     }
 
 
-def _shadow(serving: KubernetesServing, group: str) -> Manifest:
+def _shadow(serving: PodServing, group: str) -> Manifest:
     found = _container(serving, group, "shadow", "loopline.platform_core.runtime.shadow")
     memory = gigabytes(serving.memory_gb)
     return found | {"resources": {"requests": {"cpu": "10m", "memory": memory}, "limits": {"memory": memory}}}
 
 
-def _relay(serving: KubernetesServing, group: str) -> Manifest:
+def _relay(serving: PodServing, group: str) -> Manifest:
     """Start before the servers, which find their states then, and go on until they have ended."""
     drain = str(_DRAIN_SECONDS - 2 * _UNROUTED_SECONDS)
     found = _container(serving, group, "relay", "loopline.relay", "--server", "$(POD)", "--drain-seconds", drain)
@@ -147,7 +157,7 @@ def _relay(serving: KubernetesServing, group: str) -> Manifest:
     }
 
 
-def _container(serving: KubernetesServing, group: str, name: str, module: str, *arguments: str) -> Manifest:
+def _container(serving: PodServing, group: str, name: str, module: str, *arguments: str) -> Manifest:
     variables = {GROUP_VARIABLE: group, "HOME": _SCRATCH, "LOOPLINE_HOME": f"{_SCRATCH}/loopline", **serving.env}
     pod = {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return {
@@ -179,7 +189,8 @@ def _service(group: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": object_name(group)}, "spec": spec}
 
 
-def _budget(group: str) -> Manifest:
+def budget(group: str) -> Manifest:
+    """Return what keeps all pods of a group from being drained at once."""
     spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(group)}}
     name = {"name": object_name(group)}
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": name, "spec": spec}

@@ -1,41 +1,17 @@
-"""Endpoints answered by inference servers in pods of a Kubernetes cluster."""
+"""Endpoints answered by inference servers in pods of a Kubernetes cluster, by objects that every cluster knows."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, PrivateAttr
-
-from loopline.platform_core.contracts.serving import DesiredState, ObservedState
-from loopline.platform_core.errors import InvalidEnvironment, Refused
-from loopline.resources.kubernetes.endpoint_manifests import (
-    GROUP_VARIABLE,
-    GRPC_PORT,
-    HTTP_PORT,
-    ROOT,
-    labels,
-    manifests,
-    object_name,
-)
-from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup
-from loopline.resources.kubernetes.link import Link, words
-from loopline.resources.kubernetes.obstacles import obstacle
-from loopline.resources.object_store.logs import ObjectLogs
-from loopline.resources.object_store.objects import Objects
-from loopline.resources.object_store.serving import ObjectStoreServing
-from loopline.resources.object_store.states import ObjectStates
+from loopline.resources.kubernetes.endpoint_manifests import GRPC_PORT, HTTP_PORT, Manifest, manifests, object_name
+from loopline.resources.kubernetes.pod_serving import PodServing
 
 if TYPE_CHECKING:
-    from loopline.platform_core.contracts.log_store import LogStore
-    from loopline.platform_core.contracts.state_store import StateStore
-
-_MANAGER = "loopline"
+    from loopline.platform_core.contracts.serving import DesiredState
 
 
-class KubernetesServing(ObjectStoreServing):
+class KubernetesServing(PodServing):
     """A Deployment of inference servers for each endpoint group, made when its first model is deployed.
 
     ``endpoint_group`` says which models share servers: ``{team}.{model}`` gives each its own, ``{team}`` each team's,
@@ -46,168 +22,13 @@ class KubernetesServing(ObjectStoreServing):
     without, callers reach the group's Service inside the cluster. Needs the extras ``kubernetes`` and ``object-store``.
     """
 
-    elsewhere: ClassVar[bool] = True
-    """No server runs where the platform does."""
+    _absent: ClassVar[str] = "install the Gateway API's definitions, or leave serving.http_gateway out"
 
-    root: str = ROOT
-    port: int = HTTP_PORT
-    host: str = "0.0.0.0"  # noqa: S104 - a pod listens where its Service finds it
-    grpc_port: int | None = GRPC_PORT
-    address: str = ""
-    image: str
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    image_pull_secrets: tuple[str, ...] = ()
-    python: str = "python"
-    user: int = 1000
-    kubeconfig: Path | None = None
-    context: str | None = None
-    api_patience_seconds: float = 30
-    namespace: str = "loopline"
-    service_account: str = "default"
-    endpoint_group: str = "{team}.{model}"
-    environment_map: str = "loopline-environment"
-    environment_from: tuple[str, ...] = ()
-    env: Mapping[str, str] = Field(default_factory=dict)
-    replicas: int = 2
-    replicas_max: int = 0
-    busy_percent: int = 70
-    workers: int = 1
-    cpu: float = 1
-    memory_gb: float = 1
-    gpu: int = 0
-    gpu_resource: str = "nvidia.com/gpu"
-    disk_gb: float = 10
-    node_selector: Mapping[str, str] = Field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    priority_class: str | None = None
     http_gateway: str = ""
-    _link: Link | None = PrivateAttr(default=None)
-    _stores: dict[str, Objects] = PrivateAttr(default_factory=dict)
-    _by_group: StatesByGroup | None = PrivateAttr(default=None)
 
-    @property
-    def states(self) -> StateStore:
-        """Return where desired states reach the servers of a model's group."""
-        if self._by_group is None:
-            self._by_group = StatesByGroup(self.group, lambda group: ObjectStates(self._below(group)))
-        return self._by_group
+    def _objects_of(self, state: DesiredState) -> list[Manifest]:
+        return manifests(self, self.group(state.model), state.model)
 
-    @property
-    def logs(self) -> LogStore:
-        """Return where the logs of a model's group are read."""
-        return LogsByGroup(self.group, lambda group: ObjectLogs(self._below(group)))
-
-    @property
-    def feed(self) -> ObjectStates:
-        """Return the servers' side of the states of the pod's own group."""
-        return ObjectStates(self._below(_own_group()))
-
-    @property
-    def sink(self) -> ObjectLogs:
-        """Return the servers' side of the logs of the pod's own group."""
-        return ObjectLogs(self._below(_own_group()))
-
-    def apply(self, state: DesiredState) -> None:
-        """Leave the state for the servers, then see to it that there are some."""
-        super().apply(state)
-        link = self._linked()
-        for one in manifests(self, self.group(state.model), state.model):
-            self._put(link, one)
-
-    def observe(self, model: str) -> ObservedState:
-        """Put together what the servers say; where none says anything, what keeps the pods from it."""
-        seen = super().observe(model)
-        if seen.generation is not None or seen.ready:
-            return seen
-        waiting = self._waiting(self.group(model))
-        return ObservedState(None, ready=False, problem=waiting) if waiting else seen
-
-    def endpoint(self, model: str) -> str:
-        """Return the model's URL: the gateway's, else the Service's inside the cluster."""
-        scheme = "https" if self.tls else "http"
-        inside = f"{scheme}://{self._service(model)}:{HTTP_PORT}"
-        return f"{(self.address or inside).rstrip('/')}/v2/models/{model}"
-
-    def grpc_endpoint(self, model: str) -> str:
-        """Return where callers reach gRPC: what the environment says, else the Service inside the cluster."""
-        return self.grpc_address or f"{self._service(model)}:{GRPC_PORT}"
-
-    def group(self, model: str) -> str:
-        """Return the endpoint group of a model.
-
-        Raises:
-            InvalidEnvironment: ``endpoint_group`` holds something else than ``{team}`` and ``{model}``.
-        """
-        team, _, name = model.partition(".")
-        try:
-            return self.endpoint_group.format(team=team, model=name)
-        except (KeyError, IndexError, ValueError) as error:
-            raise InvalidEnvironment(
-                f"serving: endpoint_group {self.endpoint_group!r} cannot be filled in: {error}",
-                "use {team} and {model}, or a plain word",
-            ) from error
-
-    def close(self) -> None:
-        """Let the connections go; pods go on."""
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-
-    def _service(self, model: str) -> str:
-        return f"{object_name(self.group(model))}.{self.namespace}.svc"
-
-    def _put(self, link: Link, manifest: dict[str, Any]) -> None:
-        """Apply an object as its only manager, whoever else changed it.
-
-        Raises:
-            Refused: the API server does not take it, in its own words.
-        """
-        from kubernetes.dynamic.exceptions import ResourceNotFoundError
-
-        kind = manifest["kind"]
-        try:
-            resource = link.dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
-            link.ask(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
-        except ResourceNotFoundError as error:
-            raise Refused(
-                f"this cluster knows no {kind} of {manifest['apiVersion']}",
-                "install the Gateway API's definitions, or leave serving.http_gateway out",
-            ) from error
-        except link.refusal as error:
-            name = manifest["metadata"]["name"]
-            raise Refused(
-                f"Kubernetes refuses the {kind} {name} in {self.namespace}: {words(error)}",
-                "mend serving in the environment file, or what the cluster lets this account do",
-            ) from error
-
-    def _waiting(self, group: str) -> str:
-        """Say why no pod of a group has come to answer, in the words of scheduler or kubelet; empty: nobody says."""
-        link = self._linked()
-        selector = ",".join(f"{name}={value}" for name, value in labels(group).items())
-        pods = link.ask(link.core.list_namespaced_pod, self.namespace, label_selector=selector).items
-        found = [(pod.metadata.name, why) for pod in pods if (why := obstacle(link, pod))]
-        return f"{found[0][0]} does not start: {found[0][1]}" if found else ""
-
-    def _below(self, group: str) -> Objects:
-        if group not in self._stores:
-            self._stores[group] = Objects(f"{self.store.rstrip('/')}/{group}", self.storage_options)
-        return self._stores[group]
-
-    def _linked(self) -> Link:
-        if self._link is None or self._link.pid != os.getpid():
-            self._link = Link(self)
-        return self._link
-
-
-def _own_group() -> str:
-    """Return the group of the pod that this is.
-
-    Raises:
-        InvalidEnvironment: it is none.
-    """
-    try:
-        return os.environ[GROUP_VARIABLE]
-    except KeyError as error:
-        raise InvalidEnvironment(
-            f"{GROUP_VARIABLE} is not set: this is no pod of an endpoint group", "let the platform make the Deployment"
-        ) from error
+    def _inside(self, model: str) -> tuple[str, str]:
+        service = f"{object_name(self.group(model))}.{self.namespace}.svc"
+        return f"{service}:{HTTP_PORT}", f"{service}:{GRPC_PORT}"

@@ -13,8 +13,8 @@ from scripts.cluster.images import with_loopline
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
-OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT = 8333, 30080, 30081
-PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT)
+OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT = 8333, 30080, 30081, 30082
+PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT)
 """Ports of the node that tests reach from outside."""
 
 

@@ -82,7 +82,10 @@ class Bounds:
         self._since = since
 
     def lines(self) -> Iterator[str]:
-        """Write how often each limit was met, in Prometheus' text format."""
+        """Write how many requests are underway and how often each limit was met, in Prometheus' text format."""
+        name = "loopline_requests_underway"
+        yield from histogram.head(name, "gauge", "Requests that were taken on over HTTP and not yet answered.")
+        yield f"{name} {self.underway}"
         name = "loopline_refused_total"
         yield from histogram.head(name, "counter", "Requests and connections that went no further, by the reason.")
         for reason, count in sorted(self.refused.items()):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.endpoints_in_pods import bind_pods, object_store  # noqa: F401 - fixtures
+
 sys.path.append(str(Path(__file__).parent))
 
 

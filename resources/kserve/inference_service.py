@@ -1,0 +1,91 @@
+"""The objects of an endpoint group on KServe: an InferenceService, the runtime that it names, a budget of disruptions.
+
+All but their form is as on a cluster without KServe: the pod, its probes and its end are ``resources.kubernetes``'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from loopline.resources.kubernetes.endpoint_manifests import Manifest, budget, labels, named, pod
+
+if TYPE_CHECKING:
+    from loopline.resources.kserve.serving import KServeServing
+
+API, RUNTIME_API = "serving.kserve.io/v1beta1", "serving.kserve.io/v1alpha1"
+FORMAT = "loopline"
+"""The model format of our own: KServe lets a canary stand beside a model of a runtime, not beside a plain container."""
+OWN_RUNTIME = "loopline"
+CONTAINER = "kserve-container"
+"""What KServe calls the container that answers."""
+_MODE, _SCALER = "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass"
+_MOST_WORDS = 24
+
+
+def service_name(group: str) -> str:
+    """Turn a group into an InferenceService's name: its host and its Services' names are longer, up to 63 letters."""
+    words = re.sub(r"[^a-z0-9]+", "-", group.lower())[:_MOST_WORDS].strip("-")
+    plain = f"loopline-{words}"
+    return plain if words == group else f"{plain}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"
+
+
+def manifests(serving: KServeServing, group: str) -> list[Manifest]:
+    """Return every object of a group; the runtime is ours where the environment names none."""
+    own = [] if serving.runtime else [_runtime(serving)]
+    found = named([_service(serving, group), budget(group)], serving.namespace, group)
+    return [*own, *found]
+
+
+def predictor(serving: KServeServing, group: str) -> Manifest:
+    """Return what KServe makes pods of: our container as the model's, the others beside it."""
+    spec = pod(serving, group)
+    server, *beside = spec["containers"]
+    model = {
+        **server,
+        "name": "",  # KServe names it itself, and refuses any other name
+        "modelFormat": {"name": FORMAT},
+        "runtime": serving.runtime or OWN_RUNTIME,
+        "protocolVersion": "v2",
+    }
+    return {**spec, "containers": beside, "model": model, "labels": labels(group), "minReplicas": serving.replicas}
+
+
+def _service(serving: KServeServing, group: str) -> Manifest:
+    scaler, scaling = _scaling(serving, group)
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    spec = {"predictor": {**predictor(serving, group), **scaling, "deploymentStrategy": strategy}}
+    annotations = {_MODE: "Standard", _SCALER: scaler}
+    metadata = {"name": service_name(group), "annotations": annotations}
+    return {"apiVersion": API, "kind": "InferenceService", "metadata": metadata, "spec": spec}
+
+
+def _scaling(serving: KServeServing, group: str) -> tuple[str, Manifest]:
+    """Return the autoscaler's class and its part of the predictor: none, by requests underway, or by busy cores."""
+    if serving.replicas_max <= serving.replicas:
+        return "none", {}
+    most = {"maxReplicas": serving.replicas_max}
+    if not serving.requests_per_pod:
+        return "hpa", {**most, "scaleMetric": "cpu", "scaleTarget": serving.busy_percent}
+    pods = f'namespace="{serving.namespace}",pod=~"{service_name(group)}-predictor-.*"'
+    metric = {
+        "backend": "prometheus",
+        "serverAddress": serving.prometheus,
+        "query": f"sum(loopline_requests_underway{{{pods}}})",
+    }
+    target = {"type": "AverageValue", "averageValue": str(serving.requests_per_pod)}
+    metrics: list[dict[str, Any]] = [{"type": "External", "external": {"metric": metric, "target": target}}]
+    return "keda", {**most, "autoScaling": {"metrics": metrics}}
+
+
+def _runtime(serving: KServeServing) -> Manifest:
+    """Return the runtime of our format; each InferenceService says image, command and resources itself."""
+    container = {"name": CONTAINER, "image": serving.image}
+    spec = {
+        "supportedModelFormats": [{"name": FORMAT, "version": "1", "autoSelect": False}],
+        "protocolVersions": ["v2", "grpc-v2"],
+        "containers": [container],
+    }
+    metadata = {"name": OWN_RUNTIME, "namespace": serving.namespace}
+    return {"apiVersion": RUNTIME_API, "kind": "ServingRuntime", "metadata": metadata, "spec": spec}

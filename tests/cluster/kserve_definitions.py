@@ -1,0 +1,77 @@
+"""KServe's resource definitions for the tests' Kubernetes, and a loose one of the Gateway API's routes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client
+
+from benchmarks.peers import ROOT, interpreter
+
+KINDS = ("inferenceservices.serving.kserve.io", "servingruntimes.serving.kserve.io")
+_MODELS = ROOT / "tests" / "resources" / "kserve" / "kserve_models.py"
+_BESIDE = Path("shared") / "data" / "kserve" / "crds.yaml"
+_ROUTES = "httproutes.gateway.networking.k8s.io"
+_SECONDS = 60
+
+
+def published() -> Path | None:
+    """Return KServe's own definitions, where they lie beside the checkout."""
+    return next((found for folder in ROOT.parents[:2] if (found := folder / _BESIDE).is_file()), None)
+
+
+def definitions() -> list[dict[str, Any]]:
+    """Return KServe's own definitions; else some made from the models of its client, in the client's environment."""
+    if file := published():
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        found = [one for one in yaml.load_all(file.read_text(), loader) if one]
+        return [one for one in found if one["metadata"]["name"] in KINDS]
+    answer = subprocess.run([interpreter("kserve"), str(_MODELS), "definitions"], capture_output=True, check=True)
+    return list(json.loads(answer.stdout))
+
+
+def install(api: client.ApiClient) -> None:
+    """Install them, and wait until the API server answers for them."""
+    extensions = client.ApiextensionsV1Api(api)
+    present = {one.metadata.name for one in extensions.list_custom_resource_definition().items}
+    wanted = [*definitions(), _routes()]
+    for one in wanted:
+        if one["metadata"]["name"] not in present:
+            extensions.create_custom_resource_definition(one)
+    end = time.monotonic() + _SECONDS
+    while not all(_established(extensions, one["metadata"]["name"]) for one in wanted):
+        assert time.monotonic() < end, "the API server takes the definitions, and does not establish them"
+        time.sleep(0.2)
+
+
+def _established(extensions: client.ApiextensionsV1Api, name: str) -> bool:
+    conditions = extensions.read_custom_resource_definition(name).status.conditions or ()
+    return any(one.type == "Established" and one.status == "True" for one in conditions)
+
+
+def _routes() -> dict[str, Any]:
+    """Return a definition of HTTPRoutes that lets everything be in them."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": anything},
+        "subresources": {"status": {}},
+    }
+    names = {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute"}
+    group = _ROUTES.partition(".")[2]
+    note = {"api-approved.kubernetes.io": "unapproved, of the tests"}
+    spec = {"group": group, "scope": "Namespaced", "names": names, "versions": [version]}
+    metadata = {"name": _ROUTES, "annotations": note}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": metadata,
+        "spec": spec,
+    }
