@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 CANARY = "canary"
 """It splits traffic between a stable version and a candidate."""
+SPLIT = "split"
+"""It splits requests by chance between two versions that are apart: an entity may meet now one, now the other.
+
+For models of which two do not fit beside each other; whoever can ``canary`` does not need it.
+"""
 SHADOW = "shadow"
 """It replays through another version what callers were answered."""
 SCALE_TO_ZERO = "scale_to_zero"
@@ -33,6 +38,7 @@ STABLE_ROLE, CANDIDATE_ROLE, SHADOW_ROLE, BATCH_ROLE = "stable", "candidate", "s
 
 INSTEAD = {
     CANARY: "set Rollout(percents=()) to replace versions at once, or bind a serving that can 'canary'",
+    SPLIT: "let both versions answer in one server, which splits by entity",
     SHADOW: "set Rollout(shadow_requests=0, watch_hours=0) and begin small, or bind a serving that can 'shadow'",
     SCALE_TO_ZERO: "leave idle_minutes out, or bind a serving that can 'scale_to_zero'",
     GRPC: "ask over REST, with binary tensors where speed counts, or bind a serving that can 'grpc'",
@@ -40,6 +46,7 @@ INSTEAD = {
 """What to use where a vendor lacks a capability."""
 _MEANING = {
     CANARY: "serves one version at a time",
+    SPLIT: "splits no requests by chance",
     SHADOW: "replays no requests through another version",
     SCALE_TO_ZERO: "never ends an endpoint that is idle",
     GRPC: "does not speak gRPC",
@@ -142,7 +149,10 @@ class Serving(Vendor):
          other version of the state, as in 8; where there is much of it a sample is enough, that does not depend on
          what was answered.
 
-    3 holds where ``can`` names ``canary``.
+    And where ``abilities`` of a model name it instead of ``canary``:
+      12. ``split``: with a candidate, about ``percent`` of the requests are answered by it, whoever asks.
+
+    3 holds where ``can`` names ``canary``. What a vendor can may differ by model: ``abilities`` says it.
     """
 
     log_delay_seconds: ClassVar[float] = 0
@@ -213,7 +223,17 @@ class Serving(Vendor):
         """
         raise Unsupported(f"{type(self).__name__} {_MEANING[GRPC]}; {model!r} has no gRPC endpoint", INSTEAD[GRPC])
 
-    def require(self, needs: Iterable[str]) -> None:
-        """Raise ``Unsupported`` for the first capability that is needed and not in ``can``; vendors call it first."""
-        for name in sorted(set(needs) - self.can):
-            raise Unsupported(f"{type(self).__name__} {_MEANING[name]}", INSTEAD[name])
+    def abilities(self, model: str) -> frozenset[str]:  # noqa: ARG002 - vendors whose models differ need it
+        """Return what it can do for a model beyond every vendor's promises."""
+        return self.can
+
+    def require(self, needs: Iterable[str], model: str = "") -> None:
+        """Raise ``Unsupported`` for the first capability that is needed and not there; vendors call it first.
+
+        Who asks for a canary is content with a ``split``; what rests on entities is refused elsewhere.
+        """
+        able = self.abilities(model)
+        enough = able | {CANARY} if SPLIT in able else able
+        for name in sorted(set(needs) - enough):
+            of = f" for {model}" if able != self.can else ""
+            raise Unsupported(f"{type(self).__name__} {_MEANING[name]}{of}", INSTEAD[name])

@@ -81,7 +81,7 @@ def change(  # noqa: PLR0913 - a change is what, who, why and when
     newest = (candidate or shadow or stable or Served("", Path(), "")).version
     wanted = Deployment(ref, 0, stable, candidate, percent, shadow=shadow)
     if stable is not None:
-        platform.serving.require(wanted.state.needs)
+        platform.serving.require(wanted.state.needs, ref.dotted)
     with platform.ledger.writing(ref) as connection:
         write(connection, wanted, Entry(CHANGED, now, *ref, cycle, newest, actor, reason))
     return carry_out(platform, ref)
@@ -205,7 +205,7 @@ def _at_hand(platform: Platform, current: Deployment) -> Deployment:
 def _paired(platform: Platform, state: DesiredState) -> DesiredState:
     """Let two versions be compared on the same requests, where the endpoint can replay any."""
     other = state.candidate or state.shadow
-    return replace(state, paired=other is not None and SHADOW in platform.serving.can)
+    return replace(state, paired=other is not None and SHADOW in platform.serving.abilities(state.model))
 
 
 def _aliases(state: Mapping[str, Any]) -> dict[str, str | None]:

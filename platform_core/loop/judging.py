@@ -97,7 +97,7 @@ class Judging:
             versions=(record.version, stable.version),
             enough=self.rule.min_requests,
             in_shadow=record.in_shadow,
-            paired=SHADOW in serving.can,
+            paired=SHADOW in serving.abilities(record.ref.dotted),
         )
         compared = self._estimated(traffic.compare(serving, sides, record.cursor))
         if not any(judge.needs_labels for judge in self.rule.judges):

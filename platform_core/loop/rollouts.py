@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, insert, select, update
 
-from loopline.platform_core.contracts.serving import CANARY, SHADOW
-from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.contracts.serving import CANARY, SHADOW, SPLIT
+from loopline.platform_core.errors import NotFound, Refused, Unsupported
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import arrival, cycles, deployments, gates, packages, tables
@@ -85,14 +85,16 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
     Raises:
         Refused: its gates did not pass, it is live already, another rollout runs, or ``admit`` refuses it.
         NotFound: no such version.
-        Unsupported: the bound serving has no canary, or no shadow where the model wants one.
+        Unsupported: the endpoint has no canary, no shadow where the model wants one, or no pairs for a judge that
+            speaks of nothing else.
     """
     rollout_id = f"{cycle or ref.dotted}-v{version}"
     with platform.ledger.reading() as connection:
         known = by_id(connection, rollout_id)
     if known is None:
         gates.require_passed(platform.ledger, ref, version)
-        platform.serving.require(_needs(model))
+        platform.serving.require(_needs(model), ref.dotted)
+        _refuse_silent_judges(platform, ref, model)
         package = packages.fetched(platform, ref, version)
         first = BEFORE_SHADOW if model.rollout.shadow_requests else BEFORE_FIRST
         record = RolloutRecord(rollout_id, ref, cycle, version, package, first, 0, now, now, None, "running")
@@ -173,6 +175,17 @@ def resume(ledger: Ledger, ref: ModelRef, actor: str, reason: str, now: datetime
 def _needs(model: Model) -> list[str]:
     rule = model.rollout
     return [*([CANARY] if rule.percents else []), *([SHADOW] if rule.shadow_requests or rule.watch_hours else [])]
+
+
+def _refuse_silent_judges(platform: Platform, ref: ModelRef, model: Model) -> None:
+    """Refuse judges that could never speak: where versions are apart no request is replayed through the other one."""
+    able = platform.serving.abilities(ref.dotted)
+    silent = [judge.name for judge in model.rollout.judges if judge.only_pairs]
+    if silent and SPLIT in able and SHADOW not in able:
+        raise Unsupported(
+            f"{', '.join(silent)} of {ref} compares both versions on the same requests, and its endpoint replays none",
+            "judge by P99, ErrorRate or ScoreShift, or serve both versions in one pod",
+        )
 
 
 def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit) -> None:

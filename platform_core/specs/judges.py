@@ -109,13 +109,14 @@ class Judge(abc.ABC):
     A rollout asks at every tick. ``alpha`` bounds the chance that a candidate which keeps the bound is ever found to do
     harm in one step of a rollout, over all looks together. A judge that ``needs_labels`` gets those that have come, and
     one that ``needs_estimates`` those of the quality monitor. For one that ``needs_pairs`` a rollout waits while it has
-    nothing to say, and requests are still to be replayed.
+    nothing to say, and requests are still to be replayed; one that speaks of ``only_pairs`` is refused where none are.
     """
 
     at_most: float
     alpha: float = 0.01
     needs_labels: ClassVar[bool] = False
     needs_pairs: ClassVar[bool] = False
+    only_pairs: ClassVar[bool] = False
     needs_estimates: ClassVar[bool] = False
 
     @property

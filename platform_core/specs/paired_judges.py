@@ -78,6 +78,7 @@ class Slower(Judge):
     """
 
     needs_pairs: ClassVar[bool] = True
+    only_pairs: ClassVar[bool] = True
 
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:  # noqa: ARG002 - one signature for all
         """Compare the share of slower requests with one in a hundred."""

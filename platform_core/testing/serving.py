@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.contracts.serving import CANARY, GRPC, INSTEAD, SCALE_TO_ZERO, SHADOW, DesiredState, Serving
+from loopline.platform_core.contracts.serving import (
+    CANARY,
+    GRPC,
+    INSTEAD,
+    SCALE_TO_ZERO,
+    SHADOW,
+    SPLIT,
+    DesiredState,
+    Serving,
+)
 from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.testing.endpoints import (
     Answered,
@@ -99,7 +108,7 @@ class ServingKit(CapabilitiesKit):
         model, good = new_model(), served(tmp_path, "1")
         come_to(serving, DesiredState(model, 1, good))
         states = [DesiredState(model, 2, broken(tmp_path, "2"))]
-        if CANARY in serving.can:
+        if {CANARY, SPLIT} & serving.abilities(model):
             states.append(DesiredState(model, 3, good, broken(tmp_path, "2"), 50))
         for state in states:
             serving.apply(state)
@@ -113,7 +122,7 @@ class ServingKit(CapabilitiesKit):
     def test_5_every_answered_request_is_logged_once(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """The log holds each answer once: who gave it, what it was, for which key, on which features."""
         model = new_model()
-        candidate = (served(tmp_path, "2"), 50) if CANARY in serving.can else (None, 0)
+        candidate = (served(tmp_path, "2"), 50) if {CANARY, SPLIT} & serving.abilities(model) else (None, 0)
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1"), *candidate))
         given = {f"key-{n}": (float(n), ask(serving, model, f"key-{n}", float(n))) for n in range(40)}
         rows = logged_after(serving, model, None, len(given))[0].to_pylist()
@@ -152,10 +161,11 @@ class ServingKit(CapabilitiesKit):
             SHADOW: DesiredState(model, 1, stable, shadow=other),
             SCALE_TO_ZERO: DesiredState(model, 1, stable, idle_minutes=5),
         }
-        for capability in asked.keys() - serving.can:
+        able = serving.abilities(model)
+        for capability in asked.keys() - able - ({CANARY} if SPLIT in able else set()):
             with pytest.raises(Unsupported, match=re.escape(INSTEAD[capability])):
                 serving.apply(asked[capability])
             assert serving.observe(model).generation is None
-        if GRPC not in serving.can:
+        if GRPC not in able:
             with pytest.raises(Unsupported, match=re.escape(INSTEAD[GRPC])):
                 serving.grpc_endpoint(model)

@@ -15,6 +15,7 @@ from loopline.platform_core.contracts.serving import (
     SCALE_TO_ZERO,
     SHADOW,
     SHADOW_ROLE,
+    SPLIT,
     DesiredState,
     Serving,
 )
@@ -33,13 +34,15 @@ from loopline.platform_core.testing.endpoints import (
 
 SAME = ("request_id", "row", "event_time", "keys", "features", "missing", "stale", "asked_at")
 """What a shadow's row shares with the row of the caller."""
+ASKED = 100
+"""Requests of a split: four standard deviations of its share are 0.2."""
 Idle = Callable[[Serving, str], None]
 """Lets the endpoint of a model become idle, as if nobody had asked for ``idle_minutes``."""
 
 
 def needs(serving: Serving, capability: str) -> None:
     """Skip the test of a vendor that does not claim a capability."""
-    if capability not in serving.can:
+    if capability not in serving.abilities(new_model()):
         pytest.skip(f"{type(serving).__name__} does not claim {capability}")
 
 
@@ -151,3 +154,13 @@ class CapabilitiesKit:
         rows = logged_after(serving, model, None, 2)[0].to_pylist()
         assert [row["request_id"] for row in rows] == [answer.request_id for answer in both]
         assert len({json.dumps([row["keys"], row["features"]]) for row in rows}) == 1
+
+    def test_12_a_split_by_chance_takes_its_share(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
+        """About the share asked for goes to the candidate, all of one entity's requests; at 0 and 100 all or none."""
+        needs(serving, SPLIT)
+        model, stable, candidate = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
+        for generation, percent in enumerate((40, 0, 100)):
+            come_to(serving, DesiredState(model, generation, stable, candidate, percent))
+            roles = [ask(serving, model, "the-same", 1.0).role for _ in range(ASKED)]
+            assert set(roles) <= {"stable", "candidate"}
+            assert abs(roles.count("candidate") / ASKED - percent / 100) < (0.2 if 0 < percent < 100 else 1e-9)

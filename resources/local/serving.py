@@ -61,7 +61,7 @@ class LocalServing(Serving):
 
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the servers."""
-        self.require(state.needs)
+        self.require(state.needs, state.model)
         self.states.ask(state)
 
     def observe(self, model: str) -> ObservedState:

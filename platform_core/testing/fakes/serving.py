@@ -38,7 +38,7 @@ class InMemoryServing(Serving):
 
     def apply(self, state: DesiredState) -> None:
         """Take a state, unless a newer one is there or a version cannot be loaded."""
-        self.require(state.needs)
+        self.require(state.needs, state.model)
         if state.generation < self._asked.get(state.model, state.generation):
             return
         self._asked[state.model] = state.generation
@@ -85,7 +85,7 @@ class InMemoryServing(Serving):
     ) -> Served:
         """Answer one entity with its version's score and log it; a version without a score fails with 500."""
         state = self._states[model]
-        split = state.candidate is not None and Split(model, state.percent).takes(key)
+        split = state.candidate is not None and self._takes(state, key)
         chosen = state.candidate if split and state.candidate else state.stable
         log = self._log.setdefault(model, [])
         now = self._now()
@@ -105,6 +105,10 @@ class InMemoryServing(Serving):
                 again = _answer_row(other, SHADOW_ROLE, scores, latency_ms, now)
                 log.append(asked | again | {"beside_ms": latency_ms})
         return chosen
+
+    def _takes(self, state: DesiredState, key: str) -> bool:
+        """Say whether the candidate answers."""
+        return Split(state.model, state.percent).takes(key)
 
     def _now(self) -> datetime:
         return datetime.now(UTC)

@@ -5,6 +5,7 @@ Time is simulated: ``by`` gives a vendor a clock. Without one a minute passes wi
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from loopline.platform_core.contracts.serving import (
     CANARY,
     GRPC,
     SCALE_TO_ZERO,
+    SPLIT,
     DesiredState,
     ObservedState,
     Served,
@@ -32,6 +34,17 @@ class OneVersionServing(InMemoryServing):
     """Serves one version at a time: neither canary nor shadow nor anything else."""
 
     can: ClassVar[frozenset[str]] = frozenset()
+
+
+class SplitServing(InMemoryServing):
+    """Splits requests by chance, whoever asks, and replays none."""
+
+    can: ClassVar[frozenset[str]] = frozenset({SPLIT})
+
+    _chance: random.Random = PrivateAttr(default_factory=lambda: random.Random(1))
+
+    def _takes(self, state: DesiredState, key: str) -> bool:  # noqa: ARG002 - whoever asks
+        return self._chance.random() * 100 < state.percent
 
 
 class SlowServing(InMemoryServing):
@@ -56,7 +69,7 @@ class SlowServing(InMemoryServing):
 
     def apply(self, state: DesiredState) -> None:
         """Take a state to be there later, unless a newer one was asked for."""
-        self.require(state.needs)
+        self.require(state.needs, state.model)
         with self._lock:
             if state.generation >= self._asked.get(state.model, state.generation):
                 self._asked[state.model] = state.generation

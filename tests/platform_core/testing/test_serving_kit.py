@@ -18,6 +18,7 @@ from loopline.platform_core.testing.fakes.serving_vendors import (
     OneVersionServing,
     ScalingServing,
     SlowServing,
+    SplitServing,
     UnorderedServing,
 )
 from loopline.platform_core.testing.model_packages import AMOUNT
@@ -101,6 +102,13 @@ class TestScalingServing(InMemoryKit):
     def serving(self) -> InMemoryServing:
         """One that ends what is idle, and speaks gRPC."""
         return ScalingServing()
+
+
+class TestSplitServing(InMemoryKit):
+    @pytest.fixture
+    def serving(self) -> InMemoryServing:
+        """One that splits requests by chance."""
+        return SplitServing()
 
 
 class Interrupting(InMemoryServing):
@@ -289,10 +297,10 @@ class Pretending(OneVersionServing):
 class Shrugging(OneVersionServing):
     """Breaks 7: refuses, and leaves it there."""
 
-    def require(self, needs) -> None:
+    def require(self, needs, model="") -> None:
         """Say no more than no."""
         try:
-            super().require(needs)
+            super().require(needs, model)
         except Unsupported as error:
             raise Unsupported(error.problem, "do something else") from error
 
@@ -472,6 +480,20 @@ class Crossed(InMemoryServing):
         return chosen
 
 
+class Unshared(SplitServing):
+    """Breaks 12: the candidate answers nobody."""
+
+    def _takes(self, state, key):
+        return False
+
+
+class ByEntity(SplitServing):
+    """Breaks 12: who asks decides, so that one entity meets one version alone."""
+
+    def _takes(self, state, key):
+        return InMemoryServing._takes(self, state, key)
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -513,6 +535,8 @@ class Crossed(InMemoryServing):
         (OneWay, "test_11_what_each_version_answered_is_replayed_through_the_other"),
         (ItsOwn, "test_11_what_each_version_answered_is_replayed_through_the_other"),
         (Crossed, "test_11_what_each_version_answered_is_replayed_through_the_other"),
+        (Unshared, "test_12_a_split_by_chance_takes_its_share"),
+        (ByEntity, "test_12_a_split_by_chance_takes_its_share"),
     ],
 )
 def test_the_kit_catches(mutant, test, tmp_path):
