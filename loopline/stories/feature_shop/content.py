@@ -16,7 +16,16 @@ from loopline.platform_core.foundation.names import (
     raw_table,
     view_table,
 )
-from loopline.stories.feature_shop.team import NOW, WEEK_DAYS, history, history_2, parcel, popularity, team
+from loopline.stories.feature_shop.team import (
+    NOW,
+    WEEK_DAYS,
+    history,
+    history_2,
+    likeness,
+    parcel,
+    popularity,
+    team,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +61,18 @@ POPULARITY: Sequence[Row] = (
     ("old", datetime.fromisoformat("1969-12-31T23:59:59.999999Z"), 2e23, 12),
 )
 """Article, time, a number whose text is easily got wrong, a whole number."""
+LIKENESS: Sequence[Row] = (
+    ("vase", NOW - 3 * DAY, [1.0, -0.0, 0.1 + 0.2]),
+    ("clock", NOW - DAY, None),
+    ("bowl", NOW - DAY, [5e-324, 1e22, -1.7976931348623157e308]),
+)
+"""Article, time, a vector."""
+PAST_LIKENESS: Sequence[Row] = (
+    ("vase", NOW - 5 * DAY, NOW - 5 * DAY, [0.00001, 1e16, -1.5]),
+    ("vase", NOW - 3 * DAY, NOW - 2 * DAY, [1.0, -0.0, 0.1 + 0.2]),
+    ("clock", NOW - DAY, NOW - DAY, None),
+)
+"""Article, time, when it was known, a vector: the second is a day late."""
 PAST: Sequence[Row] = (
     (1, NOW - 5 * DAY, NOW - 5 * DAY, 10.0, 1, "vase", True),
     (1, NOW - 3 * DAY, NOW - 2 * DAY, 0.30000000000000004, 2, "clock", True),
@@ -67,13 +88,17 @@ def fill(platform: Platform) -> None:
     """Set the clock, and write the shop's rows online and into the lake."""
     if isinstance(platform.clock, ReplayClock):
         platform.clock.set(NOW)
-    for view, rows in ((history, HISTORY), (history_2, PENCE), (popularity, POPULARITY)):
+    for view, rows in ((history, HISTORY), (history_2, PENCE), (popularity, POPULARITY), (likeness, LIKENESS)):
         features = _FEATURES[view.name, view.version]
         table = _table([view.entity, EVENT_TIME, *features], rows)
         platform.online_store.write(online_view(team.name, view), view.entity, table)
-    for view, columns in ((history, _FEATURES["history", 1]), (parcel, ["weight", "pieces"])):
-        names = ["customer_id", EVENT_TIME, CREATED_AT, *columns]
-        past = _table([*names, DATE], [(*row[: len(names)], row[1].date()) for row in PAST])
+    for view, columns, rows in (
+        (history, _FEATURES["history", 1], PAST),
+        (parcel, ["weight", "pieces"], PAST),
+        (likeness, ["meaning"], PAST_LIKENESS),
+    ):
+        names = [view.entity, EVENT_TIME, CREATED_AT, *columns]
+        past = _table([*names, DATE], [(*row[: len(names)], row[1].date()) for row in rows])
         platform.lake.append(view_table(team.name, view), past)
     raw = _table(["customer_id", "article", "ordered_at", ARRIVED_AT, "spend"], RAW)
     platform.lake.append(raw_table(team.name, "orders"), raw)
@@ -94,6 +119,7 @@ _FEATURES = {
     ("history", 1): ["spend", "orders", "article", "member"],
     ("history", 2): ["pence"],
     ("popularity", 1): ["spend", "orders"],
+    ("likeness", 1): ["meaning"],
 }
 
 
@@ -107,6 +133,7 @@ def _table(names: Sequence[str], rows: Sequence[Row]) -> pa.Table:
         **dict.fromkeys(("spend", "weight"), pa.float64()),
         "article": pa.string(),
         "member": pa.bool_(),
+        "meaning": pa.list_(pa.float64()),
         DATE: pa.date32(),
     }
     columns = zip(*rows, strict=True)

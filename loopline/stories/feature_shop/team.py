@@ -39,6 +39,14 @@ def popularity(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return orders.select("article", "ordered_at", "spend", "orders")
 
 
+@feature_view(ORDERS, entity="article", time="ordered_at")
+def likeness(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per article: what it is like, as a vector, told as numbers with commas between them."""
+    import narwhals as nw
+
+    return orders.select("article", "ordered_at", meaning=nw.col("likes").str.split(",").cast(nw.List(nw.Float64())))
+
+
 @feature_view(ORDERS, entity="customer_id", time="ordered_at", served="request")
 def parcel(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Per order, brought by the request to a model: never online."""
@@ -66,5 +74,6 @@ team = Team(
     (
         Model("large", (history, parcel), large_order, fit=_never),
         Model("popular", (popularity, history_2), large_order, fit=_never),
+        Model("alike", (likeness,), large_order, fit=_never),
     ),
 )

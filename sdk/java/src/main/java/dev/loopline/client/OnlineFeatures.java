@@ -69,6 +69,11 @@ public final class OnlineFeatures {
         return Values.asBoolean(value(feature, row), feature);
     }
 
+    /** A vector, as long in every row. */
+    public double[] getVector(String feature, int row) {
+        return Values.asVector(value(feature, row), feature);
+    }
+
     /** What is behind a view's values in a row. */
     public Status status(String view, int row) {
         return Status.of(Values.asText(states(view, "status").get(row), view));

@@ -81,6 +81,11 @@ public final class TrainingSet {
             return Values.asBoolean(Values.get(values, column), column);
         }
 
+        /** A vector, as long in every row. */
+        public double[] getVector(String column) {
+            return Values.asVector(Values.get(values, column), column);
+        }
+
         /** An instant, such as {@code event_time}. */
         public Instant getInstant(String column) {
             String time = getText(column);

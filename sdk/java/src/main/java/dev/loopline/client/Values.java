@@ -37,6 +37,13 @@ final class Values {
         return as(List.class, value, name);
     }
 
+    static double[] asVector(Object value, String name) {
+        List<Object> numbers = asList(value, name);
+        return numbers == null
+                ? null
+                : numbers.stream().mapToDouble(number -> as(Number.class, number, name).doubleValue()).toArray();
+    }
+
     /** Get what an object has under a name, null included. */
     static Object get(Map<String, ?> object, String name) {
         if (!object.containsKey(name)) {

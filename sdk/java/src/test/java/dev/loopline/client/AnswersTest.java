@@ -1,5 +1,6 @@
 package dev.loopline.client;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -15,9 +16,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Answers are read by type; what cannot be read says why. */
 class AnswersTest {
     private static OnlineFeatures everyType() {
-        return Vectors.of("online.json").stream()
-                .filter(vector -> vector.name().startsWith("every type"))
-                .map(vector -> new OnlineFeatures(vector.response()))
+        return new OnlineFeatures(response("online.json", "every type, and integers at their edges"));
+    }
+
+    private static byte[] response(String file, String name) {
+        return Vectors.of(file).stream()
+                .filter(vector -> vector.name().equals(name))
+                .map(Vectors::response)
                 .findFirst()
                 .orElseThrow();
     }
@@ -59,6 +64,33 @@ class AnswersTest {
         assertTrue(text.problem().contains("rød vase"));
         LooplineException unknown = assertThrows(LooplineException.class, () -> answer.getText("history:colour", 0));
         assertTrue(unknown.fix().contains("history:member"));
+    }
+
+    /** A vector comes as its numbers, online and in a training set; null where there is none. */
+    @Test
+    void embeddingsComeTyped() {
+        OnlineFeatures answer = new OnlineFeatures(response("online.json", "a vector is one value"));
+        assertArrayEquals(new double[] {1.0, -0.0, 0.1 + 0.2}, answer.getVector("likeness:meaning", 0));
+        assertNull(answer.getVector("likeness:meaning", 1));
+        assertEquals(Status.PRESENT, answer.status("likeness", 1));
+        assertNull(answer.getVector("likeness:meaning", 2));
+        assertEquals(Status.MISSING, answer.status("likeness", 2));
+        assertArrayEquals(new double[] {5e-324, 1e22, -Double.MAX_VALUE}, answer.getVector("likeness:meaning", 3));
+        TrainingSet set = new TrainingSet(response("training.json", "a vector is one value"), null);
+        assertArrayEquals(new double[] {0.00001, 1e16, -1.5}, set.rows().get(0).getVector("likeness:meaning"));
+        assertArrayEquals(new double[] {1.0, -0.0, 0.1 + 0.2}, set.rows().get(1).getVector("likeness:meaning"));
+        assertNull(set.rows().get(3).getVector("likeness:meaning"));
+    }
+
+    /** What is no vector is told so, and a vector is no number. */
+    @Test
+    void vectorsAreNotMistaken() {
+        LooplineException number = assertThrows(LooplineException.class, () -> everyType().getVector("history:spend", 0));
+        assertEquals("history:spend is 12.5, no List", number.problem());
+        OnlineFeatures answer = new OnlineFeatures(response("online.json", "a vector is one value"));
+        LooplineException vector =
+                assertThrows(LooplineException.class, () -> answer.getDouble("likeness:meaning", 0));
+        assertEquals("likeness:meaning is [1.0, -0.0, 0.30000000000000004], no Number", vector.problem());
     }
 
     /** Rows of a training set are read by type as well. */
