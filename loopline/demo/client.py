@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from loopline.demo.days import Order
 
 Tensor = dict[str, object]
+IDLE_SECONDS = 30.0
+"""A connection that rested longer is opened anew: servers and what stands before them hang up on idle ones."""
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Client:
         self.path = f"{parts.path}/infer"
         self.connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=30)
         self.tally = Tally()
+        self._used = time.monotonic()
 
     def ask(self, order: Order) -> None:
         """Ask about one order; anything but 200 is a failure."""
@@ -52,9 +56,13 @@ class Client:
         self.connection.close()
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.connection.close()
         self.connection.request("POST", self.path, body, {"Content-Type": "application/json"})
         response = self.connection.getresponse()
-        return response.status, response.read()
+        answer = response.status, response.read()
+        self._used = time.monotonic()
+        return answer
 
 
 def request_body(order: Order) -> bytes:
