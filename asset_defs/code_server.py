@@ -5,7 +5,7 @@ Further arguments are those of ``dagster api grpc``, which this is but for the s
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -28,8 +28,15 @@ def collect_seldom() -> None:
     gc.set_threshold(200_000, 50, 1_000)
 
 
-def main(team: str, *arguments: str) -> None:
-    """Serve a team's definitions until told to stop."""
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> None:
+    """Serve a team's definitions until told to stop; ``warmed`` is called before anybody may ask.
+
+    By then the process that runs are forked from is there: what is opened now is not theirs.
+    """
     from dagster._cli import ENV_PREFIX, create_dagster_cli
 
     collect_seldom()
@@ -37,6 +44,7 @@ def main(team: str, *arguments: str) -> None:
     if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
         _import_all([*PRELOAD, *_modules_of(team)])
         fork_run_workers()
+    warmed()
     keep_instance()  # of this process alone, not of runs
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
     create_dagster_cli()(["api", "grpc", *named, *arguments], auto_envvar_prefix=ENV_PREFIX)  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import multiprocessing
 import os
 import sys
@@ -25,7 +26,7 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
 from dagster._grpc import server_watcher
 from dagster._grpc.server import DagsterApiServer
 
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PARTITION_NAME_TAG",
+    "WARM_TAG",
     "AssetJob",
     "CheckOutcome",
     "Process",
     "ask_servers_seldom",
     "finished_checks",
+    "follow_workspace",
     "forget_run",
     "fork_run_workers",
     "keep_engines",
@@ -51,6 +54,10 @@ __all__ = [
     "wrap_web_server",
 ]
 
+WARM_TAG = GRPC_INFO_TAG
+"""Dagster gives it to each run that is a process beside its code server."""
+FOLLOW_SECONDS = 2.0
+"""Between two looks at a workspace file."""
 FINAL = {"SUCCEEDED", "FAILED"}
 ASK_SECONDS, ASK_TIMES = 3.0, 3
 """Between two questions whether a code server is still the same, and how many in vain until it is given up."""
@@ -248,6 +255,36 @@ def ask_servers_seldom() -> None:
     for name, value in (("WATCH_INTERVAL", ASK_SECONDS), ("MAX_RECONNECT_ATTEMPTS", ASK_TIMES)):
         assert hasattr(server_watcher, name), f"{name} is called otherwise now"
         setattr(server_watcher, name, value)
+
+
+def follow_workspace(file: str) -> None:
+    """Let the web server of this process take up code locations that come to stand in its workspace file, or leave it.
+
+    Dagster reads the file at each reload, which only a person asks for; the daemon does so once a minute.
+    """
+    from dagster_webserver.webserver import DagsterWebserver
+
+    begin = DagsterWebserver.__init__
+
+    def begin_and_follow(self: "DagsterWebserver[Any, Any]", process_context: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, process_context, *args, **kwargs)
+        assert hasattr(process_context, "refresh_workspace"), "dagster names its workspace's refresh otherwise now"
+        known = Path(file).read_text(encoding="utf-8")
+        threading.Thread(target=_follow, args=(file, known, process_context), daemon=True).start()
+
+    DagsterWebserver.__init__ = begin_and_follow  # type: ignore[method-assign]
+
+
+def _follow(file: str, known: str, context: Any) -> None:
+    while True:
+        time.sleep(FOLLOW_SECONDS)
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+            if text != known:
+                context.refresh_workspace()
+                known = text
+        except Exception:  # half a file, or a team's server that does not answer: looked at again
+            logging.getLogger("loopline").exception("the workspace %s could not be taken up", file)
 
 
 def keep_instance() -> None:

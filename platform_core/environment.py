@@ -24,12 +24,16 @@ VENDORS = "loopline.vendors"
 FILE = "LOOPLINE_ENVIRONMENT"
 HOME = "LOOPLINE_HOME"
 DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
+_KEYS = {"name", "bindings", "ledger", "clock", "traces", "prices", "dagster", *SEVERAL.values()}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What an environment file says: vendors by contract and name, ledger URL, replay clock's file, where spans go."""
+    """What an environment file says: vendors by contract and name, ledger URL, replay clock's file, where spans go.
+
+    ``dagster`` is what it says about Dagster where its parts are pods, which ``loopline.pod`` checks.
+    """
 
     name: str
     path: Path
@@ -40,6 +44,7 @@ class Environment:
     traces: str | None = None
     prices: Path | None = None
     notifiers: Mapping[str, Vendor] = field(default_factory=dict)
+    dagster: Mapping[str, Any] = field(default_factory=dict)
 
 
 def home() -> Path:
@@ -60,7 +65,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
     """
     document = _loaded(path)
     data = _expanded(document.data)
-    _known(document, data, {"name", "bindings", "ledger", "clock", "traces", "prices", *SEVERAL.values()}, ())
+    _known(document, data, _KEYS, ())
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS) - set(SEVERAL), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
@@ -83,6 +88,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         traces=data.get("traces"),
         prices=document.path.parent / data["prices"] if data.get("prices") else None,
         notifiers=_named(document, data, "notifier") if "notifier" in only else {},
+        dagster=data.get("dagster") or {},
     )
 
 

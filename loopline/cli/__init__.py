@@ -9,6 +9,7 @@ from loopline.cli.lazy import LazyGroup
 COMMANDS = {
     "init": ("loopline.cli.init:init", "Begin here: environment files, prices, alert rules, dashboards, a team."),
     "up": ("loopline.cli.up:up", "Start everything on this machine; Ctrl-C ends it."),
+    "pod": ("loopline.cli.pod:pod", "What one container of a cluster runs."),
     "portal": ("loopline.cli.portal:portal", "What is live, why, and whether it does well, as pages."),
     "demo": ("loopline.cli.demo:demo", "Replay two years of real orders, and tell what happened."),
     "validate": (

@@ -15,6 +15,8 @@ from loopline.up.ports import HOST
 MODULE = "loopline.asset_defs.code_location"
 WORK_TAG = "loopline/work"
 """Runs of the job ``loopline_cycle`` carry it with the value ``training``."""
+TEAM_TAG = "loopline/team"
+"""Runs carry it where teams share a queue."""
 BACKFILL_TAG = "dagster/backfill"
 """Dagster gives it to each run of a backfill."""
 RUNS = 4
@@ -35,9 +37,14 @@ def location_names() -> tuple[str, ...]:
 def prepare(folder: Path) -> bool:
     """Write ``dagster.yaml`` and say whether the instance was initialised with this version of Dagster before."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_yaml(folder / "dagster.yaml", settings())
+    write_yaml(folder / "dagster.yaml", settings())
     stamp = folder / STAMP
-    return stamp.exists() and stamp.read_text() == version("dagster")
+    return stamp.exists() and stamp.read_text() == dagster_version()
+
+
+def dagster_version() -> str:
+    """Return the version of Dagster that is installed; nothing of it is loaded."""
+    return version("dagster")
 
 
 def settings() -> dict[str, Any]:
@@ -71,7 +78,7 @@ def settings() -> dict[str, Any]:
 def write_grpc_workspace(path: Path, ports: Mapping[str, int]) -> Path:
     """Write a workspace of running code servers: team and port."""
     servers = [{"grpc_server": {"host": HOST, "port": port, "location_name": team}} for team, port in ports.items()]
-    return _write_yaml(path, {"load_from": servers})
+    return write_yaml(path, {"load_from": servers})
 
 
 def module_workspace(teams: Sequence[str]) -> dict[str, Any]:
@@ -83,7 +90,8 @@ def module_workspace(teams: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _write_yaml(path: Path, data: Mapping[str, Any]) -> Path:
+def write_yaml(path: Path, data: Mapping[str, Any]) -> Path:
+    """Write a file of settings."""
     import yaml
 
     path.write_text(yaml.safe_dump(dict(data), sort_keys=False))

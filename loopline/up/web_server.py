@@ -22,8 +22,13 @@ def guard() -> Middleware:
     return Middleware(Guard, hosts=allowed(), rule=graphql_as_json, fix=fix, headers=FRAMED)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve with the options of the command line."""
     keep_engines()
     ask_servers_seldom()
     wrap_web_server(guard())
     runpy.run_module("dagster_webserver", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

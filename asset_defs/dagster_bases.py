@@ -1,0 +1,24 @@
+"""Classes of Dagster's that ours extend where its parts are pods; not its public API, as in ``dagster_private``."""
+
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.cloud_storage_compute_log_manager import (
+    CloudStorageComputeLogManager,
+    PollingComputeLogSubscriptionManager,
+)
+from dagster._core.storage.compute_log_manager import CapturedLogSubscription, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+__all__ = [
+    "IO_TYPE_EXTENSION",
+    "CapturedLogSubscription",
+    "CloudStorageComputeLogManager",
+    "ComputeIOType",
+    "ConfigurableClass",
+    "ConfigurableClassData",
+    "LocalComputeLogManager",
+    "PollingComputeLogSubscriptionManager",
+    "QueuedRunCoordinator",
+    "SubmitRunContext",
+]

@@ -1,0 +1,27 @@
+"""Runs whose pod is gone: they were processes beside their code server, and ended with it."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from loopline.asset_defs.dagster_private import WARM_TAG
+from loopline.up.dagster_home import TEAM_TAG
+
+UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+GONE = "the pod that ran this run is gone: its code server was started anew"
+
+
+def end_orphans(instance: dg.DagsterInstance, team: str) -> int:
+    """End what Dagster says runs in a team's code server, before a new one takes any; returns how many it was.
+
+    There is one code server a team, and a new one begins when the one before has ended. A cycle's run is started
+    again by its sensor, which finds a training that goes on elsewhere; others are asked for again when they are due.
+    """
+    filters = dg.RunsFilter(statuses=UNDER_WAY, tags={TEAM_TAG: team})
+    orphans = [run for run in instance.get_runs(filters) if WARM_TAG in run.tags]
+    for run in orphans:
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, GONE)
+        else:
+            instance.report_run_failed(run, GONE)
+    return len(orphans)
