@@ -22,7 +22,7 @@ pod = LazyGroup(
     },
     "What one container of a cluster runs: Dagster's parts, which share PostgreSQL and no disk.",
 )
-WORKSPACE = "/etc/loopline/workspace/workspace.yaml"
+WORKSPACE = "/etc/loopline-workspace/workspace.yaml"
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - a pod listens where its Service finds it
 _workspace = click.option(
     "--workspace",

@@ -187,7 +187,7 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
     limits: Any = {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=ANSWER_SECONDS)}
     config: Any = dict(options)
     retries: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=2 * seconds)}
-    http = any(value.startswith("http://") for value in options.values())
+    http = any(value.startswith("http://") for value in options.values()) or _plain_http()
     try:
         made: ObjectStore = from_url(
             url,
@@ -204,6 +204,11 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
     if isinstance(made, MemoryStore) or url.startswith("file:"):
         raise InvalidEnvironment(f"{url} is no store that two machines reach", "bind serving to 'local'")
     return made
+
+
+def _plain_http() -> bool:
+    """Say whether the store's own variable allows it; client options would otherwise take its place."""
+    return os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
 
 
 def _found(meta: Any) -> Found:
