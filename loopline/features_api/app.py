@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 from loopline.features_api import errors, metrics, registry_routes, serving_routes
+from loopline.features_api.keyed import Keyed
 from loopline.features_api.service import Service
+from loopline.gateway.api_keys import Doorkeeper
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.web_guard import LOCAL, Guard
@@ -16,10 +19,16 @@ from loopline.web_guard import LOCAL, Guard
 FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": errors.Failure} for status in (400, 404, 409, 503)}
 
 
-def create_app(platform: Platform, teams: Sequence[Team], *, hosts: tuple[str, ...] = LOCAL) -> FastAPI:
+def create_app(
+    platform: Platform, teams: Sequence[Team], *, hosts: tuple[str, ...] = LOCAL, keys: Path | None = None
+) -> FastAPI:
     """Build the application; the caller opens the platform and closes it.
 
-    ``hosts`` are the names by which it may be asked, ``("*",)`` for any.
+    ``hosts`` are the names by which it may be asked, ``("*",)`` for any. With ``keys``, a file of API keys, only who
+    shows one is answered.
+
+    Raises:
+        ContractBroken: the file is none of API keys.
     """
     app = FastAPI(title="Loopline features", version="1", responses=FAILURES)
     app.state.service = Service(platform, tuple(teams))
@@ -27,5 +36,7 @@ def create_app(platform: Platform, teams: Sequence[Team], *, hosts: tuple[str, .
     app.include_router(registry_routes.router)
     serving_routes.install(app)
     errors.install(app)
+    if keys:
+        app.add_middleware(Keyed, doorkeeper=Doorkeeper(keys))
     app.add_middleware(Guard, hosts=hosts)
     return app

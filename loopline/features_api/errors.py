@@ -34,7 +34,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(LooplineError)
     def ours(_: Request, error: LooplineError) -> JSONResponse:
-        return _answer(status_of(error), error.problem, error.fix, delay_of(error))
+        return answer(error)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -50,6 +50,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def defect(_: Request, error: Exception) -> JSONResponse:
         return _answer(500, f"{type(error).__name__}: {error}", "this is a defect of the service: report it")
+
+
+def answer(error: LooplineError) -> JSONResponse:
+    """Say an error of ours in the one shape."""
+    return _answer(status_of(error), error.problem, error.fix, delay_of(error))
 
 
 def status_of(error: LooplineError) -> int:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loopline.platform_core import environment, plugins
@@ -30,13 +31,14 @@ def main() -> int:
     parser.add_argument("--host", default=HOST, help="where to listen")
     parser.add_argument("--port", type=int, default=PORT, help="where to listen")
     parser.add_argument("--name", action="append", default=[], help="a name by which it is asked, or * for any")
+    parser.add_argument("--keys", type=Path, help="a file of API keys; only who shows one is answered")
     given = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s")
     try:
         if given.register:
             register_all()
         else:
-            serve(given.host, given.port, given.name)
+            serve(given.host, given.port, given.name, given.keys)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
@@ -54,10 +56,11 @@ def register_all() -> None:
         platform.close()
 
 
-def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None:
+def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), keys: Path | None = None) -> None:
     """Let every team that loads be registered, then answer until told to stop.
 
-    ``names`` are those by which it may be asked beside this machine's own.
+    ``names`` are those by which it may be asked beside this machine's own. With ``keys``, a file of API keys, only who
+    shows one is answered.
 
     Raises:
         InvalidEnvironment: the environment file does not bind.
@@ -72,7 +75,7 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = ()) -> None
     platform = Platform(environment.read(only=BINDINGS))
     try:
         register_apart()
-        app = create_app(platform, plugins.installed().teams, hosts=allowed(host, *names))
+        app = create_app(platform, plugins.installed().teams, hosts=allowed(host, *names), keys=keys)
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     finally:
         platform.close()

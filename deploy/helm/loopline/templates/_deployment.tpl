@@ -1,0 +1,220 @@
+{{/*
+A Deployment of one of our processes. Takes: root, component, namespace, values (replicas, resources), arguments (what
+follows python -m), image, account; and maybe port (name: number), probes, recreate, secrets, mounts, variables, token.
+*/}}
+{{- define "loopline.deployment" -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "loopline.fullname" . }}
+  namespace: {{ .namespace }}
+  labels: {{- include "loopline.allLabels" . | nindent 4 }}
+spec:
+  replicas: {{ .values.replicas | default 1 }}
+  revisionHistoryLimit: 3
+  selector:
+    matchLabels: {{- include "loopline.labels" . | nindent 6 }}
+  strategy:
+    {{- if .recreate }}
+    type: Recreate
+    {{- else }}
+    rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+    {{- end }}
+  template:
+    metadata:
+      labels:
+        {{- include "loopline.labels" . | nindent 8 }}
+        {{- with .root.Values.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
+        {{- if eq .root.Values.mesh.kind "istio" }}
+        sidecar.istio.io/inject: "true"
+        {{- end }}
+      annotations:
+        {{- if eq .root.Values.mesh.kind "linkerd" }}
+        linkerd.io/inject: enabled
+        {{- end }}
+        loopline.dev/settings: {{ include "loopline.settings" .root | sha256sum | trunc 16 }}
+    spec: {{- include "loopline.pod" . | nindent 6 }}
+{{- end }}
+
+{{/* All that a process reads when it starts: a change of it starts pods anew */}}
+{{- define "loopline.settings" -}}
+{{ include "loopline.environmentText" . }}{{ include "loopline.workspaceText" . }}
+{{- end }}
+
+{{- define "loopline.pod" -}}
+serviceAccountName: {{ .account }}
+automountServiceAccountToken: {{ .token | default false }}
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ .grace | default 30 }}
+{{- if .never }}
+restartPolicy: Never
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  seccompProfile: {type: RuntimeDefault}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .root.Values.scheduling.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.scheduling.priorityClass }}
+priorityClassName: {{ . }}
+{{- end }}
+tolerations: # a node that is silent is left after half a minute, not after five
+  - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+  - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+  {{- with .root.Values.scheduling.tolerations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "loopline.labels" $ | nindent 8 }}
+  {{- end }}
+containers:
+  - name: {{ .component | trunc 63 }}
+    {{- include "loopline.container" . | nindent 4 }}
+volumes:
+  - name: home
+    emptyDir: {sizeLimit: 10Gi}
+  - name: scratch
+    emptyDir: {sizeLimit: 10Gi}
+  - name: settings
+    configMap: {name: {{ .root.Release.Name }}-settings}
+  {{- range $secret, $_ := include "loopline.mounts" . | fromYaml }}
+  - name: secret-{{ $secret }}
+    secret: {secretName: {{ $secret }}, defaultMode: 0440}
+  {{- end }}
+{{- end }}
+
+{{- define "loopline.container" -}}
+image: {{ include "loopline.image" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command: [{{ .root.Values.image.python | quote }}, -m]
+args: {{- toYaml .arguments | nindent 2 }}
+env:
+  {{- range $name, $value := merge (dict) (.variables | default dict) .root.Values.environment.variables (include "loopline.variables" .root | fromYaml) }}
+  - {name: {{ $name }}, value: {{ $value | quote }}}
+  {{- end }}
+envFrom:
+  {{- range concat (include "loopline.secrets" .root | fromJsonArray) (.secrets | default list) | uniq }}
+  - secretRef: {name: {{ . }}}
+  {{- end }}
+{{- with .port }}
+ports:
+  {{- range $name, $number := . }}
+  - {name: {{ $name }}, containerPort: {{ $number }}}
+  {{- end }}
+lifecycle:
+  preStop: {sleep: {seconds: 5}} # until every proxy knows that it ends
+{{- end }}
+{{- with .probes }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+resources: {{- toYaml .values.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+volumeMounts:
+  - {name: home, mountPath: /var/lib/loopline}
+  - {name: scratch, mountPath: /tmp}
+  - {name: settings, mountPath: /etc/loopline, readOnly: true}
+  {{- range $secret, $path := include "loopline.mounts" . | fromYaml }}
+  - {name: secret-{{ $secret }}, mountPath: {{ $path }}, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{/* Secrets as files: the component's own, and the certificates if there are any */}}
+{{- define "loopline.mounts" -}}
+{{- $mounts := .mounts | default dict -}}
+{{- if ne .root.Values.certificates.source "none" -}}
+{{- $mounts = merge (dict .root.Values.certificates.secret "/etc/loopline-tls") $mounts -}}
+{{- end -}}
+{{ toYaml $mounts }}
+{{- end }}
+
+{{/* Variables of every process of ours */}}
+{{- define "loopline.variables" -}}
+HOME: /tmp
+LOOPLINE_HOME: /var/lib/loopline
+LOOPLINE_ENVIRONMENT: /etc/loopline/environment.yaml
+LOOPLINE_LOG: json
+LOOPLINE_HOSTS: {{ include "loopline.hosts" . }}
+LOOPLINE_DAGSTER_URL: http://{{ .Release.Name }}-webserver.{{ .Release.Namespace }}.svc:3000
+DAGSTER_DISABLE_TELEMETRY: "yes"
+PYTHONUNBUFFERED: "1"
+PYTHONDONTWRITEBYTECODE: "1"
+PYTHONWARNINGS: ignore
+GIT_PYTHON_REFRESH: quiet
+OMP_NUM_THREADS: "1"
+{{- end }}
+
+{{/* Names by which our web servers may be asked: those of their Services, and what the values add */}}
+{{- define "loopline.hosts" -}}
+{{- $root := . -}}
+{{- $hosts := list -}}
+{{- range $component := list "webserver" "portal" "features" -}}
+{{- $service := printf "%s-%s" $root.Release.Name $component -}}
+{{- $hosts = concat $hosts (list $service (printf "%s.%s" $service $root.Release.Namespace) (printf "%s.%s.svc" $service $root.Release.Namespace) (printf "%s.%s.svc.cluster.local" $service $root.Release.Namespace)) -}}
+{{- end -}}
+{{ concat $hosts .Values.portal.names .Values.features.names .Values.expose.hostnames | uniq | join "," }}
+{{- end }}
+
+{{/* A Service in front of a component; takes root, component, namespace, port (name: number) */}}
+{{- define "loopline.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "loopline.fullname" . }}
+  namespace: {{ .namespace }}
+  labels: {{- include "loopline.allLabels" . | nindent 4 }}
+spec:
+  selector: {{- include "loopline.labels" . | nindent 4 }}
+  ports:
+    {{- range $name, $number := .port }}
+    - {name: {{ $name }}, port: {{ $number }}, targetPort: {{ $name }}{{ if eq $name "grpc" }}, appProtocol: kubernetes.io/h2c{{ end }}}
+    {{- end }}
+{{- end }}
+
+{{/* One pod at a time may be taken away on purpose; a single one may, for it comes back elsewhere */}}
+{{- define "loopline.budget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "loopline.fullname" . }}
+  namespace: {{ .namespace }}
+  labels: {{- include "loopline.allLabels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{- include "loopline.labels" . | nindent 6 }}
+{{- end }}
+
+{{/* An HTTP process: ready says whether it may be asked, alive whether it hangs */}}
+{{- define "loopline.httpProbes" -}}
+startupProbe:
+  tcpSocket: {port: http}
+  periodSeconds: 2
+  failureThreshold: 150
+readinessProbe:
+  httpGet: {path: {{ .ready }}, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+livenessProbe:
+  httpGet: {path: {{ .alive }}, port: http}
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 6
+{{- end }}

@@ -1,0 +1,68 @@
+"""Renders the chart as Helm does, without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import helm_python as helm
+import yaml
+
+CHART = Path(__file__).parents[2] / "deploy" / "helm" / "loopline"
+PROFILES = sorted(CHART.glob("values-*.yaml"))
+NAMESPACE = "mlops"
+KUBERNETES = "1.35"
+ENVIRONMENT = "name: tests\nbindings: {lake: {vendor: delta, root: /tmp/lake}}\n"
+LEAST = {"image": {"repository": "r.test/loopline"}, "environment": {"text": ENVIRONMENT}, "teams": {"retail": None}}
+"""What an installation has to say."""
+EVERYTHING = {
+    **LEAST,
+    "teams": {"retail": None, "ad_tech": {"replicas": 2, "image": {"repository": "r.test/ads", "tag": "7"}}},
+    "serving": {"keys": "loopline-keys"},
+    "certificates": {"source": "cert-manager", "issuer": {"name": "ours"}},
+    "mesh": {"kind": "istio"},
+    "monitoring": {"rules": {"enabled": True}, "serviceMonitors": {"enabled": True}},
+    "expose": {"enabled": True, "hostnames": ["models.test"]},
+}
+"""Every option that renders something."""
+
+
+def merged(*values):
+    """Lay values over one another, the later ones on top."""
+    found = {}
+    for one in values:
+        for key, value in one.items():
+            is_deeper = isinstance(value, dict) and isinstance(found.get(key), dict)
+            found[key] = merged(found[key], value) if is_deeper else value
+    return found
+
+
+def profile(path):
+    """Return a profile's values with what an installation has to say."""
+    return merged(LEAST, yaml.safe_load(path.read_text()))
+
+
+def texts(values):
+    """Return each template's text."""
+    with helm.Chart.load(CHART) as chart:
+        return chart.render(values, name="loopline", namespace=NAMESPACE)
+
+
+def objects(values):
+    """Return the objects of a release."""
+    found = [text for path, text in texts(values).items() if path.endswith(".yaml")]
+    return [one for text in found for one in yaml.safe_load_all(text) if one]
+
+
+def of_kind(rendered, kind, namespace=None):
+    """Return objects of a kind by name."""
+    return {
+        one["metadata"]["name"]: one
+        for one in rendered
+        if one["kind"] == kind and namespace in {None, one["metadata"].get("namespace")}
+    }
+
+
+def pods(rendered):
+    """Return the pods that objects make, by their name."""
+    found = {name: one["spec"]["template"] for name, one in of_kind(rendered, "Deployment").items()}
+    return found | of_kind(rendered, "Pod")

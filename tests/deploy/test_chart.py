@@ -1,0 +1,217 @@
+"""The chart: every profile renders objects that Kubernetes takes, and what they say holds for all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import helm_python as helm
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.helm_chart import (
+    CHART,
+    EVERYTHING,
+    KUBERNETES,
+    LEAST,
+    NAMESPACE,
+    PROFILES,
+    merged,
+    objects,
+    of_kind,
+    pods,
+    profile,
+    texts,
+)
+
+DEPLOY = CHART.parents[1]
+LINKERD = merged(EVERYTHING, {"mesh": {"kind": "linkerd"}})
+VALUES = {"least": LEAST, "everything": EVERYTHING, "linkerd": LINKERD} | {one.stem: profile(one) for one in PROFILES}
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+FOREIGN = {
+    "cert-manager.io",
+    "monitoring.coreos.com",
+    "gateway.networking.k8s.io",
+    "security.istio.io",
+    "policy.linkerd.io",
+}
+"""Groups whose kinds Kubernetes itself does not know."""
+every = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+
+
+def test_there_is_a_profile_for_each_place():
+    """A laptop's cluster and three clouds."""
+    assert [one.stem for one in PROFILES] == ["values-aws", "values-azure", "values-google", "values-laptop-cluster"]
+
+
+@every
+def test_helm_finds_nothing_to_say(values):
+    """``helm lint --strict``: no warning, and no error."""
+    found = helm.lint(CHART, values, strict=True, namespace=NAMESPACE)
+    assert found["total_charts_linted"] == 1
+    assert not found["errors"]
+    assert {one["error"] for one in found["messages"]} == {"icon is recommended"}
+
+
+@every
+def test_kubernetes_takes_every_object(values):
+    """Each one keeps to the schema of its kind, unknown fields are none, and no two have one name."""
+    rendered, named = objects(values), set()
+    for one in rendered:
+        named.add((one["apiVersion"], one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]))
+        if one["apiVersion"].partition("/")[0] not in FOREIGN:
+            kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    assert len(named) == len(rendered) > 30
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found():
+    """The check before is one: a misspelt field is refused."""
+    service = of_kind(objects(LEAST), "Service")["loopline-portal"]
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate({**service, "spec": {**service["spec"], "port": []}}, KUBERNETES, strict=True)
+
+
+@every
+def test_no_pod_may_more_than_restricted_allows(values):
+    """No root, nothing writable but volumes, no privileges; each says what it needs; tokens only where asked for."""
+    found = pods(objects(values))
+    for one in found.values():
+        spec = one["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert all({"emptyDir", "configMap", "secret"} & set(volume) for volume in spec["volumes"])
+        for container in spec["containers"]:
+            assert container["securityContext"] == RESTRICTED
+            assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+            assert container["resources"]["limits"]["memory"]
+    tokens = {name for name, one in found.items() if one["spec"]["automountServiceAccountToken"]}
+    assert tokens == {name for name in found if "-code-" in name} | {"loopline-daemon", "loopline-portal"}
+
+
+def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
+    """Probes, a budget of disruptions and a Service for each process with a port; a daemon is never there twice."""
+    rendered = objects(EVERYTHING)
+    deployments = of_kind(rendered, "Deployment")
+    answering = {name for name, one in deployments.items() if "ports" in container_of(one)}
+    assert len(answering) == 6
+    for name in answering:
+        assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= set(container_of(deployments[name]))
+    assert set(of_kind(rendered, "PodDisruptionBudget")) == set(of_kind(rendered, "Service")) == answering
+    assert all(one["spec"]["template"]["spec"]["topologySpreadConstraints"] for one in deployments.values())
+    assert deployments["loopline-daemon"]["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployments["loopline-daemon"]["spec"]["replicas"] == 1
+
+
+def container_of(deployment):
+    """Return a Deployment's only container."""
+    (found,) = deployment["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_a_team_has_a_namespace_of_its_own():
+    """With a quota, limits, accounts, rights for its Jobs, the environment, and its own image."""
+    rendered = objects(EVERYTHING)
+    namespace = of_kind(rendered, "Namespace")["mlops-ad-tech"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    for kind in ("ResourceQuota", "LimitRange", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "NetworkPolicy"):
+        assert of_kind(rendered, kind, "mlops-ad-tech"), kind
+    code = of_kind(rendered, "Deployment", "mlops-ad-tech")["loopline-code-ad-tech"]
+    assert container_of(code)["image"] == "r.test/ads:7"
+    assert code["spec"]["replicas"] == 2
+    assert container_of(of_kind(rendered, "Deployment")["loopline-code-retail"])["image"] == "r.test/loopline:0.1.0"
+
+
+def test_teams_may_do_nothing_in_each_other_s_namespace():
+    """Each namespace's rights are given to its own code location and to the platform, and none is to read Secrets."""
+    rendered = objects(EVERYTHING)
+    for namespace in ("mlops-retail", "mlops-ad-tech"):
+        (binding,) = of_kind(rendered, "RoleBinding", namespace).values()
+        assert {one["namespace"] for one in binding["subjects"]} == {namespace, NAMESPACE}
+    rights = [*of_kind(rendered, "Role").values(), *of_kind(rendered, "ClusterRole").values()]
+    rules = [rule for one in rights for rule in one["rules"]]
+    assert len(rules) > 8
+    assert not [rule for rule in rules if {"secrets", "*"} & set(rule["resources"]) or "*" in rule["verbs"]]
+    cluster_wide = [rule["verbs"] for one in of_kind(rendered, "ClusterRole").values() for rule in one["rules"]]
+    assert cluster_wide == [["list"], ["list"]]
+
+
+def test_every_namespace_denies_by_default():
+    """Nothing comes in or goes out but for what a policy lists; tasks of a team reach names and stores alone."""
+    rendered = objects(EVERYTHING)
+    for namespace in (NAMESPACE, "mlops-retail", "mlops-ad-tech", "mlops-serving"):
+        deny = of_kind(rendered, "NetworkPolicy", namespace)["loopline-deny"]["spec"]
+        assert deny["policyTypes"] == ["Ingress", "Egress"]
+        assert not {"ingress", "egress"} & set(deny)
+    team = of_kind(rendered, "NetworkPolicy", "mlops-retail")
+    assert team["loopline-deny"]["spec"]["podSelector"] == {}
+    to_all = team["loopline-stores"]["spec"]["egress"]
+    assert [[port["port"] for port in rule["ports"]] for rule in to_all] == [[53, 53], [443], [5432]]
+    ours = {"app.kubernetes.io/part-of": "loopline", "app.kubernetes.io/instance": "loopline"}
+    assert team["loopline-processes"]["spec"]["podSelector"] == {"matchLabels": ours}
+
+
+def test_nothing_is_reached_from_outside_but_features_behind_keys():
+    """One route, for reading; no Service with an address of its own; the feature service asks for keys."""
+    rendered = objects(EVERYTHING)
+    assert list(of_kind(rendered, "HTTPRoute")) == ["loopline-features"]
+    (rule,) = of_kind(rendered, "HTTPRoute")["loopline-features"]["spec"]["rules"]
+    assert {one["method"] for one in rule["matches"]} == {"GET", "POST"}
+    assert not [one for one in of_kind(rendered, "Service").values() if "type" in one["spec"]]
+    assert not of_kind(rendered, "Ingress")
+    assert "--keys" in container_of(of_kind(rendered, "Deployment")["loopline-features"])["args"]
+
+
+def test_rules_and_dashboards_are_those_of_deploy():
+    """Through links, so there is one of each: what Prometheus' operator and Grafana get is what the tests here hold."""
+    rendered = objects(EVERYTHING)
+    rules = [one["spec"] for one in of_kind(rendered, "PrometheusRule").values()]
+    assert rules == [yaml.safe_load(one.read_text()) for one in sorted(DEPLOY.joinpath("alerts").glob("*.yaml"))]
+    pages = [one for name, one in of_kind(rendered, "ConfigMap").items() if "-dashboard-" in name]
+    found = [json.loads(text) for one in pages for text in one["data"].values()]
+    assert found == [json.loads(one.read_text()) for one in sorted(DEPLOY.joinpath("dashboards").glob("*.json"))]
+    assert len(found) == 5
+
+
+def test_a_packaged_chart_brings_the_links_targets_along(tmp_path):
+    """Where the repository is not: rules and dashboards are in the archive, and nothing else of their folders."""
+    with helm.Chart.load(helm.package(CHART, destination=tmp_path)) as packed:
+        files = {one["name"] for one in packed.files}
+        assert not [name for name in files if "generate" in name or "provisioning" in name]
+        assert packed.render(EVERYTHING, name="loopline", namespace=NAMESPACE) == texts(EVERYTHING)
+
+
+def test_a_change_of_the_environment_starts_pods_anew():
+    """And nothing else does: the same values render the same."""
+    before, again = texts(LEAST), texts(LEAST)
+    assert before == again
+    changed = objects(merged(LEAST, {"environment": {"text": LEAST["environment"]["text"] + "# changed\n"}}))
+    marks = {name: one["metadata"]["annotations"] for name, one in pods(objects(LEAST)).items() if "test" not in name}
+    assert len(marks) > 6
+    assert not [name for name, mark in marks.items() if pods(changed)[name]["metadata"]["annotations"] == mark]
+
+
+def test_chart_and_platform_have_one_version():
+    """``appVersion`` is what ``pyproject.toml`` says."""
+    chart = yaml.safe_load(CHART.joinpath("Chart.yaml").read_text())
+    assert f'version = "{chart["appVersion"]}"' in Path(__file__).parents[2].joinpath("pyproject.toml").read_text()
+
+
+def test_helm_test_asks_every_part():
+    """Each team, the platform's own location, the daemon, portal and feature service."""
+    (question,) = of_kind(objects(EVERYTHING), "Pod").values()
+    assert question["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    said = " ".join(question["spec"]["containers"][0]["args"])
+    for part in ("--team loopline", "--team retail", "--team ad_tech", ":3000", ":8790/metrics", ":8090/health"):
+        assert part in said
+
+
+def test_notes_say_what_to_do_next():
+    """How to test, how to look at the pages, which Secrets each team needs, what is exposed."""
+    notes = texts(LEAST)["loopline/templates/NOTES.txt"]
+    for said in ("helm test loopline -n mlops", "port-forward svc/loopline-portal", "mlops-retail", "loopline-stores"):
+        assert said in notes
+    assert "without keys" in notes
+    assert "need a key of loopline-keys" in texts(EVERYTHING)["loopline/templates/NOTES.txt"]
