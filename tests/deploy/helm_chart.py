@@ -11,12 +11,14 @@ CHART = Path(__file__).parents[2] / "deploy" / "helm" / "loopline"
 PROFILES = sorted(CHART.glob("values-*.yaml"))
 NAMESPACE = "mlops"
 KUBERNETES = "1.35"
-ENVIRONMENT = "name: tests\nbindings: {lake: {vendor: delta, root: /tmp/lake}}\n"
-LEAST = {"image": {"repository": "r.test/loopline"}, "environment": {"text": ENVIRONMENT}, "teams": {"retail": None}}
+LEAST = {"image": {"repository": "r.test/loopline"}, "teams": {"retail": None}}
 """What an installation has to say."""
 EVERYTHING = {
     **LEAST,
-    "teams": {"retail": None, "ad_tech": {"replicas": 2, "image": {"repository": "r.test/ads", "tag": "7"}}},
+    "teams": {
+        "retail": None,
+        "ad_tech": {"image": {"repository": "r.test/ads", "tag": "7"}, "claims": {"files": "/landing"}},
+    },
     "serving": {"keys": "loopline-keys"},
     "certificates": {"source": "cert-manager", "issuer": {"name": "ours"}},
     "mesh": {"kind": "istio"},

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from loopline.platform_core import environment
 from tests.deploy.helm_chart import (
     CHART,
     EVERYTHING,
@@ -28,6 +29,7 @@ from tests.deploy.helm_chart import (
 DEPLOY = CHART.parents[1]
 LINKERD = merged(EVERYTHING, {"mesh": {"kind": "linkerd"}})
 VALUES = {"least": LEAST, "everything": EVERYTHING, "linkerd": LINKERD} | {one.stem: profile(one) for one in PROFILES}
+VOLUMES = {"emptyDir", "configMap", "secret", "persistentVolumeClaim"}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 FOREIGN = {
     "cert-manager.io",
@@ -81,33 +83,48 @@ def test_no_pod_may_more_than_restricted_allows(values):
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-        assert all({"emptyDir", "configMap", "secret"} & set(volume) for volume in spec["volumes"])
+        assert all(
+            {"emptyDir", "configMap", "secret", "persistentVolumeClaim"} & set(volume) for volume in spec["volumes"]
+        )
         for container in spec["containers"]:
             assert container["securityContext"] == RESTRICTED
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
             assert container["resources"]["limits"]["memory"]
     tokens = {name for name, one in found.items() if one["spec"]["automountServiceAccountToken"]}
-    assert tokens == {name for name in found if "-code-" in name} | {"loopline-daemon", "loopline-portal"}
+    assert tokens == {name for name in found if "-code-" in name}
 
 
 def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
-    """Probes, a budget of disruptions and a Service for each process with a port; a daemon is never there twice."""
+    """Probes, a budget and a Service for each process with a port; a code location is never there twice."""
     rendered = objects(EVERYTHING)
     deployments = of_kind(rendered, "Deployment")
     answering = {name for name, one in deployments.items() if "ports" in container_of(one)}
     assert len(answering) == 6
     for name in answering:
         assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= set(container_of(deployments[name]))
-    assert set(of_kind(rendered, "PodDisruptionBudget")) == set(of_kind(rendered, "Service")) == answering
+    assert set(of_kind(rendered, "Service")) == answering
+    assert set(of_kind(rendered, "PodDisruptionBudget")) == set(deployments) == answering | {"loopline-daemon"}
     assert all(one["spec"]["template"]["spec"]["topologySpreadConstraints"] for one in deployments.values())
-    assert deployments["loopline-daemon"]["spec"]["strategy"] == {"type": "Recreate"}
-    assert deployments["loopline-daemon"]["spec"]["replicas"] == 1
+    single = {name for name, one in deployments.items() if one["spec"]["strategy"].get("type") == "Recreate"}
+    assert single == {name for name in deployments if "-code-" in name}
+    assert {deployments[name]["spec"]["replicas"] for name in single} == {1}
+
+
+def test_the_watchdog_stands_in_the_portal_s_pod():
+    """With its home, so that the portal knows when it last looked; with no port and no keys of its own."""
+    portal, watchdog = of_kind(objects(EVERYTHING), "Deployment")["loopline-portal"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert watchdog["args"] == ["loopline.cli", "watchdog"]
+    home = {"name": "home", "mountPath": "/var/lib/loopline"}
+    assert home in watchdog["volumeMounts"]
+    assert home in portal["volumeMounts"]
+    assert not {"ports", "livenessProbe"} & set(watchdog)
 
 
 def container_of(deployment):
-    """Return a Deployment's only container."""
-    (found,) = deployment["spec"]["template"]["spec"]["containers"]
-    return found
+    """Return a Deployment's first container."""
+    return deployment["spec"]["template"]["spec"]["containers"][0]
 
 
 def test_a_team_has_a_namespace_of_its_own():
@@ -120,16 +137,16 @@ def test_a_team_has_a_namespace_of_its_own():
         assert of_kind(rendered, kind, "mlops-ad-tech"), kind
     code = of_kind(rendered, "Deployment", "mlops-ad-tech")["loopline-code-ad-tech"]
     assert container_of(code)["image"] == "r.test/ads:7"
-    assert code["spec"]["replicas"] == 2
+    assert {"name": "claim-files", "mountPath": "/landing"} in container_of(code)["volumeMounts"]
     assert container_of(of_kind(rendered, "Deployment")["loopline-code-retail"])["image"] == "r.test/loopline:0.1.0"
 
 
 def test_teams_may_do_nothing_in_each_other_s_namespace():
-    """Each namespace's rights are given to its own code location and to the platform, and none is to read Secrets."""
+    """Each namespace's rights are given to its own code location alone, and none is to read Secrets."""
     rendered = objects(EVERYTHING)
     for namespace in ("mlops-retail", "mlops-ad-tech"):
         (binding,) = of_kind(rendered, "RoleBinding", namespace).values()
-        assert {one["namespace"] for one in binding["subjects"]} == {namespace, NAMESPACE}
+        assert [one["namespace"] for one in binding["subjects"]] == [namespace]
     rights = [*of_kind(rendered, "Role").values(), *of_kind(rendered, "ClusterRole").values()]
     rules = [rule for one in rights for rule in one["rules"]]
     assert len(rules) > 8
@@ -147,8 +164,14 @@ def test_every_namespace_denies_by_default():
         assert not {"ingress", "egress"} & set(deny)
     team = of_kind(rendered, "NetworkPolicy", "mlops-retail")
     assert team["loopline-deny"]["spec"]["podSelector"] == {}
-    to_all = team["loopline-stores"]["spec"]["egress"]
-    assert [[port["port"] for port in rule["ports"]] for rule in to_all] == [[53, 53], [443], [5432]]
+    ports = [[port["port"] for port in rule["ports"]] for rule in team["loopline-stores"]["spec"]["egress"]]
+    assert ports == [
+        [53, 53],
+        [443, 5000],
+        [443],
+        [5432],
+        [6379],
+    ]
     ours = {"app.kubernetes.io/part-of": "loopline", "app.kubernetes.io/instance": "loopline"}
     assert team["loopline-processes"]["spec"]["podSelector"] == {"matchLabels": ours}
 
@@ -184,13 +207,49 @@ def test_a_packaged_chart_brings_the_links_targets_along(tmp_path):
 
 
 def test_a_change_of_the_environment_starts_pods_anew():
-    """And nothing else does: the same values render the same."""
-    before, again = texts(LEAST), texts(LEAST)
-    assert before == again
-    changed = objects(merged(LEAST, {"environment": {"text": LEAST["environment"]["text"] + "# changed\n"}}))
-    marks = {name: one["metadata"]["annotations"] for name, one in pods(objects(LEAST)).items() if "test" not in name}
-    assert len(marks) > 6
-    assert not [name for name, mark in marks.items() if pods(changed)[name]["metadata"]["annotations"] == mark]
+    """And nothing else does: the same values render the same, and one team more changes no other pod."""
+    assert texts(LEAST) == texts(LEAST)
+    before = of_kind(objects(LEAST), "Deployment")
+    changed = of_kind(
+        objects(merged(LEAST, {"environment": {"variables": {"LOOPLINE_STORE": "s3://b"}}})), "Deployment"
+    )
+    assert len(before) == 6
+    assert not [name for name in before if changed[name]["spec"]["template"] == before[name]["spec"]["template"]]
+    another = of_kind(objects(merged(LEAST, {"teams": {"ad_tech": {}}})), "Deployment")
+    assert set(another) == set(before) | {"loopline-code-ad-tech"}
+    assert {name: another[name] for name in before} == before
+
+
+def test_the_environment_file_is_the_one_in_deploy_filled_in_by_place(monkeypatch, tmp_path):
+    """Each namespace's binds: a team's trainings run its image, in its namespace; what is secret stays a variable."""
+    rendered = objects(EVERYTHING)
+    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
+        monkeypatch.setenv(name, "s3://bucket")
+    for namespace, image in {NAMESPACE: "r.test/loopline:0.1.0", "mlops-ad-tech": "r.test/ads:7"}.items():
+        data = of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"]
+        for file, text in data.items():
+            tmp_path.joinpath(file).write_text(text)
+        bound = environment.read(tmp_path / "environment.yaml", only=("compute", "serving"))
+        assert (bound.bindings["compute"].image, bound.bindings["compute"].namespace) == (image, namespace)
+        assert bound.bindings["serving"].namespace == "mlops-serving"
+        assert bound.prices.exists()
+        assert "${LOOPLINE_LEDGER}" in data["environment.yaml"]
+    (served,) = [one for name, one in of_kind(rendered, "ConfigMap", "mlops-serving").items()]
+    assert served["metadata"]["name"] == "loopline-environment"
+
+
+def test_the_workspace_names_every_code_location():
+    """By the Service that the chart makes for it; web server and daemon follow the file, so no pod is started anew."""
+    rendered = objects(EVERYTHING)
+    workspace = yaml.safe_load(of_kind(rendered, "ConfigMap")["loopline-workspace"]["data"]["workspace.yaml"])
+    hosts = {one["grpc_server"]["location_name"]: one["grpc_server"]["host"] for one in workspace["load_from"]}
+    assert hosts == {
+        "retail": "loopline-code-retail.mlops-retail.svc",
+        "ad_tech": "loopline-code-ad-tech.mlops-ad-tech.svc",
+        "loopline": "loopline-code-loopline.mlops.svc",
+    }
+    services = of_kind(rendered, "Service").values()
+    assert set(hosts.values()) <= {f"{one['metadata']['name']}.{one['metadata']['namespace']}.svc" for one in services}
 
 
 def test_chart_and_platform_have_one_version():

@@ -1,6 +1,7 @@
 {{/*
 A Deployment of one of our processes. Takes: root, component, namespace, values (replicas, resources), arguments (what
-follows python -m), image, account; and maybe port (name: number), probes, recreate, secrets, mounts, variables, token.
+follows python -m), image, account; and maybe port (name: number), probes, recreate, beside (another container), secrets,
+mounts, variables, token, grace.
 */}}
 {{- define "loopline.deployment" -}}
 apiVersion: apps/v1
@@ -32,13 +33,8 @@ spec:
         {{- if eq .root.Values.mesh.kind "linkerd" }}
         linkerd.io/inject: enabled
         {{- end }}
-        loopline.dev/settings: {{ include "loopline.settings" .root | sha256sum | trunc 16 }}
+        loopline.dev/environment: {{ include "loopline.environmentText" (dict "root" .root "place" .) | sha256sum | trunc 16 }} # a change starts it anew
     spec: {{- include "loopline.pod" . | nindent 6 }}
-{{- end }}
-
-{{/* All that a process reads when it starts: a change of it starts pods anew */}}
-{{- define "loopline.settings" -}}
-{{ include "loopline.environmentText" . }}{{ include "loopline.workspaceText" . }}
 {{- end }}
 
 {{- define "loopline.pod" -}}
@@ -84,13 +80,25 @@ topologySpreadConstraints:
 containers:
   - name: {{ .component | trunc 63 }}
     {{- include "loopline.container" . | nindent 4 }}
+  {{- with .beside }}
+  - name: {{ .name }}
+    {{- include "loopline.container" (mergeOverwrite (omit $ "port" "probes" "beside" "mounts") .) | nindent 4 }}
+  {{- end }}
 volumes:
   - name: home
     emptyDir: {sizeLimit: 10Gi}
   - name: scratch
     emptyDir: {sizeLimit: 10Gi}
-  - name: settings
-    configMap: {name: {{ .root.Release.Name }}-settings}
+  - name: environment
+    configMap: {name: {{ .root.Release.Name }}-environment}
+  {{- if eq .namespace .root.Release.Namespace }}
+  - name: workspace # a folder: what changes in it is followed
+    configMap: {name: {{ .root.Release.Name }}-workspace}
+  {{- end }}
+  {{- range $claim, $_ := .claims }}
+  - name: claim-{{ $claim }}
+    persistentVolumeClaim: {claimName: {{ $claim }}}
+  {{- end }}
   {{- range $secret, $_ := include "loopline.mounts" . | fromYaml }}
   - name: secret-{{ $secret }}
     secret: {secretName: {{ $secret }}, defaultMode: 0440}
@@ -107,7 +115,7 @@ env:
   - {name: {{ $name }}, value: {{ $value | quote }}}
   {{- end }}
 envFrom:
-  {{- range concat (include "loopline.secrets" .root | fromJsonArray) (.secrets | default list) | uniq }}
+  {{- range concat (list .root.Values.stores.secret) .root.Values.environment.secrets (.secrets | default list) | uniq }}
   - secretRef: {name: {{ . }}}
   {{- end }}
 {{- with .port }}
@@ -129,7 +137,13 @@ securityContext:
 volumeMounts:
   - {name: home, mountPath: /var/lib/loopline}
   - {name: scratch, mountPath: /tmp}
-  - {name: settings, mountPath: /etc/loopline, readOnly: true}
+  - {name: environment, mountPath: /etc/loopline, readOnly: true}
+  {{- if eq .namespace .root.Release.Namespace }}
+  - {name: workspace, mountPath: /etc/loopline-workspace, readOnly: true}
+  {{- end }}
+  {{- range $claim, $path := .claims }}
+  - {name: claim-{{ $claim }}, mountPath: {{ $path }}}
+  {{- end }}
   {{- range $secret, $path := include "loopline.mounts" . | fromYaml }}
   - {name: secret-{{ $secret }}, mountPath: {{ $path }}, readOnly: true}
   {{- end }}
@@ -150,9 +164,9 @@ HOME: /tmp
 LOOPLINE_HOME: /var/lib/loopline
 LOOPLINE_ENVIRONMENT: /etc/loopline/environment.yaml
 LOOPLINE_LOG: json
+LOOPLINE_WORKSPACE: /etc/loopline-workspace/workspace.yaml
 LOOPLINE_HOSTS: {{ include "loopline.hosts" . }}
 LOOPLINE_DAGSTER_URL: http://{{ .Release.Name }}-webserver.{{ .Release.Namespace }}.svc:3000
-DAGSTER_DISABLE_TELEMETRY: "yes"
 PYTHONUNBUFFERED: "1"
 PYTHONDONTWRITEBYTECODE: "1"
 PYTHONWARNINGS: ignore

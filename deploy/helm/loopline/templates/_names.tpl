@@ -37,15 +37,29 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{ .Values.serving.namespace | default (printf "%s-serving" .Release.Namespace) }}
 {{- end }}
 
-{{/* Secrets whose entries are variables, each once */}}
-{{- define "loopline.secrets" -}}
-{{- $secrets := list -}}
-{{- range $_, $store := .Values.stores -}}{{- with $store.secret -}}{{- $secrets = append $secrets . -}}{{- end -}}{{- end -}}
-{{ concat $secrets .Values.environment.secrets | uniq | toJson }}
-{{- end }}
-
+{{/*
+The environment file as it is read in a namespace: takes root, and place (its namespace and image). Variables that the
+chart knows are filled in, so that they hold in Jobs and endpoints too; the others come from the Secret. Prices lie beside it.
+*/}}
 {{- define "loopline.environmentText" -}}
-{{ .Values.environment.text | default (.Files.Get "files/environment.yaml") }}
+{{- $root := .root -}}
+{{- $text := $root.Values.environment.text | default ($root.Files.Get "files/environment.yaml") -}}
+{{- $known := dict
+      "LOOPLINE_IMAGE" (include "loopline.image" (dict "root" $root "image" .place.image))
+      "LOOPLINE_PYTHON" $root.Values.image.python
+      "LOOPLINE_TEAM_NAMESPACE" .place.namespace
+      "LOOPLINE_TRAINING_ACCOUNT" (printf "%s-training" $root.Release.Name)
+      "LOOPLINE_SERVING_NAMESPACE" (include "loopline.servingNamespace" $root)
+      "LOOPLINE_SERVING_ACCOUNT" (printf "%s-serving" $root.Release.Name)
+      "LOOPLINE_SECRET" $root.Values.stores.secret -}}
+{{- if $root.Values.expose.enabled -}}
+{{- $_ := set $known "LOOPLINE_GATEWAY" (printf "%s/%s" $root.Values.expose.gateway.namespace $root.Values.expose.gateway.name) -}}
+{{- with $root.Values.expose.hostnames -}}{{- $_ := set $known "LOOPLINE_MODELS_URL" (printf "https://%s" (first .)) -}}{{- end -}}
+{{- end -}}
+{{- range $name, $value := merge (dict) $root.Values.environment.variables $known -}}
+{{- $text = regexReplaceAllLiteral (printf "\\$\\{%s(:-[^}]*)?\\}" $name) $text (toString $value) -}}
+{{- end -}}
+{{ $text | replace "../prices/" "" }}
 {{- end }}
 
 {{/* Labels of a namespace in which nothing runs that Pod Security calls less than restricted */}}
