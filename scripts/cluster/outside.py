@@ -31,11 +31,15 @@ _LOG_TAIL = 3000
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that is up: its folder, its administrator's kubeconfig, and its node's ports outside by number."""
+    """A cluster that is up: its folder, its administrator's kubeconfig, and its node's ports outside by number.
+
+    ``network`` is the namespace of its network, into which a server that pods shall reach can be started (nsenter).
+    """
 
     folder: Path
     kubeconfig: Path
     ports: dict[str, int]
+    network: Path
 
 
 def obstacle() -> str | None:
@@ -74,7 +78,7 @@ def running(folder: Path, images: Images, ports: tuple[int, ...] = (), limit_sec
         os.close(door.descriptor)
     try:
         _until_ready(place, process, limit_seconds)
-        yield Cluster(place.folder, kubeconfig, outside)
+        yield Cluster(place.folder, kubeconfig, outside, Path(f"/proc/{process.pid}/ns/net"))
     finally:
         process.kill()  # unshare ignores SIGTERM; --kill-child takes the namespaces' first process along, and so all
         process.wait()
