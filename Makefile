@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test cluster test-cluster lowest pythons check peers bench habits format constraints clean
+.PHONY: help install demo up test cluster test-cluster images lowest pythons check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
 	@scripts/cluster.sh
 	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -m cluster
+
+images: $(TOOLS) ## Images of a release as OCI archives with a bill of materials, without Docker
+	$(BIN)/python -m scripts.images
 
 lowest: $(TOOLS) ## The lower bounds of pyproject.toml: the oldest versions that are allowed, under test
 	@scripts/system-packages.sh

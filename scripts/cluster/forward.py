@@ -7,10 +7,13 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from scripts.cluster.settings import API_PORT, NODE_ADDRESS
 
 _CHUNK = 65536
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,10 @@ class Door:
     descriptor: int
     host: str
     port: int
+
+    def socket(self) -> socket.socket:
+        """Return the socket, in the process that serves it."""
+        return socket.socket(fileno=self.descriptor)
 
 
 def opened(ports: tuple[int, ...]) -> tuple[list[Door], dict[str, int]]:
@@ -36,7 +43,10 @@ def opened(ports: tuple[int, ...]) -> tuple[list[Door], dict[str, int]]:
 
 async def serve(doors: list[Door], every: Callable[[], None], period_seconds: float = 0.5) -> None:
     """Carry bytes through the doors for ever, and call ``every`` from time to time."""
-    servers = [await asyncio.start_server(_through(door), sock=socket.socket(fileno=door.descriptor)) for door in doors]
+    servers = [
+        await asyncio.start_server(through(partial(asyncio.open_connection, door.host, door.port)), sock=door.socket())
+        for door in doors
+    ]
     async with contextlib.AsyncExitStack() as stack:
         for server in servers:
             await stack.enter_async_context(server)
@@ -45,10 +55,12 @@ async def serve(doors: list[Door], every: Callable[[], None], period_seconds: fl
             every()
 
 
-def _through(door: Door) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+def through(connect: Callable[[], Awaitable[Ends]]) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
+    """Carry each connection on to where ``connect`` leads."""
+
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection(door.host, door.port)
+            far_reader, far_writer = await connect()
         except OSError:
             writer.close()
             return

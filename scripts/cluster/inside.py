@@ -49,6 +49,7 @@ def main(start: Start) -> None:
     _network()
     cgroups.make(place)
     api = _control_plane(place, processes, start.images)
+    processes.start("names", sys.executable, "-m", "scripts.cluster.names", start.folder, start.ident)
     node.start_node(place, processes)
     processes.wait_for("the node is ready", lambda: _ready(api))
     account = "/api/v1/namespaces/default/serviceaccounts/default"

@@ -121,7 +121,7 @@ def _kubelet(place: Place) -> dict[str, Any]:
         "readOnlyPort": 0,
         "healthzPort": 10248,
         "clusterDomain": "cluster.local",
-        "clusterDNS": ["198.19.0.10"],
+        "clusterDNS": [NODE_ADDRESS],
         "resolvConf": "",
         "evictionHard": {"imagefs.available": "1%", "nodefs.available": "1%", "memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,

@@ -220,7 +220,8 @@ spec:
 startupProbe:
   tcpSocket: {port: http}
   periodSeconds: 2
-  failureThreshold: 150
+  timeoutSeconds: 5
+  failureThreshold: 300
 readinessProbe:
   httpGet: {path: {{ .ready }}, port: http}
   periodSeconds: 10

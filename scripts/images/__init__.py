@@ -1,0 +1,1 @@
+"""Builds the images of a release without Docker: ``python -m scripts.images``."""

@@ -1,0 +1,158 @@
+"""Builds an image from this environment's versions: the same files give the same digest, whenever and wherever.
+
+Nothing of a build's time or place stays: files have one time, installers' notes go, and modules are compiled so that
+they name a hash of their source.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.cluster import python_layer
+from scripts.cluster.images import SITE, closure
+from scripts.cluster.oci import Image, write_image
+from scripts.images.kinds import Kind
+from scripts.images.sbom import write_sbom
+
+EPOCH_SECONDS = 315_532_800
+"""The time of every file: 1980, the first that every tool can name."""
+_NOTES = ("direct_url.json", "uv_cache.json", "REQUESTED", "INSTALLER", "RECORD")
+"""What an installer leaves of where and how; RECORD lists these and compiled files."""
+OURS = {"loopline", "loopline-retail"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image as an OCI archive, the digest by which it is known, and its bill of materials."""
+
+    archive: Path
+    digest: str
+    sbom: Path
+
+
+def build(kind: Kind, tag: str, folder: Path) -> Built:
+    """Build an image into a folder; what it needs in between is put there too, and removed.
+
+    Raises:
+        subprocess.CalledProcessError: a distribution cannot be installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = folder / f".{kind.name}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    theirs, ours = scratch / "theirs", scratch / "ours"
+    _install(theirs, _pinned(kind))
+    _install_ours(ours, kind.ours)
+    system = _system(scratch)
+    layers = (
+        _layer(scratch / "python.tar", [(system, "/")]),
+        _layer(scratch / "theirs.tar", [(theirs, SITE)]),
+        _layer(scratch / "ours.tar", [(ours, SITE)]),
+    )
+    name = f"loopline/{kind.name}:{tag}"
+    sites = scratch / "site"
+    for site in (theirs, ours):
+        shutil.copytree(site, sites, dirs_exist_ok=True, ignore=_but_metadata)
+    sbom = write_sbom(folder / f"{kind.name}.cdx.json", name, sites, system)
+    archive = write_image(folder / f"{kind.name}.tar", _image(kind, name, layers))
+    shutil.rmtree(scratch)
+    return Built(archive, digest(archive), sbom)
+
+
+def digest(archive: Path) -> str:
+    """Return the digest by which an archive's image is known, in a registry too."""
+    with tarfile.open(archive) as tar:
+        index = tar.extractfile("index.json")
+        assert index is not None
+        return str(json.load(index)["manifests"][0]["digest"])
+
+
+def _image(kind: Kind, name: str, layers: tuple[Path, ...]) -> Image:
+    environment = {
+        "PATH": "/usr/bin",
+        "PYTHONPATH": SITE,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "HOME": "/tmp",
+        "OMP_NUM_THREADS": "1",
+        "SSL_CERT_FILE": f"{SITE}/certifi/cacert.pem",
+    }
+    start = (str(python_layer.interpreter()), "-m", kind.module)
+    return Image(name, layers, start, environment=environment)
+
+
+def _system(scratch: Path) -> Path:
+    """Copy interpreter, standard library and the system's libraries below one folder, as they lie in the image."""
+    root = scratch / "system"
+    for path, name in python_layer.files(scratch / "made"):
+        target = root / name.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, target)
+    _compile(root, "/")
+    return root
+
+
+def _layer(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
+    """Write a layer: links are followed, all belongs to root, and has one time and what rights it needs."""
+    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT, dereference=True) as tar:
+        for path, name in files:
+            tar.add(path, arcname=name.lstrip("/"), filter=_same_everywhere)
+    return target
+
+
+def _same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime = EPOCH_SECONDS
+    if not info.mode & stat.S_ISVTX:
+        info.mode = 0o755 if info.isdir() or info.mode & stat.S_IXUSR else 0o644
+    return info
+
+
+def _pinned(kind: Kind) -> list[str]:
+    found = closure(kind.wanted) | {name: closure([name])[name] for name in kind.alone}
+    return sorted(f"{name}=={one.version}" for name, one in found.items() if name not in OURS)
+
+
+def _install(site: Path, wanted: Iterable[str]) -> None:
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
+    subprocess.run([*command, "--link-mode", "copy", "--target", str(site), *wanted], check=True)
+    _settle(site)
+
+
+def _install_ours(site: Path, projects: Iterable[Path]) -> None:
+    """Build wheels as a release does, and install them."""
+    offline = ("--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", str(site)]
+    subprocess.run([*command, *map(str, projects)], check=True)
+    _settle(site)
+
+
+def _settle(site: Path) -> None:
+    """Take out what tells of this build, and compile."""
+    for note in _NOTES:
+        for file in site.glob(f"*.dist-info/{note}"):
+            file.unlink()
+    shutil.rmtree(site / "bin", ignore_errors=True)  # they name the interpreter of the machine that built
+    _compile(site, SITE)
+
+
+def _compile(folder: Path, place: str) -> None:
+    """Compile modules so that they name a hash of their source and their place; templates do not compile."""
+    for cache in sorted(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    how = ["-m", "compileall", "-q", "-s", str(folder), "-p", place, "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([sys.executable, *how, str(folder)], check=False, stdout=subprocess.DEVNULL)
+
+
+def _but_metadata(folder: str, names: list[str]) -> list[str]:
+    """Leave out everything but what names a distribution."""
+    return [name for name in names if not name.endswith(".dist-info") and ".dist-info" not in folder]
