@@ -41,9 +41,9 @@ def _component(one: Distribution) -> dict[str, Any]:
 
 def _licence(one: Distribution) -> dict[str, Any] | None:
     """Return what a distribution says of its licence: an expression, a name, or its classifiers."""
-    if said := one.metadata.get("License-Expression"):
-        return {"expression": said}
-    said = one.metadata.get("License") or ""
+    if expressions := one.metadata.get_all("License-Expression"):
+        return {"expression": expressions[0]}
+    said = "\n".join(one.metadata.get_all("License") or ())
     if 0 < len(said) <= _MOST_LETTERS and "\n" not in said:
         return {"license": {"name": said}}
     classified = [line.rpartition(" :: ")[2] for line in one.metadata.get_all("Classifier") or () if "License" in line]

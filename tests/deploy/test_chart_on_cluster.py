@@ -25,7 +25,7 @@ from tests.deploy.helm_chart import CHART, merged
 from tests.s3_server import KEY, SECRET
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
-NAMESPACE, RELEASE = "platform", "loopline"
+NAMESPACE, RELEASE = "mlops", "loopline"
 READY_SECONDS = 600
 POSTGRESQL, REDIS, STORE, WEB = 5432, 6379, 8334, 30080
 """Ports of the node: the first three lead to servers outside, the last from outside to the web server."""
@@ -146,7 +146,7 @@ def log(core, pod, container):
 def test_it_is_installed_and_every_part_answers(installed, helmed):
     """``helm test`` passes, and its pod says so part by part; notes say what to do next."""
     assert installed["name"] == RELEASE
-    assert "helm test loopline -n platform" in helmed.get_all(RELEASE)["info"]["notes"]
+    assert "helm test loopline -n mlops" in helmed.get_all(RELEASE)["info"]["notes"]
     said = helmed.test(RELEASE, timeout=READY_SECONDS, logs=True)["logs"]
     for part in ("loopline", "retail", "daemon", "/metrics", "/health"):
         assert f"{part} answers" in said
