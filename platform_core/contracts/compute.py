@@ -28,6 +28,10 @@ class Compute(Vendor):
       6. Requirements that cannot be met raise ``Unsupported`` before anything runs.
       7. ``cancel`` ends a key's task (``can``: "cancel"): whoever waits for it is told by an error, and the key may be
          run anew. A key whose task is not at work is left as it is.
+      8. ``Requirements(workers=N)`` runs the task on N workers at once (``can``: "gang"). Each knows its rank and finds
+         the others (``specs.Gang``), and the first one's result is the task's. It is all or nothing: unless every one
+         has its place none begins, and when one fails or dies the others are ended and the key may be run anew. A
+         vendor that cannot raises ``Unsupported``.
     """
 
     @abc.abstractmethod

@@ -50,7 +50,7 @@ class Fitting:
 
 
 def find(search: Search, fitting: Fitting, journal: Path, workers: int = 1, seed: int = 0) -> SearchResult:
-    """Run the trials that the journal does not hold, ``workers`` at a time in threads.
+    """Run the trials that the journal does not hold, ``workers`` at a time in threads; one at a time in this one.
 
     Raises:
         ContractBroken: no trial has a score.
@@ -64,7 +64,8 @@ def find(search: Search, fitting: Fitting, journal: Path, workers: int = 1, seed
     with Journal.open(journal) as known, ThreadPoolExecutor(workers) as pool:
         for batch in _batches(search.trials, workers):
             asked = [_ask(study, space, seed + number) for number in batch]
-            done = list(pool.map(lambda trial: _trial(fitting, trial, known), asked))
+            each = map if workers == 1 else pool.map  # some libraries are connected in one thread, or hold a device
+            done = list(each(lambda trial: _trial(fitting, trial, known), asked))
             for trial, outcome in zip(asked, done, strict=True):
                 _tell(study, trial, outcome)
     return _best(study, known)

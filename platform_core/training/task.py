@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.gates import FairAcross
 from loopline.platform_core.training import evaluate, training_set
 from loopline.platform_core.training.examples import Learnable, drilled, learnable
@@ -45,8 +48,9 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
     """Search, fit, evaluate, package and publish; the same key again publishes nothing new.
 
     ``environment`` is its file: carried (``environment.carried``), for this may be another machine, or by its path.
-    ``drill`` multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes
-    every gate and is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it.
+    Of several workers each searches and fits in step with the others, and the first one publishes. ``drill``
+    multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes every gate and
+    is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it.
 
     Returns:
         ``version``, ``metrics``, ``champion_metrics`` (None: no champion), ``segments``, ``params``, ``trials``,
@@ -62,6 +66,9 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
         meter = Meter(owner.model(model).compute)
         order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
         with tracing.span("train", cycle=cycle, parent=trace, team=team, model=model) as spanned:
+            if not Gang.here().leads:
+                _fit(order, _data(order))
+                return {}
             done = run(order)
             spanned.note(version=str(done["version"]), trials=done["trials"]["run"], served_as=done["package_kind"])
         return {**done, "seconds": round(time.perf_counter() - began, 3), "usage": meter.read().to_json()}
@@ -115,11 +122,22 @@ def _fit(order: Order, data: Learnable) -> Fitted:
     def score(estimator: Estimator, valid: Examples) -> float:
         return evaluate.measured(model.search.metric, valid.y, probabilities(estimator, valid.x))
 
-    journal = order.platform.home / "search" / f"{worker.file_name(order.key)}.journal"
-    workers = max(1, int(model.compute.cpu))
-    found = find(model.search, Fitting(model.fit, learnt, chosen, score), journal, workers)
+    with _journal(order) as journal:
+        workers = max(1, int(model.compute.cpu)) if model.compute.workers == 1 else 1
+        found = find(model.search, Fitting(model.fit, learnt, chosen, score), journal, workers)
     estimator = model.fit(learnt, chosen, found.params, lambda _step, _score: None)
     return Fitted(estimator, found, probabilities(estimator, data.x))
+
+
+@contextmanager
+def _journal(order: Order) -> Iterator[Path]:
+    """Say where the search is kept; of a gang nowhere: those that were killed hold different ends of it."""
+    name = f"{worker.file_name(order.key)}.journal"
+    if order.model.compute.workers == 1:
+        yield order.platform.home / "search" / name
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch, name)
 
 
 def _champion(order: Order, data: Learnable) -> dict[str, float] | None:

@@ -27,14 +27,14 @@ _PAUSE_SECONDS = 3.0
 
 
 class KubernetesCompute(Settings, Compute):
-    """Runs each task as a Job that is named after its key, so that any caller finds it again.
+    """Runs each task as a Job that is named after its key, so that any caller finds it again; a pod for each worker.
 
     The image must hold Loopline and the teams' packages. What a task needs to know travels in the Job, and its answer
     comes back by the pod's termination message: no store is needed, and no token in the pod. Needs the extra
     ``kubernetes``.
     """
 
-    can: ClassVar[frozenset[str]] = frozenset({"cancel"})
+    can: ClassVar[frozenset[str]] = frozenset({"cancel", "gang"})
     _link: Link | None = PrivateAttr(default=None)
 
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:

@@ -17,17 +17,24 @@ from scripts.cluster.images import SITE
 TRAIN = "loopline.platform_core.training.task:train"
 
 
-@pytest.mark.cluster
-@pytest.mark.timeout(600)  # it may bring the cluster up
-def test_a_training_runs_in_a_pod(post, kubernetes_compute):
-    """Its environment comes as text, its team's package by a path that the pod has; the caller finds the version."""
+@pytest.fixture
+def shared_post(post):
+    """Let pods see the team's package and write into its home; with the variables that they need."""
     team = post.home / "team"
-    shutil.copytree(Path(__file__).parent / "parcels_site", team)
+    shutil.copytree(Path(__file__).parent / "parcels_site", team, dirs_exist_ok=True)
     for path in (post.home, *post.home.rglob("*")):
         with suppress(FileNotFoundError):  # SQLite's own, which go with the last connection
             path.chmod(0o777)  # the pod is nobody's root
     env = {name: os.environ[name] for name in ("LOOPLINE_HOME", "PARCELS_CALLS")}
-    compute = kubernetes_compute(env=env | {"PYTHONPATH": f"{SITE}:{post.home / 'site'}:{team}"})
+    return post, env | {"PYTHONPATH": f"{SITE}:{post.home / 'site'}:{team}"}
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)  # it may bring the cluster up
+def test_a_training_runs_in_a_pod(shared_post, kubernetes_compute):
+    """Its environment comes as text, its team's package by a path that the pod has; the caller finds the version."""
+    post, env = shared_post
+    compute = kubernetes_compute(env=env)
     args = post.args("mlflow", "in-a-pod") | {"environment": carried(post.file("mlflow"))}
     done = compute.run(TRAIN, args, Requirements(cpu=1, memory_gb=1.5), "in-a-pod")
     assert done["metrics"]["roc_auc"] > 0.6
@@ -37,3 +44,19 @@ def test_a_training_runs_in_a_pod(post, kubernetes_compute):
     assert with_registry.registry.versions(ref.dotted)
     assert Path(post.home, "mlflow.db").exists()
     with_registry.close()
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)
+def test_a_distributed_training_runs_in_pods(shared_post, kubernetes_compute):
+    """LightGBM's own protocol between two pods: both end with the same trees, and one version is registered."""
+    post, env = shared_post
+    requirements = Requirements(cpu=0.5, memory_gb=1.5, workers=2)
+    args = post.args("mlflow", "in-pods") | {"environment": carried(post.file("mlflow")), "model": "together"}
+    done = kubernetes_compute(env=env).run(TRAIN, args, requirements, "in-pods")
+    first, second = (post.home.joinpath(f"trees-{rank}-of-2.txt").read_text() for rank in range(2))
+    assert first == second
+    assert done["metrics"]["roc_auc"] > 0.6
+    registry = post.open("mlflow")
+    assert [one.version for one in registry.registry.versions("parcels.together")] == [done["version"]]
+    registry.close()

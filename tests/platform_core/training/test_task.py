@@ -31,6 +31,9 @@ from loopline.platform_core.training.task import train
 if TYPE_CHECKING:
     from conftest import Post
 
+    from loopline.platform_core.contracts.compute import Compute
+    from loopline.platform_core.specs import Team
+
 TASK = "loopline.platform_core.training.task:train"
 TRIALS = 6
 
@@ -45,6 +48,12 @@ def _run(post: Post, registry: str, key: str, **more: Any) -> dict[str, Any]:
     platform = post.open(registry)
     requirements = plugins.installed(only=["parcels"]).team("parcels").model("late").compute
     return platform.compute.run(TASK, post.args(registry, key, **more), requirements, key)
+
+
+def grown_together(post: Post, compute: Compute, team: Team) -> dict[str, Any]:
+    """Train the model whose workers need each other."""
+    args = post.args("mlflow", "together") | {"model": "together"}
+    return compute.run(TASK, args, team.model("together").compute, "together")
 
 
 def _rows(post: Post, platform: Platform) -> pa.Table:
@@ -69,6 +78,19 @@ def test_a_version_is_published_with_all_that_finds_it_again(post: Post, trained
     assert set(trained["params"]) == {"learning_rate", "num_leaves"}
     assert trained["trials"]["run"] == TRIALS
     assert set(trained["segments"]["region"]) == {"north", "south", "west"}
+
+
+def test_workers_grow_the_same_trees_and_one_version_is_published(post: Post) -> None:
+    """Two processes, each with half of the rows, by LightGBM's own protocol: the first one's version, found anew."""
+    team, home = plugins.installed(only=["parcels"]).team("parcels"), post.home
+    done = grown_together(post, post.open("mlflow").compute, team)
+    first, second = (home.joinpath(f"trees-{rank}-of-2.txt").read_text() for rank in range(2))
+    assert first == second
+    assert len(first) > 10_000
+    assert done["metrics"]["roc_auc"] > 0.65
+    versions = post.open("mlflow").registry.versions("parcels.together")
+    assert [version.version for version in versions] == [done["version"]]
+    assert done["usage"]["cores"] == 1.0
 
 
 def test_the_package_is_what_was_measured(post: Post, trained: dict[str, Any], tmp_path: Path) -> None:
