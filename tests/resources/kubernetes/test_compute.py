@@ -197,7 +197,7 @@ def test_one_gpu_the_second_task_waits_the_quota_refuses_the_third(bound, one_gp
         bound().run(ECHO, {}, Requirements(gpu=3), "gpu-4")
 
 
-def test_a_gang_with_too_few_places_does_not_begin_and_keeps_none(bound, core, namespace, at_work, tmp_path, capfd):
+def test_a_gang_with_too_few_places_does_not_begin_and_keeps_none(bound, core, at_work, tmp_path, capfd):
     """One of two would fit beside what runs: none begins, the one gives its place back, and both come when they can."""
     whole = float(core.read_node(NODE).status.allocatable["cpu"])
     busy, gang = tmp_path / "busy", tmp_path / "gang"
@@ -209,9 +209,9 @@ def test_a_gang_with_too_few_places_does_not_begin_and_keeps_none(bound, core, n
     blocking = at_work(bound().run, ENDLESS, {"folder": str(busy), "seconds": ENDLESS_SECONDS}, first, "blocks")
     until(lambda: calls(busy))
     waiting = at_work(bound(gang_seconds=2).run, MEET, {"folder": str(gang)}, two, "gang")
-    until(lambda: [pod for pod in pods(core, namespace, "gang") if pod.spec.node_name], 120)
+    until(lambda: [pod for pod in pods(core, bound().namespace, "gang") if pod.spec.node_name], 120)
     until(lambda: "gives its places back" in capfd.readouterr().err, 120)
-    until(lambda: not [p for p in pods(core, namespace, "gang") if not p.metadata.deletion_timestamp], 120)
+    until(lambda: not [p for p in pods(core, bound().namespace, "gang") if not p.metadata.deletion_timestamp], 120)
     assert calls(gang) == 0
     bound().cancel("blocks")
     assert waiting.result(240)["heard"] == [0, 1]
