@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms import events
 from loopline.platform_core.environment import carried
-from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.errors import LooplineError, NotFound, Refused
 from loopline.platform_core.features.outdated import refuse_outdated
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef, raw_table
@@ -143,8 +143,13 @@ def fit(turn: Turn) -> Mapping[str, Any]:
     earlier = _recorded(turn, REGISTERED)
     if earlier is not None:
         return earlier
+    _refuse_given_up(turn)
     with turn.span("model") as spanned:
-        fitted = _trained(turn)
+        try:
+            fitted = _trained(turn)
+        except LooplineError:
+            _refuse_given_up(turn)  # that is why it was ended, whatever the vendor calls it
+            raise
         spanned.note(version=str(fitted["version"]))
         return _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
 
@@ -175,6 +180,18 @@ def _trained(turn: Turn) -> dict[str, Any]:
     return fitted
 
 
+def drop(platform: Platform, cycle: Cycle) -> bool:
+    """End a cycle's training where the environment computes, if it is at work; says whether that can be done there.
+
+    A run that is only interrupted leaves its training at work, and the next one finds it; this is for one that a
+    person ended.
+    """
+    if "compute" not in platform.environment.bindings or "cancel" not in platform.compute.can:
+        return False
+    platform.compute.cancel(cycle.cycle_id)
+    return True
+
+
 def gate(turn: Turn) -> Verdict:
     """Judge the cycle's version by the model's gates and write the verdict down; overrides given before count."""
     fitted = _required(turn, REGISTERED, "registered version")
@@ -191,15 +208,24 @@ def deploy(turn: Turn) -> RolloutRecord:
     """Start the rollout of the cycle's version; refused unless its own verdict passed or was overridden."""
     version = str(_required(turn, REGISTERED, "registered version")["version"])
     now = turn.platform.clock.now()
+    _refuse_given_up(turn)
+    with turn.span("deployment", version=version) as spanned:
+        record = start_rollout(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
+        spanned.note(rollout=record.rollout_id, state=record.state)
+        return record
+
+
+def _refuse_given_up(turn: Turn) -> None:
+    """Do nothing for a cycle that a person ended.
+
+    Raises:
+        Refused: this is one.
+    """
     if cycles.given_up(turn.platform.ledger, turn.cycle):
         ended = cycles.cycle(turn.platform.ledger, turn.cycle.cycle_id)
         raise Refused(
             f"cycle {ended.cycle_id} is over: {ended.verdict}", "open another one with 'loopline cycle start'"
         )
-    with turn.span("deployment", version=version) as spanned:
-        record = start_rollout(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
-        spanned.note(rollout=record.rollout_id, state=record.state)
-        return record
 
 
 def start_rollout(  # noqa: PLR0913, PLR0917 - as ``rollouts.start``
