@@ -18,7 +18,7 @@ from loopline.platform_core.loop import causes, cycles, freezes, gates, rollouts
 from loopline.platform_core.loop.entry_kinds import DOUBTED, PINNED, REGISTERED, WENT_ON
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.specs.gates import Evidence, Segment
-from loopline.platform_core.training import training_set
+from loopline.platform_core.training import training_set, trials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -162,21 +162,19 @@ def _landings(turn: Turn, pinned: TrainingSet) -> list[str]:
 
 
 def _trained(turn: Turn) -> dict[str, Any]:
-    fitted: dict[str, Any] = turn.platform.compute.run(
-        TRAIN,
-        {
-            "environment": carried(turn.platform.environment.path),
-            "team": turn.team.name,
-            "model": turn.model.name,
-            "training_set": _required(turn, PINNED, "training set"),
-            "cycle": turn.cycle.cycle_id,
-            "key": turn.cycle.cycle_id,
-            "drill": turn.cycle.drill or None,
-            **tracing.here(),
-        },
-        turn.model.compute,
-        turn.cycle.cycle_id,
-    )
+    args = {
+        "environment": carried(turn.platform.environment.path),
+        "team": turn.team.name,
+        "model": turn.model.name,
+        "training_set": _required(turn, PINNED, "training set"),
+        "cycle": turn.cycle.cycle_id,
+        "key": turn.cycle.cycle_id,
+        "drill": turn.cycle.drill or None,
+        **tracing.here(),
+    }
+    if turn.model.search.parallel:
+        args |= {"found": trials.searched(turn.platform, turn.model, args)}
+    fitted: dict[str, Any] = turn.platform.compute.run(TRAIN, args, turn.model.compute, turn.cycle.cycle_id)
     return fitted
 
 

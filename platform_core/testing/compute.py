@@ -31,6 +31,7 @@ _HERE = "loopline.platform_core.testing.compute"
 ECHO, SLOW, FRAGILE, ENDLESS = (f"{_HERE}:{name}" for name in ("echo", "slow", "fragile", "endless"))
 LARGE, HUNGRY, TALK = (f"{_HERE}:{name}" for name in ("large", "hungry", "talk"))
 MEET, FALL = (f"{_HERE}:{name}" for name in ("meet", "fall"))
+TINY = Requirements(cpu=0.2, memory_gb=0.1)
 PAIR = Requirements(cpu=0.5, memory_gb=0.1, workers=2)
 ENDLESS_SECONDS = 240
 FALLEN_SECONDS = 60
@@ -223,6 +224,31 @@ class ComputeKit:
         compute.cancel("k7")
         compute.cancel("nobody runs this")
         assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
+
+    def test_7_what_is_below_a_key_ends_with_it(self, compute: Compute, tmp_path: Path) -> None:
+        """The trials of a search go with it; a key that only begins like it stays at work."""
+        if "cancel" not in compute.can:
+            pytest.skip("the vendor does not cancel")
+        keys = ("k7b/1", "k7b/2", "k7bc")
+        with ThreadPoolExecutor(len(keys)) as pool:
+            folders = [tmp_path / f"of-{number}" for number in range(len(keys))]
+            for folder in folders:
+                folder.mkdir()
+                folder.chmod(0o777)
+            args = [{"folder": str(folder), "seconds": ENDLESS_SECONDS} for folder in folders]
+            waiting = [
+                pool.submit(compute.run, ENDLESS, *one) for one in zip(args, [TINY] * len(keys), keys, strict=True)
+            ]
+            _until(lambda: all(map(calls, folders)))
+            compute.cancel("k7b")
+            for one in waiting[:2]:
+                with pytest.raises(LooplineError):
+                    one.result()
+            time.sleep(1)
+            assert not waiting[2].done()
+            compute.cancel("k7bc")
+            with pytest.raises(LooplineError):
+                waiting[2].result()
 
     def test_8_a_gang_meets_and_its_first_worker_answers(self, compute: Compute, tmp_path: Path) -> None:
         """Each is told who it is and where all are, in the names that others read as well; the key is done then."""

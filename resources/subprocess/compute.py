@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import signal
 import subprocess
@@ -64,11 +65,12 @@ class SubprocessCompute(Compute):
         return [sys.executable, "-m", module, str(folder), *map(str, more)]
 
     def cancel(self, key: str) -> None:
-        """Kill the key's worker with all that it started, if it is at work."""
-        folder = self.root.absolute() / worker.file_name(key)
-        if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
+        """Kill the workers of the key and of those below it, with all that they started, if they are at work."""
+        root, below = self.root.absolute(), worker.file_name(f"{key}/")
+        for folder in (root / worker.file_name(key), *root.glob(f"{glob.escape(below)}*")):
+            if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
 
 
 def _start(command: list[str], folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import PrivateAttr
@@ -110,6 +111,25 @@ class ForgettingCompute(SubprocessCompute):
         shutil.rmtree(self.root / worker.file_name(key), ignore_errors=True)
 
 
+class FlatCompute(SubprocessCompute):
+    """Breaks 7: knows nothing of keys below others."""
+
+    def cancel(self, key: str) -> None:
+        """End the key's own task, as if it were nobody's parent."""
+        folder = self.root / worker.file_name(key)
+        if folder.exists():
+            super().cancel(key)
+
+
+class SweepingCompute(SubprocessCompute):
+    """Breaks 7: ends whatever begins like the key."""
+
+    def cancel(self, key: str) -> None:
+        """End them all."""
+        for folder in self.root.glob(f"{worker.file_name(key)}*"):
+            super().cancel(unquote(folder.name))
+
+
 class LonelyCompute(SubprocessCompute):
     """Breaks 8: runs one worker, whatever was asked."""
 
@@ -165,6 +185,16 @@ def test_mutant_that_cancels_otherwise_is_caught(
     monkeypatch.setattr(kit, "ENDLESS_SECONDS", 3)
     compute = mutant(root=tmp_path / "compute")
     assert_catches(ComputeKit, "test_7_cancelled_work_ends_and_may_be_done_anew", compute=compute, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("mutant", [FlatCompute, SweepingCompute])
+def test_mutant_that_cancels_others_is_caught(
+    mutant: type[SubprocessCompute], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is below a key goes with it, and nothing else."""
+    monkeypatch.setattr(kit, "ENDLESS_SECONDS", 5)
+    compute = mutant(root=tmp_path / "compute")
+    assert_catches(ComputeKit, "test_7_what_is_below_a_key_ends_with_it", compute=compute, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize(

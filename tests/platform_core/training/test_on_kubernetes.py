@@ -11,7 +11,9 @@ import pytest
 
 from loopline.platform_core.environment import carried
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.specs import Requirements, Search, log_range
+from loopline.platform_core.training.search import find
+from loopline.platform_core.training.trials import Tasks
 from scripts.cluster.images import SITE
 
 TRAIN = "loopline.platform_core.training.task:train"
@@ -60,3 +62,19 @@ def test_a_distributed_training_runs_in_pods(shared_post, kubernetes_compute):
     registry = post.open("mlflow")
     assert [one.version for one in registry.registry.versions("parcels.together")] == [done["version"]]
     registry.close()
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)
+def test_trials_run_as_jobs_of_their_own(shared_post, kubernetes_compute, tmp_path):
+    """Two at a time; a caller that has lost its journal is answered by the Jobs, and fits nothing again."""
+    post, env = shared_post
+    args = post.args("mlflow", "trials") | {"environment": carried(post.file("mlflow"))}
+    search = Search(trials=2, space={"learning_rate": log_range(0.02, 0.3)}, parallel=2)
+    tasks = Tasks(kubernetes_compute(env=env), args, Requirements(cpu=0.5, memory_gb=1.5))
+    before = post.fits()
+    found = find(search, tasks, tmp_path / "first", search.parallel)
+    assert post.fits() - before == search.trials
+    assert found.score > 0.6
+    assert find(search, tasks, tmp_path / "again", search.parallel) == found
+    assert post.fits() - before == search.trials

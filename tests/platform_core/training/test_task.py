@@ -93,6 +93,39 @@ def test_workers_grow_the_same_trees_and_one_version_is_published(post: Post) ->
     assert done["usage"]["cores"] == 1.0
 
 
+SEARCHING = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from loopline.platform_core import plugins
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.training.trials import searched
+args = json.loads(sys.argv[1])
+model = plugins.installed(only=["parcels"]).team("parcels").model("late")
+model = replace(model, search=replace(model.search, parallel=2), compute=replace(model.compute, cpu=1))
+print(json.dumps(searched(Platform.open(Path(args["environment"])), model, args)))
+"""
+
+
+def test_a_killed_search_by_tasks_goes_on(post: Post, trained: dict[str, Any]) -> None:
+    """Whoever searches is killed (-9) in the middle: each trial is fitted once, and the best is what threads found."""
+    args = post.args("mlflow", "by-tasks")
+    command = [sys.executable, "-c", SEARCHING, json.dumps(args)]
+    before, journal = post.fits(), post.home / "search" / "by-tasks.journal"
+    first = subprocess.Popen(command)
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert first.poll() is None, "it was to be killed while it searched"
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    assert post.fits() - before == TRIALS
+    assert (found["params"], found["score"]) == (trained["params"], trained["trials"]["best_score"])
+    done = train(**args, found=found)
+    assert (done["params"], done["trials"]) == (trained["params"], trained["trials"])
+    assert post.fits() - before == TRIALS + 1
+
+
 def test_the_package_is_what_was_measured(post: Post, trained: dict[str, Any], tmp_path: Path) -> None:
     """Loaded as the server does and given the evaluation rows, the package gives the published metrics."""
     platform = post.open("mlflow")
