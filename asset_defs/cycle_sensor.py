@@ -11,6 +11,7 @@ import dagster as dg
 from loopline.asset_defs.dagster_private import CheckOutcome, finished_checks
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
 from loopline.asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
+from loopline.asset_defs.turns import dropped
 from loopline.platform_core import turn
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
@@ -85,6 +86,8 @@ def _run_for(context: dg.SensorEvaluationContext, platform: Platform, cycle: Cyc
     if any(status in IN_PROGRESS for status in runs) or (runs and _rolls_out(platform, cycle)):
         return None
     if runs and _ended(platform, cycle, runs):
+        if runs[0] == dg.DagsterRunStatus.CANCELED:  # by force, or its process was gone: then nobody has ended it yet
+            context.log.info(dropped(platform, cycle))
         return None
     return _request(cycle, attempt=len(runs) + 1)
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import key
-from loopline.asset_defs.turns import turn_of
+from loopline.asset_defs.turns import ending_with, turn_of
 from loopline.platform_core import turn
 from loopline.platform_core.foundation.names import view_name
 from loopline.platform_core.loop.gates import Verdict
@@ -59,7 +59,9 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
     def fitted_model(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        fitted = turn.fit(turn_of(context.instance, context.run, platform, team, model))
+        found = turn_of(context.instance, context.run, platform, team, model)
+        with ending_with(context, found):
+            fitted = turn.fit(found)
         slow = slow_form(fitted)
         if slow:
             context.log.warning(slow)

@@ -1,11 +1,13 @@
 """Which cycle a run belongs to: what a person starts, cancels or runs again in Dagster ends in the ledger."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
-from loopline.platform_core.errors import Refused
+from loopline.platform_core import turn
+from loopline.platform_core.errors import LooplineError, Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import Cycle
@@ -14,6 +16,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.turn import Turn
 
+CANCELLED = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
 OVER = {"promoted", "rolled_back"}
 """States of cycles that nothing takes up again; who runs one again whole wants another turn."""
 BY_HAND = "started by hand in Dagster"
@@ -40,6 +43,33 @@ def turn_of(instance: dg.DagsterInstance, run: dg.DagsterRun, platform: Platform
     if tagged is None and CYCLE_TAG not in run.tags:
         _tag(instance, run, opened)
     return Turn(platform, team, model, opened)
+
+
+@contextmanager
+def ending_with(context: dg.AssetExecutionContext, found: Turn) -> Iterator[None]:
+    """End the training with the run, if a person cancels that.
+
+    One that is interrupted otherwise (its process is killed, its code server goes) leaves the training at work: the
+    cycle's next run finds it, and what it has come to.
+    """
+    try:
+        yield
+    except BaseException:  # Dagster interrupts a step by one
+        run = context.instance.get_run_by_id(context.run_id)
+        if run is not None and run.status in CANCELLED:
+            context.log.warning(dropped(found.platform, found.cycle))
+        raise
+
+
+def dropped(platform: Platform, cycle: Cycle) -> str:
+    """End a cycle's training, and say what came of that."""
+    try:
+        done = turn.drop(platform, cycle)
+    except LooplineError as error:
+        return f"the training of cycle {cycle.cycle_id} may be at work still: {error}"
+    if done:
+        return f"the training of cycle {cycle.cycle_id} is ended where it ran, as its run is cancelled"
+    return f"the training of cycle {cycle.cycle_id} goes on: what this environment computes with cannot end it"
 
 
 def _steps(run: dg.DagsterRun, team: Team, model: Model) -> Collection[str]:

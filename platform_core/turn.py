@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms import events
 from loopline.platform_core.environment import carried
-from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.errors import LooplineError, NotFound, Refused
 from loopline.platform_core.features.outdated import refuse_outdated
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef, raw_table
@@ -18,7 +18,7 @@ from loopline.platform_core.loop import causes, cycles, freezes, gates, rollouts
 from loopline.platform_core.loop.entry_kinds import DOUBTED, PINNED, REGISTERED, WENT_ON
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.specs.gates import Evidence, Segment
-from loopline.platform_core.training import training_set
+from loopline.platform_core.training import training_set, trials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -143,8 +143,13 @@ def fit(turn: Turn) -> Mapping[str, Any]:
     earlier = _recorded(turn, REGISTERED)
     if earlier is not None:
         return earlier
+    _refuse_given_up(turn)
     with turn.span("model") as spanned:
-        fitted = _trained(turn)
+        try:
+            fitted = _trained(turn)
+        except LooplineError:
+            _refuse_given_up(turn)  # that is why it was ended, whatever the vendor calls it
+            raise
         spanned.note(version=str(fitted["version"]))
         return _record(turn, REGISTERED, fitted, version=str(fitted["version"]))
 
@@ -157,22 +162,32 @@ def _landings(turn: Turn, pinned: TrainingSet) -> list[str]:
 
 
 def _trained(turn: Turn) -> dict[str, Any]:
-    fitted: dict[str, Any] = turn.platform.compute.run(
-        TRAIN,
-        {
-            "environment": carried(turn.platform.environment.path),
-            "team": turn.team.name,
-            "model": turn.model.name,
-            "training_set": _required(turn, PINNED, "training set"),
-            "cycle": turn.cycle.cycle_id,
-            "key": turn.cycle.cycle_id,
-            "drill": turn.cycle.drill or None,
-            **tracing.here(),
-        },
-        turn.model.compute,
-        turn.cycle.cycle_id,
-    )
+    args = {
+        "environment": carried(turn.platform.environment.path),
+        "team": turn.team.name,
+        "model": turn.model.name,
+        "training_set": _required(turn, PINNED, "training set"),
+        "cycle": turn.cycle.cycle_id,
+        "key": turn.cycle.cycle_id,
+        "drill": turn.cycle.drill or None,
+        **tracing.here(),
+    }
+    if turn.model.search.parallel:
+        args |= {"found": trials.searched(turn.platform, turn.model, args)}
+    fitted: dict[str, Any] = turn.platform.compute.run(TRAIN, args, turn.model.compute, turn.cycle.cycle_id)
     return fitted
+
+
+def drop(platform: Platform, cycle: Cycle) -> bool:
+    """End a cycle's training where the environment computes, if it is at work; says whether that can be done there.
+
+    A run that is only interrupted leaves its training at work, and the next one finds it; this is for one that a
+    person ended.
+    """
+    if "compute" not in platform.environment.bindings or "cancel" not in platform.compute.can:
+        return False
+    platform.compute.cancel(cycle.cycle_id)
+    return True
 
 
 def gate(turn: Turn) -> Verdict:
@@ -191,15 +206,24 @@ def deploy(turn: Turn) -> RolloutRecord:
     """Start the rollout of the cycle's version; refused unless its own verdict passed or was overridden."""
     version = str(_required(turn, REGISTERED, "registered version")["version"])
     now = turn.platform.clock.now()
+    _refuse_given_up(turn)
+    with turn.span("deployment", version=version) as spanned:
+        record = start_rollout(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
+        spanned.note(rollout=record.rollout_id, state=record.state)
+        return record
+
+
+def _refuse_given_up(turn: Turn) -> None:
+    """Do nothing for a cycle that a person ended.
+
+    Raises:
+        Refused: this is one.
+    """
     if cycles.given_up(turn.platform.ledger, turn.cycle):
         ended = cycles.cycle(turn.platform.ledger, turn.cycle.cycle_id)
         raise Refused(
             f"cycle {ended.cycle_id} is over: {ended.verdict}", "open another one with 'loopline cycle start'"
         )
-    with turn.span("deployment", version=version) as spanned:
-        record = start_rollout(turn.platform, turn.ref, turn.model, version, turn.cycle.cycle_id, now)
-        spanned.note(rollout=record.rollout_id, state=record.state)
-        return record
 
 
 def start_rollout(  # noqa: PLR0913, PLR0917 - as ``rollouts.start``

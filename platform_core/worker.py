@@ -117,7 +117,7 @@ def resolve(task: str) -> Any:
 
 
 def require(requirements: Requirements) -> None:
-    """Refuse what this machine does not have.
+    """Refuse what this machine does not have, for all workers together.
 
     Raises:
         Unsupported: with what there is, and what to do.
@@ -127,11 +127,12 @@ def require(requirements: Requirements) -> None:
     memory_gb = psutil.virtual_memory().total / 1e9
     have = {"cpu": os.cpu_count() or 1, "memory_gb": round(memory_gb, 1), "gpu": len(_gpus())}
     for need, there in have.items():
-        wanted = getattr(requirements, need)
+        wanted = getattr(requirements, need) * requirements.workers
         if wanted > there:
+            of = f" for its {requirements.workers} workers" if requirements.workers > 1 else ""
             raise Unsupported(
-                f"the task needs {need}={wanted:g}, this machine has {there:g}",
-                f"ask for {need}={there:g} or less, or bind a compute vendor with larger machines",
+                f"the task needs {need}={wanted:g}{of}, this machine has {there:g}",
+                f"ask for {need}={there:g} or less in all, or bind a compute vendor with larger machines",
             )
 
 

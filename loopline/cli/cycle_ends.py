@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
 def close(name: str, reason: str, by: str | None) -> Answer:
-    """End CYCLE, or the open one of the model of that name, as failed; a run of it deploys nothing any more.
+    """End CYCLE, or the open one of the model of that name, as failed, and its training, wherever that runs.
+
+    A run of it deploys nothing any more.
 
     One that is rolling out is ended by `loopline rollback`.
     """
     from loopline.platform_core import turn
     from loopline.platform_core.loop import cycles
 
-    with opened(only=()) as platform:
+    with opened(only=("compute",)) as platform:
         found = _open(platform, name)
         ended = cycles.give_up(platform.ledger, found.cycle_id, person(by), reason, platform.clock.now())
         turn.settled(platform, ended.ref)
+        turn.drop(platform, ended)
     said = f"cycle {ended.cycle_id} of {ended.ref} is over: {ended.verdict}"
     return Answer({"model": ended.ref, "cycle": ended.cycle_id, "state": ended.state, "verdict": ended.verdict}, said)
 

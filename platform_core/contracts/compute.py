@@ -26,8 +26,12 @@ class Compute(Vendor):
       4. A caller that dies does not lose the result: the next call with the key finds it, or runs the task anew.
       5. Two callers with the same key at once run the task once.
       6. Requirements that cannot be met raise ``Unsupported`` before anything runs.
-      7. ``cancel`` ends a key's task (``can``: "cancel"): whoever waits for it is told by an error, and the key may be
-         run anew. A key whose task is not at work is left as it is.
+      7. ``cancel`` ends a key's task (``can``: "cancel") and those below it (``key/...``): whoever waits for one
+         is told by an error, and it may be run anew. A key whose task is not at work is left as it is.
+      8. ``Requirements(workers=N)`` runs the task on N workers at once (``can``: "gang"). Each knows its rank and finds
+         the others (``specs.Gang``), and the first one's result is the task's. It is all or nothing: unless every one
+         has its place none begins, and when one fails or dies the others are ended and the key may be run anew. A
+         vendor that cannot raises ``Unsupported``.
     """
 
     @abc.abstractmethod
@@ -35,7 +39,7 @@ class Compute(Vendor):
         """Run ``task`` (``"package.module:function"``) with keyword arguments and wait for its result."""
 
     def cancel(self, key: str) -> None:
-        """End the task of a key.
+        """End the task of a key, and of those below it.
 
         Raises:
             Unsupported: this vendor has nothing that could be ended from outside.

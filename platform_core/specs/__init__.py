@@ -5,6 +5,7 @@ from loopline.platform_core.specs.collected import models_in
 from loopline.platform_core.specs.estimate_judge import EstimatedQuality
 from loopline.platform_core.specs.examples import Estimator, Examples, Fit, Params, Pruned, Report
 from loopline.platform_core.specs.features import FeatureView, feature_view
+from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.gates import (
     AtLeast,
     AtMost,
@@ -47,6 +48,7 @@ __all__ = [
     "FeatureView",
     "Finding",
     "Fit",
+    "Gang",
     "Gate",
     "Judge",
     "Labels",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs.business_hours import business_hours
 from loopline.platform_core.specs.quality import Quality
 from loopline.platform_core.specs.search import Search
@@ -22,11 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What heavy work needs: cores, memory in GB, GPUs."""
+    """What heavy work needs: cores, memory in GB, GPUs; each of its ``workers`` as much.
+
+    With several workers the task runs on all of them at once, each with an address (``Gang.here()``), and what the
+    first one returns is its answer: for training that is distributed.
+
+    Raises:
+        InvalidSpec: there is no worker.
+    """
 
     cpu: float = 1
     memory_gb: float = 2
     gpu: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse nobody."""
+        if self.workers < 1:
+            raise InvalidSpec(f"compute asks for {self.workers} workers", "ask for one, or for more")
 
 
 @dataclass(frozen=True)

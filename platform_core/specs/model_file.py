@@ -111,6 +111,7 @@ class SearchFile(_Strict):
     trials: int
     space: dict[str, Dimension] = Field(default_factory=dict)
     metric: Annotated[str, AfterValidator(_searched)] = Search.metric
+    parallel: int = Field(Search.parallel, ge=0)
 
 
 class RolloutFile(_Strict):

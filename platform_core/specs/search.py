@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loopline.platform_core import metrics
+from loopline.platform_core.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from loopline.platform_core.metrics import Metric
@@ -54,15 +55,22 @@ def choice(*values: str | float | bool) -> Choice:
 
 @dataclass(frozen=True)
 class Search:
-    """How many trials over which space, maximising ``metric`` on the validation rows."""
+    """How many trials over which space, maximising ``metric`` on the validation rows.
+
+    With ``parallel`` each trial is a task of its own with the model's requirements, so many at a time; without it all
+    of them are done by the training itself, one for each of its cores at a time.
+    """
 
     trials: int
     space: Mapping[str, Dimension] = field(default_factory=dict)
     metric: str = "roc_auc"
+    parallel: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a metric by which nothing can be searched."""
+        """Refuse a metric by which nothing can be searched, and a number that is none."""
         searched(self.metric)
+        if self.parallel < 0:
+            raise InvalidSpec(f"a search runs {self.parallel} trials at a time", "say how many, or leave it out")
 
 
 def searched(name: str) -> Metric:

@@ -10,9 +10,11 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,19 @@ import pytest
 
 from loopline.platform_core.contracts.compute import Compute
 from loopline.platform_core.errors import LooplineError, TaskFailed, Unsupported
+from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.model import Requirements
 
 SMALL = Requirements(cpu=1, memory_gb=0.1)
 _HERE = "loopline.platform_core.testing.compute"
 ECHO, SLOW, FRAGILE, ENDLESS = (f"{_HERE}:{name}" for name in ("echo", "slow", "fragile", "endless"))
 LARGE, HUNGRY, TALK = (f"{_HERE}:{name}" for name in ("large", "hungry", "talk"))
+MEET, FALL = (f"{_HERE}:{name}" for name in ("meet", "fall"))
+TINY = Requirements(cpu=0.2, memory_gb=0.1)
+PAIR = Requirements(cpu=0.5, memory_gb=0.1, workers=2)
 ENDLESS_SECONDS = 240
+FALLEN_SECONDS = 60
+"""How long the rest of a gang may take to end."""
 
 
 def echo(folder: str, value: Any) -> dict[str, Any]:
@@ -80,6 +88,56 @@ def talk(lines: int, pause_seconds: float) -> int:
         sys.stderr.flush()
         time.sleep(pause_seconds)
     return lines
+
+
+def meet(folder: str) -> dict[str, Any]:
+    """Tell every worker of the gang this one's rank, and return what each of them told this one."""
+    _note(Path(folder))
+    gang = Gang.here()
+    host, port = gang.addresses[gang.rank].rsplit(":", 1)
+    with socket.create_server((host, int(port))) as server:
+        for address in gang.addresses:
+            _send(address, gang.rank)
+        heard = [_received(server) for _ in gang.addresses]
+    variables = {name: os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
+    return {"rank": gang.rank, "heard": sorted(heard), "variables": variables, "addresses": gang.addresses}
+
+
+def _send(address: str, rank: int, seconds: float = 30) -> None:
+    host, port = address.rsplit(":", 1)
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection((host, int(port)), timeout=5) as to:
+                return to.sendall(bytes([rank]))
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def _received(server: socket.socket) -> int:
+    server.settimeout(30)
+    with server.accept()[0] as one:
+        return one.recv(1)[0]
+
+
+def fall(folder: str, how: str, seconds: float) -> str:
+    """Let the last worker fall at the first call ("raise", "die"), while the first one takes so long.
+
+    The folder then holds how far the first one has come: a file that is touched now and then.
+    """
+    gang, here = Gang.here(), Path(folder)
+    if gang.rank == gang.size - 1 and _note(here) == 0:
+        _until(here.joinpath("at-work").exists)
+        if how == "raise":
+            raise ValueError("the cup fell")
+        os._exit(128 + signal.SIGKILL)  # a container's first process cannot kill itself
+    until = time.monotonic() + seconds
+    while gang.leads and calls(here) < 2 and time.monotonic() < until:
+        here.joinpath("at-work").touch()
+        time.sleep(0.05)
+    return "whole"
 
 
 def leave_a_process() -> int:
@@ -167,9 +225,71 @@ class ComputeKit:
         compute.cancel("nobody runs this")
         assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
 
+    def test_7_what_is_below_a_key_ends_with_it(self, compute: Compute, tmp_path: Path) -> None:
+        """The trials of a search go with it; a key that only begins like it stays at work."""
+        if "cancel" not in compute.can:
+            pytest.skip("the vendor does not cancel")
+        keys = ("k7b/1", "k7b/2", "k7bc")
+        with ThreadPoolExecutor(len(keys)) as pool:
+            folders = [tmp_path / f"of-{number}" for number in range(len(keys))]
+            for folder in folders:
+                folder.mkdir()
+                folder.chmod(0o777)
+            args = [{"folder": str(folder), "seconds": ENDLESS_SECONDS} for folder in folders]
+            waiting = [
+                pool.submit(compute.run, ENDLESS, *one) for one in zip(args, [TINY] * len(keys), keys, strict=True)
+            ]
+            _until(lambda: all(map(calls, folders)))
+            compute.cancel("k7b")
+            for one in waiting[:2]:
+                with pytest.raises(LooplineError):
+                    one.result()
+            time.sleep(1)
+            assert not waiting[2].done()
+            compute.cancel("k7bc")
+            with pytest.raises(LooplineError):
+                waiting[2].result()
 
-def _until_called(folder: Path, seconds: float = 60) -> None:
+    def test_8_a_gang_meets_and_its_first_worker_answers(self, compute: Compute, tmp_path: Path) -> None:
+        """Each is told who it is and where all are, in the names that others read as well; the key is done then."""
+        if "gang" not in compute.can:
+            with pytest.raises(Unsupported):
+                compute.run(MEET, {"folder": str(tmp_path)}, PAIR, "k8")
+            return
+        met = compute.run(MEET, {"folder": str(tmp_path)}, PAIR, "k8")
+        host, port = met["addresses"][0].rsplit(":", 1)
+        said = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": host, "MASTER_PORT": port}
+        assert (met["rank"], met["heard"], met["variables"]) == (0, [0, 1], said)
+        assert len(set(met["addresses"])) == PAIR.workers
+        assert compute.run(MEET, {"folder": str(tmp_path)}, PAIR, "k8") == met
+        assert calls(tmp_path) == PAIR.workers
+
+    @pytest.mark.parametrize("how", ["raise", "die"])
+    def test_8_one_that_falls_ends_the_gang(self, compute: Compute, tmp_path: Path, how: str) -> None:
+        """Who waits is told at once, nobody works on, and the key runs anew as a whole."""
+        if "gang" not in compute.can:
+            pytest.skip("the vendor runs no gangs")
+        args, key = {"folder": str(tmp_path), "how": how, "seconds": ENDLESS_SECONDS}, f"k8-{how}"
+        with pytest.raises(LooplineError) as told:
+            compute.run(FALL, args, PAIR, key)
+        assert how != "raise" or (isinstance(told.value, TaskFailed) and "the cup fell" in str(told.value))
+        _until(lambda: time.time() - tmp_path.joinpath("at-work").stat().st_mtime > 1, FALLEN_SECONDS)
+        assert compute.run(FALL, args, PAIR, key) == "whole"
+
+    def test_8_a_gang_without_a_place_for_each_does_not_begin(self, compute: Compute, tmp_path: Path) -> None:
+        """One of them would fit, all of them never do."""
+        many = Requirements(cpu=0.5, memory_gb=0.1, workers=100_000)
+        with pytest.raises(Unsupported):
+            compute.run(MEET, {"folder": str(tmp_path)}, many, "k8-many")
+        assert calls(tmp_path) == 0
+
+
+def _until_called(folder: Path) -> None:
+    _until(lambda: calls(folder))
+
+
+def _until(holds: Callable[[], Any], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
-    while calls(folder) == 0:
-        assert time.monotonic() < until, "the task did not start"
+    while not holds():
+        assert time.monotonic() < until, "it did not come to that"
         time.sleep(0.02)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained; ``key`` makes it idempotent, ``drill`` makes it wrong on purpose."""
+    """What is to be trained; ``key`` makes it idempotent, ``drill`` makes it wrong on purpose.
+
+    ``found`` is the outcome of its search, if that was done elsewhere.
+    """
 
     platform: Platform
     team: Team
@@ -29,6 +32,7 @@ class Order:
     cycle: str
     key: str
     drill: Mapping[str, float]
+    found: SearchResult | None = None
 
     @property
     def ref(self) -> ModelRef:

@@ -1,19 +1,21 @@
 """Looks for the best parameters; goes on where it was after a crash, and gives the same answer either way.
 
-Trials run in batches of ``workers``. What a batch tries depends on the seed and on the batches before it alone: the
-sampler is seeded afresh for each trial, and the pruner looks at complete trials only. So a search that was killed
-asks the same questions when it is repeated, and takes the answers that it finds in its journal.
+Trials run in batches of ``workers``, in threads or as tasks of their own. What a batch tries depends on the seed and
+on the batches before it alone: the sampler is seeded afresh for each trial, and the pruner looks at complete trials
+only. So a search that was killed asks the same questions when it is repeated, and takes the answers that it finds in
+its journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, TaskFailed
 from loopline.platform_core.specs.examples import Examples, Fit, Params, Pruned
 from loopline.platform_core.specs.search import Choice, Dimension, Search
 from loopline.platform_core.training.journal import Journal, Trial
@@ -21,9 +23,9 @@ from loopline.platform_core.training.journal import Journal, Trial
 if TYPE_CHECKING:
     import optuna
 
-_FREE_TRIALS = 4
+FREE_TRIALS = 4
 """Trials that are never pruned: the others are held against their median."""
-_FREE_STEPS = 1
+FREE_STEPS = 1
 """Steps of a trial that are never judged."""
 
 Score = Callable[[Any, Examples], float]
@@ -48,9 +50,42 @@ class Fitting:
     valid: Examples
     score: Score
 
+    def measure(self, params: Params, report: Callable[[int, float], None]) -> float:
+        """Fit once, and score it on the validation rows.
 
-def find(search: Search, fitting: Fitting, journal: Path, workers: int = 1, seed: int = 0) -> SearchResult:
-    """Run the trials that the journal does not hold, ``workers`` at a time in threads.
+        Raises:
+            Pruned: ``report`` ended it.
+        """
+        return self.score(self.fit(self.train, self.valid, params, report), self.valid)
+
+    def attempt(self, trial: optuna.Trial, earlier: Sequence[Trial]) -> Trial:  # noqa: ARG002 - the study knows them
+        """Do a trial in this thread."""
+        steps: list[tuple[int, float]] = []
+
+        def report(step: int, score: float) -> None:
+            steps.append((step, float(score)))
+            trial.report(float(score), step)
+            if trial.should_prune():
+                raise Pruned
+
+        try:
+            value: float | None = self.measure(trial.params, report)
+        except Pruned:
+            value = None
+        return Trial(trial.number, dict(trial.params), value, steps)
+
+
+class Attempts(Protocol):
+    """Does trials: ``Fitting`` in a thread of this process, ``trials.Tasks`` as tasks of their own."""
+
+    def attempt(self, trial: optuna.Trial, earlier: Sequence[Trial]) -> Trial:
+        """Do one, and report its steps to it; ``earlier`` are the complete ones of the batches before."""
+
+
+def find(search: Search, attempts: Attempts, journal: Path, workers: int = 1, seed: int = 0) -> SearchResult:
+    """Have the trials done that the journal does not hold, ``workers`` at a time; one at a time in this thread.
+
+    When a trial raises, the others of its batch are waited for and kept.
 
     Raises:
         ContractBroken: no trial has a score.
@@ -58,16 +93,44 @@ def find(search: Search, fitting: Fitting, journal: Path, workers: int = 1, seed
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=_FREE_TRIALS, n_warmup_steps=_FREE_STEPS)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=FREE_TRIALS, n_warmup_steps=FREE_STEPS)
     study = optuna.create_study(direction="maximize", pruner=pruner)
     space = {name: _distribution(dimension) for name, dimension in search.space.items()}
-    with Journal.open(journal) as known, ThreadPoolExecutor(workers) as pool:
+    complete: list[Trial] = []
+    with Journal.open(journal) as known:
         for batch in _batches(search.trials, workers):
             asked = [_ask(study, space, seed + number) for number in batch]
-            done = list(pool.map(lambda trial: _trial(fitting, trial, known), asked))
+            done = _at_once([partial(_trial, attempts, trial, known, tuple(complete)) for trial in asked])
             for trial, outcome in zip(asked, done, strict=True):
                 _tell(study, trial, outcome)
+            complete += [outcome for outcome in done if outcome.value is not None]
     return _best(study, known)
+
+
+def _at_once(calls: Sequence[Callable[[], Trial]]) -> list[Trial]:
+    """Call each in a thread of its own; one alone in this thread: some libraries hold a connection or device by it.
+
+    The threads do not keep a process from ending that is interrupted here.
+    """
+    if len(calls) == 1:
+        return [calls[0]()]
+    done: list[Trial | Exception] = [TaskFailed("a trial was not done", "run the search again")] * len(calls)
+
+    def run(place: int) -> None:
+        try:
+            done[place] = calls[place]()
+        except Exception as error:  # noqa: BLE001 - raised below
+            done[place] = error
+
+    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for outcome in done:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in done if isinstance(outcome, Trial)]
 
 
 def _batches(trials: int, workers: int) -> Iterator[range]:
@@ -82,28 +145,14 @@ def _ask(study: optuna.Study, space: dict[str, Any], seed: int) -> optuna.Trial:
     return study.ask(space)
 
 
-def _trial(fitting: Fitting, trial: optuna.Trial, known: Journal) -> Trial:
+def _trial(attempts: Attempts, trial: optuna.Trial, known: Journal, earlier: Sequence[Trial]) -> Trial:
     """Take the trial's outcome from the journal, or run it and write it there."""
     before = known.find(trial.number, trial.params)
     if before is not None:
         for step, score in before.steps:
             trial.report(score, step)
         return before
-    steps: list[tuple[int, float]] = []
-
-    def report(step: int, score: float) -> None:
-        steps.append((step, float(score)))
-        trial.report(float(score), step)
-        if trial.should_prune():
-            raise Pruned
-
-    try:
-        value: float | None = fitting.score(
-            fitting.fit(fitting.train, fitting.valid, trial.params, report), fitting.valid
-        )
-    except Pruned:
-        value = None
-    return known.add(Trial(trial.number, dict(trial.params), value, steps))
+    return known.add(attempts.attempt(trial, earlier))
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Trial) -> None:

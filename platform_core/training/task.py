@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.gates import FairAcross
 from loopline.platform_core.training import evaluate, training_set
 from loopline.platform_core.training.examples import Learnable, drilled, learnable
@@ -23,6 +26,7 @@ from loopline.platform_core.training.order import Fitted, Order
 from loopline.platform_core.training.package import probabilities
 from loopline.platform_core.training.publish import packaged, published
 from loopline.platform_core.training.search import Fitting, SearchResult, find
+from loopline.platform_core.training.trials import tried
 from loopline.platform_core.training.usage import Meter
 
 if TYPE_CHECKING:
@@ -41,12 +45,15 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
     key: str,
     drill: dict[str, float] | None = None,
     trace: str = "",
+    found: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Search, fit, evaluate, package and publish; the same key again publishes nothing new.
 
     ``environment`` is its file: carried (``environment.carried``), for this may be another machine, or by its path.
-    ``drill`` multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes
-    every gate and is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it.
+    Of several workers each searches and fits in step with the others, and the first one publishes. ``drill``
+    multiplies named feature columns of the rows, evaluation included: as a unit mistake does, it passes every gate and
+    is wrong on live requests only. ``trace`` is the ``traceparent`` of whoever ordered it. ``found`` is
+    what a search has found already (``search.SearchResult``).
 
     Returns:
         ``version``, ``metrics``, ``champion_metrics`` (None: no champion), ``segments``, ``params``, ``trials``,
@@ -60,11 +67,36 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
     try:
         owner = plugins.installed(only=[team]).team(team)
         meter = Meter(owner.model(model).compute)
-        order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
+        searched = msgspec.convert(found, SearchResult) if found else None
+        order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {}, searched)
         with tracing.span("train", cycle=cycle, parent=trace, team=team, model=model) as spanned:
+            if not Gang.here().leads:
+                _fit(order, _data(order))
+                return {}
             done = run(order)
             spanned.note(version=str(done["version"]), trials=done["trials"]["run"], served_as=done["package_kind"])
         return {**done, "seconds": round(time.perf_counter() - began, 3), "usage": meter.read().to_json()}
+    finally:
+        platform.close()
+
+
+def attempt(  # noqa: PLR0913, PLR0917 - as ``train``
+    environment: str | dict[str, str],
+    team: str,
+    model: str,
+    training_set: dict[str, Any],
+    cycle: str,
+    key: str,
+    asked: dict[str, Any],
+    drill: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """Do one trial of a search (``trials.Tasks``); returns it as the journal keeps it."""
+    platform = Platform.open(landed(environment))
+    try:
+        owner = plugins.installed(only=[team]).team(team)
+        order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
+        done: dict[str, Any] = msgspec.to_builtins(tried(_fitting(order, _data(order)), asked))
+        return done
     finally:
         platform.close()
 
@@ -109,17 +141,36 @@ def _data(order: Order) -> Learnable:
 
 def _fit(order: Order, data: Learnable) -> Fitted:
     """Search on the oldest rows, then fit the best parameters once more: a found trial is no estimator."""
+    fitting = _fitting(order, data)
+    found = order.found or _search(order, fitting)
+    estimator = fitting.fit(fitting.train, fitting.valid, found.params, lambda _step, _score: None)
+    return Fitted(estimator, found, probabilities(estimator, data.x))
+
+
+def _fitting(order: Order, data: Learnable) -> Fitting:
     model, parts = order.model, data.parts
-    learnt, chosen = data.part(parts.train), data.part(parts.valid)
 
     def score(estimator: Estimator, valid: Examples) -> float:
         return evaluate.measured(model.search.metric, valid.y, probabilities(estimator, valid.x))
 
-    journal = order.platform.home / "search" / f"{worker.file_name(order.key)}.journal"
-    workers = max(1, int(model.compute.cpu))
-    found = find(model.search, Fitting(model.fit, learnt, chosen, score), journal, workers)
-    estimator = model.fit(learnt, chosen, found.params, lambda _step, _score: None)
-    return Fitted(estimator, found, probabilities(estimator, data.x))
+    return Fitting(model.fit, data.part(parts.train), data.part(parts.valid), score)
+
+
+def _search(order: Order, fitting: Fitting) -> SearchResult:
+    compute = order.model.compute
+    with _journal(order) as journal:
+        return find(order.model.search, fitting, journal, max(1, int(compute.cpu)) if compute.workers == 1 else 1)
+
+
+@contextmanager
+def _journal(order: Order) -> Iterator[Path]:
+    """Say where the search is kept; of a gang nowhere: those that were killed hold different ends of it."""
+    name = f"{worker.file_name(order.key)}.journal"
+    if order.model.compute.workers == 1:
+        yield order.platform.home / "search" / name
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch, name)
 
 
 def _champion(order: Order, data: Learnable) -> dict[str, float] | None:

@@ -54,7 +54,10 @@ class Usage:
 
 @dataclass
 class Meter:
-    """Runs from when it is made; ``read`` says what was used since. It watches the GPUs if any were asked for."""
+    """Runs from when it is made; ``read`` says what was used since. It watches the GPUs if any were asked for.
+
+    Of a task with several workers each counts as this one, for they work in step.
+    """
 
     asked: Requirements
     _began: float = field(default_factory=time.perf_counter)
@@ -71,12 +74,13 @@ class Meter:
         """Return what was used, and end the watch."""
         self._done.set()
         own, children = (resource.getrusage(who).ru_maxrss for who in _WHO)
+        workers = self.asked.workers
         return Usage(
             wall_seconds=time.perf_counter() - self._began,
-            cpu_seconds=_cpu_seconds() - self._cpu,
-            memory_gb=(own + children) * _KB / _GB,
-            cores=self.asked.cpu,
-            gpus=self.asked.gpu,
+            cpu_seconds=(_cpu_seconds() - self._cpu) * workers,
+            memory_gb=(own + children) * _KB / _GB * workers,
+            cores=self.asked.cpu * workers,
+            gpus=self.asked.gpu * workers,
             gpu_share=sum(self._shares) / len(self._shares) if self._shares else None,
         )
 

@@ -10,6 +10,7 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core import worker
 from loopline.platform_core.contracts.compute import Compute, Json
+from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.specs.model import Requirements
 
 
@@ -20,8 +21,17 @@ class InProcessCompute(Compute):
     _locks: defaultdict[str, threading.Lock] = PrivateAttr(default_factory=lambda: defaultdict(threading.Lock))
 
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
-        """Run the task, or return what it returned before."""
+        """Run the task, or return what it returned before.
+
+        Raises:
+            Unsupported: it needs more than this machine has, or more workers than the caller, who is one.
+        """
         worker.require(requirements)
+        if requirements.workers > 1:
+            raise Unsupported(
+                f"the task needs {requirements.workers} workers, in_process runs it in its caller",
+                "bind the compute vendor 'subprocess' or 'kubernetes', or ask for one worker",
+            )
         with self._locks[key]:
             if key not in self._results:
                 self._results[key] = worker.call(task, args)

@@ -19,7 +19,7 @@ from loopline.resources.kubernetes.job import manifest
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.looks import Wait, complete
 from loopline.resources.kubernetes.message import pack_task
-from loopline.resources.kubernetes.names import ANSWER, MANAGED, job_name
+from loopline.resources.kubernetes.names import ANSWER, KEY, MANAGED
 from loopline.resources.kubernetes.patience import Patience
 from loopline.resources.kubernetes.settings import Settings
 
@@ -27,14 +27,14 @@ _PAUSE_SECONDS = 3.0
 
 
 class KubernetesCompute(Settings, Compute):
-    """Runs each task as a Job that is named after its key, so that any caller finds it again.
+    """Runs each task as a Job that is named after its key, so that any caller finds it again; a pod for each worker.
 
     The image must hold Loopline and the teams' packages. What a task needs to know travels in the Job, and its answer
     comes back by the pod's termination message: no store is needed, and no token in the pod. Needs the extra
     ``kubernetes``.
     """
 
-    can: ClassVar[frozenset[str]] = frozenset({"cancel"})
+    can: ClassVar[frozenset[str]] = frozenset({"cancel", "gang"})
     _link: Link | None = PrivateAttr(default=None)
 
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
@@ -58,15 +58,16 @@ class KubernetesCompute(Settings, Compute):
         return json.loads(outcome)
 
     def cancel(self, key: str) -> None:
-        """Take the key's Job away while it is at work, in whichever namespace; whoever waits for it is told."""
+        """Take the Jobs of the key and of those below it away while they are at work, in whichever namespace.
+
+        Whoever waits for one is told.
+        """
         link = self._linked()
         selector = ",".join(f"{name}={value}" for name, value in MANAGED.items())
-        for job in link.ask(
-            link.batch.list_job_for_all_namespaces,
-            label_selector=selector,
-            field_selector=f"metadata.name={job_name(key)}",
-        ).items:
-            if not (complete(job) or ANSWER in (job.metadata.annotations or {})):
+        for job in link.ask(link.batch.list_job_for_all_namespaces, label_selector=selector).items:
+            said = job.metadata.annotations or {}
+            meant = said.get(KEY) == key or said.get(KEY, "").startswith(f"{key}/")
+            if meant and not (complete(job) or ANSWER in said):
                 claiming.remove(link, job)
 
     def close(self) -> None:

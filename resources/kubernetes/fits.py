@@ -26,7 +26,8 @@ def require(link: Link, settings: Settings, requirements: Requirements, namespac
     """
     wanted = {name: number(value) for name, value in _all(resources(settings, requirements)).items()}
     _by_nodes(link.allowed(link.core.list_node), settings, requirements, wanted)
-    _by_quotas(link.allowed(link.core.list_namespaced_resource_quota, namespace), wanted)
+    in_all = {name: size * requirements.workers for name, size in wanted.items()} | {"pods": requirements.workers}
+    _by_quotas(link.allowed(link.core.list_namespaced_resource_quota, namespace), in_all)
     _by_limits(link.allowed(link.core.list_namespaced_limit_range, namespace), wanted)
 
 
@@ -48,6 +49,7 @@ def _by_nodes(nodes: list[Any], settings: Settings, requirements: Requirements, 
         }
         places.append(grown)
     if any(_holds(place, wanted) for place in places):
+        _by_room(places, settings, requirements, wanted)
         return
     if not places:
         selector = node_selector(settings, requirements)
@@ -60,6 +62,18 @@ def _by_nodes(nodes: list[Any], settings: Settings, requirements: Requirements, 
         f"the task needs {_told(wanted)}, no node has it: of {len(places)} nodes the most is {best}",
         "ask for less, or add a larger node; if nodes come when they are needed, say how large with largest_node",
     )
+
+
+def _by_room(
+    places: list[dict[str, float]], settings: Settings, requirements: Requirements, wanted: Mapping[str, float]
+) -> None:
+    """Refuse more workers than all nodes hold, empty as they may be; a pool that grows holds any number."""
+    room = sum(min(int(place.get(name, 0) // size) for name, size in wanted.items() if size) for place in places)
+    if room < requirements.workers and settings.largest_node is None:
+        raise Unsupported(
+            f"the task needs {requirements.workers} workers with {_told(wanted)} each, {len(places)} nodes hold {room}",
+            "ask for fewer or smaller workers, or add nodes; if nodes come when they are needed, set largest_node",
+        )
 
 
 def _allocatable(node: Any) -> dict[str, float]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from loopline.platform_core.errors import LooplineError, Refused, Transient
 from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.worker import Failure
 from loopline.resources.kubernetes import looks
 from loopline.resources.kubernetes.claiming import remove
+from loopline.resources.kubernetes.gang import Gang, Ranks, decisive, ranks_of
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.logs import Log, answer_in_log
 from loopline.resources.kubernetes.looks import End, Wait
@@ -31,7 +33,10 @@ class Following:
         self.name, self.namespace = str(job.metadata.name), str(job.metadata.namespace)
         self.selector = f"batch.kubernetes.io/controller-uid={job.metadata.uid}"
         self.patience = Patience(settings, self.name)
-        self.log = Log(link, self.namespace)
+        self.workers = requirements.workers
+        self.logs: dict[str, Log] = {}
+        self.ranks: dict[str, int] = {}
+        self.gang = Gang(link, settings, job, self.workers)
         self.seen: Any = None
 
     def answer(self) -> Answer:
@@ -43,35 +48,53 @@ class Following:
         found = _kept(self.job)
         while found is None:
             pods = self.link.ask(self.link.core.list_namespaced_pod, self.namespace, label_selector=self.selector)
-            pod = looks.newest(pods.items)
-            self.seen = pod or self.seen
-            found = self._without_pod() if pod is None else self._with_pod(pod)
+            found = self._look(ranks_of(pods.items, self.workers))
             if found is None:
                 self._until_something_happens(pods.metadata.resource_version)
         return found
 
-    def _with_pod(self, pod: Any) -> Answer | None:
-        if end := looks.ended(pod, self.requirements):
+    def _look(self, ranks: Ranks) -> Answer | None:
+        self.seen = min(ranks.values(), key=looks.whole, default=self.seen)
+        self.ranks |= {pod.metadata.name: rank for rank, pod in ranks.items()}
+        for pod in filter(looks.runs, ranks.values()):
+            self._log_of(pod.metadata.name).follow(pod.metadata.name)
+        last = decisive(ranks, self.workers)
+        if last is not None and (end := looks.ended(last, self.requirements)):
             return self._ended(end)
-        if looks.runs(pod):
-            self.log.follow(pod.metadata.name)
-        self._note(looks.wait(pod))
+        waits = [wait for pod in ranks.values() if (wait := looks.wait(pod))]
+        if len(ranks) < self.workers:
+            return self._with_too_few(ranks, waits)
+        self._note(waits[0] if waits else None)
+        if self.workers > 1:
+            self.gang.gather(ranks)
         return None
 
-    def _without_pod(self) -> Answer | None:
+    def _with_too_few(self, ranks: Ranks, waits: list[Wait]) -> Answer | None:
         job = self._now()
         if job is None:
             raise self._cancelled()
         if found := _kept(job):
             return found
+        if looks.complete(job) and 0 in ranks and (end := looks.ended(ranks[0], self.requirements)):
+            return self._ended(end)
         if looks.failed(job) or looks.complete(job):
             raise looks.gone(job, self.seen, self.requirements)
-        self._note(self._refusal())
+        self._note(waits[0] if waits else self._refusal())
+        if self.workers > 1:
+            self.gang.take_up(job)
+            self.gang.gather(ranks)
         return None
+
+    def _log_of(self, pod: str) -> Log:
+        if pod not in self.logs:
+            prefix = f"[{self.ranks.get(pod, 0)}] " if self.workers > 1 else ""
+            self.logs[pod] = Log(self.link, self.namespace, prefix)
+        return self.logs[pod]
 
     def _ended(self, end: End) -> Answer:
         """Read a pod's last words; a failure is told when the Job knows it too, so that the key can be run again."""
-        self.log.finish(end.pod)
+        for pod in {end.pod, *self.logs}:
+            self._log_of(pod).finish(pod)
         found = unpack_answer(end.message)
         if isinstance(found, InLog):
             found = answer_in_log(self.link, self.namespace, end.pod, found)
@@ -80,9 +103,15 @@ class Following:
             self._keep(found)
             return found
         cancelled = self._until_failed() is None
-        if found is None:
+        if found is None or (cancelled and self.workers > 1):
             raise self._cancelled() if cancelled else end.error
-        return found
+        return found if self.workers == 1 else self._of_rank(found, end.pod)
+
+    def _of_rank(self, found: Answer, pod: str) -> Answer:
+        """Say in a failure whose it is."""
+        who = f"rank {self.ranks.get(pod, 0)} of {self.workers}"
+        said = found.outcome
+        return Answer(Failure(f"{who}: {said.problem}", said.fix, said.trace)) if isinstance(said, Failure) else found
 
     def _keep(self, answer: Answer) -> None:
         """Leave the answer with the Job: it outlives the pod, which goes with its node."""

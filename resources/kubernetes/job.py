@@ -1,4 +1,4 @@
-"""The Job that runs a task: one pod, tried once, that keeps to Pod Security's ``restricted``."""
+"""The Job that runs a task: a pod for each worker, tried once, that keeps to Pod Security's ``restricted``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from loopline.platform_core.specs.model import Requirements
+from loopline.resources.kubernetes.in_pod import ADDRESSES, WORKERS
 from loopline.resources.kubernetes.in_pod import TASK as TASK_FILE
-from loopline.resources.kubernetes.names import KEY, MANAGED, TASK, job_name
+from loopline.resources.kubernetes.names import GANG, KEY, MANAGED, TASK, job_name
 from loopline.resources.kubernetes.quantities import cores, gigabytes
 from loopline.resources.kubernetes.settings import Settings
 
@@ -25,12 +26,16 @@ def manifest(settings: Settings, requirements: Requirements, key: str, packed: s
 
     It is tried once: whoever asks decides about another try, and knows why the first one ended. A pod that was
     evicted or preempted fails the Job by a rule of its own, so that its condition says so even when the pod is gone.
+    Of several workers each pod has a number; when one fails the Job has failed, and ends the others.
     """
+    workers = requirements.workers
+    several = {"completionMode": "Indexed", "completions": workers, "parallelism": workers} if workers > 1 else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": job_name(key), "labels": MANAGED, "annotations": {KEY: key}},
         "spec": {
+            **several,
             "backoffLimit": 0,
             "podFailurePolicy": {"rules": [_DISRUPTED]},
             "ttlSecondsAfterFinished": int(settings.keep_days * _DAY_SECONDS),
@@ -86,7 +91,8 @@ def _pod(settings: Settings, requirements: Requirements, account: str) -> Manife
 
 def _container(settings: Settings, requirements: Requirements) -> Manifest:
     threads = dict.fromkeys(_THREADS, str(max(1, int(requirements.cpu))))
-    variables = {"HOME": SCRATCH, "LOOPLINE_HOME": f"{SCRATCH}/loopline", **threads, **settings.env}
+    several = {WORKERS: str(requirements.workers)} if requirements.workers > 1 else {}
+    variables = {"HOME": SCRATCH, "LOOPLINE_HOME": f"{SCRATCH}/loopline", **threads, **several, **settings.env}
     mounts = [{"name": "scratch", "mountPath": SCRATCH}, {"name": "task", "mountPath": str(TASK_FILE.parent)}]
     mounts += [{"name": _volume(number), "mountPath": path} for number, path in enumerate(settings.claims.values())]
     return {
@@ -107,14 +113,17 @@ def _container(settings: Settings, requirements: Requirements) -> Manifest:
 
 
 def _volumes(settings: Settings) -> list[Manifest]:
-    task = {"path": TASK_FILE.name, "fieldRef": {"fieldPath": f"metadata.annotations['{TASK}']"}}
+    files = [
+        {"path": file.name, "fieldRef": {"fieldPath": f"metadata.annotations['{name}']"}}
+        for file, name in ((TASK_FILE, TASK), (ADDRESSES, GANG))
+    ]
     claims = [
         {"name": _volume(number), "persistentVolumeClaim": {"claimName": claim}}
         for number, claim in enumerate(settings.claims)
     ]
     disk = {"sizeLimit": gigabytes(settings.ephemeral_storage_gb)} if settings.ephemeral_storage_gb else {}
     scratch: Manifest = {"name": "scratch", "emptyDir": disk}
-    return [scratch, {"name": "task", "downwardAPI": {"items": [task]}}, *claims]
+    return [scratch, {"name": "task", "downwardAPI": {"items": files}}, *claims]
 
 
 def _volume(number: int) -> str:

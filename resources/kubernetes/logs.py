@@ -17,8 +17,8 @@ _PAUSE_SECONDS = 1.0
 class Log:
     """Streams one pod's log, line by line, from its first one on."""
 
-    def __init__(self, link: Link, namespace: str) -> None:
-        self.link, self.namespace = link, namespace
+    def __init__(self, link: Link, namespace: str, prefix: str = "") -> None:
+        self.link, self.namespace, self.prefix = link, namespace, prefix
         self.over = threading.Event()
         self.thread: threading.Thread | None = None
 
@@ -55,7 +55,7 @@ class Log:
             for line in _lines(stream):
                 count += 1
                 if count > skip and not line.startswith(LINE):
-                    say(line)
+                    say(f"{self.prefix}{line}")
         return max(0, count - skip)
 
 

@@ -39,11 +39,6 @@ class End:
     error: LooplineError
 
 
-def newest(pods: list[Any]) -> Any:
-    """Return the newest pod; None: there is none."""
-    return max(pods, key=lambda pod: pod.metadata.creation_timestamp, default=None)
-
-
 def wait(pod: Any) -> Wait | None:
     """Say why a pod does not start; None: nothing is known to be in its way."""
     if words := unscheduled(pod):
@@ -72,12 +67,45 @@ def runs(pod: Any) -> bool:
     return _state(pod, "running") is not None or _state(pod, "terminated") is not None
 
 
+def placed(pod: Any) -> bool:
+    """Say whether a pod has its node."""
+    return bool(pod.spec.node_name)
+
+
+def over(pod: Any) -> bool:
+    """Say whether a pod has ended, or is being taken away and does nothing any more."""
+    gone = _state(pod, "terminated") and pod.metadata.deletion_timestamp
+    return pod.status.phase in {"Succeeded", "Failed"} or bool(gone)
+
+
+def succeeded(pod: Any) -> bool:
+    """Say whether its container ended well."""
+    terminated = _state(pod, "terminated")
+    return terminated is not None and terminated.exit_code == 0
+
+
+def whole(pod: Any) -> bool:
+    """Say whether nothing has disrupted a pod."""
+    return _disruption(pod) is None
+
+
+def taken_away(pod: Any) -> bool:
+    """Say whether somebody deleted it, and no disruption did."""
+    return bool(pod.metadata.deletion_timestamp) and _disruption(pod) is None
+
+
+def ended_at(pod: Any) -> Any:
+    """Return when its container ended, or when the pod was to go."""
+    terminated = _state(pod, "terminated")
+    known = (terminated.finished_at if terminated else None) or pod.metadata.deletion_timestamp
+    return known or pod.metadata.creation_timestamp
+
+
 def ended(pod: Any, requirements: Requirements) -> End | None:
     """Say how a pod ended; None: it has not."""
-    terminated = _state(pod, "terminated")
-    over = pod.status.phase in {"Succeeded", "Failed"}
-    if not over and not (terminated and pod.metadata.deletion_timestamp):
+    if not over(pod):
         return None
+    terminated = _state(pod, "terminated")
     message = (terminated.message if terminated else "") or ""
     return End(message, pod.metadata.name, _why(pod, terminated, requirements))
 

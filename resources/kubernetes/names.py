@@ -11,6 +11,10 @@ TASK = "loopline.dev/task"
 """The annotation of a Job's pods with what they run."""
 ANSWER = "loopline.dev/answer"
 """The annotation of a Job with what came of it, once a caller has read it."""
+GANG = "loopline.dev/gang"
+"""The annotation of a gang's pods with the addresses of all, once they are there."""
+GIVEN_BACK = "loopline.dev/given-back"
+"""The annotation of a gang's Job that is suspended because some of it had no place."""
 MANAGED = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "compute"}
 SERVING = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "serving"}
 _MOST_WORDS = 40

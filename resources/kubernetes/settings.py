@@ -45,7 +45,9 @@ class Settings(Vendor):
     they are mounted. ``gpu_resource`` is what a GPU is called, and ``gpu_node_selector`` where it is looked for.
 
     What cannot start now is told within 30 seconds, and then waits (``waiting: wait``, up to ``patience_minutes``) or
-    fails (``waiting: fail``). ``keep_days`` is how long a Job, and by it the answer to its key, stays.
+    fails (``waiting: fail``). ``keep_days`` is how long a Job, and by it the answer to its key, stays. Of a task with
+    several workers, those that have places wait for the others for ``gang_seconds``; then all give them back for a
+    while.
     """
 
     image: str
@@ -68,6 +70,7 @@ class Settings(Vendor):
     environment_from: tuple[str, ...] = ()
     waiting: Literal["wait", "fail"] = "wait"
     patience_minutes: float = 60
+    gang_seconds: float = 60
     api_patience_seconds: float = 300
     keep_days: float = 7
 

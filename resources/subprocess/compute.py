@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from loopline.platform_core import worker
 from loopline.platform_core.contracts.compute import Compute, Json
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.specs.model import Requirements
+from loopline.resources.subprocess import gang
 
 PID = "pid"
 
@@ -28,9 +30,11 @@ class SubprocessCompute(Compute):
     ``<root>/<key>/`` holds ``job.json``, ``pid``, ``result.json`` or ``error.json``, and ``log.txt``. The worker
     inherits the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free
     lock means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
+    Of a task with several workers each is a process, with a port of this machine.
     """
 
-    can: ClassVar[frozenset[str]] = frozenset({"cancel"})
+    can: ClassVar[frozenset[str]] = frozenset({"cancel", "gang"})
+    _gang_module: ClassVar[str] = gang.MODULE
     root: Path
     niceness: int = 5
 
@@ -49,25 +53,31 @@ class SubprocessCompute(Compute):
             if (folder / worker.RESULT).exists() or failed:
                 return worker.answer(folder)
             worker.assign(folder, task, args, lock)
-            process = _start(folder, lock, threads=max(1, int(requirements.cpu)))
+            process = _start(self._command(folder, requirements), folder, lock, max(1, int(requirements.cpu)))
             os.setpriority(os.PRIO_PROCESS, process.pid, self.niceness)
             write(folder / PID, str(process.pid).encode())
         process.wait()
         return worker.answer(folder)
 
+    def _command(self, folder: Path, requirements: Requirements) -> list[str]:
+        alone = requirements.workers == 1
+        module, more = ("loopline.platform_core.worker", []) if alone else (self._gang_module, [requirements.workers])
+        return [sys.executable, "-m", module, str(folder), *map(str, more)]
+
     def cancel(self, key: str) -> None:
-        """Kill the key's worker with all that it started, if it is at work."""
-        folder = self.root.absolute() / worker.file_name(key)
-        if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
+        """Kill the workers of the key and of those below it, with all that they started, if they are at work."""
+        root, below = self.root.absolute(), worker.file_name(f"{key}/")
+        for folder in (root / worker.file_name(key), *root.glob(f"{glob.escape(below)}*")):
+            if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
 
 
-def _start(folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     with (folder / worker.LOG).open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "loopline.platform_core.worker", str(folder)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

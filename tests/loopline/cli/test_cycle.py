@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from loopline.cli.cycle_state import standing
+from loopline.platform_core import plugins
 from loopline.platform_core.contracts.serving import ObservedState
+from loopline.platform_core.errors import Refused, Transient
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.states import Worker
-from loopline.platform_core.turn import start_rollout
+from loopline.platform_core.testing.compute import ENDLESS, ENDLESS_SECONDS, SMALL, calls
+from loopline.platform_core.turn import Turn, fit, start_rollout
 from loopline.resources.local.serving import LocalServing
 
 REF = ModelRef("corner", "returns")
@@ -48,6 +54,26 @@ def test_a_cycle_that_is_open_or_a_freeze_forbids_it(world):
     world.run("freeze", "returns", "--reason", "stocktaking")
     said = world.json("cycle", "start", "returns", "--reason", "again", code=1)
     assert "stocktaking" in said["problem"]
+
+
+def test_who_closes_a_cycle_ends_its_training(world, tmp_path):
+    """What it computes is killed, and whoever waits for that is told why."""
+    text = world.environment.read_text()
+    world.environment.write_text(text.replace("{vendor: in_process}", f"{{vendor: subprocess, root: {tmp_path}/work}}"))
+    opened = world.json("cycle", "start", "returns", "--reason", "new season")["cycle"]
+    platform, endless = Platform.open(), {"folder": str(tmp_path), "seconds": ENDLESS_SECONDS}
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(platform.compute.run, ENDLESS, endless, SMALL, opened)
+        while not calls(tmp_path):
+            time.sleep(0.05)
+        assert world.json("cycle", "close", opened, "--reason", "the wrong day")["state"] == "failed"
+        with pytest.raises(Transient):
+            training.result(60)
+    team = plugins.installed(only=["corner"]).team("corner")
+    found = Turn(platform, team, team.model("returns"), cycles.cycle(platform.ledger, opened))
+    with pytest.raises(Refused, match="closed by alice: the wrong day"):
+        fit(found)
+    platform.close()
 
 
 def test_a_model_without_cycles_says_so(world):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import PrivateAttr
@@ -109,6 +111,51 @@ class ForgettingCompute(SubprocessCompute):
         shutil.rmtree(self.root / worker.file_name(key), ignore_errors=True)
 
 
+class FlatCompute(SubprocessCompute):
+    """Breaks 7: knows nothing of keys below others."""
+
+    def cancel(self, key: str) -> None:
+        """End the key's own task, as if it were nobody's parent."""
+        folder = self.root / worker.file_name(key)
+        if folder.exists():
+            super().cancel(key)
+
+
+class SweepingCompute(SubprocessCompute):
+    """Breaks 7: ends whatever begins like the key."""
+
+    def cancel(self, key: str) -> None:
+        """End them all."""
+        for folder in self.root.glob(f"{worker.file_name(key)}*"):
+            super().cancel(unquote(folder.name))
+
+
+class LonelyCompute(SubprocessCompute):
+    """Breaks 8: runs one worker, whatever was asked."""
+
+    def run(self, task: str, args: Mapping[str, Any], requirements: Requirements, key: str) -> Any:
+        """Ask for one."""
+        return super().run(task, args, replace(requirements, workers=1), key)
+
+
+class LastWordCompute(SubprocessCompute):
+    """Breaks 8: the last worker's result is the task's."""
+
+    _gang_module = "gang_mutants.last_word"
+
+
+class UnboundCompute(SubprocessCompute):
+    """Breaks 8: leaves the others at work when one falls."""
+
+    _gang_module = "gang_mutants.unbound"
+
+
+class ForgivingCompute(SubprocessCompute):
+    """Breaks 8: takes the first worker's answer, whatever became of the others."""
+
+    _gang_module = "gang_mutants.forgiving"
+
+
 def _tuples(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
@@ -138,6 +185,38 @@ def test_mutant_that_cancels_otherwise_is_caught(
     monkeypatch.setattr(kit, "ENDLESS_SECONDS", 3)
     compute = mutant(root=tmp_path / "compute")
     assert_catches(ComputeKit, "test_7_cancelled_work_ends_and_may_be_done_anew", compute=compute, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("mutant", [FlatCompute, SweepingCompute])
+def test_mutant_that_cancels_others_is_caught(
+    mutant: type[SubprocessCompute], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is below a key goes with it, and nothing else."""
+    monkeypatch.setattr(kit, "ENDLESS_SECONDS", 5)
+    compute = mutant(root=tmp_path / "compute")
+    assert_catches(ComputeKit, "test_7_what_is_below_a_key_ends_with_it", compute=compute, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("test", "mutant", "more"),
+    [
+        ("test_8_a_gang_meets_and_its_first_worker_answers", LonelyCompute, {}),
+        ("test_8_a_gang_meets_and_its_first_worker_answers", LastWordCompute, {}),
+        ("test_8_one_that_falls_ends_the_gang", UnboundCompute, {"how": "raise"}),
+        ("test_8_one_that_falls_ends_the_gang", UnboundCompute, {"how": "die"}),
+        ("test_8_one_that_falls_ends_the_gang", ForgivingCompute, {"how": "die"}),
+        ("test_8_a_gang_without_a_place_for_each_does_not_begin", LonelyCompute, {}),
+    ],
+)
+def test_mutant_whose_gang_is_none_is_caught(
+    test: str, mutant: type[SubprocessCompute], more: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is missing, that nobody ends, or that fell unseen."""
+    monkeypatch.setattr(kit, "ENDLESS_SECONDS", 5)
+    monkeypatch.setattr(kit, "FALLEN_SECONDS", 2)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    compute = mutant(root=tmp_path / "compute")
+    assert_catches(ComputeKit, test, compute=compute, tmp_path=tmp_path, **more)
 
 
 def test_shortening_mutant_is_caught() -> None:

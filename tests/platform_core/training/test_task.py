@@ -31,6 +31,9 @@ from loopline.platform_core.training.task import train
 if TYPE_CHECKING:
     from conftest import Post
 
+    from loopline.platform_core.contracts.compute import Compute
+    from loopline.platform_core.specs import Team
+
 TASK = "loopline.platform_core.training.task:train"
 TRIALS = 6
 
@@ -45,6 +48,12 @@ def _run(post: Post, registry: str, key: str, **more: Any) -> dict[str, Any]:
     platform = post.open(registry)
     requirements = plugins.installed(only=["parcels"]).team("parcels").model("late").compute
     return platform.compute.run(TASK, post.args(registry, key, **more), requirements, key)
+
+
+def grown_together(post: Post, compute: Compute, team: Team) -> dict[str, Any]:
+    """Train the model whose workers need each other."""
+    args = post.args("mlflow", "together") | {"model": "together"}
+    return compute.run(TASK, args, team.model("together").compute, "together")
 
 
 def _rows(post: Post, platform: Platform) -> pa.Table:
@@ -69,6 +78,52 @@ def test_a_version_is_published_with_all_that_finds_it_again(post: Post, trained
     assert set(trained["params"]) == {"learning_rate", "num_leaves"}
     assert trained["trials"]["run"] == TRIALS
     assert set(trained["segments"]["region"]) == {"north", "south", "west"}
+
+
+def test_workers_grow_the_same_trees_and_one_version_is_published(post: Post) -> None:
+    """Two processes, each with half of the rows, by LightGBM's own protocol: the first one's version, found anew."""
+    team, home = plugins.installed(only=["parcels"]).team("parcels"), post.home
+    done = grown_together(post, post.open("mlflow").compute, team)
+    first, second = (home.joinpath(f"trees-{rank}-of-2.txt").read_text() for rank in range(2))
+    assert first == second
+    assert len(first) > 10_000
+    assert done["metrics"]["roc_auc"] > 0.65
+    versions = post.open("mlflow").registry.versions("parcels.together")
+    assert [version.version for version in versions] == [done["version"]]
+    assert done["usage"]["cores"] == 1.0
+
+
+SEARCHING = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from loopline.platform_core import plugins
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.training.trials import searched
+args = json.loads(sys.argv[1])
+model = plugins.installed(only=["parcels"]).team("parcels").model("late")
+model = replace(model, search=replace(model.search, parallel=2), compute=replace(model.compute, cpu=1))
+print(json.dumps(searched(Platform.open(Path(args["environment"])), model, args)))
+"""
+
+
+def test_a_killed_search_by_tasks_goes_on(post: Post, trained: dict[str, Any]) -> None:
+    """Whoever searches is killed (-9) in the middle: each trial is fitted once, and the best is what threads found."""
+    args = post.args("mlflow", "by-tasks")
+    command = [sys.executable, "-c", SEARCHING, json.dumps(args)]
+    before, journal = post.fits(), post.home / "search" / "by-tasks.journal"
+    first = subprocess.Popen(command)
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert first.poll() is None, "it was to be killed while it searched"
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    assert post.fits() - before == TRIALS
+    assert (found["params"], found["score"]) == (trained["params"], trained["trials"]["best_score"])
+    done = train(**args, found=found)
+    assert (done["params"], done["trials"]) == (trained["params"], trained["trials"])
+    assert post.fits() - before == TRIALS + 1
 
 
 def test_the_package_is_what_was_measured(post: Post, trained: dict[str, Any], tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from loopline.platform_core.testing.compute import (
     ENDLESS,
     ENDLESS_SECONDS,
     HUNGRY,
+    MEET,
+    PAIR,
     SLOW,
     SMALL,
     TALK,
@@ -193,6 +195,47 @@ def test_one_gpu_the_second_task_waits_the_quota_refuses_the_third(bound, one_gp
     assert one_gpu("gpu-2")[0].spec.node_name == NODE
     with pytest.raises(Unsupported, match=r"quota 'gpus'|no node has it"):
         bound().run(ECHO, {}, Requirements(gpu=3), "gpu-4")
+
+
+def test_a_gang_with_too_few_places_does_not_begin_and_keeps_none(bound, core, at_work, tmp_path, capfd):
+    """One of two would fit beside what runs: none begins, the one gives its place back, and both come when they can."""
+    whole = float(core.read_node(NODE).status.allocatable["cpu"])
+    busy, gang = tmp_path / "busy", tmp_path / "gang"
+    for folder in (busy, gang):
+        folder.mkdir()
+        folder.chmod(0o777)
+    first = Requirements(cpu=whole * 0.4, memory_gb=0.1)
+    two = Requirements(cpu=whole * 0.35, memory_gb=0.1, workers=2)
+    blocking = at_work(bound().run, ENDLESS, {"folder": str(busy), "seconds": ENDLESS_SECONDS}, first, "blocks")
+    until(lambda: calls(busy))
+    waiting = at_work(bound(gang_seconds=2).run, MEET, {"folder": str(gang)}, two, "gang")
+    until(lambda: [pod for pod in pods(core, bound().namespace, "gang") if pod.spec.node_name], 120)
+    until(lambda: "gives its places back" in capfd.readouterr().err, 120)
+    until(lambda: not [p for p in pods(core, bound().namespace, "gang") if not p.metadata.deletion_timestamp], 120)
+    assert calls(gang) == 0
+    bound().cancel("blocks")
+    assert waiting.result(240)["heard"] == [0, 1]
+    assert calls(gang) == two.workers
+    with pytest.raises(Refused):
+        blocking.result(60)
+
+
+def test_a_drained_rank_ends_its_gang(bound, core, namespace, at_work, tmp_path):
+    """Its pod is evicted: the error says that, the other is gone too, and the key runs anew."""
+    args = {"folder": str(tmp_path), "seconds": ENDLESS_SECONDS}
+    waiting = at_work(bound().run, ENDLESS, args, PAIR, "gang-drained")
+    until(lambda: calls(tmp_path) == PAIR.workers, 120)
+    name = next(pod.metadata.name for pod in pods(core, namespace, "gang-drained") if "-1-" in pod.metadata.name)
+    core.create_namespaced_pod_eviction(name, namespace, client.V1Eviction(metadata=client.V1ObjectMeta(name=name)))
+    with pytest.raises(Transient, match="drained"):
+        waiting.result(120)
+    until(
+        lambda: (
+            not pods(core, namespace, "gang-drained")
+            or all(pod.status.phase == "Failed" for pod in pods(core, namespace, "gang-drained"))
+        )
+    )
+    assert bound().run(ENDLESS, args | {"seconds": 0}, PAIR, "gang-drained") in {2, 3}
 
 
 def test_pools_by_label_and_taint(bound, api, core, namespace, at_work):

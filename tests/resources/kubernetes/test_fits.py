@@ -136,3 +136,14 @@ def test_who_may_not_look_is_not_refused():
 def test_quantities(text, size):
     """As Kubernetes writes them."""
     assert number(text) == size
+
+
+def test_workers_that_no_nodes_hold_together_are_refused():
+    """Each would fit somewhere; a pool that grows is believed, a quota is for all of them."""
+    cluster = Cluster([node(cpu="4", memory="32Gi"), node(cpu="3", memory="32Gi")])
+    require(cluster, Requirements(cpu=2, workers=3))
+    with pytest.raises(Unsupported, match=r"4 workers.*2 nodes hold 3"):
+        require(cluster, Requirements(cpu=2, workers=4))
+    require(cluster, Requirements(cpu=2, workers=4), largest_node=Largest(cpu=4, memory_gb=32))
+    with pytest.raises(Unsupported, match="quota 'most'"):
+        require(Cluster(quotas=[quota(memory="8Gi")]), Requirements(memory_gb=4, workers=3))

@@ -69,6 +69,17 @@ def test_the_container_sees_threads_claims_and_secrets():
     assert found["priorityClassName"] == "low"
 
 
+def test_workers_become_an_indexed_job():
+    """As many pods as workers, each with as much; one that fails is not tried again."""
+    job = manifest(Settings(image="i"), Requirements(cpu=2, workers=3), "k", "packed", "a")["spec"]
+    assert (job["completionMode"], job["completions"], job["parallelism"], job["backoffLimit"]) == ("Indexed", 3, 3, 0)
+    container = job["template"]["spec"]["containers"][0]
+    assert {"name": "LOOPLINE_WORKERS", "value": "3"} in container["env"]
+    assert container["resources"]["requests"]["cpu"] == "2000m"
+    alone = manifest(Settings(image="i"), Requirements(), "k", "packed", "a")["spec"]
+    assert "completionMode" not in alone
+
+
 def test_a_team_has_a_namespace_and_an_account():
     """As the task's arguments name it; a task without a team needs names without one."""
     settings = Settings(image="i", namespace="ml-{team}", service_account="{team}-training")

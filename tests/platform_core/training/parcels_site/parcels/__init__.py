@@ -24,6 +24,7 @@ from loopline.platform_core.specs import (
     labels,
     log_range,
 )
+from parcels.together import fit_together
 
 parcels = Source("parcels", contract="contracts/parcels.v1.yaml")
 
@@ -84,4 +85,12 @@ late = Model(
     compute=Requirements(cpu=2, memory_gb=0.5),
     threshold=0.3,
 )
-team = Team("parcels", __file__, models=(late,))
+together = Model(
+    "together",
+    features=(sender_history, parcel_shape),
+    labels=late_within_a_week,
+    fit=fit_together,
+    search=Search(trials=2, space={"learning_rate": log_range(0.02, 0.3), "num_leaves": int_range(4, 16)}),
+    compute=Requirements(cpu=0.5, memory_gb=0.5, workers=2),
+)
+team = Team("parcels", __file__, models=(late, together))

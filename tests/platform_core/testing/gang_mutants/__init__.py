@@ -1,0 +1,1 @@
+"""Processes that lead gangs, each with one fault."""
