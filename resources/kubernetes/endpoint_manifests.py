@@ -103,6 +103,7 @@ def pod(serving: PodServing, group: str) -> Manifest:
             {"name": "serving", "emptyDir": {"sizeLimit": gigabytes(serving.disk_gb)}},
             {"name": "scratch", "emptyDir": {"sizeLimit": gigabytes(1)}},
             {"name": "environment", "configMap": {"name": serving.environment_map}},
+            *(_secret(number, name) for number, name in enumerate(serving.secrets)),
         ],
     }
     if serving.priority_class:
@@ -176,8 +177,17 @@ def _container(serving: PodServing, group: str, name: str, module: str, *argumen
             {"name": "serving", "mountPath": ROOT},
             {"name": "scratch", "mountPath": _SCRATCH},
             {"name": "environment", "mountPath": "/etc/loopline", "readOnly": True},
+            *(
+                {"name": f"secret-{number}", "mountPath": path, "readOnly": True}
+                for number, path in enumerate(serving.secrets.values())
+            ),
         ],
     }
+
+
+def _secret(number: int, name: str) -> Manifest:
+    """Mount a Secret's entries as files, which only the pod's user and its group read."""
+    return {"name": f"secret-{number}", "secret": {"secretName": name, "defaultMode": 0o440}}
 
 
 def _service(group: str) -> Manifest:

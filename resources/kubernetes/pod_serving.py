@@ -65,6 +65,7 @@ class PodServing(ObjectStoreServing):
     endpoint_group: str = "{team}.{model}"
     environment_map: str = "loopline-environment"
     environment_from: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = Field(default_factory=dict)
     env: Mapping[str, str] = Field(default_factory=dict)
     replicas: int = 2
     replicas_max: int = 0

@@ -16,7 +16,8 @@ class KubernetesServing(PodServing):
 
     ``endpoint_group`` says which models share servers: ``{team}.{model}`` gives each its own, ``{team}`` each team's,
     a plain word all of them the same. Servers meet whoever deploys in the object store, below ``<store>/<group>``; pods
-    read the environment file in the ConfigMap ``environment_map``, with variables of Secrets in ``environment_from``.
+    read the environment file in the ConfigMap ``environment_map``, with variables of Secrets in ``environment_from``,
+    and ``secrets`` maps Secrets to where their entries are files.
     ``replicas`` run, up to ``replicas_max`` while they use more than ``busy_percent`` of their cores. With
     ``http_gateway`` (``namespace/name`` of a Gateway) each model gets an HTTPRoute, and ``address`` is that gateway's;
     without, callers reach the group's Service inside the cluster. Needs the extras ``kubernetes`` and ``object-store``.

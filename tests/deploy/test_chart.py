@@ -185,6 +185,20 @@ def test_nothing_is_reached_from_outside_but_features_behind_keys():
     assert not [one for one in of_kind(rendered, "Service").values() if "type" in one["spec"]]
     assert not of_kind(rendered, "Ingress")
     assert "--keys" in container_of(of_kind(rendered, "Deployment")["loopline-features"])["args"]
+    for namespace, name in {"mlops-serving": "loopline-environment", "mlops-retail": "loopline-environment"}.items():
+        file = yaml.safe_load(of_kind(rendered, "ConfigMap", namespace)[name]["data"]["environment.yaml"])
+        serving = file["bindings"]["serving"]
+        assert serving["secrets"] == {"loopline-keys": "/etc/loopline-keys"}
+        assert serving["gateway"] == {"keys": "/etc/loopline-keys/keys.json"}
+        assert serving["http_gateway"] == "gateways/public"
+
+
+def test_without_exposure_models_get_no_route():
+    """The environment names no gateway then."""
+    text = of_kind(objects(LEAST), "ConfigMap", NAMESPACE)["loopline-environment"]["data"]["environment.yaml"]
+    file = yaml.safe_load(text)
+    assert file["bindings"]["serving"]["http_gateway"] == "${LOOPLINE_GATEWAY:-}"
+    assert "LOOPLINE_GATEWAY" not in str(pods(objects(LEAST)))
 
 
 def test_rules_and_dashboards_are_those_of_deploy():

@@ -33,6 +33,14 @@ BAD = {
     "an environment that is no YAML": ({"environment": {"text": "a: [b"}}, ["environment.text is no YAML", "Give the"]),
     "an environment without vendors": ({"environment": {"text": "name: x"}}, ["names no vendors", "'bindings'"]),
     "exposed without keys": ({"expose": {"enabled": True}}, ["expose.enabled", "loopline key create", "serving.keys"]),
+    "exposed where nobody asks for keys": (
+        {
+            "expose": {"enabled": True},
+            "serving": {"keys": "k"},
+            "environment": {"text": "bindings: {serving: {vendor: object_store}}"},
+        },
+        ["ask for no keys", "gateway: {keys: FILE}"],
+    ),
     "no issuer": ({"certificates": {"source": "cert-manager"}}, ["certificates.issuer.name", "or let"]),
     "two teams in one namespace": (
         {"teams": {"a": {"namespace": "x"}, "b": {"namespace": "x"}}},

@@ -79,3 +79,14 @@ def test_where_callers_ask() -> None:
     outside = serving(address="https://models.example.com/", grpc_address="grpc.example.com:443")
     assert outside.endpoint("retail.x") == "https://models.example.com/v2/models/retail.x"
     assert outside.grpc_endpoint("retail.x") == "grpc.example.com:443"
+
+
+def test_secrets_are_files_of_the_pod_s_own_user() -> None:
+    """Keys and certificates: each of the containers sees them where the environment says, and cannot write."""
+    made = kinds(secrets={"keys": "/etc/keys", "tls": "/etc/tls"})["Deployment"]["spec"]["template"]["spec"]
+    mounted = {one["name"]: one["secret"] for one in made["volumes"] if "secret" in one}
+    assert {one["secretName"]: one["defaultMode"] for one in mounted.values()} == {"keys": 0o440, "tls": 0o440}
+    for container in (*made["initContainers"], *made["containers"]):
+        places = {one["mountPath"]: mounted[one["name"]] for one in container["volumeMounts"] if one["name"] in mounted}
+        assert {path: one["secretName"] for path, one in places.items()} == {"/etc/keys": "keys", "/etc/tls": "tls"}
+        assert all(one["readOnly"] for one in container["volumeMounts"] if one["name"] in mounted)

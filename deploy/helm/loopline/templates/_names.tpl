@@ -59,7 +59,22 @@ chart knows are filled in, so that they hold in Jobs and endpoints too; the othe
 {{- range $name, $value := merge (dict) $root.Values.environment.variables $known -}}
 {{- $text = regexReplaceAllLiteral (printf "\\$\\{%s(:-[^}]*)?\\}" $name) $text (toString $value) -}}
 {{- end -}}
-{{ $text | replace "../prices/" "" }}
+{{- $text = $text | replace "../prices/" "" -}}
+{{- if $root.Values.serving.keys -}}
+{{- $text = include "loopline.keyed" (dict "text" $text "keys" $root.Values.serving.keys) -}}
+{{- end -}}
+{{ $text }}
+{{- end }}
+
+{{/* Let inference servers ask for keys: the Secret is mounted in their pods, and named to their gateway */}}
+{{- define "loopline.keyed" -}}
+{{- $document := .text | fromYaml -}}
+{{- $serving := dig "bindings" "serving" dict $document -}}
+{{- if has ($serving.vendor | default "") (list "kubernetes" "kserve") -}}
+{{- $_ := set $serving "secrets" (merge (dict .keys "/etc/loopline-keys") ($serving.secrets | default dict)) -}}
+{{- $_ := set $serving "gateway" (merge (dict "keys" "/etc/loopline-keys/keys.json") ($serving.gateway | default dict)) -}}
+{{- end -}}
+{{ toYaml $document }}
 {{- end }}
 
 {{/* Labels of a namespace in which nothing runs that Pod Security calls less than restricted */}}
