@@ -12,9 +12,13 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from scripts.cluster import python_layer
 from scripts.cluster.images import SITE, closure
@@ -39,15 +43,17 @@ class Built:
 
 
 def build(kind: Kind, tag: str, folder: Path) -> Built:
-    """Build an image into a folder; what it needs in between is put there too, and removed.
+    """Build an image into a folder; what it needs in between lies there too, and goes.
 
     Raises:
         subprocess.CalledProcessError: a distribution cannot be installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / f".{kind.name}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:  # its own: two builds may go on at once
+        return _built(kind, tag, folder, Path(scratch))
+
+
+def _built(kind: Kind, tag: str, folder: Path, scratch: Path) -> Built:
     theirs, ours = scratch / "theirs", scratch / "ours"
     _install(theirs, _pinned(kind))
     _install_ours(ours, kind.ours)
@@ -63,7 +69,6 @@ def build(kind: Kind, tag: str, folder: Path) -> Built:
         shutil.copytree(site, sites, dirs_exist_ok=True, ignore=_but_metadata)
     sbom = write_sbom(folder / f"{kind.name}.cdx.json", name, sites, system)
     archive = write_image(folder / f"{kind.name}.tar", _image(kind, name, layers))
-    shutil.rmtree(scratch)
     return Built(archive, digest(archive), sbom)
 
 
@@ -118,7 +123,8 @@ def _same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _pinned(kind: Kind) -> list[str]:
-    found = closure(kind.wanted) | {name: closure([name])[name] for name in kind.alone}
+    alone = {name: distribution(name) for name in (Requirement(line).name for line in kind.alone)}
+    found = closure(kind.wanted) | alone
     return sorted(f"{name}=={one.version}" for name, one in found.items() if name not in OURS)
 
 

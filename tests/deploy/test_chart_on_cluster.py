@@ -79,15 +79,6 @@ def helmed(cluster):
 
 
 @pytest.fixture(scope="module")
-def web(cluster, kubernetes_core):
-    """Let the web server's Service be reached from outside, and give its address."""
-    labels = {"app.kubernetes.io/name": "webserver", "app.kubernetes.io/instance": RELEASE}
-    spec = {"type": "NodePort", "selector": labels, "ports": [{"port": 3000, "nodePort": WEB}]}
-    kubernetes_core.create_namespaced_service(NAMESPACE, {"metadata": {"name": "outside"}, "spec": spec})
-    return f"http://127.0.0.1:{cluster.ports[str(WEB)]}"
-
-
-@pytest.fixture(scope="module")
 def installed(helmed, kubernetes_api, kubernetes_core, secret, tmp_path_factory):
     """Install the chart as an older version of it, as somebody would who follows the page; wait until all is ready."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -102,6 +93,23 @@ def installed(helmed, kubernetes_api, kubernetes_core, secret, tmp_path_factory)
         kubernetes_core.create_namespaced_secret(namespace, stores)
     wait_until_ready(kubernetes_api)
     return release
+
+
+@pytest.fixture(scope="module")
+def web(installed, cluster, kubernetes_core):
+    """Let the web server's Service be reached from outside, and give its address."""
+    labels = {"app.kubernetes.io/name": "webserver", "app.kubernetes.io/instance": RELEASE}
+    spec = {"type": "NodePort", "selector": labels, "ports": [{"port": 3000, "nodePort": WEB}]}
+    kubernetes_core.create_namespaced_service(NAMESPACE, {"metadata": {"name": "outside"}, "spec": spec})
+    url, end = f"http://127.0.0.1:{cluster.ports[str(WEB)]}", time.monotonic() + 60
+    while True:  # until the node knows the port
+        try:
+            urllib.request.urlopen(f"{url}/server_info", timeout=30).close()
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        else:
+            return url
 
 
 def wait_until_ready(api):
