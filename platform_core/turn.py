@@ -186,7 +186,7 @@ def drop(platform: Platform, cycle: Cycle) -> bool:
     """
     if "compute" not in platform.environment.bindings or "cancel" not in platform.compute.can:
         return False
-    platform.compute.cancel(cycle.cycle_id)
+    platform.compute.cancel(cycle.cycle_id, {"team": cycle.ref.team, "model": cycle.ref.model})
     return True
 
 

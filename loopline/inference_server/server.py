@@ -26,7 +26,7 @@ from loopline.platform_core.runtime.fast_path.turn_batch import TurnBatch
 from loopline.platform_core.runtime.lifespan import Beside, Lifespan
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.prediction_log import open_files
-from loopline.platform_core.runtime.prediction_log.log import PredictionLog
+from loopline.platform_core.runtime.prediction_log.log import Keep, PredictionLog
 from loopline.platform_core.runtime.request_note import noting
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 from loopline.platform_core.runtime.settings.limits import Limits
@@ -62,6 +62,7 @@ class Settings:
     tls: Tls | None = None
     gateway: GatewaySettings | None = None
     deferred: DeferredSettings = field(default_factory=DeferredSettings)
+    keep: Keep | None = None
 
 
 def settings(file: Path | None = None) -> Settings:
@@ -97,7 +98,7 @@ def settings(file: Path | None = None) -> Settings:
 
 def _asked(vendor: Vendor) -> dict[str, Any]:
     """Return who may connect and ask, and how much, as far as the vendor says it."""
-    said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port", "deferred")}
+    said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port", "deferred", "keep")}
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -112,7 +113,7 @@ def create() -> Application:
 def assemble(chosen: Settings) -> Application:
     """Make the application of one worker; its name tells when it started, so that its log files sort by age."""
     worker = Worker(chosen.root, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}")
-    log = PredictionLog(chosen.root, worker.name)
+    log = PredictionLog(chosen.root, worker.name, keep=chosen.keep)
     kept = log.write if chosen.gateway is None else noting(log.write)
     inference = Inference(chosen.store, holding(kept), chosen.clock, most_rows=chosen.limits.rows)
     metrics, bounds = Metrics(), Bounds(chosen.limits)

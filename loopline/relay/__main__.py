@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import socket
 import sys
 import time
 from pathlib import Path
@@ -34,13 +33,14 @@ def main() -> int:
     """Carry until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m loopline.relay", description=__doc__)
     parser.add_argument("--environment", type=Path, default=environment_file(), help="environment file")
-    parser.add_argument("--server", default=socket.gethostname(), help="a name that no other server has")
+    parser.add_argument("--server", help="a name that no other server has; the environment's, or the machine's")
     parser.add_argument("--drain-seconds", type=float, default=25, help="how long it may go on once told to stop")
     given = parser.parse_args()
     logs.start()
     try:
         with set_by_signals() as stop:
-            return _carry(_serving(given.environment), given.server, given.drain_seconds, stop)
+            serving: Any = _serving(given.environment)
+            return _carry(serving, given.server or serving.named, given.drain_seconds, stop)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
@@ -64,7 +64,8 @@ def _serving(file: Path) -> Vendor:
 def _carry(serving: Any, server: str, drain_seconds: float, stop: Event) -> int:
     root = Path(serving.root)
     relay = StateRelay(root, server, serving.feed)
-    shipping = Shipping(root, server, serving.sink, serving.keep_days * 86_400)
+    writer = server if serving.keep is None else serving.named  # what the server itself sends bears that name
+    shipping = Shipping(root, writer, serving.sink, serving.keep_days * 86_400)
     ended = Event()
     carrying = Thread(target=_states, args=(relay, ended), daemon=True)  # a store that hangs keeps no log back
     carrying.start()

@@ -38,8 +38,10 @@ class Compute(Vendor):
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
         """Run ``task`` (``"package.module:function"``) with keyword arguments and wait for its result."""
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str, args: Mapping[str, Json] | None = None) -> None:  # noqa: ARG002 - for vendors
         """End the task of a key, and of those below it.
+
+        ``args`` are arguments of it, as far as they are known: they may say where it runs, as a team's name does.
 
         Raises:
             Unsupported: this vendor has nothing that could be ended from outside.

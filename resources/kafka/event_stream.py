@@ -76,6 +76,10 @@ class KafkaEventStream(EventStream):
         self._make(topic_of(stream))
         return KafkaMember(self._settings(), topic_of(stream), Joining(group, member, self.session_seconds), self._make)
 
+    def let_go(self, stream: str, partition: int, before_offset: int, before_ms: int) -> int:
+        """Let go of a partition's records before an offset that were written before a time (ms); returns how many."""
+        return self._reader().let_go(topic_of(stream), partition, before_offset, before_ms)
+
     def close(self) -> None:
         """Close this process's consumers and send what a producer still holds."""
         for (process, _), reader in list(self._readers.items()):

@@ -75,6 +75,25 @@ class Reader:
             rows = self._first(topic, limit, wait_seconds)
         return self._with_next(topic, rows)
 
+    def let_go(self, topic: str, partition: int, before_offset: int, before_ms: int) -> int:
+        """Delete records before an offset and a time (ms since 1970); returns how many."""
+        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka.admin import OffsetSpec
+
+        if partition not in self.partitions(topic):
+            return 0
+        first = self._offsets(topic, [partition], OffsetSpec.earliest())[partition]
+        younger = self._offsets(topic, [partition], OffsetSpec.for_timestamp(before_ms))[partition]
+        until = min(before_offset, younger) if younger >= 0 else before_offset
+        if until <= first:
+            return 0
+        try:
+            for answer in self.admin.delete_records([TopicPartition(topic, partition, until)]).values():
+                answer.result()
+        except KafkaException as error:
+            raise unavailable(topic, error) from error
+        return until - first
+
     def _starts(self, topic: str, offsets: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
         from confluent_kafka.admin import OffsetSpec
 

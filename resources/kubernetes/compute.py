@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.compute import Compute, Json
+from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.worker import Failure, Job
 from loopline.resources.kubernetes import claiming, fits
@@ -57,14 +58,19 @@ class KubernetesCompute(Settings, Compute):
             raise outcome.error()
         return json.loads(outcome)
 
-    def cancel(self, key: str) -> None:
-        """Take the Jobs of the key and of those below it away while they are at work, in whichever namespace.
+    def cancel(self, key: str, args: Mapping[str, Json] | None = None) -> None:
+        """Take the Jobs of the key and of those below it away while they are at work; whoever waits for one is told.
 
-        Whoever waits for one is told.
+        They are looked for where the arguments place them, and everywhere if those do not say.
         """
         link = self._linked()
         selector = ",".join(f"{name}={value}" for name, value in MANAGED.items())
-        for job in link.ask(link.batch.list_job_for_all_namespaces, label_selector=selector).items:
+        try:
+            namespace = self.placed(args or {})[0]
+            found = link.ask(link.batch.list_namespaced_job, namespace, label_selector=selector)
+        except InvalidEnvironment:
+            found = link.ask(link.batch.list_job_for_all_namespaces, label_selector=selector)
+        for job in found.items:
             said = job.metadata.annotations or {}
             meant = said.get(KEY) == key or said.get(KEY, "").startswith(f"{key}/")
             if meant and not (complete(job) or ANSWER in said):

@@ -11,13 +11,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
+from loopline.resources.kubernetes.patience import TELL_SECONDS, say
 
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.settings import SignIn
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
-_CALL_SECONDS = 30
+_CALL_SECONDS, _LATE_SECONDS = 30, 5
+"""How long an answer may take, and the end of a watch that the server ends by itself."""
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
 
 
@@ -32,6 +34,8 @@ class Link:
         self.api = client.ApiClient(_signed_in(settings))
         self.core, self.batch = client.CoreV1Api(self.api), client.BatchV1Api(self.api)
         self.refusal = client.ApiException
+        self.away_since: float | None = None
+        self.told = False
 
     @cached_property
     def dynamic(self) -> Any:
@@ -50,17 +54,21 @@ class Link:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        until, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE_SECONDS
+        began, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return call(*args, **{"_request_timeout": _CALL_SECONDS, **kwargs})
+                answer = call(*args, **{"_request_timeout": _CALL_SECONDS, **kwargs})
             except ApiException as error:
                 if error.status not in _BUSY and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
                 away: Exception = error
             except (HTTPError, OSError) as error:
                 away = error
-            if time.monotonic() > until:
+            else:
+                self._is_back()
+                return answer
+            self._is_away(began, away)
+            if time.monotonic() > began + self.patience_seconds:
                 raise StoreUnavailable(
                     f"the Kubernetes API was away for {self.patience_seconds:g} s: {away}",
                     "look at the API server; the Job goes on, and the same key finds it again",
@@ -103,11 +111,25 @@ class Link:
                 watch=True,
                 timeout_seconds=seconds,
                 _preload_content=False,
-                _request_timeout=seconds + _CALL_SECONDS,
+                _request_timeout=seconds + _LATE_SECONDS,
             ) as changes:
                 changes.read(1)
-        except (HTTPError, OSError, self.refusal):
+        except (HTTPError, OSError, self.refusal) as error:
+            if not isinstance(error, self.refusal):
+                self._is_away(began, error)
             time.sleep(max(0.0, min(_FIRST_PAUSE_SECONDS, seconds - time.monotonic() + began)))
+
+    def _is_away(self, since: float, error: Exception) -> None:
+        """Tell once that nothing is known of what runs, when that has been so for a while."""
+        self.away_since = self.away_since or since
+        if not self.told and time.monotonic() - self.away_since > TELL_SECONDS:
+            self.told = True
+            say(f"the Kubernetes API does not answer; what runs goes on, and is asked about again ({error})")
+
+    def _is_back(self) -> None:
+        if self.told and self.away_since:
+            say(f"the Kubernetes API answers again, after {time.monotonic() - self.away_since:.0f} s")
+        self.away_since, self.told = None, False
 
     def close(self) -> None:
         """Let the connections go."""

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from loopline.platform_core.runtime.prediction_log.log import Keep
 from loopline.resources.local.serving import LocalServing
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
 from loopline.resources.object_store.states import ObjectStates
 
 if TYPE_CHECKING:
-    from loopline.platform_core.contracts.log_store import LogStore
+    from loopline.platform_core.contracts.log_store import LogSink, LogStore
     from loopline.platform_core.contracts.state_store import StateStore
+    from loopline.resources.kafka.logs import KafkaLogs
+
+
+class KafkaLogSettings(BaseModel):
+    """Prediction logs in Kafka: a topic ``<prefix>.<model>`` each, made with so many replicas.
+
+    With ``acknowledge: kafka`` an answer is given when all replicas in sync have its record, and refused when they do
+    not within ``timeout_seconds``; with ``disk`` the relay sends it within a second or so after it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    bootstrap_servers: str
+    options: dict[str, str] = Field(default_factory=dict)
+    replication: int = Field(3, ge=1)
+    timeout_seconds: float = 10.0
+    prefix: str = "loopline-log"
+    acknowledge: Literal["kafka", "disk"] = "kafka"
 
 
 class ObjectStoreServing(LocalServing):
@@ -22,8 +42,9 @@ class ObjectStoreServing(LocalServing):
     ``store`` is a URL with a prefix of this installation's own, such as ``s3://bucket/serving``; ``storage_options`` go
     to the store's client as they are. ``address`` is where callers reach the servers, ``grpc_address`` where they do
     over gRPC (``host:port``; left out: nowhere). In the environment file of a machine with a server, ``root`` is its
-    own folder, and ``host`` and ``port`` are where it listens; where none is to run they are left out. The rest
-    is as for ``local``.
+    own folder, and ``host`` and ``port`` are where it listens; where none is to run they are left out. ``server`` is a
+    name that no other has, the machine's if left out. With ``kafka_logs`` prediction logs go to Kafka instead of the
+    object store. The rest is as for ``local``.
     """
 
     log_delay_seconds: ClassVar[float] = 2.0
@@ -34,6 +55,9 @@ class ObjectStoreServing(LocalServing):
     storage_options: dict[str, str] = Field(default_factory=dict)
     address: str
     grpc_address: str = ""
+    server: str = ""
+    kafka_logs: KafkaLogSettings | None = None
+    _kafka: Any = PrivateAttr(default=None)
     _objects: Objects | None = PrivateAttr(default=None)
     _states: ObjectStates | None = PrivateAttr(default=None)
 
@@ -45,7 +69,7 @@ class ObjectStoreServing(LocalServing):
     @property
     def logs(self) -> LogStore:
         """Return where their prediction logs are read."""
-        return self.sink
+        return self._in_kafka() if self.kafka_logs else ObjectLogs(self._at())
 
     @property
     def feed(self) -> ObjectStates:
@@ -55,9 +79,21 @@ class ObjectStoreServing(LocalServing):
         return self._states
 
     @property
-    def sink(self) -> ObjectLogs:
+    def sink(self) -> LogSink:
         """Return the servers' side of the logs."""
-        return ObjectLogs(self._at())
+        return self._in_kafka() if self.kafka_logs else ObjectLogs(self._at())
+
+    @property
+    def named(self) -> str:
+        """Return the name of this machine's server."""
+        return self.server or socket.gethostname()
+
+    @property
+    def keep(self) -> Keep | None:
+        """Return what keeps an answer elsewhere before it is given; None: the disk is enough."""
+        if self.kafka_logs is None or self.kafka_logs.acknowledge == "disk":
+            return None
+        return partial(self._in_kafka().keep, self.named)
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL where callers reach it."""
@@ -71,6 +107,17 @@ class ObjectStoreServing(LocalServing):
         if self._objects is None:
             self._objects = Objects(self.store, self.storage_options)
         return self._objects
+
+    def _in_kafka(self) -> KafkaLogs:
+        from loopline.resources.kafka.event_stream import KafkaEventStream
+        from loopline.resources.kafka.logs import KafkaLogs
+
+        if self._kafka is None:
+            said = self.kafka_logs or KafkaLogSettings(bootstrap_servers="")
+            made = said.model_dump(exclude={"acknowledge", "prefix"})
+            self._kafka = KafkaLogs(KafkaEventStream(**made), said.prefix)
+        found: KafkaLogs = self._kafka
+        return found
 
     def _none_runs(self, what: str) -> str:
         return f"no {what} has told anything below {self.store} for a minute → start one there, with its relay"

@@ -64,7 +64,7 @@ class SubprocessCompute(Compute):
         module, more = ("loopline.platform_core.worker", []) if alone else (self._gang_module, [requirements.workers])
         return [sys.executable, "-m", module, str(folder), *map(str, more)]
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str, args: Mapping[str, Json] | None = None) -> None:  # noqa: ARG002 - all run here
         """Kill the workers of the key and of those below it, with all that they started, if they are at work."""
         root, below = self.root.absolute(), worker.file_name(f"{key}/")
         for folder in (root / worker.file_name(key), *root.glob(f"{glob.escape(below)}*")):

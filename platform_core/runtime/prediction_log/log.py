@@ -11,7 +11,7 @@ import struct
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -60,6 +60,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 
+Keep = Callable[[str, Path, int], None]
+"""Sees to it that a model's file is kept elsewhere up to a size (bytes), before anything of it is answered."""
+
+
 class PredictionLog:
     """Writes the records of one worker; ``write`` from one thread, ``sync`` from another if you like.
 
@@ -68,9 +72,15 @@ class PredictionLog:
     """
 
     def __init__(
-        self, root: Path, worker: str, segment_bytes: int = SEGMENT_BYTES, most_open: int | None = None
+        self,
+        root: Path,
+        worker: str,
+        segment_bytes: int = SEGMENT_BYTES,
+        most_open: int | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self._root, self._worker, self._segment_bytes = root, worker, segment_bytes
+        self._keep = keep
         self._most_open = open_files.for_logs() if most_open is None else most_open
         self._open: dict[str, Segment] = {}
         self._full: deque[Segment] = deque()
@@ -86,17 +96,20 @@ class PredictionLog:
         self.write_many(model, [record])
 
     def write_many(self, model: str, records: Iterable[Record]) -> None:
-        """Append records in one write: all of them, or none.
+        """Append records in one write: all of them, or none; with ``keep`` they are kept elsewhere too.
 
         Raises:
-            StoreUnavailable: the file takes no more.
+            StoreUnavailable: the file takes no more, or they are in it and not kept elsewhere.
         """
         frames = b"".join(map(_frame, records))
         try:
-            self._segment(model).append(frames)
+            segment = self._segment(model)
+            segment.append(frames)
         except OSError as error:
             fix = "let the server open more files (ulimit -n)" if error.errno == errno.EMFILE else "free the disk"
             raise StoreUnavailable(f"the prediction log of {model!r} takes no more: {error}", fix) from error
+        if self._keep is not None:
+            self._keep(model, self._file(model, self._numbers[model]), segment.size)
 
     @property
     def is_on_disk(self) -> bool:

@@ -98,36 +98,36 @@ class OptimisticCompute(InProcessCompute):
 class DeafCompute(SubprocessCompute):
     """Breaks 7: says that it cancels, and lets the task go on."""
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str, args: Mapping[str, Any] | None = None) -> None:
         """Do nothing."""
 
 
 class ForgettingCompute(SubprocessCompute):
     """Breaks 7: takes the result along with the task."""
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str, args: Mapping[str, Any] | None = None) -> None:
         """Forget the key."""
-        super().cancel(key)
+        super().cancel(key, args)
         shutil.rmtree(self.root / worker.file_name(key), ignore_errors=True)
 
 
 class FlatCompute(SubprocessCompute):
     """Breaks 7: knows nothing of keys below others."""
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str, args: Mapping[str, Any] | None = None) -> None:
         """End the key's own task, as if it were nobody's parent."""
         folder = self.root / worker.file_name(key)
         if folder.exists():
-            super().cancel(key)
+            super().cancel(key, args)
 
 
 class SweepingCompute(SubprocessCompute):
     """Breaks 7: ends whatever begins like the key."""
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str, args: Mapping[str, Any] | None = None) -> None:
         """End them all."""
         for folder in self.root.glob(f"{worker.file_name(key)}*"):
-            super().cancel(unquote(folder.name))
+            super().cancel(unquote(folder.name), args)
 
 
 class LonelyCompute(SubprocessCompute):

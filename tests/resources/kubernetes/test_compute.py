@@ -26,6 +26,7 @@ from loopline.platform_core.testing.compute import (
     SLOW,
     SMALL,
     TALK,
+    TINY,
     ComputeKit,
     calls,
 )
@@ -284,6 +285,36 @@ def test_an_api_server_that_is_away_loses_nothing(bound, cluster, at_work, tmp_p
     finally:
         os.kill(server, signal.SIGCONT)
     assert running.result(120) == 0
+
+
+def test_an_api_server_away_for_a_minute_loses_nothing_and_is_told(bound, cluster, at_work, tmp_path, capfd):
+    """Two tasks end meanwhile, one of them a gang's; who waits is told while it is away, and nothing runs twice."""
+    seen = ""
+
+    def told(words):
+        nonlocal seen
+        seen += capfd.readouterr().err
+        return words in seen
+
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        folder.mkdir()
+        folder.chmod(0o777)
+    for_long = {"seconds": 30}
+    first = at_work(bound().run, ENDLESS, for_long | {"folder": str(alone)}, TINY, "minute")
+    gang = at_work(bound().run, ENDLESS, for_long | {"folder": str(together)}, PAIR, "minute-gang")
+    until(lambda: calls(alone) and calls(together) == PAIR.workers, 120)
+    server = _process(cluster, "kube-apiserver")
+    os.kill(server, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        until(lambda: told("the Kubernetes API does not answer"), 60)
+        time.sleep(max(0, 65 - (time.monotonic() - began)))
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert (first.result(180), gang.result(180) in {0, 1}) == (0, True)
+    assert (calls(alone), calls(together)) == (1, PAIR.workers)
+    until(lambda: told("answers again"), 10)
 
 
 def test_an_api_server_that_stays_away_has_a_bound(bound, tmp_path):

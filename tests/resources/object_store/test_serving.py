@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +32,7 @@ class Machine:
     server: S3Server
     place: str
     name: str = "one"
+    kafka: str = ""
     port: int = field(default_factory=free_port)
     grpc_port: int = field(default_factory=free_port)
 
@@ -39,6 +44,7 @@ class Machine:
             storage_options=self.server.options,
             address=f"http://127.0.0.1:{self.port}",
             grpc_address=f"127.0.0.1:{self.grpc_port}",
+            **({"kafka_logs": {"bootstrap_servers": self.kafka, "replication": 1}} if self.kafka else {}),
         )
 
     @property
@@ -46,6 +52,7 @@ class Machine:
         """Write the environment file of the machine."""
         file = self.folder / "environment.yaml"
         options = "".join(f"\n      {name}: {value}" for name, value in self.server.options.items())
+        kafka = f"kafka_logs: {{bootstrap_servers: '{self.kafka}', replication: 1}}" if self.kafka else ""
         file.write_text(f"""
 name: machine
 bindings:
@@ -57,6 +64,8 @@ bindings:
     root: "{self.folder}/server"
     port: {self.port}
     grpc_port: {self.grpc_port}
+    server: {self.name}
+    {kafka}
   online_store: {{vendor: sqlite, path: "{self.folder}/online.db"}}
 """)
         return file
@@ -175,3 +184,22 @@ def test_a_mistaken_environment_is_told(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "need no relay" in ended.stderr
     assert "→ bind serving to 'object_store'" in ended.stderr
+
+
+def test_no_answer_is_lost_with_its_machine(kafka: str, s3_server: S3Server, tmp_path: Path) -> None:
+    """Server and relay are killed (-9) and their disk is gone: each answer that was given is in Kafka, once."""
+    machine, model = Machine(tmp_path, s3_server, s3_server.place(), kafka=kafka), new_model()
+    serving, answered = machine.serving, []
+    with ExitStack() as stack:
+        relay = stack.enter_context(machine.relay())
+        server = stack.enter_context(inference_server(machine.environment, machine.port))
+        come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
+        relay.kill()
+        began = time.perf_counter()
+        answered += [ask_over_http(serving, model, f"key-{n}", 1.0) for n in range(200)]
+        print(f"{(time.perf_counter() - began) / 200 * 1000:.1f} ms a request")  # noqa: T201 - a figure to look at
+        os.killpg(server.pid, signal.SIGKILL)
+        shutil.rmtree(tmp_path / "server")
+    assert {one.status for one in answered} == {200}
+    found = serving.predictions(model)[0]["request_id"].to_pylist()
+    assert sorted(found) == sorted(one.request_id for one in answered)
