@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 from importlib.metadata import entry_points
 
 from loopline.asset_defs.dagster_private import fork_run_workers, keep_engines, keep_instance
@@ -28,6 +29,32 @@ def collect_seldom() -> None:
     gc.set_threshold(200_000, 50, 1_000)
 
 
+def keep_pandas_out() -> None:
+    """Let Arrow make arrays in this process without pandas, which it imports at its first one: 49 MB and half a second.
+
+    Arrow looks for pandas once. Who asks for pandas' own objects, as ``to_pandas`` does, lets it look again.
+    """
+    import pyarrow as pa
+
+    if "pandas" in sys.modules:
+        return
+    hidden = _Hidden()
+    sys.meta_path.insert(0, hidden)
+    try:
+        pa.array([0])
+    finally:
+        sys.meta_path.remove(hidden)
+
+
+class _Hidden(MetaPathFinder):
+    """Hides pandas from whoever imports it."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Find nothing, and let nobody else look."""
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is hidden while Arrow looks for it", name=name)
+
+
 def _nothing() -> None:
     """Do nothing."""
 
@@ -44,6 +71,7 @@ def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> N
     if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
         _import_all([*PRELOAD, *_modules_of(team)])
         fork_run_workers()
+        keep_pandas_out()  # runs are forks, and find it as ever
     warmed()
     keep_instance()  # of this process alone, not of runs
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)

@@ -88,3 +88,29 @@ def test_the_graph_imports_no_vendor(code: str):
     assert "dagster" in modules
     assert loaded(modules, VENDORS + HEAVY) == []
     assert loaded(modules, ("loopline.resources", "loopline.cli", "loopline.portal", "loopline.up")) == []
+
+
+WAITING = {
+    "portal": "import loopline.portal.server, loopline.portal.app",
+    "feature service": "import loopline.features_api.server, loopline.features_api.app",
+    "watchdog": """
+from loopline.cli import watchdog
+from loopline.graphql import Dagster
+from loopline.platform_core.errors import StoreUnavailable
+from loopline.watchdog import assembly
+try:
+    Dagster("http://127.0.0.1:9/graphql").locations()
+except StoreUnavailable:
+    pass
+else:
+    raise AssertionError("somebody answers on the port that discards")
+""",
+}
+"""What processes of ``loopline up`` import that wait most of the day."""
+
+
+@pytest.mark.parametrize("code", WAITING.values(), ids=WAITING)
+def test_what_waits_holds_no_library_of_arrays(code: str):
+    """It reads what others have computed: each of these libraries would be held all day, 10 to 50 MB a process."""
+    modules = fresh(code)["modules"]
+    assert loaded(modules, ("numpy", "pyarrow", "httpx", "dagster", *HEAVY)) == []

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from loopline.platform_core.monitor.drift_verdicts import JOINT
 from loopline.platform_core.monitor.profile import build_profile
-from loopline.platform_core.monitor.values import JOINT
 from loopline.platform_core.monitor.window import judge_table
 
 REFERENCE, WINDOW, DIMENSIONS = 3_000, 800, 12

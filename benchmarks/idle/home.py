@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks import homes
 from benchmarks.canary.home import write_visits
-from benchmarks.homes import LAPTOP, PORT
-from benchmarks.idle.spent import MODELS
+from benchmarks.idle.site import enter
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.features.materialize import materialize
@@ -26,18 +24,6 @@ from loopline.platform_core.turn import Turn, deploy, fit, gate, pin
 
 if TYPE_CHECKING:
     from loopline.platform_core.specs import Team
-
-
-TEAM = "shops"
-
-
-def enter(home: Path, models: int, port: int) -> None:
-    """Put this process and its children into a home, with the team installed."""
-    environment = home / "laptop.yaml"
-    home.mkdir(parents=True, exist_ok=True)
-    environment.write_text(LAPTOP.read_text().replace("../prices", str(LAPTOP.parents[1] / "prices")))
-    variables = {PORT: str(port), MODELS: str(models)}
-    homes.enter(home, TEAM, "benchmarks.idle.shops:team", environment, **variables)
 
 
 def prepare(home: Path, team: Team) -> None:

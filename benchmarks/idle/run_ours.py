@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.idle import home as homes
+from benchmarks.idle.site import TEAM, enter
 from benchmarks.idle.spent import watched
 from loopline.up import dagster_home
 from loopline.up.ports import free_port
@@ -20,8 +20,8 @@ def main(home: Path, models: int, settle: float, seconds: float) -> None:
     """Run everything as ``loopline up`` does, portal and Dagster's UI included, and watch it."""
     if not home.joinpath("ledger.db").exists():
         subprocess.run((sys.executable, "-m", "benchmarks.idle.home", str(home), str(models)), check=True)
-    homes.enter(home, models, free_port())
-    dagster_home.team_names = lambda: (homes.TEAM,)  # whatever else is installed here
+    enter(home, models, free_port())
+    dagster_home.team_names = lambda: (TEAM,)  # whatever else is installed here
     with running(home, home / "laptop.yaml", options=Options(port=free_port())) as app:
         time.sleep(settle)
         pids = {"up": os.getpid()} | {name: child.pid for name, child in app.supervisor.children.items()}

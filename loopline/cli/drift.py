@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from loopline.cli.simulation import Move, Simulated
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.window import ColumnVerdict
+    from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict
 
 drift = LazyGroup(
     "drift",

@@ -15,7 +15,7 @@ from loopline.cli.subject import declared, live_version, opened, referenced
 
 if TYPE_CHECKING:
     from loopline.platform_core.monitor.alarm import Alarm
-    from loopline.platform_core.monitor.window import WindowVerdict
+    from loopline.platform_core.monitor.drift_verdicts import WindowVerdict
     from loopline.platform_core.platform import Platform
 
 Named = tuple[str, "WindowVerdict"]
@@ -87,7 +87,7 @@ def _known(platform: Platform, ref: Any, version: str) -> None:
 def _no_day(platform: Platform, ref: Any, version: str) -> str:
     """Say why no day was judged although windows were."""
     from loopline.platform_core.monitor.days import FEWEST_WINDOWS, windows_by_day
-    from loopline.platform_core.monitor.drift import judged
+    from loopline.platform_core.monitor.drift_windows import judged
 
     fullest = max(windows_by_day(window.until for window in judged(platform, ref, version)).values())
     return (
@@ -97,7 +97,7 @@ def _no_day(platform: Platform, ref: Any, version: str) -> str:
 
 
 def _windows(platform: Platform, ref: Any, version: str) -> list[Named]:
-    from loopline.platform_core.monitor.drift import judged
+    from loopline.platform_core.monitor.drift_windows import judged
 
     return [(str(window.number), window.verdict) for window in judged(platform, ref, version)]
 

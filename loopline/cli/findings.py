@@ -10,7 +10,7 @@ from loopline.platform_core.errors import LooplineError
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.ledger import Entry
-    from loopline.platform_core.monitor.window import ColumnVerdict
+    from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict
     from loopline.platform_core.platform import Platform
 
 MOVED = 3
@@ -65,8 +65,8 @@ def running_rollout(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the newest drift window: its version, rows, the columns that moved most, and those that drifted."""
-    from loopline.platform_core.monitor.drift import WINDOW
-    from loopline.platform_core.monitor.window import from_details
+    from loopline.platform_core.monitor.drift_verdicts import from_details
+    from loopline.platform_core.monitor.drift_windows import WINDOW
 
     entry = _newest(platform, ref, WINDOW)
     if entry is None:

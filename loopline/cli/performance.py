@@ -15,8 +15,8 @@ from loopline.platform_core.metrics import METRICS
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.fairness import FairnessAt
-    from loopline.platform_core.monitor.quality_history import Measured
+    from loopline.platform_core.monitor.fairness_verdicts import FairnessAt
+    from loopline.platform_core.monitor.quality_figures import Measured
 
 ALL = "all rows"
 FIGURES = ("since", "version", "segment", "rows", "labels", "estimated", "realised")
@@ -42,12 +42,12 @@ def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:
     Realised figures are of rows whose label has come, estimated ones of all rows: what the scores promise. Between
     brackets lies the truth in 95 of 100 cases. Nothing is measured here: the quality asset does that.
     """
-    from loopline.platform_core.monitor import fairness, quality_history
+    from loopline.platform_core.monitor import fairness_verdicts, quality_figures
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
-        measured = quality_history.history(platform, ref)
-        fair = fairness.history(platform, ref)
+        measured = quality_figures.history(platform, ref)
+        fair = fairness_verdicts.history(platform, ref)
     own = _newest([m for m in measured if m.metric == metric and (segments or not m.segment)], limit)
     judged = _newest(fair, limit)
     data = {"model": ref, "metric": metric, "figures": [m._asdict() for m in own], "fairness": _told(judged)}

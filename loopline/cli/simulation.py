@@ -15,9 +15,10 @@ from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.monitor.alarm import Alarm, alarm
 from loopline.platform_core.monitor.answers import answers
 from loopline.platform_core.monitor.columns import NumericColumn
+from loopline.platform_core.monitor.drift_verdicts import WindowVerdict
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.values import SCORE, objects
-from loopline.platform_core.monitor.window import WindowVerdict, judge_window
+from loopline.platform_core.monitor.window import judge_window
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef

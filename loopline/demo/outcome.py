@@ -10,8 +10,8 @@ from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import OPENED
 from loopline.platform_core.loop.entry_kinds import LANDED, REGISTERED
 from loopline.platform_core.loop.skews import CHECKED
-from loopline.platform_core.monitor import quality_history, skew
-from loopline.platform_core.monitor.drift import WINDOW
+from loopline.platform_core.monitor import quality_figures, quality_history, skew
+from loopline.platform_core.monitor.drift_windows import WINDOW
 from loopline.platform_core.monitor.predictions import compact
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _realised(stage: Stage) -> list[dict[str, Any]]:
 
 def _estimated(stage: Stage) -> dict[str, Any]:
     """Put what was estimated from scores beside what labels have shown, window by window."""
-    found = [m for m in quality_history.history(stage.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
+    found = [m for m in quality_figures.history(stage.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
     real = {(m.version, m.since): m.value for m in found if not m.estimated and m.labelled >= ENOUGH_LABELS}
     guessed = [m for m in found if m.estimated and (m.version, m.since) in real]
     errors = [abs(m.value - real[m.version, m.since]) for m in guessed]

@@ -63,10 +63,22 @@ def of_environment() -> DagsterSettings:
             f"{bound.path}: nothing is said about dagster, whose pods share a database", f"add dagster: {{{EXAMPLE}}}"
         )
     try:
-        return DagsterSettings(**bound.dagster)
+        found = DagsterSettings(**bound.dagster)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidEnvironment(
             f"{bound.path}: dagster.{field}: {first['msg']}", f"fields are {', '.join(DagsterSettings.model_fields)}"
         ) from error
+    if _place(found.storage) == _place(bound.ledger):
+        raise InvalidEnvironment(
+            f"{bound.path}: dagster.storage and ledger are one database, in which each would take the other's version "
+            "of the tables for its own",
+            "give each a database, or a schema, of its own",
+        )
+    return found
+
+
+def _place(url: str) -> str:
+    """Return what tells two databases of PostgreSQL apart: everything but the driver and who signs in."""
+    return url.partition("://")[2].rpartition("@")[2]

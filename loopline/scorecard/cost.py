@@ -14,42 +14,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.scorecard.definitions import MONTH_DAYS
-from loopline.scorecard.figure import ORGANISATION, Figure, Measure
+from loopline.scorecard.figure import ORGANISATION, Measure
 from loopline.scorecard.series import Series, scopes, within
-from loopline.scorecard.store import latest
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.platform import Platform
     from loopline.scorecard.facts import Facts
     from loopline.scorecard.prices import Prices
     from loopline.scorecard.servers import Used
     from loopline.scorecard.traffic import Day
 
 TRAINING = ("wall_seconds", "cpu_seconds", "memory_gb_seconds", "gpu_seconds", "core_seconds", "gpu_known", "gpu_busy")
-FIGURES = ("cost_a_training_run", "cost_a_million_predictions", "cpu_ms_a_request", "training_cpu_utilisation")
 _NO_TRAINING = "no training said what it used"
 _NO_SERVER = "no process that answers was looked at"
 _NO_PRICES = "no price sheet: name one in the environment file, 'prices: deploy/prices/aws-us-east-1.yaml'"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a model costs, as of the scorecard's newest look: a figure each, None while none was computed."""
-
-    ref: ModelRef
-    training_run: Figure | None
-    million_predictions: Figure | None
-    cpu_ms_a_request: Figure | None
-    training_cpu_utilisation: Figure | None
-
-
-def of_model(platform: Platform, ref: ModelRef) -> Cost:
-    """Return what a model costs."""
-    known = {figure.name: figure for figure in latest(platform, str(ref))}
-    return Cost(ref, *(known.get(name) for name in FIGURES))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.loop.quality_table import Row
-from loopline.platform_core.monitor import fairness, window_figures
-from loopline.platform_core.monitor.fairness import Group, Judged, Verdict
-from loopline.platform_core.monitor.window_figures import WindowFigure
+from loopline.platform_core.monitor import fairness_verdicts, quality_figures
+from loopline.platform_core.monitor.fairness_verdicts import Group, Judged, Verdict
+from loopline.platform_core.monitor.quality_figures import WindowFigure
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -40,8 +40,8 @@ def _weeks(version: str, since: datetime, until: datetime, now: datetime) -> Ite
         begin = since + week * SPAN
         left = (now - begin) / SPAN
         labelled = min(1.0, left / (LATE + 1))
-        measured = window_figures.encode(list(_figures(version, week, labelled)))
-        judged = fairness.encode([_judged(week, labelled)])
+        measured = quality_figures.encode(list(_figures(version, week, labelled)))
+        judged = fairness_verdicts.encode([_judged(week, labelled)])
         yield Row(version, begin, begin + SPAN, now, "story", measured, judged)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import orjson
 
 from loopline.platform_core.errors import BadRequest
@@ -84,6 +83,8 @@ async def fetch_online(
 
 def as_text(instants_us: Sequence[int | None]) -> list[str | None]:
     """Write instants (µs since 1970) as ISO 8601 UTC, always with six digits."""
+    import numpy as np  # 10 MB, which a service that nobody asks does without
+
     known = np.array([instant for instant in instants_us if instant is not None], "datetime64[us]")
     texts = iter(np.datetime_as_string(known).tolist())
     return [None if instant is None else f"{next(texts)}Z" for instant in instants_us]

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.monitor.values import JOINT
+from loopline.platform_core.monitor.drift_verdicts import JOINT
 
 if TYPE_CHECKING:
-    from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+    from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
     from loopline.platform_core.specs.model import Drift
 
 NAMED = 4

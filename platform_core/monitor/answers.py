@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,20 +13,13 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.contracts.serving import MOST_AHEAD, SHADOW_ROLE
 from loopline.platform_core.foundation.names import ModelRef, prediction_table
+from loopline.platform_core.monitor.drift_windows import Place
 from loopline.platform_core.runtime.prediction_log import log_table
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.lake import Lake
 
 COLUMNS = ("event_time", "request_id", "row", "version", "score", "features")
-
-
-class Place(NamedTuple):
-    """Where a row stands in the order: its event time (ISO 8601), and what tells rows of one instant apart."""
-
-    event_time: str
-    request_id: str
-    row: int
 
 
 def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between two places

@@ -14,8 +14,9 @@ from loopline.platform_core.monitor import joint
 from loopline.platform_core.monitor.block_cuts import Cut, Rows, cuts, even, in_order, shuffled
 from loopline.platform_core.monitor.blocks import MISSING, Spread, by_draws, dependent, measure_name, spread
 from loopline.platform_core.monitor.columns.base import Scorer
+from loopline.platform_core.monitor.drift_verdicts import JOINT
 from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.values import JOINT, SCORE
+from loopline.platform_core.monitor.values import SCORE
 from loopline.platform_core.specs.model import Drift
 
 JOINT_BLOCKS = 12

@@ -18,10 +18,11 @@ import pyarrow as pa
 
 from loopline.platform_core.foundation.names import DATE, ModelRef
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.answers import Place
 from loopline.platform_core.monitor.columns import AnyTally
+from loopline.platform_core.monitor.drift_verdicts import WindowVerdict, from_details
+from loopline.platform_core.monitor.drift_windows import Place
 from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.window import WindowProfile, WindowVerdict, from_details, judge, merge
+from loopline.platform_core.monitor.window import WindowProfile, judge, merge
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
 from loopline.platform_core.foundation.names import ModelRef
@@ -14,29 +14,21 @@ from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.alarm import Alarm, alarm
-from loopline.platform_core.monitor.answers import Place, answers, cut, place, resumed
+from loopline.platform_core.monitor.answers import answers, cut, place, resumed
 from loopline.platform_core.monitor.days import Counted, Day, judge_days, keep
+from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
+from loopline.platform_core.monitor.drift_windows import WINDOW, Window, entries, from_entry, judged
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.served import as_table
-from loopline.platform_core.monitor.window import (
-    ColumnVerdict,
-    WindowVerdict,
-    from_details,
-    judge_table,
-    judge_window,
-    lasted,
-    profile_window,
-)
+from loopline.platform_core.monitor.window import judge_table, judge_window, lasted, profile_window
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
-__all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "judged", "last_report", "report", "watch"]
+__all__ = ["ColumnVerdict", "Watched", "WindowVerdict", "judge_window", "last_report", "report", "watch"]
 
-WINDOW = "drift.window"
-"""Kind of the ledger entry that a judged window leaves; its details are a ``Window``."""
 AT_MOST = 12
 """Windows judged in one call while a monitor keeps up: of many waiting rows, larger windows are made."""
 AT_MOST_LATE = 60
@@ -51,16 +43,6 @@ class Watched:
 
     windows: list[WindowVerdict]
     alarm: Alarm | None
-
-
-@dataclass(frozen=True)
-class Window:
-    """A judged window of a version: its number from 1, where it begins (excluded) and ends, and its verdict."""
-
-    number: int
-    after: Place | None
-    until: Place
-    verdict: WindowVerdict
 
 
 @dataclass(frozen=True)
@@ -110,21 +92,10 @@ def last_report(platform: Platform, team: Team, model: Model, within: int | None
     return next((page for page in pages if page.exists()), None)
 
 
-def judged(platform: Platform, ref: ModelRef, version: str, last: int | None = None) -> list[Window]:
-    """Return the windows of a version that were judged, the ``last`` so many if given; oldest first."""
-    return [_from_json(entry.details) for entry in _entries(platform, ref, version, last)]
-
-
-def _entries(platform: Platform, ref: ModelRef, version: str, last: int | None) -> list[Entry]:
-    newest = platform.ledger.entries(ref, [WINDOW], limit=last, newest_first=True, version=version)
-    return list(reversed(newest))
-
-
 def _past(on: _Watch, last: int | None = None) -> list[Window]:
-    """Return what ``judged`` does; each window ends where the rows of the next begin."""
-    entries = _entries(on.platform, on.ref, on.version, last)
-    windows = zip(map(_from_json, (entry.details for entry in entries)), entries, strict=True)
-    return [replace(w, until=resumed(on.platform.lake, on.ref, w.until, entry.at)) for w, entry in windows]
+    """Return what ``drift_windows.judged`` does; each window ends where the rows of the next begin."""
+    windows = ((from_entry(entry), entry.at) for entry in entries(on.platform, on.ref, on.version, last))
+    return [replace(window, until=resumed(on.platform.lake, on.ref, window.until, at)) for window, at in windows]
 
 
 def _live(platform: Platform, team: Team, model: Model) -> _Watch | None:
@@ -202,8 +173,3 @@ def _record(on: _Watch, window: Window) -> None:
         details=asdict(window),
     )
     on.platform.ledger.record(entry, once=f"{WINDOW}:{on.ref.dotted}:{on.version}:{window.number}")
-
-
-def _from_json(details: Mapping[str, Any]) -> Window:
-    after, until = details["after"], Place(*details["until"])
-    return Window(details["number"], Place(*after) if after else None, until, from_details(details["verdict"]))

@@ -8,108 +8,25 @@ all groups hold together in 99 of 100 windows (Bonferroni), so that no alarm is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from loopline.platform_core.metrics import GROUP_METRICS, intervals
 from loopline.platform_core.metrics.intervals import Interval
 from loopline.platform_core.monitor import groups
+from loopline.platform_core.monitor.fairness_verdicts import Group, Judged, Verdict
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from numpy.typing import NDArray
 
-    from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.monitor.outcomes import Outcomes
-    from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs.quality import Fairness
 
 ALPHA = 0.01
 """Chance that a window alarms in which every group lies just within the bound."""
 FEWEST_GROUPS = 2
 """Groups without which there is nothing to compare."""
-Verdict = Literal["fair", "unfair", "open"]
-"""``fair``: every gap is proven to be within the bound; ``unfair``: one is proven not to be; ``open``: neither."""
-
-
-class Group(msgspec.Struct, frozen=True, array_like=True):
-    """A group's metric with its 95 % interval, of ``rows`` rows that the metric looks at."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    rows: int
-
-
-class Judged(msgspec.Struct, frozen=True, array_like=True):
-    """A rule's verdict on a window: of the group that lies farthest its gap to the whole, and every group."""
-
-    column: str
-    metric: str
-    within: float
-    verdict: Verdict
-    group: str
-    gap: float
-    low: float
-    high: float
-    rows: int
-    groups: list[Group]
-
-
-class FairnessAt(NamedTuple):
-    """A rule's verdict on one version's window; ``gap`` is the farthest group's metric less the whole's."""
-
-    column: str
-    metric: str
-    version: str
-    since: datetime
-    until: datetime
-    verdict: Verdict
-    group: str
-    gap: float
-    low: float
-    high: float
-    within: float
-    rows: int
-    groups: tuple[Group, ...]
-
-    @property
-    def reason(self) -> str:
-        """Say it in a sentence."""
-        return (
-            f"version {self.version}, {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d}: {self.metric} of {self.column} "
-            f"{self.group!r} lies {self.gap:+.3f} ({self.low:+.3f} to {self.high:+.3f}) from the whole's, "
-            f"{self.within:g} is allowed: {self.verdict}"
-        )
-
-
-def history(platform: Platform, ref: ModelRef) -> list[FairnessAt]:
-    """Return every verdict as it was measured last, oldest window first; nothing is measured here."""
-    from loopline.platform_core.loop import quality_table
-
-    return [
-        FairnessAt(
-            column=judged.column,
-            metric=judged.metric,
-            version=row.version,
-            since=row.since,
-            until=row.until,
-            verdict=judged.verdict,
-            group=judged.group,
-            gap=judged.gap,
-            low=judged.low,
-            high=judged.high,
-            within=judged.within,
-            rows=judged.rows,
-            groups=tuple(judged.groups),
-        )
-        for row in quality_table.rows(platform.ledger, ref)
-        for judged in _decoder.decode(row.fairness)
-    ]
 
 
 def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
@@ -141,11 +58,6 @@ def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
     )
 
 
-def encode(judged: Sequence[Judged]) -> str:
-    """Write verdicts as the ledger keeps them."""
-    return msgspec.json.encode(judged).decode()
-
-
 def _gap(hits: NDArray[np.bool_], own: NDArray[np.bool_], confidence: float) -> Interval:
     """Return a group's share of hits less the whole's, from that of the rest."""
     between = intervals.difference(_share(hits[own], confidence), _share(hits[~own], confidence))
@@ -172,6 +84,3 @@ def _verdict(gaps: Sequence[Interval], within: float) -> Verdict:
     if any(_proven(gap, within) for gap in gaps):
         return "unfair"
     return "fair" if all(-within <= gap.low and gap.high <= within for gap in gaps) else "open"
-
-
-_decoder = msgspec.json.Decoder(list[Judged])

@@ -16,7 +16,8 @@ from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.monitor.blocks import Blocks
 from loopline.platform_core.monitor.columns import KINDS, TEXT_KIND, AnyColumn, Column, Kind, NumericColumn
-from loopline.platform_core.monitor.values import JOINT, SCORE
+from loopline.platform_core.monitor.drift_verdicts import JOINT
+from loopline.platform_core.monitor.values import SCORE
 from loopline.platform_core.runtime.model.manifest import PROFILE
 from loopline.platform_core.specs.model import Drift
 

@@ -20,7 +20,16 @@ import numpy as np
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table, version_order
 from loopline.platform_core.loop import packages, quality_table
-from loopline.platform_core.monitor import calibration, fairness, groups, unmeasured, version_quality, window_figures
+from loopline.platform_core.monitor import (
+    calibration,
+    fairness,
+    fairness_verdicts,
+    groups,
+    quality_figures,
+    unmeasured,
+    version_quality,
+    window_figures,
+)
 from loopline.platform_core.monitor.calibration import Evidence, HeldOut
 from loopline.platform_core.monitor.labelled import LabelBook, book
 from loopline.platform_core.monitor.outcomes import DAY_US, Age, answered, outcomes
@@ -42,53 +51,11 @@ LONGEST = timedelta(days=366)
 """How long a window is measured while labels of one kind only have come."""
 
 
-class Measured(NamedTuple):
-    """A metric of one version's window, with its 95 % interval.
-
-    ``segment`` is "" for all rows, else such as "country=France". ``rows`` were answered; ``labelled`` of them have a
-    label that counts. An estimate is of all ``rows``, and what is not estimated is of the labelled ones, but for
-    ``positive_rate``, which needs no label.
-    """
-
-    metric: str
-    version: str
-    segment: str
-    since: datetime
-    until: datetime
-    value: float
-    low: float
-    high: float
-    rows: int
-    labelled: int
-    estimated: bool
-
-
 class LiveQuality(NamedTuple):
     """What one call measured: figures of each version's whole life, the oldest version first, and how many windows."""
 
     versions: list[VersionQuality]
     windows: int
-
-
-def history(platform: Platform, ref: ModelRef) -> list[Measured]:
-    """Return every figure as it was measured last, oldest window first; nothing is measured here."""
-    return [
-        Measured(
-            metric=kept.metric,
-            version=row.version,
-            segment=kept.segment,
-            since=row.since,
-            until=row.until,
-            value=kept.value,
-            low=kept.low,
-            high=kept.high,
-            rows=kept.rows,
-            labelled=kept.labelled,
-            estimated=kept.estimated,
-        )
-        for row in quality_table.rows(platform.ledger, ref)
-        for kept in window_figures.decode(row.measured)
-    ]
 
 
 def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
@@ -189,9 +156,9 @@ class _Job:
         }
 
     def _may_change(self, row: quality_table.Row | None, start: datetime, window: Outcomes) -> bool:
-        if row is None or row.spec != self.spec or len(window) > window_figures.answered(row.measured):
+        if row is None or row.spec != self.spec or len(window) > quality_figures.answered(row.measured):
             return True
-        if not window_figures.labelled(row.measured) and np.isfinite(window.labels).any():
+        if not quality_figures.labelled(row.measured) and np.isfinite(window.labels).any():
             return True  # labels that nobody expected any more
         newest = MONDAY + (self.platform.clock.now() - self.settles - MONDAY) // self._length * self._length
         return start >= newest or (row.measured_at < row.until + self.settles and not self._expires(row))
@@ -200,7 +167,7 @@ class _Job:
         """Say whether less is left of a window than was measured in it, because predictions expire."""
         until = start + self._length
         same = (row for row in kept if row.version == version and row.since < until and row.until > start)
-        return answers < sum(window_figures.answered(row.measured) for row in same if self._expires(row))
+        return answers < sum(quality_figures.answered(row.measured) for row in same if self._expires(row))
 
     def _expires(self, row: quality_table.Row) -> bool:
         """Say whether the lake may have lost predictions of a window."""
@@ -233,8 +200,8 @@ class _Job:
             until=start + self._length,
             measured_at=self.platform.clock.now(),
             spec=self.spec,
-            measured=window_figures.encode(window_figures.measured(self.model, window, meaning)),
-            fairness=fairness.encode(verdicts),
+            measured=quality_figures.encode(window_figures.measured(self.model, window, meaning)),
+            fairness=fairness_verdicts.encode(verdicts),
         )
 
 

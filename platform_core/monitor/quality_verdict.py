@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.monitor import fairness, quality_history
+from loopline.platform_core.monitor import fairness_verdicts, quality_figures
 from loopline.platform_core.specs.gates import AtLeast, AtMost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.quality_history import Measured
+    from loopline.platform_core.monitor.quality_figures import Measured
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model
 
@@ -46,7 +46,7 @@ def good_enough(platform: Platform, ref: ModelRef, model: Model) -> Finding:
 def fair_enough(platform: Platform, ref: ModelRef) -> Finding:
     """Read the newest verdict of each fairness rule on the stable version."""
     stable = _stable(platform, ref)
-    newest = {(f.column, f.metric): f for f in fairness.history(platform, ref) if f.version == stable}.values()
+    newest = {(f.column, f.metric): f for f in fairness_verdicts.history(platform, ref) if f.version == stable}.values()
     unfair = [f.reason for f in newest if f.verdict == "unfair"]
     return Finding(not unfair, "; ".join(unfair or [f.reason for f in newest]) or "nothing is known yet")
 
@@ -63,7 +63,7 @@ def newest(platform: Platform, ref: ModelRef) -> dict[str, float]:
 def _own(platform: Platform, ref: ModelRef) -> list[Measured]:
     """Return the figures of the stable version over all rows, oldest window first."""
     stable = _stable(platform, ref)
-    return [m for m in quality_history.history(platform, ref) if m.version == stable and not m.segment]
+    return [m for m in quality_figures.history(platform, ref) if m.version == stable and not m.segment]
 
 
 def _stable(platform: Platform, ref: ModelRef) -> str | None:

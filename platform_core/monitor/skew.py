@@ -18,7 +18,8 @@ from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, 
 from loopline.platform_core.loop import packages, skews
 from loopline.platform_core.loop.deployments import CHANGED, deployment, served
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.answers import COLUMNS, Place, answers, place, resumed
+from loopline.platform_core.monitor.answers import COLUMNS, answers, place, resumed
+from loopline.platform_core.monitor.drift_windows import Place
 from loopline.platform_core.monitor.offline_replay import SERVED_BEGUN, SERVED_EVENT, Asked, OfflineView, Readings
 from loopline.platform_core.monitor.skew_cause import (
     MEANING,

@@ -14,7 +14,7 @@ from loopline.platform_core.alarms import events
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
 from loopline.platform_core.foundation.names import EVENT_TIME, prediction_table
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import window_figures
+from loopline.platform_core.monitor import quality_figures, window_figures
 from loopline.platform_core.monitor.outcomes import Outcomes
 from loopline.platform_core.monitor.quality_windows import windows
 
@@ -36,8 +36,10 @@ def tell(platform: Platform, ref: ModelRef, settled: datetime, gone: date | None
     """
     over = settled if gone is None else max(settled, datetime.combine(gone, time(), UTC))
     rows = [row for row in quality_table.rows(platform.ledger, ref) if over - REMEMBERED < row.until <= over]
-    gaps = [row for row in rows if not window_figures.labelled(row.measured) and window_figures.answered(row.measured)]
-    answers = sum(window_figures.answered(row.measured) for row in gaps)
+    gaps = [
+        row for row in rows if not quality_figures.labelled(row.measured) and quality_figures.answered(row.measured)
+    ]
+    answers = sum(quality_figures.answered(row.measured) for row in gaps)
     expired = [row for row in gaps if row.until > settled]
     events.unmeasured(platform, ref, _reason(gaps, answers, len(expired)) if gaps else "", answers=answers)
 
@@ -65,7 +67,7 @@ def _rows(platform: Platform, ref: ModelRef, model: Model, before: date) -> Iter
     for version in sorted(table["version"].unique().to_pylist()):
         for start, window in windows(_outcomes(table.filter(pc.equal(table["version"], version))), length):
             if start.date() < before:
-                kept = window_figures.encode(window_figures.of_all(model, window))
+                kept = quality_figures.encode(window_figures.of_all(model, window))
                 yield quality_table.Row(version, start, start + length, platform.clock.now(), NEVER, kept, "[]")
 
 

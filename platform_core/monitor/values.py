@@ -15,8 +15,6 @@ from loopline.platform_core.foundation.distance import Floats
 
 SCORE = "score"
 """The model's output, measured like a feature."""
-JOINT = "(joint)"
-"""All features together, judged like one more column."""
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +13,11 @@ from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.names import EVENT_TIME
 from loopline.platform_core.monitor import joint
 from loopline.platform_core.monitor.columns import CategoryTally, Column, Tally, added
+from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict, WindowVerdict
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.served import as_table
 from loopline.platform_core.monitor.threshold import beyond_blocks, bound, chance, missing_bound
-from loopline.platform_core.monitor.values import JOINT, SCORE
+from loopline.platform_core.monitor.values import SCORE
 from loopline.platform_core.specs.model import Drift
 
 CHUNK = 250_000
@@ -26,51 +25,6 @@ CHUNK = 250_000
 
 MANY, THREADS = 50_000, 2
 """From so many rows on, so many columns are counted at a time."""
-
-
-@dataclass(frozen=True)
-class ColumnVerdict:
-    """How far a column has moved: ``score`` in deviations, or Jensen-Shannon distance; 0 where it has no values.
-
-    ``unseen_share`` of its values the training set never showed. A column has drifted when its score reaches the
-    threshold, or when its ``missing_share`` has moved by more than chance and 0.1. ``moved`` says how, in words.
-    All columns together are one more, of ``kind`` joint; its score is the area under a classifier's curve.
-    """
-
-    score: float
-    threshold: float
-    drifted: bool
-    unseen_share: float
-    missing_share: float
-    kind: str = ""
-    moved: str = ""
-
-
-@dataclass(frozen=True)
-class WindowVerdict:
-    """What a window shows: a verdict a column; none while there are not ``enough`` rows to judge by."""
-
-    rows: int
-    enough: bool
-    columns: Mapping[str, ColumnVerdict]
-
-    @property
-    def drifted(self) -> tuple[str, ...]:
-        """Name the columns that have drifted."""
-        return tuple(name for name, verdict in self.columns.items() if verdict.drifted)
-
-
-def from_details(details: Mapping[str, Any]) -> WindowVerdict:
-    """Read a verdict that an entry of the ledger holds, also one that an earlier release wrote.
-
-    A score that was beyond all numbers stands there as null.
-    """
-    columns = {name: ColumnVerdict(**{**found, "score": _score(found)}) for name, found in details["columns"].items()}
-    return WindowVerdict(details["rows"], details["enough"], columns)
-
-
-def _score(found: Mapping[str, Any]) -> float:
-    return math.inf if found["score"] is None else found["score"]
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from loopline.platform_core.monitor import figures, groups
 from loopline.platform_core.monitor.estimate import estimated
+from loopline.platform_core.monitor.quality_figures import WindowFigure
 from loopline.platform_core.specs.quality import watched_metrics, watched_segments
 
 if TYPE_CHECKING:
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
     from loopline.platform_core.monitor.calibration import Calibration
     from loopline.platform_core.monitor.outcomes import Outcomes
     from loopline.platform_core.specs import Model
-
-
-class WindowFigure(msgspec.Struct, frozen=True, array_like=True):
-    """A figure as a row of the table keeps it, without what the row says of all."""
-
-    metric: str
-    segment: str
-    value: float
-    low: float
-    high: float
-    rows: int
-    labelled: int
-    estimated: bool
-
-
-_decoder = msgspec.json.Decoder(list[WindowFigure])
 
 
 def measured(model: Model, window: Outcomes, meaning: Calibration | None) -> list[WindowFigure]:
@@ -43,26 +27,6 @@ def measured(model: Model, window: Outcomes, meaning: Calibration | None) -> lis
 def of_all(model: Model, window: Outcomes) -> list[WindowFigure]:
     """Measure all rows together, and estimate nothing."""
     return list(_figures(model, "", window, None))
-
-
-def encode(kept: list[WindowFigure]) -> str:
-    """Write figures as the ledger keeps them."""
-    return msgspec.json.encode(kept).decode()
-
-
-def decode(text: str) -> list[WindowFigure]:
-    """Read them."""
-    return _decoder.decode(text)
-
-
-def answered(text: str) -> int:
-    """Return how many rows a window had when it was measured."""
-    return max((kept.rows for kept in decode(text)), default=0)
-
-
-def labelled(text: str) -> int:
-    """Return how many of them had a label."""
-    return max((kept.labelled for kept in decode(text)), default=0)
 
 
 def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:

@@ -10,8 +10,8 @@ from sqlalchemy import RowMapping, func, select
 
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figures
-from loopline.platform_core.monitor import window_figures
-from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.monitor import quality_figures
+from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import NewestEntry, newest_entries
 
@@ -62,7 +62,7 @@ def _windows(rows: list[RowMapping], now: datetime) -> Iterator[Family]:
     for row in rows:
         labels = (row["team"], row["model"], row["version"])
         age.add(seconds(row["until"], now), *labels)
-        for kept in window_figures.decode(row["measured"]):
+        for kept in quality_figures.decode(row["measured"]):
             if kept.segment == "":
                 value.add(kept.value, *labels, kept.metric, "true" if kept.estimated else "false")
     yield from (value, age)

@@ -13,9 +13,10 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+import msgspec
 
 from loopline.resources.folder import lines
 
@@ -24,7 +25,7 @@ HASHES = ".hashes.json"
 """What was kept before, ``{name: [size, mtime_ns, sha256]}``, written anew with each file; read once if there."""
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True, gc=False, rename={"digest": "sha256", "arrival_id": "id"}):
     """A file as it was: its name, size, modification time and content, and the id of the arrival that it is."""
 
     name: str
@@ -32,6 +33,11 @@ class Seen(NamedTuple):
     mtime_ns: int
     digest: str
     arrival_id: str
+
+    @property
+    def found(self) -> Found:
+        """Return it without its id."""
+        return Found(self.name, self.size, self.mtime_ns, self.digest)
 
 
 class Found(NamedTuple):
@@ -105,7 +111,7 @@ class ArrivalLog:
 
     def _holds(self, found: Found) -> bool:
         seen = self.known.get(found.name)
-        return seen is not None and seen[:4] == found
+        return seen is not None and seen.found == found
 
     def _named(self, found: Found) -> Seen:
         """Give an id: content that is new is named by itself; the same content again by its name and how often.
@@ -152,20 +158,19 @@ class ArrivalLog:
             return  # the folder is read-only: each process takes it over again
 
 
-_NAMES = ("name", "size", "mtime_ns", "sha256", "id")
-_FIELDS = itemgetter(*_NAMES)
+_decoder = msgspec.json.Decoder(list[Seen])
 
 
 def _line(seen: Seen) -> bytes:
-    return json.dumps(dict(zip(_NAMES, seen, strict=True))).encode() + b"\n"
+    return json.dumps(msgspec.to_builtins(seen)).encode() + b"\n"  # a name may be no text in UTF-8
 
 
 def _seen(whole: Sequence[bytes]) -> list[Seen]:
-    """Read lines, all at once as far as they are ours; of somebody else's line the file it names is read again."""
-    import orjson
+    """Read lines, all at once as far as they are ours; of somebody else's line the file it names is read again.
 
+    There may be a hundred thousand: none becomes an object of Python's before it is a ``Seen``.
+    """
     try:
-        every = orjson.loads(b"[" + b",".join(whole) + b"]")
-        return [Seen(*_FIELDS(held)) for held in every if isinstance(held["name"], str)]
-    except (ValueError, KeyError, TypeError):
+        return _decoder.decode(b"[" + b",".join(whole) + b"]")
+    except (msgspec.MsgspecError, ValueError):
         return [seen for one in whole for seen in _seen([one])] if len(whole) > 1 else []

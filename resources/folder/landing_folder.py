@@ -178,7 +178,7 @@ def shown(name: str) -> str:
 
 
 def _is(seen: Seen | None, state: State) -> bool:
-    return seen is not None and seen[1:3] == state
+    return seen is not None and (seen.size, seen.mtime_ns) == state
 
 
 def _unread(name: str, state: State) -> Seen:

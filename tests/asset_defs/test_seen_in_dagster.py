@@ -18,7 +18,7 @@ from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.foundation.names import STAGES, AssetName
 from loopline.platform_core.monitor.alarm import Alarm
 from loopline.platform_core.monitor.drift import Watched
-from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 

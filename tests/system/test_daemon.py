@@ -111,6 +111,8 @@ def test_files_land_by_themselves(app):
     wait(lambda: lake.version(raw_table("mill", "loads")) is not None, "raw rows")
     assert lake.read(raw_table("mill", "loads")).num_rows == 480
     wait(lambda: app.platform.online_store.read([("mill.wheel_weight.v1", ["3"])])[0][0], "features online")
+    server = Path("/proc", str(app.pid("code:mill")), "maps")  # by now its sensors have made arrays
+    assert "/pandas/" not in (server.read_text() if server.exists() else "")
 
 
 def test_a_run_killed_between_landing_and_features_is_taken_up(app):

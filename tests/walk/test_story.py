@@ -25,7 +25,7 @@ from loopline.platform_core.loop import cycles, deployments, rollback
 from loopline.platform_core.loop import history as told
 from loopline.platform_core.loop.cycles import Cycle
 from loopline.platform_core.loop.entry_kinds import PINNED
-from loopline.platform_core.monitor import fairness, quality_history
+from loopline.platform_core.monitor import fairness_verdicts, quality_figures, quality_history
 from loopline.platform_core.specs import AtLeast, Fairness, Model, Team
 from loopline.platform_core.training import training_set
 
@@ -229,10 +229,10 @@ def test_8_labels_come_and_tell_the_quality_of_each_version(shop: Shop) -> None:
     assert found["1"].labelled == found["1"].predictions
     assert found["1"].roc_auc > 0.55
     assert shop.client.tally.failed == 0
-    areas = [m for m in quality_history.history(shop.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
+    areas = [m for m in quality_figures.history(shop.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
     assert {(m.version, m.estimated) for m in areas} >= {("1", False), ("1", True), ("2", False), ("2", True)}
     assert all(m.labelled == m.rows for m in areas if m.version == "1"), "two months later every label has come"
-    assert {f.column for f in fairness.history(shop.platform, REF)} == {"country"}
+    assert {f.column for f in fairness_verdicts.history(shop.platform, REF)} == {"country"}
 
 
 def test_9_the_ledger_tells_what_was_live_and_why(shop: Shop) -> None:

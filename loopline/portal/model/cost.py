@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import LooplineError
-from loopline.scorecard import cost
+from loopline.scorecard import model_cost
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -31,7 +31,7 @@ class CostRow:
 def read(portal: Portal, ref: ModelRef) -> list[CostRow]:
     """Read the figures that are there; none where the scorecard was not computed, or cannot be read now."""
     try:
-        found = cost.of_model(portal.platform, ref)
+        found = model_cost.of_model(portal.platform, ref)
     except LooplineError:
         return []
     figures = (found.training_run, found.million_predictions, found.cpu_ms_a_request, found.training_cpu_utilisation)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor import fairness_verdicts
 from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.fairness import FairnessAt
+    from loopline.platform_core.monitor.fairness_verdicts import FairnessAt
     from loopline.portal.ask import Portal
 
 SHOWN = 120
@@ -47,7 +47,7 @@ class FairnessPart:
 def read(portal: Portal, ref: ModelRef) -> list[FairnessPart]:
     """Read each rule's verdicts; empty where a model declares no groups, or none was judged yet."""
     rules: dict[tuple[str, str], list[FairnessAt]] = {}
-    for found in fairness.history(portal.platform, ref):
+    for found in fairness_verdicts.history(portal.platform, ref):
         rules.setdefault((found.column, found.metric), []).append(found)
     path = f"/models/{ref}/charts/fairness"
     return [_part(history[-SHOWN:], f"{path}/{place}") for place, history in enumerate(rules.values())]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.foundation.names import version_order
 from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figures
 from loopline.platform_core.metrics import METRICS
-from loopline.platform_core.monitor import quality_history
+from loopline.platform_core.monitor import quality_figures
 from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
 
 
 def _measured(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
-    measured = quality_history.history(portal.platform, ref)
+    measured = quality_figures.history(portal.platform, ref)
     return [_row(one) for one in measured] or _of_ledger(portal, ref)
 
 
-def _row(one: quality_history.Measured) -> MeasuredRow:
+def _row(one: quality_figures.Measured) -> MeasuredRow:
     return MeasuredRow(
         metric=one.metric,
         version=one.version,

@@ -11,12 +11,14 @@ A package is a folder::
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.runtime.model.encode import Encoder
+
+if TYPE_CHECKING:
+    from loopline.platform_core.runtime.model.encode import Encoder
 
 FILE = "manifest.json"
 PROFILE = "profile.json"
@@ -80,6 +82,10 @@ class Manifest(msgspec.Struct, frozen=True):
 
     def encoder(self) -> Encoder:
         """Return what puts the matrix together."""
+        from loopline.platform_core.runtime.model.encode import (
+            Encoder,  # it brings numpy, of which readers need nothing
+        )
+
         widths = {field.name: field.width for field in self.features if field.width}
         return Encoder([field.name for field in self.features], self.vocabulary, widths)
 

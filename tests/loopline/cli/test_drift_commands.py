@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.days import DAY
-from loopline.platform_core.monitor.drift import WINDOW
+from loopline.platform_core.monitor.drift_windows import WINDOW
 from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")

@@ -9,8 +9,8 @@ import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness
-from loopline.platform_core.monitor.fairness import Group, Judged
+from loopline.platform_core.monitor import fairness_verdicts
+from loopline.platform_core.monitor.fairness_verdicts import Group, Judged
 from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")
@@ -29,7 +29,7 @@ def measured(world):
     for number, kept, verdicts in ((0, [even, guess, part], [judged]), (1, [(*guess[:6], 0, True)], [])):
         start = world.now + number * week
         told = msgspec.json.encode(kept).decode()
-        row = quality_table.Row("1", start, start + week, start, "", told, fairness.encode(verdicts))
+        row = quality_table.Row("1", start, start + week, start, "", told, fairness_verdicts.encode(verdicts))
         quality_table.put(platform.ledger, REF, [row], "")
     platform.close()
     return world
@@ -78,7 +78,7 @@ def test_versions_stand_in_the_order_in_which_they_were_made(world):
     told = msgspec.json.encode([even]).decode()
     platform, end = Platform.open(), world.now + timedelta(days=7)
     for version in ("10", "2"):
-        row = quality_table.Row(version, world.now, end, end, "", told, fairness.encode([judged]))
+        row = quality_table.Row(version, world.now, end, end, "", told, fairness_verdicts.encode([judged]))
         quality_table.put(platform.ledger, REF, [row], "")
     platform.close()
     lines = [line.split() for line in world.run("performance", "returns").stdout.splitlines()]

@@ -55,6 +55,10 @@ def test_the_shipped_file_binds_and_needs_no_more_variables_than_the_page_names(
         ("", "nothing is said about dagster"),
         ("dagster: {storage: 'sqlite:///dagster.db'}", "environment.yaml: dagster.storage: .*is no PostgreSQL URL"),
         ("dagster: {storage: 'postgresql://host/dagster', runs: 0}", "dagster.runs: .*greater than or equal to 1"),
+        (
+            "ledger: 'postgresql://a@host/one'\ndagster: {storage: 'postgresql+psycopg2://b:c@host/one'}",
+            "are one database",
+        ),
         ("dagster: {storage: 'postgresql://host/dagster', teams: 3}", "dagster.teams: .*not permitted"),
         (
             "dagster: {storage: 'postgresql://host/dagster', limits: [{tag: a}]}",

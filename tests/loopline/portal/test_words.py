@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.monitor.answers import Place
-from loopline.platform_core.monitor.drift import Window
-from loopline.platform_core.monitor.window import ColumnVerdict, WindowVerdict
+from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
+from loopline.platform_core.monitor.drift_windows import Place, Window
 from loopline.platform_core.specs import Drift
 from loopline.portal import filters
 from loopline.portal.links import Links

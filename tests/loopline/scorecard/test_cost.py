@@ -9,7 +9,7 @@ import pytest
 from loopline.platform_core.contracts.serving import ServerUse
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.scorecard import cost, latest, prices, servers
+from loopline.scorecard import latest, model_cost, prices, servers
 from loopline.scorecard.compute import update
 from loopline.scorecard.figure import Measure
 
@@ -90,7 +90,7 @@ def test_what_servers_used_is_shared_by_the_time_of_requests(office):
     assert found["serving_cpu_utilisation"] == Measure(pytest.approx(0.1), 100, unit="share")
     assert shop["cpu_ms_a_request"] == Measure(pytest.approx(2500.0), 3, unit="ms")
     assert shop["serving_cpu_utilisation"].value is None
-    own = cost.of_model(office.platform, ModelRef("shop", "churn"))
+    own = model_cost.of_model(office.platform, ModelRef("shop", "churn"))
     assert own.million_predictions is not None
     assert (own.million_predictions.value, own.million_predictions.unit) == (pytest.approx(7500.0), "EUR")
     assert own.training_run is not None
@@ -171,7 +171,7 @@ def test_without_a_sheet_there_is_use_and_no_money(make_office, monkeypatch, tmp
 
 def test_nothing_is_known_of_a_model_before_the_first_look(office):
     """A page of a new model shows nothing, and does not fail."""
-    assert cost.of_model(office.platform, ModelRef("shop", "churn")).training_run is None
+    assert model_cost.of_model(office.platform, ModelRef("shop", "churn")).training_run is None
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.stem)

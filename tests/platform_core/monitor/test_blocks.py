@@ -15,18 +15,10 @@ from loopline.platform_core.monitor.block_cuts import DAY
 from loopline.platform_core.monitor.block_profile import training_profile
 from loopline.platform_core.monitor.blocks import Blocks, span
 from loopline.platform_core.monitor.columns import Column
+from loopline.platform_core.monitor.drift_verdicts import JOINT, WindowVerdict
 from loopline.platform_core.monitor.profile import BLOCKS, Profile
 from loopline.platform_core.monitor.threshold import threshold
-from loopline.platform_core.monitor.values import JOINT
-from loopline.platform_core.monitor.window import (
-    WindowProfile,
-    WindowVerdict,
-    judge,
-    judge_table,
-    lasted,
-    merge,
-    profile_window,
-)
+from loopline.platform_core.monitor.window import WindowProfile, judge, judge_table, lasted, merge, profile_window
 from loopline.platform_core.specs import Drift
 
 SHOPS, WEEKS, LATER = 80, 63, 75

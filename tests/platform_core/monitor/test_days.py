@@ -14,7 +14,8 @@ from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor import days
 from loopline.platform_core.monitor.days import DAY, Counted, counted_windows, judged_days, keep, over
-from loopline.platform_core.monitor.drift import WINDOW, judged, watch
+from loopline.platform_core.monitor.drift import watch
+from loopline.platform_core.monitor.drift_windows import WINDOW, judged
 from loopline.platform_core.monitor.predictions import compact, expire
 from loopline.platform_core.monitor.profile import Profile, build_profile
 from loopline.platform_core.monitor.window import WindowProfile, judge, merge, profile_window

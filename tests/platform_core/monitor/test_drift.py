@@ -14,12 +14,12 @@ from loopline.cli.simulation import LIVE, Move, simulate
 from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.answers import Place, answers, cut
-from loopline.platform_core.monitor.drift import AT_MOST, WINDOW, at_most, judged, last_report, report, watch
+from loopline.platform_core.monitor.answers import answers, cut
+from loopline.platform_core.monitor.drift import AT_MOST, at_most, last_report, report, watch
+from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
+from loopline.platform_core.monitor.drift_windows import WINDOW, Place, judged
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.monitor.profile import SAMPLE
-from loopline.platform_core.monitor.values import JOINT
-from loopline.platform_core.monitor.window import ColumnVerdict
 
 
 def look(shop):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness
-from loopline.platform_core.monitor.fairness import Judged, judge
+from loopline.platform_core.monitor import fairness_verdicts
+from loopline.platform_core.monitor.fairness import judge
+from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.monitor.outcomes import Outcomes
 from loopline.platform_core.specs import Fairness
 from loopline.platform_core.specs.quality import GroupMetric
@@ -112,9 +113,9 @@ def test_history_tells_every_window_as_it_was_judged_last(shop) -> None:
     random, week = np.random.default_rng(7), timedelta(days=7)
     for start, low in ((START, 0.7), (START, 0.3), (START + week, 0.7)):
         found = judged(rule, window(random, 3_000, {**dict.fromkeys(SIZES, 0.8), "UK": low}))
-        row = quality_table.Row("1", start, start + week, start, "", "[]", fairness.encode([found]))
+        row = quality_table.Row("1", start, start + week, start, "", "[]", fairness_verdicts.encode([found]))
         quality_table.put(shop.platform.ledger, shop.ref, [row], "")
-    first, second = fairness.history(shop.platform, shop.ref)
+    first, second = fairness_verdicts.history(shop.platform, shop.ref)
     assert (first.since, first.verdict, first.group) == (START, "unfair", "UK")
     assert "recall of country 'UK' lies -0." in first.reason
     assert second.since == START + week

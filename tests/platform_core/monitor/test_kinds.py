@@ -11,9 +11,9 @@ import pytest
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, TextColumn
+from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
 from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.values import JOINT
-from loopline.platform_core.monitor.window import ColumnVerdict, judge_table, judge_window
+from loopline.platform_core.monitor.window import judge_table, judge_window
 from loopline.platform_core.specs import Drift
 
 DIMENSIONS = 32

@@ -18,10 +18,11 @@ from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.foundation.names import DATE, raw_table, scores_table
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor import fairness_verdicts
 from loopline.platform_core.monitor.calibration import HeldOut
 from loopline.platform_core.monitor.predictions import compact, expire
-from loopline.platform_core.monitor.quality_history import Measured, history, measured
+from loopline.platform_core.monitor.quality_figures import Measured, history
+from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.monitor.quality_windows import MONDAY
 from loopline.platform_core.specs import AtLeast, Fairness, Model, Quality, Source, labels
 
@@ -461,7 +462,7 @@ def test_history_of_two_years_is_read_in_milliseconds(live: Live) -> None:
     copies = [replace(row, since=row.since + week, until=row.until + week) for week in weeks]
     quality_table.put(platform.ledger, live.shop.ref, copies, row.spec)
     assert _best(lambda: history(platform, live.shop.ref)) < 0.02
-    assert _best(lambda: fairness.history(platform, live.shop.ref)) < 0.02
+    assert _best(lambda: fairness_verdicts.history(platform, live.shop.ref)) < 0.02
     assert len(history(platform, live.shop.ref)) == 104 * 6 * 15
 
 

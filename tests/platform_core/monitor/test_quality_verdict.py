@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness
-from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.monitor import fairness_verdicts
+from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.monitor.quality_verdict import fair_enough, good_enough, newest
 from loopline.platform_core.specs import AtLeast
 
@@ -21,7 +21,7 @@ def put(shop, number: int, *kept: tuple, judged: tuple[Judged, ...] = (), versio
     """Keep a week as if it had been measured."""
     start = START + number * WEEK
     told = msgspec.json.encode(kept).decode()
-    row = quality_table.Row(version, start, start + WEEK, start, "", told, fairness.encode(judged))
+    row = quality_table.Row(version, start, start + WEEK, start, "", told, fairness_verdicts.encode(judged))
     quality_table.put(shop.platform.ledger, shop.ref, [row], "")
 
 

@@ -20,7 +20,7 @@ from loopline.platform_core.loop import cycles, deployments, freezes, gates, tab
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.quality_table import Row, put
-from loopline.platform_core.monitor.fairness import Judged
+from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.observability.exposition import exposition
 from loopline.platform_core.specs import Drift
 from loopline.stories.many_models import HISTORY, NOW, column, window

@@ -16,9 +16,10 @@ from benchmarks.estimated_quality.examples import accepted, examples, instants_u
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table, raw_table
-from loopline.platform_core.monitor import fairness
+from loopline.platform_core.monitor import fairness_verdicts
 from loopline.platform_core.monitor.calibration import HeldOut
-from loopline.platform_core.monitor.quality_history import Measured, history, measured
+from loopline.platform_core.monitor.quality_figures import Measured, history
+from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.specs import Model
@@ -116,7 +117,7 @@ def test_cancellations_are_measured_by_country_and_month(platform: Platform, raw
     assert all(0.5 < m.low < m.value < m.high < 0.9 for m in real if m.rows > 500)
     assert np.mean([abs(g.value - r.value) for g, r in zip(guessed, real, strict=True)]) < 0.06
     assert {"country=United Kingdom", "country=EIRE"} <= {m.segment for m in found}
-    judged = fairness.history(platform, ModelRef("retail", "cancellations"))
+    judged = fairness_verdicts.history(platform, ModelRef("retail", "cancellations"))
     assert {(f.column, f.metric, f.within) for f in judged} == {("country", "recall", 0.3)}
     assert not [f.reason for f in judged if f.verdict == "unfair"]
 
@@ -133,6 +134,6 @@ def test_repeat_orders_are_measured_by_what_its_file_names(platform: Platform, r
     newest = figures(found, "recall")[-1]
     assert 0 < newest.labelled < newest.rows, "labels of the last three weeks are still to come"
     assert figures(found, "recall", estimated=True)[-1].rows == newest.rows, "estimates do not wait for them"
-    judged = fairness.history(platform, ModelRef("retail", "repeat_orders"))
+    judged = fairness_verdicts.history(platform, ModelRef("retail", "repeat_orders"))
     assert {f.metric for f in judged} == {"recall", "positive_rate"}
     assert {f.group for f in judged if f.verdict == "unfair"} == {"EIRE"}

@@ -8,7 +8,9 @@ import hashlib
 import io
 import json
 import os
+import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +25,7 @@ from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.ingestion.inbox import LandedIds, application
 from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
 from loopline.resources.folder import landing_folder
-from loopline.resources.folder.arrival_log import HASHES, LOG
+from loopline.resources.folder.arrival_log import HASHES, LOG, ArrivalLog, Found, Seen
 from loopline.resources.folder.csv_rows import read_rows
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
@@ -293,6 +295,33 @@ def test_one_more_file_costs_no_more_after_many(events: FolderEventSource, tmp_p
     os.utime(folder / "new.csv", (MORNING.timestamp(), MORNING.timestamp()))
     assert len(events.arrivals("t/s")) == 301
     assert (folder / LOG).stat().st_size - size < 300
+
+
+def test_a_new_process_reads_the_log_without_a_call_a_line(tmp_path: Path) -> None:
+    """What arrived before is read all at once: as many calls after two thousand files as after twenty."""
+    counts = []
+    for files in (20, 2_000):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        ArrivalLog(folder).add([Found(f"{n}.csv", n, n, hashlib.sha256(b"%d" % n).hexdigest()) for n in range(files)])
+        counts.append(_calls(ArrivalLog(folder).catch_up))
+    assert counts[0] == counts[1] < 100
+
+
+def _calls(what: Callable[[], list[Seen]]) -> int:
+    """Count the functions that are called, Python's own among them."""
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        assert what()
+    finally:
+        sys.setprofile(None)
+    return calls
 
 
 def test_polling_many_files_is_cheap(events: FolderEventSource, deliver: FolderDelivery) -> None:

@@ -1,0 +1,56 @@
+"""What a window showed, column by column, as the ledger keeps it: read without a library of arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+JOINT = "(joint)"
+"""All features together, judged like one more column."""
+
+
+@dataclass(frozen=True)
+class ColumnVerdict:
+    """How far a column has moved: ``score`` in deviations, or Jensen-Shannon distance; 0 where it has no values.
+
+    ``unseen_share`` of its values the training set never showed. A column has drifted when its score reaches the
+    threshold, or when its ``missing_share`` has moved by more than chance and 0.1. ``moved`` says how, in words.
+    All columns together are one more, of ``kind`` joint; its score is the area under a classifier's curve.
+    """
+
+    score: float
+    threshold: float
+    drifted: bool
+    unseen_share: float
+    missing_share: float
+    kind: str = ""
+    moved: str = ""
+
+
+@dataclass(frozen=True)
+class WindowVerdict:
+    """What a window shows: a verdict a column; none while there are not ``enough`` rows to judge by."""
+
+    rows: int
+    enough: bool
+    columns: Mapping[str, ColumnVerdict]
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Name the columns that have drifted."""
+        return tuple(name for name, verdict in self.columns.items() if verdict.drifted)
+
+
+def from_details(details: Mapping[str, Any]) -> WindowVerdict:
+    """Read a verdict that an entry of the ledger holds, also one that an earlier release wrote.
+
+    A score that was beyond all numbers stands there as null.
+    """
+    columns = {name: ColumnVerdict(**{**found, "score": _score(found)}) for name, found in details["columns"].items()}
+    return WindowVerdict(details["rows"], details["enough"], columns)
+
+
+def _score(found: Mapping[str, Any]) -> float:
+    return math.inf if found["score"] is None else found["score"]

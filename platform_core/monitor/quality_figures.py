@@ -1,0 +1,92 @@
+"""How good each version was live, window by window, as the ledger's database keeps it; nothing is measured here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from loopline.platform_core.loop import quality_table
+
+if TYPE_CHECKING:
+    from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.platform import Platform
+
+
+class WindowFigure(msgspec.Struct, frozen=True, array_like=True):
+    """A figure as a row of the table keeps it, without what the row says of all."""
+
+    metric: str
+    segment: str
+    value: float
+    low: float
+    high: float
+    rows: int
+    labelled: int
+    estimated: bool
+
+
+class Measured(NamedTuple):
+    """A metric of one version's window, with its 95 % interval.
+
+    ``segment`` is "" for all rows, else such as "country=France". ``rows`` were answered; ``labelled`` of them have a
+    label that counts. An estimate is of all ``rows``, and what is not estimated is of the labelled ones, but for
+    ``positive_rate``, which needs no label.
+    """
+
+    metric: str
+    version: str
+    segment: str
+    since: datetime
+    until: datetime
+    value: float
+    low: float
+    high: float
+    rows: int
+    labelled: int
+    estimated: bool
+
+
+_decoder = msgspec.json.Decoder(list[WindowFigure])
+
+
+def history(platform: Platform, ref: ModelRef) -> list[Measured]:
+    """Return every figure as it was measured last, oldest window first."""
+    return [
+        Measured(
+            metric=kept.metric,
+            version=row.version,
+            segment=kept.segment,
+            since=row.since,
+            until=row.until,
+            value=kept.value,
+            low=kept.low,
+            high=kept.high,
+            rows=kept.rows,
+            labelled=kept.labelled,
+            estimated=kept.estimated,
+        )
+        for row in quality_table.rows(platform.ledger, ref)
+        for kept in decode(row.measured)
+    ]
+
+
+def encode(kept: list[WindowFigure]) -> str:
+    """Write figures as the ledger keeps them."""
+    return msgspec.json.encode(kept).decode()
+
+
+def decode(text: str) -> list[WindowFigure]:
+    """Read them."""
+    return _decoder.decode(text)
+
+
+def answered(text: str) -> int:
+    """Return how many rows a window had when it was measured."""
+    return max((kept.rows for kept in decode(text)), default=0)
+
+
+def labelled(text: str) -> int:
+    """Return how many of them had a label."""
+    return max((kept.labelled for kept in decode(text)), default=0)
