@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -46,15 +46,18 @@ Ask = Callable[[Serving, str, str, float], Answered]
 """``ask(serving, model, key, amount)`` sends one request of one entity and waits for its answer."""
 
 
-def ask_over_http(serving: Serving, model: str, key: str, amount: float) -> Answered:
+def ask_over_http(
+    serving: Serving, model: str, key: str, amount: float, headers: Mapping[str, str] | None = None
+) -> Answered:
     """Ask the endpoint over the Open Inference Protocol V2."""
     inputs = [
         {"name": ENTITY, "shape": [1], "datatype": "BYTES", "data": [key]},
         {"name": AMOUNT, "shape": [1], "datatype": "FP64", "data": [amount]},
     ]
     body = json.dumps({"inputs": inputs}).encode()
+    request = urllib.request.Request(f"{serving.endpoint(model)}/infer", body, dict(headers or {}))
     try:
-        with urllib.request.urlopen(f"{serving.endpoint(model)}/infer", body, timeout=PATIENCE_SECONDS) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         return Answered(error.code)

@@ -20,7 +20,8 @@ FORMAT = "loopline"
 OWN_RUNTIME = "loopline"
 CONTAINER = "kserve-container"
 """What KServe calls the container that answers."""
-_MODE, _SCALER = "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass"
+MODE, SCALER = "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass"
+STRATEGY = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 _MOST_WORDS = 24
 
 
@@ -32,15 +33,22 @@ def service_name(group: str) -> str:
 
 
 def manifests(serving: KServeServing, group: str) -> list[Manifest]:
-    """Return every object of a group; the runtime is ours where the environment names none."""
+    """Return every object of a group."""
+    return [*around(serving, group), *named([_service(serving, group)], serving.namespace, group)]
+
+
+def around(serving: KServeServing, group: str) -> list[Manifest]:
+    """Return what an InferenceService of ours needs beside it; the runtime, where the environment names none."""
     own = [] if serving.runtime else [_runtime(serving)]
-    found = named([_service(serving, group), budget(group)], serving.namespace, group)
-    return [*own, *found]
+    return [*own, *named([budget(group)], serving.namespace, group)]
 
 
-def predictor(serving: KServeServing, group: str) -> Manifest:
-    """Return what KServe makes pods of: our container as the model's, the others beside it."""
-    spec = pod(serving, group)
+def predictor(serving: KServeServing, group: str, place: str = "") -> Manifest:
+    """Return what KServe makes pods of: our container as the model's, the others beside it.
+
+    ``place`` is where the pods' states are, if not the group's.
+    """
+    spec = pod(serving, group, place)
     server, *beside = spec["containers"]
     model = {
         **server,
@@ -54,9 +62,8 @@ def predictor(serving: KServeServing, group: str) -> Manifest:
 
 def _service(serving: KServeServing, group: str) -> Manifest:
     scaler, scaling = _scaling(serving, group)
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-    spec = {"predictor": {**predictor(serving, group), **scaling, "deploymentStrategy": strategy}}
-    annotations = {_MODE: "Standard", _SCALER: scaler}
+    spec = {"predictor": {**predictor(serving, group), **scaling, "deploymentStrategy": STRATEGY}}
+    annotations = {MODE: "Standard", SCALER: scaler}
     metadata = {"name": service_name(group), "annotations": annotations}
     return {"apiVersion": API, "kind": "InferenceService", "metadata": metadata, "spec": spec}
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from loopline.platform_core.contracts.serving import SPLIT, DesiredState, ObservedState, Serving
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.kserve.inference_service import API, manifests, service_name
+from loopline.resources.kserve.own_server import OwnServer
+from loopline.resources.kserve.runtimes import ForeignRuntimes, Runtime
+from loopline.resources.kserve.versions import Versions
 from loopline.resources.kubernetes.endpoint_manifests import GRPC_PORT, Manifest
+from loopline.resources.kubernetes.groups import SinkByGroup
 from loopline.resources.kubernetes.pod_serving import PodServing
+from loopline.resources.object_store.logs import ObjectLogs
 
 if TYPE_CHECKING:
-    from loopline.platform_core.contracts.serving import DesiredState
+    from loopline.platform_core.contracts.log_store import LogSink
+    from loopline.platform_core.contracts.serving import ServerUse
 
 _HTTP_PORT = 80
 """The port of every Service that KServe makes."""
+_FETCHED = ("s3://", "gs://")
+_FAILED = "ReconcileFailed"
+"""KServe's reason of a condition that will not mend by waiting."""
+_LOOKED_AT_SECONDS = 15
 
 
 class KServeServing(PodServing):
@@ -25,6 +39,13 @@ class KServeServing(PodServing):
     entity, within the server. KServe makes Deployment, Service, routes and autoscaler: by busy cores, or with
     ``requests_per_pod`` by requests underway, which KEDA asks the ``prometheus`` at that URL for. ``runtime`` names a
     (Cluster)ServingRuntime of the model format ``loopline``; left out, one is written beside the InferenceServices.
+
+    ``apart`` are patterns of models such as ``retail.large`` of which two versions do not fit one pod: each version has
+    pods of its own, an InferenceService is the model's alone, and KServe's canary splits requests by chance. A version
+    that replaces another one takes all requests for ``settle_seconds`` before the other's pods go. ``runtimes`` names
+    models that one of KServe's own runtimes answers for; their versions are apart too, and their requests reach the log
+    by way of the ``collector`` at that URL.
+
     ``address`` is where KServe's gateway has a group, such as ``https://{service}-{namespace}.models.example.com``;
     without, callers reach the predictor's Service inside the cluster. Needs the extra ``kserve``.
     """
@@ -34,12 +55,70 @@ class KServeServing(PodServing):
     runtime: str = ""
     requests_per_pod: int = 0
     prometheus: str = ""
+    apart: tuple[str, ...] = ()
+    settle_seconds: float = 5
+    runtimes: Mapping[str, Runtime] = Field(default_factory=dict)
+    collector: str = ""
+    _own: OwnServer | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _has_prometheus(self) -> Self:
         if self.requests_per_pod and not self.prometheus:
             raise ValueError("requests_per_pod is set: prometheus must say where KEDA asks for requests underway")
+        if (self.apart or self.runtimes) and not self.address:
+            raise ValueError("versions are apart: address must say where KServe's gateway splits requests")
+        if self.runtimes and not self.collector:
+            raise ValueError("runtimes is set: collector must be the URL of 'python -m loopline.collector'")
+        if (self.apart or self.runtimes) and not self.store.startswith(_FETCHED):
+            raise ValueError(
+                f"versions are apart: KServe fetches from {', '.join(_FETCHED)}, and store is none of these"
+            )
         return self
+
+    @property
+    def collected(self) -> LogSink:
+        """Return where the collector's logs of KServe's own runtimes go: to each model's group."""
+        return SinkByGroup(self.group, lambda group: ObjectLogs(self.below(group)))
+
+    def abilities(self, model: str) -> frozenset[str]:
+        """Return less for models whose versions are apart: KServe splits their requests, and nothing is replayed."""
+        return frozenset({SPLIT}) if self.is_apart(model) else self.can
+
+    def is_apart(self, model: str) -> bool:
+        """Say whether each version of a model has pods of its own."""
+        return model in self.runtimes or any(fnmatch.fnmatchcase(model, pattern) for pattern in self.apart)
+
+    def group(self, model: str) -> str:
+        """Return the endpoint group of a model; one whose versions are apart shares with nobody."""
+        return model if self.is_apart(model) else super().group(model)
+
+    def apply(self, state: DesiredState) -> None:
+        """Leave the state for the servers, then see to it that there are some."""
+        if not self.is_apart(state.model):
+            super().apply(state)
+            return
+        self.require(state.needs, state.model)
+        self._versions(state.model).apply(state)
+
+    def observe(self, model: str) -> ObservedState:
+        """Say what the endpoint is; where versions are apart, take the next step towards what is asked as well."""
+        return self._versions(model).observe(model) if self.is_apart(model) else super().observe(model)
+
+    def grpc_endpoint(self, model: str) -> str:
+        """Return where callers reach gRPC.
+
+        Raises:
+            Unsupported: the model's versions are apart.
+        """
+        return Serving.grpc_endpoint(self, model) if self.is_apart(model) else super().grpc_endpoint(model)
+
+    def usage(self) -> Sequence[ServerUse]:
+        """Return what the servers' processes have used."""
+        return [*super().usage(), *self._server().uses()]
+
+    def waiting(self, model: str, more: Mapping[str, str]) -> str:
+        """Say why no pod of a model with those labels has come to answer."""
+        return super()._waiting(self.group(model), more) or self._conditions(service_name(self.group(model)))
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL: at KServe's gateway, else at the predictor's Service inside the cluster."""
@@ -60,23 +139,32 @@ class KServeServing(PodServing):
         service = f"{service_name(self.group(model))}-predictor.{self.namespace}.svc"
         return f"{service}:{_HTTP_PORT}", f"{service}:{GRPC_PORT}"
 
-    def _waiting(self, group: str) -> str:
-        """Ask the pods; where there are none, KServe's own conditions."""
-        return super()._waiting(group) or self._conditions(service_name(group))
+    def _waiting(self, group: str, more: Mapping[str, str] | None = None) -> str:
+        """Ask the pods; where they say nothing, KServe's own conditions."""
+        return super()._waiting(group, more) or self._conditions(service_name(group))
 
     def _conditions(self, name: str) -> str:
-        link = self._linked()
-        resource = link.dynamic.resources.get(api_version=API, kind="InferenceService")
-        found = link.found(resource.get, name=name, namespace=self.namespace)
-        return _told(name, found.to_dict()) if found is not None else ""
+        found = self.found(API, "InferenceService", name)
+        return told(name, found, datetime.now(UTC)) if found is not None else ""
+
+    def _server(self) -> OwnServer:
+        if self._own is None:
+            self._own = OwnServer(self)
+        return self._own
+
+    def _versions(self, model: str) -> Versions:
+        return Versions(self, ForeignRuntimes(self) if model in self.runtimes else self._server())
 
 
-def _told(name: str, service: dict[str, Any]) -> str:
-    """Say in KServe's words what keeps an InferenceService from being ready; empty: nothing does."""
-    conditions = service.get("status", {}).get("conditions")
+def told(name: str, service: dict[str, Any], now: datetime) -> str:
+    """Say in KServe's words what is wrong with an InferenceService; empty: nothing, or it is on its way."""
+    status = service.get("status") or {}
+    conditions = status.get("conditions")
     if not conditions:
-        return f"KServe has not looked at the InferenceService {name} yet → does its controller run?"
-    failed = [one for one in conditions if one.get("status") == "False" and (one.get("message") or one.get("reason"))]
-    failure = service["status"].get("modelStatus", {}).get("lastFailureInfo", {}).get("message", "")
-    said = [failure] if failure else [f"{one['type']}: {one.get('message') or one['reason']}" for one in failed]
-    return f"KServe has no pod of {name}: {said[0]}" if said else ""
+        made_at = datetime.fromisoformat(service["metadata"]["creationTimestamp"])
+        late = (now - made_at).total_seconds() > _LOOKED_AT_SECONDS
+        return f"KServe has not looked at the InferenceService {name} → does its controller run?" if late else ""
+    failure = (status.get("modelStatus") or {}).get("lastFailureInfo", {}).get("message", "")
+    failed = [one["message"] for one in conditions if one.get("reason") == _FAILED and one.get("message")]
+    said = [*([failure] if failure else []), *failed]
+    return f"KServe makes no pod of {name}: {said[0]}" if said else ""

@@ -70,19 +70,13 @@ def _deployment(serving: KubernetesServing, group: str) -> Manifest:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": object_name(group)}, "spec": spec}
 
 
-def pod(serving: PodServing, group: str) -> Manifest:
-    """Return a pod's spec, the server's container first.
+def pod(serving: PodServing, group: str, place: str = "") -> Manifest:
+    """Return a pod's spec, the server's container first; ``place`` is where its states are, if not the group's.
 
     The relay begins before the server and ends after it; they share process ids, by which they know each other.
     """
-    spread = {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": labels(group)},
-    }
-    found: Manifest = {
-        "serviceAccountName": serving.service_account,
+    return {
+        **placement(serving, group),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "shareProcessNamespace": True,
@@ -93,12 +87,8 @@ def pod(serving: PodServing, group: str) -> Manifest:
             "runAsUser": serving.user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "nodeSelector": dict(serving.node_selector),
-        "tolerations": list(serving.tolerations),
-        "topologySpreadConstraints": [spread],
-        "imagePullSecrets": [{"name": name} for name in serving.image_pull_secrets],
-        "initContainers": [_relay(serving, group)],
-        "containers": [_server(serving, group), _shadow(serving, group)],
+        "initContainers": [_relay(serving, place or group)],
+        "containers": [_server(serving, place or group), _shadow(serving, place or group)],
         "volumes": [
             {"name": "serving", "emptyDir": {"sizeLimit": gigabytes(serving.disk_gb)}},
             {"name": "scratch", "emptyDir": {"sizeLimit": gigabytes(1)}},
@@ -106,18 +96,40 @@ def pod(serving: PodServing, group: str) -> Manifest:
             *(_secret(number, name) for number, name in enumerate(serving.secrets)),
         ],
     }
+
+
+def placement(serving: PodServing, group: str) -> Manifest:
+    """Return as whom, where and how far apart a group's pods run."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels(group)},
+    }
+    found: Manifest = {
+        "serviceAccountName": serving.service_account,
+        "nodeSelector": dict(serving.node_selector),
+        "tolerations": list(serving.tolerations),
+        "topologySpreadConstraints": [spread],
+        "imagePullSecrets": [{"name": name} for name in serving.image_pull_secrets],
+    }
     if serving.priority_class:
         found["priorityClassName"] = serving.priority_class
     return found
 
 
+def resources(serving: PodServing) -> Manifest:
+    """Return what a container that answers asks for, and may have."""
+    hard = {"memory": gigabytes(serving.memory_gb)} | ({serving.gpu_resource: str(serving.gpu)} if serving.gpu else {})
+    return {"requests": {"cpu": cores(serving.cpu), **hard}, "limits": hard}
+
+
 def _server(serving: PodServing, group: str) -> Manifest:
     health = {"port": HTTP_PORT, "scheme": "HTTPS" if serving.tls else "HTTP"}
     found = _container(serving, group, "server", "loopline.inference_server", "--workers", str(serving.workers))
-    hard = {"memory": gigabytes(serving.memory_gb)} | ({serving.gpu_resource: str(serving.gpu)} if serving.gpu else {})
     return found | {
         "ports": [{"name": "http", "containerPort": HTTP_PORT}, {"name": "grpc", "containerPort": GRPC_PORT}],
-        "resources": {"requests": {"cpu": cores(serving.cpu), **hard}, "limits": hard},
+        "resources": resources(serving),
         "startupProbe": {
             "httpGet": {"path": "/v2/health/ready", **health},
             "periodSeconds": 1,

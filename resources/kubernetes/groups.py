@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.contracts.log_store import LogStore
+from loopline.platform_core.contracts.log_store import LogSink, LogStore
 from loopline.platform_core.contracts.state_store import StateStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.contracts.serving import DesiredState, ObservedState, ServerUse
+
+
+_VERSIONS = "/versions/"
+
+
+def version_place(group: str, version: str) -> str:
+    """Return where the states of one version's own pods are; their logs are the group's."""
+    return f"{group}{_VERSIONS}{version}"
+
+
+def group_of(place: str) -> str:
+    """Return the group of a place of states."""
+    return place.partition(_VERSIONS)[0]
 
 
 class StatesByGroup(StateStore):
@@ -65,3 +78,14 @@ class LogsByGroup(LogStore):
     def forget(self, model: str, cursors: Sequence[str], keep_seconds: float) -> int:
         """Ask the group's."""
         return self._of(self._group(model)).forget(model, cursors, keep_seconds)
+
+
+class SinkByGroup(LogSink):
+    """Keeps logs with a model's group."""
+
+    def __init__(self, group: Callable[[str], str], of: Callable[[str], LogSink]) -> None:
+        self._group, self._of = group, of
+
+    def put(self, server: str, model: str, file: str, offset: int, frames: bytes) -> int:
+        """Ask the group's."""
+        return self._of(self._group(model)).put(server, model, file, offset, frames)

@@ -20,6 +20,8 @@ T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 _CALL_SECONDS, _LATE_SECONDS = 30, 5
 """How long an answer may take, and the end of a watch that the server ends by itself."""
+_UNTYPED = "failed to create typed patch object"
+"""What the server says, with code 500, of an object that its kind's schema does not fit: another try says the same."""
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
 
 
@@ -59,7 +61,8 @@ class Link:
             try:
                 answer = call(*args, **{"_request_timeout": _CALL_SECONDS, **kwargs})
             except ApiException as error:
-                if error.status not in _BUSY and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                is_over = error.status not in _BUSY and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+                if is_over or _UNTYPED in str(error.body):
                     raise
                 away: Exception = error
             except (HTTPError, OSError) as error:

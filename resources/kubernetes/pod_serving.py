@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import InvalidEnvironment, Refused
+from loopline.resources.kubernetes import room
 from loopline.resources.kubernetes.endpoint_manifests import (
     GROUP_VARIABLE,
     GRPC_PORT,
@@ -20,7 +22,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
     Manifest,
     labels,
 )
-from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup
+from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup, group_of
 from loopline.resources.kubernetes.link import Link, words
 from loopline.resources.kubernetes.obstacles import obstacle
 from loopline.resources.object_store.logs import ObjectLogs
@@ -73,6 +75,7 @@ class PodServing(ObjectStoreServing):
     workers: int = 1
     cpu: float = 1
     memory_gb: float = 1
+    memory_factor: float = 1
     gpu: int = 0
     gpu_resource: str = "nvidia.com/gpu"
     disk_gb: float = 10
@@ -87,30 +90,35 @@ class PodServing(ObjectStoreServing):
     def states(self) -> StateStore:
         """Return where desired states reach the servers of a model's group."""
         if self._by_group is None:
-            self._by_group = StatesByGroup(self.group, lambda group: ObjectStates(self._below(group)))
+            self._by_group = StatesByGroup(self.group, self.group_states)
         return self._by_group
+
+    def group_states(self, group: str) -> ObjectStates:
+        """Return where desired states reach the servers of a group."""
+        return ObjectStates(self.below(group))
 
     @property
     def logs(self) -> LogStore:
         """Return where the logs of a model's group are read."""
-        return LogsByGroup(self.group, lambda group: ObjectLogs(self._below(group)))
+        return LogsByGroup(self.group, lambda group: ObjectLogs(self.below(group)))
 
     @property
     def feed(self) -> ObjectStates:
         """Return the servers' side of the states of the pod's own group."""
-        return ObjectStates(self._below(_own_group()))
+        return ObjectStates(self.below(_own_group()))
 
     @property
     def sink(self) -> ObjectLogs:
         """Return the servers' side of the logs of the pod's own group."""
-        return ObjectLogs(self._below(_own_group()))
+        return ObjectLogs(self.below(group_of(_own_group())))
 
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the servers, then see to it that there are some."""
+        self.require(state.needs, state.model)
+        room.require(self, state)
         super().apply(state)
-        link = self._linked()
         for one in self._objects_of(state):
-            self._put(link, one)
+            self.put(one)
 
     @abc.abstractmethod
     def _objects_of(self, state: DesiredState) -> list[Manifest]:
@@ -159,15 +167,18 @@ class PodServing(ObjectStoreServing):
             self._link.close()
             self._link = None
 
-    def _put(self, link: Link, manifest: dict[str, Any]) -> None:
+    def put(self, manifest: dict[str, Any]) -> bool:
         """Apply an object as its only manager, whoever else changed it.
+
+        Returns:
+            False if the manifest names a resource version, and that is not the newest.
 
         Raises:
             Refused: the API server does not take it, in its own words.
         """
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-        kind = manifest["kind"]
+        link, kind = self._linked(), manifest["kind"]
         try:
             resource = link.dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
             link.ask(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
@@ -177,21 +188,41 @@ class PodServing(ObjectStoreServing):
                 self._absent,
             ) from error
         except link.refusal as error:
+            if error.status == HTTPStatus.CONFLICT and "resourceVersion" in manifest["metadata"]:
+                return False
             name = manifest["metadata"]["name"]
             raise Refused(
                 f"Kubernetes refuses the {kind} {name} in {self.namespace}: {words(error)}",
                 "mend serving in the environment file, or what the cluster lets this account do",
             ) from error
+        return True
 
-    def _waiting(self, group: str) -> str:
-        """Say why no pod of a group has come to answer, in the words of scheduler or kubelet; empty: nobody says."""
+    def found(self, api: str, kind: str, name: str) -> dict[str, Any] | None:
+        """Return an object of the servings' namespace; None: there is none, or the cluster knows no such kind."""
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
         link = self._linked()
-        selector = ",".join(f"{name}={value}" for name, value in labels(group).items())
+        try:
+            resource = link.dynamic.resources.get(api_version=api, kind=kind)
+        except ResourceNotFoundError:
+            return None
+        one = link.found(resource.get, name=name, namespace=self.namespace)
+        return dict(one.to_dict()) if one is not None else None
+
+    def _waiting(self, group: str, more: Mapping[str, str] | None = None) -> str:
+        """Say why no pod of a group, with ``more`` labels, has come to answer, in the words of scheduler or kubelet.
+
+        Returns:
+            Nothing where nobody says.
+        """
+        link = self._linked()
+        selector = ",".join(f"{name}={value}" for name, value in {**labels(group), **(more or {})}.items())
         pods = link.ask(link.core.list_namespaced_pod, self.namespace, label_selector=selector).items
         found = [(pod.metadata.name, why) for pod in pods if (why := obstacle(link, pod))]
         return f"{found[0][0]} does not start: {found[0][1]}" if found else ""
 
-    def _below(self, group: str) -> Objects:
+    def below(self, group: str) -> Objects:
+        """Return the objects of an endpoint group, or of another place of states."""
         if group not in self._stores:
             self._stores[group] = Objects(f"{self.store.rstrip('/')}/{group}", self.storage_options)
         return self._stores[group]

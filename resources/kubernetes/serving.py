@@ -20,7 +20,9 @@ class KubernetesServing(PodServing):
     and ``secrets`` maps Secrets to where their entries are files.
     ``replicas`` run, up to ``replicas_max`` while they use more than ``busy_percent`` of their cores. With
     ``http_gateway`` (``namespace/name`` of a Gateway) each model gets an HTTPRoute, and ``address`` is that gateway's;
-    without, callers reach the group's Service inside the cluster. Needs the extras ``kubernetes`` and ``object-store``.
+    without, callers reach the group's Service inside the cluster. A version is refused whose package, ``memory_factor``
+    times its size in each worker, does not fit into ``memory_gb`` beside what the group's servers hold. Needs
+    the extras ``kubernetes`` and ``object-store``.
     """
 
     _absent: ClassVar[str] = "install the Gateway API's definitions, or leave serving.http_gateway out"

@@ -122,7 +122,7 @@ def bind_pods(
         kubernetes_core.create_namespaced_config_map(
             team_namespace, {"metadata": {"name": name}, "data": {"environment.yaml": file}}
         )
-        return kind(**common, storage_options=object_store, kubeconfig=cluster.kubeconfig, **outside)
+        return kind(**{**common, **outside}, storage_options=object_store, kubeconfig=cluster.kubeconfig)
 
     return make
 

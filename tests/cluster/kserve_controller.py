@@ -12,7 +12,7 @@ import copy
 import json
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -29,6 +29,14 @@ _OF_KSERVE = {*_SCALED, "model", "name", "labels", "annotations", "minReplicas",
 _FIELDS_OF_THE_MODEL = {"modelFormat", "runtime", "protocolVersion", "storageUri", "runtimeVersion", "storage"}
 
 
+Routes = dict[str, list[tuple[str, int]]]
+"""Hosts, and the Services behind each with their weights."""
+
+
+def _nowhere(_: Routes) -> None:
+    """Have no gateway."""
+
+
 class KServeController:
     """Looks after the InferenceServices of a namespace; ``step`` is one look at all of them."""
 
@@ -43,24 +51,43 @@ class KServeController:
             "HTTPRoute": dynamic.resources.get(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute"),
         }
         self._put: dict[tuple[str, str], str] = {}
+        self._addresses: dict[str, str] = {}
 
-    def step(self) -> dict[str, list[tuple[str, int]]]:
-        """Look at every InferenceService once; gives for each host the Services behind it and their weights."""
-        routed: dict[str, list[tuple[str, int]]] = {}
+    def step(self, gateway: Callable[[Routes], None] = _nowhere) -> None:
+        """Look at every InferenceService once; ``gateway`` is told each host's Services and their weights first."""
+        routes: Routes = {}
+        said: list[tuple[Object, Object]] = []
         for found in self._services.get(namespace=self._namespace).items:
             one = found.to_dict()
             status = self._reconcile(one)
-            ready = all(said["status"] == "True" for said in status["conditions"])
+            ready = all(each["status"] == "True" for each in status["conditions"])
             status["conditions"].append({"type": "Ready", "status": str(ready)})
-            self._say(one, status)
+            said.append((one, status))
             if _stable_ready(status):
-                routed[host(one["metadata"]["name"], self._namespace)] = self._weights(one, status)
-        return routed
+                routes[host(one["metadata"]["name"], self._namespace)] = self._weights(one, status)
+        gateway(routes)
+        for one, status in said:
+            self._say(one, status)
+
+    def forget(self, but: str) -> None:
+        """Delete every InferenceService but one; what was made of them goes with them."""
+        for one in self._services.get(namespace=self._namespace).items:
+            if one.metadata.name != but:
+                self._services.delete(name=one.metadata.name, namespace=self._namespace)
+
+    def address(self, service: str) -> str:
+        """Return a Service's address inside the cluster; none any more, where it has gone."""
+        if service not in self._addresses:
+            try:
+                self._addresses[service] = self._core.read_namespaced_service(service, self._namespace).spec.cluster_ip
+            except client.ApiException:
+                return "0.0.0.0"
+        return self._addresses[service]
 
     def _reconcile(self, one: Object) -> Object:
         """Make what an InferenceService asks for, and return its status."""
         spec, name = one["spec"], one["metadata"]["name"]
-        status: Object = {"observedGeneration": one["metadata"]["generation"], "deploymentMode": "Standard"}
+        status: Object = {"deploymentMode": "Standard"}
         try:
             parts = [(self._name(name, spec["predictor"]), spec["predictor"], None)]
             for canary in spec.get("canary", []):
@@ -164,6 +191,7 @@ class KServeController:
             if one.metadata.name not in wanted:
                 self._core.delete_namespaced_service(one.metadata.name, self._namespace)
                 self._put.pop(("Service", one.metadata.name), None)
+                self._addresses.pop(one.metadata.name, None)
 
     def _weights(self, one: Object, status: Object) -> list[tuple[str, int]]:
         """Give the stable part what canaries that are ready leave."""
@@ -228,16 +256,16 @@ def _route(one: Object, weights: list[tuple[str, int]]) -> Object:
 
 
 @contextmanager
-def controlling(controller: KServeController, routed: Any = None) -> Iterator[list[BaseException]]:
-    """Let a controller look again and again; ``routed`` is told where requests go. Gives what went wrong last."""
+def controlling(
+    controller: KServeController, gateway: Callable[[Routes], None] = _nowhere
+) -> Iterator[list[BaseException]]:
+    """Let a controller look again and again; ``gateway`` is told where requests go. Gives what went wrong last."""
     ended, wrong = threading.Event(), []
 
     def run() -> None:
         while not ended.is_set():
             try:
-                hosts = controller.step()
-                if routed is not None:
-                    routed(hosts)
+                controller.step(gateway)
             except (client.ApiException, OSError) as error:  # the next look may meet a better moment
                 wrong[:] = [error]
             ended.wait(PERIOD_SECONDS)

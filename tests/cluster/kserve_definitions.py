@@ -31,6 +31,11 @@ def definitions() -> list[dict[str, Any]]:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         found = [one for one in yaml.load_all(file.read_text(), loader) if one]
         return [one for one in found if one["metadata"]["name"] in KINDS]
+    return made()
+
+
+def made() -> list[dict[str, Any]]:
+    """Return definitions made from the models of KServe's client, in the client's environment."""
     answer = subprocess.run([interpreter("kserve"), str(_MODELS), "definitions"], capture_output=True, check=True)
     return list(json.loads(answer.stdout))
 

@@ -51,7 +51,9 @@ class Route:
 
         def version(served: Served) -> Version:
             known = at_hand.get((served.version, served.package))
-            return Version(served, known.model, known.recipe) if known else Version.load(served)
+            found = Version(served, known.model, known.recipe) if known else Version.load(served)
+            at_hand[served.version, served.package] = found  # one that has both roles is in memory once
+            return found
 
         stable = version(state.stable)
         candidate = version(state.candidate) if state.candidate else None

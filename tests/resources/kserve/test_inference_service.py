@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from benchmarks.peers import interpreter
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.kserve.inference_service import manifests, service_name
-from loopline.resources.kserve.serving import KServeServing, _told
+from loopline.resources.kserve.serving import KServeServing, told
 from loopline.resources.kubernetes.endpoint_manifests import pod
 
 MODELS = Path(__file__).with_name("kserve_models.py")
@@ -132,11 +133,20 @@ def test_where_callers_ask() -> None:
 
 
 def test_what_kserve_says_is_told() -> None:
-    """That nobody has looked, what its conditions say, and nothing while nothing is wrong."""
-    assert "does its controller run" in _told("x", {})
+    """That nobody looks, or what it cannot do; nothing while it is on its way, or nothing is wrong."""
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def said(seconds: float, **status: Any) -> str:
+        service = {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}
+        return told("x", service, made + timedelta(seconds=seconds))
+
+    assert said(1) == ""
+    assert "does its controller run" in said(60)
     ready = {"type": "Ready", "status": "True"}
-    assert _told("x", {"status": {"conditions": [ready]}}) == ""
+    assert said(60, conditions=[ready]) == ""
+    coming = {"type": "PredictorReady", "status": "False", "reason": "MinimumReplicasUnavailable", "message": "wait"}
+    assert said(60, conditions=[coming]) == ""
     failed = {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed", "message": "no such runtime"}
-    assert "PredictorReady: no such runtime" in _told("x", {"status": {"conditions": [ready, failed]}})
-    status = {"conditions": [failed], "modelStatus": {"lastFailureInfo": {"message": "Waiting for runtime"}}}
-    assert "Waiting for runtime" in _told("x", {"status": status})
+    assert "no such runtime" in said(60, conditions=[ready, failed])
+    failure = {"lastFailureInfo": {"message": "Waiting for runtime"}}
+    assert "Waiting for runtime" in said(60, conditions=[failed], modelStatus=failure)

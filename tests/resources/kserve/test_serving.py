@@ -12,23 +12,30 @@ from kubernetes import client
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.testing.endpoints import new_model, served
+from loopline.platform_core.testing import endpoints
+from loopline.platform_core.testing.endpoints import Answered, Ask, ask_over_http, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
+from loopline.resources.kserve.inference_service import service_name
 from loopline.resources.kserve.serving import KServeServing
 from scripts.cluster.outside import Cluster
 from tests.cluster import kserve_definitions
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start
-from tests.cluster.kserve_controller import KServeController, controlling
+from tests.cluster.kserve_controller import KServeController, controlling, host
+from tests.cluster.kserve_gateway import Gateway, run_gateway
+from tests.cluster.kubernetes_cluster import GATEWAY_PORT
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def kserve(kubernetes_api: client.ApiClient, team_namespace: str) -> Iterator[KServeController]:
-    """Install KServe's definitions, and let the stand-in look after a namespace."""
+def kserve(
+    cluster: Cluster, kubernetes_api: client.ApiClient, kubernetes_core: client.CoreV1Api, team_namespace: str
+) -> Iterator[KServeController]:
+    """Install KServe's definitions, and let the stand-in look after a namespace and tell a gateway of routes."""
     kserve_definitions.install(kubernetes_api)
+    run_gateway(kubernetes_core)
     controller = KServeController(kubernetes_api, team_namespace)
-    with controlling(controller):
+    with controlling(controller, Gateway(f"http://127.0.0.1:{cluster.ports[str(GATEWAY_PORT)]}", controller)):
         yield controller
 
 
@@ -53,11 +60,52 @@ def shared(
     return serving
 
 
+@pytest.fixture(scope="module")
+def divided(
+    kserve: KServeController,
+    cluster: Cluster,
+    bind_pods: Bind,
+) -> KServeServing:
+    """Give a serving whose models' versions are apart; callers outside reach it by the gateway."""
+    assert kserve
+    gateway = {"address": f"http://127.0.0.1:{cluster.ports[str(GATEWAY_PORT)]}"}
+    settings = {"apart": ["kit.*"], "settle_seconds": 2, "memory_gb": 0.4}
+    serving = bind_pods("kserve", KServeServing, gateway, address="http://inside", **settings)
+    assert isinstance(serving, KServeServing)
+    return serving
+
+
 class TestKServeServing(ServingKit):
     @pytest.fixture
     def serving(self, shared: KServeServing) -> KServeServing:
         """The vendor outside of the cluster, with two pods behind an InferenceService."""
         return shared
+
+
+class TestVersionsApart(ServingKit):
+    """Each version in pods of its own, requests split by weights."""
+
+    @pytest.fixture(autouse=True)
+    def patient(self, monkeypatch: pytest.MonkeyPatch, kserve: KServeController) -> Iterator[None]:
+        """Pods start with each version: that takes as long as it takes; those of one test are gone before the next."""
+        monkeypatch.setattr(endpoints, "PATIENCE_SECONDS", float(START_SECONDS))
+        yield
+        kserve.forget(but=service_name("kit"))
+
+    @pytest.fixture
+    def serving(self, divided: KServeServing) -> KServeServing:
+        """The vendor outside of the cluster."""
+        return divided
+
+    @pytest.fixture
+    def ask(self) -> Ask:
+        """Ask the gateway, under the host of the model's InferenceService."""
+        return ask_by_host
+
+
+def ask_by_host(serving: KServeServing, model: str, key: str, amount: float) -> Answered:
+    """Ask over HTTP as ``ask_over_http`` does, with KServe's host."""
+    return ask_over_http(serving, model, key, amount, {"Host": host(service_name(model), serving.namespace)})
 
 
 def told(serving: KServeServing, folder: Path, words: str) -> str:
@@ -109,3 +157,14 @@ def test_kserve_s_own_schema_refuses_what_is_none(
     serving = bind(tolerations=({"key": ["no", "word"]},))
     with pytest.raises(Refused, match="tolerations"):
         serving.apply(DesiredState(new_model(), 1, served(tmp_path, "1")))
+
+
+def test_definitions_made_from_the_client_s_models_are_taken(kubernetes_api: client.ApiClient) -> None:
+    """Where KServe's own are not at hand the tests stand on these: the API server finds nothing wrong with them."""
+    extensions = client.ApiextensionsV1Api(kubernetes_api)
+    for one in kserve_definitions.made():
+        group = f"made.{one['spec']['group']}"  # beside KServe's own
+        one["spec"]["group"] = group
+        one["metadata"]["name"] = f"{one['spec']['names']['plural']}.{group}"
+        taken = extensions.create_custom_resource_definition(one, dry_run="All")
+        assert taken.spec.versions[0].schema.open_apiv3_schema.properties["spec"].properties
