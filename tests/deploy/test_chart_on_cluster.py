@@ -190,8 +190,9 @@ def test_an_upgrade_and_its_rollback_lose_no_request_and_nothing_that_was_known(
 
 
 def pod_names(api):
-    """Return the processes' pods that are not on their way out."""
-    pods = client.CoreV1Api(api).list_pod_for_all_namespaces(label_selector=f"app.kubernetes.io/instance={RELEASE}")
+    """Return the processes' pods that are not on their way out; the one of ``helm test`` stays as it is."""
+    selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name!=test"
+    pods = client.CoreV1Api(api).list_pod_for_all_namespaces(label_selector=selector)
     return {one.metadata.name for one in pods.items if not one.metadata.deletion_timestamp}
 
 
