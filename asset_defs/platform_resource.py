@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from loopline.platform_core.environment import binds, environment_file
+from loopline.platform_core.environment import binds, environment_file, promotes
 from loopline.platform_core.platform import Platform
 
 
@@ -25,6 +25,10 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
     def binds(self, contract: str) -> bool:
         """Say whether the environment binds a contract; no vendor is loaded for that."""
         return binds(contract, self._file())
+
+    def promotes_by_git(self) -> bool:
+        """Say whether merged promotions are carried out here."""
+        return promotes(self._file())
 
     def _file(self) -> Path:
         return Path(self.environment) if self.environment else environment_file()

@@ -14,6 +14,7 @@ from loopline.asset_defs.lake_care import lake_job, lake_schedule
 from loopline.asset_defs.lineage_sensor import lineage_sensor
 from loopline.asset_defs.monitor_sensor import monitor_sensor
 from loopline.asset_defs.platform_resource import BOUND, PlatformResource
+from loopline.asset_defs.promotion_sensor import promotion_job, promotion_sensor
 from loopline.asset_defs.quality_schedule import quality_schedule
 from loopline.asset_defs.rollout_sensor import rollout_sensor
 from loopline.platform_core.specs import Model, Team
@@ -58,14 +59,16 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
         serving.rollout_job(team),
         lake_job(team),
         audit_job(team),
+        promotion_job(team),
         *scores.scores_jobs(team),
     ]
 
 
 def team_sensors(team: Team, platform: PlatformResource) -> list[dg.SensorDefinition]:
-    """Build the sensors of a team; that of lineage only where the environment binds one."""
+    """Build the sensors of a team; those of lineage and promotions only where the environment asks for them."""
+    promotions = [promotion_sensor(team)] if platform.promotes_by_git() else []
     lineage = [lineage_sensor(team)] if platform.binds("lineage") else []
-    return [ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team), *lineage]
+    return [ingest_sensor(team), cycle_sensor(team), monitor_sensor(team), rollout_sensor(team), *promotions, *lineage]
 
 
 def team_definitions(

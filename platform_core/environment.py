@@ -24,8 +24,16 @@ VENDORS = "loopline.vendors"
 FILE = "LOOPLINE_ENVIRONMENT"
 HOME = "LOOPLINE_HOME"
 DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
-_KEYS = {"name", "bindings", "ledger", "clock", "traces", "prices", "dagster", *SEVERAL.values()}
+_KEYS = {"name", "bindings", "ledger", "clock", "traces", "prices", "promotions", "dagster", *SEVERAL.values()}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True)
+class Promotions:
+    """The folder of merged wishes, and whether a version that passed its gates waits for one."""
+
+    folder: Path
+    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Environment:
     prices: Path | None = None
     notifiers: Mapping[str, Vendor] = field(default_factory=dict)
     dagster: Mapping[str, Any] = field(default_factory=dict)
+    promotions: Promotions | None = None
 
 
 def home() -> Path:
@@ -89,6 +98,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         prices=document.path.parent / data["prices"] if data.get("prices") else None,
         notifiers=_named(document, data, "notifier") if "notifier" in only else {},
         dagster=data.get("dagster") or {},
+        promotions=_promotions(document, data),
     )
 
 
@@ -119,11 +129,20 @@ def landed(found: str | Mapping[str, str]) -> Path:
 
 def binds(contract: str, path: Path | None = None) -> bool:
     """Say whether an environment file binds a contract, without loading a vendor; a file that is none binds nothing."""
+    return contract in (_said(path).get("bindings") or {})
+
+
+def promotes(path: Path | None = None) -> bool:
+    """Say whether an environment file names a folder of merged promotions, without loading a vendor."""
+    return bool(_said(path).get("promotions"))
+
+
+def _said(path: Path | None) -> Mapping[str, Any]:
     try:
         data = load(path or environment_file()).data
     except InvalidSpec:
-        return False
-    return isinstance(data, dict) and contract in (data.get("bindings") or {})
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _loaded(path: Path | None) -> Located:
@@ -184,6 +203,23 @@ def _named(document: Located, data: Mapping[str, Any], contract: str) -> dict[st
         str(name): bind(contract, settings | {"name": str(name)}, document.at(key, name))
         for name, settings in found.items()
     }
+
+
+def _promotions(document: Located, data: Mapping[str, Any]) -> Promotions | None:
+    found = data.get("promotions")
+    if found is None:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("folder"), str):
+        raise InvalidEnvironment(
+            f"{document.at('promotions')}: promotions name no folder", "write promotions: {folder: <path>}"
+        )
+    _known(document, found, {"folder", "required"}, ("promotions",))
+    required = found.get("required", False)
+    if not isinstance(required, bool):
+        raise InvalidEnvironment(
+            f"{document.at('promotions', 'required')}: {required!r} is neither yes nor no", "write true or false"
+        )
+    return Promotions(Path(found["folder"]), required)
 
 
 def _vendor_class(contract: str, name: str, where: str) -> type[Vendor]:

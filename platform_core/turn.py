@@ -227,14 +227,18 @@ def _refuse_given_up(turn: Turn) -> None:
 
 
 def start_rollout(  # noqa: PLR0913, PLR0917 - as ``rollouts.start``
-    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime
+    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime, *, wished: bool = False
 ) -> RolloutRecord:
     """Start a version's rollout, refused also if features that it learnt from were retired or changed since.
+
+    Where the environment requires a merged promotion, a version that is not ``wished`` by one waits; nobody meets it.
 
     Raises:
         Refused, NotFound, Unsupported: as ``rollouts.start``.
     """
-    return rollouts.start(platform, ref, model, version, cycle, now, admit=refuse_outdated)
+    rule = platform.environment.promotions
+    waits = f"waits for its promotion to {version} to be merged" if rule and rule.required and not wished else ""
+    return rollouts.start(platform, ref, model, version, cycle, now, admit=refuse_outdated, waits=waits)
 
 
 def _evidence(fitted: Mapping[str, Any]) -> Evidence:

@@ -20,6 +20,7 @@ COMMANDS = {
     "cycle": ("loopline.cli.cycle:cycle", "Turns of the loop: open one, list them, end one."),
     "history": ("loopline.cli.history:history", "What was live at a time, and why."),
     "rollout": ("loopline.cli.rollout:rollout", "Rollouts under way: list them, hold one, let it go on."),
+    "gitops": ("loopline.cli.gitops:gitops", "What was merged of models, and what holds."),
     "rollback": ("loopline.cli.rollback:rollback", "Take a model one step back at once."),
     "freeze": ("loopline.cli.freeze:freeze", "Stop new cycles and rollouts, of a model or of all."),
     "thaw": ("loopline.cli.freeze:thaw", "Let the loop turn again."),

@@ -21,9 +21,10 @@ model = LazyGroup(
     "model",
     {
         "status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does."),
+        "promote": ("loopline.cli.model_promote:promote", "Let a version be rolled out, now or by a pull request."),
         "export-edge": ("loopline.cli.model_edge:export_edge", "A version as a folder that runs on a device."),
     },
-    "What a model is doing now; take one to a device.",
+    "What a model is doing now; promote a version; take one to a device.",
 )
 
 

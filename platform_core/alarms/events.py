@@ -84,6 +84,30 @@ def held(platform: Platform, ref: ModelRef, cycle: str, reason: str) -> None:
     raise_alarm(platform, Alarm(cause, "warning", f"cycle {cycle} is held: {reason}", fix, ref))
 
 
+OF_PROMOTIONS = ("promotion:", "configuration:")
+
+
+def promotion(platform: Platform, ref: ModelRef, error: LooplineError | None) -> None:
+    """Say why what a merged change wishes of a model cannot be done; with no error that it can, or was."""
+    cause = f"promotion:{ref}"
+    if error is None:
+        clear(platform, cause, "what is wished was carried out, or can be")
+        return
+    problem = f"what Git wishes of {ref} is not carried out: {error.problem}"
+    raise_alarm(platform, Alarm(cause, "warning", problem, error.fix, ref))
+
+
+def configuration(platform: Platform, ref: ModelRef, wished: str, holds: str) -> None:
+    """Say that something else ``holds`` than the version that was wished and carried out; "" when it does."""
+    cause = f"configuration:{ref}"
+    if not holds:
+        clear(platform, cause, "Git says what holds")
+        return
+    problem = f"Git says version {wished} of {ref}, and {holds}"
+    fix = f"merge what holds ('loopline model promote {ref} --version ... --via git'), or what shall hold instead"
+    raise_alarm(platform, Alarm(cause, "info", problem, fix, ref))
+
+
 def refused(platform: Platform, source: str, refusals: Sequence[Refusal]) -> None:
     """Say which files of a source (``team/source``) are refused and not settled; none when it is over."""
     cause = f"refused:{source}"

@@ -28,6 +28,8 @@ REASONS = (
     "model.registered",
     "gate.judged",
     "gate.overridden",
+    "promotion.wished",
+    "promotion.met",
     "rollout.started",
     "rollout.shadowed",
     "rollout.advanced",

@@ -111,6 +111,11 @@ PLAIN = ("rollout_id", "cycle", "version", "step", "percent", "started_at", "ste
 """Columns that a record holds as they are."""
 
 
+def id_of(cycle: str, ref: ModelRef, version: str) -> str:
+    """Return the id of the one rollout that a version has in a cycle."""
+    return f"{cycle or ref.dotted}-v{version}"
+
+
 def by_id(connection: Connection, rollout_id: str) -> RolloutRecord | None:
     """Return a rollout inside a transaction."""
     row = connection.execute(select(tables.rollouts).where(column.rollout_id == rollout_id)).mappings().one_or_none()

@@ -36,6 +36,7 @@ from loopline.platform_core.loop.rollout_table import (
     by_id,
     column,
     due,
+    id_of,
     looked_after,
     of,
     rollout,
@@ -75,12 +76,21 @@ Admit = Callable[[Connection, ModelRef, str], None]
 
 
 def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by a model's rule
-    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime, *, admit: Admit
+    platform: Platform,
+    ref: ModelRef,
+    model: Model,
+    version: str,
+    cycle: str,
+    now: datetime,
+    *,
+    admit: Admit,
+    waits: str = "",
 ) -> RolloutRecord:
     """Start the rollout of a version that passed its gates, and take its first step; repeated, it is the same one.
 
     While nothing is live the version is promoted at once. While the model is frozen it waits at 0 percent. ``admit``
-    may refuse the version inside the transaction that begins the rollout; ``turn.start_rollout`` hands it in.
+    may refuse the version inside the transaction that begins the rollout; ``turn.start_rollout`` hands it in. With a
+    reason why it ``waits`` the rollout begins held: nobody meets the version until a person lets it go on.
 
     Raises:
         Refused: its gates did not pass, it is live already, another rollout runs, or ``admit`` refuses it.
@@ -88,7 +98,7 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
         Unsupported: the endpoint has no canary, no shadow where the model wants one, or no pairs for a judge that
             speaks of nothing else.
     """
-    rollout_id = f"{cycle or ref.dotted}-v{version}"
+    rollout_id = id_of(cycle, ref, version)
     with platform.ledger.reading() as connection:
         known = by_id(connection, rollout_id)
     if known is None:
@@ -97,8 +107,9 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
         _refuse_silent_judges(platform, ref, model)
         package = packages.fetched(platform, ref, version)
         first = BEFORE_SHADOW if model.rollout.shadow_requests else BEFORE_FIRST
-        record = RolloutRecord(rollout_id, ref, cycle, version, package, first, 0, now, now, None, "running")
-        _insert(platform.ledger, record, admit)
+        begins: State = "held" if waits else "running"
+        record = RolloutRecord(rollout_id, ref, cycle, version, package, first, 0, now, now, None, begins)
+        _insert(platform.ledger, record, admit, waits)
     step(platform, model, rollout_id, now)
     return rollout(platform.ledger, rollout_id)
 
@@ -188,7 +199,7 @@ def _refuse_silent_judges(platform: Platform, ref: ModelRef, model: Model) -> No
         )
 
 
-def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit) -> None:
+def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit, waits: str) -> None:
     with ledger.writing(record.ref) as connection:
         if by_id(connection, record.rollout_id) is not None:
             return
@@ -200,6 +211,8 @@ def _insert(ledger: Ledger, record: RolloutRecord, admit: Admit) -> None:
         named = {"team": record.ref.team, "model": record.ref.model, "package": str(record.package)}
         connection.execute(insert(tables.rollouts).values(plain | named))
         append(connection, entry_of(record, "rollout.started", "its gates passed", {}, record.started_at))
+        if waits:
+            append(connection, entry_of(record, HELD, waits, {}, record.started_at))
 
 
 def _refuse_clash(connection: Connection, record: RolloutRecord) -> None:

@@ -97,6 +97,16 @@ def _rollout(entry: Entry) -> str:
     )
 
 
+def _wished(entry: Entry) -> str:
+    details = entry.details
+    commit = f"commit {details['commit'][:12]}" if details["commit"] else f"wish {details['digest']}"
+    return f"{entry.actor} wished version {entry.version} by {commit}: {entry.reason}; so {details['said']}"
+
+
+def _met(entry: Entry) -> str:
+    return f"wish for version {entry.version} carried out: {entry.reason}"
+
+
 def _finding(finding: Mapping[str, Any]) -> str:
     value = "nothing yet" if finding["value"] is None else _number(finding["value"])
     return f"{finding['judge']} {value} of {_number(finding['bound'])}"
@@ -207,6 +217,8 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "model.registered": _registered,
     "gate.judged": _judged,
     "gate.overridden": _overridden,
+    "promotion.wished": _wished,
+    "promotion.met": _met,
     "rollout.started": _rollout,
     "rollout.shadowed": _rollout,
     "rollout.advanced": _rollout,

@@ -1,0 +1,299 @@
+"""Merged wishes: carried out once each, through gates and rollouts as always, whoever dies in between."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from loopline.platform_core import alarms, promotions
+from loopline.platform_core.environment import Promotions
+from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound, Refused, StoreUnavailable
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments, freezes, gates, rollback, rollouts, wishes
+from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.history import story
+from loopline.platform_core.specs import Team
+from tests.platform_core.loop.conftest import REF, Loop, platform_on
+
+FAILED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.5, 0.65, passed=False, detail=""),))
+
+
+@pytest.fixture
+def loop(new_database, tmp_path: Path, request: pytest.FixtureRequest):
+    """Give a platform to drive, on PostgreSQL."""
+    platform = platform_on(new_database(), tmp_path)
+    yield Loop(platform, tmp_path)
+    platform.close()
+
+
+def wish(version: str, reason: str = "better on weekends", *, hold: bool = False) -> wishes.Wish:
+    """Wish a version."""
+    text = wishes.text_of(REF, version, "anna", reason, hold=hold)
+    return wishes.Wish(REF, version, "anna", reason, hold, wishes.digest(text))
+
+
+def meet(loop: Loop, wished: wishes.Wish, commit: str = "") -> str:
+    """Carry a wish out now."""
+    return promotions.meet(loop.platform, loop.model, wished, loop.now, commit)
+
+
+def live(loop: Loop) -> str | None:
+    """Return the version that is live."""
+    found = deployments.deployment(loop.ledger, REF)
+    return found.stable.version if found and found.stable else None
+
+
+def through(loop: Loop, record: rollouts.RolloutRecord) -> None:
+    """Let a rollout go to its end."""
+    while rollouts.rollout(loop.ledger, record.rollout_id).state == "running":
+        loop.ask(60)
+        loop.later(11)
+        loop.step(record)
+    assert rollouts.rollout(loop.ledger, record.rollout_id).state == "promoted"
+
+
+def two_versions(loop: Loop) -> None:
+    """Make version 1 live, then version 2."""
+    loop.roll_out("first")
+    loop.later(60)
+    through(loop, loop.roll_out("second"))
+    assert live(loop) == "2"
+
+
+def kinds(loop: Loop) -> list[str]:
+    """Return the kinds of the model's entries in order."""
+    return [entry.kind for entry in loop.ledger.entries(REF)]
+
+
+def test_a_wished_version_is_rolled_out_once(loop):
+    """Its rollout begins as always; looked at again nothing is due, and the ledger names who, why and the commit."""
+    loop.roll_out("first")
+    version, _ = loop.candidate("second")
+    wished = wish(version)
+    assert promotions.stand(loop.ledger, wished).due.does == "start"
+    meet(loop, wished, "c0ffee" * 6)
+    running = rollouts.running(loop.ledger, REF)
+    assert (running.version, running.state) == (version, "running")
+    assert promotions.stand(loop.ledger, wished) == promotions.Stand(True)
+    assert meet(loop, wished).startswith("was carried out before")
+    assert kinds(loop).count("rollout.started") == 2
+    told = [one.text for one in story(loop.ledger, REF)]
+    assert any("anna wished version 2 by commit c0ffeec0ffee: better on weekends" in text for text in told)
+
+
+def test_a_version_that_failed_its_gates_is_never_rolled_out(loop):
+    """Not by a merged change either: it says what failed, and is carried out when a person overrode the gate."""
+    loop.roll_out("first")
+    version, _ = loop.candidate("second", FAILED)
+    wished = wish(version)
+    with pytest.raises(Refused, match=r"failed AtLeast"):
+        meet(loop, wished)
+    assert "AtLeast" in promotions.stand(loop.ledger, wished).error.problem
+    assert promotions.WISHED not in kinds(loop)
+    gates.override(loop.ledger, REF, version, "AtLeast(roc_auc)", "bert", "known bias of the sample", loop.now)
+    meet(loop, wished)
+    assert rollouts.running(loop.ledger, REF).version == version
+
+
+def test_a_version_that_nobody_judged_is_not_found(loop):
+    """The message lists what was judged here."""
+    loop.roll_out("first")
+    with pytest.raises(NotFound) as caught:
+        meet(loop, wish("99"))
+    assert "judged were 1" in caught.value.fix
+
+
+def test_another_rollout_is_waited_for(loop):
+    """While one runs the wish cannot be met; when it is over, it is."""
+    loop.roll_out("first")
+    loop.later(1)
+    loop.roll_out("second")
+    version = loop.publish("third")
+    gates.record_verdict(loop.ledger, REF, "by-hand", version, loop_passed(), loop.now)
+    with pytest.raises(Refused, match="while version 2 is being rolled out"):
+        meet(loop, wish(version))
+    rollback.roll_back(loop.platform, REF, "anna", "not this one", loop.now)
+    meet(loop, wish(version))
+    assert rollouts.running(loop.ledger, REF).version == version
+
+
+def loop_passed() -> Verdict:
+    """Return a verdict that lets go on."""
+    return Verdict((GateReading("AtLeast(roc_auc)", 1, 0.72, 0.65, passed=True, detail=""),))
+
+
+def test_a_reverted_commit_takes_a_version_back(loop):
+    """Git says the version before again: that is a rollback, in the name that the change gives."""
+    two_versions(loop)
+    meet(loop, wish("1", "double charges since Tuesday"))
+    assert live(loop) == "1"
+    (changed,) = [e for e in loop.ledger.entries(REF, [deployments.CHANGED]) if e.details.get("back")]
+    assert changed.actor == "anna"
+    assert "double charges" in changed.reason
+
+
+def test_what_was_rolled_out_before_does_not_come_back_by_a_wish(loop):
+    """A version that was taken back stays so: the message says what can be wished."""
+    two_versions(loop)
+    meet(loop, wish("1"))
+    with pytest.raises(Refused, match="was rolled out before and is promoted since"):
+        meet(loop, wish("2"))
+    assert live(loop) == "1"
+
+
+def test_wishing_the_live_version_ends_the_rollout_of_another(loop):
+    """The candidate goes, the stable version stays."""
+    loop.roll_out("first")
+    loop.later(1)
+    loop.roll_out("second")
+    meet(loop, wish("1"))
+    assert rollouts.running(loop.ledger, REF) is None
+    assert live(loop) == "1"
+
+
+def test_a_rollout_is_held_and_let_go_on_by_a_merged_change(loop):
+    """Two changes of one file, each carried out once; what a person does between them is not undone."""
+    loop.roll_out("first")
+    loop.later(1)
+    loop.roll_out("second")
+    held = wish("2", "month's end", hold=True)
+    meet(loop, held)
+    assert rollouts.running(loop.ledger, REF).state == "held"
+    rollouts.resume(loop.ledger, REF, "bert", "it is over", loop.now)
+    assert promotions.stand(loop.ledger, held).differs == "its rollout is running, at 20 percent"
+    meet(loop, held)
+    assert rollouts.running(loop.ledger, REF).state == "running"
+    rollouts.hold(loop.ledger, REF, "bert", "look first", loop.now)
+    meet(loop, wish("2", "month is over"))
+    assert rollouts.running(loop.ledger, REF).state == "running"
+
+
+def test_the_same_text_again_after_another_is_a_new_wish(loop):
+    """A, then B, then A again: a reverted revert is carried out, or says why it cannot be."""
+    loop.roll_out("first")
+    loop.later(1)
+    loop.roll_out("second")
+    first, second = wish("2", "hold it", hold=True), wish("2", "go on")
+    for number, wished in enumerate([first, second, first]):
+        meet(loop, wished)
+        assert rollouts.running(loop.ledger, REF).state == ("running" if number == 1 else "held")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_wish_survives_a_death_between_its_note_and_its_end(loop, monkeypatch, moment):
+    """Killed before or after the rollback itself, the next look ends it; a version promoted meanwhile stays."""
+    two_versions(loop)
+    real = rollback.roll_back
+
+    def dies(*given):
+        if moment == "after":
+            real(*given)
+        raise StoreUnavailable("the process is gone", "look again")
+
+    monkeypatch.setattr(rollback, "roll_back", dies)
+    wished = wish("1")
+    with pytest.raises(StoreUnavailable):
+        meet(loop, wished)
+    monkeypatch.setattr(rollback, "roll_back", real)
+    if moment == "after":
+        loop.later(60)
+        through(loop, loop.roll_out("third"))
+        assert live(loop) == "3"
+    assert promotions.stand(loop.ledger, wished).due.does == "roll_back"
+    meet(loop, wished)
+    assert live(loop) == ("3" if moment == "after" else "1")
+    assert promotions.stand(loop.ledger, wished).met
+
+
+def test_two_at_once_carry_a_wish_out_once(loop):
+    """Several processes see the same merged change: one rollback, one word of it."""
+    two_versions(loop)
+    wished, failed = wish("1"), []
+
+    def one():
+        try:
+            meet(loop, wished)
+        except (Refused, CommitConflict) as error:  # lost the race within the rollback itself: the next look ends it
+            failed.append(error)
+
+    threads = [Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    meet(loop, wished)
+    assert live(loop) == "1"
+    assert [kinds(loop).count(kind) for kind in (promotions.WISHED, promotions.MET)] == [1, 1]
+    assert len([e for e in loop.ledger.entries(REF, [deployments.CHANGED]) if e.details.get("back")]) == 1
+
+
+def test_a_frozen_model_waits(loop):
+    """A merged change goes around no freeze: the rollout waits at 0 percent until the thaw."""
+    loop.roll_out("first")
+    version, _ = loop.candidate("second")
+    freezes.freeze(loop.ledger, REF, "bert", "stock taking", loop.now)
+    meet(loop, wish(version))
+    assert rollouts.running(loop.ledger, REF).percent == 0
+
+
+def test_where_promotions_are_required_nobody_meets_a_version_before(loop):
+    """A version that passed its gates waits at 0 percent, also the very first one; the merged wish lets it go on."""
+    rule = Promotions(loop.home, required=True)
+    loop.platform.environment = replace(loop.platform.environment, promotions=rule)
+    record = loop.roll_out("first")
+    assert (record.state, live(loop)) == ("held", None)
+    assert loop.step(record).action == "wait"
+    assert any("waits for its promotion to 1 to be merged" in one.text for one in story(loop.ledger, REF))
+    meet(loop, wish("1"))
+    loop.step(record)
+    assert live(loop) == "1"
+
+
+def test_files_are_read_and_told(loop):
+    """Good, broken, misplaced and undeclared: each is told by itself, and alarms end when the file does."""
+    team, folder = Team("retail", __file__, models=(loop.model,)), loop.home / "promotions"
+    file = folder / wishes.place(REF)
+    file.parent.mkdir(parents=True)
+    loop.roll_out("first")
+    file.write_text(wishes.text_of(REF, "1", "anna", "it is good", hold=False))
+    (folder / "retail" / "churn.yaml").write_text("model: retail/churn\nversion: 1\nby: anna\n")
+    (folder / "retail" / "other.yaml").write_text(file.read_text())
+    looked = {one.ref.model: one for one in promotions.look(loop.platform, team, folder)}
+    assert looked["cancellations"].stand.due.does == "nothing"
+    assert isinstance(looked["churn"].stand.error, InvalidSpec)
+    assert "churn.yaml:1: reason: Field required" in looked["churn"].stand.error.problem
+    assert "other.yaml:1: it is about retail/cancellations" in looked["other"].stand.error.problem
+    promotions.tell(loop.platform, team, list(looked.values()))
+    assert {s.alarm.cause for s in alarms.standing(loop.ledger)} == {"promotion:retail/churn", "promotion:retail/other"}
+    meet(loop, looked["cancellations"].wish)
+    loop.later(60)
+    through(loop, loop.roll_out("second"))
+    for name in ("churn", "other"):
+        (folder / "retail" / f"{name}.yaml").unlink()
+    promotions.tell(loop.platform, team, promotions.look(loop.platform, team, folder))
+    (left,) = alarms.standing(loop.ledger)
+    assert left.alarm.problem == "Git says version 1 of retail/cancellations, and version 2 is live"
+    file.unlink()
+    promotions.tell(loop.platform, team, promotions.look(loop.platform, team, folder))
+    assert alarms.standing(loop.ledger) == []
+
+
+def test_the_commit_is_git_s_word(tmp_path):
+    """In a clone it is the last one that changed the file; in a folder that is none there is no word."""
+    folder, plain = tmp_path / "clone", tmp_path / "plain"
+    plain.mkdir()
+    (plain / "a.yaml").write_text("x")
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    named = ["-c", "user.name=Anna", "-c", "user.email=anna@example.com"]
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("x")
+        subprocess.run(["git", *named, "add", "."], cwd=folder, check=True)
+        subprocess.run(["git", *named, "commit", "--quiet", "-m", name], cwd=folder, check=True)
+    first = subprocess.run(["git", "rev-parse", "HEAD~"], cwd=folder, check=True, capture_output=True, text=True)
+    assert wishes.commit_of(folder / "a.yaml") == first.stdout.strip()
+    assert wishes.commit_of(plain / "a.yaml") == ""
+    assert wishes.place(ModelRef("a", "b")) == Path("a/b.yaml")
