@@ -142,7 +142,7 @@ def test_where_merged_changes_are_required_nobody_promotes_by_hand(world, tmp_pa
     ("line", "problem"),
     [
         ("promotions: here", "promotions name no folder"),
-        ("promotions: {folder: x, reqired: true}", "unknown key 'reqired'"),
+        ("promotions: {folder: x, requires: true}", "unknown key 'requires'"),
         ("promotions: {folder: x, required: soon}", "'soon' is neither yes nor no"),
         ("promotions: {folder: /nowhere/at/all}", "the folder of promotions is not there"),
     ],
