@@ -12,6 +12,7 @@ from pathlib import Path
 
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
 from loopline.platform_core.foundation.files import write
+from loopline.platform_core.loop.wishes import KUSTOMIZATION
 
 REMOTE = "origin"
 _SECONDS = 60
@@ -26,12 +27,16 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class Change:
-    """What was committed where, and the page that opens a pull request, "" where none is known."""
+    """What was committed where, and the page that opens a pull request, "" where none is known.
+
+    ``unlisted`` is the kustomization beside the file that does not name it, "" for none.
+    """
 
     branch: str
     commit: str
     base: str
     page: str
+    unlisted: str = ""
 
 
 def propose(folder: Path, file: Path, text: str, branch: str, message: str) -> Change:
@@ -59,7 +64,8 @@ def propose(folder: Path, file: Path, text: str, branch: str, message: str) -> C
             _git(tree, "add", "--", str(inside))
             _git(tree, "commit", "--quiet", "--message", message)
             _git(tree, "update-ref", ref, "HEAD", "")
-    return Change(branch, _git(top, "rev-parse", ref).strip(), base, _page(top, branch))
+    commit = _git(top, "rev-parse", ref).strip()
+    return Change(branch, commit, base, _page(top, branch), _unlisted(top, commit, inside))
 
 
 def push(folder: Path, branch: str) -> None:
@@ -105,6 +111,12 @@ def _tree(top: Path, base: str) -> Iterator[Path]:
 def _shown(top: Path, ref: str, file: Path) -> str | None:
     done = _run(top, "show", f"{ref}:{file.as_posix()}")
     return done.stdout if done.returncode == 0 else None
+
+
+def _unlisted(top: Path, commit: str, file: Path) -> str:
+    beside = file.with_name(KUSTOMIZATION)
+    text = _shown(top, commit, beside)
+    return "" if text is None or file.name in text else str(beside)
 
 
 def _page(top: Path, branch: str) -> str:

@@ -20,6 +20,8 @@ from loopline.platform_core.foundation.located_yaml import Located, load
 from loopline.platform_core.foundation.names import ModelRef
 
 ENDING = ".yaml"
+KUSTOMIZATION = "kustomization.yaml"
+"""What makes a ConfigMap of a folder may lie in it; it is no wish."""
 _GIT_SECONDS = 10
 
 
@@ -67,7 +69,8 @@ def wished(folder: Path, team: str) -> Iterator[tuple[ModelRef, Path]]:
     Files whose names begin with a dot are passed over: so are those that a mounted ConfigMap keeps for itself.
     """
     for path in sorted((folder / team).glob(f"[!.]*{ENDING}")):
-        yield ModelRef(team, path.stem), path
+        if path.name != KUSTOMIZATION:
+            yield ModelRef(team, path.stem), path
 
 
 def read(path: Path, ref: ModelRef) -> Wish:

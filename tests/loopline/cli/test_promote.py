@@ -82,6 +82,21 @@ def test_written_twice_it_is_the_same_change(world, clone):
     assert "says so on origin/main already" in world.json(*WISH, "--version", "1", "--via", "git", code=1)["problem"]
 
 
+def test_a_kustomization_that_does_not_name_the_file_is_told(world, clone):
+    """Else the ConfigMap that it makes would not hold it; and a kustomization is no wish of a model."""
+    world.roll_out("first")
+    beside = clone / "prod" / "promotions" / "corner" / "kustomization.yaml"
+    beside.parent.mkdir()
+    beside.write_text("configMapGenerator: [{name: loopline-promotions, files: []}]\n")
+    git(clone, "add", ".")
+    git(clone, "commit", "--quiet", "-m", "a ConfigMap")
+    git(clone, "push", "--quiet", "origin", "HEAD:main")
+    git(clone, "fetch", "--quiet")
+    assert world.json("gitops", "diff")["models"] == []
+    said = world.run(*WISH, "--version", "1", "--via", "git").stdout
+    assert "prod/promotions/corner/kustomization.yaml does not name the file" in said
+
+
 def test_what_differs_is_shown(world, clone):
     """The loop promoted another version than Git says: in the diff, as its exit code, and as an alarm with the fix."""
     world.roll_out("first")

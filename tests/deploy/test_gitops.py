@@ -1,0 +1,216 @@
+"""What Argo CD and Flux follow: files that build, definitions that a real API server takes, health that is right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import rollouts, wishes
+from loopline.platform_core.loop.rollback import roll_back
+from loopline.resources.kubernetes.mirror import _conditions
+from loopline.resources.kubernetes.mirrored import Mirrored, objects
+from tests.platform_core.loop.conftest import REF, Loop, platform_on
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "gitops"
+ENVIRONMENTS = ("dev", "prod")
+DEFINITIONS = {
+    "github.com/argoproj/argo-cd/v3@v3.5.0": "manifests/crds/*-crd.yaml",
+    "github.com/fluxcd/source-controller@v1.9.0": "config/crd/bases/*_gitrepositories.yaml",
+    "github.com/fluxcd/kustomize-controller@v1.9.0": "config/crd/bases/*_kustomizations.yaml",
+}
+"""Modules in which definitions are published, and where. Of Flux's HelmRelease none is: its module is not served."""
+
+
+def documents(folder: str) -> Iterator[tuple[Path, dict]]:
+    """Give each manifest of a folder, with its file."""
+    for path in sorted((FOLDER / folder).rglob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            yield path, document
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_promotion_is_read_and_named(environment):
+    """Each file is a wish of the model that it lies for, and its team's kustomization makes it a ConfigMap."""
+    folder = FOLDER / "environments" / environment / "promotions"
+    for team in sorted(path.name for path in folder.iterdir()):
+        found = dict(wishes.wished(folder, team))
+        assert found
+        assert [wishes.read(path, ref).ref for ref, path in found.items()] == list(found)
+        made = yaml.safe_load((folder / team / wishes.KUSTOMIZATION).read_text())["configMapGenerator"]
+        assert made == [{"name": "loopline-promotions", "files": [path.name for path in found.values()]}]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_team_s_values_reach_the_release(environment):
+    """A team's file is in the ConfigMap, and the ConfigMap's key in the release; and it speaks of that team alone."""
+    folder = FOLDER / "environments" / environment
+    (made,) = yaml.safe_load((folder / wishes.KUSTOMIZATION).read_text())["configMapGenerator"]
+    teams = sorted(f"teams/{path.name}" for path in (folder / "teams").iterdir())
+    assert made["files"] == ["platform.yaml", *teams]
+    (release,) = [d for _, d in documents(f"flux/{environment}") if d["kind"] == "HelmRelease"]
+    named = [(one["name"], one["valuesKey"]) for one in release["spec"]["valuesFrom"]]
+    assert named == [(made["name"], Path(file).name) for file in made["files"]]
+    for file in teams:
+        assert list(yaml.safe_load((folder / file).read_text())["teams"]) == [Path(file).stem]
+    followed = {d["spec"]["path"] for _, d in documents(f"flux/{environment}") if d["kind"] == "Kustomization"}
+    promoted = {f"./environments/{environment}/promotions/{path.name}" for path in (folder / "promotions").iterdir()}
+    assert followed == {f"./environments/{environment}", *promoted}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl builds kustomizations, and is not installed")
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_kustomizations_build(environment):
+    """By Kustomize itself; what comes out of a team's folder is what a code location reads."""
+    folder = FOLDER / "environments" / environment
+    for where in (folder, folder / "promotions" / "retail"):  # the mirror's is held by the API server
+        done = subprocess.run(["kubectl", "kustomize", str(where)], check=True, capture_output=True, text=True)
+        (made,) = yaml.safe_load_all(done.stdout)
+        assert made["kind"] == "ConfigMap"
+    text = (folder / "promotions" / "retail" / "cancellations.yaml").read_text()
+    assert made["data"] == {"cancellations.yaml": text}
+    assert wishes.read(folder / "promotions" / "retail" / "cancellations.yaml", ModelRef("retail", "cancellations"))
+
+
+def health(one: Mirrored, generation: int = 1) -> tuple[str, str]:
+    """Return what Argo CD says of an object, by the script that is shipped."""
+    lua = pytest.importorskip("lupa", reason="lupa runs the health script, and is not installed")
+    data = yaml.safe_load((FOLDER / "argocd" / "health.yaml").read_text())["data"]
+    script = data[f"resource.customizations.health.loopline.dev_{one.kind}"]
+    runtime = lua.LuaRuntime()
+    status = dict(one.status) | {"observedGeneration": 1, "conditions": _conditions(one, {}, 1)}
+    found = {"metadata": {"generation": generation}, "status": status if one.status else None}
+    runtime.globals().obj = table(runtime, found)
+    said = runtime.execute(script)
+    return said["status"], said["message"]
+
+
+def table(runtime, value):
+    """Return JSON as Lua has it."""
+    if isinstance(value, dict):
+        return runtime.table_from({k: table(runtime, v) for k, v in value.items() if v is not None})
+    return runtime.table_from([table(runtime, one) for one in value]) if isinstance(value, list) else value
+
+
+@pytest.fixture
+def loop(tmp_path: Path):
+    """Give a platform to drive, on SQLite."""
+    platform = platform_on(f"sqlite:///{tmp_path}/ledger.db", tmp_path)
+    yield Loop(platform, tmp_path)
+    platform.close()
+
+
+def test_argo_cd_understands_the_conditions(loop):
+    """Of a rollout's whole way: healthy, progressing, suspended while a person holds it, degraded once taken back."""
+
+    def now(kind: str, version: str = "") -> tuple[str, str]:
+        every = [one for one in objects(loop.ledger, "x") if one.kind == kind]
+        return health(next(one for one in every if not version or one.spec["version"] == version))
+
+    loop.roll_out("first")
+    assert now("LoopModel") == ("Healthy", "version 1 is live")
+    loop.later(60)
+    loop.roll_out("second")
+    assert now("LoopModel") == ("Progressing", "version 2 at 20 percent")
+    assert now("LoopCycle")[0] == now("LoopRollout", "2")[0] == "Progressing"
+    rollouts.hold(loop.ledger, REF, "anna", "look first", loop.now)
+    assert now("LoopModel")[0] == "Suspended"
+    roll_back(loop.platform, REF, "anna", "no", loop.now)
+    assert now("LoopModel") == ("Healthy", "version 1 is live")
+    assert now("LoopRollout", "2") == ("Degraded", "version 2 was taken back")
+    assert now("LoopCycle")[0] == "Healthy"
+
+
+def test_what_was_not_written_anew_yet_is_progressing(loop):
+    """A status of an older generation says nothing of this one; nor does none."""
+    loop.roll_out("first")
+    (model,) = [one for one in objects(loop.ledger, "x") if one.kind == "LoopModel"]
+    assert health(model, generation=2)[0] == "Progressing"
+    assert health(Mirrored("LoopModel", "x", "y", {}, {}, {}))[0] == "Progressing"
+
+
+@pytest.mark.cluster
+def test_a_real_api_server_takes_every_manifest(kubernetes_api):
+    """Strictly, under the definitions that Argo CD and Flux publish: an unknown field would be refused, and is."""
+    from kubernetes.dynamic import DynamicClient
+
+    apply(kubernetes_api, list(definitions()))
+    manifests = [(path, d) for folder in ("argocd", "flux", "mirror") for path, d in documents(folder)]
+    held = [(path, d) for path, d in manifests if d["kind"] != "HelmRelease" and path.name != wishes.KUSTOMIZATION]
+    assert {d["kind"] for _, d in held} > {
+        "AppProject",
+        "ApplicationSet",
+        "GitRepository",
+        "Kustomization",
+        "Deployment",
+    }
+    dynamic = DynamicClient(kubernetes_api)
+    for path, document in held:
+        for name in ("argocd", "flux-system"):
+            namespace(dynamic, name)
+        assert create(dynamic, document) == "", path
+    project = next(d for _, d in held if d["kind"] == "AppProject")
+    broken = project | {"spec": project["spec"] | {"sourceRepositories": []}}
+    assert 'unknown field "spec.sourceRepositories"' in create(dynamic, broken)
+
+
+def definitions() -> Iterator[dict]:
+    """Give the published definitions, fetched as Go modules."""
+    for module, files in DEFINITIONS.items():
+        done = subprocess.run(
+            ["go", "mod", "download", "-json", module], cwd="/", check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for path in sorted(Path(json.loads(done.stdout)["Dir"]).glob(files)):
+            yield yaml.safe_load(path.read_text())
+
+
+def apply(api, found: list[dict]) -> None:
+    """Apply definitions, and wait until their kinds are served."""
+    from kubernetes.dynamic import DynamicClient
+
+    kind = DynamicClient(api).resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
+    for one in found:
+        kind.server_side_apply(body=one, field_manager="tests")
+    end = time.monotonic() + 60
+    while not all(established(kind, one["metadata"]["name"]) for one in found):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    time.sleep(1)  # the API server serves a kind a moment after it says so
+
+
+def established(kind, name: str) -> bool:
+    """Say whether a definition is in force."""
+    conditions = kind.get(name=name).to_dict().get("status", {}).get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def namespace(dynamic, name: str) -> None:
+    """Let a namespace be there."""
+    kind = dynamic.resources.get(api_version="v1", kind="Namespace")
+    kind.server_side_apply(
+        body={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, field_manager="t"
+    )
+
+
+def create(dynamic, document: dict) -> str:
+    """Create a manifest without keeping it; gives the refusal, "" for none."""
+    from kubernetes.client import ApiException
+
+    kind = dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
+    try:
+        kind.create(
+            body=document,
+            namespace=document["metadata"].get("namespace"),
+            query_params=[("dryRun", "All"), ("fieldValidation", "Strict")],
+        )
+    except ApiException as error:  # what is there already was read and checked before that is said
+        return "" if error.reason == "Conflict" else json.loads(error.body)["message"]
+    return ""
