@@ -81,10 +81,12 @@ def test_kustomizations_build(environment):
 
 def health(one: Mirrored, generation: int = 1) -> tuple[str, str]:
     """Return what Argo CD says of an object, by the script that is shipped."""
-    lua = pytest.importorskip("lupa", reason="lupa runs the health script, and is not installed")
+    pytest.importorskip("lupa", reason="lupa runs the health script, and is not installed")
+    from lupa import LuaRuntime
+
     data = yaml.safe_load((FOLDER / "argocd" / "health.yaml").read_text())["data"]
     script = data[f"resource.customizations.health.loopline.dev_{one.kind}"]
-    runtime = lua.LuaRuntime()
+    runtime = LuaRuntime()
     status = dict(one.status) | {"observedGeneration": 1, "conditions": _conditions(one, {}, 1)}
     found = {"metadata": {"generation": generation}, "status": status if one.status else None}
     runtime.globals().obj = table(runtime, found)
