@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from loopline.asset_defs.dagster_bases import (
     PollingComputeLogSubscriptionManager,
 )
 from loopline.platform_core.environment import home
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.pod import settings
 from loopline.resources.object_store.objects import Objects
 
+_log = logging.getLogger(__name__)
 UPLOAD_SECONDS = 5
 """How often what a run prints is sent while it goes on; a pod that dies takes so much along."""
 
@@ -82,14 +86,17 @@ class ObjectRunLogs(CloudStorageComputeLogManager[Any], ConfigurableClass):
         return f"{self._objects.url}/{_key(log_key, io_type)}"
 
     def cloud_storage_has_logs(self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False) -> bool:
-        """Say whether the store has a log."""
-        return self._objects.has(_key(log_key, io_type, partial))
+        """Say whether the store has a log; one that cannot be asked has none now."""
+        with _store_may_be_away():
+            return self._objects.has(_key(log_key, io_type, partial))
+        return False
 
     def upload_to_cloud_storage(self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False) -> None:
         """Send what was captured; of a run that goes on, what there is so far."""
         path = self._path(log_key, io_type)
         if path.exists() and not (partial and not path.stat().st_size):
-            self._objects.write(_key(log_key, io_type, partial), path.read_bytes())
+            with _store_may_be_away():
+                self._objects.write(_key(log_key, io_type, partial), path.read_bytes())
 
     def download_from_cloud_storage(
         self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False
@@ -109,6 +116,15 @@ class ObjectRunLogs(CloudStorageComputeLogManager[Any], ConfigurableClass):
 
     def _path(self, log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False) -> Path:
         return Path(self._local.get_captured_local_path(log_key, IO_TYPE_EXTENSION[io_type], partial=partial))
+
+
+@contextmanager
+def _store_may_be_away() -> Iterator[None]:
+    """Let no run fail because what it prints cannot be kept."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        _log.warning("%s → %s", error.problem, error.fix)
 
 
 def _key(log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False) -> str:
