@@ -56,7 +56,7 @@ class KafkaLogs(LogStore, LogSink):
         named = f"{server}/{file}"
         with self._alone:
             kept = self._known(model)
-            before = kept.files.get(named, 0)
+            before = kept.files.get(named, offset if frames else 0)  # what was let go was kept, as its sender knows
             if not offset <= before < offset + len(frames):
                 return before
             said = f"{named}:{before}".encode()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog
 from loopline.platform_core.testing.endpoints import new_model
-from loopline.platform_core.testing.log_store import LogStoreKit, Writer, ids
+from loopline.platform_core.testing.log_store import LogStoreKit, Writer, ids, record
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.kafka.logs import KafkaLogs
 
@@ -59,6 +63,21 @@ def test_a_sender_that_begins_anew_knows_how_far_it_is(events: KafkaEventStream,
     assert events.ends(f"loopline-log/{model}") == end
 
 
+def test_a_sender_of_what_was_let_go_goes_on_behind_it(events: KafkaEventStream, tmp_path: Path) -> None:
+    """It remembers what was acknowledged, and the topic does not: nothing is sent again."""
+    model = new_model()
+    writer = Writer(tmp_path, "one", model)
+    writer.answer(2)
+    writer.send(KafkaLogs(events))
+    (file,) = writer.files
+    size, store = file.stat().st_size, KafkaLogs(events)
+    assert store.forget(model, [store.end(model, None)], -1) > 0
+    writer.answer(1)
+    frames = file.read_bytes()
+    assert KafkaLogs(events).put("one", model, file.name, size, frames[size:]) == len(frames)
+    assert ids(store, model) == writer.ids[2:]
+
+
 def test_a_cluster_that_is_away_is_told_soon(tmp_path: Path) -> None:
     """Nothing counts as kept."""
     events = KafkaEventStream(bootstrap_servers="127.0.0.1:1", timeout_seconds=1)
@@ -67,3 +86,44 @@ def test_a_cluster_that_is_away_is_told_soon(tmp_path: Path) -> None:
     (file,) = writer.files
     with pytest.raises(StoreUnavailable):
         KafkaLogs(events).put("one", writer.model, file.name, 0, file.read_bytes())
+
+
+class Interrupted(KafkaEventStream):
+    """A cluster that does not answer while it is told so."""
+
+    away: bool = False
+
+    def publish(self, stream: str, records: Sequence[Record]) -> None:
+        """Take records, or let them wait in vain."""
+        if self.away:
+            raise StoreUnavailable("the cluster is away", "wait")
+        super().publish(stream, records)
+
+
+def test_what_could_not_be_kept_is_refused_and_kept_with_the_next(kafka: str, tmp_path: Path) -> None:
+    """A server is told for each request while Kafka is away; then nothing is missing, or there twice."""
+    model, events = new_model(), Interrupted(bootstrap_servers=kafka)
+    logs = KafkaLogs(events)
+    log = PredictionLog(tmp_path, "w-1", segment_bytes=600, keep=partial(logs.keep, "one"))
+    log.write(model, record("first"))
+    events.away = True
+    for name in ("second", "third"):
+        with pytest.raises(StoreUnavailable):
+            log.write(model, record(name))
+    events.away = False
+    log.write_many(model, [record("fourth"), record("fifth")])
+    assert ids(KafkaLogs(events), model) == ["first", "second", "third", "fourth", "fifth"]
+    log.close()
+    events.close()
+
+
+def test_a_request_longer_than_a_piece_is_kept_or_refused(kafka: str, tmp_path: Path) -> None:
+    """The broker takes a megabyte: less goes in one record, more is told as what cannot be kept."""
+    model, events = new_model(), KafkaEventStream(bootstrap_servers=kafka)
+    log = PredictionLog(tmp_path, "w-1", keep=partial(KafkaLogs(events).keep, "one"))
+    log.write(model, msgspec.structs.replace(record("large"), keys=["x" * 700_000]))
+    with pytest.raises(StoreUnavailable):
+        log.write(model, msgspec.structs.replace(record("huge"), keys=["x" * 3_000_000]))
+    assert ids(KafkaLogs(events), model) == ["large"]
+    log.close()
+    events.close()
