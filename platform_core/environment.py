@@ -110,11 +110,11 @@ def carried(path: Path) -> dict[str, str]:
     return {"path": str(path), "text": path.read_text(encoding="utf-8")}
 
 
-def landed(found: str | Mapping[str, str]) -> Path:
+def landed(file: str | Mapping[str, str]) -> Path:
     """Return the file that a task was given, by its path or carried; written anew where the path has another text."""
-    if isinstance(found, str):
-        return Path(found)
-    path, text = Path(found["path"]), found["text"]
+    if isinstance(file, str):
+        return Path(file)
+    path, text = Path(file["path"]), file["text"]
     try:
         if path.read_text(encoding="utf-8") == text:
             return path

@@ -56,13 +56,13 @@ def _json(one: Standing) -> dict[str, Any]:
     alarm = one.alarm
     words = {name: getattr(alarm, name) for name in ("cause", "severity", "problem", "fix", "link")}
     times = {"since": one.since, "until": one.until}
-    return words | {"subject": alarm.about} | times | {"told": one.told, "acknowledged": one.acknowledged}
+    return words | {"subject": alarm.about} | times | {"told": one.notified, "acknowledged": one.acknowledged}
 
 
 def _told(one: Standing) -> str:
     alarm = one.alarm
     state = "over" if one.until else alarm.severity
-    rows = [("", alarm.problem), ("", f"→ {alarm.fix}"), ("", alarm.link), ("told", ", ".join(one.told))]
+    rows = [("", alarm.problem), ("", f"→ {alarm.fix}"), ("", alarm.link), ("told", ", ".join(one.notified))]
     rows.append(("taken by", one.acknowledged))
     shown = table([(name, value) for name, value in rows if value])
     since = f"{one.since:%Y-%m-%d %H:%M}" + (f" to {one.until:%Y-%m-%d %H:%M}" if one.until else "")

@@ -93,9 +93,9 @@ def _waited(platform: Platform, one: Cycle, timeout_seconds: float, update: Call
     give_up = time.monotonic() + timeout_seconds
     while not (found := standing(platform, one)).settled:
         if time.monotonic() > give_up:
-            problem = f"cycle {one.cycle_id} is still open after {timeout_seconds:.0f} s: {found.said}"
+            problem = f"cycle {one.cycle_id} is still open after {timeout_seconds:.0f} s: {found.sentence}"
             raise StoreUnavailable(problem, "see that 'loopline up' runs, and read its runs in Dagster's UI")
-        update(found.said)
+        update(found.sentence)
         time.sleep(POLL_SECONDS)
     return found
 
@@ -109,4 +109,4 @@ def _outcome(ref: ModelRef, found: Standing) -> Answer:
         "verdict": found.cycle.verdict,
         "percent": found.percent,
     }
-    return Answer(data, found.said, exit_code=0 if found.state in {"promoted", "baking"} else 1)
+    return Answer(data, found.sentence, exit_code=0 if found.state in {"promoted", "baking"} else 1)

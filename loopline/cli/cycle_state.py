@@ -21,7 +21,7 @@ class Standing:
     state: str
     percent: int
     settled: bool
-    said: str
+    sentence: str
 
 
 def standing(platform: Platform, one: Cycle) -> Standing:
@@ -40,7 +40,7 @@ def standing(platform: Platform, one: Cycle) -> Standing:
     if rollout is not None and rollout.cycle == now.cycle_id and rollout.in_shadow:
         said = f"cycle {now.cycle_id}: version {rollout.version} answers nobody yet: requests are replayed through it"
         return Standing(now, "baking", 0, _arrived(platform, one), said)
-    return Standing(now, "open", 0, settled=False, said=_last_told(platform, one))
+    return Standing(now, "open", 0, settled=False, sentence=_last_told(platform, one))
 
 
 def _arrived(platform: Platform, one: Cycle) -> bool:

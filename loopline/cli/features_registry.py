@@ -103,7 +103,7 @@ def _told(platform: Platform, record: ViewRecord, readers: Sequence[Reader]) -> 
     from loopline.platform_core.features import catalog
 
     fresh = catalog.freshness(platform, record.ref)
-    history = [{"at": m.at, "by": m.by, "what": m.said} for m in catalog.history(platform.ledger, record.ref)]
+    history = [{"at": m.at, "by": m.by, "what": m.summary} for m in catalog.history(platform.ledger, record.ref)]
     read_by = [str(reader) for reader in readers if reader.view == record.ref]
     ages = {"newest_event": fresh.newest_event, "age_seconds": fresh.age_seconds}
     return {**_summary(record), "readers": read_by, **ages, "history": history}

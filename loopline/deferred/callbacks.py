@@ -51,7 +51,7 @@ def asked(body: bytes, json_length: int | None, hosts: tuple[str, ...]) -> str |
     return str(url)
 
 
-def told(url: str, name: str, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+def post(url: str, name: str, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
     """Post an answer once; a redirection is not followed, since it may lead where nobody allowed.
 
     Returns:

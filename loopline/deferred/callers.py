@@ -88,7 +88,7 @@ class Callers:
             result: Result | bool = self._spool.state(name)
             if isinstance(result, bool):
                 return None if result else True
-            return callbacks.told(result.callback or "", name, result.headers, result.body)
+            return callbacks.post(result.callback or "", name, result.headers, result.body)
         except Exception:  # noqa: BLE001 - an attempt that fails in a way that nobody thought of is one too
             _LOG.exception("the caller of request %s was not told", name)
             return False

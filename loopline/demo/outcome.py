@@ -224,7 +224,7 @@ def _first(found: Sequence[Cycle], cause: str, state: str) -> Cycle | None:
 
 
 def _entry(teller: Teller, kind: str, cycle: Cycle) -> Entry:
-    entry = teller.found(kind, cycle.cycle_id)
+    entry = teller.first(kind, cycle.cycle_id)
     assert entry is not None, f"the ledger has no {kind} of {cycle.cycle_id}"
     return entry
 

@@ -76,7 +76,7 @@ def _first_model(show: Show, last: date | None) -> Script:
     show.until("history had landed", lambda: _landed(stage), 300)
     _open(show, "first training", "first")
     script = stage.script(GO_LIVE, last)  # read while the model trains
-    show.until("the first model was live", lambda: show.teller.found("rollout.promoted") is not None, 300)
+    show.until("the first model was live", lambda: show.teller.first("rollout.promoted") is not None, 300)
     show.until("the endpoint was ready", lambda: stage.platform.serving.observe(REF.dotted).ready, 60)
     return script
 

@@ -39,6 +39,6 @@ class Teller:
                 self.say(tell(entry))
         return new
 
-    def found(self, kind: str, cycle: str | None = None) -> Entry | None:
+    def first(self, kind: str, cycle: str | None = None) -> Entry | None:
         """Return the first entry of a kind, of a cycle if one is given."""
         return next((e for e in self.entries if e.kind == kind and cycle in (None, e.cycle)), None)

@@ -49,7 +49,8 @@ def version_out(
         lineage=lineage,
         freshness=FreshnessOut(newest_event=fresh.newest_event, age_seconds=fresh.age_seconds),
         history=[
-            MeantOut(at=m.at, by=m.by, what=m.said, meaning=m.meaning.hash, code=list(m.meaning.code)) for m in history
+            MeantOut(at=m.at, by=m.by, what=m.summary, meaning=m.meaning.hash, code=list(m.meaning.code))
+            for m in history
         ],
     )
 

@@ -1,4 +1,4 @@
-"""The door before the application: who asks, which models, and how often."""
+"""Admission to the application: who asks, which models, and how often."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from loopline.gateway.api_keys import Doorkeeper, Tenant
+from loopline.gateway.api_keys import Authenticator, Tenant
 from loopline.gateway.quota import Allowances
 from loopline.platform_core.errors import BadRequest
 
@@ -32,11 +32,11 @@ class Admitted(NamedTuple):
 EVERYBODY = Admitted("", Tenant().may_ask)
 
 
-class Door:
+class Admission:
     """Lets tenants through to the models that they may ask, as often as they may; without keys it lets everybody."""
 
-    def __init__(self, doorkeeper: Doorkeeper | None, allowances: Allowances) -> None:
-        self._doorkeeper, self._allowances = doorkeeper, allowances
+    def __init__(self, authenticator: Authenticator | None, allowances: Allowances) -> None:
+        self._authenticator, self._allowances = authenticator, allowances
 
     def admit(self, model: str, headers: dict[bytes, bytes]) -> Admitted:
         """Return who asks.
@@ -44,10 +44,10 @@ class Door:
         Raises:
             Refusal: the caller is unknown, may not ask the model, or has asked too much.
         """
-        if self._doorkeeper is None:
+        if self._authenticator is None:
             return EVERYBODY
         try:
-            name, tenant = self._doorkeeper.tenant(headers)
+            name, tenant = self._authenticator.tenant(headers)
         except BadRequest as error:
             raise Refusal("no_key", "", error, [(b"www-authenticate", b"Bearer")]) from error
         if model and not tenant.may_ask(model):

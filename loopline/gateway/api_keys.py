@@ -63,7 +63,7 @@ class Keys(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(Keys).decode
 
 
-class Doorkeeper:
+class Authenticator:
     """Tells tenants by their keys; looks into the file again when it changes, so that a key can be taken back."""
 
     def __init__(self, file: Path) -> None:

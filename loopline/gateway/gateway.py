@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from loopline.gateway.access_log import AccessLog
-from loopline.gateway.admission import Door, Refusal
-from loopline.gateway.api_keys import Doorkeeper
+from loopline.gateway.admission import Admission, Refusal
+from loopline.gateway.api_keys import Authenticator
 from loopline.gateway.quota import Allowances
-from loopline.gateway.recorders import kept
+from loopline.gateway.recorders import record
 from loopline.platform_core.runtime.request_note import REQUEST_NOTE, RequestNote
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Scope, Send, refusal, respond
@@ -67,18 +67,20 @@ class Keeper(Protocol):
 
 
 class Guards(NamedTuple):
-    """What stands before every request: the door, who keeps what, and the counts of refusals by reason."""
+    """What stands before every request: admission, who keeps what, and the counts of refusals by reason."""
 
-    door: Door
+    admission: Admission
     keepers: Sequence[Keeper]
     refused: Counter[str]
 
 
 class Gateway:
-    """The application with a door; keepers keep what goes through or not, ``refused`` counts what does not."""
+    """The application behind admission; keepers keep what goes through or not, ``refused`` counts what does not."""
 
-    def __init__(self, inner: Application, door: Door, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
-        self._inner, self._door, self._keepers, self._refused = inner, door, keepers, refused
+    def __init__(
+        self, inner: Application, admission: Admission, keepers: Sequence[Keeper], refused: Counter[str]
+    ) -> None:
+        self._inner, self._admission, self._keepers, self._refused = inner, admission, keepers, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -94,7 +96,7 @@ class Gateway:
         try:
             try:
                 if scope["path"] not in _OPEN:
-                    tenant, noted.may_ask = self._door.admit(model, headers)
+                    tenant, noted.may_ask = self._admission.admit(model, headers)
             except Refusal as refused:
                 tenant = refused.tenant
                 self._refused[refused.reason] += 1
@@ -109,7 +111,7 @@ class Gateway:
             seen = Exchange(
                 scope["method"], scope["path"], model, tenant, sending.status, sending.size, started, noted, headers
             )
-            kept(self._keepers, seen)
+            record(self._keepers, seen)
 
     def _closing(self, send: Send) -> Send:
         """Close the keepers before the lifespan is told to be over: the process ends at once then, by a signal."""
@@ -149,8 +151,8 @@ class _Sending:
         return logged if _ID.fullmatch(logged) else own
 
 
-def of(settings: GatewaySettings, root: Path) -> tuple[Door, Sequence[Keeper]]:
-    """Make the door and the keepers that an environment asks for.
+def of(settings: GatewaySettings, root: Path) -> tuple[Admission, Sequence[Keeper]]:
+    """Make admission and the keepers that an environment asks for.
 
     Raises:
         ContractBroken: the file of keys is none. InvalidEnvironment: traces go nowhere that is known.
@@ -162,8 +164,8 @@ def of(settings: GatewaySettings, root: Path) -> tuple[Door, Sequence[Keeper]]:
         from loopline.gateway.tracing import Tracer
 
         keepers.append(Tracer.to(settings.traces, settings.traces_share))
-    doorkeeper = Doorkeeper(settings.keys) if settings.keys is not None else None
-    return Door(doorkeeper, Allowances(root / "allowances")), keepers
+    authenticator = Authenticator(settings.keys) if settings.keys is not None else None
+    return Admission(authenticator, Allowances(root / "allowances")), keepers
 
 
 def request_id(headers: dict[bytes, bytes]) -> str:

@@ -1,4 +1,4 @@
-"""The gateway's door, ids and keepers for gRPC: the key is in the call's metadata, as it is in HTTP's headers."""
+"""The gateway's admission, ids and keepers for gRPC: the key is in the call's metadata, as it is in HTTP's headers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from loopline.gateway.admission import Admitted, Door, Refusal
+from loopline.gateway.admission import Admission, Admitted, Refusal
 from loopline.gateway.gateway import REQUEST_ID, Exchange, Keeper, request_id
-from loopline.gateway.recorders import kept
+from loopline.gateway.recorders import record
 from loopline.platform_core.errors import BadRequest, LooplineError
 from loopline.platform_core.runtime.request_note import REQUEST_NOTE, RequestNote
 from loopline.platform_core.runtime.wire.http import status_of
@@ -25,8 +25,8 @@ _OK, _FAILED, _GONE = 200, 500, 0
 class GrpcGateway:
     """Stands before each call; what it keeps of one has HTTP's status, so that one log and one alert serve both."""
 
-    def __init__(self, door: Door, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
-        self._door, self._keepers, self._refused = door, keepers, refused
+    def __init__(self, admission: Admission, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
+        self._admission, self._keepers, self._refused = admission, keepers, refused
 
     async def through(
         self, name: str, asked: Any, call: Callable[[Any], Awaitable[Any]], context: grpc.aio.ServicerContext
@@ -57,11 +57,11 @@ class GrpcGateway:
         finally:
             REQUEST_NOTE.reset(token)
             seen = Exchange("GRPC", f"/{name}", model, tenant, status, 0, started, noted, headers)
-            kept(self._keepers, seen)
+            record(self._keepers, seen)
 
     def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> Admitted:
         try:
-            return self._door.admit(model, headers)
+            return self._admission.admit(model, headers)
         except Refusal as refused:
             self._refused[refused.reason] += 1
             more = [(name.decode(), value.decode()) for name, value in refused.headers]

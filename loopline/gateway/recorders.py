@@ -19,11 +19,11 @@ _lost: Counter[str] = Counter()
 _told: dict[str, float] = {}
 
 
-def kept(keepers: Sequence[Keeper], seen: Exchange) -> None:
+def record(keepers: Sequence[Keeper], exchange: Exchange) -> None:
     """Let every keeper keep an exchange, whatever becomes of the others."""
     for keeper in keepers:
         try:
-            keeper.keep(seen)
+            keeper.keep(exchange)
         except Exception as error:  # noqa: BLE001 - the answer is made, and must reach the caller
             _tell(type(keeper).__name__, error)
 

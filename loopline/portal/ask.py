@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Response
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed, Quarantined
 from loopline.portal import rendering
-from loopline.portal.cache import Kept
+from loopline.portal.cache import Caches
 from loopline.portal.links import Links
 from loopline.portal.page import Page
 
@@ -23,12 +23,12 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Portal:
-    """What every page may look at: the platform as bound, teams that load and that do not, links, what is kept."""
+    """What every page may look at: the platform as bound, teams that load and that do not, links, caches."""
 
     platform: Platform
     installed: Installed
     links: Links = field(default_factory=Links)
-    kept: Kept = field(default_factory=Kept, compare=False)
+    caches: Caches = field(default_factory=Caches, compare=False)
 
     @property
     def teams(self) -> tuple[Team, ...]:

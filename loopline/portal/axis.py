@@ -31,10 +31,10 @@ def milliseconds(at: datetime) -> int:
 
 
 def values(
-    found: Sequence[float], low: float | None, written: Callable[[float], str]
+    figures: Sequence[float], low: float | None, written: Callable[[float], str]
 ) -> tuple[float, float, list[Tick]]:
     """Return bottom, top and ticks around values; ``low`` is where the axis begins unless a value lies below."""
-    least, most = min([*found, *([] if low is None else [low])]), max(found)
+    least, most = min([*figures, *([] if low is None else [low])]), max(figures)
     if least == most:
         least, most = (
             (least, least + 1) if low is not None else (least - abs(least) / 10 - 0.1, most + abs(most) / 10 + 0.1)
@@ -46,9 +46,9 @@ def values(
     return bottom, top, ticks
 
 
-def times(found: Sequence[datetime]) -> tuple[datetime, datetime, list[Tick]]:
+def times(instants: Sequence[datetime]) -> tuple[datetime, datetime, list[Tick]]:
     """Return begin, end and ticks around instants, in UTC."""
-    since, until = min(found).astimezone(UTC), max(found).astimezone(UTC)
+    since, until = min(instants).astimezone(UTC), max(instants).astimezone(UTC)
     if since == until:
         since, until = since - timedelta(hours=12), until + timedelta(hours=12)
     ticks = [

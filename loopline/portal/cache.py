@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from loopline.portal.feature_rows import Declared, Held
 
 
-class Kept:
+class Caches:
     """Held by the application, used by many threads."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.loop.sentences import sentence
-from loopline.portal.model.story import told
+from loopline.portal.model.story import sentence_of
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Entry
@@ -74,7 +74,7 @@ class Step:
     wall_seconds: float | None
     actor: str
     version: str
-    said: str
+    text: str
     state: str
     figures: list[Figure]
     sides: list[Side]
@@ -95,7 +95,7 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
 
 
 def _step(entry: Entry, before: Entry | None) -> Step:
-    shown = told(entry)
+    shown = sentence_of(entry)
     return Step(
         entry_id=entry.entry_id or 0,
         kind=entry.kind,
@@ -105,7 +105,7 @@ def _step(entry: Entry, before: Entry | None) -> Step:
         wall_seconds=_wall(entry, before),
         actor=entry.actor,
         version=entry.version,
-        said=shown.text if entry.kind == FOLLOWS else entry.reason,
+        text=shown.text if entry.kind == FOLLOWS else entry.reason,
         state=shown.state,
         figures=_figures(entry),
         sides=_sides(entry.details) if entry.kind.startswith("rollout.") else [],

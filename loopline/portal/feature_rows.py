@@ -87,9 +87,9 @@ class Held:
 def read(portal: Portal) -> list[ViewRow]:
     """Read every registered version of every view, in order of team, name and version."""
     ledger, now = portal.platform.ledger, portal.platform.clock.now()
-    extents = portal.kept.extents.newest(ledger)
+    extents = portal.caches.extents.newest(ledger)
     with ledger.reading() as connection:
-        held = portal.kept.registry(_stamp(connection), lambda: _held(portal, connection))
+        held = portal.caches.registry(_stamp(connection), lambda: _held(portal, connection))
     return [_row(row, held.declared[row["meaning"]], extents, held.counts, now) for row in held.rows]
 
 
@@ -97,7 +97,7 @@ def _held(portal: Portal, connection: Connection) -> Held:
     query = select(*_PLAIN, _view.meaning).order_by(_view.team, _view.name, _view.version)
     rows = list(connection.execute(query).mappings())
     declared = _declared(portal, connection, {row["meaning"] for row in rows})
-    return Held(rows, declared, portal.kept.readings(connection))
+    return Held(rows, declared, portal.caches.readings(connection))
 
 
 def _stamp(connection: Connection) -> tuple[Any, ...]:
@@ -154,7 +154,7 @@ def fresh(state: str, age_seconds: float | None, ttl_days: float | None) -> Fres
 
 
 def _declared(portal: Portal, connection: Connection, meanings: set[str]) -> Mapping[str, Declared]:
-    known = portal.kept.declared
+    known = portal.caches.declared
     unknown = sorted(meanings - known.keys())
     for start in range(0, len(unknown), 500):
         some = unknown[start : start + 500]

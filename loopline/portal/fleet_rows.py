@@ -32,10 +32,10 @@ class RolloutNow:
 
 @dataclass(frozen=True)
 class DriftNow:
-    """The newest verdict on the live version; ``said`` names what moved, or says that nothing did."""
+    """The newest verdict on the live version; ``summary`` names what moved, or says that nothing did."""
 
     drifted: bool
-    said: str
+    summary: str
     at: datetime
 
 

@@ -48,7 +48,7 @@ class Meant:
 
     at: datetime
     by: str
-    said: str
+    summary: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def facts(portal: Portal, team: str, view: str, version: int | None) -> dict[str
     sources = {source.name: source for source in catalog.sources(ledger, team)}
     told = catalog.history(ledger, record.ref)[-SHOWN_HISTORY:]
     with ledger.reading() as connection:
-        readers = [reader for reader in portal.kept.readers(connection, team) if reader.view == record.ref]
+        readers = [reader for reader in portal.caches.readers(connection, team) if reader.view == record.ref]
     return {
         "row": row,
         "description": record.description,
@@ -88,7 +88,7 @@ def facts(portal: Portal, team: str, view: str, version: int | None) -> dict[str
         "versions": sorted(every, reverse=True),
         "source": _source(meaning.source, sources.get(meaning.source)),
         "readers": sorted(map(_reading, readers), key=lambda one: (one.kind, one.name, one.version)),
-        "history": [Meant(m.at, m.by, m.said) for m in reversed(told)],
+        "history": [Meant(m.at, m.by, m.summary) for m in reversed(told)],
         "code": list(meaning.code),
         "links": [LinkOut("Its asset in Dagster", portal.links.asset(team, "features", row.name))],
     }

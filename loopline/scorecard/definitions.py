@@ -28,12 +28,12 @@ class Definition:
     unit: str
     better: Literal["lower", "higher", ""]
     days: int
-    said: str
+    computation: str
 
     @property
     def how(self) -> str:
         """Say how it is computed."""
-        return f"{self.said} (the last {self.days} days)" if self.days else self.said
+        return f"{self.computation} (the last {self.days} days)" if self.days else self.computation
 
 
 _ALL = (

@@ -32,7 +32,7 @@ class Bounds:
 class Looked:
     """The alarms that a look found, and the causes of which it could not tell: those stay as they are."""
 
-    found: tuple[Alarm, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     unknown: frozenset[str] = frozenset()
     blind: tuple[str, ...] = ()
     """Beginnings of causes of which it could not tell either."""

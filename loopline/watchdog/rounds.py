@@ -83,7 +83,7 @@ class Watchdog:
         return found
 
     def _settle(self, look: Look, looked: Looked) -> None:
-        found = {alarm.cause: alarm for alarm in looked.found}
+        found = {alarm.cause: alarm for alarm in looked.alarms}
         owned = [one.alarm.cause for one in standing(self.platform.ledger) if one.alarm.cause.startswith(look.owns)]
         for cause in {*owned, *(seen for seen in self._seen if seen.startswith(look.owns))} - set(found):
             if not looked.leaves(cause):

@@ -43,7 +43,7 @@ class RunLooks:
     def look(self) -> Looked:
         """Find runs that hang, and what failed twice in a row."""
         hanging, failing = self._hanging(), self._failing()
-        return Looked(hanging.found + failing.found, failing.unknown, hanging.blind + failing.blind)
+        return Looked(hanging.alarms + failing.alarms, failing.unknown, hanging.blind + failing.blind)
 
     def _hanging(self) -> Looked:
         """Ask for what is old enough to hang only: however many are younger, they hide none."""

@@ -31,15 +31,15 @@ class Standing:
     """An alarm as it stands, or as it last stood.
 
     ``since`` and ``until`` (None while it stands) are the wall's time; ``episode`` is the ledger entry of its raising;
-    ``told`` names the notifiers that have said so; ``acknowledged`` says who took it and why, "" for nobody. ``level``
-    counts how often it has got worse since, and ``worse`` says how it did last.
+    ``notified`` names the notifiers that have said so; ``acknowledged`` says who took it and why, "" for nobody.
+    ``level`` counts how often it has got worse since, and ``worse`` says how it did last.
     """
 
     alarm: Alarm
     since: datetime
     until: datetime | None
     episode: int
-    told: tuple[str, ...] = ()
+    notified: tuple[str, ...] = ()
     acknowledged: str = ""
     level: int = 0
     worse: str = ""
@@ -127,14 +127,14 @@ def _board(connection: Connection, which: ColumnElement[bool]) -> list[Standing]
     return [_standing(row, tuple(told.get(row["cause"], ()))) for row in rows]
 
 
-def _standing(row: RowMapping, told: tuple[str, ...]) -> Standing:
+def _standing(row: RowMapping, notified: tuple[str, ...]) -> Standing:
     worst = Worst.read(row["worst"])
     return Standing(
         alarm=_alarm(row),
         since=row["raised_at"],
         until=row["over_at"],
         episode=row["episode"],
-        told=told,
+        notified=notified,
         acknowledged=row["acknowledged"],
         level=row["level"],
         worse=worst.why if worst else "",

@@ -16,19 +16,19 @@ News = Literal["raised", "worse", "over", "came and went"]
 STANDS: tuple[News, ...] = ("raised", "worse")
 """News of what still stands."""
 SAID = ("raised", "informed")
-"""What ``Delivery.told`` is while people were last told that it is wrong."""
+"""What ``Delivery.announced`` is while people were last told that it is wrong."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a notifier has said of a cause: that it is wrong, that it is ``over``, or "" for nothing (``told``).
+    """What a notifier has said of a cause: that it is wrong, that it is ``over``, or "" for nothing (``announced``).
 
     That it is wrong is ``raised``, or ``informed`` when it was said as an information. ``episode`` is the one that was
     told last, at the ``level`` and with the ``severity`` that it had. ``attempts`` failed since; the next is due at
     ``next_at``. Times are the wall's.
     """
 
-    told: str = ""
+    announced: str = ""
     episode: int = 0
     told_at: datetime | None = None
     attempts: int = 0
@@ -47,9 +47,9 @@ def news(notifier: Notifier, one: Standing, delivery: Delivery, now: datetime) -
     """
     if delivery.next_at is not None and now < delivery.next_at:
         return None
-    said = delivery.told in SAID and delivery.episode == one.episode
-    if one.until is not None and (said or delivery.told == "raised"):
-        return "over" if delivery.told == "raised" or one.alarm.severity != "info" else None
+    said = delivery.announced in SAID and delivery.episode == one.episode
+    if one.until is not None and (said or delivery.announced == "raised"):
+        return "over" if delivery.announced == "raised" or one.alarm.severity != "info" else None
     if not notifier.wants(one.alarm.severity, one.alarm.subject.team if one.alarm.subject else ""):
         return None
     cool_from = _cool_from(notifier, delivery)

@@ -37,11 +37,11 @@ class Post:
 
     def deliveries(self, causes: Sequence[str]) -> dict[str, Delivery]:
         """Return what was said of these causes."""
-        names = ("told", "episode", "told_at", "attempts", "next_at", "level", "severity")
+        names = ("episode", "told_at", "attempts", "next_at", "level", "severity")
         with self.ledger.reading() as connection:
             own = select(tables.alarm_deliveries).where(_column.notifier == self.notifier, _column.cause.in_(causes))
             rows = connection.execute(own).mappings().all()
-        return {row["cause"]: Delivery(**{name: row[name] for name in names}) for row in rows}
+        return {row["cause"]: Delivery(row["told"], **{name: row[name] for name in names}) for row in rows}
 
     def claim(self, cause: str, known: Delivery | None, now: datetime) -> bool:
         """Take a message in hand; False when another process has it, or has told something since ``known`` was read."""
@@ -49,7 +49,9 @@ class Post:
         with self.ledger.writing() as connection:
             if known is None:
                 return self._insert(connection, cause, {"attempts": 0, "next_at": now + LEASE, "problem": ""})
-            same = (_column.told == known.told) & (_column.episode == known.episode) & (_column.level == known.level)
+            same = (
+                (_column.told == known.announced) & (_column.episode == known.episode) & (_column.level == known.level)
+            )
             taken = update(tables.alarm_deliveries).where(self._own(cause), same, free).values(next_at=now + LEASE)
             return bool(connection.execute(taken).rowcount)
 

@@ -37,20 +37,22 @@ def message(notifier: str, one: Standing, what: News, note: str = "") -> Message
     )
 
 
-def summary(notifier: str, kept: Sequence[tuple[Standing, News]], budget: int) -> Message:
+def summary(notifier: str, withheld: Sequence[tuple[Standing, News]], budget: int) -> Message:
     """Make the one message of everything that the day's budget keeps back."""
-    standing = sum(what in STANDS for _, what in kept)
-    lines = [f"{_state(what)} {one.alarm.about or 'the platform'}: {one.alarm.problem}" for one, what in kept[:NAMED]]
-    lines += [f"and {len(kept) - NAMED} more"] if len(kept) > NAMED else []
-    told = ",".join(f"{one.episode}{what}{one.level or ''}" for one, what in kept)
+    standing = sum(what in STANDS for _, what in withheld)
+    lines = [
+        f"{_state(what)} {one.alarm.about or 'the platform'}: {one.alarm.problem}" for one, what in withheld[:NAMED]
+    ]
+    lines += [f"and {len(withheld) - NAMED} more"] if len(withheld) > NAMED else []
+    told = ",".join(f"{one.episode}{what}{one.level or ''}" for one, what in withheld)
     return Message(
         message_id=_digest(notifier, "summary", told),
         what="summary",
-        severity=max((one.alarm.severity for one, _ in kept), key=SEVERITIES.index),
+        severity=max((one.alarm.severity for one, _ in withheld), key=SEVERITIES.index),
         cause="summary",
-        problem=f"{standing} more alarms stand and {len(kept) - standing} are over\n" + "\n".join(lines),
+        problem=f"{standing} more alarms stand and {len(withheld) - standing} are over\n" + "\n".join(lines),
         fix="see them with 'loopline alarms list'",
-        since=min(one.since for one, _ in kept),
+        since=min(one.since for one, _ in withheld),
         note=f"{budget} messages were sent in 24 hours, the budget; until there is room, news come as one an hour",
     )
 

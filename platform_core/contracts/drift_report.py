@@ -22,7 +22,7 @@ class DriftReport(Vendor):
       2. At most ``max_rows`` of each side are looked at, and the page says how many of how many.
       3. The same rows give the same verdict values.
       4. A column that is all null or missing on one side does not stop the page, nor do texts and vectors.
-      5. Where a ``workspace`` is named, what was drawn is kept there as well, each title once; ``kept`` names them.
+      5. Where a ``workspace`` is named, what was drawn is kept there as well, each title once; ``titles`` names them.
     """
 
     max_rows: int = 10_000
@@ -35,7 +35,7 @@ class DriftReport(Vendor):
         A string column whose field has the metadata ``loopline.kind`` = ``text`` holds texts, a list column vectors.
         """
 
-    def kept(self) -> Sequence[str]:
+    def titles(self) -> Sequence[str]:
         """Return the titles of what the workspace holds, sorted; nothing where none is named."""
         return ()
 

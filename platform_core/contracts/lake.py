@@ -25,7 +25,7 @@ class Tidied:
     files_before: int
     files_after: int
     files_deleted: int
-    kept: tuple[int, ...]
+    versions: tuple[int, ...]
 
 
 class Lake(Vendor):

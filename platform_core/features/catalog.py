@@ -57,12 +57,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Meant:
-    """What a version meant from ``at`` on; ``said`` tells what changed, ``kind`` is the ledger's."""
+    """What a version meant from ``at`` on; ``summary`` tells what changed, ``kind`` is the ledger's."""
 
     at: datetime
     by: str
     kind: str
-    said: str
+    summary: str
     meaning: Meaning
 
 

@@ -30,7 +30,7 @@ class Impact:
     effect: str
 
 
-def impacts(engine: Engine, team: Team, source: str, found: Diff) -> dict[Change, tuple[Impact, ...]]:
+def impacts(engine: Engine, team: Team, source: str, diff: Diff) -> dict[Change, tuple[Impact, ...]]:
     """Return, for each change of a source's contract, what it reaches; nothing where it reaches nothing.
 
     A team's package may have been written for the old contract or, in the same change, for the new one: functions run
@@ -39,8 +39,8 @@ def impacts(engine: Engine, team: Team, source: str, found: Diff) -> dict[Change
     Raises:
         InvalidSpec, TaskFailed: a function runs neither with the old types of columns nor with the new ones.
     """
-    every = [(reader, _base(engine, reader, found)) for reader in readers(team, source)]
-    return {change: tuple(_reached(engine, team, every, found, change)) for change in found.changes}
+    every = [(reader, _base(engine, reader, diff)) for reader in readers(team, source)]
+    return {change: tuple(_reached(engine, team, every, diff, change)) for change in diff.changes}
 
 
 def _base(engine: Engine, reader: Reader, found: Diff) -> RowContract:

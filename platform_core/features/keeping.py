@@ -76,12 +76,12 @@ class Keeping:
             return self.go_online(live, now)
         return self._replace(live, held if wrote is None else _together(held, wrote), now)
 
-    def known_from(self, found: News, written_at: datetime) -> pa.Table:
+    def known_from(self, news: News, written_at: datetime) -> pa.Table:
         """Set ``created_at``: once written; but what a request brings is known when it happens, or is a correction."""
-        rows = self._known_from(found.rows, found.before, written_at)
-        if found.gone is None or not len(found.gone):
+        rows = self._known_from(news.rows, news.before, written_at)
+        if news.gone is None or not len(news.gone):
             return rows
-        return _together(rows, self._known_from(_said_gone(found.gone, self.view.entity), found.gone, written_at))
+        return _together(rows, self._known_from(_said_gone(news.gone, self.view.entity), news.gone, written_at))
 
     def _known_from(self, rows: pa.Table, before: pa.Table, written_at: datetime) -> pa.Table:
         import pyarrow as pa

@@ -31,13 +31,13 @@ class Plan:
 
     added: tuple[ViewRecord, ...]
     changed: tuple[Change, ...]
-    told: tuple[ViewRecord, ...]
+    described: tuple[ViewRecord, ...]
     retired: tuple[ViewRecord, ...]
 
     @property
     def empty(self) -> bool:
         """Say whether nothing is to be done."""
-        return not (self.added or self.changed or self.told or self.retired)
+        return not (self.added or self.changed or self.described or self.retired)
 
 
 def plan(held: Mapping[ViewRef, ViewRecord], declared: Mapping[ViewRef, ViewRecord]) -> Plan:
@@ -73,15 +73,15 @@ def objections(wanted: Plan, readers: Sequence[Reader], known: Mapping[ViewRef, 
     return (*_to_changes(wanted, readers, known), *_to_drops(wanted, readers))
 
 
-def refuse(found: Sequence[Objection]) -> None:
+def refuse(reasons: Sequence[Objection]) -> None:
     """Refuse a plan to which there are objections.
 
     Raises:
         Refused: names each view, who reads it, and what changed; the fix names the version to give it.
     """
-    if found:
-        fixes = dict.fromkeys(objection.fix for objection in found)
-        raise Refused("; ".join(objection.problem for objection in found), "; ".join(fixes))
+    if reasons:
+        fixes = dict.fromkeys(objection.fix for objection in reasons)
+        raise Refused("; ".join(objection.problem for objection in reasons), "; ".join(fixes))
 
 
 def holders(ref: ViewRef, readers: Sequence[Reader]) -> str:

@@ -158,7 +158,7 @@ def _write(connection: Connection, wanted: Plan, declared: Declaration, by: str,
         said = "; ".join([*what, *(["it failed, and gives the rows that it gave"] if mends else [])])
         why = entry(view_table.CHANGED, record, by, said, before if mends else None)
         write_view(connection, record, why, new=False)
-    for record in wanted.told:
+    for record in wanted.described:
         write_view(connection, record, entry(view_table.REGISTERED, record, by, "told anew"), new=False)
     for record in wanted.retired:
         gone = replace(record, state="retired", changed_at=now)

@@ -156,14 +156,14 @@ def reapply(platform: Platform) -> dict[ModelRef, LooplineError]:
     return failed
 
 
-def refuse_another(ref: ModelRef, meant: str | None, found: str) -> None:
+def refuse_another(ref: ModelRef, meant: str | None, version: str) -> None:
     """Hold a rollback to the version that it names.
 
     Raises:
         Refused: it is another one's turn.
     """
-    if meant not in {None, found}:
-        problem = f"version {meant} of {ref} is not the one to take back now: that is version {found}"
+    if meant not in {None, version}:
+        problem = f"version {meant} of {ref} is not the one to take back now: that is version {version}"
         raise Refused(problem, "look at what is live now, and decide anew")
 
 

@@ -67,22 +67,22 @@ class Window:
         return cls(value["quarantine_id"], value["source"], since, until)
 
 
-def quarantine(ledger: Ledger, found: Quarantine) -> Quarantine:
+def quarantine(ledger: Ledger, window: Quarantine) -> Quarantine:
     """Let training leave a window out from now on; the same window again is the same quarantine.
 
     Raises:
         Refused: nobody is named, or no reason given. ContractBroken: the window is empty, or has no time zone.
     """
-    signed(found.by, found.reason, "a quarantine")
-    if found.since.tzinfo is None or found.until.tzinfo is None or not found.since < found.until:
+    signed(window.by, window.reason, "a quarantine")
+    if window.since.tzinfo is None or window.until.tzinfo is None or not window.since < window.until:
         raise ContractBroken(
-            f"from {found.since} to {found.until} is no window of time", "give two instants in UTC, the earlier first"
+            f"from {window.since} to {window.until} is no window of time", "give two instants in UTC, the earlier first"
         )
-    known = {one.quarantine_id: one for one in standing(ledger, found.team)}
-    if found.quarantine_id in known:
-        return known[found.quarantine_id]
-    ledger.record(_entry(QUARANTINED, found, found.by, found.reason, found.at))
-    return found
+    known = {one.quarantine_id: one for one in standing(ledger, window.team)}
+    if window.quarantine_id in known:
+        return known[window.quarantine_id]
+    ledger.record(_entry(QUARANTINED, window, window.by, window.reason, window.at))
+    return window
 
 
 def named(  # noqa: PLR0913, PLR0917 - a quarantine says what, who, why and when

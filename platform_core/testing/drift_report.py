@@ -102,5 +102,5 @@ class DriftReportKit:
         keeps = report.model_copy(update={"workspace": str(tmp_path / "workspace")})
         for number, title in enumerate((TITLE, TITLE, "another")):
             keeps.render(table(600, 0), table(500, 1), tmp_path / f"{number}.html", title)
-        assert list(keeps.kept()) == sorted([TITLE, "another"])
-        assert list(report.kept()) == []
+        assert list(keeps.titles()) == sorted([TITLE, "another"])
+        assert list(report.titles()) == []

@@ -61,12 +61,12 @@ def raw_sales(rows: Sequence[Sale]) -> pa.Table:
     )
 
 
-def assert_same(found: pa.Table, expected: pa.Table) -> None:
+def assert_same(actual: pa.Table, expected: pa.Table) -> None:
     """Compare types and values in their order: bit for bit, but for fractions that were added or divided (1e-9)."""
-    assert found.schema.equals(expected.schema), f"{found.schema} is not {expected.schema}"
-    assert len(found) == len(expected)
+    assert actual.schema.equals(expected.schema), f"{actual.schema} is not {expected.schema}"
+    assert len(actual) == len(expected)
     for name in expected.column_names:
-        assert _same(found[name], expected[name], name), f"{name}: {found[name]} is not {expected[name]}"
+        assert _same(actual[name], expected[name], name), f"{name}: {actual[name]} is not {expected[name]}"
 
 
 def _same(found: pa.ChunkedArray, expected: pa.ChunkedArray, name: str) -> bool:

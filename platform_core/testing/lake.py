@@ -220,9 +220,9 @@ class LakeKit:
         assert young.files_before == 6
         assert young.files_after <= 2
         assert tidied.files_deleted > 0
-        assert tidied.kept[:2] == (versions[1], versions[3])
-        assert tidied.kept[2] >= versions[-1]
-        for version, shown in ((versions[1], 2), (versions[3], 4), (tidied.kept[2], 6), (None, 6)):
+        assert tidied.versions[:2] == (versions[1], versions[3])
+        assert tidied.versions[2] >= versions[-1]
+        for version, shown in ((versions[1], 2), (versions[3], 4), (tidied.versions[2], 6), (None, 6)):
             assert numbers(opened_anew, table, version=version) == list(range(shown))
         with pytest.raises(NotFound):  # what older ones hold is held by the kept ones, so that they may stay
             opened_anew.read(table, version=versions[4])

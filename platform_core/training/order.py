@@ -56,5 +56,5 @@ class Fitted:
     """The best estimator, how it was found, and its score for every row (float64)."""
 
     estimator: Estimator
-    found: SearchResult
+    search: SearchResult
     scores: Floats

@@ -86,7 +86,7 @@ def published(
             estimator=fitted.estimator,
             example=data.table.select(data.features).slice(0, EXAMPLE_ROWS),
             metrics=metrics,
-            params={name: str(value) for name, value in fitted.found.params.items()},
+            params={name: str(value) for name, value in fitted.search.params.items()},
             tags={**tags, "drill": json.dumps(dict(order.drill))} if order.drill else tags,
         )
     )

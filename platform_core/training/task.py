@@ -123,8 +123,8 @@ def run(order: Order) -> dict[str, Any]:
         "metrics": metrics,
         "champion_metrics": champion,
         "segments": evaluate.as_json(segments),
-        "params": dict(fitted.found.params),
-        "trials": _trials(fitted.found),
+        "params": dict(fitted.search.params),
+        "trials": _trials(fitted.search),
         "package_kind": manifest.kind,
         "parity": msgspec.to_builtins(manifest.parity),
     }

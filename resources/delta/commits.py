@@ -29,12 +29,12 @@ class Append:
 
     def once(
         self,
-        found: DeltaTable | None,
+        delta_table: DeltaTable | None,
         uri: str,
         storage_options: Mapping[str, str],
         known: Mapping[str, int] | None = None,
     ) -> int:
-        """Commit on what ``found`` shows, and return the version that holds the rows.
+        """Commit on what ``delta_table`` shows, and return the version that holds the rows.
 
         ``known`` are the transactions that it shows; None where they are to be looked up one by one.
 
@@ -43,25 +43,25 @@ class Append:
         """
         from deltalake import CommitProperties, Transaction, write_deltalake
 
-        if self._is_done(found, known):
-            return int(found.version()) if found is not None else 0
+        if self._is_done(delta_table, known):
+            return int(delta_table.version()) if delta_table is not None else 0
         write_deltalake(
-            found if found is not None else uri,
+            delta_table if delta_table is not None else uri,
             self.rows,
-            mode="append" if found is not None else "error",
+            mode="append" if delta_table is not None else "error",
             schema_mode="merge",
             partition_by=[DATE] if DATE in self.rows.column_names else None,
-            name=None if found is not None else self.table,
-            description=None if found is not None else described(self.table),
-            configuration=None if found is not None else OURS,
+            name=None if delta_table is not None else self.table,
+            description=None if delta_table is not None else described(self.table),
+            configuration=None if delta_table is not None else OURS,
             storage_options=dict(storage_options),
             post_commithook_properties=logs_stay(),
             commit_properties=CommitProperties(
-                max_commit_retries=None if found is not None else 0,
+                max_commit_retries=None if delta_table is not None else 0,
                 app_transactions=[Transaction(app, at) for app, at in self.transactions.items()],
             ),
         )
-        return int(found.version()) if found is not None else 0
+        return int(delta_table.version()) if delta_table is not None else 0
 
     def _is_done(self, found: DeltaTable | None, known: Mapping[str, int] | None) -> bool:
         if found is not None:

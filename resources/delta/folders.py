@@ -24,9 +24,9 @@ def safe(table: TableName) -> str:
     return table.replace(".", DOT)
 
 
-def name_of(found: DeltaTable, folder: str) -> TableName:
+def name_of(delta_table: DeltaTable, folder: str) -> TableName:
     """Return the name that a table bears; its folder's where it bears none that fits, as before tables had names."""
-    name = str(found.metadata().name or "")
+    name = str(delta_table.metadata().name or "")
     return name if safe(name) == folder else folder
 
 

@@ -31,12 +31,12 @@ def entries(store: FileSystem) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.version)
 
 
-def first_young(found: list[Entry], before: datetime) -> int | None:
+def first_young(log_entries: list[Entry], before: datetime) -> int | None:
     """Return the oldest version that was committed at an instant or later."""
-    return min((e.version for e in found if e.written_at >= before and not e.is_checkpoint), default=None)
+    return min((e.version for e in log_entries if e.written_at >= before and not e.is_checkpoint), default=None)
 
 
-def trim(store: FileSystem, kept: Collection[int], before: datetime) -> int:
+def trim(store: FileSystem, versions: Collection[int], before: datetime) -> int:
     """Delete entries written before an instant that neither a kept version nor a younger one is read by.
 
     A version is read from the last checkpoint up to it and the commits since: every kept version must have a
@@ -45,9 +45,9 @@ def trim(store: FileSystem, kept: Collection[int], before: datetime) -> int:
     found = entries(store)
     states, young = {entry.version for entry in found if entry.is_checkpoint}, first_young(found, before)
     bases = [version for version in states if young is None or version <= young]
-    if not bases or not states.issuperset(kept):
+    if not bases or not states.issuperset(versions):
         return 0
-    old = [entry for entry in found if entry.version < max(bases) and entry.version not in kept]
+    old = [entry for entry in found if entry.version < max(bases) and entry.version not in versions]
     for entry in old:  # oldest first: if this process dies half-way, what is left still reads
         store.delete_file(entry.path)
     return len(old)

@@ -38,7 +38,7 @@ class Wanted:
         return (frame.select(self.columns) if self.columns is not None else frame).collect().to_arrow()
 
 
-def rows_of(found: DeltaTable, wanted: Wanted) -> pa.Table:
+def rows_of(delta_table: DeltaTable, wanted: Wanted) -> pa.Table:
     """Read rows of the version at which the table is open.
 
     Raises:
@@ -47,16 +47,17 @@ def rows_of(found: DeltaTable, wanted: Wanted) -> pa.Table:
     import polars as pl
 
     try:
-        return wanted.of(pl.scan_delta(found))
+        return wanted.of(pl.scan_delta(delta_table))
     except (OSError, pl.exceptions.PolarsError) as error:
         if not isinstance(error, FileNotFoundError) and "not found" not in str(error).lower():
             raise
         raise NotFound(
-            f"version {found.version()} of {found.table_uri} is gone: {error}", "read a version that tidying keeps"
+            f"version {delta_table.version()} of {delta_table.table_uri} is gone: {error}",
+            "read a version that tidying keeps",
         ) from error
 
 
-def newer_rows(found: DeltaTable, wanted: Wanted, version: int) -> pa.Table:
+def newer_rows(delta_table: DeltaTable, wanted: Wanted, version: int) -> pa.Table:
     """Read rows that commits after ``version`` added; merging files adds none.
 
     Raises:
@@ -65,14 +66,14 @@ def newer_rows(found: DeltaTable, wanted: Wanted, version: int) -> pa.Table:
     import polars as pl
     from deltalake.exceptions import DeltaError
 
-    if version >= found.version():
-        return rows_of(found, wanted).slice(0, 0)
+    if version >= delta_table.version():
+        return rows_of(delta_table, wanted).slice(0, 0)
     try:
-        feed = found.load_cdf(starting_version=version + 1, ending_version=found.version())
+        feed = delta_table.load_cdf(starting_version=version + 1, ending_version=delta_table.version())
         frame = pl.DataFrame(feed).lazy()
     except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
         raise NotFound(
-            f"{found.table_uri} cannot tell what was added after version {version}: {error}", "read it whole"
+            f"{delta_table.table_uri} cannot tell what was added after version {version}: {error}", "read it whole"
         ) from error
     added = frame.filter(pl.col("_change_type") == "insert")  # days that were taken are told of as well
     return wanted.of(added.drop(_OF_THE_FEED))

@@ -30,9 +30,9 @@ class Transactions:
     version: int = -1
     known: dict[str, int] = field(default_factory=dict)
 
-    def at(self, found: DeltaTable, store: FileSystem) -> Mapping[str, int] | None:
+    def at(self, delta_table: DeltaTable, store: FileSystem) -> Mapping[str, int] | None:
         """Return all as of the version at which the table is open; None where the log cannot be read like this."""
-        table, version = str(found.metadata().id), int(found.version())
+        table, version = str(delta_table.metadata().id), int(delta_table.version())
         if table != self.table or self.version > version:  # another of that name, or an older version
             self._forget(table)
         for _ in range(2):
@@ -54,7 +54,7 @@ class Transactions:
 
 
 def chosen(
-    found: DeltaTable, applications: Collection[str] | None, known: Mapping[str, int] | None
+    delta_table: DeltaTable, applications: Collection[str] | None, known: Mapping[str, int] | None
 ) -> Mapping[str, int]:
     """Return some of the known transactions of a table, or all; where the log was not read, look them up one by one.
 
@@ -63,11 +63,11 @@ def chosen(
     """
     if known is None and applications is None:
         raise Unsupported(
-            f"the log of {found.table_uri} is kept by another writer, in a form whose transactions cannot be listed",
+            f"the log of {delta_table.table_uri} is kept by another writer, in a form that cannot be listed",
             "ask for transactions by name",
         )
     if known is None:
-        each = {app: found.transaction_version(app) for app in applications or ()}
+        each = {app: delta_table.transaction_version(app) for app in applications or ()}
         return {app: at for app, at in each.items() if at is not None}
     return known if applications is None else {app: known[app] for app in applications if app in known}
 

@@ -36,7 +36,7 @@ def plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def refuse_other_types(table: str, found: DeltaTable, rows: pa.Table) -> None:
+def refuse_other_types(table: str, delta_table: DeltaTable, rows: pa.Table) -> None:
     """Compare the rows' types with the table's, because delta-rs would cast what it can.
 
     Raises:
@@ -44,7 +44,7 @@ def refuse_other_types(table: str, found: DeltaTable, rows: pa.Table) -> None:
     """
     import pyarrow as pa
 
-    held: Any = {field.name: field.type for field in pa.schema(found.schema().to_arrow())}
+    held: Any = {field.name: field.type for field in pa.schema(delta_table.schema().to_arrow())}
     for field in rows.schema:
         was = plain(held.get(field.name, field.type))
         if was != field.type:

@@ -56,7 +56,7 @@ class EvidentlyDriftReport(DriftReport):
         draft.write_text(drawn.replace(_BODY, _BODY + head, 1), encoding="utf-8")
         return draft.replace(page)
 
-    def kept(self) -> list[str]:
+    def titles(self) -> list[str]:
         """Return the titles of the workspace's snapshots."""
         return workspace.titles(self.workspace) if self.workspace else []
 

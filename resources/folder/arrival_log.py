@@ -94,18 +94,18 @@ class ArrivalLog:
         except OSError:
             return []
 
-    def add(self, found: Sequence[Found]) -> None:
+    def add(self, arrivals: Sequence[Found]) -> None:
         """Name arrivals and append them; where the folder cannot be written each process names them by itself."""
         try:
             with (self.folder / LOG).open("ab+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # let go with the file, also by a kill
                 self._read(file)
-                new = b"".join(_line(self._named(each)) for each in found if not self._holds(each))
+                new = b"".join(_line(self._named(each)) for each in arrivals if not self._holds(each))
                 if new:
                     lines.add(file, new)
                     self._offset = file.seek(0, os.SEEK_END)
         except OSError:
-            for each in found:
+            for each in arrivals:
                 if not self._holds(each):
                     self._named(each)
 

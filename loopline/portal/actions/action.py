@@ -49,7 +49,7 @@ class Signed:
 class Outcome:
     """What was done, and the pages on which it shows as (name, path)."""
 
-    said: str
+    message: str
     see: list[tuple[str, str]]
     lines: list[str] = field(default_factory=list)
 

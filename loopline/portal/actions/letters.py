@@ -20,7 +20,7 @@ SHOWN = 8
 def _propose(portal: Portal, given: Given) -> Proposal:
     team, source = source_of(portal, given)
     name, contract = f"{team.name}/{source.name}", Inbox.of(portal.platform, team, source).contract
-    counts = portal.kept.letters(portal.platform.lake, team.name, source.name)
+    counts = portal.caches.letters(portal.platform.lake, team.name, source.name)
     if not counts.letters:
         raise Refused(f"{name} has no open dead letter", "there is nothing to replay")
     return Proposal(

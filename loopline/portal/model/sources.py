@@ -24,7 +24,7 @@ class SourceCheckRow:
 
     source: str
     check: str
-    found: list[str]
+    findings: list[str]
     since: datetime | None
     fix: str
     path: str

@@ -53,11 +53,11 @@ def read(portal: Portal, ref: ModelRef, before: int | None = None, *, everything
     """Read the newest entries of a model, or those before an entry."""
     without = () if everything else OBSERVED
     entries = history.newest(portal.platform.ledger, ref, SHOWN + 1, before, without)
-    shown = [told(entry) for entry in entries[:SHOWN]]
+    shown = [sentence_of(entry) for entry in entries[:SHOWN]]
     return StoryPart(shown, everything, before, shown[-1].entry_id if len(entries) > SHOWN else None)
 
 
-def told(entry: Entry) -> Sentence:
+def sentence_of(entry: Entry) -> Sentence:
     """Tell an entry."""
     plain = (entry.entry_id or 0, entry.kind, entry.at, entry.recorded_at, sentence(entry), entry.actor, entry.cycle)
     return Sentence(*plain, _state(entry))

@@ -71,7 +71,7 @@ class DonePage(Page):
 def done(ask: Asked, receipt: str) -> Response:
     """Show what was done; after a restart of the portal only the ledger knows."""
     name, _, key = receipt.partition(".")
-    outcome = ask.portal.kept.outcomes.known(key)
+    outcome = ask.portal.caches.outcomes.known(key)
     if outcome is None:
         raise NotFound("what came of this is not kept any more", "look at the ledger of what it was about")
     return ask.answer(DonePage(name, outcome))
@@ -91,7 +91,7 @@ def act(ask: Asked, name: str, given: Sent) -> Response:
     try:
         _require_ours(ask, given)
         who, key = _signed(given), _key(name, given)
-        outcome = ask.portal.kept.outcomes.run(key, lambda: action.act(ask.portal, given, who))
+        outcome = ask.portal.caches.outcomes.run(key, lambda: action.act(ask.portal, given, who))
     except LooplineError as error:
         return _refused(ask, action, given, error)
     if wants_json(ask.request):

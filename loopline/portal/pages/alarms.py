@@ -35,7 +35,7 @@ class AlarmRow:
     link: str
     since: datetime
     until: datetime | None
-    told: list[str]
+    notified: list[str]
     acknowledged: str
 
 
@@ -81,7 +81,7 @@ def _row(one: Standing) -> AlarmRow:
     alarm = one.alarm
     plain = {name: getattr(alarm, name) for name in ("cause", "severity", "problem", "fix", "about", "link")}
     times = {"since": one.since, "until": one.until}
-    return AlarmRow(path=_path(one), told=list(one.told), acknowledged=one.acknowledged, **(plain | times))
+    return AlarmRow(path=_path(one), notified=list(one.notified), acknowledged=one.acknowledged, **(plain | times))
 
 
 def _path(one: Standing) -> str:

@@ -139,11 +139,11 @@ def runs(ask: Asked, cycle_id: CycleInPath) -> Response:
         return ask.answer(RunsPart([], f"{error.problem}; {error.fix}"))
 
 
-def row_of(found: Cycle) -> CycleRow:
+def row_of(shown: Cycle) -> CycleRow:
     """Return a cycle as a row."""
-    seconds = (found.closed_at - found.opened_at).total_seconds() if found.closed_at else None
-    plain = (found.cycle_id, *found.ref, found.cause, found.state, found.opened_at, found.closed_at)
-    return CycleRow(*plain, seconds, found.verdict, dict(found.drill))
+    seconds = (shown.closed_at - shown.opened_at).total_seconds() if shown.closed_at else None
+    plain = (shown.cycle_id, *shown.ref, shown.cause, shown.state, shown.opened_at, shown.closed_at)
+    return CycleRow(*plain, seconds, shown.verdict, dict(shown.drill))
 
 
 def _select(ledger: Ledger, chosen: dict[str, str], start: int) -> Sequence[Cycle]:

@@ -158,7 +158,7 @@ class LetterPage(Page):
 @router.get("", response_model=LettersPage)
 def sources(ask: Asked, start: Start = 0, size: Size = PAGE) -> Response:
     """List sources by their open letters."""
-    tallies = ask.portal.kept.tallies.newest(ask.platform.ledger)
+    tallies = ask.portal.caches.tallies.newest(ask.platform.ledger)
     rows = [_source_row(tally) for tally in tallies[start : start + size]]
     return ask.answer(LettersPage(_came(tallies), Slice(start, size, len(tallies)), rows))
 
@@ -166,7 +166,7 @@ def sources(ask: Asked, start: Start = 0, size: Size = PAGE) -> Response:
 @router.get("/chart", response_model=ChartPage)
 def chart(ask: Asked) -> Response:
     """Show what the chart of all sources draws."""
-    drawn = _came(ask.portal.kept.tallies.newest(ask.platform.ledger))
+    drawn = _came(ask.portal.caches.tallies.newest(ask.platform.ledger))
     return ask.answer(_shown(drawn, ("Dead letters", "/dead-letters")))
 
 
@@ -175,7 +175,7 @@ def chart_of_source(ask: Asked, team: TeamInPath, source: SourceInPath) -> Respo
     """Show what the chart of a source's open letters draws."""
     _known(ask.portal, team, source)
     name = f"{team}/{source}"
-    drawn = _by_day(name, ask.portal.kept.letters(ask.platform.lake, team, source))
+    drawn = _by_day(name, ask.portal.caches.letters(ask.platform.lake, team, source))
     return ask.answer(_shown(drawn, (f"Dead letters of {name}", f"/dead-letters/{name}")))
 
 
@@ -186,7 +186,7 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
     """List open letters of a source, the newest arrivals first."""
     portal, lake = ask.portal, ask.platform.lake
     contract, version = _known(portal, team, source)
-    counts = portal.kept.letters(lake, team, source)
+    counts = portal.caches.letters(lake, team, source)
     total, standing = counts.of(reason), troubles(ask.platform.ledger, team, source)
     rows = letter_pages.page(lake, counts, reason, start, size).to_pylist() if start < total else []
     page = SourceLettersPage(
@@ -213,7 +213,7 @@ def export(ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = 
 
     loaded = ask.portal.installed.team(team)
     contract = Inbox.of(ask.platform, loaded, loaded.source(source)).contract
-    lake, counts = ask.platform.lake, ask.portal.kept.letters(ask.platform.lake, team, source)
+    lake, counts = ask.platform.lake, ask.portal.caches.letters(ask.platform.lake, team, source)
     fields = letter_pages.fields(lake, counts, reason)
     pages = (
         mended_rows.exported(letter_pages.page(lake, counts, reason, start, EXPORTED_AT_ONCE), contract, fields)
@@ -256,7 +256,7 @@ def _known(portal: Portal, team: str, source: str) -> tuple[str, str]:
         if record.name == source:
             return record.contract, record.contract_version
     declared = any(s.name == source for t in portal.teams if t.name == team for s in t.sources)
-    landed = any(tally.source == f"{team}/{source}" for tally in portal.kept.tallies.newest(ledger))
+    landed = any(tally.source == f"{team}/{source}" for tally in portal.caches.tallies.newest(ledger))
     if not declared and not landed:
         raise NotFound(f"no team has a source '{team}/{source}'", "choose one from the list of dead letters")
     return "", ""

@@ -50,13 +50,13 @@ class Gathering:
     def __init__(self, names: Sequence[str]) -> None:
         self._pick, self._written = _picker(names), Writer(names)
 
-    def of(self, request: InferRequest, found: Sequence[Lookup], event_time_us: int) -> Gathered:
+    def of(self, request: InferRequest, lookups: Sequence[Lookup], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
         missing: list[list[str]] = [[] for _ in range(request.rows)]
         stale: list[list[str]] = [[] for _ in range(request.rows)]
         fresh: list[Fresh] = []
         uses = []
-        for view, held in found:
+        for view, held in lookups:
             counted, use = fresh_rows(view, held, event_time_us)
             fresh.append((view.features, counted))
             uses.append(use)

@@ -29,18 +29,18 @@ class VersionPrediction(NamedTuple):
 
 
 async def gather_and_predict(
-    version: Version, request: InferRequest, found: Sequence[Lookup], event_time_us: int
+    version: Version, request: InferRequest, lookups: Sequence[Lookup], event_time_us: int
 ) -> VersionPrediction:
     """Gather and predict: with what other requests ask, at once, or in a thread when it takes long."""
     model = version.model
     if model.batcher is not None and request.rows <= MOST_ROWS:
-        gathered = version.recipe.gather(request, found, event_time_us)
+        gathered = version.recipe.gather(request, lookups, event_time_us)
         matrix = version.recipe.matrix(gathered.rows)
         return VersionPrediction(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, matrix))
     if request.rows <= model.inline_rows:
-        return _say(version, request, found, event_time_us)
+        return _say(version, request, lookups, event_time_us)
     run = asyncio.get_running_loop().run_in_executor
-    return await run(THREADS, _say, version, request, found, event_time_us)
+    return await run(THREADS, _say, version, request, lookups, event_time_us)
 
 
 async def _predict_among(batcher: Batcher, matrix: Matrix) -> Predicted:

@@ -71,9 +71,9 @@ class Recipe:
         """Name what the store answered to ``asks``."""
         return list(map(Lookup, self._asked(request), rows))
 
-    def gather(self, request: InferRequest, found: Sequence[Lookup], event_time_us: int) -> Gathered:
+    def gather(self, request: InferRequest, lookups: Sequence[Lookup], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
-        return self._gathering.of(request, found, event_time_us)
+        return self._gathering.of(request, lookups, event_time_us)
 
     def matrix(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         """Encode rows of one or several requests.

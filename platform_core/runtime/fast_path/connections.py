@@ -154,12 +154,12 @@ class Connection(HttpToolsProtocol):
         else:
             self.transport.abort()
 
-    def refuse(self, status: int, said: str, reason: str | None) -> None:
+    def refuse(self, status: int, error: str, reason: str | None) -> None:
         """Answer outside of any request, and close."""
         if reason:
             self.bounds.refused[reason] += 1
         if not self.transport.is_closing():
-            self.transport.write(_closing(status, as_json({"error": said}).body))
+            self.transport.write(_closing(status, as_json({"error": error}).body))
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:

@@ -35,7 +35,7 @@ class InMemoryDriftReport(DriftReport):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / quote(title, safe="")).touch()
 
-    def kept(self) -> list[str]:
+    def titles(self) -> list[str]:
         """Return the titles in the workspace."""
         return sorted(unquote(file.name) for file in Path(self.workspace).iterdir()) if self.workspace else []
 

@@ -69,11 +69,11 @@ class InMemoryLake(Lake):
                 self.held[table] = kept
             return len(kept.appends) - 1
 
-    def keep(self, kept: LakeTable, rows: pa.Table, transactions: Mapping[str, int]) -> None:
+    def keep(self, content: LakeTable, rows: pa.Table, transactions: Mapping[str, int]) -> None:
         """Add rows and transactions to a table."""
-        joined([*kept.appends, rows])
-        kept.appends.append(rows)
-        kept.committed.update(transactions)
+        joined([*content.appends, rows])
+        content.appends.append(rows)
+        content.committed.update(transactions)
 
     def read(  # noqa: PLR0913 - each names what is left out
         self,

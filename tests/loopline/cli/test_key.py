@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loopline.gateway.api_keys import Doorkeeper
+from loopline.gateway.api_keys import Authenticator
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def test_a_key_is_shown_once(guarded):
     """It opens the door, the list names its id alone, and after it was taken back the door stays shut."""
     made = guarded.json("key", "create", "shop", "--model", "retail.*", "--per-second", "5", "--per-day", "1000")["key"]
     kind, identity, secret = made.split("_", 2)
-    door = Doorkeeper(guarded.home / "keys.json")
-    name, tenant = door.tenant({b"x-api-key": made.encode()})
+    authenticator = Authenticator(guarded.home / "keys.json")
+    name, tenant = authenticator.tenant({b"x-api-key": made.encode()})
     assert (kind, name, tenant.models, tenant.per_second, tenant.per_day) == ("ll", "shop", ("retail.*",), 5.0, 1000)
     listed = guarded.run("key", "list", "--output", "json").stdout
     assert identity in listed

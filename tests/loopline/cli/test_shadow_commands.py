@@ -46,7 +46,7 @@ def test_who_waits_for_the_cycle_is_told_that_it_is_in_shadow(world, cycle):
     now = standing(platform, cycles.cycle(platform.ledger, cycle))
     platform.close()
     assert (now.state, now.percent, now.settled) == ("baking", 0, True)
-    assert "version 2 answers nobody yet" in now.said
+    assert "version 2 answers nobody yet" in now.sentence
 
 
 def test_a_promotion_that_is_watched_is_listed_and_told(world):

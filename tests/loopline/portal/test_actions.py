@@ -37,7 +37,7 @@ def test_a_rollback_ends_the_rollout_in_my_name(told: PortalHome, client: TestCl
     assert "25 percent" in " ".join(asked.page["proposal"]["says"])
     answer = asked.send("ada", "customers complain")
     assert answer.status_code == 200, answer.text
-    assert "taken back" in answer.json()["done"]["said"]
+    assert "taken back" in answer.json()["done"]["message"]
     live = deployments.deployment(told.platform.ledger, RETURNS)
     assert live is not None
     assert live.candidate is None
@@ -88,7 +88,7 @@ def test_one_model_or_everything_is_frozen_and_thawed(told: PortalHome, client: 
     assert form("freeze", model="everything").send("ada", "a sale begins").status_code == 200
     assert freezes.frozen(ledger, FRAUD) is not None
     answer = form("thaw", model=str(BASKET)).send("ada", "the till is there")
-    assert "everything is still frozen by ada" in answer.json()["done"]["said"]
+    assert "everything is still frozen by ada" in answer.json()["done"]["message"]
     assert form("thaw", model="everything").send("ada", "the sale is over").status_code == 200
     assert freezes.frozen(ledger, BASKET) is None
     refused = client.get("/actions/thaw.json", params={"model": str(BASKET)})
@@ -134,8 +134,8 @@ def test_an_override_whose_rollout_fails_is_told_as_done(told: PortalHome, form:
     answer = asked.send(deploy="true")
     assert answer.status_code == 200, answer.text
     done = answer.json()["done"]
-    assert "in the name of ada" in done["said"]
-    assert "the start of its rollout failed: " in done["said"]
+    assert "in the name of ada" in done["message"]
+    assert "the start of its rollout failed: " in done["message"]
     assert done["lines"][0].startswith("To mend it: ")
     assert newest(told, FRAUD, "gate.overridden").actor == "ada"
     assert rollouts.running(told.platform.ledger, FRAUD) is None

@@ -106,7 +106,7 @@ def test_a_view_s_page_says_what_it_means_and_who_relies_on_it(portal: TestClien
         "arrives": "daily",
     }
     assert {reader["kind"] for reader in page["readers"]} == {"live", "model"}
-    assert page["history"][-1]["said"] == "shop/spending@1: declared"
+    assert page["history"][-1]["summary"] == "shop/spending@1: declared"
     assert page["code"][0].startswith("def view(")
     assert page["links"][0]["url"].endswith("/assets/shop/spending_features")
     assert "no version 7" in get(portal, "/features/shop/spending?version=7", 404)["error"]["problem"]

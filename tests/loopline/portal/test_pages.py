@@ -132,7 +132,7 @@ def test_the_list_says_what_is_live_and_how_it_does(portal: TestClient) -> None:
     rows = {f"{row['team']}/{row['model']}": row for row in told(portal, "/models", size=500)["models"]}
     returns, basket, demand = rows["shop/returns"], rows["shop/basket"], rows["shop/demand"]
     assert (returns["version"], returns["rollout"]["version"], returns["rollout"]["percent"]) == ("2", "4", 25)
-    assert returns["drift"]["said"] == "drifted: spend, article"
+    assert returns["drift"]["summary"] == "drifted: spend, article"
     assert returns["since"].startswith("2026-09-16T")
     assert 0.5 < returns["quality"]["value"] < 1
     assert basket["frozen"] == "frozen by grace: the till is being replaced until Friday"
@@ -233,8 +233,8 @@ def test_failing_checks_of_a_models_sources_are_told(tmp_path: Any) -> None:
         raise_alarm(home.platform, told_of)
     rows = told(portal, "/models/shop/returns")["sources"]
     assert [(row["source"], row["check"]) for row in rows] == [("shop/orders", "volume"), ("shop/orders", "contract")]
-    assert "rows an arrival 9, usually" in rows[0]["found"][0]
-    assert (rows[1]["found"], rows[1]["fix"]) == (["contract of orders"], "look")
+    assert "rows an arrival 9, usually" in rows[0]["findings"][0]
+    assert (rows[1]["findings"], rows[1]["fix"]) == (["contract of orders"], "look")
     html = portal.get("/models/shop/returns").text
     assert "Failing checks of its sources" in html
     assert "usually" in html

@@ -43,8 +43,8 @@ def looks(kind, garden, bounds=BOUNDS):
 
 def found(looked: Looked) -> dict[str, str]:
     """Return severity by cause."""
-    assert len({alarm.cause for alarm in looked.found}) == len(looked.found)
-    return {alarm.cause: alarm.severity for alarm in looked.found}
+    assert len({alarm.cause for alarm in looked.alarms}) == len(looked.alarms)
+    return {alarm.cause: alarm.severity for alarm in looked.alarms}
 
 
 def instance_of(garden) -> dg.DagsterInstance:
@@ -86,13 +86,13 @@ def test_a_web_server_that_does_not_answer_is_an_alarm(garden):
     assert looks(DagsterHealth, garden).web() == Looked()
     gone = DagsterHealth(Dagster("http://127.0.0.1:9/graphql", timeout_seconds=1), Pages(""), BOUNDS)
     assert found(gone.web()) == {"web": "error"}
-    assert gone.web().found[0].link == ""
+    assert gone.web().alarms[0].link == ""
 
 
 def test_daemons_without_a_heartbeat_are_one_alarm(garden):
     """Dagster calls them well for half an hour; two minutes are enough for us."""
     beat(garden, seconds_ago=200)
-    alarm = looks(DagsterHealth, garden).daemons().found[0]
+    alarm = looks(DagsterHealth, garden).daemons().alarms[0]
     assert (alarm.cause, alarm.severity) == ("daemon", "error")
     assert "scheduler" in alarm.problem
     assert "sensor" in alarm.problem
@@ -105,8 +105,8 @@ def test_a_team_that_does_not_load_is_named_with_its_reason(garden):
     """The others are not."""
     looked = looks(DagsterHealth, garden).locations()
     assert found(looked) == {"location:torn": "error"}
-    assert "nothing_of_that_name" in looked.found[0].problem
-    assert looked.found[0].about == "torn"
+    assert "nothing_of_that_name" in looked.alarms[0].problem
+    assert looked.alarms[0].about == "torn"
 
 
 def test_sensors_that_are_silent_or_fail_twice(garden):
@@ -118,7 +118,7 @@ def test_sensors_that_are_silent_or_fail_twice(garden):
     tick(garden, "well", ("FAILURE", 20), ("SKIPPED", 10))
     looked = looks(DagsterHealth, garden).automation()
     assert found(looked) == {"sensor:garden/silent": "error", "sensor:garden/failing": "error"}
-    said = {alarm.cause: alarm for alarm in looked.found}
+    said = {alarm.cause: alarm for alarm in looked.alarms}
     assert "has not ticked for 8 minutes" in said["sensor:garden/silent"].problem
     assert "the bucket is gone" in said["sensor:garden/failing"].problem
     assert "/sensors/failing" in said["sensor:garden/failing"].link
@@ -154,7 +154,7 @@ def test_a_dead_daemon_is_why_sensors_are_silent(garden):
     """So they are no alarms of their own, and those that stand are left as they are; so it is with a torn team."""
     beat(garden, seconds_ago=1000)
     looked = looks(DagsterHealth, garden).automation()
-    assert looked.found == ()
+    assert looked.alarms == ()
     assert looked.leaves("sensor:garden/silent")
     beat(garden)
     looked = looks(DagsterHealth, garden).automation()
@@ -165,7 +165,7 @@ def test_a_dead_daemon_is_why_sensors_are_silent(garden):
 def test_failed_checks_that_hold_nothing_up(garden):
     """With their reason and severity; a gate holds up its run; drift and contracts are raised where they are judged."""
     looked = looks(AssetLooks, garden).look()
-    said = {alarm.cause: alarm for alarm in looked.found if alarm.cause.startswith("check:")}
+    said = {alarm.cause: alarm for alarm in looked.alarms if alarm.cause.startswith("check:")}
     assert {cause: alarm.severity for cause, alarm in said.items()} == {
         "check:garden/raw/orders:volume": "warning",
         "check:garden/raw/orders:ranges": "warning",
@@ -185,14 +185,14 @@ def test_failed_checks_that_hold_nothing_up(garden):
 def test_drift_that_lags_behind_its_predictions(garden):
     """Predictions were made again and drift was not; within the bound that is nothing."""
     strict = looks(AssetLooks, garden, replace(BOUNDS, stale=0)).look()
-    assert "stale:garden/roses" in [alarm.cause for alarm in strict.found]
-    assert not [a for a in looks(AssetLooks, garden).look().found if a.cause.startswith("stale:")]
+    assert "stale:garden/roses" in [alarm.cause for alarm in strict.alarms]
+    assert not [a for a in looks(AssetLooks, garden).look().alarms if a.cause.startswith("stale:")]
 
 
 def test_predictions_of_a_new_model_wait_from_when_they_came(garden):
     """Never judged is not judged in 1970: they were called 29,929,035 minutes late as soon as they came."""
     strict = looks(AssetLooks, garden, replace(BOUNDS, stale=0)).look()
-    stale = {alarm.cause: alarm.problem for alarm in strict.found if alarm.cause.startswith("stale:garden/tulips")}
+    stale = {alarm.cause: alarm.problem for alarm in strict.alarms if alarm.cause.startswith("stale:garden/tulips")}
     assert stale == {
         "stale:garden/tulips": "drift was never judged, and predictions have waited for 0 minutes",
         "stale:garden/tulips:quality": "quality was never judged, and predictions have waited for 0 minutes",
@@ -203,12 +203,12 @@ def test_runs_that_hang_or_fail_twice(garden):
     """What fails again and again is one alarm, not one a run; what waits or works for long is named by its run."""
     looked = looks(RunLooks, garden).look()
     assert found(looked) == {"run:fails:doomed garden/roses": "error"}
-    assert looked.found[0].about == "garden/roses"
-    assert httpx.get(looked.found[0].link).status_code == 200
-    hanging = looks(RunLooks, garden, replace(BOUNDS, queued=0, run=0)).look().found
+    assert looked.alarms[0].about == "garden/roses"
+    assert httpx.get(looked.alarms[0].link).status_code == 200
+    hanging = looks(RunLooks, garden, replace(BOUNDS, queued=0, run=0)).look().alarms
     said = sorted(alarm.problem.split(" for ")[0] for alarm in hanging if alarm.cause.startswith("run:hangs:"))
     assert said == ["a run of doomed garden/orders is not_started", "a run of doomed garden/roses is started"]
-    only = looks(RunLooks, garden, replace(BOUNDS, run=0)).look().found
+    only = looks(RunLooks, garden, replace(BOUNDS, run=0)).look().alarms
     assert len([alarm for alarm in only if alarm.cause.startswith("run:hangs:")]) == 1
 
 
@@ -247,7 +247,7 @@ def test_a_run_that_hangs_is_found_behind_many_younger_ones(garden, few):
         more_runs(garden, *[(f"m{number}", "NOT_STARTED") for number in range(3)]),
     ):
         looked = looks(RunLooks, garden).look()
-    hanging = {alarm.cause for alarm in looked.found if alarm.cause.startswith("run:hangs:")}
+    hanging = {alarm.cause for alarm in looked.alarms if alarm.cause.startswith("run:hangs:")}
     assert hanging == {f"run:hangs:{run_id}" for run_id in old}
 
 
@@ -328,4 +328,4 @@ def test_a_schedule_that_was_started_just_now_missed_nothing(garden):
     which = {"repositoryName": "__repository__", "repositoryLocationName": "garden", "scheduleName": "every_twenty"}
     start = "mutation ($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}"
     assert garden.dagster.ask(start, s=which)["startSchedule"]["__typename"] == "ScheduleStateResult"
-    assert not [a for a in looks(DagsterHealth, garden).automation().found if a.cause.startswith("schedule:")]
+    assert not [a for a in looks(DagsterHealth, garden).automation().alarms if a.cause.startswith("schedule:")]

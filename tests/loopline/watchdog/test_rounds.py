@@ -293,9 +293,9 @@ def test_models_that_do_not_answer(platform):
     deployed(platform, TULIPS)
     assert look.serving() == Looked()
     platform.serving.unready = {TULIPS.dotted}
-    assert [(a.cause, a.subject) for a in look.serving().found] == [(f"serving:{TULIPS}", TULIPS)]
+    assert [(a.cause, a.subject) for a in look.serving().alarms] == [(f"serving:{TULIPS}", TULIPS)]
     platform.serving.unready = {TULIPS.dotted, ROSES.dotted}
-    (one,) = look.serving().found
+    (one,) = look.serving().alarms
     assert (one.cause, one.subject) == ("serving", None)
     assert "garden/roses, garden/tulips" in one.problem
     assert look.serving().leaves(f"serving:{TULIPS}")
@@ -314,7 +314,10 @@ def test_turns_of_the_loop_that_did_not_end_well(platform):
     turn(ROSES, "rejected", days_ago=9)
     assert look.cycles() == Looked()
     back, failed = turn(ROSES, "rolled_back", days_ago=1), turn(TULIPS, "failed")
-    assert {a.cause: a.severity for a in look.cycles().found} == {f"cycle:{back}": "info", f"cycle:{failed}": "warning"}
-    assert "rolled back: scores fell" in look.cycles().found[0].problem
+    assert {a.cause: a.severity for a in look.cycles().alarms} == {
+        f"cycle:{back}": "info",
+        f"cycle:{failed}": "warning",
+    }
+    assert "rolled back: scores fell" in look.cycles().alarms[0].problem
     turn(ROSES, "promoted")
-    assert [a.cause for a in look.cycles().found] == [f"cycle:{failed}"]
+    assert [a.cause for a in look.cycles().alarms] == [f"cycle:{failed}"]

@@ -49,7 +49,7 @@ def test_once_wrong_once_over(platform, day, night):
     for _ in range(3):
         deliver(platform)
     (standing,) = alarms.standing(platform.ledger)
-    assert standing.told == ("day", "night")
+    assert standing.notified == ("day", "night")
     alarms.clear(platform, "a")
     for _ in range(3):
         deliver(platform)
@@ -135,7 +135,7 @@ def test_an_information_names_who_told_it(platform, day):
     """As any other alarm does."""
     alarms.raise_alarm(platform, alarm("cycle:1", "info"))
     deliver(platform)
-    assert [one.told for one in alarms.standing(platform.ledger)] == [("day",)]
+    assert [one.notified for one in alarms.standing(platform.ledger)] == [("day",)]
 
 
 def test_what_came_and_went_between_two_looks_is_told_in_one(platform, day):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from loopline.gateway import api_keys
-from loopline.gateway.api_keys import Doorkeeper, Tenant
+from loopline.gateway.api_keys import Authenticator, Tenant
 from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
 
 
@@ -28,9 +28,9 @@ def bearer(key):
 def test_a_key_names_its_tenant(file):
     """By either header, whatever the case of the scheme."""
     key = api_keys.create(file, "shop", Tenant(("retail.*",), per_second=5))
-    door = Doorkeeper(file)
+    authenticator = Authenticator(file)
     for headers in (bearer(key), {b"x-api-key": key.encode()}, {b"authorization": f"bEARER  {key} ".encode()}):
-        name, tenant = door.tenant(headers)
+        name, tenant = authenticator.tenant(headers)
         assert (name, tenant.per_second) == ("shop", 5)
         assert tenant.may_ask("retail.cancellations")
         assert not tenant.may_ask("credit.default")
@@ -59,7 +59,7 @@ def test_a_key_that_is_wrong_is_401(file, wrong):
     kind, identity, secret = key.split("_", 2)
     text = wrong.format(key=key, id=f"{kind}_{identity}", secret=secret)
     with pytest.raises(BadRequest) as refused:
-        Doorkeeper(file).tenant({b"authorization": f"Bearer {text}".encode()})
+        Authenticator(file).tenant({b"authorization": f"Bearer {text}".encode()})
     assert refused.value.status == 401
     assert secret not in str(refused.value)
 
@@ -75,10 +75,10 @@ def test_each_key_is_its_own(file):
     """A tenant has several; one is taken back, the others go on."""
     first, second = (api_keys.create(file, "shop", Tenant(per_day=7)) for _ in range(2))
     assert api_keys.revoke(file, first.split("_")[1]) == "shop"
-    door = Doorkeeper(file)
-    assert door.tenant(bearer(second)) == ("shop", Tenant(per_day=7))
+    authenticator = Authenticator(file)
+    assert authenticator.tenant(bearer(second)) == ("shop", Tenant(per_day=7))
     with pytest.raises(BadRequest):
-        door.tenant(bearer(first))
+        authenticator.tenant(bearer(first))
     with pytest.raises(NotFound, match=second.split("_")[1]):
         api_keys.revoke(file, "nobody")
 
@@ -87,41 +87,41 @@ def test_a_second_key_keeps_what_the_tenant_may(file):
     """Limits belong to the tenant, and are changed only when they are named."""
     api_keys.create(file, "shop", Tenant(("a.*",)))
     second = api_keys.create(file, "shop")
-    assert Doorkeeper(file).tenant(bearer(second))[1].models == ("a.*",)
+    assert Authenticator(file).tenant(bearer(second))[1].models == ("a.*",)
 
 
 def test_a_key_taken_back_is_refused_soon(file, monkeypatch):
     """The file is read again when it changed; half a file changes nothing."""
     monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
     key = api_keys.create(file, "shop")
-    door = Doorkeeper(file)
+    authenticator = Authenticator(file)
     whole = file.read_text()
     file.write_text(whole[:20])
-    assert door.tenant(bearer(key))[0] == "shop"
+    assert authenticator.tenant(bearer(key))[0] == "shop"
     file.write_text(whole)
     api_keys.revoke(file, key.split("_")[1])
     os.utime(file, (time.time() + 5, time.time() + 5))
     with pytest.raises(BadRequest):
-        door.tenant(bearer(key))
+        authenticator.tenant(bearer(key))
 
 
 def test_a_file_that_could_not_be_read_is_read_again(file, monkeypatch, caplog):
     """Though its time is the same, as after a chmod; meanwhile the server's log says once what is wrong."""
     monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
     key = api_keys.create(file, "shop")
-    door = Doorkeeper(file)
+    authenticator = Authenticator(file)
     api_keys.revoke(file, key.split("_")[1])
     whole, written = file.read_text(), (time.time() + 5,) * 2
     for text in (whole[:20], whole[:20]):
         file.write_text(text)
         os.utime(file, written)
-        assert door.tenant(bearer(key))[0] == "shop"
+        assert authenticator.tenant(bearer(key))[0] == "shop"
     (told,) = caplog.records
     assert f"mend {file}, and let the server's user read it" in told.getMessage()
     file.write_text(whole)
     os.utime(file, written)
     with pytest.raises(BadRequest):
-        door.tenant(bearer(key))
+        authenticator.tenant(bearer(key))
 
 
 def test_who_could_read_the_file_still_can(file):
@@ -156,7 +156,7 @@ def called(change, *given):
 def test_no_file_lets_nobody_in(file):
     """A path that is wrong is no open door."""
     with pytest.raises(BadRequest):
-        Doorkeeper(file).tenant(bearer("ll_a_b"))
+        Authenticator(file).tenant(bearer("ll_a_b"))
 
 
 def test_a_file_that_is_none(file):
@@ -164,7 +164,7 @@ def test_a_file_that_is_none(file):
     file.parent.mkdir()
     file.write_text(json.dumps({"keys": 7}))
     with pytest.raises(ContractBroken, match="loopline key create"):
-        Doorkeeper(file)
+        Authenticator(file)
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "a/b", "../x", "a" * 64, "ä"])

@@ -12,7 +12,7 @@ import pytest
 
 from loopline.gateway import api_keys
 from loopline.gateway.access_log import AccessLog
-from loopline.gateway.admission import Door
+from loopline.gateway.admission import Admission
 from loopline.gateway.api_keys import Tenant
 from loopline.gateway.quota import Allowances
 from loopline.platform_core.contracts.serving import DesiredState
@@ -190,7 +190,7 @@ async def asked(server, keepers, metrics, seconds=20.0):
     from loopline.platform_core.runtime.grpc.port import GrpcPort
     from loopline.platform_core.runtime.grpc.service import GrpcService
 
-    gateway = GrpcGateway(Door(None, Allowances(server.folder)), keepers, Counter())
+    gateway = GrpcGateway(Admission(None, Allowances(server.folder)), keepers, Counter())
     address = f"127.0.0.1:{free_port()}"
     port = GrpcPort(GrpcService(server.inference, metrics, lambda: True, gateway), address, Limits())
     await port.open()

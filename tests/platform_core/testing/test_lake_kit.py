@@ -170,7 +170,7 @@ class TidiesTheKept(InMemoryLake):
     """Breaks promise 11: lets go of a version that was to be kept."""
 
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
-        return replace(super().tidy(table, list(keep)[:1], older_than), kept=(*keep, self.version(table) or 0))
+        return replace(super().tidy(table, list(keep)[:1], older_than), versions=(*keep, self.version(table) or 0))
 
 
 class TidiesTheYoung(InMemoryLake):
