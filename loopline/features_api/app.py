@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from loopline.features_api import errors, metrics, registry_routes, serving_routes
 from loopline.features_api.keyed import Keyed
 from loopline.features_api.service import Service
-from loopline.gateway.api_keys import Doorkeeper
+from loopline.gateway.api_keys import Authenticator
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.web_guard import LOCAL, Guard
@@ -37,6 +37,6 @@ def create_app(
     serving_routes.install(app)
     errors.install(app)
     if keys:
-        app.add_middleware(Keyed, doorkeeper=Doorkeeper(keys))
+        app.add_middleware(Keyed, authenticator=Authenticator(keys))
     app.add_middleware(Guard, hosts=hosts)
     return app

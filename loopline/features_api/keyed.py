@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loopline.features_api.errors import answer
-from loopline.gateway.api_keys import Doorkeeper
+from loopline.gateway.api_keys import Authenticator
 from loopline.platform_core.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ OPEN = frozenset({"/health", "/metrics"})
 class Keyed:
     """Wraps the application; asked before a body is read. A key that is taken back is refused a second later."""
 
-    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper) -> None:
-        self.app, self.doorkeeper = app, doorkeeper
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self.app, self.authenticator = app, authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse with 401 (no key that is known) or 403 (not this service)."""
@@ -33,7 +33,7 @@ class Keyed:
             await self.app(scope, receive, send)
 
     def _admit(self, headers: dict[bytes, bytes]) -> None:
-        name, tenant = self.doorkeeper.tenant(headers)
+        name, tenant = self.authenticator.tenant(headers)
         if not tenant.may_ask(FEATURES):
             raise BadRequest(
                 f"tenant {name!r} may not ask for features",
