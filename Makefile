@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test cluster test-cluster images lowest pythons check peers bench habits format constraints clean
+.PHONY: help install demo up test cluster test-cluster test-spark images lowest pythons check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,7 +42,7 @@ test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/kafka.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster and not spark"
 	$(BIN)/python -m pytest -m daemon
 
 cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
@@ -53,6 +53,10 @@ test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
 	@scripts/cluster.sh
 	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -m cluster
+
+test-spark: $(TOOLS) ## The engine's tests on a Spark cluster of their own: a master, two workers, a Spark Connect server
+	@scripts/system-packages.sh
+	$(BIN)/python -m pytest -m spark
 
 images: $(TOOLS) ## Images of a release as OCI archives with a bill of materials, without Docker
 	$(BIN)/python -m scripts.images

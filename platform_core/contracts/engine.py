@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from loopline.platform_core.contracts.base import Vendor
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs.contract_file import RowContract
     from loopline.platform_core.specs.features import FeatureView
     from loopline.platform_core.specs.labels import Labels
+
+
+ScoreRows = Callable[[Path, "pa.Table"], Sequence[float]]
+"""Scores rows with the model package of a folder; a function of a module, so that another machine finds it by name."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Engine(Vendor):
          whole numbers are added up; sums of fractions and quotients to 1e-9.
       10. ``point_in_time`` takes no row that is no more: from the ``created_at`` of a row with ``_gone`` on there is
           none of that entity and event, until one is created later, and the newest of the others counts.
+      11. ``score`` gives each row the number that ``score`` gave it, in the rows' order, in whatever parts and wherever
+          they were scored; what it raised of ours is raised.
 
     ``is_light`` says that a call on no rows starts nothing and costs milliseconds, so that a sensor may make it.
     """
@@ -93,3 +100,11 @@ class Engine(Vendor):
             ContractBroken: a time has no zone, or a key has another type than in the labels.
             InvalidSpec: the labels lack a view's entity, or two columns have one name.
         """
+
+    def score(self, package: Path, rows: pa.Table, score: ScoreRows) -> Sequence[float]:
+        """Score rows with the model package of a folder, here unless the engine has machines of its own for that.
+
+        Raises:
+            What ``score`` raises. Transient: the machines were lost.
+        """
+        return score(package, rows)

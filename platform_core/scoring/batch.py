@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,6 +21,7 @@ from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.scoring.batch_features import gathered
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.platform import Platform
-    from loopline.platform_core.runtime.model.models import LoadedModel
+    from loopline.platform_core.runtime.model.manifest import Manifest
     from loopline.platform_core.scoring.batch_features import Gathered
     from loopline.platform_core.specs import Batch, Model, Team
     from loopline.platform_core.specs.features import FrameFunction
@@ -66,9 +68,11 @@ def score_day(platform: Platform, team: Team, model: Model, day: date) -> Scored
         return Scored(day, served.version, _count(platform, ref, served.version, day), already=True)
     rows = _rows(platform, team, batch, day)
     package = packages.at_hand(platform, ref, served).package
-    loaded = load_model(package)
-    _has_entities(model, loaded, rows)
-    answered = _answered(platform, served, loaded, gathered(platform, team, model, loaded.manifest, rows), day)
+    manifest = manifests.load(package)
+    _has_entities(model, manifest, rows)
+    found = gathered(platform, team, model, manifest, rows)
+    told = platform.engine.score(package, found.features, scores)
+    answered = _answered(platform, served, manifest, found, told, day)
     platform.lake.append(table, answered, {application: 1})
     return Scored(day, served.version, len(answered), already=False)
 
@@ -106,8 +110,8 @@ def _marked(compute: FrameFunction, raw: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]
     return compute(raw).with_columns(nw.lit(1).cast(nw.Int64).alias(MARK))
 
 
-def _has_entities(model: Model, loaded: LoadedModel, rows: pa.Table) -> None:
-    missing = sorted(set(loaded.manifest.entities) - set(rows.column_names))
+def _has_entities(model: Model, manifest: Manifest, rows: pa.Table) -> None:
+    missing = sorted(set(manifest.entities) - set(rows.column_names))
     if missing:
         raise InvalidSpec(
             f"the batch of model {model.name!r} gives rows without {', '.join(missing)}",
@@ -115,7 +119,9 @@ def _has_entities(model: Model, loaded: LoadedModel, rows: pa.Table) -> None:
         )
 
 
-def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Gathered, day: date) -> pa.Table:
+def _answered(  # noqa: PLR0913, PLR0917 - what a row of the log says
+    platform: Platform, served: Served, manifest: Manifest, found: Gathered, told: Sequence[float], day: date
+) -> pa.Table:
     """Put what the log holds of a request beside each row."""
     count, now = len(found.rows), platform.clock.now()
     columns: Mapping[str, Any] = {
@@ -128,8 +134,8 @@ def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Ga
         "role": [BATCH_ROLE] * count,
         "status": [200] * count,
         "latency_ms": [None] * count,
-        "score": _scores(loaded, found),
-        "keys": _as_json(personal.hidden(found.rows.select(loaded.manifest.entities), loaded.manifest.personal)),
+        "score": told,
+        "keys": _as_json(personal.hidden(found.rows.select(manifest.entities), manifest.personal)),
         "features": _as_json(found.features),
         "missing": found.missing,
         "stale": found.stale,
@@ -141,21 +147,27 @@ def _answered(platform: Platform, served: Served, loaded: LoadedModel, found: Ga
     return rows.append_column(DATE, rows[EVENT_TIME].cast(pa.date32()))
 
 
-def _scores(loaded: LoadedModel, found: Gathered) -> list[float]:
+def scores(package: Path, features: pa.Table) -> list[float]:
+    """Score features (columns by their names) with a package, in their order.
+
+    Raises:
+        TaskFailed: the model raised, or gave what is no number. Others: as ``load_model``.
+    """
+    loaded = load_model(package)
     names = [field.name for field in loaded.manifest.features]
-    encoder, scores = loaded.manifest.encoder(), list[float]()
-    for start in range(0, len(found.features), CHUNK):
-        part = found.features.slice(start, CHUNK)
+    encoder, found = loaded.manifest.encoder(), list[float]()
+    for start in range(0, len(features), CHUNK):
+        part = features.slice(start, CHUNK)
         matrix = encoder.matrix({name: part[name].to_pylist() for name in names})
         try:
-            scores += loaded.predict(matrix).tolist()
+            found += loaded.predict(matrix).tolist()
         except Exception as error:  # a model may raise anything
             raise TaskFailed(
                 f"{loaded.manifest.model} failed on a batch: {error}", "roll it back, or mend it"
             ) from error
-    if not all(map(math.isfinite, scores)):
+    if not all(map(math.isfinite, found)):
         raise TaskFailed(f"{loaded.manifest.model}: a probability is no number", "roll it back, or mend it")
-    return scores
+    return found
 
 
 def _as_json(rows: pa.Table) -> list[str]:

@@ -5,7 +5,9 @@ Subclass ``EngineKit`` and give the fixture ``engine``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +27,15 @@ from loopline.platform_core.testing.engine_tables import (
 
 if TYPE_CHECKING:
     import narwhals as nw
+    import pyarrow as pa
+
+
+def thrice(package: Path, rows: pa.Table) -> Sequence[float]:
+    """Score by a factor that lies in the package; a row without a number is refused."""
+    if rows["number"].null_count:
+        raise TaskFailed("a row has no number", "give it one")
+    factor = float(package.joinpath("factor").read_text())
+    return [factor * number for number in rows["number"].to_pylist()]
 
 
 class EngineKit(PointInTimeKit):
@@ -169,3 +180,15 @@ class EngineKit(PointInTimeKit):
             engine.compute_labels(replace(large_order, label="amount"), raw)
         with pytest.raises(InvalidSpec, match=r"large_order.*'market'"):
             engine.compute_labels(replace(large_order, segments=("market",)), raw)
+
+    def test_11_each_row_gets_its_score(self, engine: Engine, tmp_path: Path) -> None:
+        """Scores come in the rows' order, for no rows none, and an error of ours comes as it was raised."""
+        import pyarrow as pa
+
+        tmp_path.joinpath("factor").write_text("3")
+        rows = pa.table({"number": [n / 8 for n in range(500)]})
+        assert list(engine.score(tmp_path, rows, thrice)) == [3 * n / 8 for n in range(500)]
+        assert list(engine.score(tmp_path, rows.slice(0, 0), thrice)) == []
+        lacking = pa.table({"number": [1.0, None]})
+        with pytest.raises(TaskFailed, match="a row has no number → give it one"):
+            engine.score(tmp_path, lacking, thrice)

@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from loopline.platform_core.contracts.engine import Checked, Engine, ViewRows
+from loopline.platform_core.contracts.engine import Checked, Engine, ScoreRows, ViewRows
+from loopline.resources.pyspark.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import SparkSession
 
     from loopline.platform_core.specs.contract_file import RowContract
     from loopline.platform_core.specs.features import FeatureView
     from loopline.platform_core.specs.labels import Labels
-
-OURS = {
-    "spark.sql.session.timeZone": "UTC",  # a view sees the hours that it sees on every other engine
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-}
-QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    from loopline.resources.pyspark.frames import SparkFrames
 
 
-class PysparkEngine(Engine):
+class PysparkEngine(Settings, Engine):
     """Runs declarations by Spark; a team's function gets a Narwhals frame around a Spark one.
 
-    ``master`` is where a session of this process runs its tasks, such as ``local[2]`` or ``k8s://https://...``;
-    ``remote`` (``sc://host:15002``) is a Spark Connect server to use instead. ``options`` are Spark's own settings.
-    A process has one session: it starts with the first call, and every engine of the process shares it.
+    ``master`` is where a session of this process runs its tasks: ``local[2]``, ``spark://host:7077``, or
+    ``k8s://https://...`` with ``pods``; ``remote`` (``sc://host:15002``) is a Spark Connect server to use instead.
+    ``options`` are Spark's own settings, ``python`` is the path of executors' Python. A process has one session: it
+    starts with the first call, and every engine of the process shares it. A cluster that gives no executor within
+    ``wait_seconds`` is an error.
+
+    With ``staging`` tables beyond ``staged_above_mb`` travel through the object store: executors read and write
+    Parquet there, by ``storage_options`` as the lake has them, and score a batch's rows. For that their Python needs
+    Loopline with the extra ``object-store``.
     """
 
     is_light: ClassVar[bool] = False
-
-    master: str = "local[2]"
-    remote: str | None = None
-    app_name: str = "loopline"
-    options: dict[str, str] = Field(default_factory=dict)
 
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
         """Arrivals are checked where they are read, in memory, whatever the engine: Polars does it."""
@@ -48,30 +43,37 @@ class PysparkEngine(Engine):
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
         from loopline.platform_core.features.definitions import compute_view
-        from loopline.resources.pyspark.frames import SparkFrames
 
-        return compute_view(SparkFrames(self._session()), view, raw)
+        with self._frames() as frames:
+            return compute_view(frames, view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
         from loopline.platform_core.features.definitions import compute_labels
-        from loopline.resources.pyspark.frames import SparkFrames
 
-        return compute_labels(SparkFrames(self._session()), labels, raw)
+        with self._frames() as frames:
+            return compute_labels(frames, labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one walk over its rows and the labels."""
         from loopline.platform_core.features.point_in_time import point_in_time
         from loopline.resources.pyspark.point_in_time import matching
 
-        return point_in_time(labels, views, lambda *sides: matching(self._session(), *sides))
+        with self._frames() as frames:
+            return point_in_time(labels, views, lambda *sides: matching(frames, *sides))
 
-    def _session(self) -> SparkSession:
-        """Return the process's session; Spark itself starts only one."""
-        from pyspark.sql import SparkSession
+    def score(self, package: Path, rows: pa.Table, score: ScoreRows) -> Sequence[float]:
+        """Let executors score parts of many rows, with the package that they fetch by its hash; few are scored here."""
+        from loopline.resources.pyspark.scoring import scored
 
-        where = SparkSession.builder.remote(self.remote) if self.remote else SparkSession.builder.master(self.master)
-        where = where.appName(self.app_name)
-        for name, value in {**QUIET, **self.options, **OURS}.items():
-            where = where.config(name, value)
-        return where.getOrCreate()
+        with self._frames() as frames:
+            if not frames.is_large(rows):
+                return score(package, rows)
+            return scored(frames, package, rows, score)
+
+    def _frames(self) -> SparkFrames:
+        from loopline.resources.pyspark.frames import SparkFrames
+        from loopline.resources.pyspark.staging import Staging
+
+        staging = Staging(self.staging, self.storage_options, self.staged_above_mb) if self.staging else None
+        return SparkFrames(self, staging)

@@ -9,18 +9,19 @@ from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from loopline.platform_core.contracts.engine import ViewRows
     from loopline.platform_core.features.point_in_time import Matches
+    from loopline.resources.pyspark.frames import SparkFrames
 
 
-def matching(session: SparkSession, labels: pa.Table, views: Sequence[ViewRows]) -> Iterator[Matches]:
+def matching(frames: SparkFrames, labels: pa.Table, views: Sequence[ViewRows]) -> Iterator[Matches]:
     """Join view by view."""
     for each in views:
-        asks = _frame(session, labels, {each.view.entity: "key", EVENT_TIME: "at"})
-        held = _frame(session, each.rows, {each.view.entity: "key", EVENT_TIME: "event", CREATED_AT: "created"})
-        found = _walked(asks, held).toArrow()
+        asks = _frame(frames, labels, {each.view.entity: "key", EVENT_TIME: "at"})
+        held = _frame(frames, each.rows, {each.view.entity: "key", EVENT_TIME: "event", CREATED_AT: "created"})
+        found = frames.rows(_walked(asks, held))
         yield found["asking"].to_numpy(), found["found"].to_numpy()
 
 
@@ -52,9 +53,9 @@ def _walked(asks: DataFrame, held: DataFrame) -> DataFrame:
     )
 
 
-def _frame(session: SparkSession, table: pa.Table, names: dict[str, str]) -> DataFrame:
+def _frame(frames: SparkFrames, table: pa.Table, names: dict[str, str]) -> DataFrame:
     import numpy as np
     import pyarrow as pa
 
     renamed = table.select(list(names)).rename_columns(list(names.values()))
-    return session.createDataFrame(renamed.append_column("place", pa.array(np.arange(len(table)))))
+    return frames.frame(renamed.append_column("place", pa.array(np.arange(len(table)))))

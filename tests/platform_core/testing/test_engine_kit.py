@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loopline.platform_core.contracts.engine import Engine, ViewRows
+from loopline.platform_core.contracts.engine import Engine, ScoreRows, ViewRows
 from loopline.platform_core.specs import FeatureView, Labels
 from loopline.platform_core.testing.engine import EngineKit
 from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
@@ -264,3 +265,17 @@ def test_kit_catches_what_takes_rows_that_are_no_more() -> None:
 def test_kit_catches(mutant: type[Engine], promise: str) -> None:
     """An engine that breaks one promise fails that promise's test."""
     assert_catches(EngineKit, promise, engine=mutant())
+
+
+class ScoresPartsAsTheyCome(PolarsEngine):
+    """Breaks 11: the part that is done first stands first."""
+
+    def score(self, package: Path, rows: pa.Table, score: ScoreRows) -> Sequence[float]:
+        """Score two halves, and put the second first."""
+        half = len(rows) // 2
+        return [*score(package, rows.slice(half)), *score(package, rows.slice(0, half))]
+
+
+def test_kit_catches_scores_out_of_order(tmp_path: Path) -> None:
+    """Scores of other rows."""
+    assert_catches(EngineKit, "test_11_each_row_gets_its_score", engine=ScoresPartsAsTheyCome(), tmp_path=tmp_path)

@@ -1,0 +1,36 @@
+"""Rows of a batch scored by executors."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loopline.resources.pyspark import executors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from loopline.platform_core.contracts.engine import ScoreRows
+    from loopline.resources.pyspark.frames import SparkFrames
+
+
+def scored(frames: SparkFrames, package: Path, rows: pa.Table, score: ScoreRows) -> Sequence[float]:
+    """Put rows and package into the object store, and let each task score an object.
+
+    Raises:
+        LooplineError: what ``score`` raised on an executor.
+    """
+    from loopline.resources.object_store import packages
+
+    digest = packages.send(frames.stay.objects, package)
+    staged = frames.stay.put(rows)
+    work = partial(executors.score, staged.url, dict(staged.options), list(staged.keys), digest, score)
+    found = sorted(frames.run(len(staged.keys), work, executors.SCORED))
+    for _, _, failure in found:
+        if failure is not None:
+            raise pickle.loads(base64.b64decode(failure))  # noqa: S301 - our own executors say it
+    return [each for _, scores, _ in found for each in scores]
