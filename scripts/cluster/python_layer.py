@@ -25,6 +25,8 @@ _LEFT_OUT = {
     "ensurepip",
     "turtledemo",
 }
+TIME_ZONES = Path("/usr/share/zoneinfo")
+"""Arrow reads no moment that names a zone without them, UTC neither."""
 USERS = "root:x:0:0::/:/bin/false\nloopline:x:1000:1000::/tmp:/bin/false\n"
 
 
@@ -43,6 +45,8 @@ def files(scratch: Path) -> Iterator[tuple[Path, str]]:
     yield interpreter(), "/usr/bin/python3"
     for library in _libraries(standard):
         yield library, str(library)
+    if TIME_ZONES.is_dir():
+        yield TIME_ZONES, str(TIME_ZONES)
     for name, text in {"etc/passwd": USERS, "etc/group": "root:x:0:\nloopline:x:1000:\n"}.items():
         scratch.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         scratch.joinpath(name).write_text(text)
