@@ -43,8 +43,8 @@ def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
         yield from model_assets(team, model)
 
 
-def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
-    """Build the jobs that serve all models of a team."""
+def team_jobs(team: Team, platform: PlatformResource) -> list[dg.JobDefinition | AssetJob]:
+    """Build the jobs that serve all models of a team; that of promotions only where the environment asks for it."""
     ingested = [k for source in team.sources for k in ingested_keys(team, source)]
     turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]
     watch = [key(team.name, stage, m.name) for m in team.models for stage in WATCH]
@@ -59,7 +59,7 @@ def team_jobs(team: Team) -> list[dg.JobDefinition | AssetJob]:
         serving.rollout_job(team),
         lake_job(team),
         audit_job(team),
-        promotion_job(team),
+        *([promotion_job(team)] if platform.promotes_by_git() else []),
         *scores.scores_jobs(team),
     ]
 
@@ -80,7 +80,7 @@ def team_definitions(
     return dg.Definitions(
         assets=list(team_assets(team)),
         asset_checks=[training.gates_check(team, model) for model in team.models],
-        jobs=team_jobs(team),
+        jobs=team_jobs(team, platform or BOUND),
         sensors=team_sensors(team, platform or BOUND),
         schedules=[
             *ingest_schedules(team),

@@ -33,6 +33,10 @@ class Platform(dg.ConfigurableResource[None]):
         """Bind nothing."""
         return False
 
+    def promotes_by_git(self) -> bool:
+        """Carry out nothing."""
+        return False
+
 
 def definitions(models: int) -> dg.Definitions:
     """Build the code location of that many models."""

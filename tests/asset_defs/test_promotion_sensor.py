@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.keys import CAUSE_TAG, MODEL_TAG, PROMOTION_JOB
-from loopline.asset_defs.promotion_sensor import promotion_sensor
+from loopline.asset_defs.promotion_sensor import promotion_job, promotion_sensor
 from loopline.platform_core import alarms
 from loopline.platform_core.environment import Promotions
 from loopline.platform_core.foundation.names import ModelRef
@@ -26,7 +26,7 @@ def folder(driver, tmp_path: Path) -> Path:
     found.mkdir()
     driver.platform.environment = replace(driver.platform.environment, promotions=Promotions(found))
     driver.definitions = dg.Definitions.merge(
-        driver.definitions, dg.Definitions(sensors=[promotion_sensor(driver.team)])
+        driver.definitions, dg.Definitions(jobs=[promotion_job(driver.team)], sensors=[promotion_sensor(driver.team)])
     )
     return found
 
@@ -77,7 +77,8 @@ def test_what_cannot_be_met_is_an_alarm_and_no_run(driver, folder):
     assert alarms.standing(driver.platform.ledger) == []
 
 
-def test_without_promotions_in_the_environment_there_is_no_sensor(driver):
-    """An idle tick costs; who promotes otherwise pays none."""
-    names = {sensor.name for sensor in driver.definitions.get_repository_def().sensor_defs}
-    assert "loopline_promotion_sensor" not in names
+def test_without_promotions_in_the_environment_there_is_no_sensor_and_no_job(driver):
+    """An idle tick costs; who promotes otherwise pays none, and sees none."""
+    repository = driver.definitions.get_repository_def()
+    assert "loopline_promotion_sensor" not in {sensor.name for sensor in repository.sensor_defs}
+    assert not repository.has_job(PROMOTION_JOB)

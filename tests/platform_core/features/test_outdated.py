@@ -77,6 +77,6 @@ def test_a_rollout_on_its_way_is_a_reader(registered_team):
     start(shop, shop.made(FIRST))
     made, now = shop.made(SECOND), shop.platform.clock.now()
     record = rollouts.RolloutRecord("r", REF, "", made.version, made.package, -1, 0, now, now, None, "running")
-    rollouts._insert(shop.platform.ledger, record, refuse_outdated)
+    rollouts._insert(shop.platform.ledger, record, refuse_outdated, "")
     with pytest.raises(Refused, match=r"spending@2 is read by shop/large version 2 \(rollout\)"):
         shop.registry.register(shop.team(FIRST))

@@ -100,7 +100,7 @@ class KeepsTwice(InMemoryDriftReport):
 class KeepsNothing(InMemoryDriftReport):
     """Breaks promise 5: says that nothing is there."""
 
-    def kept(self):
+    def titles(self):
         """Name nothing."""
         return []
 
