@@ -7,15 +7,15 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core import plugins
-from loopline.platform_core.environment import carried, landed
+from loopline.platform_core.environment import carried
 from loopline.platform_core.errors import ContractBroken, Unsupported
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.monitor.drift import report
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.tasks import opened
 
 if TYPE_CHECKING:
+    from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
 DRAW = "loopline.platform_core.monitor.task:draw"
@@ -55,15 +55,12 @@ def draw(environment: str | dict[str, str], team: str, model: str) -> dict[str, 
 
     That nothing draws is an answer, with problem and fix: of an error only its text would come back from a process.
     """
-    platform = Platform.open(landed(environment))
-    try:
-        owner = plugins.installed(only=[team]).team(team)
-        page = report(platform, owner, owner.model(model))
+    with opened(environment, team) as (platform, owner):
+        try:
+            page = report(platform, owner, owner.model(model))
+        except Unsupported as error:
+            return {"problem": error.problem, "fix": error.fix}
         return None if page is None else _packed(page, platform.home)
-    except Unsupported as error:
-        return {"problem": error.problem, "fix": error.fix}
-    finally:
-        platform.close()
 
 
 def _packed(page: Path, home: Path) -> dict[str, str]:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from loopline.platform_core import plugins, worker
+from loopline.platform_core import worker
 from loopline.platform_core.contracts.registry import CHAMPION
-from loopline.platform_core.environment import landed
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.loop.packages import fetched
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.gates import FairAcross
+from loopline.platform_core.tasks import opened
 from loopline.platform_core.training import evaluate, training_set
 from loopline.platform_core.training.examples import Learnable, drilled, learnable
 from loopline.platform_core.training.order import Fitted, Order
@@ -63,9 +62,7 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
         ContractBroken: the training set cannot be rebuilt bit for bit, or is too small to be split.
     """
     began = time.perf_counter()
-    platform = Platform.open(landed(environment))
-    try:
-        owner = plugins.installed(only=[team]).team(team)
+    with opened(environment, team) as (platform, owner):
         meter = Meter(owner.model(model).compute)
         searched = msgspec.convert(found, SearchResult) if found else None
         order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {}, searched)
@@ -76,8 +73,6 @@ def train(  # noqa: PLR0913, PLR0917 - the task's arguments as JSON
             done = run(order)
             spanned.note(version=str(done["version"]), trials=done["trials"]["run"], served_as=done["package_kind"])
         return {**done, "seconds": round(time.perf_counter() - began, 3), "usage": meter.read().to_json()}
-    finally:
-        platform.close()
 
 
 def attempt(  # noqa: PLR0913, PLR0917 - as ``train``
@@ -91,14 +86,10 @@ def attempt(  # noqa: PLR0913, PLR0917 - as ``train``
     drill: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     """Do one trial of a search (``trials.Tasks``); returns it as the journal keeps it."""
-    platform = Platform.open(landed(environment))
-    try:
-        owner = plugins.installed(only=[team]).team(team)
+    with opened(environment, team) as (platform, owner):
         order = Order(platform, owner, owner.model(model), _pinned(training_set), cycle, key, drill or {})
         done: dict[str, Any] = msgspec.to_builtins(tried(_fitting(order, _data(order)), asked))
         return done
-    finally:
-        platform.close()
 
 
 def run(order: Order) -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""What a task of ours begins with, in whatever process or on whatever machine it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from loopline.platform_core import plugins
+from loopline.platform_core.environment import landed
+from loopline.platform_core.platform import Platform
+
+if TYPE_CHECKING:
+    from loopline.platform_core.specs import Team
+
+
+@contextmanager
+def opened(environment: str | Mapping[str, str], team: str) -> Iterator[tuple[Platform, Team]]:
+    """Give the platform of an environment file, by its path or carried (``environment.carried``), and a team of it."""
+    platform = Platform.open(landed(environment))
+    try:
+        yield platform, plugins.installed(only=[team]).team(team)
+    finally:
+        platform.close()
