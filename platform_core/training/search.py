@@ -50,29 +50,30 @@ class Fitting:
     valid: Examples
     score: Score
 
-    def measure(self, params: Params, report: Callable[[int, float], None]) -> float:
-        """Fit once, and score it on the validation rows.
-
-        Raises:
-            Pruned: ``report`` ended it.
-        """
-        return self.score(self.fit(self.train, self.valid, params, report), self.valid)
-
-    def attempt(self, trial: optuna.Trial, earlier: Sequence[Trial]) -> Trial:  # noqa: ARG002 - the study knows them
-        """Do a trial in this thread."""
+    def tried(self, number: int, params: Params, ends: Callable[[Sequence[tuple[int, float]]], bool]) -> Trial:
+        """Fit once, and score it on the validation rows; after each step ``ends`` may say that it is not worth it."""
         steps: list[tuple[int, float]] = []
 
         def report(step: int, score: float) -> None:
             steps.append((step, float(score)))
-            trial.report(float(score), step)
-            if trial.should_prune():
+            if ends(steps):
                 raise Pruned
 
         try:
-            value: float | None = self.measure(trial.params, report)
+            value: float | None = self.score(self.fit(self.train, self.valid, params, report), self.valid)
         except Pruned:
             value = None
-        return Trial(trial.number, dict(trial.params), value, steps)
+        return Trial(number, dict(params), value, steps)
+
+    def attempt(self, trial: optuna.Trial, earlier: Sequence[Trial]) -> Trial:  # noqa: ARG002 - the study knows them
+        """Do a trial in this thread."""
+
+        def ends(steps: Sequence[tuple[int, float]]) -> bool:
+            step, score = steps[-1]
+            trial.report(score, step)
+            return bool(trial.should_prune())
+
+        return self.tried(trial.number, trial.params, ends)
 
 
 class Attempts(Protocol):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loopline.platform_core import worker
-from loopline.platform_core.specs.examples import Pruned
 from loopline.platform_core.training.journal import Trial
 from loopline.platform_core.training.search import FREE_STEPS, FREE_TRIALS, Fitting, SearchResult, find
 
@@ -81,16 +80,10 @@ def bars(earlier: Sequence[Trial]) -> list[tuple[int, float]]:
 def tried(fitting: Fitting, asked: Mapping[str, Any]) -> Trial:
     """Fit once, as far as it is worth it: a trial whose best step so far is below the bar ends there."""
     bar = {int(step): float(median) for step, median in asked["bars"]}
-    steps: list[tuple[int, float]] = []
 
-    def report(step: int, score: float) -> None:
-        steps.append((step, float(score)))
+    def ends(steps: Sequence[tuple[int, float]]) -> bool:
+        step = steps[-1][0]
         known = [value for _, value in steps if not math.isnan(value)]
-        if step in bar and (not known or max(known) < bar[step]):
-            raise Pruned
+        return step in bar and (not known or max(known) < bar[step])
 
-    try:
-        value: float | None = fitting.measure(asked["params"], report)
-    except Pruned:
-        value = None
-    return Trial(int(asked["number"]), dict(asked["params"]), value, steps)
+    return fitting.tried(int(asked["number"]), asked["params"], ends)
