@@ -85,9 +85,9 @@ def _run_for(context: dg.SensorEvaluationContext, platform: Platform, cycle: Cyc
     runs = statuses(context.instance, {CYCLE_TAG: cycle.cycle_id})
     if any(status in IN_PROGRESS for status in runs) or (runs and _rolls_out(platform, cycle)):
         return None
+    if runs and runs[0] == dg.DagsterRunStatus.CANCELED:  # by force, or its process was gone: nobody has ended it yet,
+        context.log.info(dropped(platform, cycle))  # and nobody looks here again once the cycle is closed
     if runs and _ended(platform, cycle, runs):
-        if runs[0] == dg.DagsterRunStatus.CANCELED:  # by force, or its process was gone: then nobody has ended it yet
-            context.log.info(dropped(platform, cycle))
         return None
     return _request(cycle, attempt=len(runs) + 1)
 

@@ -13,6 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from loopline.asset_defs import cycle_sensor
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, key
 from loopline.platform_core import turn
 from loopline.platform_core.errors import LooplineError
@@ -131,6 +132,25 @@ def test_a_run_cancelled_by_force_is_ended_by_the_sensor(driver, at_work, cycle)
     """Its process is gone, or did not listen: whoever closes the cycle ends the training."""
     caller, training = begun(driver, at_work, cycle)
     driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, dg.DagsterRunStatus.CANCELED)
+    driver.tick("cycle")
+    until(lambda: gone(training), 10)
+    caller.join()
+    assert driver.state(cycle) == ("failed", "its run was cancelled in Dagster")
+
+
+def test_a_sensor_that_dies_over_a_cancelled_run_ends_its_training_later(driver, at_work, cycle, monkeypatch):
+    """Until the training is ended the cycle stays open, so that the next look finds it."""
+    caller, training = begun(driver, at_work, cycle)
+    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle}, dg.DagsterRunStatus.CANCELED)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cycle_sensor, "dropped", dies)
+        with contextlib.suppress(BaseException):
+            driver.tick("cycle")
+    assert not gone(training)
     driver.tick("cycle")
     until(lambda: gone(training), 10)
     caller.join()
