@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from loopline.platform_core import environment
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.foundation import validation
 
 EXAMPLE = 'storage: "postgresql://user:password@host/dagster"'
 
@@ -65,10 +66,9 @@ def of_environment() -> DagsterSettings:
     try:
         found = DagsterSettings(**bound.dagster)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        _, field, message = validation.first(error.errors())
         raise InvalidEnvironment(
-            f"{bound.path}: dagster.{field}: {first['msg']}", f"fields are {', '.join(DagsterSettings.model_fields)}"
+            f"{bound.path}: dagster.{field}: {message}", f"fields are {', '.join(DagsterSettings.model_fields)}"
         ) from error
     if _place(found.storage) == _place(bound.ledger):
         raise InvalidEnvironment(

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from loopline.features_api.errors import delay_of, status_of
 from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.foundation import validation
 from loopline.portal.ask import answer
 from loopline.portal.page import Page
 
@@ -53,9 +54,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return failed(request, 400, f"{place}: {first['msg']}", "go back, and correct the field")
+        _, field, message = validation.first(error.errors())
+        return failed(request, 400, f"{field}: {message}", "go back, and correct the field")
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
 from loopline.platform_core.specs.jdk_pattern import strptime_of
@@ -231,10 +232,8 @@ def _modelled(document: Located) -> OpenDataContractStandard:
     try:
         return OpenDataContractStandard(**document.data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = tuple(part for part in first["loc"])
-        problem = f"{'.'.join(map(str, place))}: {first['msg']}"
-        raise _invalid(document, place, problem, "write it as ODCS v3.1 says") from error
+        place, field, message = validation.first(error.errors())
+        raise _invalid(document, place, f"{field}: {message}", "write it as ODCS v3.1 says") from error
 
 
 def _no_other_quality(document: Located, table: SchemaObject) -> None:
