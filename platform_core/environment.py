@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
+from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.foundation.located_yaml import Located, load
 
@@ -169,10 +170,9 @@ def bind(contract: str, settings: Mapping[str, Any], where: str = "binding") -> 
     try:
         return vendor(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        _, field, message = validation.first(error.errors())
         raise InvalidEnvironment(
-            f"{where}: {contract}.{field}: {first['msg']}", f"fields are {', '.join(vendor.model_fields) or 'none'}"
+            f"{where}: {contract}.{field}: {message}", f"fields are {', '.join(vendor.model_fields) or 'none'}"
         ) from error
 
 
@@ -209,7 +209,7 @@ def _promotions(document: Located, data: Mapping[str, Any]) -> Promotions | None
     found = data.get("promotions")
     if found is None:
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("folder"), str):
+    if not isinstance(found, dict) or not isinstance(found.get("folder"), str) or not found["folder"].strip():
         raise InvalidEnvironment(
             f"{document.at('promotions')}: promotions name no folder", "write promotions: {folder: <path>}"
         )

@@ -142,7 +142,7 @@ def meet(platform: Platform, model: Model, wish: Wish, now: datetime, commit: st
         return f"was carried out before: {over.reason}"
     said = _do(platform, model, wish, _course_of(noted), now)
     done = Entry(MET, now, *wish.ref, version=wish.version, reason=said, details={"wish": noted.entry_id})
-    platform.ledger.record(done, once=_once(noted))
+    platform.ledger.record(done, once=f"{MET}:{noted.entry_id}")
     return said
 
 
@@ -283,7 +283,3 @@ def _met(connection: Connection, noted: Entry) -> Entry | None:
     """Return the entry that says that a wish was met; a model's newest is that of its newest wish, or of one before."""
     last = newest(connection, ModelRef(noted.team, noted.model), (MET,))
     return last if last is not None and last.details["wish"] == noted.entry_id else None
-
-
-def _once(noted: Entry) -> str:
-    return f"{MET}:{noted.entry_id}"

@@ -16,9 +16,10 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Located:
-    """A document with the line (1-based) of each value."""
+    """A document as it was read, with the line (1-based) of each value."""
 
     path: Path
+    text: str
     data: Any
     lines: dict[Place, int]
 
@@ -38,15 +39,17 @@ def load(path: Path) -> Located:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidSpec(f"{path}: cannot be read ({error.strerror})", "give the path of an existing file") from error
-    try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
+        lines = dict(_lines(node, ())) if node else {}
+    except OSError as error:
+        raise InvalidSpec(f"{path}: cannot be read ({error.strerror})", "give the path of an existing file") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidSpec(f"{path}:{line}: no valid YAML: {error.problem}", "mend the line") from error
-    return Located(path, data if data is not None else {}, dict(_lines(node, ())) if node else {})
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, control characters, no date, endless
+        raise InvalidSpec(f"{path}: no valid YAML: {' '.join(str(error).split())}", "mend the file") from error
+    return Located(path, text, data if data is not None else {}, lines)
 
 
 def _lines(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.located_yaml import Located, load
 from loopline.platform_core.foundation.names import ModelRef
 
@@ -39,7 +40,7 @@ class Wish:
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, str_strip_whitespace=True)
     model: str
     version: str = Field(min_length=1)
     by: str = Field(min_length=1)
@@ -83,14 +84,13 @@ def read(path: Path, ref: ModelRef) -> Wish:
     try:
         said = _File.model_validate(document.data)
     except ValidationError as error:
-        first = error.errors()[0]
+        where, field, message = validation.first(error.errors())
         raise InvalidSpec(
-            f"{document.at(*first['loc'])}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}",
+            f"{document.at(*where)}: {field or 'the file'}: {message}",
             f"write model, version, by and reason; 'loopline model promote {ref} --version ... --via git' does",
         ) from error
     _refuse_another(document, said.model, ref)
-    text = path.read_text(encoding="utf-8")
-    return Wish(ref, said.version, said.by, said.reason, said.hold, digest(text), path)
+    return Wish(ref, said.version, said.by, said.reason, said.hold, digest(document.text), path)
 
 
 def commit_of(path: Path) -> str:

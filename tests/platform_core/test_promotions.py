@@ -9,9 +9,16 @@ from threading import Thread
 
 import pytest
 
-from loopline.platform_core import alarms, promotions
+from loopline.platform_core import alarms, environment, promotions
 from loopline.platform_core.environment import Promotions
-from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound, Refused, StoreUnavailable
+from loopline.platform_core.errors import (
+    CommitConflict,
+    InvalidEnvironment,
+    InvalidSpec,
+    NotFound,
+    Refused,
+    StoreUnavailable,
+)
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import deployments, freezes, gates, rollback, rollouts, wishes
 from loopline.platform_core.loop.gates import GateReading, Verdict
@@ -280,6 +287,56 @@ def test_files_are_read_and_told(loop):
     file.unlink()
     promotions.tell(loop.platform, team, promotions.look(loop.platform, team, folder))
     assert alarms.standing(loop.ledger) == []
+
+
+@pytest.mark.parametrize("content", ["by: Jörg\n".encode("latin-1"), b"version: 2024-13-45\n", b"reason: \x07\n"])
+def test_a_file_that_is_no_text_hides_no_other(loop, content):
+    """Whatever a person's editor or merge made of it."""
+    team, folder = Team("retail", __file__, models=(loop.model,)), loop.home / "promotions"
+    file = folder / wishes.place(REF)
+    file.parent.mkdir(parents=True)
+    loop.roll_out("first")
+    file.write_text(wishes.text_of(REF, "1", "anna", "it is good", hold=False))
+    (folder / "retail" / "churn.yaml").write_bytes(content)
+    looked = {one.ref.model: one for one in promotions.look(loop.platform, team, folder)}
+    assert looked["cancellations"].stand.due.does == "nothing"
+    assert "churn.yaml: no valid YAML" in looked["churn"].stand.error.problem
+
+
+def test_a_wish_is_named_by_the_text_that_was_read(tmp_path, monkeypatch):
+    """A folder that is mounted anew between two reads: what was wished then keeps its own name, the new text is due."""
+    file = tmp_path / "cancellations.yaml"
+    before, after = (wishes.text_of(REF, version, "anna", "it is good", hold=False) for version in ("1", "2"))
+    file.write_text(before)
+    real = wishes.load
+
+    def mounted_anew(path):
+        found = real(path)
+        file.write_text(after)
+        return found
+
+    monkeypatch.setattr(wishes, "load", mounted_anew)
+    read = wishes.read(file, REF)
+    assert (read.version, read.digest) == ("1", wishes.digest(before))
+
+
+@pytest.mark.parametrize("field", ["by", "reason"])
+def test_a_wish_of_nobody_and_for_nothing_is_refused_before_it_is_written_down(tmp_path, field):
+    """Blanks name nobody: a rollback would refuse them for ever, once the ledger holds the wish."""
+    file = tmp_path / "cancellations.yaml"
+    said = {"model": str(REF), "version": "1", "by": "anna", "reason": "it is good"} | {field: " "}
+    file.write_text("".join(f"{name}: '{text}'\n" for name, text in said.items()))
+    with pytest.raises(InvalidSpec, match=rf"cancellations\.yaml:\d: {field}: "):
+        wishes.read(file, REF)
+
+
+@pytest.mark.parametrize("folder", ["''", "' '", "${NOBODY_SETS_THIS:-}"])
+def test_an_environment_that_names_an_empty_folder_is_refused(tmp_path, folder):
+    """It would be the folder that a process happens to begin in: with ``required`` every version would wait."""
+    file = tmp_path / "environment.yaml"
+    file.write_text(f"name: here\npromotions:\n  folder: {folder}\n  required: true\n")
+    with pytest.raises(InvalidEnvironment, match=r"environment\.yaml:2: promotions name no folder"):
+        environment.read(file, only=())
 
 
 def test_the_commit_is_git_s_word(tmp_path):
