@@ -26,6 +26,7 @@ from loopline.platform_core.runtime.fast_path.connections import Connection
 from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
 from loopline.platform_core.runtime.fast_path.turn_batch import TurnBatch
 from loopline.platform_core.runtime.metrics import Metrics
+from loopline.platform_core.runtime.model import models
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.prediction_log.log import Record
 from loopline.platform_core.runtime.settings.limits import Limits
@@ -342,6 +343,12 @@ def tensor(name: str, values: list[Any]) -> dict[str, Any]:
     """Make a JSON tensor of shape [n]."""
     datatype = {int: "INT64", str: "BYTES"}.get(type(values[0]), "FP64")
     return {"name": name, "shape": [len(values)], "datatype": datatype, "data": values}
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models answer up to 256 rows in the loop, however busy the machine is while they are loaded."""
+    monkeypatch.setattr(models, "_timed", lambda loaded: loaded)
 
 
 @pytest.fixture

@@ -100,10 +100,7 @@ REQUESTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def untimed(monkeypatch):
-    """Let models answer up to 256 rows in the loop, however busy the machine is while they are loaded."""
-    monkeypatch.setattr(models, "_timed", lambda loaded: loaded)
+pytestmark = pytest.mark.usefixtures("untimed")
 
 
 @pytest.fixture

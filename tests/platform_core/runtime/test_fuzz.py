@@ -84,7 +84,7 @@ def fine(reply):
 
 
 @pytest.fixture
-def asked(server):
+def asked(server, untimed):
     """Give a server whose model takes features from the request and online, and answers anything."""
     server.serve(Slow(0.0), views=[VIEW])
     return server
