@@ -20,14 +20,21 @@ from loopline.platform_core.foundation import histogram
 from loopline.platform_core.runtime.prediction_log.collected import MODEL, VERSION
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog
 from loopline.platform_core.runtime.states import Worker
-from loopline.platform_core.runtime.wire.http import Bodies, Disconnected, Response, as_json, refusal, respond
+from loopline.platform_core.runtime.wire.http import (
+    METRICS_TYPE,
+    Bodies,
+    Disconnected,
+    Response,
+    as_json,
+    refusal,
+    respond,
+)
 
 if TYPE_CHECKING:
     from loopline.platform_core.runtime.wire.http import Receive, Scope, Send
 
 BODY_BYTES, HELD_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
 SHIP_SECONDS = 1.0
-_METRICS = (b"content-type", b"text/plain; version=0.0.4")
 _LOG = logging.getLogger(__name__)
 Role = Callable[[str, str], str]
 """Says which role a version of a model has now."""
@@ -73,7 +80,7 @@ class Collector:
             await self.take(headers, await self._bodies.read(headers, receive))
             return as_json({})
         if scope["path"] == "/metrics":
-            return Response("\n".join([*self._lines(), ""]).encode(), content_type=_METRICS)
+            return Response("\n".join([*self._lines(), ""]).encode(), content_type=METRICS_TYPE)
         known = scope["path"] in {"/v2/health/live", "/v2/health/ready"}
         return as_json({}, HTTPStatus.OK if known else HTTPStatus.NOT_FOUND)
 

@@ -17,8 +17,8 @@ from loopline.deferred import callbacks
 from loopline.deferred.spool import PutOff, Result, Spool
 from loopline.deferred.worker import DeferredWorker, Means
 from loopline.platform_core.errors import NotFound, StoreUnavailable
-from loopline.platform_core.runtime.app import App, length
-from loopline.platform_core.runtime.wire.http import Disconnected, Receive, Scope, Send, refusal, respond
+from loopline.platform_core.runtime.app import App
+from loopline.platform_core.runtime.wire.http import Disconnected, Receive, Scope, Send, length, refusal, respond
 from loopline.platform_core.runtime.wire.protocol import decode
 
 if TYPE_CHECKING:

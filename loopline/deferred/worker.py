@@ -16,8 +16,8 @@ import msgspec
 
 from loopline.deferred.callers import Callers
 from loopline.deferred.spool import Claim, PutOff, Result, Spool, expired
-from loopline.platform_core.runtime.app import JSON_LENGTH
 from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.runtime.wire.http import JSON_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

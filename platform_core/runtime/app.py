@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from loopline.platform_core.errors import BadRequest, NotFound
+from loopline.platform_core.errors import NotFound
 from loopline.platform_core.runtime.answering import metadata
 from loopline.platform_core.runtime.answering.answers import answered
 from loopline.platform_core.runtime.answering.inference import Inference
@@ -20,22 +20,21 @@ from loopline.platform_core.runtime.wire import openapi
 from loopline.platform_core.runtime.wire.bounds import STATE, Bounds
 from loopline.platform_core.runtime.wire.http import (
     LONG_BODY,
+    METRICS_TYPE,
     Disconnected,
     Receive,
     Response,
     Scope,
     Send,
     as_json,
+    length,
     refusal,
     respond,
 )
 from loopline.platform_core.runtime.wire.protocol import decode
 
-JSON_LENGTH = b"inference-header-content-length"
-MOST_DIGITS = 18
 _READING = "GET, HEAD"
 _INDEX = ["v2", "repository", "index"]
-METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4")
 
 
 class App:
@@ -166,19 +165,3 @@ def _not_allowed(method: str, path: str) -> Response:
         case _:
             raise NotFound(f"{method} {path} is no part of the protocol", "POST /v2/models/<model>/infer")
     return as_json({"error": f"{path} knows no {method} → use {allow}"}, 405)._replace(allow=allow.encode())
-
-
-def length(headers: dict[bytes, bytes]) -> int | None:
-    """Read how long the JSON part of a body is, None if it is all.
-
-    Raises:
-        BadRequest: the header is no length.
-    """
-    text = headers.get(JSON_LENGTH)
-    if text is None:
-        return None
-    if not (text.isdigit() and len(text) <= MOST_DIGITS):
-        raise BadRequest(
-            f"Inference-Header-Content-Length is {text.decode('latin-1')!r}", "send the JSON part's length"
-        )
-    return int(text)

@@ -13,9 +13,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from loopline.platform_core.runtime import states
-from loopline.platform_core.runtime.app import METRICS_TYPE
 from loopline.platform_core.runtime.left_behind import keep_leaving
-from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Response, Scope, Send, respond
+from loopline.platform_core.runtime.wire.http import (
+    METRICS_TYPE,
+    Application,
+    Message,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    respond,
+)
 
 PATH = "/metrics"
 _FILE = "metrics.txt"

@@ -10,10 +10,9 @@ import asyncio
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from loopline.platform_core.runtime.app import JSON_LENGTH, MOST_DIGITS
 from loopline.platform_core.runtime.fast_path.turn_batch import Asked, TurnBatch
 from loopline.platform_core.runtime.fast_path.uvicorn_private import STATUS_LINE
-from loopline.platform_core.runtime.wire.http import WORTH_COMPRESSING, Response, prepared
+from loopline.platform_core.runtime.wire.http import JSON_LENGTH, MOST_DIGITS, WORTH_COMPRESSING, Response, prepared
 
 if TYPE_CHECKING:
     from loopline.platform_core.runtime.answering.inference import Inference

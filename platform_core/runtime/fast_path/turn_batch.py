@@ -19,10 +19,9 @@ from loopline.platform_core.runtime.answering.gathering import Gathered, Lookup
 from loopline.platform_core.runtime.answering.inference import Begun, Inference, answer, record
 from loopline.platform_core.runtime.answering.predicting import VersionPrediction, predict_each
 from loopline.platform_core.runtime.answering.routes import Route
-from loopline.platform_core.runtime.app import length
 from loopline.platform_core.runtime.metrics import Metrics, blamed
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.runtime.wire.http import Response, refusal
+from loopline.platform_core.runtime.wire.http import Response, length, refusal
 from loopline.platform_core.runtime.wire.protocol import InferRequest, decode
 
 LogMany = Callable[[str, Sequence[Record]], None]

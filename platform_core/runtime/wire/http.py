@@ -18,6 +18,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 TOO_LARGE = 413
+JSON_LENGTH = b"inference-header-content-length"
+MOST_DIGITS = 18
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4")
 _LOG = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """A body of so many bytes is understood in a thread, so that others need not wait."""
@@ -153,6 +156,22 @@ class Bodies:
         return whole
 
 
+def length(headers: dict[bytes, bytes]) -> int | None:
+    """Read how long the JSON part of a body is, None if it is all.
+
+    Raises:
+        BadRequest: the header is no length.
+    """
+    text = headers.get(JSON_LENGTH)
+    if text is None:
+        return None
+    if not (text.isdigit() and len(text) <= MOST_DIGITS):
+        raise BadRequest(
+            f"Inference-Header-Content-Length is {text.decode('latin-1')!r}", "send the JSON part's length"
+        )
+    return int(text)
+
+
 async def respond(response: Response, headers: dict[bytes, bytes], send: Send) -> None:
     """Send an answer."""
     status, out, body = prepared(response, headers)
@@ -165,7 +184,7 @@ def prepared(response: Response, headers: dict[bytes, bytes]) -> tuple[int, list
     body = response.body
     out = [response.content_type if response.json_length is None else _BINARY]
     if response.json_length is not None:
-        out.append((b"inference-header-content-length", b"%d" % response.json_length))
+        out.append((JSON_LENGTH, b"%d" % response.json_length))
     coding = _accepted(headers) if len(body) >= WORTH_COMPRESSING else None
     if coding:
         body = _packed(body, coding)
