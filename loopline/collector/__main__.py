@@ -36,7 +36,7 @@ class Roles:
     def __call__(self, model: str, version: str) -> str:
         """Say candidate or stable; where the store is away, as it was known last."""
         at, wanted = self._known.get(model, (0.0, None))
-        if model and time.monotonic() - at > ROLES_SECONDS:
+        if time.monotonic() - at > ROLES_SECONDS:
             with contextlib.suppress(LooplineError):
                 wanted = self._serving.states.wanted(model)
             self._known[model] = time.monotonic(), wanted

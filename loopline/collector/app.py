@@ -14,11 +14,12 @@ from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 from loopline.collector import events, records
+from loopline.collector.events import Event
 from loopline.collector.pairing import Pairing
 from loopline.platform_core.errors import BadRequest, LooplineError
 from loopline.platform_core.foundation import histogram
 from loopline.platform_core.runtime.prediction_log.collected import MODEL, VERSION
-from loopline.platform_core.runtime.prediction_log.log import PredictionLog
+from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
 from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.runtime.wire.http import (
     METRICS_TYPE,
@@ -95,13 +96,14 @@ class Collector:
         met = self._pairing.meet(event, time.monotonic())
         if met is None:
             return
-        request, answer = met
-        notes = answer.notes or request.notes
-        known = (notes.get(MODEL, ""), notes.get(VERSION, ""))
-        role = await asyncio.to_thread(self._role, *known)
-        model, record = records.record(request, answer, role)
+        model, record = await asyncio.to_thread(self._understood, *met)
         self._log.write(model, record)
         self.counts["records"] += 1
+
+    def _understood(self, request: Event, answer: Event) -> tuple[str, Record]:
+        """Make the record, in a thread: bodies may be long, and the role may have to be asked for."""
+        notes = records.notes(request, answer)
+        return records.record(request, answer, self._role(notes[MODEL], notes[VERSION]))
 
     def _lines(self) -> Iterator[str]:
         counted: dict[str, tuple[str, int]] = {

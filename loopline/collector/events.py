@@ -25,7 +25,8 @@ _FIX = "let KServe's logger send it, in binary mode"
 class Event:
     """One side of a request: when it was seen (µs since 1970), by which pod, of which version, and its body.
 
-    ``notes`` are annotations of the pod, ``headers`` those of the caller that the logger passes on, in small letters.
+    ``service`` is the InferenceService, ``notes`` are annotations of the pod, ``headers`` those of the caller that the
+    logger passes on, in small letters.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Event:
     body: bytes
     notes: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    service: str = ""
 
 
 def read(headers: Mapping[bytes, bytes], body: bytes) -> Event:
@@ -53,6 +55,7 @@ def read(headers: Mapping[bytes, bytes], body: bytes) -> Event:
         body,
         {name: str(value) for name, value in _json(headers, b"ce-annotations").items()},
         {name.lower(): str(values[0]) for name, values in metadata.items() if isinstance(values, list) and values},
+        f"{_text(headers, b'ce-namespace')}/{_text(headers, b'ce-inferenceservicename')}",
     )
 
 
@@ -66,7 +69,7 @@ def _json(headers: Mapping[bytes, bytes], name: bytes) -> dict[str, Any]:
     for form in (text, unquote(text)):
         try:
             found = json.loads(form or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(found, dict):
             return found

@@ -10,7 +10,8 @@ KEPT_SECONDS = 300.0
 """How long one side waits for the other: a runtime may take long to answer, and one that fails is never heard of."""
 MOST_WAITING = 10_000
 MOST_BYTES = 256 * 1024 * 1024
-Key = tuple[str, bool]
+Key = tuple[str, str, bool]
+"""InferenceService, id, and whether it is the answer: callers may give one id to what they ask of several models."""
 
 
 class Pairing:
@@ -28,12 +29,13 @@ class Pairing:
         An id that comes again before its answer is another request of a caller who names all alike: the newest counts.
         """
         self._let_go(now)
-        found = self._taken((event.id, not event.is_answer))
+        found = self._taken((event.service, event.id, not event.is_answer))
         if found is not None:
             return (found, event) if event.is_answer else (event, found)
-        if self._taken((event.id, event.is_answer)) is not None:
+        key = (event.service, event.id, event.is_answer)
+        if self._taken(key) is not None:
             self.lost += 1
-        self._waiting[event.id, event.is_answer] = (now, event)
+        self._waiting[key] = (now, event)
         self._bytes += len(event.body)
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loopline.collector.events import Event
@@ -19,6 +19,7 @@ from loopline.platform_core.runtime.prediction_log.collected import (
 )
 from loopline.platform_core.runtime.prediction_log.log import Record
 from loopline.platform_core.runtime.wire import protocol
+from loopline.platform_core.runtime.wire.http import JSON_LENGTH, length
 
 _SCORES = ("probability", "predict", "output-0")
 _PAIR = 2
@@ -31,23 +32,18 @@ def record(request: Event, answer: Event, role: str) -> tuple[str, Record]:
     Raises:
         BadRequest: the pod does not say which model it serves, or a body is none of protocols V1 and V2.
     """
-    notes = answer.notes or request.notes
-    if not notes.get(MODEL) or not notes.get(VERSION):
-        raise BadRequest(
-            f"the event {request.id!r} does not say which version answered",
-            "let Loopline make the InferenceService: it names the pods' annotations to the logger",
-        )
-    rows = _rows(request, notes.get(FEATURES, "").split())
+    said = notes(request, answer)
+    rows = _rows(request, said.get(FEATURES, "").split())
     scores = _scores(answer.body)
     if len(scores) != len(rows):
         raise BadRequest(f"{request.id!r}: {len(rows)} rows were asked and {len(scores)} answered", "see the runtime")
     given = request.headers.get(TIME_HEADER.lower())
-    return notes[MODEL], Record(
+    return said[MODEL], Record(
         request_id=request.id,
         event_time_us=protocol.event_time_us(given) if given else request.at_us,
         logged_at_us=answer.at_us,
-        version=notes[VERSION],
-        cycle=notes.get(CYCLE, ""),
+        version=said[VERSION],
+        cycle=said.get(CYCLE, ""),
         role=role,
         status=200,
         latency_ms=(answer.at_us - request.at_us) / 1000,
@@ -60,12 +56,28 @@ def record(request: Event, answer: Event, role: str) -> tuple[str, Record]:
     )
 
 
+def notes(request: Event, answer: Event) -> Mapping[str, str]:
+    """Return what the pod that answered says of itself: its model and version at least.
+
+    Raises:
+        BadRequest: it does not say them, or the model's name would lead out of the log's folder.
+    """
+    found = answer.notes or request.notes
+    model = found.get(MODEL, "")
+    if not model or not found.get(VERSION) or "/" in model or model.startswith("."):
+        raise BadRequest(
+            f"the event {request.id!r} does not say which version answered (model {model!r})",
+            "let Loopline make the InferenceService: it names the pods' annotations to the logger",
+        )
+    return found
+
+
 def _rows(request: Event, names: Sequence[str]) -> list[Row]:
     """Return each row's features by their names, of either protocol."""
-    length = request.headers.get(LENGTH_HEADER.lower())
-    if length is None and (instances := _instances(request.body)) is not None:
+    given = request.headers.get(LENGTH_HEADER.lower())
+    if given is None and (instances := _instances(request.body)) is not None:
         return [one if isinstance(one, dict) else _named(one, names) for one in instances]
-    asked = protocol.decode(request.body, int(length) if length else None)
+    asked = protocol.decode(request.body, length({JSON_LENGTH: given.encode("utf-8", "replace")}) if given else None)
     columns: list[tuple[str, Sequence[Any]]] = list(asked.columns.items())
     for tensor in asked.wide:
         labels = names if tensor.width == len(names) else [f"{tensor.name}[{n}]" for n in range(tensor.width)]
@@ -98,7 +110,7 @@ def _scores(body: bytes) -> list[float]:
         said = json.loads(body)
         values = said["predictions"] if "predictions" in said else _output(said["outputs"])
         return [float(one[-1] if isinstance(one, list) and len(one) <= _PAIR else one) for one in values]
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise BadRequest(f"the answer holds no number a row: {error!r}", "score it in the runtime") from error
 
 
@@ -118,7 +130,7 @@ def _keys(given: str | None, rows: int) -> list[str]:
     """
     try:
         found = json.loads(given or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     keys = [found] * rows if isinstance(found, dict) else found
     if not isinstance(keys, list) or len(keys) != rows or not all(isinstance(one, dict) for one in keys):

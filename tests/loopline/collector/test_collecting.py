@@ -114,6 +114,12 @@ def test_both_protocols_are_read(asked: Any, answered: Any, features: Any, score
         (V2, ANSWERED, {"metadata": {"Loopline-Keys": ['[{"customer_id": "a"}]']}}, "names no keys of 2 rows"),
         (V2, ANSWERED, {"metadata": {"Loopline-Keys": ["nonsense"]}}, "names no keys"),
         (V2, ANSWERED, {"metadata": {"Loopline-Event-Time": ["yesterday"]}}, "no instant"),
+        (V2, ANSWERED, {"metadata": {"Loopline-Keys": ["[" * 50_000]}}, "names no keys"),
+        (V2, ANSWERED, {"metadata": {"Inference-Header-Content-Length": ["many"]}}, "send the JSON part's length"),
+        (V2, {"outputs": [{"name": "predict", "shape": [0], "data": []}]}, {}, "no number a row"),
+        (V2, {"predictions": [10**400, 1]}, {}, "no number a row"),
+        (V2, ANSWERED, {"annotations": {**NOTES, "loopline.dev/model": "../../retail.churn"}}, "which version"),
+        (V2, ANSWERED, {"annotations": {**NOTES, "loopline.dev/model": ".."}}, "which version"),
     ],
 )
 def test_what_cannot_be_logged_is_said(asked: Any, answered: Any, more: dict[str, Any], words: str) -> None:
@@ -131,6 +137,7 @@ def test_what_cannot_be_logged_is_said(asked: Any, answered: Any, more: dict[str
         ({"ce-time": "2026-11-27T12:00:00"}, "no instant"),
         ({"ce-metadata": "[1]"}, "no JSON object"),
         ({"ce-annotations": "{"}, "no JSON object"),
+        ({"ce-annotations": "[" * 50_000}, "no JSON object"),
     ],
 )
 def test_what_is_no_event_of_kserve_s_is_refused(changed: dict[str, str], words: str) -> None:
@@ -160,6 +167,22 @@ def test_sides_meet_in_any_order_and_once() -> None:
     assert pairing.lost == 1
     assert pairing.meet(answer, 4.0) == (again, answer)
     assert pairing.meet(answer, 5.0) is None
+
+
+def test_an_id_that_two_models_are_asked_with_is_two_requests() -> None:
+    """A caller may give one id to all that it asks for: each answer meets the request of its own InferenceService."""
+
+    def side(kind: str, body: Any, service: str) -> Event:
+        whole = sent(kind, "one", body)
+        headers = whole["headers"] | {"ce-inferenceservicename": service}
+        return read({name.encode(): text.encode() for name, text in headers.items()}, whole["body"])
+
+    pairing = Pairing()
+    first, second = side(REQUEST, V2, "retail-churn"), side(REQUEST, {"instances": [[1, 2]]}, "retail-value")
+    assert (pairing.meet(first, 0.0), pairing.meet(second, 0.0)) == (None, None)
+    answer = side(ANSWER, ANSWERED, "retail-churn")
+    assert pairing.meet(answer, 1.0) == (first, answer)
+    assert pairing.lost == 0
 
 
 def test_what_waits_is_bounded() -> None:
