@@ -132,7 +132,7 @@ class Mirror:
                     shown[kind, found["metadata"]["namespace"], found["metadata"]["name"]] = found
                 more = page["metadata"].get("continue") or None
         self._shown, self._listed_at = shown, time.monotonic()
-        self._note()
+        self._wanted = {}  # so that the next look compares all anew
 
     def _settle(self, key: Key) -> None:
         """Write or delete one object; what the API refuses is told, and keeps no other back."""

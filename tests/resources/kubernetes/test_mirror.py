@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -89,6 +90,48 @@ def test_the_budget_is_kept():
     assert sum(budget.take() for _ in range(500)) in range(100, 110)
     time.sleep(0.3)
     assert sum(budget.take() for _ in range(50)) in range(2, 20)
+
+
+class Keeper:
+    """A kind of an API in memory: lists what was applied to it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict] = {}
+        self.subresources = {"status": SimpleNamespace(server_side_apply=self.server_side_apply)}
+
+    def get(self, **_: object) -> SimpleNamespace:
+        """List all."""
+        page = {"items": [*self.objects.values()], "metadata": {}}
+        return SimpleNamespace(to_dict=lambda: page)
+
+    def server_side_apply(self, body: dict, **_: object) -> SimpleNamespace:
+        """Keep an object, or its status."""
+        name = body["metadata"]["name"]
+        found = self.objects[name] = self.objects.get(name, {}) | body
+        found["metadata"]["generation"] = 1
+        return SimpleNamespace(to_dict=lambda: found)
+
+    def delete(self, name: str, **_: object) -> None:
+        """Keep it no more."""
+        del self.objects[name]
+
+
+def test_one_that_starts_anew_writes_nothing_that_stands(loop, monkeypatch):
+    """It lists each kind, and no more: all that a large platform shows would use its budget for minutes."""
+    kinds = {kind: Keeper() for kind in mirroring.KINDS}
+    monkeypatch.setattr(Mirror, "_kind", lambda _, kind: kinds[kind])
+    link = SimpleNamespace(ask=lambda call, **how: call(**how), refusal=client.ApiException)
+    loop.roll_out("first")
+    first = Mirror(loop.ledger, link, "loopline-{team}", Budget(6000))
+    first.round()
+    assert first.calls == len(kinds) + 2 * 3
+    again = Mirror(loop.ledger, link, "loopline-{team}", Budget(6000))
+    again.round()
+    assert again.calls == len(kinds)
+    loop.later(60)
+    loop.roll_out("second")
+    again.round()
+    assert again.calls > len(kinds)
 
 
 @pytest.mark.cluster
