@@ -5,11 +5,9 @@ All but their form is as on a cluster without KServe: the pod, its probes and it
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import TYPE_CHECKING, Any
 
-from loopline.resources.kubernetes.endpoint_manifests import Manifest, budget, labels, named, pod
+from loopline.resources.kubernetes.endpoint_manifests import Manifest, budget, labels, named, object_name, pod
 
 if TYPE_CHECKING:
     from loopline.resources.kserve.serving import KServeServing
@@ -27,9 +25,7 @@ _MOST_WORDS = 24
 
 def service_name(group: str) -> str:
     """Turn a group into an InferenceService's name: its host and its Services' names are longer, up to 63 letters."""
-    words = re.sub(r"[^a-z0-9]+", "-", group.lower())[:_MOST_WORDS].strip("-")
-    plain = f"loopline-{words}"
-    return plain if words == group else f"{plain}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"
+    return object_name(group, _MOST_WORDS)
 
 
 def manifests(serving: KServeServing, group: str) -> list[Manifest]:

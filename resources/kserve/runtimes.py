@@ -24,6 +24,7 @@ from loopline.platform_core.runtime.prediction_log.collected import (
 from loopline.resources.kserve import apart
 from loopline.resources.kubernetes.endpoint_manifests import budget, labels, named, placement, resources
 from loopline.resources.kubernetes.groups import version_place
+from loopline.resources.kubernetes.pod_serving import filled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served
@@ -142,7 +143,7 @@ class ForeignRuntimes:
     def _stored(self, model: str, served: Served, package: manifest.Manifest | None) -> str:
         runtime = self._serving.runtimes[model]
         if runtime.storage or package is None:
-            return runtime.storage.format(version=served.version)
+            return filled(f"runtimes.{model}.storage", runtime.storage, "use {version}", version=served.version)
         place = self._place(model, served.version)
         file = served.package / package.file
         self._serving.below(place).send(f"model/{_ARTEFACTS[package.kind, runtime.format]}", Path(file))

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from loopline.platform_core.contracts.serving import SPLIT, DesiredState, ObservedState, Serving
-from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.kserve.inference_service import API, manifests, service_name
 from loopline.resources.kserve.own_server import OwnServer
 from loopline.resources.kserve.runtimes import ForeignRuntimes, Runtime
 from loopline.resources.kserve.versions import Versions
 from loopline.resources.kubernetes.endpoint_manifests import GRPC_PORT, Manifest
 from loopline.resources.kubernetes.groups import SinkByGroup
-from loopline.resources.kubernetes.pod_serving import PodServing
+from loopline.resources.kubernetes.pod_serving import PodServing, filled
 from loopline.resources.object_store.logs import ObjectLogs
 
 if TYPE_CHECKING:
@@ -118,17 +117,12 @@ class KServeServing(PodServing):
 
     def waiting(self, model: str, more: Mapping[str, str]) -> str:
         """Say why no pod of a model with those labels has come to answer."""
-        return super()._waiting(self.group(model), more) or self._conditions(service_name(self.group(model)))
+        return self._waiting(self.group(model), more)
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL: at KServe's gateway, else at the predictor's Service inside the cluster."""
         named = {"service": service_name(self.group(model)), "namespace": self.namespace}
-        try:
-            address = self.address.format(**named)
-        except (KeyError, IndexError, ValueError) as error:
-            raise InvalidEnvironment(
-                f"serving: address {self.address!r} cannot be filled in: {error}", "use {service} and {namespace}"
-            ) from error
+        address = filled("address", self.address, "use {service} and {namespace}", **named)
         scheme = "https" if self.tls else "http"
         return f"{(address or f'{scheme}://{self._inside(model)[0]}').rstrip('/')}/v2/models/{model}"
 

@@ -28,9 +28,12 @@ _UNROUTED_SECONDS = 15
 """How long a pod goes on answering when it is to end, until every proxy knows that."""
 
 
-def object_name(group: str) -> str:
-    """Turn a group into a name for objects; what cannot be in one is replaced, and then a hash tells groups apart."""
-    words = re.sub(r"[^a-z0-9]+", "-", group.lower())[:_MOST_WORDS].strip("-")
+def object_name(group: str, most: int = _MOST_WORDS) -> str:
+    """Turn a group into a name for objects, of ``most`` of its letters.
+
+    What cannot be in one is replaced or cut off, and then a hash tells groups apart.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", group.lower())[:most].strip("-")
     return (
         f"loopline-{words}" if words == group else f"loopline-{words}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"
     )

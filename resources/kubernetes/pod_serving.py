@@ -153,13 +153,8 @@ class PodServing(ObjectStoreServing):
             InvalidEnvironment: ``endpoint_group`` holds something else than ``{team}`` and ``{model}``.
         """
         team, _, name = model.partition(".")
-        try:
-            return self.endpoint_group.format(team=team, model=name)
-        except (KeyError, IndexError, ValueError) as error:
-            raise InvalidEnvironment(
-                f"serving: endpoint_group {self.endpoint_group!r} cannot be filled in: {error}",
-                "use {team} and {model}, or a plain word",
-            ) from error
+        fix = "use {team} and {model}, or a plain word"
+        return filled("endpoint_group", self.endpoint_group, fix, team=team, model=name)
 
     def close(self) -> None:
         """Let the connections go; pods go on."""
@@ -231,6 +226,18 @@ class PodServing(ObjectStoreServing):
         if self._link is None or self._link.pid != os.getpid():
             self._link = Link(self)
         return self._link
+
+
+def filled(setting: str, text: str, fix: str, **known: str) -> str:
+    """Fill in what stands in braces in a setting.
+
+    Raises:
+        InvalidEnvironment: something else than what is ``known`` does.
+    """
+    try:
+        return text.format(**known)
+    except (LookupError, ValueError, AttributeError, TypeError) as error:
+        raise InvalidEnvironment(f"serving: {setting} {text!r} cannot be filled in: {error}", fix) from error
 
 
 def _own_group() -> str:

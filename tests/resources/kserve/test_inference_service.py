@@ -130,6 +130,8 @@ def test_where_callers_ask() -> None:
     assert outside.endpoint("retail.x") == "https://loopline-retail-loopline.example.com/v2/models/retail.x"
     with pytest.raises(InvalidEnvironment, match="address"):
         serving(address="https://{host}").endpoint("retail.x")
+    with pytest.raises(InvalidEnvironment, match=r"endpoint_group .* cannot be filled in"):
+        serving(endpoint_group="{team.name}").group("retail.x")
 
 
 def test_what_kserve_says_is_told() -> None:

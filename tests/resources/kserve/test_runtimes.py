@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
-from loopline.platform_core.errors import NotFound, Unsupported
+from loopline.platform_core.errors import InvalidEnvironment, NotFound, Unsupported
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.testing.endpoints import served
@@ -75,6 +75,15 @@ def test_versions_may_lie_elsewhere(bind: Any, tmp_path: Path) -> None:
     made = parts.part(MODEL, "7")
     assert made["model"]["storageUri"] == "hf://org/model@7"
     assert made["model"]["args"] == ["--backend=vllm"]
+
+
+@pytest.mark.parametrize("storage", ["s3://models/{name}", "s3://models/{}", "s3://models/{version.id}", "s3://{"])
+def test_a_place_that_cannot_be_filled_in_is_told(bind: Any, tmp_path: Path, storage: str) -> None:
+    """By the setting's name, and nothing is asked for."""
+    serving = bind(storage=storage)
+    with pytest.raises(InvalidEnvironment, match=r"runtimes\.retail\.churn\.storage .* cannot be filled in"):
+        ForeignRuntimes(serving).ask(DesiredState(MODEL, 1, served(tmp_path, "1")))
+    assert serving.states.wanted(MODEL) is None
 
 
 def test_what_only_our_server_does_is_refused(bind: Any, tmp_path: Path) -> None:
