@@ -82,6 +82,11 @@ class DesiredState:
     paired: bool = False
 
     @property
+    def answering(self) -> tuple[Served, ...]:
+        """Return the versions that answer callers."""
+        return (self.stable, self.candidate) if self.candidate else (self.stable,)
+
+    @property
     def replaying(self) -> tuple[Served, ...]:
         """Return the versions through which is replayed what another one answered."""
         every = (self.shadow, self.stable, self.candidate) if self.paired else (self.shadow,)

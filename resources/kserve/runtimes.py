@@ -76,8 +76,7 @@ class ForeignRuntimes:
         Raises:
             Unsupported: a version needs what only our server does, or is not of the runtime's format.
         """
-        versions = [one for one in (state.stable, state.candidate) if one is not None]
-        known = [(one, self._checked(state.model, one)) for one in versions]
+        known = [(one, self._checked(state.model, one)) for one in state.answering]
         for served, package in known:
             note = _Part(self._stored(state.model, served, package), _notes(state.model, served, package))
             self._serving.below(self._place(state.model, served.version)).write(_NOTE, msgspec.json.encode(note))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import Refused
 
 if TYPE_CHECKING:
-    from loopline.platform_core.contracts.serving import DesiredState, Served
+    from loopline.platform_core.contracts.serving import DesiredState
     from loopline.resources.kubernetes.pod_serving import PodServing
 
 _GB, _GIB = 1e9, 2.0**30
@@ -23,8 +23,8 @@ def require(serving: PodServing, state: DesiredState) -> None:
         Refused: it does not fit; nothing has changed.
     """
     before = serving.states.wanted(state.model)
-    known = {str(one.package) for one in _versions(before)} if before else set()
-    new = {one.package for one in _versions(state) if str(one.package) not in known}
+    known = {str(one.package) for one in before.answering} if before else set()
+    new = {one.package for one in state.answering if str(one.package) not in known}
     size = sum(file.stat().st_size for package in new for file in package.rglob("*") if file.is_file())
     if not size:
         return
@@ -39,7 +39,3 @@ def require(serving: PodServing, state: DesiredState) -> None:
         f"need {more:.2f} GB more, and memory_gb is {serving.memory_gb:g}",
         "raise serving.memory_gb, or name another serving.endpoint_group, such as '{team}.{model}'",
     )
-
-
-def _versions(state: DesiredState) -> list[Served]:
-    return [one for one in (state.stable, state.candidate) if one is not None]

@@ -155,6 +155,15 @@ def start(serving: PodServing, core: client.CoreV1Api, folder: Path) -> None:
         time.sleep(0.5)
 
 
+def told(serving: PodServing, folder: Path, words: str) -> str:
+    """Deploy a model, and return what its endpoint says is wrong, once that holds the words."""
+    model, end = new_model(), time.monotonic() + START_SECONDS
+    serving.apply(DesiredState(model, 1, served(folder, "1")))
+    while words not in (problem := serving.observe(model).problem) and time.monotonic() < end:
+        time.sleep(0.5)
+    return problem
+
+
 def shown(serving: PodServing, core: client.CoreV1Api) -> str:
     """Return what the pods of a namespace show: states, events and the ends of their logs."""
     found = [f"{event.reason}: {event.message}" for event in core.list_namespaced_event(serving.namespace).items]

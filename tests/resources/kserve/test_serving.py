@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from loopline.resources.kserve.inference_service import service_name
 from loopline.resources.kserve.serving import KServeServing
 from scripts.cluster.outside import Cluster
 from tests.cluster import kserve_definitions
-from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start
+from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
 from tests.cluster.kserve_controller import KServeController, controlling, host
 from tests.cluster.kserve_gateway import Gateway, run_gateway
 from tests.cluster.kubernetes_cluster import GATEWAY_PORT
@@ -106,15 +105,6 @@ class TestVersionsApart(ServingKit):
 def ask_by_host(serving: KServeServing, model: str, key: str, amount: float) -> Answered:
     """Ask over HTTP as ``ask_over_http`` does, with KServe's host."""
     return ask_over_http(serving, model, key, amount, {"Host": host(service_name(model), serving.namespace)})
-
-
-def told(serving: KServeServing, folder: Path, words: str) -> str:
-    """Deploy a model, and return what its endpoint says is wrong, once that holds the words."""
-    model, end = new_model(), time.monotonic() + START_SECONDS
-    serving.apply(DesiredState(model, 1, served(folder, "1")))
-    while words not in (problem := serving.observe(model).problem) and time.monotonic() < end:
-        time.sleep(0.5)
-    return problem
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kubernetes.endpoint_manifests import labels
 from loopline.resources.kubernetes.serving import KubernetesServing
 from scripts.cluster.outside import Cluster
-from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start
+from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
 
 pytestmark = pytest.mark.cluster
 
@@ -89,12 +89,7 @@ def test_what_keeps_pods_from_starting_is_told(
     bind: Callable[..., KubernetesServing], settings: dict[str, object], words: str, tmp_path: Path
 ) -> None:
     """In the words of whoever said so: scheduler or kubelet."""
-    serving, model = bind(**settings), new_model()
-    serving.apply(DesiredState(model, 1, served(tmp_path, "1")))
-    end = time.monotonic() + START_SECONDS
-    while words not in (problem := serving.observe(model).problem) and time.monotonic() < end:
-        time.sleep(0.5)
-    assert words in problem
+    assert words in told(bind(**settings), tmp_path, words)
 
 
 def test_what_the_cluster_does_not_take_is_refused(bind: Callable[..., KubernetesServing], tmp_path: Path) -> None:
