@@ -60,17 +60,9 @@ class Shipping:
                 raise StoreUnavailable(f"{file.name} at {before} is kept, and is not", "wait: it is tried again")
 
     def _next(self, file: Path) -> bytes:
-        """Return the next whole frames of a file; of one that is longer than a piece, all of it."""
-        if file.stat().st_size <= self._kept[_name(file)]:
-            return b""
-        most = PIECE_BYTES
-        while True:
-            with file.open("rb") as stream:
-                stream.seek(self._kept[_name(file)])
-                frames = stream.read(most)
-            if (end := log.whole(frames)) or len(frames) < most:
-                return frames[:end]
-            most *= 4
+        """Return what is to be sent next of a file."""
+        kept = self._kept[_name(file)]
+        return log.following(file, kept, PIECE_BYTES) if file.stat().st_size > kept else b""
 
     def _let_go(self, folder: Path) -> None:
         """Remove files that are acknowledged, old, and of use to no shadow."""

@@ -52,17 +52,18 @@ class KafkaLogs(LogStore, LogSink):
         self._alone = threading.Lock()
 
     def put(self, server: str, model: str, file: str, offset: int, frames: bytes) -> int:
-        """Publish what is not kept, and wait until all replicas in sync have it."""
+        """Publish what is not kept, in records that the broker takes, until all replicas in sync have each."""
         named = f"{server}/{file}"
         with self._alone:
             kept = self._known(model)
             before = kept.files.get(named, offset if frames else 0)  # what was let go was kept, as its sender knows
             if not offset <= before < offset + len(frames):
                 return before
-            said = f"{named}:{before}".encode()
-            self._events.publish(self._stream(model), [Record(frames[before - offset :], said)])
-            kept.files[named] = offset + len(frames)
-            return kept.files[named]
+            for piece in log.cut(frames[before - offset :], _MOST_BYTES):
+                self._events.publish(self._stream(model), [Record(piece, f"{named}:{before}".encode())])
+                before += len(piece)
+                kept.files[named] = before
+            return before
 
     def keep(self, server: str, model: str, file: Path, size: int) -> None:
         """Have a file kept up to a size, together with what could not be sent before.
@@ -72,32 +73,33 @@ class KafkaLogs(LogStore, LogSink):
         """
         kept = self.put(server, model, file.name, 0, b"")
         while kept < size:
-            before, most = kept, _MOST_BYTES
-            while kept == before and most < 4 * size + _MOST_BYTES:  # one request may be longer than a piece
-                with file.open("rb") as stream:
-                    stream.seek(kept)
-                    frames = stream.read(min(size - kept, most))
-                kept, most = self._put_whole(server, model, file.name, kept, frames), most * 4
-            if kept == before:
+            frames = log.following(file, kept, _MOST_BYTES)
+            if not frames:
                 raise StoreUnavailable(f"{file.name} is not kept behind {kept}", "look at the file: it is no log's")
+            try:
+                kept = self.put(server, model, file.name, kept, frames)
+            except ContractBroken as error:  # a request that is larger than the broker takes
+                self._step_over(model, f"{server}/{file.name}", kept, frames)
+                raise StoreUnavailable(error.problem, error.fix) from error
 
-    def _put_whole(self, server: str, model: str, file: str, offset: int, frames: bytes) -> int:
-        try:
-            return self.put(server, model, file, offset, frames[: log.whole(frames)])
-        except ContractBroken as error:  # a request that is larger than the broker takes
-            raise StoreUnavailable(error.problem, error.fix) from error
+    def _step_over(self, model: str, named: str, offset: int, frames: bytes) -> None:
+        """Go on behind the piece that was refused: no caller had an answer of it, and those behind want theirs."""
+        with self._alone:
+            files = self._known(model).files
+            at = files.get(named, offset)
+            files[named] = at + len(next(log.cut(frames[at - offset :], _MOST_BYTES)))
 
     def read(self, model: str, after: str | None) -> tuple[pa.Table, str]:
         """Read the topic on, and of each file what was not read."""
         import pyarrow as pa
 
-        places = _decoded(after)
+        places = log_table.decoded(after, _Places)
         tables = [log_table.table(log.records(piece.frames)) for piece in self._pieces(model, places)]
         return pa.concat_tables([log_table.table([]), *tables]).combine_chunks(), _encoded(places)
 
     def end(self, model: str, after: str | None) -> str:
         """Read the topic on for its places alone."""
-        places = _decoded(after)
+        places = log_table.decoded(after, _Places)
         for _ in self._pieces(model, places):
             pass
         return _encoded(places)
@@ -106,7 +108,7 @@ class KafkaLogs(LogStore, LogSink):
         """Let the topic go up to what everybody has read and is older."""
         if not cursors:
             return 0
-        read = min(_decoded(cursor).offset for cursor in cursors)
+        read = min(log_table.decoded(cursor, _Places).offset for cursor in cursors)
         before_ms = int((time.time() - keep_seconds) * 1000)
         return self._events.let_go(self._stream(model), _PARTITION, read, before_ms)
 
@@ -147,15 +149,6 @@ def _named(key: bytes | None) -> tuple[str, int]:
         raise ContractBroken(
             f"a record with the key {key!r} is no piece of a prediction log", "let nobody else write to this topic"
         ) from error
-
-
-def _decoded(cursor: str | None) -> _Places:
-    if cursor is None:
-        return _Places(0, {})
-    try:
-        return msgspec.json.decode(cursor, type=_Places)
-    except msgspec.MsgspecError as error:
-        raise ContractBroken(f"{cursor!r} is no cursor of a prediction log", "start again with None") from error
 
 
 def _encoded(places: _Places) -> str:

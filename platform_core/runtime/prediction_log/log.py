@@ -221,6 +221,29 @@ def whole(frames: bytes) -> int:
     return max((after for _, after in _frames(frames)), default=0)
 
 
+def following(file: Path, offset: int, most: int) -> bytes:
+    """Return the next whole frames of a file, of so many bytes; of one that is longer than that, all of it."""
+    while True:
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            frames = stream.read(most)
+        if (end := whole(frames)) or len(frames) < most:
+            return frames[:end]
+        most *= 4
+
+
+def cut(frames: bytes, most: int) -> Iterator[bytes]:
+    """Cut whole frames into pieces of so many bytes at most; a frame that is longer is a piece by itself."""
+    start = end = 0
+    for _, after in _frames(frames):
+        if after - start > most and end > start:
+            yield frames[start:end]
+            start = end
+        end = after
+    if start < len(frames):
+        yield frames[start:]
+
+
 def _frames(data: bytes) -> Iterator[tuple[memoryview, int]]:
     view, at = memoryview(data), 0
     while at >= 0:

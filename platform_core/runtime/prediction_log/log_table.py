@@ -156,14 +156,14 @@ def offsets_of(cursor: str | None) -> dict[str, int]:
     return decoded(cursor, dict[str, int])
 
 
-def decoded(cursor: str | None, places: type[dict[str, T]]) -> dict[str, T]:
+def decoded(cursor: str | None, places: type[T]) -> T:
     """Return the places that a cursor names, by what is read; none of the cursor that is None.
 
     Raises:
         ContractBroken: the cursor is none.
     """
     if cursor is None:
-        return {}
+        return places()
     try:
         return msgspec.json.decode(cursor, type=places)
     except msgspec.MsgspecError as error:

@@ -310,3 +310,15 @@ def open_below(folder):
     """Count the files of a folder that this process has open."""
     links = (link for link in Path("/proc/self/fd").iterdir() if link.exists())
     return sum(link.resolve().is_relative_to(folder) for link in links)
+
+
+def test_frames_are_cut_where_they_end(log):
+    """Into pieces of so many bytes; one that is longer goes by itself, and together they are what was cut."""
+    log.write_many(MODEL, [record("a"), record("b"), record("large", rows=100), record("c"), record("d")])
+    (file,) = log_folder(log._root, MODEL).iterdir()
+    frames, small = file.read_bytes(), 2 * len(logs._frame(record("a")))
+    pieces = list(logs.cut(frames, small))
+    assert [[one.request_id for one in logs.records(piece)] for piece in pieces] == [["a", "b"], ["large"], ["c", "d"]]
+    assert b"".join(pieces) == frames
+    assert logs.following(file, 0, small) == pieces[0]
+    assert logs.following(file, small, small).startswith(pieces[1])

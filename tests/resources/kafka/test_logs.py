@@ -14,6 +14,7 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog
 from loopline.platform_core.testing.endpoints import new_model
 from loopline.platform_core.testing.log_store import LogStoreKit, Writer, ids, record
+from loopline.relay.shipping import Shipping
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.kafka.logs import KafkaLogs
 
@@ -125,5 +126,18 @@ def test_a_request_longer_than_a_piece_is_kept_or_refused(kafka: str, tmp_path: 
     with pytest.raises(StoreUnavailable):
         log.write(model, msgspec.structs.replace(record("huge"), keys=["x" * 3_000_000]))
     assert ids(KafkaLogs(events), model) == ["large"]
+    log.write(model, record("next"))  # one that cannot be kept keeps no other back
+    assert ids(KafkaLogs(events), model) == ["large", "next"]
     log.close()
     events.close()
+
+
+def test_a_relay_s_piece_is_longer_than_the_broker_takes(events: KafkaEventStream, tmp_path: Path) -> None:
+    """After an hour without Kafka megabytes wait, and go in records that it takes; each request is read once."""
+    model, log = new_model(), PredictionLog(tmp_path, "w-1")
+    names = [f"r{number}" for number in range(30)]
+    log.write_many(model, [msgspec.structs.replace(record(name), keys=["x" * 100_000]) for name in names])
+    log.close()
+    shipping = Shipping(tmp_path, "one", KafkaLogs(events), keep_seconds=3600)
+    assert shipping.step() == 0
+    assert ids(KafkaLogs(events), model) == names
