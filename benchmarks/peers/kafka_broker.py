@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.peers import ROOT
+from loopline.resources.subprocess.gang import free_ports
 
 LIBS = ROOT / ".peers" / "kafka" / "libs"
 JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
@@ -46,7 +46,7 @@ def broker(folder: Path) -> Iterator[str]:
     fetched = subprocess.run([ROOT / "scripts" / "kafka.sh"], capture_output=True, text=True, check=False)
     if fetched.returncode:
         raise RuntimeError(f"no Kafka: {fetched.stdout}{fetched.stderr}")
-    ports, settings = _free_ports(2), folder / "server.properties"
+    ports, settings = free_ports(2), folder / "server.properties"
     settings.write_text(SETTINGS.format(broker=ports[0], controller=ports[1], folder=folder))
     with (folder / "log.txt").open("wb") as log:
         _java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", settings, log=log).wait(START_SECONDS)
@@ -62,16 +62,6 @@ def broker(folder: Path) -> Iterator[str]:
 def _java(main: str, *arguments: object, log: object) -> subprocess.Popen[bytes]:
     command = ["java", *JVM, QUIET, "-cp", f"{LIBS}/*", main, *map(str, arguments)]
     return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:

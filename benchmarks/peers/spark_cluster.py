@@ -6,7 +6,6 @@ All of it comes with the ``pyspark`` distribution; Java 17 must be there.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.peers import ROOT
+from loopline.resources.subprocess.gang import free_ports
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
@@ -40,7 +40,7 @@ class SparkCluster:
 
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
         self.folder, self._python = folder, python
-        self._port, self._page = _free_ports(2)
+        self._port, self._page = free_ports(2)
         self.master = f"spark://{HOST}:{self._port}"
         self.workers: list[subprocess.Popen[bytes]] = []
         self._all: dict[str, subprocess.Popen[bytes]] = {}
@@ -59,7 +59,7 @@ class SparkCluster:
         """Start more workers of one core each, and wait until the master knows them."""
         names = [f"worker{len(self.workers) + more}" for more in range(count)]
         for name in names:
-            place = ("--work-dir", str(self.folder / name), *_at(*_free_ports(2)))
+            place = ("--work-dir", str(self.folder / name), *_at(*free_ports(2)))
             size = ("--cores", "1", "--memory", memory)
             self.workers.append(self._begin(name, "org.apache.spark.deploy.worker.Worker", *size, *place, self.master))
         for name in names:
@@ -71,7 +71,7 @@ class SparkCluster:
         Raises:
             TimeoutError: it does not start.
         """
-        (port,) = _free_ports(1)
+        (port,) = free_ports(1)
         settings = {**options, "spark.connect.grpc.binding.address": HOST, "spark.connect.grpc.binding.port": f"{port}"}
         told = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
         submit = ["org.apache.spark.deploy.SparkSubmit", "--master", self.master]
@@ -96,13 +96,7 @@ class SparkCluster:
 
     def kill(self, worker: int) -> None:
         """Kill a worker with all that it runs, as when its machine vanishes."""
-        import psutil
-
-        process = self.workers[worker]
-        for each in (*psutil.Process(process.pid).children(recursive=True), process):
-            with suppress(psutil.NoSuchProcess):
-                each.kill()
-        process.wait(30)
+        _kill(self.workers[worker])
 
     def log(self, name: str) -> str:
         """Return what a process said: ``master``, ``worker0``, ..., ``connect``."""
@@ -110,16 +104,8 @@ class SparkCluster:
 
     def stop(self, *names: str) -> None:
         """Kill the named processes, or all."""
-        import psutil
-
         for name in names or reversed(list(self._all)):
-            process = self._all.pop(name)
-            with suppress(psutil.NoSuchProcess):
-                for each in psutil.Process(process.pid).children(recursive=True):
-                    with suppress(psutil.NoSuchProcess):
-                        each.kill()
-            process.kill()
-            process.wait(30)
+            _kill(self._all.pop(name))
 
     def _begin(self, name: str, main: str, *arguments: str, memory: str = "192m") -> subprocess.Popen[bytes]:
         import pyspark
@@ -148,15 +134,17 @@ class SparkCluster:
         raise TimeoutError(f"Spark's {name} did not start: {self.log(name)[-2000:]}")
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process with all that it started."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        for each in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+    process.kill()
+    process.wait(30)
+
+
 def _at(port: int, page: int) -> tuple[str, ...]:
     return ("--host", HOST, "--port", str(port), "--webui-port", str(page))
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind((HOST, 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

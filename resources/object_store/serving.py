@@ -69,7 +69,7 @@ class ObjectStoreServing(LocalServing):
     @property
     def logs(self) -> LogStore:
         """Return where their prediction logs are read."""
-        return self._in_kafka() if self.kafka_logs else ObjectLogs(self._at())
+        return self._log()
 
     @property
     def feed(self) -> ObjectStates:
@@ -81,7 +81,7 @@ class ObjectStoreServing(LocalServing):
     @property
     def sink(self) -> LogSink:
         """Return the servers' side of the logs."""
-        return self._in_kafka() if self.kafka_logs else ObjectLogs(self._at())
+        return self._log()
 
     @property
     def named(self) -> str:
@@ -93,7 +93,7 @@ class ObjectStoreServing(LocalServing):
         """Return what keeps an answer elsewhere before it is given; None: the disk is enough."""
         if self.kafka_logs is None or self.kafka_logs.acknowledge == "disk":
             return None
-        return partial(self._in_kafka().keep, self.named)
+        return partial(self._in_kafka(self.kafka_logs).keep, self.named)
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL where callers reach it."""
@@ -108,12 +108,14 @@ class ObjectStoreServing(LocalServing):
             self._objects = Objects(self.store, self.storage_options)
         return self._objects
 
-    def _in_kafka(self) -> KafkaLogs:
+    def _log(self) -> KafkaLogs | ObjectLogs:
+        return self._in_kafka(self.kafka_logs) if self.kafka_logs else ObjectLogs(self._at())
+
+    def _in_kafka(self, said: KafkaLogSettings) -> KafkaLogs:
         from loopline.resources.kafka.event_stream import KafkaEventStream
         from loopline.resources.kafka.logs import KafkaLogs
 
         if self._kafka is None:
-            said = self.kafka_logs or KafkaLogSettings(bootstrap_servers="")
             made = said.model_dump(exclude={"acknowledge", "prefix"})
             self._kafka = KafkaLogs(KafkaEventStream(**made), said.prefix)
         found: KafkaLogs = self._kafka

@@ -126,9 +126,7 @@ class OnClusterKit:
         package.mkdir()
         package.joinpath("factor").write_text("3")
         rows = orders(8_000).select(["amount"])
-        alive = [
-            n for n, each in enumerate(spark_cluster.workers) if each.poll() is None and spark_cluster.executors(n)
-        ]
+        alive = [number for number in spark_cluster.alive() if spark_cluster.executors(number)]
         marks = tmp_path / "marks"
         marks.mkdir()
         package.joinpath("marks").write_text(str(marks))

@@ -12,6 +12,7 @@ from loopline.platform_core.errors import InvalidEnvironment, Overloaded, StoreU
 from loopline.platform_core.testing.engine import EngineKit
 from loopline.platform_core.testing.engine_tables import raw_orders, spending
 from loopline.resources.pyspark.engine import PysparkEngine
+from tests.resources.pyspark.conftest import end_session
 from tests.resources.pyspark.on_cluster import OnClusterKit, staged_engine
 from tests.s3_server import S3Server
 
@@ -53,8 +54,7 @@ def test_no_workers(tmp_path_factory: pytest.TempPathFactory, no_session: None) 
     """A master without workers takes the job and never runs it: an error within the time that the environment gives."""
     from pyspark.sql import SparkSession
 
-    if active := SparkSession.getActiveSession():
-        active.stop()
+    end_session()
     cluster = SparkCluster(tmp_path_factory.mktemp("empty"))
     try:
         cluster.start(workers=0)
