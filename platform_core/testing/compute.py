@@ -145,6 +145,20 @@ def leave_a_process() -> int:
     return subprocess.Popen(["sleep", "60"]).pid
 
 
+def fork_and_fall(folder: str, seconds: float) -> None:
+    """Fork a process that lives on in the first worker, and fall in the others."""
+    note = Path(folder) / "forked"
+    if Gang.here().leads:
+        if (child := os.fork()) == 0:
+            time.sleep(seconds)
+            os._exit(0)
+        note.with_suffix(".part").write_text(str(child))
+        note.with_suffix(".part").rename(note)
+        time.sleep(seconds)
+    _until(note.exists)
+    raise ValueError("one of us fell")
+
+
 def calls(folder: Path) -> int:
     """Count the calls that were noted."""
     return len(list(folder.glob("call-*")))

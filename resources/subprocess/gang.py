@@ -40,8 +40,10 @@ def main(folder: Path, workers: int) -> None:
         end(ranks)
         _tell(folder, fallen, workers)
     for rank in ranks:
-        shutil.rmtree(rank.folder)
+        shutil.rmtree(rank.folder, ignore_errors=True)  # what a worker has left behind may still write there
     os.close(kept_open)
+    if fallen is not None and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # what killed workers have forked holds the key; the answer is there
 
 
 class Rank:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core.errors import InvalidSpec, TaskFailed, Transient
-from loopline.platform_core.testing.compute import FRAGILE, SLOW, SMALL, ComputeKit, calls
+from loopline.platform_core.testing.compute import FRAGILE, PAIR, SLOW, SMALL, ComputeKit, calls
 from loopline.resources.subprocess.compute import SubprocessCompute
 
 
@@ -114,3 +114,14 @@ def test_a_worker_child_does_not_keep_the_key_locked(compute: SubprocessCompute,
     assert compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k") == left
     assert time.monotonic() - began < 50  # the child lives for a minute
     os.kill(left, signal.SIGKILL)
+
+
+def test_what_a_fallen_gang_has_forked_ends_with_it(compute: SubprocessCompute, tmp_path: Path) -> None:
+    """A worker that is ended leaves no process behind which would keep the key locked."""
+    args = {"folder": str(tmp_path), "seconds": 60}
+    with pytest.raises(TaskFailed, match="rank 1 of 2.*one of us fell"):
+        compute.run("loopline.platform_core.testing.compute:fork_and_fall", args, PAIR, "k")
+    began = time.monotonic()
+    left = compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k")
+    os.kill(left, signal.SIGKILL)
+    assert time.monotonic() - began < 50  # what was forked would live for a minute
