@@ -126,11 +126,16 @@ class OnClusterKit:
         package.mkdir()
         package.joinpath("factor").write_text("3")
         rows = orders(8_000).select(["amount"])
-        alive = [number for number in spark_cluster.alive() if spark_cluster.executors(number)]
+        killed = list[int]()
+
+        def kill() -> None:
+            killed.append(max(number for number in spark_cluster.alive() if spark_cluster.executors(number)))
+            spark_cluster.kill(killed[0])
+
         marks = tmp_path / "marks"
         marks.mkdir()
         package.joinpath("marks").write_text(str(marks))
-        killer = threading.Thread(target=_when(marks, lambda: spark_cluster.kill(alive[-1])), daemon=True)
+        killer = threading.Thread(target=_when(marks, kill), daemon=True)
         killer.start()
         try:
             found = list(engine.score(package, rows, slowly))
@@ -138,7 +143,7 @@ class OnClusterKit:
             killer.join(CONNECT_SECONDS)
             spark_cluster.add_workers()
         assert found == list(tenfold(package, rows))
-        assert spark_cluster.workers[alive[-1]].poll() is not None
+        assert spark_cluster.workers[killed[0]].poll() is not None
         assert len(list(marks.iterdir())) > len(found) * 8 // staging.PART_BYTES  # some parts were begun twice
 
 
