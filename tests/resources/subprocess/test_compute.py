@@ -119,7 +119,7 @@ def test_a_worker_child_does_not_keep_the_key_locked(compute: SubprocessCompute,
 def test_what_a_fallen_gang_has_forked_ends_with_it(compute: SubprocessCompute, tmp_path: Path) -> None:
     """A worker that is ended leaves no process behind which would keep the key locked."""
     args = {"folder": str(tmp_path), "seconds": 60}
-    with pytest.raises(TaskFailed, match="rank 1 of 2.*one of us fell"):
+    with pytest.raises(TaskFailed, match=r"rank 1 of 2.*one of us fell"):
         compute.run("loopline.platform_core.testing.compute:fork_and_fall", args, PAIR, "k")
     began = time.monotonic()
     left = compute.run("loopline.platform_core.testing.compute:leave_a_process", {}, SMALL, "k")
