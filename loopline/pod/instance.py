@@ -15,8 +15,10 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.pod.settings import DagsterSettings, Limit
 from loopline.up import dagster_home
 
-STORAGE = "LOOPLINE_DAGSTER_URL"
-"""The variable in which a process of ours finds Dagster's database; every process gets it from the environment file."""
+STORAGE = "LOOPLINE_DAGSTER_DATABASE"
+"""The variable in which a process of ours finds Dagster's database; every process gets it from the environment file.
+
+It is no variable that such a file takes, nor the web server's address: the URL holds a password."""
 PREPARING = 7_104_621
 """PostgreSQL's advisory lock for whoever makes the tables; any number that no other program takes."""
 _MARKS = "loopline_prepared"
