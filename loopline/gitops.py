@@ -27,11 +27,12 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class Change:
-    """What was committed where, and the page that opens a pull request, "" where none is known.
+    """What was committed in which clone, and the page that opens a pull request, "" where none is known.
 
     ``unlisted`` is the kustomization beside the file that does not name it, "" for none.
     """
 
+    clone: Path
     branch: str
     commit: str
     base: str
@@ -65,7 +66,7 @@ def propose(folder: Path, file: Path, text: str, branch: str, message: str) -> C
             _git(tree, "commit", "--quiet", "--message", message)
             _git(tree, "update-ref", ref, "HEAD", "")
     commit = _git(top, "rev-parse", ref).strip()
-    return Change(branch, commit, base, _page(top, branch), _unlisted(top, commit, inside))
+    return Change(top, branch, commit, base, _page(top, branch), _unlisted(top, commit, inside))
 
 
 def push(folder: Path, branch: str) -> None:
@@ -116,7 +117,8 @@ def _shown(top: Path, ref: str, file: Path) -> str | None:
 def _unlisted(top: Path, commit: str, file: Path) -> str:
     beside = file.with_name(KUSTOMIZATION)
     text = _shown(top, commit, beside)
-    return "" if text is None or file.name in text else str(beside)
+    is_named = text is None or re.search(rf"(?<![\w.-]){re.escape(file.name)}(?![\w.-])", text)
+    return "" if is_named else str(beside)
 
 
 def _page(top: Path, branch: str) -> str:

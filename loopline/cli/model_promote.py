@@ -92,12 +92,12 @@ def _written(platform: Platform, wished: Wish, into: Path | None, *, push: bool)
         here = f"it could not be carried out now: {error.problem}"
     data = {"model": ref, "version": wished.version, "wish": wished.digest, "pushed": push, "here": here}
     data |= {"branch": branch, "commit": change.commit, "page": change.page, "unlisted": change.unlisted}
-    return Answer(data, _said(change, into, here, push))
+    return Answer(data, _said(change, here, push))
 
 
-def _said(change: Change, into: Path, here: str, pushed: bool) -> str:
+def _said(change: Change, here: str, pushed: bool) -> str:
     opens = f"open a pull request of it{f': {change.page}' if change.page else ''}"
-    steps = opens if pushed else f"push it with 'git -C {into.parent} push -u origin {change.branch}', then {opens}"
+    steps = opens if pushed else f"push it with 'git -C {change.clone} push -u origin {change.branch}', then {opens}"
     lines = [f"committed as {change.commit[:12]} on branch {change.branch}, from {change.base}", steps]
     if change.unlisted:
         lines.append(f"{change.unlisted} does not name the file: name it there, or no ConfigMap holds it")

@@ -82,19 +82,34 @@ def test_written_twice_it_is_the_same_change(world, clone):
     assert "says so on origin/main already" in world.json(*WISH, "--version", "1", "--via", "git", code=1)["problem"]
 
 
-def test_a_kustomization_that_does_not_name_the_file_is_told(world, clone):
+@pytest.mark.parametrize(
+    ("files", "told"), [("", True), ("many_returns.yaml, returns.yaml.old", True), ("./returns.yaml", False)]
+)
+def test_a_kustomization_that_does_not_name_the_file_is_told(world, clone, files, told):
     """Else the ConfigMap that it makes would not hold it; and a kustomization is no wish of a model."""
     world.roll_out("first")
     beside = clone / "prod" / "promotions" / "corner" / "kustomization.yaml"
     beside.parent.mkdir()
-    beside.write_text("configMapGenerator: [{name: loopline-promotions, files: []}]\n")
+    beside.write_text(f"configMapGenerator: [{{name: loopline-promotions, files: [{files}]}}]\n")
     git(clone, "add", ".")
     git(clone, "commit", "--quiet", "-m", "a ConfigMap")
     git(clone, "push", "--quiet", "origin", "HEAD:main")
     git(clone, "fetch", "--quiet")
     assert world.json("gitops", "diff")["models"] == []
     said = world.run(*WISH, "--version", "1", "--via", "git").stdout
-    assert "prod/promotions/corner/kustomization.yaml does not name the file" in said
+    assert ("prod/promotions/corner/kustomization.yaml does not name the file" in said) == told
+
+
+def test_the_command_that_pushes_is_for_the_clone(world, clone):
+    """Also where the folder of promotions is the clone's own top, or is not there yet."""
+    world.roll_out("first")
+    for into in (clone, clone / "new" / "promotions"):
+        said = world.run(*WISH, "--version", "1", "--via", "git", "--into", str(into)).stdout
+        command = said.partition("push it with '")[2].partition("'")[0]
+        subprocess.run(command.split(), check=True, capture_output=True)
+        branch = command.split()[-1]
+        git(clone, "push", "--quiet", "origin", "--delete", branch)
+        git(clone, "branch", "-D", branch)
 
 
 def test_what_differs_is_shown(world, clone):
