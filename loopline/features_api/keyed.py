@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FEATURES = "features"
 """What stands for the whole service among the models that a tenant may ask."""
 OPEN = frozenset({"/health", "/metrics"})
+UNKNOWN = 401
 
 
 class Keyed:
@@ -28,7 +29,10 @@ class Keyed:
             if scope["type"] == "http" and scope["path"] not in OPEN:
                 self._admit(dict(scope["headers"]))
         except BadRequest as error:
-            await answer(error)(scope, receive, send)
+            refusal = answer(error)
+            if error.status == UNKNOWN:
+                refusal.headers["www-authenticate"] = "Bearer"
+            await refusal(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

@@ -63,6 +63,7 @@ def test_without_a_key_nothing_is_told(ask):
     for path in ("/features/online", "/features", "/docs", "/openapi.json", "/nowhere", "/health/"):
         refused = ask(path)
         assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
         assert "Authorization: Bearer" in refused.json()["error"]["fix"]
     assert ask(key="ll_000000000000_no").status_code == 401
 
@@ -73,6 +74,7 @@ def test_a_key_for_models_alone_is_not_for_features(keys, ask):
     keys_known(ask)
     refused = ask(key=key)
     assert refused.status_code == 403
+    assert "www-authenticate" not in refused.headers
     assert "--model features" in refused.json()["error"]["fix"]
 
 
