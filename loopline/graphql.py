@@ -14,6 +14,7 @@ from urllib.request import HTTPSHandler, OpenerDirector, ProxyHandler, Request, 
 
 from loopline.platform_core.errors import Refused, StoreUnavailable
 
+DAEMONS = "{instance {daemonHealth {allDaemonStatuses {daemonType required healthy lastHeartbeatTime}}}}"
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 LOCATIONS = """
 {workspaceOrError {... on Workspace {locationEntries {name loadStatus locationOrLoadError {
@@ -41,6 +42,18 @@ class Location:
     name: str
     state: str
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon that has to run, and when its last heartbeat was, in seconds since 1970, 0 for never.
+
+    ``healthy`` is Dagster's word: it had no error, and Dagster is patient for half an hour.
+    """
+
+    name: str
+    heartbeat: float
+    healthy: bool
 
 
 class Dagster:
@@ -93,6 +106,15 @@ class Dagster:
         """List the code locations."""
         workspace = self.ask(LOCATIONS)["workspaceOrError"]
         return [_location(entry) for entry in workspace.get("locationEntries", ())]
+
+    def daemons(self) -> list[Daemon]:
+        """List the daemons that have to run."""
+        statuses = self.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        return [
+            Daemon(one["daemonType"], one["lastHeartbeatTime"] or 0, one["healthy"])
+            for one in statuses
+            if one["required"]
+        ]
 
     def launch(
         self,

@@ -22,8 +22,6 @@ UNREACHABLE = "DagsterUserCodeUnreachableError"
 """A tick's failure while a code server starts again; if it stays away, the team's location says so."""
 LATE_SECONDS = 600
 """How much later than planned a schedule may tick."""
-DAEMONS = """
-{instance {daemonHealth {allDaemonStatuses {daemonType required lastHeartbeatTime lastHeartbeatErrors {message}}}}}"""
 AUTOMATION = """
 query ($repository: RepositorySelector!, $now: Float!) {repositoryOrError(repositorySelector: $repository) {
   ... on Repository {
@@ -65,13 +63,8 @@ class DagsterHealth:
 
     def dead(self) -> list[str]:
         """Name the required daemons without a fresh heartbeat."""
-        statuses = self.dagster.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
         oldest = time.time() - self.bounds.heartbeat
-        return sorted(
-            one["daemonType"].lower()
-            for one in statuses
-            if one["required"] and (one["lastHeartbeatTime"] or 0) < oldest
-        )
+        return sorted(one.name.lower() for one in self.dagster.daemons() if one.heartbeat < oldest)
 
     def locations(self) -> Looked:
         """Has every team loaded? A location that has not loses its sensors without a word."""

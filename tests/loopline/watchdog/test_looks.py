@@ -22,10 +22,12 @@ from sqlalchemy import update
 from loopline.asset_defs import keys
 from loopline.graphql import Dagster
 from loopline.platform_core.alarms.pages import Pages
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.up import lock
+from loopline.up.answering import beating
 from loopline.watchdog import run_looks
 from loopline.watchdog.asset_looks import AssetLooks
-from loopline.watchdog.dagster_health import DAEMONS, DagsterHealth
+from loopline.watchdog.dagster_health import DagsterHealth
 from loopline.watchdog.look import Bounds, Looked
 from loopline.watchdog.program_look import programs
 from loopline.watchdog.run_looks import RunLooks
@@ -54,11 +56,9 @@ def instance_of(garden) -> dg.DagsterInstance:
 
 def beat(garden, seconds_ago: float = 0) -> None:
     """Let every daemon have written a heartbeat."""
-    statuses = garden.dagster.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
     with instance_of(garden) as instance:
-        for one in statuses:
-            moment = time.time() - seconds_ago
-            instance.add_daemon_heartbeat(DaemonHeartbeat(moment, one["daemonType"], "id", []))
+        for one in garden.dagster.daemons():
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, one.name, "id", []))
 
 
 GONE = SerializableErrorInfo("the bucket is gone", [], "OSError")
@@ -99,6 +99,16 @@ def test_daemons_without_a_heartbeat_are_one_alarm(garden):
     assert httpx.get(alarm.link).status_code == 200
     beat(garden)
     assert looks(DagsterHealth, garden).daemons() == Looked()
+
+
+def test_a_daemon_that_died_minutes_ago_does_not_answer(garden):
+    """An installation's test says so too, while Dagster still calls it well."""
+    beat(garden, seconds_ago=200)
+    assert all(one.healthy for one in garden.dagster.daemons())
+    with pytest.raises(StoreUnavailable, match=r"no heartbeat of .*SENSOR"):
+        beating(garden.dagster)
+    beat(garden)
+    beating(garden.dagster)
 
 
 def test_a_team_that_does_not_load_is_named_with_its_reason(garden):
