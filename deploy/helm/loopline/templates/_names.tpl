@@ -77,6 +77,20 @@ chart knows are filled in, so that they hold in Jobs and endpoints too; the othe
 {{ toYaml $document }}
 {{- end }}
 
+{{/* An account: takes root, component, namespace, account (its name), and maybe annotations, laid over those of all accounts */}}
+{{- define "loopline.account" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ .account }}
+  namespace: {{ .namespace }}
+  labels: {{- include "loopline.allLabels" . | nindent 4 }}
+  {{- with mergeOverwrite (deepCopy .root.Values.serviceAccount.annotations) (.annotations | default dict) }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- end }}
+
 {{/* Labels of a namespace in which nothing runs that Pod Security calls less than restricted */}}
 {{- define "loopline.restricted" -}}
 pod-security.kubernetes.io/enforce: restricted
