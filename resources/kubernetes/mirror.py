@@ -79,6 +79,7 @@ class Mirror:
     link: Link
     namespace: str
     budget: Budget
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     calls: int = 0
     _shown: dict[Key, dict[str, Any]] = field(default_factory=dict)
     _wanted: dict[Key, Mirrored] = field(default_factory=dict)
@@ -109,7 +110,7 @@ class Mirror:
             self._changed_at = time.monotonic()
         elif time.monotonic() - self._changed_at > SETTLED_SECONDS and self._wanted:
             return
-        self._wanted = {one.key: one for one in objects(self.ledger, self.namespace)}
+        self._wanted = {one.key: one for one in objects(self.ledger, self.namespace, self.elsewhere)}
         self._seen = newest
         self._note()
 
@@ -237,10 +238,26 @@ def run(mirror: Mirror, every_seconds: float, stop: Event) -> None:
         stop.wait(every_seconds)
 
 
+def _named(said: str) -> tuple[str, str]:
+    """Read ``TEAM=NAMESPACE``."""
+    team, _, namespace = said.partition("=")
+    if not team or not namespace:
+        raise argparse.ArgumentTypeError(f"{said!r} is not TEAM=NAMESPACE")
+    return team, namespace
+
+
 def main() -> None:
     """Mirror until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m loopline.resources.kubernetes.mirror", description=__doc__)
     parser.add_argument("--namespace", default="loopline-{team}", help="where a team's objects are; may hold {team}")
+    parser.add_argument(
+        "--of",
+        action="append",
+        default=[],
+        type=_named,
+        metavar="TEAM=NAMESPACE",
+        help="a team whose namespace is another one",
+    )
     parser.add_argument("--kubeconfig", type=Path, help="the usual one, or the pod's own account, when left out")
     parser.add_argument("--every", type=float, default=5, metavar="SECONDS")
     parser.add_argument("--calls-a-minute", type=float, default=600, help="budget of API calls")
@@ -248,9 +265,10 @@ def main() -> None:
     logs.start()
     platform = Platform(environment.read(only=()))
     link = Link(SignIn(given.kubeconfig))
+    budget = Budget(given.calls_a_minute)
     try:
         with set_by_signals() as stop:
-            run(Mirror(platform.ledger, link, given.namespace, Budget(given.calls_a_minute)), given.every, stop)
+            run(Mirror(platform.ledger, link, given.namespace, budget, dict(given.of)), given.every, stop)
     finally:
         link.close()
         platform.close()

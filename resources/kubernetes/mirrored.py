@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, and_, func, or_, select
@@ -60,11 +61,11 @@ class _Found:
         return self.frozen.get(freezes.EVERYTHING) or self.frozen.get(ref)
 
 
-def objects(ledger: Ledger, namespace: str) -> Iterator[Mirrored]:
-    """Give every object; ``namespace`` may hold ``{team}``."""
+def objects(ledger: Ledger, namespace: str, elsewhere: Mapping[str, str] = MappingProxyType({})) -> Iterator[Mirrored]:
+    """Give every object; ``namespace`` may hold ``{team}``, and ``elsewhere`` names other namespaces of teams."""
     found = _read(ledger)
     for ref in sorted({*found.deployments, *found.cycles, *found.rollouts}):
-        place = namespace.format(team=_dns(ref.team))
+        place = elsewhere.get(ref.team) or namespace.format(team=_dns(ref.team))
         yield _model(ref, place, found)
         if cycle := found.cycles.get(ref):
             yield _cycle_of(ref, place, cycle)

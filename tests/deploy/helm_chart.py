@@ -19,6 +19,8 @@ EVERYTHING = {
         "retail": None,
         "ad_tech": {"image": {"repository": "r.test/ads", "tag": "7"}, "claims": {"files": "/landing"}},
     },
+    "mirror": {"enabled": True},
+    "promotions": {"enabled": True, "required": True},
     "serving": {"keys": "loopline-keys"},
     "certificates": {"source": "cert-manager", "issuer": {"name": "ours"}},
     "mesh": {"kind": "istio"},

@@ -91,7 +91,7 @@ def test_no_pod_may_more_than_restricted_allows(values):
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
             assert container["resources"]["limits"]["memory"]
     tokens = {name for name, one in found.items() if one["spec"]["automountServiceAccountToken"]}
-    assert tokens == {name for name in found if "-code-" in name}
+    assert tokens == {name for name in found if "-code-" in name or name == "loopline-mirror"}
 
 
 def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
@@ -103,10 +103,11 @@ def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
     for name in answering:
         assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= set(container_of(deployments[name]))
     assert set(of_kind(rendered, "Service")) == answering
-    assert set(of_kind(rendered, "PodDisruptionBudget")) == set(deployments) == answering | {"loopline-daemon"}
+    quiet = {"loopline-daemon", "loopline-mirror"}
+    assert set(of_kind(rendered, "PodDisruptionBudget")) == set(deployments) == answering | quiet
     assert all(one["spec"]["template"]["spec"]["topologySpreadConstraints"] for one in deployments.values())
     single = {name for name, one in deployments.items() if one["spec"]["strategy"].get("type") == "Recreate"}
-    assert single == {name for name in deployments if "-code-" in name}
+    assert single == {name for name in deployments if "-code-" in name} | {"loopline-mirror"}
     assert {deployments[name]["spec"]["replicas"] for name in single} == {1}
 
 
@@ -151,8 +152,56 @@ def test_teams_may_do_nothing_in_each_other_s_namespace():
     rules = [rule for one in rights for rule in one["rules"]]
     assert len(rules) > 8
     assert not [rule for rule in rules if {"secrets", "*"} & set(rule["resources"]) or "*" in rule["verbs"]]
-    cluster_wide = [rule["verbs"] for one in of_kind(rendered, "ClusterRole").values() for rule in one["rules"]]
-    assert cluster_wide == [["list"], ["list"]]
+    given = {
+        subject["name"]: [rule["verbs"] for rule in of_kind(rendered, "ClusterRole")[one["roleRef"]["name"]]["rules"]]
+        for one in of_kind(rendered, "ClusterRoleBinding").values()
+        for subject in one["subjects"]
+    }
+    assert given["loopline-code"] == [["list"], ["list"]]
+    (shown,) = [rules for name, rules in given.items() if name != "loopline-code"]
+    assert shown == [["get", "list", "create", "patch", "delete"], ["patch"]]
+
+
+def test_the_mirror_is_there_where_it_is_wanted():
+    """With the rights to write our kinds and no others, and each team's namespace, also one of another name."""
+    mirrored = {"mirror": {"enabled": True}}
+    assert "loopline-mirror" not in of_kind(objects(LEAST), "Deployment")
+    rendered = objects(merged(LEAST, mirrored, {"teams": {"ad_tech": {}, "ops": {"namespace": "operations"}}}))
+    arguments = container_of(of_kind(rendered, "Deployment")["loopline-mirror"])["args"]
+    assert arguments[1:] == ["--namespace", "mlops-{team}", "--of", "ops=operations"]
+    rules = of_kind(rendered, "ClusterRole")["mlops-loopline-mirror"]["rules"]
+    assert {group for rule in rules for group in rule["apiGroups"]} == {"loopline.dev"}
+    looking = of_kind(rendered, "ClusterRole")["mlops-loopline-loops"]
+    assert looking["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert {verb for rule in looking["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_merged_wishes_reach_each_team_s_code_location_alone(monkeypatch, tmp_path):
+    """A ConfigMap that need not be there yet, below the folder that the environment names; in no other process."""
+    rendered = objects(EVERYTHING)
+    mounted = {
+        name: [one["mountPath"] for one in container_of(made)["volumeMounts"] if one["name"] == "promotions"]
+        for name, made in of_kind(rendered, "Deployment").items()
+    }
+    assert {name: paths for name, paths in mounted.items() if paths} == {
+        "loopline-code-retail": ["/etc/loopline-promotions/retail"],
+        "loopline-code-ad-tech": ["/etc/loopline-promotions/ad_tech"],
+    }
+    retail = of_kind(rendered, "Deployment")["loopline-code-retail"]["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "promotions", "configMap": {"name": "loopline-promotions", "optional": True}} in retail
+    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
+        monkeypatch.setenv(name, "s3://bucket")
+    data = of_kind(rendered, "ConfigMap", "mlops-retail")["loopline-environment"]["data"]
+    for file, text in data.items():
+        tmp_path.joinpath(file).write_text(text)
+    promotions = environment.read(tmp_path / "environment.yaml", only=()).promotions
+    assert promotions is not None
+    assert (promotions.folder, promotions.required) == (Path("/etc/loopline-promotions"), True)
+    assert "promotions" not in [
+        one["name"]
+        for made in of_kind(objects(LEAST), "Deployment").values()
+        for one in made["spec"]["template"]["spec"]["volumes"]
+    ]
 
 
 def test_every_namespace_denies_by_default():

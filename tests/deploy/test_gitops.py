@@ -17,6 +17,7 @@ from loopline.platform_core.loop import rollouts, wishes
 from loopline.platform_core.loop.rollback import roll_back
 from loopline.resources.kubernetes.mirror import _conditions
 from loopline.resources.kubernetes.mirrored import Mirrored, objects
+from tests.deploy import helm_chart as chart
 from tests.platform_core.loop.conftest import REF, Loop, platform_on
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "gitops"
@@ -65,12 +66,35 @@ def test_every_team_s_values_reach_the_release(environment):
     assert followed == {f"./environments/{environment}", *promoted}
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_chart_takes_an_environment_s_values(environment):
+    """With an image of one's own, as the page says: each team has a code location into which its promotions come."""
+    folder = FOLDER / "environments" / environment
+    files = [folder / "platform.yaml", *sorted((folder / "teams").iterdir())]
+    given = chart.merged(
+        *(yaml.safe_load(path.read_text()) for path in files), {"image": {"repository": "r.test/ours"}}
+    )
+    made = chart.of_kind(chart.objects(given), "Deployment")
+    (release,) = [d for _, d in documents(f"flux/{environment}") if d["kind"] == "HelmRelease"]
+    assert release["spec"]["targetNamespace"] == "loopline"
+    for path in (folder / "promotions").iterdir():
+        pod = made[f"loopline-code-{path.name}"]["spec"]["template"]["spec"]
+        (named,) = yaml.safe_load((path / wishes.KUSTOMIZATION).read_text())["configMapGenerator"]
+        mapped = [one["configMap"]["name"] for one in pod["volumes"] if one["name"] == "promotions"]
+        assert mapped == [named["name"]]
+        (release,) = [
+            d for _, d in documents(f"flux/{environment}") if d["metadata"]["name"] == f"promotions-{path.name}"
+        ]
+        namespace = made[f"loopline-code-{path.name}"]["metadata"]["namespace"]
+        assert release["spec"]["targetNamespace"] == namespace.replace(chart.NAMESPACE, "loopline")
+
+
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl builds kustomizations, and is not installed")
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_kustomizations_build(environment):
     """By Kustomize itself; what comes out of a team's folder is what a code location reads."""
     folder = FOLDER / "environments" / environment
-    for where in (folder, folder / "promotions" / "retail"):  # the mirror's is held by the API server
+    for where in (folder, folder / "promotions" / "retail"):
         done = subprocess.run(["kubectl", "kustomize", str(where)], check=True, capture_output=True, text=True)
         (made,) = yaml.safe_load_all(done.stdout)
         assert made["kind"] == "ConfigMap"
@@ -144,14 +168,13 @@ def test_a_real_api_server_takes_every_manifest(kubernetes_api):
     from kubernetes.dynamic import DynamicClient
 
     apply(kubernetes_api, list(definitions()))
-    manifests = [(path, d) for folder in ("argocd", "flux", "mirror") for path, d in documents(folder)]
+    manifests = [(path, d) for folder in ("argocd", "flux") for path, d in documents(folder)]
     held = [(path, d) for path, d in manifests if d["kind"] != "HelmRelease" and path.name != wishes.KUSTOMIZATION]
     assert {d["kind"] for _, d in held} > {
         "AppProject",
         "ApplicationSet",
         "GitRepository",
         "Kustomization",
-        "Deployment",
     }
     dynamic = DynamicClient(kubernetes_api)
     for path, document in held:

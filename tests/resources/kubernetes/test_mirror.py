@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
@@ -20,10 +21,11 @@ from loopline.resources.kubernetes import mirror as mirroring
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.mirror import Budget, Mirror, SignIn
 from loopline.resources.kubernetes.mirrored import objects
+from tests.deploy import helm_chart as chart
 from tests.platform_core.loop.conftest import REF, Loop, platform_on
 
 CRDS = Path(__file__).parents[3] / "deploy" / "helm" / "loopline" / "crds"
-RIGHTS = CRDS.parents[2] / "gitops" / "mirror" / "rights.yaml"
+RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")
 ONE = "/apis/loopline.dev/v1alpha1/namespaces/{namespace}/{plural}"
 
 
@@ -82,6 +84,16 @@ def test_names_are_kubernetes_own(loop):
     names = [_dns(name) for name in ("Retail.a", "retail.a", "_retail.a", "RETAIL.a")]
     assert len(set(names)) == len(names)
     assert all(name == name.lower() and name[0].isalnum() for name in names)
+
+
+def test_a_team_may_have_a_namespace_of_another_name(loop):
+    """Then its objects are there, and those of others where they were."""
+    loop.roll_out("first")
+    assert {one.namespace for one in objects(loop.ledger, "ns-{team}", {"other": "x"})} == {"ns-retail"}
+    assert {one.namespace for one in objects(loop.ledger, "ns-{team}", {"retail": "shop"})} == {"shop"}
+    assert mirroring._named("retail=shop") == ("retail", "shop")
+    with pytest.raises(ArgumentTypeError, match="'retail' is not TEAM=NAMESPACE"):
+        mirroring._named("retail")
 
 
 def test_the_budget_is_kept():
@@ -148,8 +160,10 @@ class TestOnACluster:
         for file in sorted(CRDS.glob("*.yaml")):
             kind.server_side_apply(body=yaml.safe_load(file.read_text()), field_manager="tests")
         until(lambda: self.served(kubernetes_api))
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "loopline"}}
-        for one in (namespace, *yaml.safe_load_all(RIGHTS.read_text())):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": chart.NAMESPACE}}
+        every = chart.objects(chart.merged(chart.LEAST, {"mirror": {"enabled": True}}))
+        rights = [one for one in every if one["kind"] in RIGHTS and "mirror" in str(one["metadata"])]
+        for one in (namespace, *rights):
             resource = dynamic.resources.get(api_version=one["apiVersion"], kind=one["kind"])
             resource.server_side_apply(body=one, field_manager="tests")
         self.api, self.kubeconfig = kubernetes_api, cluster.kubeconfig
@@ -167,7 +181,7 @@ class TestOnACluster:
     def mirror(self, loop, team_namespace):
         """Mirror the ledger into the team's namespace, with the rights that are shipped and no others."""
         link = Link(SignIn(self.kubeconfig, api_patience_seconds=1))
-        link.api.set_default_header("Impersonate-User", "system:serviceaccount:loopline:loopline-mirror")
+        link.api.set_default_header("Impersonate-User", f"system:serviceaccount:{chart.NAMESPACE}:loopline-mirror")
         yield Mirror(loop.ledger, link, team_namespace, Budget(6000))
         link.close()
 

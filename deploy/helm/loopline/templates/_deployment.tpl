@@ -95,6 +95,10 @@ volumes:
   - name: workspace # a folder: what changes in it is followed
     configMap: {name: {{ .root.Release.Name }}-workspace}
   {{- end }}
+  {{- if include "loopline.promoted" . }}
+  - name: promotions # wished of nothing yet: an empty folder, in which files appear within two minutes
+    configMap: {name: {{ .root.Values.promotions.map }}, optional: true}
+  {{- end }}
   {{- range $claim, $_ := .claims }}
   - name: claim-{{ $claim }}
     persistentVolumeClaim: {claimName: {{ $claim }}}
@@ -141,12 +145,20 @@ volumeMounts:
   {{- if eq .namespace .root.Release.Namespace }}
   - {name: workspace, mountPath: /etc/loopline-workspace, readOnly: true}
   {{- end }}
+  {{- if include "loopline.promoted" . }}
+  - {name: promotions, mountPath: /etc/loopline-promotions/{{ .team }}, readOnly: true}
+  {{- end }}
   {{- range $claim, $path := .claims }}
   - {name: claim-{{ $claim }}, mountPath: {{ $path }}}
   {{- end }}
   {{- range $secret, $path := include "loopline.mounts" . | fromYaml }}
   - {name: secret-{{ $secret }}, mountPath: {{ $path }}, readOnly: true}
   {{- end }}
+{{- end }}
+
+{{/* Whether a pod is a team's code location and carries out what was merged */}}
+{{- define "loopline.promoted" -}}
+{{- if and .team .root.Values.promotions.enabled }}yes{{ end -}}
 {{- end }}
 
 {{/* Secrets as files: the component's own, and the certificates if there are any */}}

@@ -60,6 +60,10 @@ chart knows are filled in, so that they hold in Jobs and endpoints too; the othe
 {{- $text = regexReplaceAllLiteral (printf "\\$\\{%s(:-[^}]*)?\\}" $name) $text (toString $value) -}}
 {{- end -}}
 {{- $text = $text | replace "../prices/" "" -}}
+{{- if $root.Values.promotions.enabled -}}
+{{- $said := dict "folder" "/etc/loopline-promotions" "required" $root.Values.promotions.required -}}
+{{- $text = merge (dict "promotions" $said) ($text | fromYaml) | toYaml -}}
+{{- end -}}
 {{- if $root.Values.serving.keys -}}
 {{- $text = include "loopline.keyed" (dict "text" $text "keys" $root.Values.serving.keys) -}}
 {{- end -}}
