@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
+from benchmarks.cluster import compare as cluster
 from benchmarks.drift import alarms as drift_alarms
 from benchmarks.drift import blocks as drift_blocks
 from benchmarks.drift import compare as drift
@@ -36,6 +37,7 @@ from benchmarks.turns import ROOT
 ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
+    "cluster": cluster.compare,
     "imports": imports.compare,
     "idle": idle.compare,
     "contract_checks": contract_checks.compare,

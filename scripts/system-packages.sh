@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is no Python package: OpenMP's run time for LightGBM; and for the tests the servers of PostgreSQL and
-# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, wrk, curl, openssl,
+# Redis, Java with Maven, which Kafka, Spark and the Java SDK need, wrk, nginx, curl, openssl,
 # promtool for the alert rules, and Chromium for the portal.
 # Debian and Ubuntu as root (or with sudo); elsewhere it says what to install.
 set -euo pipefail
@@ -14,6 +14,7 @@ if [ "${1:-}" != run ]; then
     command -v mvn >/dev/null || missing+=(maven)
     command -v wrk >/dev/null || missing+=(wrk)
     command -v promtool >/dev/null || missing+=(prometheus)
+    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
     command -v curl >/dev/null || missing+=(curl)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v chromium >/dev/null || missing+=(chromium)
@@ -25,7 +26,7 @@ if ! command -v apt-get >/dev/null; then
     exit 1
 fi
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
-export DEBIAN_FRONTEND=noninteractive
+quiet=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1) # no service starts
 patient=(-o DPkg::Lock::Timeout=600) # another script may install too
-$sudo apt-get "${patient[@]}" update -qq
-$sudo apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+$sudo "${quiet[@]}" apt-get "${patient[@]}" update -qq
+$sudo "${quiet[@]}" apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -102,11 +102,11 @@ def loaded(server: Server, paths: Sequence[str], bodies: Path, connections: int,
     Raises:
         NotAnsweredError: a request was not answered with success, or none was answered at all.
     """
-    script = bodies.with_suffix(".lua")
-    script.write_text(SCRIPT % (", ".join(f'"{path}"' for path in paths), bodies))
-    _wrk(server, script, connections, 1)
+    script = scripted(paths, bodies)
+    url = f"http://127.0.0.1:{server.port}/"
+    wrk(url, script, connections, 1)
     before = _cpu_seconds(server.process)
-    found = _wrk(server, script, connections, seconds)
+    found = wrk(url, script, connections, seconds)
     cpu_seconds = _cpu_seconds(server.process) - before
     if found["failed"] or not found["requests"]:
         raise NotAnsweredError(f"{found['failed']} of {found['requests']} requests failed")
@@ -114,12 +114,20 @@ def loaded(server: Server, paths: Sequence[str], bodies: Path, connections: int,
     return Cell(found["requests"] * 1e6 / found["us"], found["p50"] / 1e3, found["p99"] / 1e3, cpu_us)
 
 
-def _wrk(server: Server, script: Path, connections: int, seconds: int) -> dict[str, int]:
+def scripted(paths: Sequence[str], bodies: Path) -> Path:
+    """Write what wrk runs, beside the requests."""
+    script = bodies.with_suffix(".lua")
+    script.write_text(SCRIPT % (", ".join(f'"{path}"' for path in paths), bodies))
+    return script
+
+
+def wrk(url: str, script: Path, connections: int, seconds: int, within: Sequence[str] = ()) -> dict[str, int]:
+    """Ask for a while; ``within`` is a command that runs another one elsewhere. Times are µs."""
     program = shutil.which("wrk")
     if program is None:
         raise RuntimeError("wrk is missing: install it, for example 'apt-get install wrk'")
     command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script)]
-    done = subprocess.run([*command, f"http://127.0.0.1:{server.port}/"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*within, *command, url], capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("{")), None)
     if line is None:
         raise RuntimeError(f"wrk measured nothing: {done.stdout[-500:]} {done.stderr[-500:]}")

@@ -28,7 +28,7 @@ def write(folder: Path, estimators: Mapping[str, Any]) -> None:
     for model in MODELS:
         for name in (model, model + ONLINE):
             made = folder / "packages" / name
-            package(estimators[model], _manifest(name), rows(TRAINING_ROWS, 0), made)
+            package(estimators[model], manifest(name), rows(TRAINING_ROWS, 0), made)
             write_desired(folder / "serving", DesiredState(name, 1, Served("1", made, "cycle-1")))
     _fill(folder)
 
@@ -44,7 +44,8 @@ bindings:
     return file
 
 
-def _manifest(name: str) -> Manifest:
+def manifest(name: str) -> Manifest:
+    """Say what a model of this name is made of."""
     is_online = name.endswith(ONLINE)
     return Manifest(
         model=name,

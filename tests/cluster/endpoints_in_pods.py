@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -42,9 +43,16 @@ def storage(url: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def object_store(cluster: Cluster, kubernetes_core: client.CoreV1Api) -> Iterator[dict[str, str]]:
     """Run a real S3 server on the node; gives how it is reached from outside."""
+    with store_on_node(cluster, kubernetes_core) as outside:
+        yield outside
+
+
+@contextmanager
+def store_on_node(cluster: Cluster, core: client.CoreV1Api) -> Iterator[dict[str, str]]:
+    """Run a real S3 server on the node; gives how it is reached from outside."""
     identity = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     config = {"identities.json": json.dumps({"identities": [identity]})}
-    kubernetes_core.create_namespaced_config_map("default", {"metadata": {"name": "weed"}, "data": config})
+    core.create_namespaced_config_map("default", {"metadata": {"name": "weed"}, "data": config})
     command = ["/weed/weed", "server", f"-ip={NODE_ADDRESS}", "-ip.bind=0.0.0.0", "-dir=/data", "-s3"]
     command += [
         f"-s3.port={OBJECT_STORE_PORT}",
@@ -68,11 +76,11 @@ def object_store(cluster: Cluster, kubernetes_core: client.CoreV1Api) -> Iterato
         {"name": "config", "configMap": {"name": "weed"}},
     ]
     pod = {"metadata": {"name": "weed"}, "spec": {"hostNetwork": True, "containers": [container], "volumes": volumes}}
-    kubernetes_core.create_namespaced_pod("default", pod)
+    core.create_namespaced_pod("default", pod)
     outside = storage(f"http://127.0.0.1:{cluster.ports[str(OBJECT_STORE_PORT)]}")
     _wait_for_store(outside)
     yield outside
-    kubernetes_core.delete_namespaced_pod("weed", "default", grace_period_seconds=0)
+    core.delete_namespaced_pod("weed", "default", grace_period_seconds=0)
 
 
 def _wait_for_store(options: dict[str, str]) -> None:
@@ -101,30 +109,41 @@ def bind_pods(
     """
 
     def make(vendor: str, kind: type[PodServing], outside: dict[str, object], **settings: object) -> PodServing:
-        name = f"environment-{next(NUMBERS)}"
-        common = {
-            "store": f"s3://{BUCKET}/{name}",
-            "image": images.NAME,
-            "image_pull_policy": "Never",
-            "python": str(interpreter()),
-            "namespace": team_namespace,
-            "environment_map": name,
-            "endpoint_group": name,
-            "replicas": 1,
-            "cpu": 0.1,
-            "memory_gb": 0.5,
-            "env": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"},  # this image has no system beside Python
-            **settings,
-        }
-        inside = {"vendor": vendor, **common, "storage_options": storage(f"http://{NODE_ADDRESS}:{OBJECT_STORE_PORT}")}
-        online = {"vendor": "sqlite", "path": "/tmp/online.db"}
-        file = json.dumps({"name": "pods", "bindings": {"serving": inside, "online_store": online}})
-        kubernetes_core.create_namespaced_config_map(
-            team_namespace, {"metadata": {"name": name}, "data": {"environment.yaml": file}}
-        )
-        return kind(**{**common, **outside}, storage_options=object_store, kubeconfig=cluster.kubeconfig)
+        beyond = {**outside, "storage_options": object_store, "kubeconfig": cluster.kubeconfig}
+        return bound(kubernetes_core, team_namespace, vendor, kind, beyond, **settings)
 
     return make
+
+
+def bound(
+    core: client.CoreV1Api,
+    namespace: str,
+    vendor: str,
+    kind: type[PodServing],
+    outside: dict[str, object],
+    **settings: object,
+) -> PodServing:
+    """Bind a vendor in a namespace, with a prefix of its own; ``outside`` are settings that pods do not have."""
+    name = f"environment-{next(NUMBERS)}"
+    common = {
+        "store": f"s3://{BUCKET}/{name}",
+        "image": images.NAME,
+        "image_pull_policy": "Never",
+        "python": str(interpreter()),
+        "namespace": namespace,
+        "environment_map": name,
+        "endpoint_group": name,
+        "replicas": 1,
+        "cpu": 0.1,
+        "memory_gb": 0.5,
+        "env": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"},  # this image has no system beside Python
+        **settings,
+    }
+    inside = {"vendor": vendor, **common, "storage_options": storage(f"http://{NODE_ADDRESS}:{OBJECT_STORE_PORT}")}
+    online = {"vendor": "sqlite", "path": "/tmp/online.db"}
+    file = json.dumps({"name": "pods", "bindings": {"serving": inside, "online_store": online}})
+    core.create_namespaced_config_map(namespace, {"metadata": {"name": name}, "data": {"environment.yaml": file}})
+    return kind(**{**common, **outside})
 
 
 def reached(cluster: Cluster) -> dict[str, object]:
