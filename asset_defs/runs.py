@@ -1,13 +1,35 @@
 """Questions about runs that sensors ask before they request another."""
 
+import os
 from collections.abc import Mapping
 
 import dagster as dg
 
 from loopline.asset_defs.dagster_private import Process, process_of
+from loopline.platform_core.errors import InvalidEnvironment
 
-LOOK_SECONDS = 3
-"""Less than the daemon's round of 5 s: with as much, its jitter would let sensors miss every other round."""
+MOST_LOOK_SECONDS = 60
+"""Two looks further apart say nothing of the time between them: ``platform_core.loop.watching``."""
+
+
+def look_seconds(said: str) -> int:
+    """Return how often sensors look, as ``LOOPLINE_LOOK_SECONDS`` says.
+
+    Raises:
+        InvalidEnvironment: it says something else than whole seconds from 1 to a minute.
+    """
+    if said.isdecimal() and 1 <= int(said) <= MOST_LOOK_SECONDS:
+        return int(said)
+    raise InvalidEnvironment(
+        f"LOOPLINE_LOOK_SECONDS is {said!r}", f"let sensors look each 1 to {MOST_LOOK_SECONDS} seconds, or leave it out"
+    )
+
+
+LOOK_SECONDS = look_seconds(os.environ.get("LOOPLINE_LOOK_SECONDS") or "3")
+"""Less than the daemon's round of 5 s: with as much, its jitter would let sensors miss every other round.
+
+Hundreds of teams want more: each look of each team costs the daemon some milliseconds.
+"""
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

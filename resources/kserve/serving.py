@@ -117,7 +117,7 @@ class KServeServing(PodServing):
 
     def waiting(self, model: str, more: Mapping[str, str]) -> str:
         """Say why no pod of a model with those labels has come to answer."""
-        return self._waiting(self.group(model), more)
+        return self.why(self.group(model), more)
 
     def endpoint(self, model: str) -> str:
         """Return the model's URL: at KServe's gateway, else at the predictor's Service inside the cluster."""

@@ -25,7 +25,10 @@ def require(link: Link, settings: Settings, requirements: Requirements, namespac
         Unsupported: with what there is, and what to do.
     """
     wanted = {name: number(value) for name, value in _all(resources(settings, requirements)).items()}
-    _by_nodes(link.allowed(link.core.list_node), settings, requirements, wanted)
+    try:
+        _by_nodes(link.lately(link.core.list_node), settings, requirements, wanted)
+    except Unsupported:  # a node may have come since: nothing is refused by what was true a minute ago
+        _by_nodes(link.allowed(link.core.list_node), settings, requirements, wanted)
     in_all = {name: size * requirements.workers for name, size in wanted.items()} | {"pods": requirements.workers}
     _by_quotas(link.allowed(link.core.list_namespaced_resource_quota, namespace), in_all)
     _by_limits(link.allowed(link.core.list_namespaced_limit_range, namespace), wanted)

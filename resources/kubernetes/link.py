@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import threading
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -20,6 +22,7 @@ T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 _CALL_SECONDS, _LATE_SECONDS = 30, 5
 """How long an answer may take, and the end of a watch that the server ends by itself."""
+_LATELY_SECONDS = 60
 _UNTYPED = "failed to create typed patch object"
 """What the server says, with code 500, of an object that its kind's schema does not fit: another try says the same."""
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
@@ -38,6 +41,8 @@ class Link:
         self.refusal = client.ApiException
         self.away_since: float | None = None
         self.told = False
+        self._listed: dict[str, tuple[float, list[Any]]] = {}
+        self._listing = threading.Lock()
 
     @cached_property
     def dynamic(self) -> Any:
@@ -100,6 +105,18 @@ class Link:
             if error.status == HTTPStatus.FORBIDDEN:
                 return []
             raise
+
+    def lately(self, call: Callable[..., Any], **kwargs: Any) -> list[Any]:
+        """List as ``allowed`` does, or give what it was within the last minute, to all who ask in this process.
+
+        It is listed from the API server's memory, which may be a moment behind.
+        """
+        with self._listing:
+            at, found = self._listed.get(call.__name__, (-math.inf, []))
+            if time.monotonic() - at > _LATELY_SECONDS:
+                found = self.allowed(call, resource_version="0", **kwargs)
+                self._listed[call.__name__] = time.monotonic(), found
+            return found
 
     def wait_for_change(self, namespace: str, selector: str, version: str, seconds: int) -> None:
         """Sleep until a pod with the labels changes after ``version``, and for so many seconds at most."""

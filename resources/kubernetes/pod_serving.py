@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import math
 import os
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.contracts.state_store import StateStore
 
 _MANAGER = "loopline"
+_SAID_SECONDS = 15.0
 
 
 class PodServing(ObjectStoreServing):
@@ -85,6 +88,7 @@ class PodServing(ObjectStoreServing):
     _link: Link | None = PrivateAttr(default=None)
     _stores: dict[str, Objects] = PrivateAttr(default_factory=dict)
     _by_group: StatesByGroup | None = PrivateAttr(default=None)
+    _said: dict[tuple[object, ...], tuple[float, str]] = PrivateAttr(default_factory=dict)
 
     @property
     def states(self) -> StateStore:
@@ -133,7 +137,7 @@ class PodServing(ObjectStoreServing):
         seen = super().observe(model)
         if seen.generation is not None or seen.ready:
             return seen
-        waiting = self._waiting(self.group(model))
+        waiting = self.why(self.group(model))
         return ObservedState(None, ready=False, problem=waiting) if waiting else seen
 
     def endpoint(self, model: str) -> str:
@@ -203,6 +207,18 @@ class PodServing(ObjectStoreServing):
             return None
         one = link.found(resource.get, name=name, namespace=self.namespace)
         return dict(one.to_dict()) if one is not None else None
+
+    def why(self, group: str, more: Mapping[str, str] | None = None) -> str:
+        """Say what ``_waiting`` says; of each group it is asked no more often than every quarter of a minute.
+
+        Sensors look every few seconds at every endpoint, and most when none answers: the API server is busy then.
+        """
+        key = (group, *sorted((more or {}).items()))
+        at, said = self._said.get(key, (-math.inf, ""))
+        if time.monotonic() - at > _SAID_SECONDS:
+            said = self._waiting(group, more)
+            self._said[key] = time.monotonic(), said
+        return said
 
     def _waiting(self, group: str, more: Mapping[str, str] | None = None) -> str:
         """Say why no pod of a group, with ``more`` labels, has come to answer, in the words of scheduler or kubelet.

@@ -1,5 +1,6 @@
 """Whether a run is under way: one that is said to run but that nobody runs is ended, so that another may be started."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG
-from loopline.asset_defs.runs import GONE, in_progress, statuses, under_way
+from loopline.asset_defs.runs import GONE, in_progress, look_seconds, statuses, under_way
+from loopline.platform_core.errors import InvalidEnvironment
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 TAGS = {CYCLE_TAG: "some cycle"}
@@ -99,3 +101,14 @@ def test_all_that_is_under_way_is_asked_for_at_once(driver):
     for run in (ended, waits, without, other):
         driver.instance.add_run(run)
     assert under_way(driver.instance, CYCLE_JOB, name) == {value}
+
+
+def test_how_often_sensors_look_is_said_by_a_variable():
+    """Up to once a minute; more seldom, and the time between two looks would count as unwatched."""
+    command = "from loopline.asset_defs import monitor_sensor, rollout_sensor; print(monitor_sensor.LOOK_SECONDS)"
+    variables = os.environ | {"LOOPLINE_LOOK_SECONDS": "45"}
+    said = subprocess.run([sys.executable, "-c", command], env=variables, check=True, capture_output=True, text=True)
+    assert said.stdout == "45\n"
+    for wrong in ("0", "61", "5.5", "often"):
+        with pytest.raises(InvalidEnvironment, match="LOOPLINE_LOOK_SECONDS"):
+            look_seconds(wrong)

@@ -38,6 +38,8 @@ class Cluster:
     def allowed(self, found, *_args):
         return list(found)
 
+    lately = allowed
+
 
 def require(cluster, requirements, **settings):
     """Ask whether a task could ever run."""
@@ -147,3 +149,25 @@ def test_workers_that_no_nodes_hold_together_are_refused():
     require(cluster, Requirements(cpu=2, workers=4), largest_node=Largest(cpu=4, memory_gb=32))
     with pytest.raises(Unsupported, match="quota 'most'"):
         require(Cluster(quotas=[quota(memory="8Gi")]), Requirements(memory_gb=4, workers=3))
+
+
+def test_a_node_that_has_just_come_counts():
+    """What was listed a minute ago allows, and refuses nothing: before that, the nodes are looked at again."""
+
+    class Remembering(Cluster):
+        looks = 0
+
+        def lately(self, _):
+            return [node(cpu="1", memory="2Gi")]
+
+        def allowed(self, found, *args):
+            self.looks += found is self.list_node
+            return super().allowed(found, *args)
+
+    cluster = Remembering([node(cpu="8", memory="32Gi")])
+    require(cluster, Requirements(cpu=1, memory_gb=1))
+    assert cluster.looks == 0
+    require(cluster, Requirements(cpu=8, memory_gb=8))
+    assert cluster.looks == 1
+    with pytest.raises(Unsupported, match=r"of 1 nodes the most is .*cpu=8"):
+        require(cluster, Requirements(cpu=9))

@@ -1,0 +1,97 @@
+"""How often the API is asked: what many want to know at once is asked for once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from loopline.resources.kubernetes import link as linking
+from loopline.resources.kubernetes import pod_serving
+from loopline.resources.kubernetes.link import Link
+from loopline.resources.kubernetes.mirror import SignIn
+from loopline.resources.kubernetes.serving import KubernetesServing
+
+POD = {
+    "metadata": {"name": "silent", "namespace": "n", "uid": "u"},
+    "spec": {"containers": [{"name": "server", "image": "i"}]},
+    "status": {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/500 nodes are available"}],
+    },
+}
+
+
+@pytest.fixture
+def api(tmp_path):
+    """Answer lists of nodes and pods, and count them; gives the counts and a kubeconfig."""
+    asked = Counter()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = urlsplit(self.path)
+            kind = path.path.rpartition("/")[2]
+            asked[kind] += 1
+            asked[f"{kind} from memory"] += "resourceVersion=0" in path.query
+            time.sleep(0.1)
+            said = {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": [POD] if kind == "pods" else []}
+            body = json.dumps(said).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "users": [{"name": "c", "user": {}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+        }
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+        yield asked, file
+        server.shutdown()
+
+
+def test_nodes_are_listed_once_for_all_tasks_of_a_minute(api, monkeypatch):
+    """Twenty that begin at once ask the API server once, and not its database; a minute later it is asked again."""
+    asked, file = api
+    link = Link(SignIn(file))
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(lambda _: link.lately(link.core.list_node), range(20))) == [[]] * 20
+    assert (asked["nodes"], asked["nodes from memory"]) == (1, 1)
+    monkeypatch.setattr(linking, "_LATELY_SECONDS", 0)
+    link.lately(link.core.list_node)
+    assert asked["nodes"] == 2
+    link.close()
+
+
+def test_why_a_group_is_silent_is_asked_now_and_then(api, tmp_path, monkeypatch):
+    """Looks of every few seconds say the same for a quarter of a minute; each group is asked about by itself."""
+    asked, file = api
+    serving = KubernetesServing(image="i", kubeconfig=file, namespace="n", store=f"file://{tmp_path}/store")
+    for _ in range(5):
+        assert serving.why("first") == "silent does not start: 0/500 nodes are available"
+    assert asked["pods"] == 1
+    serving.why("second")
+    serving.why("first", {"version": "2"})
+    assert asked["pods"] == 3
+    monkeypatch.setattr(pod_serving, "_SAID_SECONDS", 0)
+    serving.why("first")
+    assert asked["pods"] == 4
+    serving.close()
