@@ -84,16 +84,16 @@ def site() -> Iterator[Site]:
                 yield replace(found, store=store)
 
 
-def until(holds: Callable[[], Any], pause_seconds: float = 0.05) -> Any:
+def until(holds: Callable[[], Any], pause_seconds: float = 0.05, limit_seconds: float = _PATIENCE_SECONDS) -> Any:
     """Wait until something holds, and return it.
 
     Raises:
         TimeoutError: it never did.
     """
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + limit_seconds
     while not (found := holds()):
         if time.monotonic() > end:
-            raise TimeoutError(f"nothing after {_PATIENCE_SECONDS} s")
+            raise TimeoutError(f"nothing after {limit_seconds:g} s")
         time.sleep(pause_seconds)
     return found
 
