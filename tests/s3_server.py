@@ -23,7 +23,7 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        ports = _free_ports(2 * len(ROLES))
+        ports = free_ports(2 * len(ROLES))
         self._ports = dict(zip(ROLES, ports, strict=False))
         self._rpc = dict(zip(ROLES, ports[len(ROLES) :], strict=True))
         self.url = f"http://127.0.0.1:{self._ports['s3']}"
@@ -87,7 +87,8 @@ class S3Server:
         self.process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Find ports that nobody listens on."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

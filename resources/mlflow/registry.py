@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -28,6 +29,8 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _SQLITE = "sqlite:///"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""What is no path; ``mlflow-artifacts:/folder`` are artifacts that the tracking server itself keeps."""
 _MODEL, _PACKAGE = "model", "package"
 """Folders among a run's artifacts: MLflow's own form of the model, and what the inference server loads."""
 
@@ -117,7 +120,7 @@ class MlflowRegistry(Registry):
 
     @property
     def _root(self) -> str:
-        return self.artifacts if "://" in self.artifacts else str(Path(self.artifacts).absolute())
+        return self.artifacts if _URL.match(self.artifacts) else str(Path(self.artifacts).absolute())
 
     @cached_property
     def _client(self) -> MlflowClient:

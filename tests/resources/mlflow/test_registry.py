@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.testing.registry import RegistryKit, new_model, publication
+from loopline.platform_core.testing.registry import RegistryKit, contents, new_model, publication
 from loopline.resources.mlflow.registry import MlflowRegistry
+from tests.mlflow_server import mlflow_server
 
 
 def _registry(folder: Path) -> MlflowRegistry:
@@ -64,6 +65,17 @@ def test_two_processes_make_the_tables_once_and_quietly(tmp_path: Path) -> None:
     assert sorted(out for out, _ in answers) == ["1\n", "2\n"]
     assert [err for _, err in answers] == ["", ""]
     assert list(folder.iterdir()) == []
+
+
+def test_a_server_keeps_the_artifacts_of_who_shares_no_disk_with_it(tmp_path: Path) -> None:
+    """As the environment for clusters binds it: what one machine publishes another one fetches, from the server."""
+    with mlflow_server(tmp_path) as port:
+        bound = {"tracking_uri": f"http://127.0.0.1:{port}", "artifacts": "mlflow-artifacts:/loopline"}
+        published = publication(new_model(), tmp_path)
+        made = MlflowRegistry(**bound).publish(published)
+        fetched = MlflowRegistry(**bound).fetch(made.model, made.version, tmp_path / "fetched")
+        assert contents(fetched) == contents(published.package)
+        assert list(tmp_path.glob("artifacts/loopline/**/manifest.json"))
 
 
 def test_module_loads_without_mlflow() -> None:
