@@ -11,6 +11,8 @@ from pathlib import Path
 from scripts.cluster.settings import CGROUPS, Place
 
 _PREFIX = "loopline-"
+_WEIGHT = 8
+"""As many processes beside it a whole cluster counts where cores are scarce; else a busy machine lets it starve."""
 
 
 def make(place: Place) -> None:
@@ -18,6 +20,7 @@ def make(place: Place) -> None:
     if CGROUPS.joinpath("cgroup.controllers").exists():  # version 2: one hierarchy, controllers are handed down
         CGROUPS.joinpath("cgroup.subtree_control").write_text("+cpu +cpuset +memory +pids")
         CGROUPS.joinpath(place.cgroup).mkdir(exist_ok=True)
+        CGROUPS.joinpath(place.cgroup, "cpu.weight").write_text(str(100 * _WEIGHT))
         return
     for hierarchy in _hierarchies():
         top = hierarchy / place.cgroup
@@ -25,6 +28,8 @@ def make(place: Place) -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if top.joinpath(name).exists():
                 top.joinpath(name).write_text(hierarchy.joinpath(name).read_text())
+        if top.joinpath("cpu.shares").exists():
+            top.joinpath("cpu.shares").write_text(str(1024 * _WEIGHT))
 
 
 def remove(cgroup: str, limit_seconds: float = 20) -> bool:
