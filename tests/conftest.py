@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_
 hypothesis.settings.load_profile("loopline")
 OWNER = "loopline"
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
-pytest_plugins = ["kafka_broker", "kubernetes_cluster"]
+pytest_plugins = ["kafka_broker", "kubernetes_cluster", "installed_chart"]
 
 
 def _postgresql(program: str) -> str:
@@ -57,7 +57,7 @@ def postgresql() -> Iterator[str]:
     subprocess.run(
         [_postgresql("initdb"), "-D", data, *options], user=account, cwd="/", check=True, capture_output=True
     )
-    settings = [f"-cunix_socket_directories={folder}", "-clisten_addresses=", "-cfsync=off", "-cmax_connections=50"]
+    settings = [f"-cunix_socket_directories={folder}", "-clisten_addresses=", "-cfsync=off", "-cmax_connections=200"]
     log = (folder / "log").open("wb")
     server = subprocess.Popen([_postgresql("postgres"), "-D", data, *settings], user=account, cwd="/", stderr=log)
     try:

@@ -67,6 +67,19 @@ def with_loopline(folder: Path) -> Images:
     return Images(seeded, (write_image(folder / "loopline.tar", image),))
 
 
+def with_team(folder: Path, images: Images, team: str, source: Path) -> Images:
+    """Return images with one more, a team's own: ours with the team's package on it, built as a release is."""
+    below = tuple((digest, size) for digest, size in json.loads((images.seed / seed.LAYERS).read_text()))
+    layer = _installed(folder / f"{team}-site", folder / f"{team}-layer.tar", source)
+    image = replace(_LOOPLINE, name=image_of(team), layers=(folder / "own-layer.tar", layer), below=below)
+    return replace(images, archives=(*images.archives, write_image(folder / f"{team}.tar", image)))
+
+
+def image_of(team: str) -> str:
+    """Name the image of a team's own."""
+    return f"loopline.local/{team}:1"
+
+
 def base() -> Path:
     """Return containerd's folder with what our package stands on, made if the cache has it not."""
     found = {name: one for name, one in closure(WANTED).items() if name not in _OURS}
@@ -118,11 +131,14 @@ def _applies(need: Requirement, extras: frozenset[str]) -> bool:
 
 def _own(folder: Path) -> Path:
     """Build our wheel, and the teams', as a release does, and install them into a folder of their own."""
-    site = folder / "site"
+    return _installed(folder / "site", folder / "own-layer.tar", ROOT, *TEAMS)
+
+
+def _installed(site: Path, layer: Path, *sources: Path) -> Path:
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(ROOT), *map(str, TEAMS)]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), *map(str, sources)]
     subprocess.run(command, check=True, capture_output=True)
-    return write_layer(folder / "own-layer.tar", [(site, SITE)])
+    return write_layer(layer, [(site, SITE)])
 
 
 if __name__ == "__main__":  # what takes a minute where the cache is empty, before any test waits for it

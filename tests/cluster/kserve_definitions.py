@@ -42,9 +42,22 @@ def made() -> list[dict[str, Any]]:
 
 def install(api: client.ApiClient) -> None:
     """Install them, and wait until the API server answers for them."""
+    _install(api, [*definitions(), _routes()])
+
+
+def install_routes(api: client.ApiClient) -> None:
+    """Install the Gateway API's routes alone."""
+    _install(api, [_routes()])
+
+
+def remove_routes(api: client.ApiClient) -> None:
+    """Take the Gateway API's routes away, with every route that there is."""
+    client.ApiextensionsV1Api(api).delete_custom_resource_definition(_ROUTES)
+
+
+def _install(api: client.ApiClient, wanted: list[dict[str, Any]]) -> None:
     extensions = client.ApiextensionsV1Api(api)
     present = {one.metadata.name for one in extensions.list_custom_resource_definition().items}
-    wanted = [*definitions(), _routes()]
     for one in wanted:
         if one["metadata"]["name"] not in present:
             extensions.create_custom_resource_definition(one)

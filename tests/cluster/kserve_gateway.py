@@ -32,26 +32,31 @@ class Gateway:
         }
         body = json.dumps(addresses, sort_keys=True).encode()
         if body != self._told:
-            request = urllib.request.Request(f"{self._url}/-/routes", body, method="PUT")
-            urllib.request.urlopen(request, timeout=10).close()
+            tell(self._url, body)
             self._told = body
 
 
-def run_gateway(core: client.CoreV1Api) -> None:
+def run_gateway(core: client.CoreV1Api, name: str = "gateway", port: int = GATEWAY_PORT) -> None:
     """Run the gateway on the node's own network, and wait until it runs."""
     script = Path(__file__).with_name("weighted_gateway.py").read_text()
-    core.create_namespaced_config_map("default", {"metadata": {"name": "gateway"}, "data": {"gateway.py": script}})
+    core.create_namespaced_config_map("default", {"metadata": {"name": name}, "data": {"gateway.py": script}})
     container = {
         "name": "gateway",
         "image": images.NAME,
         "imagePullPolicy": "Never",
-        "command": [str(interpreter()), "/scripts/gateway.py", str(GATEWAY_PORT)],
+        "command": [str(interpreter()), "/scripts/gateway.py", str(port)],
         "volumeMounts": [{"name": "scripts", "mountPath": "/scripts"}],
     }
-    volumes = [{"name": "scripts", "configMap": {"name": "gateway"}}]
+    volumes = [{"name": "scripts", "configMap": {"name": name}}]
     spec = {"hostNetwork": True, "containers": [container], "volumes": volumes}
-    core.create_namespaced_pod("default", {"metadata": {"name": "gateway"}, "spec": spec})
+    core.create_namespaced_pod("default", {"metadata": {"name": name}, "spec": spec})
     end = time.monotonic() + _SECONDS
-    while core.read_namespaced_pod("gateway", "default").status.phase != "Running":
-        assert time.monotonic() < end, core.read_namespaced_pod("gateway", "default").status
+    while core.read_namespaced_pod(name, "default").status.phase != "Running":
+        assert time.monotonic() < end, core.read_namespaced_pod(name, "default").status
         time.sleep(0.2)
+
+
+def tell(url: str, body: bytes) -> None:
+    """Tell a gateway of routes; returns once it has taken them."""
+    request = urllib.request.Request(f"{url}/-/routes", body, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cluster.images import with_loopline
+from scripts.cluster.images import with_loopline, with_team
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
 OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT = 8333, 30080, 30081, 30082
-PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT)
+WALK_PORT, WEB_PORT = 30090, 30030
+PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT, WALK_PORT, WEB_PORT)
 """Ports of the node that tests reach from outside."""
 
 
@@ -27,7 +28,8 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
     with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
         here = Path(folder)
-        with running(here / "cluster", with_loopline(here), PORTS) as found:
+        images = with_team(here, with_loopline(here), "kiln", Path(__file__).with_name("kiln"))
+        with running(here / "cluster", images, PORTS) as found:
             yield found
 
 

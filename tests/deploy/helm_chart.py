@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import helm_python as helm
 import yaml
 
-CHART = Path(__file__).parents[2] / "deploy" / "helm" / "loopline"
+from tests.cluster.installed_chart import CHART, merged
+
 PROFILES = sorted(CHART.glob("values-*.yaml"))
 NAMESPACE = "mlops"
 KUBERNETES = "1.35"
@@ -28,16 +27,6 @@ EVERYTHING = {
     "expose": {"enabled": True, "hostnames": ["models.test"]},
 }
 """Every option that renders something."""
-
-
-def merged(*values):
-    """Lay values over one another, the later ones on top."""
-    found = {}
-    for one in values:
-        for key, value in one.items():
-            is_deeper = isinstance(value, dict) and isinstance(found.get(key), dict)
-            found[key] = merged(found[key], value) if is_deeper else value
-    return found
 
 
 def profile(path):

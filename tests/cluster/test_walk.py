@@ -1,0 +1,87 @@
+"""A team's whole walk on a real Kubernetes, in what the chart installs: its parts are pods, and share no disk.
+
+Files land, a Job trains, pods behind a gateway answer; drift turns the loop; a bad candidate is taken back; and who
+asks all the while hears of none of it. The tests build on each other.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client
+
+from loopline.graphql import Dagster
+from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.ledger import Ledger
+from scripts.cluster.outside import Cluster
+from tests.cluster import installed_chart, kserve_definitions
+from tests.cluster.callers import asking
+from tests.cluster.installed_chart import Installation
+from tests.cluster.kserve_gateway import run_gateway
+from tests.cluster.kubernetes_cluster import WALK_PORT
+from tests.cluster.model_routes import ModelRoutes, followed
+from tests.cluster.walk import REF, SERVING, Walk
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+USUAL, HOTTER = 100.0, 130.0
+
+
+@pytest.fixture(scope="module")
+def walk(
+    cluster: Cluster, kubernetes_api: client.ApiClient, kubernetes_core: client.CoreV1Api, installation: Installation
+) -> Iterator[Walk]:
+    """Put a gateway before the installation, which brings each model's route to it."""
+    port = cluster.ports[str(WALK_PORT)]
+    kserve_definitions.install_routes(kubernetes_api)
+    run_gateway(kubernetes_core, "walk", WALK_PORT)
+    ledger = Ledger.open(installation.outside.ledger)
+    found = Walk(installation, kubernetes_core, Dagster(f"{installation.web}/graphql"), ledger, port)
+    with followed(ModelRoutes(kubernetes_api, SERVING, f"http://127.0.0.1:{port}")):
+        yield found
+    if kept := os.environ.get("LOOPLINE_WALK_SHOWN"):
+        Path(kept).write_text(installed_chart.shown(kubernetes_core, 200))
+    ledger.close()
+    for group in client.AppsV1Api(kubernetes_api).list_namespaced_deployment(SERVING).items:
+        client.AppsV1Api(kubernetes_api).delete_namespaced_deployment(group.metadata.name, SERVING)
+    kserve_definitions.remove_routes(kubernetes_api)
+    kubernetes_core.delete_namespaced_pod("walk", "default", grace_period_seconds=0)
+
+
+def test_a_first_version_goes_live(walk):
+    """A file is landed by a run in the team's own pod, a Job trains, and pods behind the gateway answer."""
+    walk.inspect("first.csv", walk.fire("first.csv", USUAL))
+    cycle = walk.closed(walk.open("first"))
+    assert cycle.state == "promoted", f"{cycle}\n{installed_chart.shown(walk.core)}"
+    walk.until(lambda: walk.caller().ask(1)[0] == http.client.OK, "an answer")
+
+
+def test_drift_turns_the_loop(walk):
+    """Kilns get hotter: what is asked drifts, another version is a canary and then takes over; nobody is refused."""
+    before = {cycle.cycle_id for cycle in cycles.cycles(walk.ledger, REF)}
+    with asking(walk.caller()) as caller:
+        walk.until(lambda: sum(caller.answered.values()) > 100, "answers")
+        walk.inspect("hotter.csv", walk.fire("hotter.csv", HOTTER))
+        walk.promoted_for("drift", before)
+        walk.until(lambda: caller.answered["2"] > 50, "answers of the new version")
+    assert walk.stable() == "2"
+    assert caller.failed == []
+    assert caller.answered["1"] > 100
+    walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer", 60)
+
+
+def test_a_bad_candidate_is_taken_back(walk):
+    """Trained on a mistake, it is judged by its answers beside the stable version's, and goes; nobody is refused."""
+    stable = walk.stable()
+    with asking(walk.caller()) as caller:
+        walk.until(lambda: caller.answered[stable] > 20, "answers")
+        bad = walk.closed(walk.open("a mistake", drill={"heat": 100.0}))
+        assert bad.state == "rolled_back", f"{bad}\n{installed_chart.shown(walk.core)}"
+        walk.until(walk.settled, "servers without it")
+        after = walk.caller()
+        assert {after.ask(kiln)[1]["parameters"]["version"] for kiln in range(40)} == {stable}
+    assert caller.failed == []
+    assert len(caller.answered) == 2, "the candidate has answered, before it was found out"

@@ -1,0 +1,144 @@
+"""What the tests of the walk see of an installation from outside, and what they let happen to it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from kubernetes import client
+
+from loopline.graphql import Dagster
+from loopline.platform_core.foundation.names import AssetName, ModelRef, prediction_table
+from loopline.platform_core.loop import cycles, deployments
+from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.specs import Drift
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.kubernetes.serving import KubernetesServing
+from scripts.cluster import images
+from tests.cluster import installed_chart
+from tests.cluster.callers import Caller
+from tests.cluster.installed_chart import NAMESPACE, TEAM, Installation
+
+REF = ModelRef(TEAM, "cracks")
+SERVING, CODE = f"{NAMESPACE}-serving", f"{NAMESPACE}-{TEAM}"
+KILNS, TILES = 600, 3
+T = TypeVar("T")
+_SECOND = "%Y-%m-%d %H:%M:%S"
+_MATERIALIZED = """
+query ($path: [String!]!) {assetOrError(assetKey: {path: $path}) {
+  ... on Asset {assetMaterializations(limit: 1) {runId timestamp}}}}"""
+
+
+@dataclass
+class Walk:
+    """The installation, and what the tests see of it from outside."""
+
+    installation: Installation
+    core: client.CoreV1Api
+    dagster: Dagster
+    ledger: Ledger
+    port: int
+
+    def until(self, ready: Callable[[], T | None], what: str, seconds: float = 300) -> T:
+        """Wait for something and return it; fails with what the pods show."""
+        return installed_chart.until(ready, what, seconds, self.core)
+
+    def caller(self) -> Caller:
+        """Return somebody who asks about kilns."""
+        return Caller(self.port, REF.dotted, "kiln", KILNS)
+
+    def fire(self, name: str, heat: float) -> dict[int, float]:
+        """Let a file of firings arrive, one of each kiln, and wait until the features are online; gives the heats."""
+        chance, before = random.Random(name), self.features()
+        heats = {kiln: chance.gauss(heat, 20) for kiln in range(KILNS)}
+        now = datetime.now(UTC)
+        self._deliver("firings", name, ["Kiln,Fired,Heat", *(f"{k},{now:{_SECOND}},{h:.2f}" for k, h in heats.items())])
+        self.until(lambda: self.features() != before, f"the features of {name}")
+        return heats
+
+    def inspect(self, name: str, heats: dict[int, float]) -> None:
+        """Let a file of inspections arrive: tiles crack the more often the hotter they were fired."""
+        chance, before = random.Random(name), self.landed("inspections")
+        now, lines = datetime.now(UTC), ["Kiln,Inspected,Cracked"]
+        for kiln, heat in heats.items():
+            for tile in range(TILES):
+                cracked = int(chance.random() < 1 / (1 + math.exp((100 - heat) / 10)))
+                lines.append(f"{kiln},{now + timedelta(seconds=tile):{_SECOND}},{cracked}")
+        self._deliver("inspections", name, lines)
+        self.until(lambda: self.landed("inspections") != before, f"the rows of {name}")
+
+    def _deliver(self, source: str, name: str, lines: list[str]) -> None:
+        folder = self.installation.landing / REF.team / source
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{name}"
+        draft.write_text("\n".join(lines) + "\n")
+        draft.chmod(0o644)
+        draft.rename(folder / name)
+
+    def features(self) -> list[Any]:
+        """Return the newest materialization of the features."""
+        return self._newest("features", "kiln_heat")
+
+    def landed(self, source: str) -> list[Any]:
+        """Return the newest landing of a source."""
+        return self._newest("raw", source)
+
+    def _newest(self, stage: str, name: str) -> list[Any]:
+        found = self.dagster.ask(_MATERIALIZED, path=list(AssetName(REF.team, stage, name).path))["assetOrError"]
+        return list(found.get("assetMaterializations", ()))
+
+    def open(self, name: str, **more: Any) -> str:
+        """Open a cycle, as a person would."""
+        now = datetime.now(UTC)
+        return cycles.open_cycle(self.ledger, REF, Drift(), name, name, now, force=True, **more).cycle_id
+
+    def closed(self, cycle: str, seconds: float = 600) -> cycles.Cycle:
+        """Wait for a cycle's end."""
+
+        def ended() -> cycles.Cycle | None:
+            found = cycles.cycle(self.ledger, cycle)
+            return found if found.state != "open" else None
+
+        return self.until(ended, f"the end of {cycle}", seconds)
+
+    def promoted_for(self, cause: str, before: set[str]) -> cycles.Cycle:
+        """Wait for a cycle of a cause that was not there before, and that ends well."""
+
+        def found() -> cycles.Cycle | None:
+            new = [one for one in cycles.cycles(self.ledger, REF) if one.cycle_id not in before]
+            ended = [one for one in new if one.state not in {"open", "promoted"}]
+            assert not ended, f"{ended}\n{installed_chart.shown(self.core)}"
+            return next((one for one in new if one.cause.startswith(cause) and one.state == "promoted"), None)
+
+        return self.until(found, f"a promotion for {cause}", 600)
+
+    def stable(self) -> str:
+        """Return the version that is live."""
+        live = deployments.deployment(self.ledger, REF)
+        assert live is not None
+        assert live.stable is not None
+        return live.stable.version
+
+    def settled(self) -> bool:
+        """Say whether every server has come to what was asked for last."""
+        live = deployments.deployment(self.ledger, REF)
+        seen = self.serving().observe(REF.dotted)
+        return live is not None and seen.ready and seen.generation == live.generation
+
+    def serving(self) -> KubernetesServing:
+        """Return the endpoints as whoever deploys sees them, from outside."""
+        place = self.installation.outside.secret["LOOPLINE_STORE"]
+        options = self.installation.outside.store.options
+        return KubernetesServing(store=f"{place}/serving", storage_options=options, image=images.NAME)
+
+    def logged(self) -> set[str]:
+        """Return the requests whose answers are in the prediction log, or in the lake already."""
+        place = self.installation.outside.secret["LOOPLINE_STORE"]
+        options = {**self.installation.outside.store.options, "aws_allow_http": "true"}
+        lake, table = DeltaLake(root=f"{place}/lake", storage_options=options), prediction_table(*REF)
+        found = set() if lake.version(table) is None else set(lake.read(table)["request_id"].to_pylist())
+        return found | set(self.serving().predictions(REF.dotted, None)[0]["request_id"].to_pylist())
