@@ -41,13 +41,13 @@ class Opened:
             kept = self._kept.get(folder)
             if kept is not None:
                 self._kept.move_to_end(folder)
-        if kept is None or _newest(kept.store, int(kept.table.version())) != kept.newest:
+        if kept is None or newest_commit(kept.store, int(kept.table.version())) != kept.newest:
             return None
         return kept.table
 
     def keep(self, folder: str, table: DeltaTable, store: FileSystem) -> None:
         """Keep a table that nobody will change any more."""
-        newest = _newest(store, int(table.version()))
+        newest = newest_commit(store, int(table.version()))
         with self._lock:
             self._kept.pop(folder, None)
             if newest is not None:
@@ -56,7 +56,7 @@ class Opened:
                 self._kept.popitem(last=False)
 
 
-def _newest(store: FileSystem, version: int) -> tuple[int, object] | None:
+def newest_commit(store: FileSystem, version: int) -> tuple[int, object] | None:
     """Say by what a commit is known, if it is there and none came after it; None also where nobody can say."""
     import pyarrow as pa
     from deltalake.exceptions import DeltaError
@@ -66,3 +66,9 @@ def _newest(store: FileSystem, version: int) -> tuple[int, object] | None:
     except (OSError, pa.ArrowException, DeltaError):  # a commit that is done must not seem to have failed
         return None
     return (commit.size, commit.mtime) if commit.is_file and not after.is_file else None
+
+
+def commit_info(store: FileSystem, version: int) -> tuple[int, object] | None:
+    """Say by what a commit is known, if it is there."""
+    commit = store.get_file_info(f"{LOG}/{version:020}.json")
+    return (commit.size, commit.mtime) if commit.is_file else None

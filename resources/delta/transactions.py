@@ -2,7 +2,8 @@
 
 A source has a transaction for each file that ever landed. One by one that is 2 ms for each of them, at each poll by a
 process that has not looked at this version. In bulk it is a column of the last checkpoint and the commits since; and
-who has looked before reads what was committed since then only.
+who has looked before reads what was committed since then only. Who asks for nothing else need not open the table, which
+reads all that a checkpoint says.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import Unsupported
-from loopline.resources.delta.opened import LOG
+from loopline.resources.delta.opened import LOG, commit_info, newest_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,28 @@ class Transactions:
     table: str = ""
     version: int = -1
     known: dict[str, int] = field(default_factory=dict)
+    commit: tuple[int, object] | None = None
+
+    def newest(self, store: FileSystem) -> Mapping[str, int] | None:
+        """Return all as of the newest version, by the log alone; None where there is no log that is read like this."""
+        if self.commit is not None and newest_commit(store, self.version) == self.commit:
+            return self.known
+        if self.commit is None or commit_info(store, self.version) != self.commit:
+            self._forget("")
+        if self.version < 0:
+            self.version, self.table, self.known = _checkpoint(store)
+        try:
+            while True:
+                lines = _commit(store, self.version + 1)
+                self.table = _table(lines) or self.table
+                self.known |= dict(_said(lines))
+                self.version += 1
+        except OSError:
+            pass  # there is no such commit, which is looked up once more below
+        except (ValueError, KeyError):
+            self._forget("")
+        self.commit = newest_commit(store, self.version) if self.version >= 0 else None
+        return self.known if self.commit is not None and self.table else None
 
     def at(self, delta_table: DeltaTable, store: FileSystem) -> Mapping[str, int] | None:
         """Return all as of the version at which the table is open; None where the log cannot be read like this."""
@@ -37,20 +60,22 @@ class Transactions:
             self._forget(table)
         for _ in range(2):
             if self.version < 0:
-                self.version, self.known = _checkpoint(store, version)
+                self.version, _, self.known = _checkpoint(store, version)
             try:
                 newer = [_commit(store, number) for number in range(self.version + 1, version + 1)]
+                transactions = [dict(_said(lines)) for lines in newer]
             except (OSError, ValueError, KeyError):
                 self._forget(table)  # entries since were trimmed, so there is a newer checkpoint
                 continue
-            for transactions in newer:
-                self.known |= transactions
-            self.version = version
+            for each in transactions:
+                self.known |= each
+            if newer or self.commit is None:
+                self.version, self.commit = version, newest_commit(store, version)
             return self.known
         return None
 
     def _forget(self, table: str) -> None:
-        self.table, self.version, self.known = table, -1, {}
+        self.table, self.version, self.known, self.commit = table, -1, {}, None
 
 
 def chosen(
@@ -72,11 +97,16 @@ def chosen(
     return known if applications is None else {app: known[app] for app in applications if app in known}
 
 
-def _commit(store: FileSystem, version: int) -> dict[str, int]:
-    """Return what one commit says of transactions."""
+def _commit(store: FileSystem, version: int) -> list[bytes]:
+    """Return what one commit says, line by line."""
     with store.open_input_stream(f"{LOG}/{version:020}.json") as file:
-        lines = file.read().splitlines()
-    return dict(_said(lines))
+        return list(file.read().splitlines())
+
+
+def _table(lines: list[bytes]) -> str:
+    """Return the table's id, if the commit says it."""
+    said = (json.loads(line).get("metaData") for line in lines if b'"metaData"' in line)
+    return next((str(each["id"]) for each in said if each), "")
 
 
 def _said(lines: list[bytes]) -> Iterator[tuple[str, int]]:
@@ -86,19 +116,26 @@ def _said(lines: list[bytes]) -> Iterator[tuple[str, int]]:
             yield said["appId"], int(said["version"])
 
 
-def _checkpoint(store: FileSystem, newest: int) -> tuple[int, dict[str, int]]:
-    """Return the version of the last checkpoint up to ``newest`` and its transactions; -1 and none without one."""
+def _checkpoint(store: FileSystem, newest: int | None = None) -> tuple[int, str, dict[str, int]]:
+    """Return the version of the last checkpoint up to ``newest``, the table's id and its transactions; -1 without one.
+
+    The file is read at once: through a file system, each of its columns is a call of its own.
+    """
+    import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with store.open_input_stream(f"{LOG}/_last_checkpoint") as file:
             version = int(json.loads(file.read())["version"])
-        if version > newest:
-            return -1, {}
+        if newest is not None and version > newest:
+            return -1, "", {}
         with store.open_input_file(f"{LOG}/{version:020}.checkpoint.parquet") as file:
-            column = parquet.read_table(file, columns=["txn"])["txn"].combine_chunks()
-    except (OSError, ValueError, KeyError):
-        return -1, {}
-    said = column.filter(column.is_valid())
+            whole = parquet.ParquetFile(pa.BufferReader(file.readall()))
+        columns = ["txn.appId", "txn.version", "metaData.id"]
+        rows = whole.read(columns=columns, use_threads=False).combine_chunks()
+        said = rows["txn"].combine_chunks().drop_null()
+        table = rows["metaData"].combine_chunks().drop_null().field("id").to_pylist()[0]
+    except (OSError, ValueError, KeyError, IndexError):
+        return -1, "", {}
     names, versions = said.field("appId").to_pylist(), said.field("version").to_pylist()
-    return version, dict(zip(names, versions, strict=True))
+    return version, str(table), dict(zip(names, versions, strict=True))

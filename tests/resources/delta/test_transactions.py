@@ -131,3 +131,54 @@ def test_a_view_s_own_transactions_go_on(lake: DeltaLake) -> None:
     """One that is committed again and again is at its last."""
     lake.append(TABLE, ROWS, {"arrival:0": 1})
     assert lake.committed(TABLE, ["arrival:0", "view"]) == {"arrival:0": 1}
+
+
+def test_all_are_read_without_opening_the_table(lake: DeltaLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first checkpoint, at it, behind it, and behind a log that was trimmed; by old readers and new ones."""
+    looked = DeltaLake(root=lake.root)
+    assert looked.committed(TABLE) == {}
+    done = 0
+    for upto in (3, 99, 101, 105):
+        land(lake, range(done, upto))
+        done = upto
+        with monkeypatch.context() as patch:
+            patch.setattr(DeltaLake, "_open", None)
+            for reader in (looked, DeltaLake(root=lake.root)):
+                assert reader.committed(TABLE) == expected(upto)
+    lake.tidy(TABLE, [], timedelta(0))
+    lake.open(TABLE).create_checkpoint()
+    land(lake, range(105, 108))
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaLake, "_open", None)
+        for reader in (looked, DeltaLake(root=lake.root)):
+            assert reader.committed(TABLE) == expected(108)
+
+
+def test_who_listed_them_reads_what_came_since(lake: DeltaLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing while the log stands still, and the new commits alone; what was returned is the same object."""
+    land(lake, range(5))
+    first = DeltaLake(root=lake.root)
+    known = first.committed(TABLE)
+    read: list[int] = []
+    own = transactions._commit
+    monkeypatch.setattr(transactions, "_commit", lambda store, number: read.append(number) or own(store, number))
+    assert first.committed(TABLE) is known
+    assert read == []
+    land(DeltaLake(root=lake.root), range(5, 7))
+    read.clear()
+    assert first.committed(TABLE) is known
+    assert (known, read) == (expected(7), [5, 6, 7])
+
+
+def test_a_table_that_took_the_place_of_another_has_its_own(lake: DeltaLake) -> None:
+    """It was deleted and written anew, at the same version: nothing of the first may count as landed."""
+    reader = DeltaLake(root=lake.root)
+    land(lake, range(2))
+    assert reader.committed(TABLE) == expected(2)
+    shutil.rmtree(Path(lake.root) / TABLE)
+    other = DeltaLake(root=lake.root)
+    other.append(TABLE, ROWS, {"arrival:new": 1})
+    other.append(TABLE, ROWS, {"arrival:newer": 1})
+    assert reader.committed(TABLE) == {"arrival:new": 1, "arrival:newer": 1}
+    shutil.rmtree(Path(lake.root) / TABLE)
+    assert reader.committed(TABLE) == {}
