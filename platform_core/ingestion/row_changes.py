@@ -84,13 +84,13 @@ def _odd(rows: pa.Table) -> pa.Table:
     return rows.append_column("reasons", pa.array([[ODD]] * len(rows), pa.list_(pa.string())))
 
 
-def _bad(bad: pa.Table, rows: pa.Table, said: str | None) -> pa.Table:
+def _bad(bad: pa.Table, rows: pa.Table, deletion: str | None) -> pa.Table:
     """Give bad rows back what they said of deletion, so that they are known again when they are mended."""
     import pyarrow as pa
 
-    if DELETED not in rows.column_names and said is None:
+    if DELETED not in rows.column_names and deletion is None:
         return bad
-    return bad.append_column(DELETED, pa.repeat(pa.scalar(said, pa.string()), len(bad)))
+    return bad.append_column(DELETED, pa.repeat(pa.scalar(deletion, pa.string()), len(bad)))
 
 
 def _joined(*tables: pa.Table) -> pa.Table:

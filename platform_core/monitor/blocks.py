@@ -148,10 +148,10 @@ def spread(cut: Cut, scores: Sequence[tuple[int, float]], chance: tuple[float, f
     )
 
 
-def dependent(rows: int, seconds: float, found: Iterable[tuple[str, Spread | None]]) -> Blocks:
+def dependent(rows: int, seconds: float, spreads: Iterable[tuple[str, Spread | None]]) -> Blocks:
     """Keep the measures that depend at any length."""
     measures: dict[str, list[Spread]] = {}
-    for name, one in found:
+    for name, one in spreads:
         if one is not None:
             measures.setdefault(name, []).append(one)
     return Blocks(rows, seconds, {name: each for name, each in measures.items() if any(one.dependent for one in each)})

@@ -48,9 +48,9 @@ def from_details(details: Mapping[str, Any]) -> WindowVerdict:
 
     A score that was beyond all numbers stands there as null.
     """
-    columns = {name: ColumnVerdict(**{**found, "score": _score(found)}) for name, found in details["columns"].items()}
+    columns = {name: ColumnVerdict(**{**entry, "score": _score(entry)}) for name, entry in details["columns"].items()}
     return WindowVerdict(details["rows"], details["enough"], columns)
 
 
-def _score(found: Mapping[str, Any]) -> float:
-    return math.inf if found["score"] is None else found["score"]
+def _score(entry: Mapping[str, Any]) -> float:
+    return math.inf if entry["score"] is None else entry["score"]

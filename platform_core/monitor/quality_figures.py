@@ -55,26 +55,26 @@ def history(platform: Platform, ref: ModelRef) -> list[Measured]:
     """Return every figure as it was measured last, oldest window first."""
     return [
         Measured(
-            metric=kept.metric,
+            metric=figure.metric,
             version=row.version,
-            segment=kept.segment,
+            segment=figure.segment,
             since=row.since,
             until=row.until,
-            value=kept.value,
-            low=kept.low,
-            high=kept.high,
-            rows=kept.rows,
-            labelled=kept.labelled,
-            estimated=kept.estimated,
+            value=figure.value,
+            low=figure.low,
+            high=figure.high,
+            rows=figure.rows,
+            labelled=figure.labelled,
+            estimated=figure.estimated,
         )
         for row in quality_table.rows(platform.ledger, ref)
-        for kept in decode(row.measured)
+        for figure in decode(row.measured)
     ]
 
 
-def encode(kept: list[WindowFigure]) -> str:
+def encode(figures: list[WindowFigure]) -> str:
     """Write figures as the ledger keeps them."""
-    return msgspec.json.encode(kept).decode()
+    return msgspec.json.encode(figures).decode()
 
 
 def decode(text: str) -> list[WindowFigure]:
@@ -84,9 +84,9 @@ def decode(text: str) -> list[WindowFigure]:
 
 def answered(text: str) -> int:
     """Return how many rows a window had when it was measured."""
-    return max((kept.rows for kept in decode(text)), default=0)
+    return max((figure.rows for figure in decode(text)), default=0)
 
 
 def labelled(text: str) -> int:
     """Return how many of them had a label."""
-    return max((kept.labelled for kept in decode(text)), default=0)
+    return max((figure.labelled for figure in decode(text)), default=0)

@@ -38,10 +38,10 @@ def drawn(platform: Platform, team: Team, model: Model, key: str) -> Path | None
         return None
     if "problem" in answer:
         raise Unsupported(str(answer["problem"]), str(answer["fix"]))
-    return _kept(platform.home, answer)
+    return _report_file(platform.home, answer)
 
 
-def _kept(home: Path, answer: dict[str, Any]) -> Path:
+def _report_file(home: Path, answer: dict[str, Any]) -> Path:
     page = home.joinpath(str(answer["name"])).resolve()
     if not page.is_relative_to(home.resolve()) or page.suffix != ".html":
         raise ContractBroken(f"a drift page is named {answer['name']!r}", "name pages below the home, with .html")
