@@ -17,8 +17,11 @@ HOW = f"""Processor milliseconds of the process with all its threads, after a sh
 {ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and
 {ANSWERED} predictions; tables are tidied as each night. The least of five for one more, once for the whole; each by a
 platform that is opened anew, as a run does; that every 30 seconds all files are looked at is not among it. The history
-of each of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. The exponent is how the
-cost grows with the history: 0 is not at all, 1 in proportion."""
+of each of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. Of quality the increment
+is one more file of labels and answers: what it changes is one window of a day, about as many rows in the short history
+as in the long one; windows of before that still wait for labels are looked at and found unchanged, and what no window
+holds, the figures of a version's whole life, goes on over all answers. The exponent is how the cost grows with the
+history: 0 is not at all, 1 in proportion."""
 
 
 def compare(quick: bool = False) -> Section:

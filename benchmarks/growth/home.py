@@ -22,7 +22,7 @@ from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
+from loopline.platform_core.specs import Model, Quality, Source, Team, feature_view, labels
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.model_packages import Constant, write_package
@@ -90,7 +90,8 @@ def large(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     )
 
 
-MODEL = Model("large", (spending, recent), large, fit=lambda *_: None)  # type: ignore[arg-type, return-value]
+MODEL = Model("large", (spending, recent), large, fit=lambda *_: None, quality=Quality(days=1))  # type: ignore[arg-type, return-value]
+"""Its windows of quality are as long as the short history, so that what one more file changes is one window of each."""
 REF = ModelRef("shop", MODEL.name)
 
 

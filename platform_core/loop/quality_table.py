@@ -59,7 +59,8 @@ def put(ledger: Ledger, ref: ModelRef, measured: Sequence[Row], spec: str) -> No
     Windows of another length give way where they overlap; where the lake has nothing left to measure they stay.
     """
     with ledger.writing(ref) as connection:
-        connection.execute(update(tables.quality_windows).where(_of(ref)).values(spec=spec))
+        others = _of(ref) & (column.spec != spec)
+        connection.execute(update(tables.quality_windows).where(others).values(spec=spec))
         for row in measured:
             overlaps = (column.version == row.version) & (column.since < row.until) & (column.until > row.since)
             connection.execute(delete(tables.quality_windows).where(_of(ref), overlaps))

@@ -9,7 +9,8 @@ is left behind, and where nothing changes every label that is there is learnt fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -163,6 +164,18 @@ class Evidence:
             counted = counted + block
             line = fitted(counted)
         return line
+
+    def digests(self, event_us: Sequence[float]) -> Iterator[str]:
+        """Name by what each of some instants, the earliest first, would be fitted."""
+        digest, done = hashlib.sha256(msgspec.json.encode(self.held_out)), 0
+        events, *parts = self._answered
+        for instant in event_us:
+            known = int(np.searchsorted(events, instant, side="right"))
+            for values in parts:
+                digest.update(values[done:known].tobytes())
+            digest.update(known.to_bytes(8))
+            done = known
+            yield digest.hexdigest()
 
     def _known(self, event_us: float) -> tuple[Floats, Floats]:
         """Return scores and labels up to an instant, the newest last."""

@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loopline.platform_core.features.reach import held_only
-from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
-from loopline.platform_core.ingestion.held_rows import key_of
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL
 from loopline.platform_core.monitor.values import objects
 from loopline.platform_core.specs import personal
-
-if TYPE_CHECKING:
-    from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import Model, Team
 
 Places = NDArray[np.int64]
 PATIENT = 0.99
@@ -55,13 +47,11 @@ class LabelBook:
         Keys are text and come again and again: each distinct one is parsed once, and no row becomes an object.
         """
         told = len(self.table)
-        columns = list(map(_both, self._entities, self._given(answered)))
+        columns = list(map(both, texts(self.table, self.entities), self.keys(answered)))
         numbers = numbered(columns, told + len(answered))
-        if told and np.bincount(numbers[:told]).max() > 1:  # entities come more than once
-            numbers = numbered([pa.array(numbers), _both(_instants(self.table), _instants(answered))], len(numbers))
-        row_of = np.full(numbers.max(initial=-1) + 1, -1)
-        row_of[numbers[:told]] = np.arange(told)  # of rows that say something of the same example the last counts
-        return Examples(numbers[told:], row_of[numbers[told:]])
+        if repeats(numbers[:told]):  # entities come more than once
+            numbers = numbered([pa.array(numbers), both(instants(self.table), instants(answered))], len(numbers))
+        return matched(numbers[:told], numbers[told:])
 
     def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
         """Return the label of each example, NaN unless it is known by now and finite."""
@@ -92,30 +82,24 @@ class LabelBook:
         """Return when each label becomes known (µs since 1970)."""
         return np.asarray(self.table[KNOWN_AT].cast(pa.int64()).to_numpy(), dtype=np.int64)
 
-    @cached_property
-    def _entities(self) -> list[pa.Array]:
-        return [self.table.column(entity).cast(pa.string()).combine_chunks() for entity in self.entities]
-
-    def _given(self, answered: pa.Table) -> list[pa.Array]:
+    def keys(self, answered: pa.Table) -> list[pa.Array]:
         """Return the entities of answered rows as text."""
         encoded = answered.column("keys").combine_chunks().dictionary_encode(null_encoding="encode")
         keys = personal.hidden_in(objects(encoded.dictionary), self.persons)
-        texts = (pa.array([str(key.get(entity)) for key in keys], pa.string()) for entity in self.entities)
-        return [text.take(encoded.indices) for text in texts]
+        named = (pa.array([str(key.get(entity)) for key in keys], pa.string()) for entity in self.entities)
+        return [text.take(encoded.indices) for text in named]
 
 
-def book(platform: Platform, team: Team, model: Model) -> LabelBook:
-    """Compute the labels of all raw rows that hold.
+def matched(labels: Places, answers: Places) -> Examples:
+    """Find the row among the labels of each answer's example, by the examples' numbers."""
+    row_of = np.full(max(labels.max(initial=-1), answers.max(initial=-1)) + 1, -1)
+    row_of[labels] = np.arange(len(labels))  # of rows that say something of the same example the last counts
+    return Examples(answers, row_of[answers])
 
-    Raises:
-        NotFound: none has.
-    """
-    raw = platform.lake.read(raw_table(team.name, model.labels.source.name))
-    raw = holding(raw, key_of(team, model.labels.source))
-    computed = held_only(platform.engine.compute_labels(model.labels, raw), EVENT_TIME)
-    told = computed.filter(pc.and_(pc.is_valid(computed[KNOWN_AT]), pc.is_valid(computed[EVENT_TIME])))
-    persons = personal.entities(team, model)
-    return LabelBook(personal.hidden(told, persons).combine_chunks(), tuple(model.labels.entities), persons)
+
+def repeats(numbers: Places) -> int:
+    """Count the rows beyond the first of each number."""
+    return len(numbers) - len(np.unique(numbers))
 
 
 def numbered(columns: Sequence[pa.Array], size: int) -> Places:
@@ -132,10 +116,16 @@ def _codes(column: pa.Array) -> tuple[Places, int]:
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
 
 
-def _both(one: pa.Array, other: pa.Array) -> pa.Array:
+def both(one: pa.Array, other: pa.Array) -> pa.Array:
+    """Put two columns below one another."""
     return pa.concat_arrays([one, other])
 
 
-def _instants(rows: pa.Table) -> pa.Array:
+def texts(rows: pa.Table, columns: Sequence[str]) -> list[pa.Array]:
+    """Return some columns as text."""
+    return [rows.column(name).cast(pa.string()).combine_chunks() for name in columns]
+
+
+def instants(rows: pa.Table) -> pa.Array:
     """Return event times in µs since 1970."""
     return rows.column(EVENT_TIME).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).combine_chunks()

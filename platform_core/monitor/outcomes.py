@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,10 +16,10 @@ from numpy.typing import NDArray
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
 from loopline.platform_core.foundation.distance import Floats
-from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, prediction_table, scores_table, version_order
+from loopline.platform_core.foundation.names import EVENT_TIME, version_order
 from loopline.platform_core.monitor import groups
 from loopline.platform_core.monitor.groups import Texts
-from loopline.platform_core.monitor.labelled import Examples, numbered
+from loopline.platform_core.monitor.labelled import Examples, both, matched, numbered
 from loopline.platform_core.monitor.values import objects
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
+KEPT = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score")
+"""What tells an answered row from others: its request's id is the caller's, who may name many alike."""
 READ = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score", "keys")
 """Columns of an answered row."""
 ORDER = ("logged_at", "request_id", "row")
@@ -62,8 +66,18 @@ class Outcomes:
         """Count the examples."""
         return len(self.scores)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Outcomes:
-        """Return some of the rows."""
+    @property
+    def digest(self) -> str:
+        """Name all of it, in its order."""
+        digest = hashlib.sha256()
+        for values in (self.event_us, self.scores, self.labels):
+            digest.update(values.tobytes())
+        for column, texts in sorted(self.groups.items()):
+            digest.update(msgspec.json.encode([column, texts.tolist()]))
+        return digest.hexdigest()
+
+    def where(self, chosen: NDArray[np.bool_] | Instants) -> Outcomes:
+        """Return some of the rows, marked or by their places."""
         columns = {name: values[chosen] for name, values in self.groups.items()}
         return Outcomes(self.event_us[chosen], self.scores[chosen], self.labels[chosen], columns)
 
@@ -104,18 +118,18 @@ class Answered:
         return self.where(~_is_one_of(self.rows["version"], versions))
 
 
-def answered(
-    lake: Lake, ref: ModelRef, labels: LabelBook, since: date | None = None, more: Sequence[str] = ()
-) -> Answered:
-    """Read what was answered with a score, in requests, batches and by shadows, of events since a day.
+def with_features(given: Answered, lake: Lake, versions: Mapping[str, int], since: date) -> Answered:
+    """Add the features as they were served, read from versions of the tables of answers and of no earlier days."""
+    tables = [lake.read(t, version=v, columns=[*KEPT, "features"], since=since) for t, v in versions.items()]
+    served, size = pa.concat_tables(tables).combine_chunks(), len(given.rows)
+    own, others = (rows.select(KEPT).combine_chunks() for rows in (given.rows, served))
+    numbers = numbered(list(map(both, *(_columns(rows) for rows in (own, others)))), size + len(served))
+    places = matched(numbers[size:], numbers[:size]).places
+    return Answered(given.rows.append_column("features", served["features"].take(pa.array(places))), given.examples)
 
-    ``more`` names columns beside ``READ``.
-    """
-    tables = [table for table in (prediction_table(*ref), scores_table(*ref)) if lake.version(table) is not None]
-    rows = pa.concat_tables([lake.read(table, columns=[*READ, *more], since=since) for table in tables])
-    rows = rows.filter(pc.is_valid(rows["score"]))
-    rows = rows.sort_by([(name, "ascending") for name in ORDER]).combine_chunks()
-    return Answered(rows.drop_columns(["keys"]), labels.examples(rows))
+
+def _columns(rows: pa.Table) -> list[pa.Array]:
+    return [rows[name].combine_chunks() for name in KEPT]
 
 
 def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str] = ()) -> Iterator[VersionOutcomes]:
@@ -164,8 +178,9 @@ def _values(rows: pa.Table, labels: LabelBook, places: Instants, column: str) ->
     """Return a column's values: as the labels' rows give it, else as it was served."""
     if column not in labels.table.column_names:
         return groups.served(objects(rows["features"]), column)
-    told = labels.table[column].cast(pa.string()).to_pylist()
-    return np.array(["" if place < 0 else told[place] or "" for place in places.tolist()], dtype=object)
+    known = pa.array(places, mask=places < 0)
+    told = labels.table[column].take(known).cast(pa.string()).to_pylist()
+    return np.array([value or "" for value in told], dtype=object)
 
 
 def _us(rows: pa.Table, column: str) -> Instants:

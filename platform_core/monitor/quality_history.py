@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,16 +31,18 @@ from loopline.platform_core.monitor import (
     window_figures,
 )
 from loopline.platform_core.monitor.calibration import Evidence, HeldOut
-from loopline.platform_core.monitor.labelled import LabelBook, book
-from loopline.platform_core.monitor.outcomes import DAY_US, Age, answered, outcomes
+from loopline.platform_core.monitor.outcomes import DAY_US, Age, outcomes, with_features
 from loopline.platform_core.monitor.predictions import kept_since
+from loopline.platform_core.monitor.quality_look import look, look_path
 from loopline.platform_core.monitor.quality_windows import MONDAY, windows
 from loopline.platform_core.monitor.realised import keep
 from loopline.platform_core.specs.quality import watched_fairness, watched_metrics
 
 if TYPE_CHECKING:
     from loopline.platform_core.monitor.calibration import Calibration
+    from loopline.platform_core.monitor.labelled import LabelBook
     from loopline.platform_core.monitor.outcomes import Answered, Outcomes
+    from loopline.platform_core.monitor.quality_look import Header, Look
     from loopline.platform_core.monitor.version_quality import VersionQuality
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
@@ -70,24 +72,25 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     columns = groups.columns(team, model)
     if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
         return LiveQuality([], 0)
-    labels = _labels(platform, team, model)
-    every = answered(platform.lake, ref, labels)
-    keep(platform.lake, ref, labels, every, platform.clock.now_us())
+    joined = _look(platform, team, model)
+    labels, every = joined.book(team, model), joined.answered
+    realised = keep(platform.lake, ref, labels, every, platform.clock.now_us(), joined.realised)
     age = _age(platform, model, labels)
     met = dict(outcomes(every.by_callers, labels, age))
     versions = _whole_lives(model, {**dict(outcomes(every.without(met), labels, age)), **met})
     version_quality.record(platform, ref, versions)
-    job = _Job(platform, ref, model, columns, age, _spec(model, columns), met)
-    rows = list(job.rows(labels, every))
-    quality_table.put(platform.ledger, ref, rows, job.spec)
+    job = _Job(platform, ref, model, columns, age, _spec(model, columns), met, joined.header)
+    found = list(job.windows(labels, every))
+    quality_table.put(platform.ledger, ref, [window.row for window in found], job.spec)
     unmeasured.tell(platform, ref, platform.clock.now() - job.settles, kept_since(platform, model))
-    return LiveQuality(versions, len(rows))
+    joined.keep(look_path(platform, ref), realised, {window.name: window.basis for window in found})
+    return LiveQuality(versions, len(found))
 
 
-def _labels(platform: Platform, team: Team, model: Model) -> LabelBook:
-    """Read the labels; where nothing has ever come that could be one, what expires is told of all the same."""
+def _look(platform: Platform, team: Team, model: Model) -> Look:
+    """Join answers and labels; where nothing has ever come that could be one, what expires is told of all the same."""
     try:
-        return book(platform, team, model)
+        return look(platform, team, model)
     except NotFound:
         ref, never = ModelRef(team.name, model.name), platform.clock.now() - 2 * LONGEST
         unmeasured.tell(platform, ref, never, kept_since(platform, model))
@@ -98,6 +101,14 @@ def _whole_lives(model: Model, answers: Mapping[str, Outcomes]) -> list[VersionQ
     """Measure each version; one that no caller has met yet by what it said as a shadow."""
     named = sorted(answers.items(), key=lambda item: version_order(item[0]))
     return [version_quality.of(version, rows, model.threshold) for version, rows in named]
+
+
+class _Window(NamedTuple):
+    """A measured window by its name, and by what it was measured: the same again gives the same figures."""
+
+    name: str
+    basis: str
+    row: quality_table.Row
 
 
 @dataclass(frozen=True)
@@ -111,24 +122,34 @@ class _Job:
     age: Age
     spec: str
     met: Mapping[str, Outcomes]
+    read: Header
 
-    def rows(self, labels: LabelBook, every: Answered) -> Iterator[quality_table.Row]:
-        """Yield a row of the table for each version and window; ``every`` row was answered so far."""
+    def windows(self, labels: LabelBook, every: Answered) -> Iterator[_Window]:
+        """Yield each version's windows that are due; ``every`` row was answered so far."""
         due = self._due()
         if not due:
             return
         first = min(start for _, start in due)
+        recent = every.since(first)
         if set(self.columns) - set(labels.table.column_names):  # features are read of the days that need them
-            recent = answered(self.platform.lake, self.ref, labels, first.date(), ["features"])
-        else:
-            recent = every.since(first)
+            recent = with_features(recent, self.platform.lake, self.read.answers, first.date())
         for version, rows in outcomes(recent.by_callers, labels, self.age, self.columns):
-            evidence = None  # loaded for a version that has a window: the registry may be asked for it
-            for start, window in windows(rows, self._length):
-                if (version, start) in due:
-                    evidence = evidence or self._evidence(version)
-                    known = start + self._length - self._wait
-                    yield self._row(version, start, window, evidence.by(known.timestamp() * 1e6))
+            own = [(start, window) for start, window in windows(rows, self._length) if (version, start) in due]
+            if own:  # the registry may be asked for the version's evidence
+                yield from self._measured(version, own, self._evidence(version))
+
+    def _measured(
+        self, version: str, own: Sequence[tuple[datetime, Outcomes]], evidence: Evidence
+    ) -> Iterator[_Window]:
+        """Measure windows, the oldest first; where rows and evidence are those of the last look, its figures hold."""
+        known = [(start + self._length - self._wait).timestamp() * 1e6 for start, _ in own]
+        for (start, window), until, meaning in zip(own, known, evidence.digests(known), strict=True):
+            name, basis = f"{version} {start:%Y-%m-%dT%H:%M}", f"{window.digest} {meaning}"
+            row = self._measured_windows.get((version, start, start + self._length))
+            if row is not None and row.spec == self.spec and self.read.windows.get(name) == basis:
+                yield _Window(name, basis, replace(row, measured_at=self.platform.clock.now()))
+            else:
+                yield _Window(name, basis, self._row(version, start, window, evidence.by(until)))
 
     @property
     def settles(self) -> timedelta:
@@ -145,15 +166,19 @@ class _Job:
         These are the windows whose labels still come, those with answers that were never measured, whatever the
         reason, and with other rules all of them.
         """
-        kept = quality_table.rows(self.platform.ledger, self.ref)
-        by_name = {(row.version, row.since, row.until): row for row in kept}
         return {
             (version, start)
             for version, rows in self.met.items()
             for start, window in windows(rows, self._length)
-            if self._may_change(by_name.get((version, start, start + self._length)), start, window)
-            and not self._is_remnant(version, start, len(window), kept)
+            if self._may_change(self._measured_windows.get((version, start, start + self._length)), start, window)
+            and not self._is_remnant(version, start, len(window))
         }
+
+    @cached_property
+    def _measured_windows(self) -> dict[tuple[str, datetime, datetime], quality_table.Row]:
+        """Return the windows as they were measured last."""
+        kept = quality_table.rows(self.platform.ledger, self.ref)
+        return {(row.version, row.since, row.until): row for row in kept}
 
     def _may_change(self, row: quality_table.Row | None, start: datetime, window: Outcomes) -> bool:
         if row is None or row.spec != self.spec or len(window) > quality_figures.answered(row.measured):
@@ -163,11 +188,12 @@ class _Job:
         newest = MONDAY + (self.platform.clock.now() - self.settles - MONDAY) // self._length * self._length
         return start >= newest or (row.measured_at < row.until + self.settles and not self._expires(row))
 
-    def _is_remnant(self, version: str, start: datetime, answers: int, kept: Sequence[quality_table.Row]) -> bool:
+    def _is_remnant(self, version: str, start: datetime, answers: int) -> bool:
         """Say whether less is left of a window than was measured in it, because predictions expire."""
         until = start + self._length
-        same = (row for row in kept if row.version == version and row.since < until and row.until > start)
-        return answers < sum(quality_figures.answered(row.measured) for row in same if self._expires(row))
+        rows = (row for row in self._measured_windows.values() if row.version == version and self._expires(row))
+        same = (row for row in rows if row.since < until and row.until > start)
+        return answers < sum(quality_figures.answered(row.measured) for row in same)
 
     def _expires(self, row: quality_table.Row) -> bool:
         """Say whether the lake may have lost predictions of a window."""

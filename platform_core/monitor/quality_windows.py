@@ -19,5 +19,8 @@ def windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outco
     """Cut rows by event time into windows, the oldest first."""
     length_us = length // timedelta(microseconds=1)
     numbers = (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // length_us
-    for number in np.unique(numbers).tolist():
-        yield MONDAY + number * length, rows.where(numbers == number)
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    parts = np.split(order, starts[1:]) if len(found) else []
+    for number, places in zip(found.tolist(), parts, strict=True):
+        yield MONDAY + number * length, rows.where(places)

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlalchemy import func, select
 
 from loopline.platform_core import metrics
+from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.quality_entries import FIGURES, REALISED
 
@@ -55,9 +57,11 @@ def of(version: str, answered: Outcomes, threshold: float) -> VersionQuality:
 
 def record(platform: Platform, ref: ModelRef, versions: Iterable[VersionQuality]) -> None:
     """Write down the figures that have changed."""
-    written: dict[str, Mapping[str, object]] = {
-        entry.version: entry.details for entry in platform.ledger.entries(ref, [REALISED])
-    }
+    column = tables.entries.c
+    own = (column.kind == REALISED) & (column.team == ref.team) & (column.model == ref.model)
+    last = select(func.max(column.entry_id)).where(own).group_by(column.version)
+    entries = platform.ledger.selected(select(tables.entries).where(column.entry_id.in_(last)))
+    written: dict[str | None, Mapping[str, object]] = {entry.version: entry.details for entry in entries}
     for quality in versions:
         figures = asdict(quality)
         if written.get(quality.version) != figures:

@@ -1,0 +1,337 @@
+"""A look that reads what is new finds what one finds that reads everything, whatever was corrected or taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loopline.platform_core.environment import Environment
+from loopline.platform_core.foundation.clock import ReplayClock
+from loopline.platform_core.foundation.names import (
+    ARRIVAL,
+    ARRIVED_AT,
+    DATE,
+    LINE,
+    ModelRef,
+    prediction_table,
+    raw_table,
+    realised_table,
+)
+from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
+from loopline.platform_core.ingestion.holding import marks
+from loopline.platform_core.loop import quality_table
+from loopline.platform_core.monitor import quality_history, quality_look
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Labels, Model, Quality, Source, Team, labels
+from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.polars.engine import PolarsEngine
+
+ORDERS = Source("orders", contract="orders.yaml")
+REF = ModelRef("shop", "again")
+RAW, ANSWERS = raw_table("shop", "orders"), prediction_table(*REF)
+START = datetime(2011, 3, 7, tzinfo=UTC)
+INSTANT = pa.timestamp("us", tz="UTC")
+CUSTOMERS = 5
+LABELLED_AFTER = timedelta(days=3)
+
+
+@labels(ORDERS, entities=("customer",), time="ordered_at", label="again", known_at="known_at", segments=("country",))
+def again(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Per order: does its customer order again within three days; a customer has many orders."""
+    later = nw.col("ordered_at").shift(-1).over("customer", order_by=["ordered_at", "order_id"])
+    known = rows.with_columns(known_at=nw.col("ordered_at").dt.offset_by("3d"), later=later)
+    label = nw.when(nw.col("later") < nw.col("known_at")).then(1.0).otherwise(0.0)
+    return known.with_columns(again=label).select("customer", "ordered_at", "again", "known_at", "country")
+
+
+@labels(ORDERS, entities=("order_id",), time="ordered_at", label="large", known_at="known_at", segments=("country",))
+def large(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Per order: is it large; an order comes once, unless it was delivered twice."""
+    known = rows.with_columns(known_at=nw.col("ordered_at").dt.offset_by("3d"), large=nw.col("amount") / 10)
+    return known.select("order_id", "ordered_at", "large", "known_at", "country")
+
+
+@labels(ORDERS, entities=("order_id",), time="ordered_at", label="above", known_at="known_at")
+def above(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Per order: is it larger than orders are on average, which every new one changes."""
+    above_average = (nw.col("amount") > nw.col("amount").mean()).cast(nw.Float64)
+    known = rows.with_columns(known_at=nw.col("ordered_at").dt.offset_by("3d"), above=above_average)
+    return known.select("order_id", "ordered_at", "above", "known_at")
+
+
+@dataclass
+class World:
+    """A lake into which the tests write raw rows and answers themselves."""
+
+    platform: Platform
+    model: Model
+    orders: int = 0
+    arrivals: int = 0
+    answered: int = 0
+    withdrawals: int = 0
+
+    @classmethod
+    def of(cls, folder: Path, wanted: Labels, *, key: bool = False) -> World:
+        """Make one in which five customers have ordered for a week, and were answered about."""
+        put_contract(folder / ORDERS.contract, **COLUMNS)
+        if key:
+            text = (folder / ORDERS.contract).read_text()
+            text = text.replace("logicalType: integer}", "logicalType: integer, primaryKey: true}", 1)
+            (folder / ORDERS.contract).write_text(text)
+        bindings = {
+            "lake": DeltaLake(root=str(folder / "lake")),
+            "engine": PolarsEngine(),
+            "registry": InMemoryRegistry(),
+        }
+        clock, ledger = folder / "clock", f"sqlite:///{folder}/ledger.db"
+        ReplayClock(clock).set(START + timedelta(days=8))
+        platform = Platform(Environment("test", folder / "e.yaml", bindings, ledger, clock, folder))
+        quality = Quality(days=2, min_rows=3)
+        model = Model("again", (), wanted, fit=None, quality=quality)  # type: ignore[arg-type]
+        world = cls(platform, model)
+        world.order([(number % CUSTOMERS, 3 * number, number % 2 * 10) for number in range(50)])
+        world.answer([(number, number % 3, number * 7 % 50 / 50) for number in range(0, 50, 2)])
+        return world
+
+    @property
+    def team(self) -> Team:
+        """Return the team."""
+        return Team("shop", self.platform.home, (self.model,))
+
+    def order(self, rows: list[tuple[int, int, int]], first: int | None = None) -> None:
+        """Let an arrival of (customer, hours since the start, amount) land: new orders, or corrections of old ones."""
+        numbers = [(self.orders if first is None else first) + place for place in range(len(rows))]
+        self.orders = max(self.orders, numbers[-1] + 1)
+        times = [START + timedelta(hours=hours) for _, hours, _ in rows]
+        self.arrivals += 1
+        table = pa.table(
+            {
+                "order_id": pa.array(numbers, pa.int64()),
+                "customer": pa.array([customer for customer, _, _ in rows], pa.int64()),
+                "ordered_at": pa.array(times, INSTANT),
+                "amount": pa.array([float(amount) for _, _, amount in rows], pa.float64()),
+                "country": pa.array(["FR" if customer % 2 else "DE" for customer, _, _ in rows]),
+                ARRIVAL: [f"a{self.arrivals}"] * len(rows),
+                LINE: pa.array(range(len(rows)), pa.int64()),
+                ARRIVED_AT: pa.array([self.platform.clock.now()] * len(rows), INSTANT),
+                DATE: pa.array([at.date() for at in times], pa.date32()),
+            }
+        )
+        self.platform.lake.append(RAW, table)
+
+    def withdraw(self, arrival: int) -> None:
+        """Take an arrival back."""
+        self.withdrawals += 1
+        about = marks([f"a{arrival}"], "withdrawn", self.platform.clock.now())
+        self.platform.lake.append(RAW, about, {TAKEN_BACK: self.withdrawals})
+
+    def answer(self, rows: list[tuple[int, int, float]]) -> None:
+        """Answer about (order, version, score): version 2 is a shadow."""
+        known = {
+            row["order_id"]: row for row in self.platform.lake.read(RAW).to_pylist() if row["order_id"] is not None
+        }
+        told = [self._row(known.get(n, {"customer": 0, "ordered_at": START}), n, v, score) for n, v, score in rows]
+        self.platform.lake.append(ANSWERS, pa.Table.from_pylist(told, schema=SCHEMA))
+
+    def _row(self, order: dict[str, Any], number: int, version: int, score: float) -> dict[str, Any]:
+        self.answered += 1
+        logged = self.platform.clock.now() - timedelta(seconds=self.answered % 3)
+        return {
+            "request_id": f"r{self.answered}",
+            "row": 0,
+            "role": "shadow" if version == 2 else "stable",
+            "version": str(version),
+            "event_time": order["ordered_at"],
+            "logged_at": logged,
+            "score": None if score < 0.05 else score,
+            "keys": json.dumps({"order_id": number, "customer": order["customer"]}),
+            "features": json.dumps({"channel": "web" if number % 2 else "shop"}),
+            DATE: order["ordered_at"].date(),
+        }
+
+    def look(self) -> list[Any]:
+        """Measure, and return all that was found."""
+        found = quality_history.measured(self.platform, self.team, self.model)
+        lake, table = self.platform.lake, realised_table(*REF)
+        realised = [] if lake.version(table) is None else sorted(map(str, lake.read(table).to_pylist()))
+        return [found, quality_table.rows(self.platform.ledger, REF), realised]
+
+    @property
+    def header(self) -> quality_look.Header:
+        """Return what the last look kept of itself."""
+        kept = quality_look._last(self.kept)
+        assert kept is not None
+        return kept.header
+
+    @property
+    def kept(self) -> Path:
+        """Return where it is kept."""
+        return quality_look.look_path(self.platform, REF)
+
+
+COLUMNS = {
+    "order_id": "integer",
+    "customer": "integer",
+    "ordered_at": "timestamp",
+    "amount": "number",
+    "country": "string",
+}
+SCHEMA = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("row", pa.int32()),
+        ("role", pa.string()),
+        ("version", pa.string()),
+        ("event_time", INSTANT),
+        ("logged_at", INSTANT),
+        ("score", pa.float64()),
+        ("keys", pa.string()),
+        ("features", pa.string()),
+        (DATE, pa.date32()),
+    ]
+)
+CUSTOMER, HOUR, AMOUNT = st.integers(0, CUSTOMERS + 1), st.integers(0, 240), st.sampled_from([0, 10])
+ROWS = st.lists(st.tuples(CUSTOMER, HOUR, AMOUNT), min_size=1, max_size=4)
+STEP = st.one_of(
+    st.tuples(st.just("order"), ROWS),
+    st.tuples(st.just("correct"), ROWS, st.integers(0, 40)),
+    st.tuples(st.just("withdraw"), st.integers(1, 4)),
+    st.tuples(
+        st.just("answer"),
+        st.lists(st.tuples(st.integers(0, 60), st.integers(0, 2), st.floats(0, 1)), min_size=1, max_size=5),
+    ),
+    st.tuples(st.just("wait"), st.integers(1, 5)),
+    st.tuples(st.just("tidy")),
+)
+
+
+def step(world: World, what: str, *told: Any) -> None:
+    """Let something happen."""
+    if what == "order":
+        world.order(told[0])
+    elif what == "correct":
+        world.order(told[0], first=told[1])
+    elif what == "withdraw":
+        world.withdraw(told[0])
+    elif what == "answer":
+        world.answer(told[0])
+    elif what == "wait":
+        world.platform.clock.set(world.platform.clock.now() + timedelta(days=told[0]))
+    else:
+        world.platform.lake.tidy(RAW, (), timedelta(days=1))
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(wanted=st.sampled_from([again, large]), key=st.booleans(), steps=st.lists(STEP, min_size=3, max_size=7))
+def test_increments_are_the_whole(wanted: Labels, key: bool, steps: list[tuple[Any, ...]]) -> None:
+    """Two worlds in which the same happens: one looks at what is new, the other forgets each look."""
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        on, anew = (World.of(Path(folder), wanted, key=key) for folder in (one, other))
+        assert on.look() == anew.look()
+        for each in steps:
+            for world in (on, anew):
+                step(world, *each)
+            anew.kept.unlink()
+            assert on.look() == anew.look(), each
+        assert on.header.by_entity
+        for world in (on, anew):
+            world.platform.close()
+
+
+@pytest.fixture
+def world_of(tmp_path: Path) -> Callable[..., World]:
+    """Give what makes a world of some labels."""
+    return lambda wanted, **how: World.of(tmp_path, wanted, **how)
+
+
+def test_a_look_reads_what_is_new(world_of: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look asks the lake for no answer and no raw row that the first has read, but those of the entity."""
+    world = world_of(again)
+    world.look()
+    first = world.header
+    world.order([(3, 170, 10)])
+    world.answer([(50, 0, 0.7)])
+    asked: list[tuple[str, dict[str, Any]]] = []
+    read = DeltaLake.read
+    monkeypatch.setattr(DeltaLake, "read", lambda self, t, **how: asked.append((t, how)) or read(self, t, **how))
+    world.look()
+    assert world.header.everything_at == first.everything_at
+    assert {how.get("newer_than") for table, how in asked if table == ANSWERS and DATE not in how["columns"][:1]} == {0}
+    assert [how["among"]["customer"].to_pylist() for table, how in asked if table == RAW and how.get("among")] == [[3]]
+
+
+def test_labels_that_look_at_others_are_computed_whole(world_of: Callable[..., World]) -> None:
+    """An average of all orders moves with each: no look may take the labels of before for those of now."""
+    world = world_of(above)
+    world.look()
+    assert not world.header.by_entity
+    began = world.header.everything_at
+    world.order([(1, 170, 1_000)])
+    world.look()
+    assert world.header.everything_at > began
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_file_that_is_broken_is_no_look(world_of: Callable[..., World], content: bytes | None) -> None:
+    """Half a file, or another's: everything is read, and the figures are the same."""
+    world = world_of(large)
+    found = world.look()[1]
+    whole = world.kept.read_bytes()
+    world.kept.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    again_found = world.look()[1]
+    assert [row.measured for row in again_found] == [row.measured for row in found]
+    assert world.header.raw == world.platform.lake.version(RAW)
+
+
+def test_everything_is_read_a_day_later_under_other_rules_and_where_rows_went(
+    world_of: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever may have changed unseen is seen then."""
+    world = world_of(large)
+    world.look()
+    began = world.header.everything_at
+    world.look()
+    assert world.header.everything_at == began
+    world.model = replace(world.model, labels=replace(large, segments=()))
+    world.look()
+    assert world.header.everything_at > began, "other labels"
+    began = world.header.everything_at
+    assert world.platform.lake.drop_days(ANSWERS, (START + timedelta(days=2)).date())
+    versions = world.look()[0].versions
+    assert world.header.everything_at > began, "answers went"
+    assert sum(quality.predictions for quality in versions) < 25
+    began = world.header.everything_at
+    monkeypatch.setattr(quality_look, "WHOLE_SECONDS", 0.0)
+    world.look()
+    assert world.header.everything_at > began, "a day later"
+
+
+def test_figures_by_a_served_feature_are_those_of_the_whole(tmp_path: Path) -> None:
+    """Features are read of the days that need them, whichever way the answers came."""
+    found = []
+    for name in ("on", "anew"):
+        (tmp_path / name).mkdir()
+        world = World.of(tmp_path / name, large)
+        world.model = replace(world.model, segments=("channel",))
+        world.look()
+        world.order([(1, 170, 10), (2, 171, 0)])
+        world.answer([(50, 0, 0.7), (51, 0, 0.2)])
+        world.platform.clock.set(world.platform.clock.now() + LABELLED_AFTER)
+        if name == "anew":
+            world.kept.unlink()
+        found.append(world.look())
+    assert found[0] == found[1]
+    assert any("channel=shop" in row.measured for row in found[0][1])
