@@ -22,9 +22,10 @@ model = LazyGroup(
     {
         "status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does."),
         "promote": ("loopline.cli.model_promote:promote", "Let a version be rolled out, now or by a pull request."),
+        "retire": ("loopline.cli.model_retire:retire", "End the endpoint of a model that is no more."),
         "export-edge": ("loopline.cli.model_edge:export_edge", "A version as a folder that runs on a device."),
     },
-    "What a model is doing now; promote a version; take one to a device.",
+    "What a model is doing now; promote a version; end an endpoint; take one to a device.",
 )
 
 

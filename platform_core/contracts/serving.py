@@ -220,6 +220,16 @@ class Serving(Vendor):
         """Say what the processes that answer have used; a vendor that cannot tell says nothing of any."""
         return ()
 
+    def let_go(self, model: str) -> bool:  # noqa: ARG002 - vendors that can need it
+        """End what answers for a model that is no more; asked twice, or of one that never was, it changes nothing.
+
+        What is in its prediction log stays. What was answered until then is in it as ever.
+
+        Returns:
+            False if the vendor cannot: then whatever answers goes on.
+        """
+        return False
+
     def grpc_endpoint(self, model: str) -> str:
         """Return ``host:port`` where the model is asked over gRPC.
 

@@ -73,11 +73,11 @@ def _begin(judging: Judging) -> Decision:
     if blocked:
         return Decision("wait", 0, blocked)
     record, rule, serving = judging.record, judging.rule, judging.platform.serving
-    if judging.live is not None and record.step == BEFORE_SHADOW and rule.shadow_requests:
+    if judging.stable is not None and record.step == BEFORE_SHADOW and rule.shadow_requests:
         cursor = serving.end(record.ref.dotted, record.cursor)
         return Decision("shadow", 0, "first what callers are answered is replayed through it", cursor=cursor)
-    if judging.live is None or not rule.percents:
-        return Decision("promote", 100, "its rollout has no steps" if judging.live else "nothing was live")
+    if judging.stable is None or not rule.percents:
+        return Decision("promote", 100, "its rollout has no steps" if judging.stable else "nothing was live")
     first = rule.percents[0]
     cursor = serving.end(record.ref.dotted, record.cursor)
     return Decision("advance", first, f"first step: {first} percent", figures={"percent": first}, cursor=cursor)

@@ -180,9 +180,11 @@ def served(state: Mapping[str, Any] | None) -> Served | None:
 
 def _ask(platform: Platform, current: Deployment, *, alone: bool) -> None:
     """Ask for a generation; only who asks ``alone``, and next after the applied one, knows what the aliases are."""
-    if current.stable is None:
-        return
     name = current.ref.dotted
+    if current.stable is None:
+        if current.candidate is None:
+            platform.serving.let_go(name)
+        return
     platform.serving.apply(_paired(platform, _at_hand(platform, current).state))
     certain = alone and current.generation <= current.applied + 1
     before = _aliases_applied(platform.ledger, current) if certain else {}

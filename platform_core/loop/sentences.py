@@ -116,7 +116,8 @@ def _changed(entry: Entry) -> str:
     details = entry.details
     sides = (details.get(side) for side in ("stable", "candidate", "shadow"))
     stable, candidate, shadow = (side and side["version"] for side in sides)
-    live = f"version {stable} answers" + (f", version {candidate} {details['percent']} percent" if candidate else "")
+    live = f"version {stable} answers" if stable else "nothing answers"
+    live += f", version {candidate} {details['percent']} percent" if candidate else ""
     live += f", version {shadow} in shadow" if shadow else ""
     back = f"taken back by {entry.actor}: " if details.get("back") else ""
     return f"{back}{live} (generation {details['generation']}): {entry.reason}"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from loopline.platform_core.contracts.serving import SPLIT, DesiredState, ObservedState, Serving
+from loopline.platform_core.contracts.serving import SPLIT, DesiredState, ObservedState
+from loopline.platform_core.errors import Unsupported
 from loopline.resources.kserve.inference_service import API, manifests, service_name
 from loopline.resources.kserve.own_server import OwnServer
 from loopline.resources.kserve.runtimes import ForeignRuntimes, Runtime
 from loopline.resources.kserve.versions import Versions
-from loopline.resources.kubernetes.endpoint_manifests import GRPC_PORT, Manifest
-from loopline.resources.kubernetes.groups import SinkByGroup
+from loopline.resources.kubernetes.endpoint_manifests import BUDGET, GRPC_PORT, Manifest, object_name
+from loopline.resources.kubernetes.groups import VERSIONS, SinkByGroup
 from loopline.resources.kubernetes.pod_serving import PodServing, filled
 from loopline.resources.object_store.logs import ObjectLogs
 
@@ -103,13 +104,28 @@ class KServeServing(PodServing):
         """Say what the endpoint is; where versions are apart, take the next step towards what is asked as well."""
         return self._versions(model).observe(model) if self.is_apart(model) else super().observe(model)
 
+    def let_go(self, model: str) -> bool:
+        """Take a model's InferenceService away, and what its versions had for themselves; KServe ends the rest."""
+        super().let_go(model)
+        if self.is_apart(model):
+            store = self.below(self.group(model))
+            if found := [one.key for one in store.listed(VERSIONS)]:
+                store.delete(found)
+        return True
+
     def grpc_endpoint(self, model: str) -> str:
         """Return where callers reach gRPC.
 
         Raises:
             Unsupported: the model's versions are apart.
         """
-        return Serving.grpc_endpoint(self, model) if self.is_apart(model) else super().grpc_endpoint(model)
+        if self.is_apart(model):
+            raise Unsupported(
+                f"versions of {model} are apart, and KServe's routes split HTTP alone: it has no gRPC endpoint",
+                f"ask over REST, with binary tensors where speed counts, or take {model} out of serving."
+                f"{'runtimes' if model in self.runtimes else 'apart'}",
+            )
+        return super().grpc_endpoint(model)
 
     def usage(self) -> Sequence[ServerUse]:
         """Return what the servers' processes have used."""
@@ -126,8 +142,13 @@ class KServeServing(PodServing):
         scheme = "https" if self.tls else "http"
         return f"{(address or f'{scheme}://{self._inside(model)[0]}').rstrip('/')}/v2/models/{model}"
 
-    def _objects_of(self, state: DesiredState) -> list[Manifest]:
-        return manifests(self, self.group(state.model))
+    def _objects_of(self, model: str) -> list[Manifest]:
+        return manifests(self, self.group(model))
+
+    def _gone_with(self, model: str, *, last: bool) -> list[tuple[str, str]]:
+        group = self.group(model)
+        mine = [(f"{API} InferenceService", service_name(group)), (BUDGET, object_name(group))]
+        return mine if last else []
 
     def _inside(self, model: str) -> tuple[str, str]:
         service = f"{service_name(self.group(model))}-predictor.{self.namespace}.svc"

@@ -19,6 +19,9 @@ GROUP_VARIABLE = "LOOPLINE_ENDPOINT_GROUP"
 """The variable by which a pod's processes know which group they serve."""
 HTTP_PORT, GRPC_PORT = 8080, 8081
 ROOT = "/var/lib/loopline/serving"
+BUDGET = "policy/v1 PodDisruptionBudget"
+KINDS = ("autoscaling/v2 HorizontalPodAutoscaler", "apps/v1 Deployment", "v1 Service", BUDGET)
+"""Of which kinds an endpoint group's objects are."""
 _ENVIRONMENT = "/etc/loopline/environment.yaml"
 _SCRATCH = "/tmp"  # noqa: S108 - the pod's own
 _MOST_WORDS = 40
@@ -244,5 +247,10 @@ def _route(gateway: str, group: str, model: str) -> Manifest:
         "backendRefs": [{"name": object_name(group), "port": HTTP_PORT}],
     }
     spec = {"parentRefs": [parent], "rules": [rule]}
-    route = {"name": object_name(f"{model}-route")}
+    route = {"name": route_name(model)}
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": route, "spec": spec}
+
+
+def route_name(model: str) -> str:
+    """Return the name of a model's route."""
+    return object_name(f"{model}-route")

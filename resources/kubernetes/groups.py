@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from loopline.platform_core.contracts.serving import DesiredState, ObservedState, ServerUse
 
 
-_VERSIONS = "/versions/"
+VERSIONS = "versions"
+"""The folder of a group in which versions have states of their own."""
 
 
 def version_place(group: str, version: str) -> str:
     """Return where the states of one version's own pods are; their logs are the group's."""
-    return f"{group}{_VERSIONS}{version}"
+    return f"{group}/{VERSIONS}/{version}"
 
 
 def group_of(place: str) -> str:
     """Return the group of a place of states."""
-    return place.partition(_VERSIONS)[0]
+    return place.partition(f"/{VERSIONS}/")[0]
 
 
 class StatesByGroup(StateStore):

@@ -121,12 +121,54 @@ class PodServing(ObjectStoreServing):
         self.require(state.needs, state.model)
         room.require(self, state)
         super().apply(state)
-        for one in self._objects_of(state):
-            self.put(one)
+        self._make(state.model)
+
+    def let_go(self, model: str) -> bool:
+        """Take a model's state away, and with its group's last model the group's objects.
+
+        Pods end as they always do: they answer until they are routed to no more, and their logs are sent on.
+
+        Raises:
+            Refused: this account may not delete them, in the API server's words.
+        """
+        states = self.group_states(self.group(model))
+        states.drop(model)
+        others = states.models()
+        for kind, name in self._gone_with(model, last=not others):
+            self._delete(kind, name)
+        for other in states.models() - others:  # deployed meanwhile, by somebody who saw objects that went
+            self._make(other)
+        return True
 
     @abc.abstractmethod
-    def _objects_of(self, state: DesiredState) -> list[Manifest]:
-        """Return every object of the group of a state's model."""
+    def _gone_with(self, model: str, *, last: bool) -> list[tuple[str, str]]:
+        """Return API version and kind (``apps/v1 Deployment``), and name, of what goes with a model."""
+
+    def _make(self, model: str) -> None:
+        """Put the objects of a model's group."""
+        for one in self._objects_of(model):
+            self.put(one)
+
+    def _delete(self, kind: str, name: str) -> None:
+        """Delete an object; one that is not there, or of a kind that the cluster does not know, is no trouble."""
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+        link = self._linked()
+        api, _, word = kind.partition(" ")
+        try:
+            resource = link.dynamic.resources.get(api_version=api, kind=word)
+            link.found(resource.delete, name=name, namespace=self.namespace)
+        except ResourceNotFoundError:
+            return
+        except link.refusal as error:
+            raise Refused(
+                f"Kubernetes refuses to delete the {word} {name} in {self.namespace}: {words(error)}",
+                "let this account delete what it makes; then ask again",
+            ) from error
+
+    @abc.abstractmethod
+    def _objects_of(self, model: str) -> list[Manifest]:
+        """Return every object of a model's group."""
 
     @abc.abstractmethod
     def _inside(self, model: str) -> tuple[str, str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from loopline.resources.kubernetes.endpoint_manifests import GRPC_PORT, HTTP_PORT, Manifest, manifests, object_name
+from loopline.resources.kubernetes.endpoint_manifests import (
+    GRPC_PORT,
+    HTTP_PORT,
+    KINDS,
+    Manifest,
+    manifests,
+    object_name,
+    route_name,
+)
 from loopline.resources.kubernetes.pod_serving import PodServing
-
-if TYPE_CHECKING:
-    from loopline.platform_core.contracts.serving import DesiredState
 
 
 class KubernetesServing(PodServing):
@@ -29,8 +34,15 @@ class KubernetesServing(PodServing):
 
     http_gateway: str = ""
 
-    def _objects_of(self, state: DesiredState) -> list[Manifest]:
-        return manifests(self, self.group(state.model), state.model)
+    def _objects_of(self, model: str) -> list[Manifest]:
+        return manifests(self, self.group(model), model)
+
+    def _gone_with(self, model: str, *, last: bool) -> list[tuple[str, str]]:
+        name = object_name(self.group(model))
+        return [
+            ("gateway.networking.k8s.io/v1 HTTPRoute", route_name(model)),
+            *((kind, name) for kind in KINDS if last),
+        ]
 
     def _inside(self, model: str) -> tuple[str, str]:
         service = f"{object_name(self.group(model))}.{self.namespace}.svc"

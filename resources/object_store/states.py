@@ -82,6 +82,17 @@ class ObjectStates(StateStore, StateFeed):
         digests = {str(one.package): model_packages.send(self._objects, one.package) for one in _versions(state)}
         return msgspec.json.encode(_Held(state, digests), enc_hook=str)
 
+    def drop(self, model: str) -> None:
+        """Ask for nothing of a model any more."""
+        key = f"{_DESIRED}/{model}.json"
+        if self._objects.has(key):
+            self._objects.delete([key])
+            self._objects.write(_CHANGED, uuid4().hex.encode())
+
+    def models(self) -> set[str]:
+        """Return of which models something is asked."""
+        return {Path(one.key).stem for one in self._objects.listed(_DESIRED)}
+
     def wanted(self, model: str) -> DesiredState | None:
         """Read one object."""
         key = f"{_DESIRED}/{model}.json"

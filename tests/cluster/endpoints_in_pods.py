@@ -81,6 +81,7 @@ def store_on_node(cluster: Cluster, core: client.CoreV1Api) -> Iterator[dict[str
     _wait_for_store(outside)
     yield outside
     core.delete_namespaced_pod("weed", "default", grace_period_seconds=0)
+    core.delete_namespaced_config_map("weed", "default")
 
 
 def _wait_for_store(options: dict[str, str]) -> None:

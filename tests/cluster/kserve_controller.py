@@ -146,14 +146,7 @@ class KServeController:
             "app": f"isvc.{part}",
         }
         select = {"app": f"isvc.{part}"}
-        owner = {
-            "apiVersion": one["apiVersion"],
-            "kind": "InferenceService",
-            "name": one["metadata"]["name"],
-            "uid": one["metadata"]["uid"],
-            "controller": True,
-        }
-        metadata = {"name": part, "namespace": self._namespace, "labels": labels, "ownerReferences": [owner]}
+        metadata = {"name": part, "namespace": self._namespace, "labels": labels, "ownerReferences": [_owner(one)]}
         deployment = {
             "replicas": replicas,
             "selector": {"matchLabels": select},
@@ -243,6 +236,12 @@ def _port(port: Object, *, first: bool) -> Object:
     return {"name": port["name"], "port": 80 if first else number, "targetPort": number, "protocol": "TCP", **grpc}
 
 
+def _owner(one: Object) -> Object:
+    """Return what lets Kubernetes delete an object with its InferenceService."""
+    named = {"name": one["metadata"]["name"], "uid": one["metadata"]["uid"]}
+    return {"apiVersion": one["apiVersion"], "kind": "InferenceService", "controller": True, **named}
+
+
 def _stable_ready(status: Object) -> bool:
     return any(said["type"] == "PredictorReady" and said["status"] == "True" for said in status["conditions"])
 
@@ -251,7 +250,7 @@ def _route(one: Object, weights: list[tuple[str, int]]) -> Object:
     name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
     behind = [{"kind": "Service", "name": part, "port": 80, "weight": weight} for part, weight in weights]
     spec = {"hostnames": [host(name, namespace)], "rules": [{"backendRefs": behind}]}
-    metadata = {"name": name, "namespace": namespace}
+    metadata = {"name": name, "namespace": namespace, "ownerReferences": [_owner(one)]}
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
 
 

@@ -27,8 +27,14 @@ from tests.deploy.helm_chart import (
 )
 
 DEPLOY = CHART.parents[1]
+KSERVE = {
+    "collector": {"enabled": True},
+    "environment": {"text": "bindings: {serving: {vendor: kserve, store: s3://b/p, image: x}}"},
+}
 LINKERD = merged(EVERYTHING, {"mesh": {"kind": "linkerd"}})
-VALUES = {"least": LEAST, "everything": EVERYTHING, "linkerd": LINKERD} | {one.stem: profile(one) for one in PROFILES}
+VALUES = {"least": LEAST, "everything": EVERYTHING, "linkerd": LINKERD, "kserve": merged(EVERYTHING, KSERVE)} | {
+    one.stem: profile(one) for one in PROFILES
+}
 VOLUMES = {"emptyDir", "configMap", "secret", "persistentVolumeClaim"}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 FOREIGN = {
@@ -202,6 +208,51 @@ def test_merged_wishes_reach_each_team_s_code_location_alone(monkeypatch, tmp_pa
         for made in of_kind(objects(LEAST), "Deployment").values()
         for one in made["spec"]["template"]["spec"]["volumes"]
     ]
+
+
+def test_only_pods_of_endpoints_reach_the_collector():
+    """It asks for no key, so a policy admits them and the scraper alone; what is not sent on yet outlives its pod."""
+    rendered = objects(merged(LEAST, KSERVE))
+    pod = of_kind(rendered, "Deployment", "mlops-serving")["loopline-collector"]["spec"]["template"]
+    (rule,) = of_kind(rendered, "NetworkPolicy", "mlops-serving")["loopline-collector"]["spec"]["ingress"]
+    endpoints = {"matchLabels": {"app.kubernetes.io/component": "serving"}}
+    assert [one for one in rule["from"] if "podSelector" in one] == [{"podSelector": endpoints}]
+    assert [one["namespaceSelector"]["matchLabels"] for one in rule["from"] if "namespaceSelector" in one] == [
+        {"kubernetes.io/metadata.name": "monitoring"}
+    ]
+    admitted = of_kind(rendered, "NetworkPolicy", "mlops-serving")["loopline-collector"]["spec"]["podSelector"]
+    assert admitted["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    out = of_kind(rendered, "NetworkPolicy", "mlops-serving")["loopline-collector-events"]["spec"]
+    assert (out["podSelector"], out["egress"][0]["to"][0]["podSelector"]) == (endpoints, admitted)
+    claim = of_kind(rendered, "PersistentVolumeClaim", "mlops-serving")["loopline-collector"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
+    assert volumes["claim-loopline-collector"]["persistentVolumeClaim"] == {"claimName": "loopline-collector"}
+    assert volumes["environment"]["configMap"]["name"] in of_kind(rendered, "ConfigMap", "mlops-serving")
+
+
+def test_a_code_location_may_make_and_end_endpoints():
+    """Of every kind that both vendors make, and read what keeps pods from starting; of nothing else."""
+    (rights,) = of_kind(objects(LEAST), "Role", "mlops-serving").values()
+    may = {
+        (group, name): set(rule["verbs"])
+        for rule in rights["rules"]
+        for group in rule["apiGroups"]
+        for name in rule["resources"]
+    }
+    looks = {("", "pods"), ("", "events")}
+    assert all(may[one] == {"list"} for one in looks)
+    made = {
+        ("apps", "deployments"),
+        ("", "services"),
+        ("policy", "poddisruptionbudgets"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        ("gateway.networking.k8s.io", "httproutes"),
+        ("serving.kserve.io", "inferenceservices"),
+        ("serving.kserve.io", "servingruntimes"),
+    }
+    assert set(may) == looks | made
+    assert all(may[one] == {"get", "list", "create", "patch", "delete"} for one in made)
 
 
 def test_every_namespace_denies_by_default():

@@ -41,6 +41,10 @@ BAD = {
         },
         ["ask for no keys", "gateway: {keys: FILE}"],
     ),
+    "a collector of nobody's requests": (
+        {"collector": {"enabled": True}},
+        ["collector.enabled", "Bind 'serving' to kserve"],
+    ),
     "no issuer": ({"certificates": {"source": "cert-manager"}}, ["certificates.issuer.name", "or let"]),
     "two teams in one namespace": (
         {"teams": {"a": {"namespace": "x"}, "b": {"namespace": "x"}}},

@@ -58,6 +58,12 @@ class InMemoryServing(Serving):
         """Say which generation answers."""
         return self._seen.get(model, ObservedState(None, ready=False))
 
+    def let_go(self, model: str) -> bool:
+        """Forget what answers."""
+        for known in (self._states, self._asked, self._seen):
+            known.pop(model, None)
+        return True
+
     def endpoint(self, model: str) -> str:
         """Return a URL that nobody answers."""
         return f"http://in-memory/v2/models/{model}"

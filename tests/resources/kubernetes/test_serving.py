@@ -14,7 +14,7 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.testing.endpoints import ask_over_http, come_to, logged_after, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
-from loopline.resources.kubernetes.endpoint_manifests import labels
+from loopline.resources.kubernetes.endpoint_manifests import KINDS, labels, object_name
 from loopline.resources.kubernetes.serving import KubernetesServing
 from scripts.cluster.outside import Cluster
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
@@ -65,6 +65,29 @@ def test_a_pod_that_is_killed_loses_no_request_and_no_record(
     assert {(answer.status, answer.version) for answer in answers} == {(200, "1")}
     rows = logged_after(shared, model, None, len(answers))[0]
     assert sorted(rows["request_id"].to_pylist()) == sorted(answer.request_id for answer in answers)
+
+
+def test_what_answers_for_a_model_that_is_gone_ends(bind: Callable[..., KubernetesServing], tmp_path: Path) -> None:
+    """With the group's last model: before that the others' pods stay. Asked again nothing happens; it may come back."""
+    serving = bind(endpoint_group="leaving")
+    first, second = new_model(), new_model()
+    for model in (first, second):
+        serving.apply(DesiredState(model, 1, served(tmp_path, "1")))
+    assert serving.let_go(first)
+    assert serving.states.wanted(first) is None
+    assert there(serving, "leaving") == {"Deployment", "Service", "PodDisruptionBudget"}
+    for _ in range(2):
+        assert serving.let_go(second)
+        assert there(serving, "leaving") == set()
+    serving.apply(DesiredState(second, 2, served(tmp_path, "2")))
+    assert there(serving, "leaving") == {"Deployment", "Service", "PodDisruptionBudget"}
+    serving.let_go(second)
+
+
+def there(serving: KubernetesServing, group: str) -> set[str]:
+    """Return of which kinds a group has objects."""
+    kinds = [kind.split() for kind in KINDS]
+    return {kind for api, kind in kinds if serving.found(api, kind, object_name(group)) is not None}
 
 
 def wait_until_settled(serving: KubernetesServing, model: str) -> bool:

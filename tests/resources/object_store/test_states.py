@@ -56,6 +56,23 @@ class TestObjectStates(StateStoreKit):
         return lambda _: monkeypatch.setattr(states, "SILENT_SECONDS", -1)
 
 
+def test_what_is_asked_of_a_model_may_end(objects: Objects, tmp_path: Path) -> None:
+    """Others stay, servers see that something changed, and of one that was never asked nothing happens."""
+    store, feed, made = ObjectStates(objects), ObjectStates(objects), package(tmp_path, "1")
+    first, second = new_model(), new_model()
+    for model in (first, second):
+        store.ask(DesiredState(model, 1, made))
+    before = feed.asked(tmp_path / "packages")
+    assert before is not None
+    assert store.models() == set(before.states) == {first, second}
+    store.drop(first)
+    store.drop(first)
+    after = feed.asked(tmp_path / "packages", before.token)
+    assert after is not None
+    assert store.models() == set(after.states) == {second}
+    assert store.wanted(first) is None
+
+
 def test_one_that_is_gone_for_good_is_forgotten(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that vanished says no farewell."""
     store = ObjectStates(objects)

@@ -90,7 +90,7 @@ volumes:
   - name: scratch
     emptyDir: {sizeLimit: 10Gi}
   - name: environment
-    configMap: {name: {{ .root.Release.Name }}-environment}
+    configMap: {name: {{ .map | default (printf "%s-environment" .root.Release.Name) }}}
   {{- if eq .namespace .root.Release.Namespace }}
   - name: workspace # a folder: what changes in it is followed
     configMap: {name: {{ .root.Release.Name }}-workspace}
