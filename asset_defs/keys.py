@@ -10,6 +10,8 @@ CAUSE_TAG = "loopline/cause"
 SOURCE_TAG = "loopline/source"
 WORK_TAG = "loopline/work"
 """Trainings carry it, so that a queue may limit them while rollout steps go through."""
+PRIORITY_TAG = "dagster/priority"
+"""Of runs that wait, Dagster starts those first that say the larger number; 0 where they say none."""
 
 AUDIT_JOB = "loopline_feature_audit"
 CYCLE_JOB = "loopline_cycle"

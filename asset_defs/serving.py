@@ -3,7 +3,7 @@
 import dagster as dg
 
 from loopline.asset_defs.figures import number
-from loopline.asset_defs.keys import CYCLE_TAG, ROLLOUT_JOB, key
+from loopline.asset_defs.keys import CYCLE_TAG, PRIORITY_TAG, ROLLOUT_JOB, key
 from loopline.asset_defs.turns import turn_of
 from loopline.platform_core import turn
 from loopline.platform_core.loop import rollouts
@@ -11,6 +11,9 @@ from loopline.platform_core.monitor import skew
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
+
+FIRST = "10"
+"""The priority of a rollout's steps: one may take a bad version back, and waits behind nothing."""
 
 
 def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
@@ -75,7 +78,11 @@ def rollout_job(team: Team) -> dg.JobDefinition:
             )
         )
 
-    @dg.job(name=ROLLOUT_JOB, description="Take one step of a rollout: advance, promote or roll back")
+    @dg.job(
+        name=ROLLOUT_JOB,
+        description="Take one step of a rollout: advance, promote or roll back",
+        tags={PRIORITY_TAG: FIRST},
+    )
     def step_job() -> None:
         take_step()
 

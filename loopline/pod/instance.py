@@ -58,11 +58,16 @@ def shared(settings: DagsterSettings) -> dict[str, Any]:
 
 
 def limits(settings: DagsterSettings) -> tuple[Limit, ...]:
-    """Return all limits by tag: trainings, a backfill's days, each team, and what the environment adds."""
+    """Return all limits by tag: trainings, backfills' days, each team, and what the environment adds.
+
+    A team's backfill leaves half of its places to its other runs; all runs but the steps of rollouts leave one place.
+    """
     return (
         Limit(tag=dagster_home.WORK_TAG, value="training", runs=settings.trainings),
         Limit(tag=dagster_home.BACKFILL_TAG, runs=max(1, settings.runs // 2)),
-        Limit(tag=dagster_home.TEAM_TAG, per_value=True, runs=settings.team_runs),
+        Limit(tag=dagster_home.DAYS_TAG, per_value=True, runs=max(1, settings.team_runs // 2)),
+        Limit(tag=dagster_home.SHARE_TAG, per_value=True, runs=settings.team_runs),
+        Limit(tag=dagster_home.SHARE_TAG, runs=max(1, settings.runs - 1)),
         *settings.limits,
     )
 

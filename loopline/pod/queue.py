@@ -1,11 +1,19 @@
-"""The queue of runs where teams share it: each run carries its team's name, by which teams are bounded."""
+"""The queue of runs where teams share it: each run carries its team's name, by which teams are bounded.
+
+A step of a rollout, which may take a bad version back, is bounded by nothing but the places there are, of which one is
+left to such runs.
+"""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from loopline.asset_defs.dagster_bases import QueuedRunCoordinator, SubmitRunContext
-from loopline.up.dagster_home import TEAM_TAG
+from loopline.asset_defs.keys import PRIORITY_TAG, ROLLOUT_JOB
+from loopline.up.dagster_home import BACKFILL_TAG, DAYS_TAG, SHARE_TAG, TEAM_TAG
+
+BEHIND = "-1"
+"""The priority of a backfill's days: whatever else is due goes before them."""
 
 
 class TeamQueue(QueuedRunCoordinator):
@@ -16,5 +24,15 @@ class TeamQueue(QueuedRunCoordinator):
         run = context.dagster_run
         origin = run.remote_job_origin
         if origin is not None:
-            self._instance.add_run_tags(run.run_id, {TEAM_TAG: origin.location_name})
+            self._instance.add_run_tags(run.run_id, _tags(origin.location_name, run))
         return super().submit_run(context)
+
+
+def _tags(team: str, run: dg.DagsterRun) -> dict[str, str]:
+    """Return what a run of a team carries."""
+    tags = {TEAM_TAG: team}
+    if run.job_name != ROLLOUT_JOB:
+        tags[SHARE_TAG] = team
+    if BACKFILL_TAG in run.tags:
+        tags |= {DAYS_TAG: team, PRIORITY_TAG: run.tags.get(PRIORITY_TAG, BEHIND)}
+    return tags

@@ -167,3 +167,37 @@ def test_parts_that_share_no_disk_are_one_dagster(pods):
     run = first.launch("loopline", "loopline_scorecard")
     assert first.wait(run, 120) == "SUCCESS"
     assert time.monotonic() - killed < 90  # ten seconds on a machine that is not overcommitted
+
+
+STARTED = """
+query ($run: ID!) {runOrError(runId: $run) {... on Run {startTime creationTime endTime tags {key value}}}}"""
+
+
+def test_a_step_of_a_rollout_waits_behind_no_backfill(pods):
+    """Asked for last, it starts first: nothing that the queue holds goes before it, and its team's share is not its."""
+    text = pods.environment.read_text().replace("dagster:\n", "dagster:\n  runs: 2\n  team_runs: 1\n")
+    pods.environment.write_text(text)
+    ports = {"retail": free_port()}
+    web = free_port()
+    pods.locate(**ports)
+    pods.start("code-retail", "code-server", "retail", "--port", str(ports["retail"]))
+    pods.start("web", "web-server", "--port", str(web))
+    dagster = Dagster(f"http://127.0.0.1:{web}/graphql")
+    until(lambda: states(dagster) == {"retail": "loaded"}, lambda: pods.said("web"), 300)
+    days = [dagster.launch("retail", "loopline_lake_care", {"dagster/backfill": "months"}) for _ in range(2)]
+    care = dagster.launch("retail", "loopline_lake_care")
+    config = {"ops": {"take_step": {"config": {"rollout_id": "none"}}}}
+    step = dagster.launch("retail", "loopline_rollout_step", run_config=config)
+    pods.start("daemon", "daemon")
+    assert dagster.wait(step) == "FAILURE"  # there is no such rollout
+    assert [dagster.wait(run) for run in (care, *days)] == ["SUCCESS"] * 3
+    found = {run: dagster.ask(STARTED, run=run)["runOrError"] for run in (step, care, *days)}
+    assert min(found, key=lambda run: found[run]["startTime"]) == step
+    assert found[care]["startTime"] < min(found[run]["startTime"] for run in days)
+    first, last = sorted(days, key=lambda run: found[run]["startTime"])
+    assert found[care]["endTime"] <= found[first]["startTime"]  # one of the team at a time
+    assert found[first]["endTime"] <= found[last]["startTime"]
+    tags = {run: {one["key"]: one["value"] for one in found[run]["tags"]} for run in found}
+    assert "loopline/share" not in tags[step]
+    assert tags[care]["loopline/share"] == tags[step]["loopline/team"] == "retail"
+    assert tags[days[0]]["loopline/days"] == "retail"

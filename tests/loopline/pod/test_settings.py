@@ -97,7 +97,9 @@ def test_limits_bound_all_trainings_backfills_and_each_team(said):
     assert queue["tag_concurrency_limits"] == [
         {"key": "loopline/work", "value": "training", "limit": 3},
         {"key": "dagster/backfill", "limit": 4},
-        {"key": "loopline/team", "value": {"applyLimitPerUniqueValue": True}, "limit": 4},
+        {"key": "loopline/days", "value": {"applyLimitPerUniqueValue": True}, "limit": 2},
+        {"key": "loopline/share", "value": {"applyLimitPerUniqueValue": True}, "limit": 4},
+        {"key": "loopline/share", "limit": 8},
         {"key": "customer", "value": {"applyLimitPerUniqueValue": True}, "limit": 2},
         {"key": "kind", "value": "heavy", "limit": 1},
     ]
