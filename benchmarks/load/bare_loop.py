@@ -42,7 +42,11 @@ def _rollout_job() -> dg.JobDefinition:
     def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[None]) -> None:
         pass
 
-    @dg.job(name="loopline_rollout_step", description="Take one step of a rollout: advance, promote or roll back")
+    @dg.job(
+        name="loopline_rollout_step",
+        description="Take one step of a rollout: advance, promote or roll back",
+        tags={"dagster/priority": "10"},
+    )
     def step_job() -> None:
         take_step()
 
