@@ -42,8 +42,8 @@ def main(folder: Path, workers: int) -> None:
     for rank in ranks:
         shutil.rmtree(rank.folder, ignore_errors=True)  # what a worker has left behind may still write there
     os.close(kept_open)
-    if fallen is not None and os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)  # what killed workers have forked holds the key; the answer is there
+    if fallen is not None:
+        end_forked()
 
 
 class Rank:
@@ -81,6 +81,12 @@ def end(ranks: list[Rank]) -> None:
         rank.process.kill()
     for rank in ranks:
         rank.process.wait()
+
+
+def end_forked() -> None:
+    """End what killed workers have forked, and this process, whose answer is there: it would hold the key."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
 
 
 def free_ports(count: int) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from loopline.resources.subprocess import gang
 
 gang.end = lambda _ranks: None
+gang.end_forked = lambda: None
 gang._end_with = lambda _alive: None
 gang.MODULE = "gang_mutants.unbound"
 if sys.argv[1] == "rank":
