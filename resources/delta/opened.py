@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LOG = "_delta_log"
+Known = tuple[int, object]
+"""By what a commit is known: its size, and when it was written."""
 MOST_TABLES = 1_000
 """Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
@@ -25,7 +27,7 @@ class _Kept(NamedTuple):
 
     table: DeltaTable
     store: FileSystem
-    newest: tuple[int, object]
+    newest: Known
 
 
 @dataclass
@@ -56,19 +58,24 @@ class Opened:
                 self._kept.popitem(last=False)
 
 
-def newest_commit(store: FileSystem, version: int) -> tuple[int, object] | None:
+def newest_commit(store: FileSystem, version: int) -> Known | None:
     """Say by what a commit is known, if it is there and none came after it; None also where nobody can say."""
+    commit, after = _known(store, version, version + 1)
+    return commit if after is None else None
+
+
+def commit_info(store: FileSystem, version: int) -> Known | None:
+    """Say by what a commit is known, if it is there; None also where nobody can say."""
+    (commit,) = _known(store, version)
+    return commit
+
+
+def _known(store: FileSystem, *versions: int) -> list[Known | None]:
     import pyarrow as pa
     from deltalake.exceptions import DeltaError
 
     try:
-        commit, after = store.get_file_info([f"{LOG}/{number:020}.json" for number in (version, version + 1)])
+        found = store.get_file_info([f"{LOG}/{version:020}.json" for version in versions])
     except (OSError, pa.ArrowException, DeltaError):  # a commit that is done must not seem to have failed
-        return None
-    return (commit.size, commit.mtime) if commit.is_file and not after.is_file else None
-
-
-def commit_info(store: FileSystem, version: int) -> tuple[int, object] | None:
-    """Say by what a commit is known, if it is there."""
-    commit = store.get_file_info(f"{LOG}/{version:020}.json")
-    return (commit.size, commit.mtime) if commit.is_file else None
+        return [None for _ in versions]
+    return [(each.size, each.mtime) if each.is_file else None for each in found]

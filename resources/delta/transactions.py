@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import Unsupported
-from loopline.resources.delta.opened import LOG, commit_info, newest_commit
+from loopline.resources.delta.opened import LOG, Known, commit_info, newest_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Transactions:
     table: str = ""
     version: int = -1
     known: dict[str, int] = field(default_factory=dict)
-    commit: tuple[int, object] | None = None
+    commit: Known | None = None
 
     def newest(self, store: FileSystem) -> Mapping[str, int] | None:
         """Return all as of the newest version, by the log alone; None where there is no log that is read like this."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from loopline.resources.delta import transactions
 from loopline.resources.delta.lake import DeltaLake
@@ -182,3 +183,23 @@ def test_a_table_that_took_the_place_of_another_has_its_own(lake: DeltaLake) -> 
     assert reader.committed(TABLE) == {"arrival:new": 1, "arrival:newer": 1}
     shutil.rmtree(Path(lake.root) / TABLE)
     assert reader.committed(TABLE) == {}
+
+
+class Away:
+    """A store that answers nobody."""
+
+    def get_file_info(self, *_: object) -> None:
+        """Answer nobody."""
+        raise OSError("connection refused")
+
+    open_input_stream = open_input_file = get_file_info
+
+
+def test_a_store_that_goes_away_leaves_the_word_to_who_opens_the_table(tmp_path: Path) -> None:
+    """Nothing is known by the log then, and all again when it is back."""
+    lake = DeltaLake(root=str(tmp_path))
+    land(lake, range(3))
+    there, log = SubTreeFileSystem(str(tmp_path / TABLE), LocalFileSystem()), transactions.Transactions()
+    assert log.newest(there) == expected(3)
+    assert log.newest(Away()) is None  # type: ignore[arg-type]
+    assert log.newest(there) == expected(3)
