@@ -51,13 +51,13 @@ def canary(site: Site, serving: Any, side: Side, asker: Asker) -> tuple[float, f
     serving.apply(state)
     own = asker.answered() - began
     began = time.time()
-    apps(site).create_namespaced_deployment(NAMESPACE, deployment("kserve-canary"))
+    site.apps.create_namespaced_deployment(NAMESPACE, deployment("kserve-canary"))
     (pod,) = until(lambda: _pods(site, "app=kserve-canary")).values()
     asker.ask(
         f"http://{until(lambda: _pods(site, 'app=kserve-canary')[pod.metadata.name].status.pod_ip)}:{HTTP_PORT}{PATH}"
     )
     beside = asker.answered() - began
-    apps(site).delete_namespaced_deployment("kserve-canary", NAMESPACE)
+    site.apps.delete_namespaced_deployment("kserve-canary", NAMESPACE)
     return own, beside
 
 
@@ -73,15 +73,8 @@ def _candidate(site: Site) -> Served:
     return Served("2", made, "cycle-2")
 
 
-def apps(site: Site) -> Any:
-    """Return the API's part that knows Deployments."""
-    from kubernetes import client
-
-    return client.AppsV1Api(site.api)
-
-
 def _scale(site: Site, side: Side, replicas: int) -> None:
-    apps(site).patch_namespaced_deployment_scale(side.deployment, NAMESPACE, {"spec": {"replicas": replicas}})
+    site.apps.patch_namespaced_deployment_scale(side.deployment, NAMESPACE, {"spec": {"replicas": replicas}})
 
 
 def _pods(site: Site, selector: str) -> dict[str, Any]:

@@ -67,14 +67,11 @@ def version(site: Site, number: str) -> Served:
 
 def theirs(site: Site) -> Side:
     """Deploy KServe's server."""
-    from kubernetes import client
-
-    apps = client.AppsV1Api(site.api)
-    apps.create_namespaced_deployment(NAMESPACE, deployment("kserve"))
+    site.apps.create_namespaced_deployment(NAMESPACE, deployment("kserve"))
     ports = [{"port": HTTP_PORT, "targetPort": "http"}]
     service = {"metadata": {"name": "kserve"}, "spec": {"selector": {"app": "kserve"}, "ports": ports}}
     site.core.create_namespaced_service(NAMESPACE, service)
-    until(lambda: apps.read_namespaced_deployment("kserve", NAMESPACE).status.available_replicas)
+    until(lambda: site.apps.read_namespaced_deployment("kserve", NAMESPACE).status.available_replicas)
     return Side("kserve", "app=kserve", _address(site, "kserve"))
 
 

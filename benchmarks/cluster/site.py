@@ -45,6 +45,13 @@ class Site:
 
         return client.CoreV1Api(self.api)
 
+    @cached_property
+    def apps(self) -> Any:
+        """Return the part that knows Deployments."""
+        from kubernetes import client
+
+        return client.AppsV1Api(self.api)
+
     @property
     def within(self) -> tuple[str, ...]:
         """Return the command that runs another one in the node's network."""
