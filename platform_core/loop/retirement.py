@@ -36,5 +36,6 @@ def retire(platform: Platform, ref: ModelRef, actor: str, reason: str, now: date
         deployments.write(
             connection, Deployment(ref, 0, None, None, 0), Entry(CHANGED, now, *ref, "", "", actor, reason)
         )
-    deployments.carry_out(platform, ref)
-    return platform.serving.let_go(ref.dotted)
+    ends = platform.serving.let_go(ref.dotted)
+    deployments.carry_out(platform, ref)  # last: who deploys it anew meanwhile keeps the endpoint
+    return ends

@@ -64,6 +64,26 @@ def test_what_is_left_undone_is_done_later(loop: Loop, monkeypatch: pytest.Monke
     assert not loop.serving.observe(REF.dotted).ready
 
 
+def test_who_deploys_it_anew_meanwhile_keeps_the_endpoint(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is the newest in the ledger is what answers."""
+    loop.roll_out("first")
+    let_go, anew = InMemoryServing.let_go, iter(["second"])
+
+    def late(serving: InMemoryServing, model: str) -> bool:
+        ends = let_go(serving, model)
+        for name in anew:
+            loop.later(60)
+            loop.roll_out(name)
+        return ends
+
+    monkeypatch.setattr(InMemoryServing, "let_go", late)
+    assert retire(loop.platform, REF, "anna", "gone", loop.now)
+    now = deployment(loop.ledger, REF)
+    assert now is not None
+    assert now.stable is not None
+    assert loop.serving.observe(REF.dotted).generation == now.generation
+
+
 def test_who_and_why_are_asked_for(loop: Loop) -> None:
     """And one that was never deployed cannot be retired."""
     with pytest.raises(NotFound, match="was never deployed"):
