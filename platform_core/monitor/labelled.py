@@ -30,28 +30,18 @@ class Examples(NamedTuple):
     places: Places
 
 
+class Keyed(NamedTuple):
+    """Rows with an event time, and the entities of each as text, a column for each entity."""
+
+    keys: Sequence[pa.Array]
+    rows: pa.Table
+
+
 @dataclass(frozen=True, eq=False)
 class LabelBook:
-    """What the raw rows say of a model's examples, one row of ``table`` each; keys of persons are pseudonyms.
-
-    An example's key is its entities as text, and its event time too where they do not tell examples apart (``timed``).
-    """
+    """What the raw rows say of a model's examples, one row of ``table`` each; keys of persons are pseudonyms."""
 
     table: pa.Table
-    entities: tuple[str, ...]
-    persons: Sequence[str]
-
-    def examples(self, answered: pa.Table) -> Examples:
-        """Find the examples of answered rows, from their columns ``keys`` (JSON) and event time.
-
-        Keys are text and come again and again: each distinct one is parsed once, and no row becomes an object.
-        """
-        told = len(self.table)
-        columns = list(map(both, texts(self.table, self.entities), self.keys(answered)))
-        numbers = numbered(columns, told + len(answered))
-        if repeats(numbers[:told]):  # entities come more than once
-            numbers = numbered([pa.array(numbers), both(instants(self.table), instants(answered))], len(numbers))
-        return matched(numbers[:told], numbers[told:])
 
     def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
         """Return the label of each example, NaN unless it is known by now and finite."""
@@ -82,12 +72,25 @@ class LabelBook:
         """Return when each label becomes known (µs since 1970)."""
         return np.asarray(self.table[KNOWN_AT].cast(pa.int64()).to_numpy(), dtype=np.int64)
 
-    def keys(self, answered: pa.Table) -> list[pa.Array]:
-        """Return the entities of answered rows as text."""
-        encoded = answered.column("keys").combine_chunks().dictionary_encode(null_encoding="encode")
-        keys = personal.hidden_in(objects(encoded.dictionary), self.persons)
-        named = (pa.array([str(key.get(entity)) for key in keys], pa.string()) for entity in self.entities)
-        return [text.take(encoded.indices) for text in named]
+
+def answered_keys(answered: pa.Table, entities: Sequence[str], persons: Sequence[str]) -> list[pa.Array]:
+    """Return the entities of answered rows as text, from their column ``keys`` (JSON).
+
+    Keys come again and again: each distinct one is parsed once, and no row becomes an object.
+    """
+    encoded = answered.column("keys").combine_chunks().dictionary_encode(null_encoding="encode")
+    keys = personal.hidden_in(objects(encoded.dictionary), persons)
+    named = (pa.array([str(key.get(entity)) for key in keys], pa.string()) for entity in entities)
+    return [text.take(encoded.indices) for text in named]
+
+
+def numbered_examples(labels: Keyed, answers: Keyed, *, timed: bool) -> tuple[Places, Places]:
+    """Number the examples of labels and answers: by their entities, and event time too where it tells them apart."""
+    columns = list(map(both, labels.keys, answers.keys))
+    if timed:
+        columns.append(both(instants(labels.rows), instants(answers.rows)))
+    numbers = numbered(columns, len(labels.rows) + len(answers.rows))
+    return numbers[: len(labels.rows)], numbers[len(labels.rows) :]
 
 
 def matched(labels: Places, answers: Places) -> Examples:

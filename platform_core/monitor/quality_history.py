@@ -73,7 +73,7 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
         return LiveQuality([], 0)
     joined = _look(platform, team, model)
-    labels, every = joined.book(team, model), joined.answered
+    labels, every = joined.book, joined.answered
     realised = keep(platform.lake, ref, labels, every, platform.clock.now_us(), joined.realised)
     age = _age(platform, model, labels)
     met = dict(outcomes(every.by_callers, labels, age))

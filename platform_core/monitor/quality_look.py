@@ -29,12 +29,13 @@ from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_t
 from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.monitor.label_rows import LabelRows
 from loopline.platform_core.monitor.labelled import (
+    Keyed,
     LabelBook,
     Places,
-    both,
-    instants,
+    answered_keys,
     matched,
     numbered,
+    numbered_examples,
     repeats,
     texts,
 )
@@ -81,9 +82,10 @@ class Look:
     answers: pa.Table
     header: Header
 
-    def book(self, team: Team, model: Model) -> LabelBook:
+    @property
+    def book(self) -> LabelBook:
         """Return the labels."""
-        return LabelBook(self.labels, tuple(model.labels.entities), personal.entities(team, model))
+        return LabelBook(self.labels)
 
     @property
     def answered(self) -> Answered:
@@ -218,7 +220,8 @@ class _Reader:
         again = joined.header.repeats - gone + self._repeats(joined.labels, marks[0])
         if touched is not None and (again > 0) != (joined.header.repeats > 0):
             return self._numbered(replace(joined, header=msgspec.structs.replace(joined.header, repeats=0)), None, 0)
-        columns = self._examples([table.filter(mark) for table, mark in zip(tables, marks, strict=True)], again > 0)
+        chosen = (table.filter(mark) for table, mark in zip(tables, marks, strict=True))
+        columns = numbered_examples(*(Keyed(_texts(rows, self._keys), rows) for rows in chosen), timed=again > 0)
         ours = [np.asarray(mark.to_numpy(zero_copy_only=False), np.bool_) for mark in marks]
         numbers = [_numbers(table) for table in tables]
         first = 1 + max(int(known[~own].max(initial=-1)) for known, own in zip(numbers, ours, strict=True))
@@ -229,16 +232,6 @@ class _Reader:
             numbers = [dense[: len(numbers[0])], dense[len(numbers[0]) :]]
         labels, answers = (_with(table, EXAMPLE, pa.array(n)) for table, n in zip(tables, numbers, strict=True))
         return Look(labels, answers, msgspec.structs.replace(joined.header, repeats=again))
-
-    def _examples(self, tables: Sequence[pa.Table], timed: bool) -> tuple[Places, Places]:
-        """Number the examples of labels and answers: their entities, and the event time too where these repeat."""
-        labels, answers = tables
-        size = len(labels) + len(answers)
-        columns = list(map(both, *(_texts(table, self._keys) for table in tables)))
-        if timed:
-            columns.append(both(instants(labels), instants(answers)))
-        numbers = numbered(columns, size)
-        return numbers[: len(labels)], numbers[len(labels) :]
 
     def _repeats(self, labels: pa.Table, mark: pa.Array) -> int:
         rows = labels.filter(mark)
@@ -281,8 +274,7 @@ class _Reader:
         """Make answers of rows: those with a score, in order, with their entities as text."""
         rows = pa.concat_tables(tables)
         rows = rows.filter(pc.is_valid(rows["score"])).sort_by([(name, "ascending") for name in ORDER]).combine_chunks()
-        entities, persons = tuple(self.model.labels.entities), personal.entities(self.team, self.model)
-        keys = LabelBook(rows.slice(0, 0), entities, persons).keys(rows)
+        keys = answered_keys(rows, self.model.labels.entities, personal.entities(self.team, self.model))
         rows = rows.drop_columns(["keys", DATE])
         for name, key in zip(self._keys, keys, strict=True):
             rows = rows.append_column(name, key)

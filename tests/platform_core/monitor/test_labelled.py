@@ -13,9 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopline.platform_core.foundation.names import EVENT_TIME
-from loopline.platform_core.monitor.labelled import LabelBook, numbered
+from loopline.platform_core.monitor.labelled import (
+    Examples,
+    Keyed,
+    answered_keys,
+    matched,
+    numbered,
+    numbered_examples,
+    repeats,
+    texts,
+)
 from loopline.platform_core.specs import personal
 
+ENTITIES = ("customer", "shop")
 MOMENTS = [datetime(1969, 12, 31, 23, tzinfo=UTC) + timedelta(hours=hour) for hour in range(3)]
 INSTANT = pa.timestamp("us", tz="UTC")
 CUSTOMERS = st.sampled_from([1, 2, 10, None])
@@ -25,7 +35,7 @@ LOGGED = st.fixed_dictionaries({}, optional={"customer": CUSTOMERS | st.sampled_
 ANSWERED = st.lists(st.tuples(LOGGED, st.sampled_from(MOMENTS)), max_size=12)
 
 
-def book_of(rows: Sequence[tuple[Any, Any, datetime]], persons: Sequence[str] = ()) -> LabelBook:
+def labels_of(rows: Sequence[tuple[Any, Any, datetime]], persons: Sequence[str] = ()) -> pa.Table:
     """Make the labels of examples of two entities."""
     table = pa.table(
         {
@@ -34,7 +44,15 @@ def book_of(rows: Sequence[tuple[Any, Any, datetime]], persons: Sequence[str] = 
             EVENT_TIME: pa.array([row[2] for row in rows], INSTANT),
         }
     )
-    return LabelBook(personal.hidden(table, persons), ("customer", "shop"), persons)
+    return personal.hidden(table, persons)
+
+
+def examples_of(labels: pa.Table, answered: pa.Table, persons: Sequence[str] = ()) -> Examples:
+    """Match answers with labels; event times count where entities come more than once."""
+    keys = texts(labels, ENTITIES)
+    timed = repeats(numbered(keys, len(labels))) > 0
+    answers = Keyed(answered_keys(answered, ENTITIES, persons), answered)
+    return matched(*numbered_examples(Keyed(keys, labels), answers, timed=timed))
 
 
 def answers_of(rows: Sequence[tuple[dict[str, Any], datetime]]) -> pa.Table:
@@ -53,7 +71,7 @@ def test_it_finds_what_a_look_at_each_row_finds(
     examples = [(*key, at if timed else None) for key, (_, _, at) in zip(entities, told, strict=True)]
     asked = [(str(k.get("customer")), str(k.get("shop")), at if timed else None) for k, at in answered]
     row_of = {example: row for row, example in enumerate(examples)}
-    found = book_of(told).examples(answers_of(answered))
+    found = examples_of(labels_of(told), answers_of(answered))
     assert found.places.tolist() == [row_of.get(key, -1) for key in asked]
     alike = [[one == other for other in asked] for one in asked]
     assert alike == [[one == other for other in found.numbers] for one in found.numbers.tolist()]
@@ -62,9 +80,10 @@ def test_it_finds_what_a_look_at_each_row_finds(
 def test_a_true_key_and_its_pseudonym_are_one_example(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log holds true keys of before the contract marked them."""
     monkeypatch.setenv(personal.VARIABLE, "0123456789abcdef0123456789abcdef")
-    book = book_of([(1, "a", MOMENTS[0]), (2, "a", MOMENTS[0])], ["customer"])
+    labels = labels_of([(1, "a", MOMENTS[0]), (2, "a", MOMENTS[0])], ["customer"])
     hidden = personal.pseudonyms().of("customer", 2)
-    found = book.examples(answers_of([({"customer": key, "shop": "a"}, MOMENTS[0]) for key in (2, hidden, 3)]))
+    answered = answers_of([({"customer": key, "shop": "a"}, MOMENTS[0]) for key in (2, hidden, 3)])
+    found = examples_of(labels, answered, ["customer"])
     assert found.places.tolist() == [1, 1, -1]
     assert found.numbers[0] == found.numbers[1] != found.numbers[2]
 
