@@ -52,6 +52,8 @@ WHOLE_SECONDS = 86_400.0
 SPARSE = 4
 """Numbers of examples for each row, beyond which they are numbered anew: those of changed entities are not reused."""
 EXAMPLE, IN_REALISED = "_example", "_in_realised"
+FORM = 1
+"""Of what is kept, for other builds of one release: whoever changes a column or what it says counts on."""
 _HEADER = b"loopline.look"
 
 
@@ -302,7 +304,7 @@ class _Reader:
         said = [labels.name, labels.entities, labels.time, labels.label, labels.known_at, labels.segments]
         hidden = personal.pseudonyms().of("secret", "which") if persons else ""
         place, key = self.platform.lake.place(self._raw), key_of(self.team, labels.source)
-        parts = [said, sources(labels.compute), persons, hidden, key, self._raw, place, release("loopline")]
+        parts = [said, sources(labels.compute), persons, hidden, key, self._raw, place, release("loopline"), FORM]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
