@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs the oldest versions that pyproject.toml allows of what it names, and runs the tests that lean on them:
 # every import, the whole loop in process, stores, engine and registry, the server, and what is private to Dagster and uvicorn.
-# The environment is made anew when pyproject.toml has changed.
+# The environment is made anew when pyproject.toml or this file has changed.
 # Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 uv=.venv/bin/uv
 folder=.venv-lowest
-if ! cmp -s pyproject.toml "$folder/.made"; then
+if ! cat pyproject.toml scripts/lowest.sh | cmp -s - "$folder/.made"; then
     rm -rf "$folder"
     "$uv" venv --quiet --python .venv/bin/python "$folder"
     extras=(laptop postgres redis duckdb grpc otel openlineage kubernetes)
@@ -17,7 +17,7 @@ if ! cmp -s pyproject.toml "$folder/.made"; then
     "$uv" pip install --quiet --python "$folder/bin/python" -r "$folder/requirements.txt"
     "$uv" pip install --quiet --python "$folder/bin/python" --no-deps -e . -e plugins/retail -e sdk/python
     "$uv" pip install --quiet --python "$folder/bin/python" -c "$folder/requirements.txt" \
-        pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema
-    cp pyproject.toml "$folder/.made"
+        pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema helm-python-sdk
+    cat pyproject.toml scripts/lowest.sh >"$folder/.made"
 fi
 exec scripts/core-tests.sh "$folder/bin/python" tests/resources/kubernetes "$@"
