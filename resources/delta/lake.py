@@ -154,8 +154,12 @@ class DeltaLake(Lake):
         return self._store(self.uri(table))
 
     def _store(self, uri: str) -> FileSystem:
+        """Return a folder as a file system; of this machine by its own calls: delta-rs takes 50 times as long."""
+        from pyarrow.fs import LocalFileSystem, PyFileSystem, SubTreeFileSystem
+
+        if "://" not in uri:
+            return SubTreeFileSystem(uri, LocalFileSystem())
         from deltalake.fs import DeltaStorageHandler
-        from pyarrow.fs import PyFileSystem
 
         return PyFileSystem(DeltaStorageHandler(uri, self.storage_options))
 
