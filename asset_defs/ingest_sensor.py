@@ -11,10 +11,8 @@ from loopline.asset_defs.runs import LOOK_SECONDS, in_progress_without, under_wa
 from loopline.asset_defs.source_state import Behind, SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms.debounce import pause
-from loopline.platform_core.errors import Permanent
 from loopline.platform_core.features import waiting
-from loopline.platform_core.features.reach import Tables
-from loopline.platform_core.features.standing import standing
+from loopline.platform_core.features.standing import progress
 from loopline.platform_core.foundation.names import ModelRef, raw_table, view_name
 from loopline.platform_core.ingestion.landing import pending
 from loopline.platform_core.platform import Platform
@@ -122,15 +120,12 @@ class _Look:
         return in_progress_without(self.instance, INGEST_JOB, SOURCE_TAG)
 
     def _is_late(self, view: FeatureView) -> bool:
-        try:
-            stands = standing(Tables(self.platform, self.team, view))
-            return not stands.nothing_new or waiting.due(self.platform, self.team, view, stands) is not None
-        except Permanent:  # its declaration does not hold: the run that is requested says so
-            return True
+        come = progress(self.platform, self.team, view)
+        return not come.nothing_new or waiting.due(self.platform, self.team, view, come) is not None
 
     def _any_waits(self, views: list[FeatureView]) -> bool:
         """Say whether rows of a view wait for their time: then it is asked for at each tick."""
-        return any(standing(Tables(self.platform, self.team, view)).waits for view in views)
+        return any(progress(self.platform, self.team, view).waits for view in views)
 
     def _failed(self, source: Source, error: Exception) -> None:
         now, where = time.time(), f"{self.team.name}/{source.name}"

@@ -11,7 +11,10 @@ from loopline.platform_core.features.meaning import meaning_of
 from loopline.platform_core.foundation.names import raw_table, view_table
 
 if TYPE_CHECKING:
+    from loopline.platform_core.contracts.lake import Lake
     from loopline.platform_core.features.reach import Tables
+    from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import FeatureView, Team
 
 WHOLE_BELOW = 10_000
 """Raw rows below which a view is always computed whole: few rows cost little, and show little of what it rests on."""
@@ -20,23 +23,20 @@ TRIED_AGAIN = 2
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the view's table says of itself, in transactions of its own commits.
+class Progress:
+    """How far a view has come, in transactions of its table's own commits.
 
-    ``version`` is the table's (None: never written), ``done`` the raw version up to which it goes (-1: none).
-    ``proof`` names the transaction that says what its rows rest on, ``seen`` the one that counts the raw rows behind
-    it, ``ahead`` and ``shown`` those of rows that wait for their time (see ``waiting``); ``committed`` holds them all.
+    ``version`` is the table's (None: never written), ``raw_version`` that of the raw table. ``application`` names the
+    transaction that says up to which raw version it goes, ``ahead`` and ``shown`` those of rows that wait for their
+    time (see ``waiting``); ``committed`` holds them.
     """
 
     version: int | None
     raw_version: int | None
-    proof: str
     application: str
-    seen: str
+    ahead: str
+    shown: str
     committed: Mapping[str, int]
-    declared_on_all: bool = False
-    ahead: str = ""
-    shown: str = ""
 
     @property
     def waits(self) -> bool:
@@ -45,13 +45,26 @@ class Standing:
 
     @property
     def done(self) -> int:
-        """Return the version of the raw table up to which the view is materialized."""
+        """Return the version of the raw table up to which the view is materialized; -1 when it never was."""
         return self.committed.get(self.application, -1)
 
     @property
     def nothing_new(self) -> bool:
         """Say whether the raw table has no version that the view has not seen."""
         return self.raw_version is None or self.done >= self.raw_version
+
+
+@dataclass(frozen=True)
+class Standing(Progress):
+    """How far a view has come, and what is known of the raw rows on which its rows rest.
+
+    ``proof`` names the transaction that says what they rest on, ``seen`` the one that counts the raw rows behind them;
+    ``committed`` holds these as well.
+    """
+
+    proof: str
+    seen: str
+    declared_on_all: bool
 
     @property
     def proven_rows(self) -> int:
@@ -81,26 +94,33 @@ class Standing:
         return {self.proof: 2 * raw_rows + alone} if raw_rows > self.proven_rows else {}
 
 
+def progress(platform: Platform, team: Team, view: FeatureView) -> Progress:
+    """Look how far a view has come; at no row, and not at what the view means."""
+    return _progress(platform.lake, team, view)
+
+
 def standing(tables: Tables) -> Standing:
     """Look at the tables of a view, and at no row.
 
     The proof holds for what the view means now, what it says of its look back, and what names a raw row: changed, it
     is tried anew on all rows.
     """
-    team, view, lake = tables.team, tables.view, tables.platform.lake
-    table, means = view_table(team.name, view), meaning_of(tables.platform, view, tables.contract).hash
+    view, means = tables.view, meaning_of(tables.platform, tables.view, tables.contract).hash
     named = f":{','.join(tables.key)}" if tables.key else ""
     digest = hashlib.sha256(f"{means}:{view.lookback_days}{named}".encode()).hexdigest()[:16]
-    proof, application, seen = f"rests:{view.name}:{digest}", f"view:{view.name}", f"rows:{view.name}"
+    proof, seen = f"rests:{view.name}:{digest}", f"rows:{view.name}"
+    come = _progress(tables.platform.lake, tables.team, view, proof, seen)
+    return Standing(**vars(come), proof=proof, seen=seen, declared_on_all=view.rests_on == "all")
+
+
+def _progress(lake: Lake, team: Team, view: FeatureView, *others: str) -> Progress:
+    table, application = view_table(team.name, view), f"view:{view.name}"
     ahead, shown = f"ahead:{view.name}", f"shown:{view.name}"
-    return Standing(
+    return Progress(
         version=lake.version(table),
         raw_version=lake.version(raw_table(team.name, view.source.name)),
-        proof=proof,
         application=application,
-        seen=seen,
-        committed=lake.committed(table, [application, proof, seen, ahead, shown]),
-        declared_on_all=view.rests_on == "all",
         ahead=ahead,
         shown=shown,
+        committed=lake.committed(table, [application, ahead, shown, *others]),
     )

@@ -19,14 +19,14 @@ from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.features.standing import Standing
+    from loopline.platform_core.features.standing import Progress
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import FeatureView, Team
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def marks(view: FeatureView, stands: Standing, rows: pa.Table, begun: datetime) -> Mapping[str, int]:
+def marks(view: FeatureView, stands: Progress, rows: pa.Table, begun: datetime) -> Mapping[str, int]:
     """Return the transactions that say of rows about to be kept that some of them wait; none when none does."""
     from pyarrow import compute
 
@@ -38,7 +38,7 @@ def marks(view: FeatureView, stands: Standing, rows: pa.Table, begun: datetime) 
     return {name: at for name, at in found.items() if at > stands.committed.get(name, 0)}
 
 
-def due(platform: Platform, team: Team, view: FeatureView, stands: Standing) -> pa.Table | None:
+def due(platform: Platform, team: Team, view: FeatureView, stands: Progress) -> pa.Table | None:
     """Read the rows whose time has come since rows were shown; None when none waits, or none of them is due."""
     from pyarrow import compute
 
@@ -52,7 +52,7 @@ def due(platform: Platform, team: Team, view: FeatureView, stands: Standing) -> 
     return rows if len(rows) else None
 
 
-def appear(platform: Platform, team: Team, view: FeatureView, stands: Standing) -> int:
+def appear(platform: Platform, team: Team, view: FeatureView, stands: Progress) -> int:
     """Write online what has waited until now; returns the keys that now hold such a row.
 
     Online first: who dies in between does it again, and a row that is there already is not written.

@@ -104,8 +104,17 @@ def test_features_that_have_followed_request_nothing(driver, soon, monkeypatch):
     landed(driver, "1.csv")
     materialize(driver.platform, driver.team, driver.team.views[0])
     assert driver.tick("ingest") == NOTHING
-    monkeypatch.delattr(ingest_sensor, "standing")
+    monkeypatch.delattr(ingest_sensor, "progress")
     assert driver.tick("ingest") == NOTHING
+
+
+def test_how_far_features_are_is_seen_without_the_engine(driver, soon, monkeypatch):
+    """A code server that only looks loads no engine: its library is the half of what such a process would hold."""
+    landed(driver, "1.csv")
+    materialize(driver.platform, driver.team, driver.team.views[0])
+    landed(driver, "2.csv")
+    monkeypatch.delattr(type(driver.platform.engine), "compute_view")
+    assert keys(driver.tick("ingest")[0][0]) == ["tiny/seen_features"]
 
 
 def test_a_view_that_fails_is_tried_more_and_more_seldom(driver, soon):
