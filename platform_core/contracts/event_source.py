@@ -74,7 +74,8 @@ class EventSource(Vendor):
     def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
         """List arrivals of ``team/source`` whose id is not known, oldest first, at most ``limit``.
 
-        ``known`` may be large, and is asked for single ids; one that is hashable does not change.
+        ``known`` may be large, and is never listed: a ``Set`` is taken off many ids at once, and one that is hashable
+        does not change.
         """
 
     def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it

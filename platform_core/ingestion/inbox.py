@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class Inbox:
 ARRIVAL_LANDED = "arrival:"
 
 
-class LandedIds(Collection[str]):
+class LandedIds(AbstractSet[str]):
     """The ids of arrivals that landed, and of the contents that did, as a raw table's transactions say."""
 
     def __init__(self, committed: Mapping[str, int]) -> None:
@@ -84,6 +85,10 @@ class LandedIds(Collection[str]):
     def __contains__(self, arrival_id: object) -> bool:
         """Say whether one landed."""
         return f"{ARRIVAL_LANDED}{arrival_id}" in self._committed
+
+    def __rsub__(self, ids: AbstractSet[str]) -> set[str]:
+        """Return those of some ids that did not land, without a call for each."""
+        return {one for one in ids if ARRIVAL_LANDED + one not in self._committed}
 
     def __eq__(self, other: object) -> bool:
         """Say whether nothing landed between the two: transactions are only added."""

@@ -13,12 +13,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from loopline.platform_core.errors import Unsupported
 from loopline.resources.delta.opened import LOG, Known, commit_info, newest_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deltalake import DeltaTable
     from pyarrow.fs import FileSystem
 
@@ -44,7 +44,7 @@ class Transactions:
             while True:
                 lines = _commit(store, self.version + 1)
                 self.table = _table(lines) or self.table
-                self.known |= dict(_said(lines))
+                self.known |= _transactions_of(lines)
                 self.version += 1
         except OSError:
             pass  # there is no such commit, which is looked up once more below
@@ -63,7 +63,7 @@ class Transactions:
                 self.version, _, self.known = _checkpoint(store, version)
             try:
                 newer = [_commit(store, number) for number in range(self.version + 1, version + 1)]
-                transactions = [dict(_said(lines)) for lines in newer]
+                transactions = [_transactions_of(lines) for lines in newer]
             except (OSError, ValueError, KeyError):
                 self._forget(table)  # entries since were trimmed, so there is a newer checkpoint
                 continue
@@ -109,11 +109,26 @@ def _table(lines: list[bytes]) -> str:
     return next((str(each["id"]) for each in said if each), "")
 
 
-def _said(lines: list[bytes]) -> Iterator[tuple[str, int]]:
-    for line in lines:
-        said = json.loads(line).get("txn") if b'"txn"' in line else None
-        if said:
-            yield said["appId"], int(said["version"])
+def _transactions_of(lines: list[bytes]) -> dict[str, int]:
+    """Return a commit's transactions, all at once: a landing of a hundred files has as many.
+
+    Raises:
+        ValueError: the commit is not written as it should be.
+    """
+    found = _actions.decode(b"[" + b",".join([line for line in lines if b'"txn"' in line]) + b"]")
+    return {action.txn.app: action.txn.version for action in found if action.txn is not None}
+
+
+class _Transaction(msgspec.Struct, rename={"app": "appId"}):
+    app: str
+    version: int
+
+
+class _Action(msgspec.Struct):
+    txn: _Transaction | None = None
+
+
+_actions = msgspec.json.Decoder(list[_Action])
 
 
 def _checkpoint(store: FileSystem, newest: int | None = None) -> tuple[int, str, dict[str, int]]:
@@ -137,5 +152,5 @@ def _checkpoint(store: FileSystem, newest: int | None = None) -> tuple[int, str,
         table = rows["metaData"].combine_chunks().drop_null().field("id").to_pylist()[0]
     except (OSError, ValueError, KeyError, IndexError):
         return -1, "", {}
-    names, versions = said.field("appId").to_pylist(), said.field("version").to_pylist()
+    names, versions = (said.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("appId", "version"))
     return version, str(table), dict(zip(names, versions, strict=True))

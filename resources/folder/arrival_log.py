@@ -51,28 +51,31 @@ class Found(NamedTuple):
 
 @dataclass
 class _Tally:
-    """How often each content came under each name: asked only when a content is to be named, and counted then."""
+    """How often each content came under each name: counted once one comes again; that it is new is seen at once."""
 
     unread: list[Seen] = field(default_factory=list)
+    _uncounted: list[Seen] = field(default_factory=list)
     _contents: set[str] = field(default_factory=set)
     _came: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last: dict[str, str] = field(default_factory=dict)
 
     def next_id(self, found: Found) -> str:
         """Return the id of a content that comes now."""
-        self._count()
+        self._contents.update([seen.digest for seen in self.unread])
+        self._uncounted += self.unread
+        self.unread.clear()
         if found.digest not in self._contents:
             return found.digest
+        self._count()
         again = f"{found.digest}\n{found.name}\n{self._came[found.digest, found.name]}"
         return hashlib.sha256(again.encode()).hexdigest()
 
     def _count(self) -> None:
-        for seen in self.unread:
+        for seen in self._uncounted:
             if self._last.get(seen.name) != seen.arrival_id:
                 self._came[seen.digest, seen.name] += 1
             self._last[seen.name] = seen.arrival_id
-            self._contents.add(seen.digest)
-        self.unread.clear()
+        self._uncounted.clear()
 
 
 @dataclass
@@ -137,7 +140,7 @@ class ArrivalLog:
         data = file.read()
         whole = data.rfind(b"\n") + 1  # behind it is what a kill tore; the next one who appends takes it away
         self._offset += whole
-        return self._keep(_seen(data[:whole].splitlines()))
+        return self._keep(_seen(data[:whole]))
 
     def _migrate(self) -> None:
         """Take over what was kept before; there each content was one arrival, whatever the names."""
@@ -158,19 +161,20 @@ class ArrivalLog:
             return  # the folder is read-only: each process takes it over again
 
 
-_decoder = msgspec.json.Decoder(list[Seen])
+_decoder = msgspec.json.Decoder(Seen)
 
 
 def _line(seen: Seen) -> bytes:
     return json.dumps(msgspec.to_builtins(seen)).encode() + b"\n"  # a name may be no text in UTF-8
 
 
-def _seen(whole: Sequence[bytes]) -> list[Seen]:
+def _seen(whole: bytes) -> list[Seen]:
     """Read lines, all at once as far as they are ours; of somebody else's line the file it names is read again.
 
     There may be a hundred thousand: none becomes an object of Python's before it is a ``Seen``.
     """
     try:
-        return _decoder.decode(b"[" + b",".join(whole) + b"]")
+        return _decoder.decode_lines(whole)
     except (msgspec.MsgspecError, ValueError):
-        return [seen for one in whole for seen in _seen([one])] if len(whole) > 1 else []
+        rows = whole.splitlines()
+        return [seen for one in rows for seen in _seen(one)] if len(rows) > 1 else []

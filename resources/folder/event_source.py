@@ -38,7 +38,7 @@ class FolderEventSource(EventSource):
         """List files by modification time."""
         if source not in self._folders:
             self._folders[source] = LandingFolder(Path(self.root, source), self.still_seconds)
-        return self._folders[source].look(set(known) if isinstance(known, Sequence) else known)[:limit]
+        return self._folders[source].look(known)[:limit]
 
     def place(self, source: str) -> str:
         """Return the folder."""

@@ -12,6 +12,7 @@ import hashlib
 import os
 import time
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -65,7 +66,8 @@ class LandingFolder:
     def _without(self, known: Collection[str]) -> Sequence[Arrival]:
         """Return the arrivals that are not known, oldest first; asked again when nothing changed, those of before."""
         if self._answered is None or self._answered[0] != known:
-            found = [_arrival(seen) for seen in self._files.values() if seen.arrival_id not in known]
+            others = {seen.arrival_id for seen in self._files.values()} - _as_set(known)
+            found = [_arrival(seen) for seen in self._files.values() if seen.arrival_id in others] if others else []
             found.sort(key=lambda arrival: (arrival.arrived_at, arrival.name))
             if not isinstance(known, Hashable):
                 return found
@@ -179,6 +181,10 @@ def shown(name: str) -> str:
 
 def _is(seen: Seen | None, state: State) -> bool:
     return seen is not None and (seen.size, seen.mtime_ns) == state
+
+
+def _as_set(known: Collection[str]) -> AbstractSet[str]:
+    return known if isinstance(known, AbstractSet) else frozenset(known)
 
 
 def _unread(name: str, state: State) -> Seen:
