@@ -13,6 +13,7 @@ from loopline.up.supervisor import Supervisor
 if TYPE_CHECKING:
     from loopline.graphql import Dagster
     from loopline.platform_core.platform import Platform
+    from loopline.up.ports import HeldPorts
 
 
 @dataclass
@@ -21,15 +22,15 @@ class App:
 
     ``endpoint`` is the inference server's base URL, None when the environment serves elsewhere; ``features_url`` the
     feature service's, ``portal_url`` the portal's and ``registry_url`` the registry's own UI, which start last and are
-    not waited for; ``quarantined`` gives
-    the reason by team; ``ports`` are ``web``, ``portal``, ``inference``, ``features`` and one a team; ``seconds`` is
-    how long it took until everything was ready.
+    not waited for; ``quarantined`` gives the reason by team; ``ports`` are ``web``, ``portal``, ``inference``,
+    ``features`` and one a team, and ``held`` holds them; ``seconds`` is how long it took until everything was ready.
     """
 
     platform: Platform
     supervisor: Supervisor
     teams: tuple[str, ...]
     ports: dict[str, int]
+    held: HeldPorts
     ui_url: str | None = None
     endpoint: str | None = None
     features_url: str | None = None

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from itertools import chain, repeat
 
 HOST = "127.0.0.1"
 TRIES = 20
 
 
+class HeldPorts:
+    """Ports that are chosen before their servers listen: no other ``up`` that begins meanwhile chooses them too.
+
+    Each is held by a UDP socket of the same number, which none of the servers needs, and which the system lets go when
+    this process ends, however it ends.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: dict[int, socket.socket] = {}
+
+    def hold(self, wanted: int = 0) -> int:
+        """Hold the wanted port, one of the next few when it is busy or held by another, or any (0); return it."""
+        for port in _free_ports(wanted):
+            if port in self._sockets and port == wanted:
+                return port
+            held = _bound(port, socket.SOCK_DGRAM)
+            if held is not None:
+                self._sockets[port] = held
+                return port
+        raise AssertionError("the system gave no port")
+
+    def close(self) -> None:
+        """Let all go."""
+        while self._sockets:
+            self._sockets.popitem()[1].close()
+
+
 def free_port(wanted: int = 0) -> int:
     """Return the wanted port, one of the next few when it is busy, or any (0)."""
-    for candidate in [*range(wanted, wanted + TRIES), 0] if wanted else [0]:
-        bound = _bind(candidate)
-        if bound is not None:
-            return bound
-    raise AssertionError("the system gave no port")
+    return next(_free_ports(wanted))
 
 
 def answers(port: int) -> bool:
@@ -24,12 +49,24 @@ def answers(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _bind(port: int) -> int | None:
-    with socket.socket() as probe:
+def _free_ports(wanted: int) -> Iterator[int]:
+    """Yield free ports: from the wanted one on, then any."""
+    for candidate in chain(range(wanted, wanted + TRIES) if wanted else (), repeat(0, TRIES)):
+        listener = _bound(candidate, socket.SOCK_STREAM)
+        if listener is not None:
+            with listener:
+                port = int(listener.getsockname()[1])
+            yield port
+
+
+def _bound(port: int, kind: socket.SocketKind) -> socket.socket | None:
+    probe = socket.socket(type=kind)
+    if kind is socket.SOCK_STREAM:
         # A server that has just ended leaves its port in TIME_WAIT, which servers bind over and so do we.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return None
-        return int(probe.getsockname()[1])
+    try:
+        probe.bind((HOST, port))
+    except OSError:
+        probe.close()
+        return None
+    return probe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
@@ -15,7 +15,7 @@ from loopline.platform_core.alarms.pages import DAGSTER_URL
 from loopline.platform_core.platform import Platform
 from loopline.up import dagster_home, lock, start
 from loopline.up.app import App
-from loopline.up.ports import HOST, free_port
+from loopline.up.ports import HOST, HeldPorts
 from loopline.up.program import Event
 from loopline.up.programs import Programs, child_environment
 from loopline.up.supervisor import Supervisor
@@ -71,19 +71,20 @@ def running(
     with ExitStack() as stack:
         stack.enter_context(lock.only_one(folder))
         stack.callback(lock.withdraw, folder)
-        ports = _ports(chosen)
+        held = stack.enter_context(closing(HeldPorts()))
+        ports = _ports(chosen, held)
         stack.enter_context(_variables(folder, file, ports))
-        yield _started(chosen, ports, stack)
+        yield _started(chosen, ports, held, stack)
 
 
-def _started(options: Options, ports: dict[str, int], stack: ExitStack) -> App:
+def _started(options: Options, ports: dict[str, int], held: HeldPorts, stack: ExitStack) -> App:
     begun = time.monotonic()
     platform = Platform.open()
     stack.callback(platform.close)
     mark = new_mark()
     stack.callback(end_marked, mark)
     supervisor = stack.enter_context(Supervisor(options.report))
-    app = App(platform, supervisor, dagster_home.team_names(), ports)
+    app = App(platform, supervisor, dagster_home.team_names(), ports, held)
     programs = Programs(platform.home, child_environment(mark))
     start.everything(app, programs, start.Waiting(supervisor, options.stop, options.timeout_seconds))
     app.seconds = time.monotonic() - begun
@@ -101,14 +102,14 @@ def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], 
     return tell
 
 
-def _ports(options: Options) -> dict[str, int]:
+def _ports(options: Options, held: HeldPorts) -> dict[str, int]:
     wanted = int(os.environ.get(INFERENCE_PORT, DEFAULT_INFERENCE_PORT))
-    ports = {"inference": free_port(wanted), "features": free_port(FEATURES_PORT)} | (
-        {"web": free_port(options.port), "portal": free_port(PORTAL_PORT)} if options.web else {}
+    ports = {"inference": held.hold(wanted), "features": held.hold(FEATURES_PORT)} | (
+        {"web": held.hold(options.port), "portal": held.hold(PORTAL_PORT)} if options.web else {}
     )
     if options.registry_ui:
-        ports |= {"registry": free_port(REGISTRY_PORT)}
-    return ports | {team: free_port() for team in dagster_home.location_names()}
+        ports |= {"registry": held.hold(REGISTRY_PORT)}
+    return ports | {team: held.hold() for team in dagster_home.location_names()}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.up import dagster_home
 from loopline.up.app import App
-from loopline.up.ports import HOST, answers, free_port
+from loopline.up.ports import HOST, answers
 from loopline.up.program import Event, last_line, spawn
 from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor
@@ -144,8 +144,8 @@ def _start_portal(app: App, programs: Programs) -> None:
 
 
 def _choose_again(app: App, name: str) -> None:
-    """Look for a free port once more: what starts last may find that another ``up`` took its port meanwhile."""
-    app.ports[name] = free_port(app.ports[name])
+    """Look for a free port once more: what starts last may find that another program took its port meanwhile."""
+    app.ports[name] = app.held.hold(app.ports[name])
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:

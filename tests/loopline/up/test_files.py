@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ import yaml
 from loopline.graphql import Dagster
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
 from loopline.up import dagster_home, lock
-from loopline.up.ports import HOST, answers, free_port
+from loopline.up.ports import HOST, HeldPorts, answers, free_port
 from loopline.up.program import last_line
 
 
@@ -26,6 +27,23 @@ def test_a_busy_port_gives_the_next_free_one():
         assert free_port(port) > port
     assert not answers(port)
     assert free_port(port) == port
+
+
+def test_two_that_begin_at_once_choose_other_ports():
+    """Neither server listens yet, so the port is free for both; who was killed in between leaves nothing behind."""
+    wanted = free_port()
+    with closing(HeldPorts()) as one, closing(HeldPorts()) as other:
+        assert one.hold(wanted) == wanted
+        assert one.hold(wanted) == wanted
+        assert other.hold(wanted) > wanted
+        assert len({other.hold() for _ in range(3)}) == 3
+        with socket.socket() as server:
+            server.bind((HOST, wanted))
+    hold = f"print(HeldPorts().hold({wanted}), flush=True)"
+    code = f"import os; from loopline.up.ports import HeldPorts; {hold}; os._exit(9)"
+    killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    with closing(HeldPorts()) as other:
+        assert killed.stdout.split() == [str(other.hold(wanted))] == [str(wanted)]
 
 
 def test_one_supervisor_a_home(tmp_path):

@@ -20,6 +20,7 @@ from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.up import start as steps
 from loopline.up.app import App
+from loopline.up.ports import HeldPorts
 from loopline.up.program import Event, Program
 from loopline.up.start import Stopped, Waiting
 from loopline.up.supervisor import Patience, Supervisor
@@ -86,6 +87,6 @@ def test_a_model_that_cannot_be_served_does_not_stop_the_start(supervisor, tmp_p
     with platform.ledger.writing(ref) as connection:
         deployments.write(connection, lost, Entry(deployments.CHANGED, datetime(2011, 3, 1, tzinfo=UTC), *ref))
     supervisor.report = told.append
-    steps._reapply(App(platform, supervisor, (), {}), Waiting(supervisor, threading.Event(), 30))
+    steps._reapply(App(platform, supervisor, (), {}, HeldPorts()), Waiting(supervisor, threading.Event(), 30))
     platform.close()
     assert told == [Event("old/gone", "not served", "model 'old.gone' has no version '1' → list its versions")]
