@@ -1,5 +1,7 @@
 """Classes of Dagster's that ours extend where its parts are pods; not its public API, as in ``dagster_private``."""
 
+from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext, WorkerStatus
+from dagster._core.launcher.base import CheckRunHealthResult
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.cloud_storage_compute_log_manager import (
@@ -8,17 +10,23 @@ from dagster._core.storage.cloud_storage_compute_log_manager import (
 )
 from dagster._core.storage.compute_log_manager import CapturedLogSubscription, ComputeIOType
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 __all__ = [
     "IO_TYPE_EXTENSION",
     "CapturedLogSubscription",
+    "CheckRunHealthResult",
     "CloudStorageComputeLogManager",
     "ComputeIOType",
     "ConfigurableClass",
     "ConfigurableClassData",
+    "DefaultRunLauncher",
+    "ExecuteRunArgs",
+    "LaunchRunContext",
     "LocalComputeLogManager",
     "PollingComputeLogSubscriptionManager",
     "QueuedRunCoordinator",
     "SubmitRunContext",
+    "WorkerStatus",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from loopline.asset_defs.dagster_private import Process, process_of
+from loopline.asset_defs.keys import POD_TAG
 from loopline.platform_core.errors import InvalidEnvironment
 
 MOST_LOOK_SECONDS = 60
@@ -73,7 +74,7 @@ def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSt
     A code server tells Dagster of the death of its runs' processes; one that dies itself, or was started anew
     meanwhile, tells of none, and the run would be waited for for ever.
     """
-    if run.status != dg.DagsterRunStatus.STARTED:
+    if run.status != dg.DagsterRunStatus.STARTED or POD_TAG in run.tags:  # a pod counts its processes from one
         return run.status
     process = process_of(instance, run.run_id)
     if process is None or _lives(process):

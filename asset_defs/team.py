@@ -1,5 +1,6 @@
 """A team's declarations as Dagster definitions."""
 
+import os
 from collections.abc import Iterator
 
 import dagster as dg
@@ -9,7 +10,7 @@ from loopline.asset_defs.cycle_sensor import cycle_sensor
 from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.feature_audit import audit_job, audit_schedule
 from loopline.asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
-from loopline.asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, TURN, WATCH, WORK_TAG, key
+from loopline.asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, STEPS_ARE_PODS, TURN, WATCH, WORK_TAG, key
 from loopline.asset_defs.lake_care import lake_job, lake_schedule
 from loopline.asset_defs.lineage_sensor import lineage_sensor
 from loopline.asset_defs.monitor_sensor import monitor_sensor
@@ -90,6 +91,17 @@ def team_definitions(
             *scores.scores_schedules(team),
         ],
         resources={"platform": platform or BOUND},
-        # a process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short
-        executor=executor or dg.in_process_executor,
+        executor=executor or step_executor(),
     )
+
+
+def step_executor() -> dg.ExecutorDefinition:
+    """Return how steps are executed: in the run's own process, unless this is a run's pod that is told otherwise.
+
+    A process of its own for each step would cost seconds: heavy work goes to Compute, the rest is short.
+    """
+    if not os.environ.get(STEPS_ARE_PODS):
+        return dg.in_process_executor
+    from dagster_k8s import k8s_job_executor
+
+    return k8s_job_executor

@@ -18,6 +18,7 @@ pod = LazyGroup(
         "code-server": (f"{_HERE}:code_server", "A team's code location, whose light runs are processes beside it."),
         "web-server": (f"{_HERE}:web_server", "Dagster's pages and GraphQL; as many as you like."),
         "daemon": (f"{_HERE}:daemon", "Sensors, schedules and the queue; of several one works."),
+        "run": (f"{_HERE}:run", "A run of a team whose runs are pods; the launcher starts it."),
         "prepare": (f"{_HERE}:prepare", "Make Dagster's tables, which every other one does if need be."),
     },
     "What one container of a cluster runs: Dagster's parts, which share PostgreSQL and no disk.",
@@ -62,6 +63,18 @@ def web_server(port: int, workspace: str) -> NoReturn:
 def daemon(workspace: str) -> NoReturn:
     """Run sensors, schedules and the queue while this one holds the lease in Dagster's database; else wait for it."""
     _become("loopline.pod.daemon", "--workspace", workspace)
+
+
+@click.command("run", cls=Command, context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+def run(command: tuple[str, ...]) -> NoReturn:
+    """Execute a run, or a step of one, as Dagster's COMMAND says; Python and settings are this pod's own.
+
+    'dagster.run_pods' of the environment file names the teams whose runs are pods.
+    """
+    if "api" not in command:
+        raise click.UsageError("COMMAND is none of Dagster's: let the launcher start the pod")
+    _become("dagster", *command[command.index("api") :])
 
 
 @click.command("prepare", cls=Command)

@@ -46,7 +46,11 @@ def _environment() -> Iterator[Problem]:
     from loopline.platform_core.errors import LooplineError
 
     try:
-        environment.read()
+        bound = environment.read()
+        if bound.dagster:
+            from loopline.pod import settings  # imports Dagster
+
+            settings.of_environment()
     except LooplineError as error:
         yield of_error(error, f"{environment.environment_file()}:1")
 

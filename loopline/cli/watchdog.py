@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
 from loopline.cli.subject import opened
 from loopline.platform_core.foundation.signals import set_by_signals
+
+KUBELET = "loopline.pod.kubelet"
+"""Who says why a pod does not start; named as the programs of pods are, for it speaks with a vendor of clusters."""
 
 
 @click.command("watchdog", cls=Command)
@@ -42,9 +47,11 @@ def watchdog(once: bool, dagster: str | None, interval: float, patience: float, 
     from loopline.watchdog.assembly import watchdog as made
     from loopline.watchdog.look import Bounds
 
+    kubelet = import_module(KUBELET).of_this_pod()
     bounds = Bounds(patience=0 if once else patience, heartbeat=heartbeat)
     with opened(only=("serving", "notifier")) as platform, set_by_signals() as stop:
-        dog = made(platform, (dagster or _announced()).rstrip("/"), bounds, lambda said: click.echo(said, err=True))
+        url = (dagster or _announced()).rstrip("/")
+        dog = made(platform, url, bounds, lambda said: click.echo(said, err=True), kubelet and kubelet.words)
         if once:
             dog.round()
         else:

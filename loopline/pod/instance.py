@@ -12,6 +12,7 @@ from typing import Any
 
 from loopline.platform_core.environment import home
 from loopline.platform_core.errors import StoreUnavailable
+from loopline.pod.run_pods import RUN_OF, launcher_settings
 from loopline.pod.settings import DagsterSettings, Limit
 from loopline.up import dagster_home
 
@@ -50,11 +51,23 @@ def shared(settings: DagsterSettings) -> dict[str, Any]:
         "storage": {"postgres": {"postgres_url": {"env": STORAGE}}},
         "run_coordinator": {"module": "loopline.pod.queue", "class": "TeamQueue", "config": queue},
     }
+    if settings.run_pods is not None:
+        own["run_launcher"] = _launcher(settings)
     if settings.pools:
         own["concurrency"] = {"pools": dict(settings.pools)}
     if settings.run_logs:
         own["compute_logs"] = {"module": "loopline.pod.run_logs", "class": "ObjectRunLogs", "config": {}}
     return own
+
+
+def _launcher(settings: DagsterSettings) -> dict[str, Any]:
+    """Return who starts runs; in a run's pod it is dagster-k8s itself, for its executor of steps asks that."""
+    team = os.environ.get(RUN_OF, "")
+    chosen = (settings.run_pods or {}).get(team)
+    if chosen is not None:
+        config = launcher_settings(team, chosen)
+        return {"module": "loopline.pod.team_pods", "class": "TeamPods", "config": config}
+    return {"module": "loopline.pod.launcher", "class": "TeamLauncher", "config": {}}
 
 
 def limits(settings: DagsterSettings) -> tuple[Limit, ...]:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from loopline.platform_core import environment
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import validation
+from loopline.platform_core.foundation.located_yaml import load
+from loopline.pod import run_pods
+from loopline.pod.run_pods import RunPods
 
 EXAMPLE = 'storage: "postgresql://user:password@host/dagster"'
 
@@ -30,6 +33,8 @@ class DagsterSettings(BaseModel):
     ``storage`` is a PostgreSQL URL. ``run_logs`` is the URL of the object store's prefix for what runs print, with the
     store's options in ``run_logs_options``; "" leaves it in the pod that ran them. ``runs`` counts all, ``trainings``
     those of cycles, ``team_runs`` each team's; ``limits`` adds bounds by tag, ``pools`` is Dagster's own setting.
+    ``run_pods`` names the teams whose runs are pods, in the file itself or in one beside it, which may change while we
+    run; None where no team's can be.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +46,7 @@ class DagsterSettings(BaseModel):
     team_runs: int = Field(default=8, ge=1)
     limits: tuple[Limit, ...] = ()
     pools: Mapping[str, Any] = Field(default_factory=dict)
+    run_pods: Mapping[str, RunPods] | None = None
 
     @field_validator("storage")
     @classmethod
@@ -57,24 +63,35 @@ def of_environment() -> DagsterSettings:
 
     Raises:
         InvalidEnvironment: it says nothing, or something else than this.
+        InvalidSpec: the file of ``run_pods`` cannot be read.
     """
     bound = environment.read(only=())
     if not bound.dagster:
         raise InvalidEnvironment(
             f"{bound.path}: nothing is said about dagster, whose pods share a database", f"add dagster: {{{EXAMPLE}}}"
         )
+    said, beside = dict(bound.dagster), None
+    if isinstance(said.get("run_pods"), str):
+        beside = load(bound.path.parent / said["run_pods"]) if said["run_pods"] else None
+        said["run_pods"] = beside.data if beside else None
     try:
-        found = DagsterSettings(**bound.dagster)
+        found = DagsterSettings(**said)
     except ValidationError as error:
-        _, field, message = validation.first(error.errors())
-        raise InvalidEnvironment(
-            f"{bound.path}: dagster.{field}: {message}", f"fields are {', '.join(DagsterSettings.model_fields)}"
-        ) from error
+        place, field, message = validation.first(error.errors())
+        is_beside = beside is not None and place[0] == "run_pods"
+        where = beside.at(*place[1:]) if beside and is_beside else load(bound.path).at("dagster", *place)
+        fields = RunPods.model_fields if place[0] == "run_pods" else DagsterSettings.model_fields
+        raise InvalidEnvironment(f"{where}: dagster.{field}: {message}", f"fields are {', '.join(fields)}") from error
     if _place(found.storage) == _place(bound.ledger):
         raise InvalidEnvironment(
             f"{bound.path}: dagster.storage and ledger are one database, in which each would take the other's version "
             "of the tables for its own",
             "give each a database, or a schema, of its own",
+        )
+    if found.run_pods and run_pods.library_missing():
+        raise InvalidEnvironment(
+            f"{bound.path}: dagster.run_pods: dagster-k8s is not installed here",
+            "install 'loopline[dagster-k8s]', or leave run_pods away: runs are then processes beside the code servers",
         )
     return found
 

@@ -23,8 +23,17 @@ SELDOM = 4
 """Rounds between looks that read much."""
 
 
-def watchdog(platform: Platform, dagster_url: str, bounds: Bounds, say: Callable[[str], None]) -> Watchdog:
-    """Make a watchdog; without a Dagster URL it looks at ledger and endpoints only."""
+def watchdog(
+    platform: Platform,
+    dagster_url: str,
+    bounds: Bounds,
+    say: Callable[[str], None],
+    words: Callable[[str], str] | None = None,
+) -> Watchdog:
+    """Make a watchdog; without a Dagster URL it looks at ledger and endpoints only.
+
+    ``words`` says why the pod of a team's code location does not start; None where there are no pods.
+    """
     own = LoopLooks(platform, bounds)
     looks = [
         Look("serving", own.serving, ("serving",)),
@@ -32,13 +41,13 @@ def watchdog(platform: Platform, dagster_url: str, bounds: Bounds, say: Callable
         Look("cycles", own.cycles, ("cycle:",), patient=False),
     ]
     if dagster_url:
-        looks += _of_dagster(dagster_url, bounds)
+        looks += _of_dagster(dagster_url, bounds, words)
     return Watchdog(platform, looks, bounds, say)
 
 
-def _of_dagster(url: str, bounds: Bounds) -> list[Look]:
+def _of_dagster(url: str, bounds: Bounds, words: Callable[[str], str] | None) -> list[Look]:
     asked = Dagster(f"{url}/graphql"), Pages(url), bounds
-    health, assets, runs = DagsterHealth(*asked), AssetLooks(*asked), RunLooks(*asked)
+    health, assets, runs = DagsterHealth(*asked, words), AssetLooks(*asked), RunLooks(*asked)
     seldom = SELDOM if bounds.patience else 1
     return [
         Look("web", health.web, ("web",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,12 @@ fragment State on InstigationState {
 
 @dataclass(frozen=True)
 class DagsterHealth:
-    """Looks at Dagster through its GraphQL."""
+    """Looks at Dagster through its GraphQL; ``words`` says why a code location's pod does not start, if it knows."""
 
     dagster: Dagster
     pages: Pages
     bounds: Bounds
+    words: Callable[[str], str] | None = None
 
     def web(self) -> Looked:
         """Does the web server answer? Without it nobody sees anything, the watchdog included."""
@@ -86,10 +87,12 @@ class DagsterHealth:
         return Looked(tuple(found), blind=tuple(blind))
 
     def _broken(self, location: Location) -> Alarm:
+        words = self.words(location.name) if self.words else ""
+        said = f"pod of team {location.name} does not start: {words}"
         return Alarm(
             cause=f"location:{location.name}",
             severity="error",
-            problem=f"the code of team {location.name} does not load: {location.reason}",
+            problem=f"the {said}" if words else f"the code of team {location.name} does not load: {location.reason}",
             fix="mend what the reason names; until then its sensors are silent and its loop stands still",
             subject=ModelRef(location.name, ""),
             link=self.pages.locations(),

@@ -24,7 +24,7 @@ from scripts.cluster.settings import HERE
 ROOT = HERE.parents[1]
 NAME = "loopline.local/loopline:1"
 SITE = "/opt/loopline/site-packages"
-WANTED = ("loopline[kubernetes,object-store,grpc,postgres,redis]", "pytest")
+WANTED = ("loopline[dagster-k8s,kubernetes,object-store,grpc,postgres,redis]", "pytest")
 """What is in it: the base install with what a Job needs, and what the kits' tasks import."""
 TEAMS = (ROOT / "plugins" / "retail",)
 _OURS = {"loopline", "loopline-retail", "retail"}

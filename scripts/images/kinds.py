@@ -25,7 +25,7 @@ def _lines(file: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-PLATFORM_EXTRAS = "grpc,kafka,kubernetes,object-store,otel,postgres,redis"
+PLATFORM_EXTRAS = "dagster-k8s,grpc,kafka,kubernetes,object-store,otel,postgres,redis"
 """What a cluster's processes may use; deploy/images/platform/Dockerfile installs the same."""
 
 

@@ -16,7 +16,11 @@ EVERYTHING = {
     **LEAST,
     "teams": {
         "retail": None,
-        "ad_tech": {"image": {"repository": "r.test/ads", "tag": "7"}, "claims": {"files": "/landing"}},
+        "ad_tech": {
+            "image": {"repository": "r.test/ads", "tag": "7"},
+            "claims": {"files": "/landing"},
+            "runs": {"pods": True},
+        },
     },
     "mirror": {"enabled": True},
     "promotions": {"enabled": True, "required": True},

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from loopline.platform_core import environment
+from loopline.pod.settings import DagsterSettings
 from tests.deploy.helm_chart import (
     CHART,
     EVERYTHING,
@@ -97,7 +98,11 @@ def test_no_pod_may_more_than_restricted_allows(values):
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
             assert container["resources"]["limits"]["memory"]
     tokens = {name for name, one in found.items() if one["spec"]["automountServiceAccountToken"]}
-    assert tokens == {name for name in found if "-code-" in name or name == "loopline-mirror"}
+    asks = {"loopline-mirror", "loopline-portal"}  # in the portal's pod the watchdog does
+    starts_pods = (
+        {"loopline-daemon", "loopline-webserver"} if "'pods': True" in str(values) else set()
+    )  # of ad_tech's runs
+    assert tokens == {name for name in found if "-code-" in name or name in asks} | starts_pods
 
 
 def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
@@ -152,8 +157,10 @@ def test_teams_may_do_nothing_in_each_other_s_namespace():
     """Each namespace's rights are given to its own code location alone, and none is to read Secrets."""
     rendered = objects(EVERYTHING)
     for namespace in ("mlops-retail", "mlops-ad-tech"):
-        (binding,) = of_kind(rendered, "RoleBinding", namespace).values()
-        assert [one["namespace"] for one in binding["subjects"]] == [namespace]
+        bindings = of_kind(rendered, "RoleBinding", namespace)
+        assert [one["namespace"] for one in bindings.pop("loopline-jobs")["subjects"]] == [namespace]
+        starting = {(one["name"], one["namespace"]) for b in bindings.values() for one in b["subjects"]}
+        assert starting <= {("loopline-platform", NAMESPACE)}
     rights = [*of_kind(rendered, "Role").values(), *of_kind(rendered, "ClusterRole").values()]
     rules = [rule for one in rights for rule in one["rules"]]
     assert len(rules) > 8
@@ -253,6 +260,40 @@ def test_a_code_location_may_make_and_end_endpoints():
     }
     assert set(may) == looks | made
     assert all(may[one] == {"get", "list", "create", "patch", "delete"} for one in made)
+
+
+def test_a_team_s_runs_may_be_pods_and_nobody_else_s_are(tmp_path):
+    """Daemon and web server may start and end pods in its namespace alone; it says nothing of other teams there."""
+    values = merged(EVERYTHING, {"teams": {"ad_tech": {"variables": {"N": 1}, "runs": {"jobs": ["loopline_cycle"]}}}})
+    rendered = objects(values)
+    chosen = {}
+    for namespace in (NAMESPACE, "mlops-ad-tech", "mlops-retail"):
+        text = of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"]["run-pods.yaml"]
+        chosen[namespace] = DagsterSettings(storage="postgresql://h/d", run_pods=yaml.safe_load(text)).run_pods
+    assert chosen["mlops-retail"] == {}
+    assert chosen["mlops-ad-tech"] == chosen[NAMESPACE]
+    (team,) = chosen[NAMESPACE].values()
+    assert (team.image, team.namespace, team.service_account) == ("r.test/ads:7", "mlops-ad-tech", "loopline-code")
+    assert (team.jobs, team.claims, team.env["N"]) == (("loopline_cycle",), {"files": "/landing"}, "1")
+    assert team.secrets == {"loopline-tls": "/etc/loopline-tls"}
+    assert team.labels["app.kubernetes.io/part-of"] == "loopline"
+    tokens = {
+        name
+        for name, one in of_kind(rendered, "Deployment").items()
+        if one["spec"]["template"]["spec"]["automountServiceAccountToken"] and "-code-" not in name
+    }
+    tokens.discard("loopline-mirror")
+    assert tokens == {"loopline-daemon", "loopline-webserver", "loopline-portal"}
+    assert set(of_kind(rendered, "Role", "mlops-ad-tech")) == {"loopline-jobs", "loopline-runs", "loopline-starts"}
+    assert set(of_kind(rendered, "Role", "mlops-retail")) == {"loopline-jobs", "loopline-starts"}
+    assert "Its runs are pods there: loopline_cycle." in texts(values)["loopline/templates/NOTES.txt"]
+
+
+def test_a_new_image_of_a_team_whose_runs_are_pods_starts_no_other_pod_anew():
+    """Who starts runs reads it from a file that changes while they run."""
+    before = of_kind(objects(EVERYTHING), "Deployment")
+    after = of_kind(objects(merged(EVERYTHING, {"teams": {"ad_tech": {"image": {"tag": "8"}}}})), "Deployment")
+    assert [name for name in before if before[name] != after[name]] == ["loopline-code-ad-tech"]
 
 
 def test_every_namespace_denies_by_default():

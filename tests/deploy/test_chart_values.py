@@ -24,6 +24,14 @@ BAD = {
     "no Secret": ({"stores": {"secret": ""}}, ["/stores/secret", "minLength"]),
     "a claim mounted nowhere": ({"teams": {"a": {"claims": {"files": "x"}}}}, ["/teams/a/claims/files", "pattern"]),
     "a range of addresses": ({"stores": {"redis": {"cidrs": ["ten"]}}}, ["/stores/redis/cidrs/0", "pattern"]),
+    "a job that is never a pod": (
+        {"teams": {"a": {"runs": {"pods": True, "jobs": ["loopline_rollout_step"]}}}},
+        ["/teams/a/runs/jobs/0", "loopline_cycle"],
+    ),
+    "runs as pods of which nobody reads": (
+        {"teams": {"a": {"runs": {"pods": True}}}, "environment": {"text": "bindings: {lake: {vendor: delta}}"}},
+        ["runs.pods", 'run_pods: "${LOOPLINE_RUN_PODS:-}"'],
+    ),
     "a mesh": ({"mesh": {"kind": "consul"}}, ["/mesh/kind", "'none', 'istio', 'linkerd'"]),
     "a variable": ({"environment": {"variables": {"A-B": "1"}}}, ["A-B", "pattern"]),
     "the example's image": (

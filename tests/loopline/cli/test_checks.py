@@ -48,6 +48,18 @@ def test_validate_notes_a_version_that_is_served_slowly(world):
     assert "note: corner/" in world.run("validate", "corner").stdout
 
 
+def test_validate_names_a_bad_choice_of_runs_as_pods(world):
+    """With the line, what is wrong, and what could be."""
+    corner = "{image: i, namespace: corner, jobs: [nightly]}"
+    chosen = f"dagster:\n  storage: postgresql://h/d\n  run_pods:\n    corner: {corner}\n"
+    before = world.environment.read_text()
+    world.environment.write_text(before + chosen)
+    (problem,) = world.json("validate", "corner", code=1)["problems"]
+    assert problem["where"] == f"{world.environment}:{len(before.splitlines()) + 4}"
+    assert "run_pods.corner.jobs" in str(problem)
+    assert "'nightly' is no job whose runs may be pods; use some of loopline_ingest" in problem["message"]
+
+
 def test_validate_names_file_and_line_of_a_wrong_binding(world):
     """A vendor that is not installed is told with the environment file's line, once."""
     world.environment.write_text(world.environment.read_text().replace("vendor: delta", "vendor: iceberg"))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from loopline.platform_core import environment
-from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
 from loopline.pod import instance, settings
 
 SHIPPED = Path(__file__).parents[3] / "deploy" / "environments" / "kubernetes.yaml"
@@ -21,6 +21,7 @@ VARIABLES = {
     "LOOPLINE_LEDGER": "postgresql://loopline:secret@postgresql/loopline",
     "LOOPLINE_DAGSTER_STORAGE": "postgresql://loopline:secret@postgresql/dagster",
 }
+STORED = "dagster: {storage: 'postgresql://host/dagster',"
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_the_shipped_file_binds_and_needs_no_more_variables_than_the_page_names(
     ("text", "problem"),
     [
         ("", "nothing is said about dagster"),
-        ("dagster: {storage: 'sqlite:///dagster.db'}", "environment.yaml: dagster.storage: .*is no PostgreSQL URL"),
+        ("dagster: {storage: 'sqlite:///dagster.db'}", r"environment.yaml:2: dagster.storage: .*is no PostgreSQL URL"),
         ("dagster: {storage: 'postgresql://host/dagster', runs: 0}", "dagster.runs: .*greater than or equal to 1"),
         (
             "ledger: 'postgresql://a@host/one'\ndagster: {storage: 'postgresql+psycopg2://b:c@host/one'}",
@@ -64,6 +65,19 @@ def test_the_shipped_file_binds_and_needs_no_more_variables_than_the_page_names(
             "dagster: {storage: 'postgresql://host/dagster', limits: [{tag: a}]}",
             r"limits.0.runs: Field required",
         ),
+        (f"{STORED} run_pods: {{retail: {{namespace: risk}}}}}}", r"dagster.run_pods.retail.image: Field required"),
+        (
+            f"{STORED} run_pods: {{retail: {{image: 'i:1', namespace: Risk_}}}}}}",
+            r"dagster.run_pods.retail.namespace: .*match pattern",
+        ),
+        (
+            f"{STORED} run_pods: {{retail: {{image: 'i:1', namespace: risk, jobs: [loopline_rollout_step]}}}}}}",
+            r"run_pods.retail.jobs: .*'loopline_rollout_step' is no job whose runs may be pods; use some of",
+        ),
+        (
+            f"{STORED} run_pods: {{retail: {{image: 'i:1', namespace: risk, memory: 4}}}}}}",
+            r"run_pods.retail.memory: .*not permitted",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_by_file_and_field(said, text, problem):
@@ -71,6 +85,23 @@ def test_what_cannot_be_is_told_by_file_and_field(said, text, problem):
     said(text)
     with pytest.raises(InvalidEnvironment, match=problem):
         settings.of_environment()
+
+
+def test_a_file_of_run_pods_is_named_with_its_line(said, tmp_path):
+    """It lies beside the environment file and is read anew each time; without a name there is none."""
+    said("dagster: {storage: 'postgresql://host/dagster', run_pods: pods.yaml}")
+    file = tmp_path / "pods.yaml"
+    with pytest.raises(InvalidSpec, match=r"pods.yaml: cannot be read"):
+        settings.of_environment()
+    file.write_text("risk:\n  image: risk:7\n  namespace: risk\n  jobs: [loopline_ingest, loopline_promotion]\n")
+    with pytest.raises(InvalidEnvironment, match=r"pods.yaml:4: dagster.run_pods.risk.jobs: .*'loopline_promotion' is"):
+        settings.of_environment()
+    file.write_text("risk: {image: 'risk:7', namespace: risk}\n")
+    assert settings.of_environment().run_pods["risk"].image == "risk:7"
+    file.write_text("{}\n")
+    assert settings.of_environment().run_pods == {}
+    said("dagster: {storage: 'postgresql://host/dagster', run_pods: ''}")
+    assert settings.of_environment().run_pods is None
 
 
 def test_no_password_is_written_down(said, monkeypatch):

@@ -51,6 +51,7 @@ chart knows are filled in, so that they hold in Jobs and endpoints too; the othe
       "LOOPLINE_TRAINING_ACCOUNT" (printf "%s-training" $root.Release.Name)
       "LOOPLINE_SERVING_NAMESPACE" (include "loopline.servingNamespace" $root)
       "LOOPLINE_SERVING_ACCOUNT" (printf "%s-serving" $root.Release.Name)
+      "LOOPLINE_RUN_PODS" "run-pods.yaml"
       "LOOPLINE_SECRET" $root.Values.stores.secret -}}
 {{- if $root.Values.expose.enabled -}}
 {{- $_ := set $known "LOOPLINE_GATEWAY" (printf "%s/%s" $root.Values.expose.gateway.namespace $root.Values.expose.gateway.name) -}}
@@ -100,4 +101,11 @@ automountServiceAccountToken: false
 pod-security.kubernetes.io/enforce: restricted
 pod-security.kubernetes.io/warn: restricted
 pod-security.kubernetes.io/audit: restricted
+{{- end }}
+
+{{/* "yes" where a team's runs are pods: then who starts and ends runs speaks with Kubernetes */}}
+{{- define "loopline.startsPods" -}}
+{{- range $name, $given := .Values.teams }}
+{{- if (include "loopline.team" (dict "root" $ "name" $name "team" $given) | fromYaml).runs.pods }}yes{{ end }}
+{{- end }}
 {{- end }}
