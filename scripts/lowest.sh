@@ -11,7 +11,7 @@ folder=.venv-lowest
 if ! cat pyproject.toml scripts/lowest.sh | cmp -s - "$folder/.made"; then
     rm -rf "$folder"
     "$uv" venv --quiet --python .venv/bin/python "$folder"
-    extras=(laptop postgres redis duckdb grpc otel openlineage kubernetes)
+    extras=(laptop postgres redis duckdb grpc otel openlineage dagster-k8s)
     "$uv" pip compile --quiet --python "$folder/bin/python" --resolution lowest-direct --no-header --no-annotate \
         --no-emit-index-url --no-emit-find-links "${extras[@]/#/--extra=}" pyproject.toml -o "$folder/requirements.txt"
     "$uv" pip install --quiet --python "$folder/bin/python" -r "$folder/requirements.txt"
