@@ -38,7 +38,8 @@ POSTGRESQL, STORE = 5433, 8335
 """Ports of the node that lead to servers outside."""
 JOB = "loopline_lake_care"
 EVENTS = """
-query ($run: ID!) {logsForRun(runId: $run) {... on EventConnection {events {... on MessageEvent {message}}}}}"""
+query ($run: ID!) {logsForRun(runId: $run) {... on EventConnection {events {
+  ... on MessageEvent {message} ... on ErrorEvent {error {message}} ... on EngineEvent {error {message}}}}}}"""
 TAGS = """
 query ($run: ID!) {runOrError(runId: $run) {... on Run {tags {key value}}}}"""
 RULES = [
@@ -110,7 +111,7 @@ def pods(  # noqa: PLR0913, PLR0917 - each of them a real part
 def said(dagster, run):
     """Return what Dagster's pages show of a run."""
     events = dagster.ask(EVENTS, run=run)["logsForRun"]["events"]
-    return "\n".join(event.get("message", "") for event in events)
+    return "\n".join(f"{event.get('message', '')} {(event.get('error') or {}).get('message', '')}" for event in events)
 
 
 def jobs(api, namespace):
