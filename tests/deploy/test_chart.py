@@ -30,7 +30,10 @@ from tests.deploy.helm_chart import (
 DEPLOY = CHART.parents[1]
 KSERVE = {
     "collector": {"enabled": True},
-    "environment": {"text": "bindings: {serving: {vendor: kserve, store: s3://b/p, image: x}}"},
+    "environment": {
+        "text": "bindings: {serving: {vendor: kserve, store: s3://b/p, image: x}}\n"
+        "dagster: {run_pods: '${LOOPLINE_RUN_PODS:-}'}"
+    },
 }
 LINKERD = merged(EVERYTHING, {"mesh": {"kind": "linkerd"}})
 VALUES = {"least": LEAST, "everything": EVERYTHING, "linkerd": LINKERD, "kserve": merged(EVERYTHING, KSERVE)} | {

@@ -13,6 +13,7 @@ from loopline.graphql import Dagster
 from loopline.up.ports import free_port
 from scripts.cluster import images
 from scripts.cluster.python_layer import interpreter
+from tests.cluster import killing
 from tests.cluster.let_in import let_in
 from tests.loopline.pod.test_pods import Pods, states, until
 from tests.s3_server import KEY, SECRET
@@ -179,7 +180,7 @@ def test_a_heavy_team_s_runs_are_pods_and_a_light_one_s_are_not(  # noqa: PLR091
         until(lambda: dagster.run_status(run) == "STARTED", lambda: said(dagster, run), 300)
         of_run = f"dagster/run-id={run}"
         (pod,) = kubernetes_core.list_namespaced_pod(team_namespace, label_selector=of_run).items
-        kubernetes_core.delete_namespaced_pod(pod.metadata.name, team_namespace, grace_period_seconds=0)
+        killing.kill(pod, pod.spec.containers[0].name)  # it has no time to tell of it
         assert dagster.wait(run, 120) == "FAILURE"  # monitoring looks every ten seconds
         assert "K8s job" in said(dagster, run)
     finally:

@@ -1,0 +1,61 @@
+"""``kill -9`` for what runs in a pod, and what a drain does: asked by the eviction API."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+
+_PART = "app.kubernetes.io/name={}"
+"""How the chart labels a part's pods."""
+TOO_MANY_REQUESTS = 429
+
+
+def running(core: client.CoreV1Api, namespace: str, selector: str) -> list[Any]:
+    """Return pods that run and are not on their way out."""
+    found = core.list_namespaced_pod(namespace, label_selector=selector).items
+    return [pod for pod in found if pod.status.phase == "Running" and not pod.metadata.deletion_timestamp]
+
+
+def kill_part(core: client.CoreV1Api, namespace: str, part: str, container: str = "") -> None:
+    """Kill a container of one pod of a part of the chart; without a name the one that is called as the part."""
+    kill(running(core, namespace, _PART.format(part))[0], container or part)
+
+
+def kill(pod: Any, container: str) -> None:
+    """Kill every process of a container at once, as the kernel does when memory runs out."""
+    statuses = [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]
+    ident = next(status.container_id for status in statuses if status.name == container).rpartition("/")[2]
+    found = _processes(ident)
+    assert found, f"nothing runs in {container} of {pod.metadata.name}"
+    for process in found:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _processes(ident: str) -> list[int]:
+    """Find a container's processes by their cgroup; they are this machine's too."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if ident in folder.joinpath("cgroup").read_text():
+                found.append(int(folder.name))
+    return found
+
+
+def evicted(core: client.CoreV1Api, pod: Any) -> bool:
+    """Ask for a pod's eviction, as ``kubectl drain`` does; says whether its disruption budget allows it now."""
+    metadata = client.V1ObjectMeta(name=pod.metadata.name)
+    try:
+        core.create_namespaced_pod_eviction(
+            pod.metadata.name, pod.metadata.namespace, client.V1Eviction(metadata=metadata)
+        )
+    except client.ApiException as error:
+        if error.status == TOO_MANY_REQUESTS:
+            return False
+        raise
+    return True
