@@ -61,8 +61,9 @@ class Log:
 
 def answer_in_log(link: Link, namespace: str, pod: str, place: InLog) -> Answer | None:
     """Read an answer from the end of a pod's log; None: it is not there whole."""
-    text = link.found(link.core.read_namespaced_pod_log, pod, namespace, tail_lines=place.lines + 1)
-    return from_log(place, (text or "").splitlines())
+    wanted = {"tail_lines": place.lines + 1, "_preload_content": False}  # as text, some clients give "b'...'"
+    found = link.found(link.core.read_namespaced_pod_log, pod, namespace, **wanted)
+    return from_log(place, found.read().decode(errors="replace").splitlines() if found else [])
 
 
 def _lines(stream: Any) -> Any:
