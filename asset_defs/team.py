@@ -104,4 +104,5 @@ def step_executor() -> dg.ExecutorDefinition:
         return dg.in_process_executor
     from dagster_k8s import k8s_job_executor
 
-    return k8s_job_executor
+    executor: dg.ExecutorDefinition = k8s_job_executor
+    return executor

@@ -15,7 +15,7 @@ _GONE = "could not be found"
 """How dagster-k8s says that a Job is not there; whatever else it does not know is no answer of the API."""
 
 
-class TeamPods(K8sRunLauncher):
+class TeamPods(K8sRunLauncher):  # type: ignore[misc]
     """dagster-k8s' launcher, whose pods make the instance themselves, of their own environment file.
 
     Dagster would hand them the settings of who launches, with that one's folders.
@@ -30,7 +30,7 @@ class TeamPods(K8sRunLauncher):
         run = context.dagster_run
         assert run.job_code_origin is not None, "a queued run names its code"
         arguments = ExecuteRunArgs(job_origin=run.job_code_origin, run_id=run.run_id, instance_ref=None)
-        job_name: str = get_job_name_from_run_id(run.run_id)  # type: ignore[no-untyped-call]
+        job_name: str = get_job_name_from_run_id(run.run_id)
         try:
             self._launch_k8s_job_with_args(job_name, arguments.get_command_args(), run)
         except DagsterK8sUnrecoverableAPIError as error:
