@@ -52,7 +52,11 @@ def install_routes(api: client.ApiClient) -> None:
 
 def remove_routes(api: client.ApiClient) -> None:
     """Take the Gateway API's routes away, with every route that there is."""
-    client.ApiextensionsV1Api(api).delete_custom_resource_definition(_ROUTES)
+    extensions, end = client.ApiextensionsV1Api(api), time.monotonic() + _SECONDS
+    extensions.delete_custom_resource_definition(_ROUTES)
+    while _ROUTES in {one.metadata.name for one in extensions.list_custom_resource_definition().items}:
+        assert time.monotonic() < end, "the API server keeps the definition of routes"
+        time.sleep(0.2)
 
 
 def _install(api: client.ApiClient, wanted: list[dict[str, Any]]) -> None:

@@ -36,6 +36,7 @@ def kserve(
     controller = KServeController(kubernetes_api, team_namespace)
     with controlling(controller, Gateway(f"http://127.0.0.1:{cluster.ports[str(GATEWAY_PORT)]}", controller)):
         yield controller
+    kserve_definitions.remove_routes(kubernetes_api)  # other tests' cluster has no Gateway API
 
 
 @pytest.fixture(scope="module")
