@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported
 
@@ -20,10 +21,14 @@ ANSWER_SECONDS = 5
 TRANSFER_SECONDS = 600
 """How long a package may take on its way."""
 _TRIES = 1
+_AT_ONCE = 16
+"""How many requests of one caller's may be on their way: of what is asked one by one, each costs the whole way."""
 _CLOCK = "clock"
 _USED_BY: dict[str, int] = {}
 _NO_CERTIFICATES = "No CA certificates"
 _REFUSED = ("403 Forbidden", "401 Unauthorized")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,16 @@ class Objects:
             fix = "give this identity the right to list, read, write and delete below that prefix"
             return StoreUnavailable(problem, fix, delay_seconds=30)
         return StoreUnavailable(problem, "see whether the store answers")
+
+
+def at_once(ask: Callable[[K], V], about: Sequence[K]) -> Iterator[V]:
+    """Ask about each, many at once; the answers come in order, and no more of them are held than were asked for."""
+    if len(about) < 2:  # noqa: PLR2004 - one needs no thread beside ours
+        yield from map(ask, about)
+        return
+    with ThreadPoolExecutor(min(_AT_ONCE, len(about))) as pool:
+        for first in range(0, len(about), _AT_ONCE):
+            yield from pool.map(ask, about[first : first + _AT_ONCE])
 
 
 def _refuse_fork(url: str) -> None:
