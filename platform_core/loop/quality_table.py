@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from loopline.platform_core.loop import tables
 
@@ -61,10 +61,11 @@ def put(ledger: Ledger, ref: ModelRef, measured: Sequence[Row], spec: str) -> No
     with ledger.writing(ref) as connection:
         others = _of(ref) & (column.spec != spec)
         connection.execute(update(tables.quality_windows).where(others).values(spec=spec))
-        for row in measured:
-            overlaps = (column.version == row.version) & (column.since < row.until) & (column.until > row.since)
-            connection.execute(delete(tables.quality_windows).where(_of(ref), overlaps))
         if measured:
+            since, until = bindparam("of_since", type_=tables.UtcTime), bindparam("of_until", type_=tables.UtcTime)
+            overlaps = (column.version == bindparam("of_version")) & (column.since < until) & (column.until > since)
+            times = [{"of_version": row.version, "of_since": row.since, "of_until": row.until} for row in measured]
+            connection.execute(delete(tables.quality_windows).where(_of(ref), overlaps), times)
             connection.execute(insert(tables.quality_windows), [_named(ref, row) for row in measured])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.metrics.losses import MeanLoss, squares, surprise
-from loopline.platform_core.metrics.metric import Figure, Metric, Ranked
+from loopline.platform_core.metrics.metric import Figure, Metric, Ranked, in_order
 from loopline.platform_core.metrics.rankings import AreaUnderRoc, AveragePrecision
 from loopline.platform_core.metrics.shares import F1, Share
 
@@ -80,7 +80,8 @@ def values(labels: Floats, scores: Floats, threshold: float, names: Iterable[str
 
 
 def _values(labels: Floats, scores: Floats, threshold: float, names: Iterable[str]) -> Iterator[tuple[str, float]]:
+    rows = in_order(labels, scores, threshold)
     for name in names:
-        value = METRICS[name].value(labels, scores, threshold)
+        value = METRICS[name].of(*rows)
         if value is not None:
             yield name, value

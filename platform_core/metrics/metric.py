@@ -39,7 +39,14 @@ class Ranked:
     @classmethod
     def of(cls, scores: Floats, threshold: float) -> Ranked:
         """Rank sorted scores; a score that reaches the threshold is flagged."""
-        first, after = scores.searchsorted(scores, side="left"), scores.searchsorted(scores, side="right")
+        import numpy as np
+
+        if not len(scores) or scores[-1] != scores[-1]:  # NaN, which is like itself here
+            first, after = scores.searchsorted(scores, side="left"), scores.searchsorted(scores, side="right")
+        else:
+            begins = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
+            ends = np.append(begins[1:], len(scores))
+            first, after = np.repeat(begins, ends - begins), np.repeat(ends, ends - begins)
         return cls(scores, first, after, scores >= threshold)
 
 
@@ -78,11 +85,20 @@ class Metric(abc.ABC):
 
     def value(self, labels: Floats, scores: Floats, threshold: float) -> float | None:
         """Return the metric of labelled rows; None where it is not defined, such as recall without a positive."""
-        if not len(scores):
+        return self.of(*in_order(labels, scores, threshold))
+
+    def of(self, chances: Floats, ranked: Ranked) -> float | None:
+        """Return the metric of one set of rows (1, rows); None where it is not defined."""
+        if not len(ranked.scores):
             return None
-        order = scores.argsort(kind="stable")
-        found = float(self.weighed((labels[order] > 0).astype(float)[None], Ranked.of(scores[order], threshold))[0])
+        found = float(self.weighed(chances, ranked)[0])
         return None if found != found else found  # noqa: PLR0124 - NaN
+
+
+def in_order(labels: Floats, scores: Floats, threshold: float) -> tuple[Floats, Ranked]:
+    """Sort labelled rows by their scores once, for however many metrics."""
+    order = scores.argsort(kind="stable")
+    return (labels[order] > 0).astype(float)[None], Ranked.of(scores[order], threshold)
 
 
 def ratio(some: Floats, whole: Floats) -> Floats:

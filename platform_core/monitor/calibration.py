@@ -36,6 +36,8 @@ AGREES = 5.99
 """How far (squared, in standard errors) two lines lie apart by chance in 95 of 100 cases: chi-squared of two."""
 BINS_A_LOGIT = 64
 """Rows whose logits are alike so far are fitted as one, so that a fit of any number of rows takes as little memory."""
+MOST_BINS = 10_000
+"""Bins, of logits in whatever unit, up to which they are counted in an array with a place for each."""
 LEAST_STEP = 1e-6
 LEAST_PROBABILITY = 1e-6
 """A score counts as at least this and at most 1 less this: a logit has no end."""
@@ -43,6 +45,7 @@ PRIOR = 1e-3
 """Weight of "scores mean what they say", so that a handful of rows still gives a line."""
 IDENTITY = np.array([0.0, 1.0])
 """Intercept and slope of scores that mean what they say."""
+_PRIOR_CURVATURE = PRIOR * np.eye(2)
 MOST_STEPS = 50
 
 
@@ -87,12 +90,17 @@ class Counted:
     @property
     def together(self) -> Counted:
         """Put rows of like logits together, at their mean."""
-        _, place = np.unique(np.round(self.logits * BINS_A_LOGIT), return_inverse=True)
+        bins = np.round(self.logits * BINS_A_LOGIT)
+        if np.ptp(np.append(bins, 0.0)) < MOST_BINS:  # a logit has an end, and so have its bins: none needs sorting
+            place = (bins - bins.min(initial=0)).astype(np.int64)
+        else:
+            place = np.unique(bins, return_inverse=True)[1]
         rows, sums, positives = (
             np.bincount(place, weights).astype(np.float64)
             for weights in (self.rows, self.rows * self.logits, self.positives)
         )
-        return Counted(sums / rows, rows, positives)
+        there = rows > 0
+        return Counted(sums[there] / rows[there], rows[there], positives[there])
 
     def __add__(self, other: Counted) -> Counted:
         """Count the rows of both."""
@@ -213,13 +221,14 @@ def fitted(counted: Counted) -> Calibration:
     """Fit the line to counted rows by Newton's method; a step that overshoots is halved."""
     x = np.column_stack([np.ones(len(counted.logits)), counted.logits])
     line: Floats = np.zeros(2)
+    loss = _loss(x, counted, line)
     for _ in range(MOST_STEPS):
         given = _expit(x @ line)
         slope = x.T @ (counted.positives - counted.rows * given) - PRIOR * (line - IDENTITY)
         step = _curvature_inverse(x, counted.rows, given) @ slope
-        while _loss(x, counted, line + step) > _loss(x, counted, line) and np.abs(step).max() > LEAST_STEP:
+        while (after := _loss(x, counted, line + step)) > loss and np.abs(step).max() > LEAST_STEP:
             step = step / 2
-        line = np.asarray(line + step)
+        line, loss = np.asarray(line + step), after
         if np.abs(step).max() < LEAST_STEP:
             break
     inverse = _curvature_inverse(x, counted.rows, _expit(x @ line))
@@ -249,7 +258,7 @@ def _loss(x: Floats, counted: Counted, line: Floats) -> float:
 
 
 def _curvature_inverse(x: Floats, rows: Floats, given: Floats) -> Floats:
-    curved = (x * (rows * given * (1 - given))[:, None]).T @ x + PRIOR * np.eye(2)
+    curved = (x * (rows * given * (1 - given))[:, None]).T @ x + _PRIOR_CURVATURE
     return np.asarray(np.linalg.inv(curved))
 
 

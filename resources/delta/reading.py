@@ -35,7 +35,8 @@ class Wanted:
         frame = frame if self.until is None else frame.filter(pl.col(DATE) <= self.until)
         for column, values in self.among.items():
             frame = frame.filter(pl.col(column).is_in(pl.Series(values.unique()).drop_nulls().implode()))
-        return (frame.select(self.columns) if self.columns is not None else frame).collect().to_arrow()
+        found = (frame.select(self.columns) if self.columns is not None else frame).collect()
+        return found.rechunk().to_arrow()  # a chunk for each file costs whoever goes on with them more than one copy
 
 
 def rows_of(delta_table: DeltaTable, wanted: Wanted) -> pa.Table:
