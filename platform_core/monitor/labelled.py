@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from loopline.platform_core.monitor.values import objects
 from loopline.platform_core.specs import personal
 
 Places = NDArray[np.int64]
+MOST_CELLS = 32
+"""Cells of an array for each row, up to which numbers are used as places as they are."""
 PATIENT = 0.99
 """Share of the labels of each kind that must have come before the rest of an age is looked at."""
 
@@ -39,9 +41,13 @@ class Keyed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LabelBook:
-    """What the raw rows say of a model's examples, one row of ``table`` each; keys of persons are pseudonyms."""
+    """What the raw rows say of a model's examples, one row of ``table`` each; keys of persons are pseudonyms.
+
+    Rows at the places ``gone`` do not count any more; no example's place is one of them.
+    """
 
     table: pa.Table
+    gone: Places = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
         """Return the label of each example, NaN unless it is known by now and finite."""
@@ -55,7 +61,8 @@ class LabelBook:
         Labels that come early are often all of one kind: whoever counts them before that age counts too many of it.
         None while the raw rows give labels of one kind only.
         """
-        labels = self.labels
+        labels = self.labels.copy()
+        labels[self.gone] = np.nan
         delays = self.known_us - self.table[EVENT_TIME].cast(pa.int64()).to_numpy()
         kinds = [delays[np.flatnonzero(kind)] for kind in (labels > 0, labels <= 0)]
         if not all(len(kind) for kind in kinds):
@@ -93,10 +100,11 @@ def numbered_examples(labels: Keyed, answers: Keyed, *, timed: bool) -> tuple[Pl
     return numbers[: len(labels.rows)], numbers[len(labels.rows) :]
 
 
-def matched(labels: Places, answers: Places) -> Examples:
-    """Find the row among the labels of each answer's example, by the examples' numbers."""
+def matched(labels: Places, answers: Places, gone: Places | None = None) -> Examples:
+    """Find the row among the labels of each answer's example, by the examples' numbers; some rows are none any more."""
     row_of = np.full(max(labels.max(initial=-1), answers.max(initial=-1)) + 1, -1)
-    row_of[labels] = np.arange(len(labels))  # of rows that say something of the same example the last counts
+    rows = np.arange(len(labels)) if gone is None else np.delete(np.arange(len(labels)), gone)
+    row_of[labels[rows]] = rows  # of rows that say something of the same example the last counts
     return Examples(answers, row_of[answers])
 
 
@@ -112,6 +120,15 @@ def numbered(columns: Sequence[pa.Array], size: int) -> Places:
         codes, distinct = _codes(column)
         numbers = _codes(pa.array(numbers * distinct + codes))[0] if place else codes
     return numbers
+
+
+def paired(column: pa.Array, numbers: Places) -> Places:
+    """Number rows by a column of few values and by numbers from 0 on: equal where both are, perhaps with gaps."""
+    codes, distinct = _codes(column)
+    size = int(numbers.max(initial=-1)) + 1
+    if distinct * size <= MOST_CELLS * len(numbers):  # then no row needs to be looked up
+        return np.asarray(codes * size + numbers)
+    return numbered([column, pa.array(numbers)], len(numbers))
 
 
 def _codes(column: pa.Array) -> tuple[Places, int]:

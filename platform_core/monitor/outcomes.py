@@ -19,7 +19,7 @@ from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import EVENT_TIME, version_order
 from loopline.platform_core.monitor import groups
 from loopline.platform_core.monitor.groups import Texts
-from loopline.platform_core.monitor.labelled import Examples, both, matched, numbered
+from loopline.platform_core.monitor.labelled import Examples, both, matched, numbered, paired
 from loopline.platform_core.monitor.values import objects
 
 if TYPE_CHECKING:
@@ -148,14 +148,15 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
         labels=_ripe(labels, places, _us(rows, EVENT_TIME), age),
         groups={column: _values(rows, labels, places, column) for column in columns},
     )
-    for version in sorted(rows["version"].unique().to_pylist(), key=version_order):
-        yield VersionOutcomes(version, every.where(_is_one_of(rows["version"], [version])))
+    encoded = rows["version"].combine_chunks().dictionary_encode()
+    codes, versions = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    for version in sorted(versions, key=version_order):
+        yield VersionOutcomes(version, every.where(codes == versions.index(version)) if versions[1:] else every)
 
 
 def _newest(given: Answered) -> NDArray[np.bool_]:
     """Mark the rows of which no later one answers the same example by the same version."""
-    answers = [given.rows["version"].combine_chunks(), pa.array(given.examples.numbers)]
-    numbers = numbered(answers, len(given.rows))
+    numbers = paired(given.rows["version"].combine_chunks(), given.examples.numbers)
     last = np.zeros(numbers.max(initial=-1) + 1, np.int64)
     last[numbers] = np.arange(len(numbers))
     marked = np.zeros(len(numbers), np.bool_)

@@ -82,11 +82,14 @@ def decode(text: str) -> list[WindowFigure]:
     return _decoder.decode(text)
 
 
-def answered(text: str) -> int:
-    """Return how many rows a window had when it was measured."""
-    return max((figure.rows for figure in decode(text)), default=0)
+class Counts(NamedTuple):
+    """How many rows a window had when it was measured, and how many of them had a label."""
+
+    answered: int
+    labelled: int
 
 
-def labelled(text: str) -> int:
-    """Return how many of them had a label."""
-    return max((figure.labelled for figure in decode(text)), default=0)
+def counts(text: str) -> Counts:
+    """Return how many rows a window was measured from."""
+    found = decode(text)
+    return Counts(max((one.rows for one in found), default=0), max((one.labelled for one in found), default=0))

@@ -8,6 +8,7 @@ a page reads two years of them in milliseconds.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
@@ -15,7 +16,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table, version_order
@@ -34,15 +34,15 @@ from loopline.platform_core.monitor.calibration import Evidence, HeldOut
 from loopline.platform_core.monitor.outcomes import DAY_US, Age, outcomes, with_features
 from loopline.platform_core.monitor.predictions import kept_since
 from loopline.platform_core.monitor.quality_look import look, look_path
-from loopline.platform_core.monitor.quality_windows import MONDAY, windows
+from loopline.platform_core.monitor.quality_windows import MONDAY, Counted, counted, windows
 from loopline.platform_core.monitor.realised import keep
 from loopline.platform_core.specs.quality import watched_fairness, watched_metrics
 
 if TYPE_CHECKING:
     from loopline.platform_core.monitor.calibration import Calibration
+    from loopline.platform_core.monitor.kept_look import Header, Look
     from loopline.platform_core.monitor.labelled import LabelBook
     from loopline.platform_core.monitor.outcomes import Answered, Outcomes
-    from loopline.platform_core.monitor.quality_look import Header, Look
     from loopline.platform_core.monitor.version_quality import VersionQuality
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
@@ -82,7 +82,7 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     job = _Job(platform, ref, model, columns, age, _spec(model, columns), met, joined.header)
     found = list(job.windows(labels, every))
     quality_table.put(platform.ledger, ref, [window.row for window in found], job.spec)
-    unmeasured.tell(platform, ref, platform.clock.now() - job.settles, kept_since(platform, model))
+    unmeasured.tell(platform, ref, job.told(found), platform.clock.now() - job.settles, kept_since(platform, model))
     joined.keep(look_path(platform, ref), realised, {window.name: window.basis for window in found})
     return LiveQuality(versions, len(found))
 
@@ -93,7 +93,7 @@ def _look(platform: Platform, team: Team, model: Model) -> Look:
         return look(platform, team, model)
     except NotFound:
         ref, never = ModelRef(team.name, model.name), platform.clock.now() - 2 * LONGEST
-        unmeasured.tell(platform, ref, never, kept_since(platform, model))
+        unmeasured.tell(platform, ref, quality_table.rows(platform.ledger, ref), never, kept_since(platform, model))
         raise
 
 
@@ -167,11 +167,10 @@ class _Job:
         reason, and with other rules all of them.
         """
         return {
-            (version, start)
+            (version, window.start)
             for version, rows in self.met.items()
-            for start, window in windows(rows, self._length)
-            if self._may_change(self._measured_windows.get((version, start, start + self._length)), start, window)
-            and not self._is_remnant(version, start, len(window))
+            for window in counted(rows, self._length)
+            if self._may_change(version, window) and not self._is_remnant(version, window)
         }
 
     @cached_property
@@ -180,20 +179,47 @@ class _Job:
         kept = quality_table.rows(self.platform.ledger, self.ref)
         return {(row.version, row.since, row.until): row for row in kept}
 
-    def _may_change(self, row: quality_table.Row | None, start: datetime, window: Outcomes) -> bool:
-        if row is None or row.spec != self.spec or len(window) > quality_figures.answered(row.measured):
-            return True
-        if not quality_figures.labelled(row.measured) and np.isfinite(window.labels).any():
-            return True  # labels that nobody expected any more
-        newest = MONDAY + (self.platform.clock.now() - self.settles - MONDAY) // self._length * self._length
-        return start >= newest or (row.measured_at < row.until + self.settles and not self._expires(row))
+    def told(self, measured: Sequence[_Window]) -> list[quality_table.Row]:
+        """Return every window as it is kept once those that were measured now are."""
+        new = [window.row for window in measured]
+        starts: dict[str, list[datetime]] = {}
+        for row in new:
+            starts.setdefault(row.version, []).append(row.since)
+        return [*(row for row in self._measured_windows.values() if not self._overlaps(row, starts)), *new]
 
-    def _is_remnant(self, version: str, start: datetime, answers: int) -> bool:
+    def _overlaps(self, row: quality_table.Row, starts: Mapping[str, list[datetime]]) -> bool:
+        """Say whether one of a version's windows that start at some times, the earliest first, shares time with it."""
+        own = starts.get(row.version, [])
+        before = bisect_left(own, row.until)
+        return before > 0 and own[before - 1] + self._length > row.since
+
+    def _may_change(self, version: str, window: Counted) -> bool:
+        row = self._measured_windows.get((version, window.start, window.start + self._length))
+        if row is None or row.spec != self.spec:
+            return True
+        if window.start >= self._newest or (row.measured_at < row.until + self.settles and not self._expires(row)):
+            return True
+        before = quality_figures.counts(row.measured)  # parsed last: of most windows all else is the same
+        return window.answers > before.answered or (window.has_labels and not before.labelled)
+
+    @cached_property
+    def _newest(self) -> datetime:
+        """Return the start of the newest window of which labels may be missing no more."""
+        return MONDAY + (self.platform.clock.now() - self.settles - MONDAY) // self._length * self._length
+
+    def _is_remnant(self, version: str, window: Counted) -> bool:
         """Say whether less is left of a window than was measured in it, because predictions expire."""
-        until = start + self._length
-        rows = (row for row in self._measured_windows.values() if row.version == version and self._expires(row))
-        same = (row for row in rows if row.since < until and row.until > start)
-        return answers < sum(quality_figures.answered(row.measured) for row in same)
+        until = window.start + self._length
+        same = (row for row in self._expiring.get(version, ()) if row.since < until and row.until > window.start)
+        return window.answers < sum(quality_figures.counts(row.measured).answered for row in same)
+
+    @cached_property
+    def _expiring(self) -> dict[str, list[quality_table.Row]]:
+        """Return the measured windows of each version of which the lake may have lost predictions."""
+        found: dict[str, list[quality_table.Row]] = {}
+        for row in filter(self._expires, self._measured_windows.values()):
+            found.setdefault(row.version, []).append(row)
+        return found
 
     def _expires(self, row: quality_table.Row) -> bool:
         """Say whether the lake may have lost predictions of a window."""

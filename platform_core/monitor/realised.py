@@ -60,7 +60,7 @@ def keep(  # noqa: PLR0913, PLR0917 - rows, labels, and where they go
 def _labelled(labels: LabelBook, answered: Answered) -> pa.Table:
     """Return rows with their label, and the time since when it was known."""
     rows = answered.rows.select(KEPT)
-    label_rows = labels.table.take(pa.array(answered.examples.places))
+    label_rows = labels.table.select([LABEL, KNOWN_AT]).take(pa.array(answered.examples.places))
     rows = rows.append_column(LABEL, label_rows[LABEL].cast(pa.float64()))
     return rows.append_column(KNOWN_AT, label_rows[KNOWN_AT].cast(pa.timestamp("us", tz="UTC")))
 

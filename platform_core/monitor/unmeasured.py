@@ -29,17 +29,17 @@ NEVER = "never measured"
 """Stands for the rules by which a window was measured, where nobody has."""
 
 
-def tell(platform: Platform, ref: ModelRef, settled: datetime, gone: date | None) -> None:
-    """Raise an alarm of windows without any label that were over before ``settled``, or clear it.
+def tell(
+    platform: Platform, ref: ModelRef, kept: Sequence[quality_table.Row], settled: datetime, gone: date | None
+) -> None:
+    """Raise an alarm of those of the ``kept`` windows without any label that were over before ``settled``, or clear it.
 
     Windows before the day ``gone``, whose predictions have expired, are measured no more: they count at once.
     """
     over = settled if gone is None else max(settled, datetime.combine(gone, time(), UTC))
-    rows = [row for row in quality_table.rows(platform.ledger, ref) if over - REMEMBERED < row.until <= over]
-    gaps = [
-        row for row in rows if not quality_figures.labelled(row.measured) and quality_figures.answered(row.measured)
-    ]
-    answers = sum(quality_figures.answered(row.measured) for row in gaps)
+    rows = [(row, quality_figures.counts(row.measured)) for row in kept if over - REMEMBERED < row.until <= over]
+    gaps = [row for row, counts in rows if counts.answered and not counts.labelled]
+    answers = sum(counts.answered for _, counts in rows if not counts.labelled)
     expired = [row for row in gaps if row.until > settled]
     events.unmeasured(platform, ref, _reason(gaps, answers, len(expired)) if gaps else "", answers=answers)
 

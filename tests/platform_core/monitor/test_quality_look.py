@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import narwhals as nw
 import pyarrow as pa
 import pytest
@@ -31,7 +32,8 @@ from loopline.platform_core.foundation.names import (
 from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
 from loopline.platform_core.ingestion.holding import marks
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import quality_history, quality_look
+from loopline.platform_core.monitor import kept_look, look_joining, quality_history, quality_look
+from loopline.platform_core.monitor.kept_look import Header, last_look
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Labels, Model, Quality, Source, Team, labels
 from loopline.platform_core.testing.engine_tables import put_contract
@@ -170,9 +172,9 @@ class World:
         return [found, quality_table.rows(self.platform.ledger, REF), realised]
 
     @property
-    def header(self) -> quality_look.Header:
+    def header(self) -> Header:
         """Return what the last look kept of itself."""
-        kept = quality_look._last(self.kept)
+        kept = last_look(self.kept)
         assert kept is not None
         return kept.header
 
@@ -180,6 +182,12 @@ class World:
     def kept(self) -> Path:
         """Return where it is kept."""
         return quality_look.look_path(self.platform, REF)
+
+    @property
+    def rows(self) -> Path:
+        """Return the one file of rows beside it."""
+        (path,) = self.kept.parent.glob("*.rows")
+        return path
 
 
 COLUMNS = {
@@ -234,11 +242,20 @@ def step(world: World, what: str, *told: Any) -> None:
         world.platform.lake.tidy(RAW, (), timedelta(days=1))
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(wanted=st.sampled_from([again, large]), key=st.booleans(), steps=st.lists(STEP, min_size=3, max_size=7))
-def test_increments_are_the_whole(wanted: Labels, key: bool, steps: list[tuple[Any, ...]]) -> None:
-    """Two worlds in which the same happens: one looks at what is new, the other forgets each look."""
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+@settings(max_examples=16, deadline=None, derandomize=True)
+@given(
+    wanted=st.sampled_from([again, large]),
+    key=st.booleans(),
+    rows_a_look=st.sampled_from([0, kept_look.ROWS_A_LOOK, 10**9]),
+    steps=st.lists(STEP, min_size=3, max_size=7),
+)
+def test_increments_are_the_whole(wanted: Labels, key: bool, rows_a_look: int, steps: list[tuple[Any, ...]]) -> None:
+    """Two worlds in which the same happens: one looks at what is new, the other forgets each look.
+
+    Rows are written anew at each look, now and then, or never.
+    """
+    with TemporaryDirectory() as one, TemporaryDirectory() as other, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_look, "ROWS_A_LOOK", rows_a_look)
         on, anew = (World.of(Path(folder), wanted, key=key) for folder in (one, other))
         assert on.look() == anew.look()
         for each in steps:
@@ -284,13 +301,23 @@ def test_labels_that_look_at_others_are_computed_whole(world_of: Callable[..., W
     assert world.header.everything_at > began
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", None])
-def test_a_file_that_is_broken_is_no_look(world_of: Callable[..., World], content: bytes | None) -> None:
+@pytest.mark.parametrize("file", ["head", "rows"])
+@pytest.mark.parametrize("content", [b"", b"nonsense", None, "gone", "another's"])
+def test_a_file_that_is_broken_is_no_look(
+    world_of: Callable[..., World], file: str, content: bytes | str | None
+) -> None:
     """Half a file, or another's: everything is read, and the figures are the same."""
     world = world_of(large)
     found = world.look()[1]
-    whole = world.kept.read_bytes()
-    world.kept.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    path = world.kept if file == "head" else world.rows
+    whole = path.read_bytes()
+    if content == "gone":
+        path.unlink()
+    elif content == "another's":
+        path.write_bytes((world.rows if file == "head" else world.kept).read_bytes())
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert last_look(world.kept) is None
     again_found = world.look()[1]
     assert [row.measured for row in again_found] == [row.measured for row in found]
     assert world.header.raw == world.platform.lake.version(RAW)
@@ -335,3 +362,145 @@ def test_figures_by_a_served_feature_are_those_of_the_whole(tmp_path: Path) -> N
         found.append(world.look())
     assert found[0] == found[1]
     assert any("channel=shop" in row.measured for row in found[0][1])
+
+
+def after(folder: Path, days: int) -> World:
+    """Make a world in which an order a customer came each day, was answered about, and was looked at in the end."""
+    folder.mkdir()
+    world = World.of(folder, large)
+    hours = range(240, 240 + 24 * days, 24)
+    world.order([(customer, hour, 10 * (hour % 48 == 0)) for hour in hours for customer in range(CUSTOMERS)])
+    world.answer([(number, 0, number % 50 / 50) for number in range(50, world.orders)])
+    world.platform.clock.set(START + timedelta(days=11 + days))
+    world.look()
+    return world
+
+
+def one_more(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Count what a look does when two orders and an answer came; nobody looks at the time."""
+    hours = int((world.platform.clock.now() - START) / timedelta(hours=1)) - 1
+    world.order([(1, hours, 10), (2, hours, 0)])
+    world.answer([(world.orders - 1, 0, 0.7)])
+    did = {"bytes": 0, "rows": 0, "tables of windows": 0, "numbered": 0}
+
+    def wrapped(owner: Any, name: str, count: Callable[..., tuple[str, int]]) -> None:
+        own = getattr(owner, name)
+
+        def counting(*given: Any, **named: Any) -> Any:
+            what, many = count(*given)
+            did[what] += many
+            return own(*given, **named)
+
+        patch.setattr(owner, name, counting)
+
+    with monkeypatch.context() as patch:
+        wrapped(kept_look.files, "write", lambda _, content: ("bytes", len(content)))
+        wrapped(kept_look, "taken", lambda _, places: ("rows", len(places)))
+        wrapped(look_joining, "taken", lambda _, places: ("rows", len(places)))
+        wrapped(look_joining, "numbered_examples", lambda one, other: ("numbered", len(one.rows) + len(other.rows)))
+        wrapped(quality_table, "rows", lambda *_: ("tables of windows", 1))
+        world.look()
+    did["tables of windows"] -= 1  # it is the test's own
+    return did
+
+
+def test_one_more_file_costs_as_much_after_a_long_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, each look took up all rows and wrote them down again: 40 times as much after 40 times as long."""
+    short, long = after(tmp_path / "short", 10), after(tmp_path / "long", 400)
+    assert long.rows.stat().st_size > 10 * short.rows.stat().st_size
+    few, many = (one_more(world, monkeypatch) for world in (short, long))
+    assert few["bytes"] > 0
+    assert many["bytes"] < 1.5 * few["bytes"]
+    assert (many["rows"], many["numbered"]) == (few["rows"], few["numbered"])
+    assert (few["tables of windows"], many["tables of windows"]) == (1, 1)
+
+
+def test_rows_are_written_anew_when_much_has_changed(world_of: Callable[..., World]) -> None:
+    """And the file of before goes; until then the head alone is written."""
+    world = world_of(large)
+    world.look()
+    first = world.rows
+    world.order([(1, 170, 10)])
+    world.look()
+    assert world.rows == first
+    kept = last_look(world.kept)
+    assert kept is not None
+    assert kept.base is not None
+    assert (len(kept.labels), kept.base.labels) == (51, 50)
+    world.order([(number % CUSTOMERS, 170, 10) for number in range(200)])
+    world.look()
+    assert world.rows != first
+
+
+@pytest.mark.parametrize(("rows_a_look", "write"), [(0, 1), (0, 2), (10**9, 1)])
+def test_who_dies_while_keeping_leaves_the_look_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_a_look: int, write: int
+) -> None:
+    """Killed before the file of rows, between it and the head, or before the head: the next one finds the same."""
+    monkeypatch.setattr(kept_look, "ROWS_A_LOOK", rows_a_look)
+    found = []
+    for name in ("killed", "anew"):
+        (tmp_path / name).mkdir()
+        world = World.of(tmp_path / name, large)
+        world.look()
+        before = world.header
+        world.order([(1, 170, 10), (2, 171, 0)], first=3)
+        world.answer([(50, 0, 0.7), (3, 0, 0.2)])
+        if name == "killed":
+            with monkeypatch.context() as patch:
+                patch.setattr(kept_look.files, "write", _dying(kept_look.files.write, write))
+                with pytest.raises(KeyboardInterrupt):
+                    world.look()
+            assert world.header == before
+        else:
+            world.look()
+            world.kept.unlink()
+        world.answer([(4, 0, 0.9)])
+        found.append(world.look())
+        assert len(list(world.kept.parent.iterdir())) == 2, "no file of rows is left behind"
+    assert found[0] == found[1]
+
+
+def _dying(write: Callable[[Path, bytes], None], at: int) -> Callable[[Path, bytes], None]:
+    """Return a function that writes files, and dies before the one of a number."""
+    written: list[Path] = []
+
+    def dying(path: Path, content: bytes) -> None:
+        written.append(path)
+        if len(written) == at:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    return dying
+
+
+def test_what_an_older_release_kept_is_read_no_more(world_of: Callable[..., World]) -> None:
+    """It wrote both tables into one file, with their header beside the labels: everything is read, once."""
+    world = world_of(large)
+    found = world.look()[1]
+    kept = last_look(world.kept)
+    assert kept is not None
+    header = {name: value for name, value in msgspec.to_builtins(kept.header).items() if name != "examples"}
+    labels = kept.labels.append_column("_example", pa.array(kept.label_numbers))
+    answers = kept.answers.append_column("_example", pa.array(kept.answer_numbers))
+    with world.kept.open("wb") as file:
+        for table in (labels.replace_schema_metadata({b"loopline.look": msgspec.json.encode(header)}), answers):
+            with pa.ipc.new_stream(file, table.schema) as writer:
+                writer.write_table(table)
+    assert last_look(world.kept) is None
+    assert [row.measured for row in world.look()[1]] == [row.measured for row in found]
+    assert world.header.everything_at > kept.header.everything_at
+
+
+def test_of_two_at_once_the_file_of_rows_of_one_may_go(world_of: Callable[..., World]) -> None:
+    """The other's head names a file that is not there: everything is read."""
+    world = world_of(large)
+    found = world.look()[1]
+    one = kept_look.last_look(world.kept)
+    assert one is not None
+    path, all_anew = world.kept, replace(one, base=None)
+    all_anew.keep(path, one.realised, one.header.windows)  # its rows take the place of those of the first
+    one.keep(path, one.realised, one.header.windows)
+    assert last_look(path) is None
+    assert [row.measured for row in world.look()[1]] == [row.measured for row in found]
+    assert last_look(path) is not None
