@@ -146,6 +146,30 @@ def test_one_that_starts_anew_writes_nothing_that_stands(loop, monkeypatch):
     assert again.calls > len(kinds)
 
 
+def test_a_large_ledger_is_not_read_all_the_time(loop, monkeypatch):
+    """Where a look takes long, the next one waits many times as long, however often something happens."""
+    looks = []
+
+    def slow(*_):
+        looks.append(time.monotonic())
+        end = time.thread_time() + 2 * mirroring.LONG_SECONDS
+        while time.thread_time() < end:
+            pass
+        return iter(())
+
+    monkeypatch.setattr(mirroring, "objects", slow)
+    monkeypatch.setattr(Mirror, "_kind", lambda *_: Keeper())
+    link = SimpleNamespace(ask=lambda call, **how: call(**how), refusal=client.ApiException)
+    mirror = Mirror(loop.ledger, link, "loopline-{team}", Budget(6000))
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        mirror.round()
+    assert len(looks) == 1
+    mirror._rests_until = 0
+    mirror.round()
+    assert len(looks) == 2
+
+
 @pytest.mark.cluster
 class TestOnACluster:
     """With the definitions that the chart ships."""
@@ -331,10 +355,10 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
 def call(api: client.ApiClient, path: str, method: str, form: str = "application/json", body: object = None) -> dict:
     """Call the API, and return its JSON."""
     headers = {"Accept": form, "Content-Type": "application/merge-patch+json", **api.default_headers}
-    answer = api.call_api(method, f"{api.configuration.host}{path}", headers, body)
-    answer.read()
+    sent = None if body is None else json.dumps(body)
+    answer = api.rest_client.pool_manager.request(method, f"{api.configuration.host}{path}", headers=headers, body=sent)
     if not 200 <= answer.status < 300:
-        raise client.ApiException(http_resp=answer)
+        raise client.ApiException(answer.status, answer.reason)
     return json.loads(answer.data)
 
 
