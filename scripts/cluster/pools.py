@@ -1,19 +1,17 @@
 """Nodes that are only said to be there, for scheduling and scale: nothing runs on them, and their pods stay pending.
 
-A simulated node has a lease, which must be renewed, or its pods are evicted after 40 seconds: ``Pool`` does so.
+A simulated node has a lease, which must be renewed, or its pods are evicted after 40 seconds: ``Leases`` does so.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Self
 
 from kubernetes import client
 
-_LEASES = "kube-node-lease"
-_RENEW_SECONDS = 10
+from scripts.cluster import leases
+from scripts.cluster.leases import Leases, now
 
 
 class Pool:
@@ -30,33 +28,26 @@ class Pool:
         self.core, self.leases = client.CoreV1Api(api), client.CoordinationV1Api(api)
         self.names, self.capacity = tuple(names), {"pods": "110", **capacity}
         self.labels, self.taints = dict(labels or {}), list(taints)
-        self.over = threading.Event()
-        self.renewing = threading.Thread(target=self._renew, name="pool", daemon=True)
+        self.renewing = Leases(api, self.names)
 
     def __enter__(self) -> Self:
-        """Make the nodes."""
+        """Make the nodes; the first ones' leases are renewed while the last ones are made."""
+        self.renewing.start()
         for name in self.names:
             metadata = {"name": name, "labels": {"kubernetes.io/hostname": name, **self.labels}}
             self.core.create_node({"metadata": metadata, "spec": {"taints": self.taints}})
             self.core.patch_node_status(name, {"status": _ready(self.capacity)})
-            spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": _now()}
-            self.leases.create_namespaced_lease(_LEASES, {"metadata": {"name": name}, "spec": spec})
+            lease = {"metadata": {"name": name}, "spec": leases.spec(name)}
+            self.leases.create_namespaced_lease(leases.NAMESPACE, lease)
             self._untaint(name)
-        self.renewing.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take them away."""
-        self.over.set()
-        self.renewing.join()
+        self.renewing.stop()
         for name in self.names:
             self.core.delete_node(name)
-            self.leases.delete_namespaced_lease(name, _LEASES)
-
-    def _renew(self) -> None:
-        while not self.over.wait(_RENEW_SECONDS):
-            for name in self.names:
-                self.leases.patch_namespaced_lease(name, _LEASES, {"spec": {"renewTime": _now()}})
+            self.leases.delete_namespaced_lease(name, leases.NAMESPACE)
 
     def _untaint(self, name: str) -> None:
         """Take away at once what the controllers put on a node that was not ready when it was made."""
@@ -71,9 +62,5 @@ def grant(core: client.CoreV1Api, node: str, resource: str, count: int) -> None:
 
 
 def _ready(capacity: Mapping[str, str]) -> dict[str, Any]:
-    condition = {"type": "Ready", "status": "True", "reason": "Simulated", "message": "", "lastHeartbeatTime": _now()}
+    condition = {"type": "Ready", "status": "True", "reason": "Simulated", "message": "", "lastHeartbeatTime": now()}
     return {"capacity": dict(capacity), "allocatable": dict(capacity), "conditions": [condition]}
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
