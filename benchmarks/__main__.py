@@ -29,6 +29,7 @@ from benchmarks.page import Section
 from benchmarks.point_in_time import compare as point_in_time
 from benchmarks.portal import compare as portal
 from benchmarks.portal import lighthouse
+from benchmarks.scale import compare as scale
 from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
@@ -38,6 +39,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
     "cluster": cluster.compare,
+    "scale": scale.compare,
     "imports": imports.compare,
     "idle": idle.compare,
     "contract_checks": contract_checks.compare,

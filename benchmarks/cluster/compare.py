@@ -1,4 +1,4 @@
-"""On a cluster, beside the bare thing on the same one: Jobs, requests, replicas and canaries."""
+"""On a cluster, beside the bare thing on the same one: Jobs, requests, replicas, canaries, and the chart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 
-from benchmarks.cluster import answers, growing, jobs, kserve_image, servers
+from benchmarks.cluster import answers, chart, growing, jobs, kserve_image, servers
 from benchmarks.cluster.asker import Asker
 from benchmarks.cluster.site import Site, site
 from benchmarks.page import Promise, Section
@@ -24,7 +24,9 @@ and straight to the Service; wrk asks from the node's network, one connection, t
 containers of the pod. *New replica*: from one to two, until the new pod answers at its own address, and until it is
 Ready and so routed to. *Canary*: from an approved version, not yet sent anywhere, until callers of the Service get its
 answers: ours in the server that runs, beside a Deployment with KServe's server for it, as `spec.canary` makes one.
-Medians of {times}, of replicas {few}, the canary once."""
+*Chart*: from `helm install` with one team and two web servers, on real PostgreSQL, Redis and S3, until every Deployment
+is available; beside it a Deployment of Dagster's own web server alone, with nothing to show.
+Medians of {times}, of replicas {few}, canary and chart once."""
 HEADER = ("what", "ours", "beside", "ratio")
 TIMES, QUICK_TIMES = 5, 1
 SECONDS, QUICK_SECONDS = 3, 1
@@ -74,6 +76,9 @@ def _measured(place: Site, times: int, seconds: int) -> Iterator[Row]:
     finally:
         asker.close()
         serving.close()
+    servers.removed(place)
+    _tell("chart")
+    yield ("chart: all available", *chart.compare(place), "s")
 
 
 def _rows(what: str, ours: Mapping[str, float], beside: Mapping[str, float], unit: str) -> Iterator[Row]:

@@ -143,3 +143,11 @@ def nginx() -> str:
         if Path(path).exists():
             return path
     raise RuntimeError("nginx is missing: install it, for example 'apt-get install nginx-light'")
+
+
+def removed(site: Site) -> None:
+    """Take the servers away, so that what is measured next has the node for itself."""
+    from kubernetes import client
+
+    client.AppsV1Api(site.api).delete_collection_namespaced_deployment(NAMESPACE)
+    site.core.delete_collection_namespaced_pod(NAMESPACE, grace_period_seconds=0)
