@@ -36,12 +36,30 @@ def end(groups: set[int], grace_seconds: float) -> None:
 
 
 def alive(group: int) -> bool:
-    """Say whether a process group has a member left."""
+    """Say whether a process group has a member left that runs.
+
+    One that has ended and was not waited for does not: an orphan's parent is the machine's first process, and in a
+    container that is often a program which waits for nobody.
+    """
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    states = _states(group)
+    return not states or any(state not in "ZX" for state in states)
+
+
+def _states(group: int) -> list[str]:
+    """Return the states of a group's members as Linux tells them (proc(5), ``stat``); nothing elsewhere."""
+    from pathlib import Path  # most reapers never need it
+
+    states = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]  # behind the command's name
+            if int(of) == group:
+                states.append(state)
+    return states
 
 
 def _signal(groups: set[int], number: signal.Signals) -> None:

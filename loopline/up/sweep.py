@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from uuid import uuid4
 
 import psutil
 
 MARK = "LOOPLINE_UP"
+POLL_SECONDS = 0.05
 
 
 def new_mark() -> str:
@@ -22,10 +24,20 @@ def end_marked(mark: str, grace_seconds: float = 3.0) -> int:
     found = [process for process in psutil.process_iter() if process.pid != os.getpid() and _carries(process, mark)]
     for process in found:
         _quietly(process.terminate)
-    _, deaf = psutil.wait_procs(found, timeout=grace_seconds)
+    give_up = time.monotonic() + grace_seconds
+    while (deaf := [process for process in found if _runs(process)]) and time.monotonic() < give_up:
+        time.sleep(POLL_SECONDS)
     for process in deaf:
         _quietly(process.kill)
     return len(found)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Say whether it has not ended; what has, and was not waited for, may stay in the machine's list."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:

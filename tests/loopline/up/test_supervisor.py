@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loopline.up import reaper
 from loopline.up.program import Event, Program
 from loopline.up.supervisor import Patience, Supervisor
 from loopline.up.sweep import MARK, end_marked, new_mark
@@ -135,6 +136,25 @@ def _gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_who_has_ended_and_was_not_waited_for_is_not_waited_for():
+    """An orphan's parent may be a first process that waits for nobody: every end would take all of its grace."""
+    mark = new_mark()
+    sleeper = (sys.executable, "-c", SLEEP)
+    ended = subprocess.Popen(sleeper, start_new_session=True)
+    marked = subprocess.Popen(sleeper, start_new_session=True, env={**os.environ, MARK: mark})
+    try:
+        assert reaper.alive(ended.pid)
+        began = time.monotonic()
+        reaper.end({ended.pid}, grace_seconds=60)
+        assert end_marked(mark, grace_seconds=60) == 1
+        assert time.monotonic() - began < 60
+        assert [one.returncode for one in (ended, marked)] == [None, None]  # nobody has waited for them yet
+        assert not reaper.alive(ended.pid)
+    finally:
+        for one in (ended, marked):
+            one.wait()
 
 
 def test_what_left_its_group_is_found_by_its_mark(tmp_path, events, monkeypatch):
