@@ -1,7 +1,7 @@
 """A team's whole walk on a real Kubernetes, in what the chart installs: its parts are pods, and share no disk.
 
-Files land, a Job trains, pods behind a gateway answer; drift turns the loop; a bad candidate is taken back; and who
-asks all the while hears of none of it. The tests build on each other.
+Files land, a Job trains, pods behind a gateway answer; drift turns the loop; a bad candidate is taken back; pods are
+killed, a node drained; and who asks all the while hears of none of it. The tests build on each other.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from loopline.graphql import Dagster
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.ledger import Ledger
 from scripts.cluster.outside import Cluster
-from tests.cluster import installed_chart, kserve_definitions
+from tests.cluster import installed_chart, killing, kserve_definitions
 from tests.cluster.callers import asking
-from tests.cluster.installed_chart import Installation
+from tests.cluster.installed_chart import NAMESPACE, Installation
 from tests.cluster.kserve_gateway import run_gateway
 from tests.cluster.kubernetes_cluster import WALK_PORT
 from tests.cluster.model_routes import ModelRoutes, followed
-from tests.cluster.walk import REF, SERVING, Walk
+from tests.cluster.walk import CODE, REF, SERVING, Walk
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 USUAL, HOTTER = 100.0, 130.0
+ENDPOINT = "app.kubernetes.io/component=serving"
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,42 @@ def test_a_bad_candidate_is_taken_back(walk):
         assert {after.ask(kiln)[1]["parameters"]["version"] for kiln in range(40)} == {stable}
     assert caller.failed == []
     assert len(caller.answered) == 2, "the candidate has answered, before it was found out"
+
+
+def test_every_kind_of_pod_is_killed_in_one_turn_of_the_loop(walk, kubernetes_api):
+    """Kill -9, each at its worst moment: the turn ends as it would, nobody is refused, and no answer is lost."""
+    core, before = walk.core, walk.stable()
+    with asking(walk.caller()) as caller:
+        walk.until(lambda: caller.answered[before] > 20, "answers")
+        killing.kill(walk.working_daemon(), "daemon")
+        cycle = walk.open("a bad day")  # nobody looks at it, until the other daemon works
+        training = walk.until(lambda: walk.training(cycle), "a training")
+        killing.kill_part(core, CODE, "code-kiln")  # whoever waits for the training
+        killing.kill(training, training.spec.containers[0].name)  # and then the training
+        walk.until(lambda: walk.rolls_out(cycle), "a rollout", 600)
+        endpoint = killing.running(core, SERVING, ENDPOINT)[0]
+        for container in ("server", "relay", "shadow"):  # while two versions answer
+            killing.kill(endpoint, container)
+        for part in ("webserver", "features", "code-loopline", "portal"):
+            killing.kill_part(core, NAMESPACE, part)
+        killing.kill_part(core, NAMESPACE, "portal", "watchdog")
+        walk.until(walk.dagster.locations, "an answer of the other web server", 30)
+        closed = walk.closed(cycle)
+        assert closed.state == "promoted", f"{closed}\n{installed_chart.shown(core)}"
+        walk.until(lambda: caller.answered[walk.stable()] > 20, "answers of the new version")
+    assert walk.stable() != before
+    assert caller.failed == []
+    walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer")
+    installed_chart.wait_until_ready(kubernetes_api)
+
+
+def test_a_drain_respects_the_budget_and_refuses_nobody(walk):
+    """Pods of the endpoint are evicted: the second only when another one is ready in the first one's place."""
+    pods = killing.running(walk.core, SERVING, ENDPOINT)
+    with asking(walk.caller()) as caller:
+        walk.until(lambda: sum(caller.answered.values()) > 20, "answers")
+        assert [killing.evicted(walk.core, pod) for pod in pods] == [True, False]
+        walk.until(lambda: killing.evicted(walk.core, pods[1]), "leave to evict the second")
+        walk.until(lambda: not walk.alive(pods), "the end of both")
+    assert caller.failed == []
+    walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer")

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import pytest
 from kubernetes import client
 
-from loopline.graphql import Dagster
+from loopline.graphql import Dagster, repository
 from loopline.platform_core.foundation.names import AssetName, ModelRef, prediction_table
-from loopline.platform_core.loop import cycles, deployments
+from loopline.platform_core.loop import cycles, deployments, rollout_table
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.specs import Drift
 from loopline.resources.delta.lake import DeltaLake
+from loopline.resources.kubernetes.names import job_name
 from loopline.resources.kubernetes.serving import KubernetesServing
 from scripts.cluster import images
 from tests.cluster import installed_chart
 from tests.cluster.callers import Caller
 from tests.cluster.installed_chart import NAMESPACE, TEAM, Installation
+from tests.cluster.killing import running
 
 REF = ModelRef(TEAM, "cracks")
 SERVING, CODE = f"{NAMESPACE}-serving", f"{NAMESPACE}-{TEAM}"
@@ -31,6 +34,9 @@ _SECOND = "%Y-%m-%d %H:%M:%S"
 _MATERIALIZED = """
 query ($path: [String!]!) {assetOrError(assetKey: {path: $path}) {
   ... on Asset {assetMaterializations(limit: 1) {runId timestamp}}}}"""
+_SENSORS = """
+query ($repository: RepositorySelector!) {repositoryOrError(repositorySelector: $repository) {... on Repository {
+  sensors {name sensorState {ticks(limit: 1) {status timestamp skipReason error {message}}}}}}}"""
 
 
 @dataclass
@@ -44,8 +50,17 @@ class Walk:
     port: int
 
     def until(self, ready: Callable[[], T | None], what: str, seconds: float = 300) -> T:
-        """Wait for something and return it; fails with what the pods show."""
-        return installed_chart.until(ready, what, seconds, self.core)
+        """Wait for something and return it; fails with what the pods show, and what the team's sensors said last."""
+        try:
+            return installed_chart.until(ready, what, seconds, self.core)
+        except pytest.fail.Exception as failure:
+            failure.add_note(self.sensors())
+            raise
+
+    def sensors(self) -> str:
+        """Return why the team's sensors did nothing at their last look, or what went wrong with it."""
+        found = self.dagster.ask(_SENSORS, repository=repository(TEAM))["repositoryOrError"]
+        return "\n".join(f"{one['name']}: {one['sensorState']['ticks']}" for one in found.get("sensors", ()))
 
     def caller(self) -> Caller:
         """Return somebody who asks about kilns."""
@@ -53,11 +68,15 @@ class Walk:
 
     def fire(self, name: str, heat: float) -> dict[int, float]:
         """Let a file of firings arrive, one of each kiln, and wait until the features are online; gives the heats."""
-        chance, before = random.Random(name), self.features()
-        heats = {kiln: chance.gauss(heat, 20) for kiln in range(KILNS)}
-        now = datetime.now(UTC)
-        self._deliver("firings", name, ["Kiln,Fired,Heat", *(f"{k},{now:{_SECOND}},{h:.2f}" for k, h in heats.items())])
+        before, heats = self.features(), self.deliver_firings(name, heat)
         self.until(lambda: self.features() != before, f"the features of {name}")
+        return heats
+
+    def deliver_firings(self, name: str, heat: float) -> dict[int, float]:
+        """Let a file of firings arrive, and wait for nothing."""
+        chance, now = random.Random(name), datetime.now(UTC)
+        heats = {kiln: chance.gauss(heat, 20) for kiln in range(KILNS)}
+        self._deliver("firings", name, ["Kiln,Fired,Heat", *(f"{k},{now:{_SECOND}},{h:.2f}" for k, h in heats.items())])
         return heats
 
     def inspect(self, name: str, heats: dict[int, float]) -> None:
@@ -122,6 +141,28 @@ class Walk:
         assert live is not None
         assert live.stable is not None
         return live.stable.version
+
+    def rolls_out(self, cycle: str) -> bool:
+        """Say whether a cycle's candidate is on its way."""
+        record = rollout_table.running(self.ledger, REF)
+        return record is not None and record.cycle == cycle
+
+    def training(self, cycle: str) -> Any:
+        """Return the pod in which a cycle's training runs; None while it does not."""
+        found = running(self.core, CODE, f"batch.kubernetes.io/job-name={job_name(cycle)}")
+        return found[0] if found else None
+
+    def alive(self, pods: list[Any]) -> set[str]:
+        """Return which of an endpoint's pods are still there, by name."""
+        names = {pod.metadata.name for pod in self.core.list_namespaced_pod(SERVING).items}
+        return names & {pod.metadata.name for pod in pods}
+
+    def working_daemon(self) -> Any:
+        """Return the pod of the daemon that has the lease."""
+        for pod in running(self.core, NAMESPACE, "app.kubernetes.io/name=daemon"):
+            if "the lease is ours" in self.core.read_namespaced_pod_log(pod.metadata.name, NAMESPACE):
+                return pod
+        raise AssertionError(installed_chart.shown(self.core))
 
     def settled(self) -> bool:
         """Say whether every server has come to what was asked for last."""
