@@ -10,7 +10,7 @@ from loopline.platform_core.ingestion.quality_bounds import CHECKS, ENOUGH, Find
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 
-SAYS = {
+DESCRIPTIONS = {
     "volume": "As many rows an arrival as usual",
     "nulls": "No column has more nulls than usual",
     "ranges": "Medians and extremes of numbers are as usual",
@@ -23,7 +23,7 @@ SHOWN = 20
 
 def quality_specs(raw: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Describe the checks of a raw asset; none of them blocks."""
-    return [dg.AssetCheckSpec(name, asset=raw, description=SAYS[name]) for name in CHECKS]
+    return [dg.AssetCheckSpec(name, asset=raw, description=DESCRIPTIONS[name]) for name in CHECKS]
 
 
 def quality_checks(platform: Platform, team: Team, source: Source, raw: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
@@ -42,12 +42,12 @@ def quality_checks(platform: Platform, team: Team, source: Source, raw: dg.Asset
             check_name=name,
             passed=not problem and all(finding.passed for finding in found),
             severity=dg.AssetCheckSeverity.WARN,
-            description=problem or _said(found),
+            description=problem or _summary(found),
             metadata=_metadata(quality, found),
         )
 
 
-def _said(found: list[Finding]) -> str:
+def _summary(found: list[Finding]) -> str:
     failed = [str(finding) for finding in found if not finding.passed]
     if failed:
         return "; ".join(failed)

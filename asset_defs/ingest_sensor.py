@@ -69,10 +69,10 @@ class _Look:
             if self.states[source.name].next_at > time.time():
                 self.problems.append(f"source {source.name} could not be asked and is left alone for a while")
             elif time.monotonic() - begun < TICK_SECONDS:
-                requests += self._asked(source, known=known)
+                requests += self._run_requests(source, known=known)
         return requests
 
-    def _asked(self, source: Source, *, known: bool) -> list[dg.RunRequest]:
+    def _run_requests(self, source: Source, *, known: bool) -> list[dg.RunRequest]:
         try:
             requests = self._requests(source)
         except Exception as error:  # noqa: BLE001 - whatever it is, other sources go on

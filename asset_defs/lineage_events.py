@@ -21,7 +21,7 @@ TAGS = {"cycle": CYCLE_TAG, "model": MODEL_TAG, "source": SOURCE_TAG}
 """Not the cause: a person's words and name may be in it."""
 TABLE_VERSION, ROWS, TABLES = "table_version", ("dagster/row_count", "rows"), "tables"
 DATA_VERSION = "dagster/data_version"
-_ASKED = {
+_STEP_EVENT_TYPES = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
@@ -69,12 +69,12 @@ class RunStory:
         """Tell each step's beginning and end, then the end of the run."""
         begun = [(name, step) for name, step in self._steps.items() if step.began is not None]
         for name, step in sorted(begun, key=lambda each: each[1].began or 0.0):
-            yield from self._told(name, step, at)
+            yield from self._step_events(name, step, at)
         if self._steps:
             problem = f"run {self.run.run_id} failed; Dagster says why" if how == "FAIL" else ""
             yield RunEvent(how, _instant(at), self._whole, tags=self._tags, problem=problem)
 
-    def _told(self, name: str, step: _Step, run_ended: float) -> Iterator[RunEvent]:
+    def _step_events(self, name: str, step: _Step, run_ended: float) -> Iterator[RunEvent]:
         ended = _instant(step.ended or run_ended)
         if step.planned:
             yield from self._made(name, step, ended)
@@ -115,10 +115,10 @@ class RunStory:
     @cached_property
     def _steps(self) -> dict[str, _Step]:
         steps: dict[str, _Step] = {}
-        for entry in self.instance.all_logs(self.run.run_id, of_type=_ASKED):
+        for entry in self.instance.all_logs(self.run.run_id, of_type=_STEP_EVENT_TYPES):
             event = entry.get_dagster_event()
             if event.step_key is not None:
-                _note(steps.setdefault(event.step_key, _Step()), event, entry.timestamp)
+                _apply(steps.setdefault(event.step_key, _Step()), event, entry.timestamp)
         return {name: step for name, step in steps.items() if self._is_own(step)}
 
     def _is_own(self, step: _Step) -> bool:
@@ -148,7 +148,7 @@ class RunStory:
         return self.columns.of(asset) if asset else ()
 
 
-def _note(step: _Step, event: dg.DagsterEvent, at: float) -> None:
+def _apply(step: _Step, event: dg.DagsterEvent, at: float) -> None:
     """Take over what an event says of a step."""
     kind = event.event_type
     if kind == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and event.asset_key:

@@ -14,7 +14,7 @@ from loopline.platform_core.specs import Team
 EVERY_SECONDS = 15
 AT_ONCE = 40
 """Changes of runs in one tick, at most."""
-TOLD: dict[dg.DagsterEventType, Happened] = {
+EVENT_TYPES: dict[dg.DagsterEventType, Happened] = {
     dg.DagsterEventType.RUN_START: "START",
     dg.DagsterEventType.RUN_SUCCESS: "COMPLETE",
     dg.DagsterEventType.RUN_FAILURE: "FAIL",
@@ -48,7 +48,7 @@ def lineage_sensor(team: Team) -> dg.SensorDefinition:
 def _changes(instance: dg.DagsterInstance, after: int) -> list[dg.EventLogRecord]:
     """Return the oldest changes of runs behind a storage id."""
     found: list[dg.EventLogRecord] = []
-    for kind in TOLD:
+    for kind in EVENT_TYPES:
         newer = dg.RunStatusChangeRecordsFilter(event_type=kind, after_storage_id=after)  # type: ignore[arg-type]
         found += instance.fetch_run_status_changes(newer, limit=AT_ONCE, ascending=True).records
     return sorted(found, key=lambda record: record.storage_id)[:AT_ONCE]
@@ -62,7 +62,7 @@ def _events(
         return
     assert context.repository_def is not None
     story = RunStory(context.instance, run, team.name, context.repository_def.asset_graph, Columns(platform, team))
-    what = TOLD[change.event_log_entry.get_dagster_event().event_type]
+    what = EVENT_TYPES[change.event_log_entry.get_dagster_event().event_type]
     yield from story.started(change.timestamp) if what == "START" else story.ended(what, change.timestamp)
 
 

@@ -13,7 +13,7 @@ from loopline.asset_defs.dagster_private import report_past
 from loopline.asset_defs.figures import figures
 from loopline.platform_core.foundation.names import STAGES, AssetName
 
-TOLD_AS = "loopline/recorded_as"
+RECORDED_AS = "loopline/recorded_as"
 """Tag of a materialization that was told again: the storage id under which it was recorded first."""
 NEWEST_MATERIALIZATIONS = 200
 """Materializations of an asset that are told again; enough for every version of a model, and for its plots."""
@@ -40,7 +40,7 @@ def _missing(instance: dg.DagsterInstance, key: dg.AssetKey, now: dg.AssetKey) -
     """Return what is not told again yet, oldest first."""
     newest = instance.fetch_materializations(key, limit=NEWEST_MATERIALIZATIONS).records
     told = {
-        _tags(record).get(TOLD_AS)
+        _tags(record).get(RECORDED_AS)
         for record in instance.fetch_materializations(now, limit=NEWEST_MATERIALIZATIONS).records
     }
     return [record for record in reversed(newest) if str(record.storage_id) not in told]
@@ -61,7 +61,7 @@ def _today(record: dg.EventLogRecord, key: dg.AssetKey) -> dg.AssetMaterializati
         made.description,
         metadata,
         made.partition,
-        {**_provenance(made.tags or {}), TOLD_AS: str(record.storage_id)},
+        {**_provenance(made.tags or {}), RECORDED_AS: str(record.storage_id)},
     )
 
 

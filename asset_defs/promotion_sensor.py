@@ -32,7 +32,7 @@ def promotion_sensor(team: Team) -> dg.SensorDefinition:
     )
     def promotion(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         looked = promotions.look(platform, team, promotions.folder(platform))
-        promotions.tell(platform, team, looked)
+        promotions.update_alarms(platform, team, looked)
         due = [one for one in looked if one.stand.due is not None]
         slot = int(platform.clock.now().timestamp()) // RETRY_SECONDS
         wanted = [_request(one, slot) for one in due if not _under_way(context.instance, one)]

@@ -55,7 +55,7 @@ def propose(folder: Path, file: Path, text: str, branch: str, message: str) -> C
     if _shown(top, base, inside) == text:
         raise Refused(f"{inside} says so on {base} already", "nothing must be merged; or give another reason")
     ref = f"refs/heads/{branch}"
-    if _says(top, "rev-parse", "--verify", "--quiet", ref):
+    if _git_output(top, "rev-parse", "--verify", "--quiet", ref):
         if _shown(top, branch, inside) != text:
             raise Refused(f"branch {branch} is there and says otherwise", f"delete it with 'git branch -D {branch}'")
     else:
@@ -76,7 +76,7 @@ def push(folder: Path, branch: str) -> None:
         Refused: there is no such place, or it took it not.
     """
     top = _top(folder)
-    if not _says(top, "remote", "get-url", REMOTE):
+    if not _git_output(top, "remote", "get-url", REMOTE):
         raise Refused(f"{top} has no remote {REMOTE!r}", f"add it with 'git remote add {REMOTE} <address>'")
     _git(top, "push", "--quiet", REMOTE, f"refs/heads/{branch}:refs/heads/{branch}")
 
@@ -84,7 +84,7 @@ def push(folder: Path, branch: str) -> None:
 def _top(folder: Path) -> Path:
     """Return the clone's top folder; the folder of promotions itself may not be there yet."""
     there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
-    found = _says(there, "rev-parse", "--show-toplevel")
+    found = _git_output(there, "rev-parse", "--show-toplevel")
     if not found:
         raise Refused(f"{folder} is not in a Git clone", "clone the GitOps repository, and name a folder in it")
     return Path(found)
@@ -93,8 +93,8 @@ def _top(folder: Path) -> Path:
 def _base(top: Path) -> str:
     """Return what pull requests go to: the remote's own branch, else what is checked out."""
     for ref in (f"{REMOTE}/HEAD", f"{REMOTE}/main", "HEAD"):
-        if _says(top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"):
-            return _says(top, "rev-parse", "--abbrev-ref", ref) or ref
+        if _git_output(top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"):
+            return _git_output(top, "rev-parse", "--abbrev-ref", ref) or ref
     raise NotFound(f"nothing was ever committed in {top}", "commit the repository's first files")
 
 
@@ -123,7 +123,7 @@ def _unlisted(top: Path, commit: str, file: Path) -> str:
 
 def _page(top: Path, branch: str) -> str:
     """Return the page on which a pull request of a branch is opened; no name or password of an address is in it."""
-    address = _ADDRESS.match(_says(top, "remote", "get-url", REMOTE))
+    address = _ADDRESS.match(_git_output(top, "remote", "get-url", REMOTE))
     if address is None:
         return ""
     host, path = address["host"] or address["scp"], address["path"].removesuffix("/").removesuffix(".git")
@@ -131,7 +131,7 @@ def _page(top: Path, branch: str) -> str:
     return next((page.format(host=host, path=path, branch=branch) for page in pages), "")
 
 
-def _says(folder: Path, *arguments: str) -> str:
+def _git_output(folder: Path, *arguments: str) -> str:
     """Return what Git says, "" where it says no."""
     done = _run(folder, *arguments)
     return done.stdout.strip() if done.returncode == 0 else ""

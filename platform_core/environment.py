@@ -130,15 +130,15 @@ def landed(file: str | Mapping[str, str]) -> Path:
 
 def binds(contract: str, path: Path | None = None) -> bool:
     """Say whether an environment file binds a contract, without loading a vendor; a file that is none binds nothing."""
-    return contract in (_said(path).get("bindings") or {})
+    return contract in (_raw_settings(path).get("bindings") or {})
 
 
 def promotes(path: Path | None = None) -> bool:
     """Say whether an environment file names a folder of merged promotions, without loading a vendor."""
-    return bool(_said(path).get("promotions"))
+    return bool(_raw_settings(path).get("promotions"))
 
 
-def _said(path: Path | None) -> Mapping[str, Any]:
+def _raw_settings(path: Path | None) -> Mapping[str, Any]:
     try:
         data = load(path or environment_file()).data
     except InvalidSpec:

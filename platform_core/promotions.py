@@ -101,7 +101,7 @@ def _looked(platform: Platform, team: Team, ref: ModelRef, path: Path) -> Looked
     return Looked(ref, wish, stand(platform.ledger, wish))
 
 
-def tell(platform: Platform, team: Team, looked: Sequence[Looked]) -> None:
+def update_alarms(platform: Platform, team: Team, looked: Sequence[Looked]) -> None:
     """Raise alarms of wishes that cannot be met, and of what holds instead of what was; end those that are over."""
     for one in looked:
         events.promotion(platform, one.ref, one.stand.error)
@@ -135,7 +135,7 @@ def meet(platform: Platform, model: Model, wish: Wish, now: datetime, commit: st
         Refused: its version did not pass its gates, another rollout runs, or it was taken back before. NotFound: no
         such version. StoreUnavailable: something did not answer; call again.
     """
-    noted = _noted(platform.ledger, wish, now, commit)
+    noted = _recorded_wish(platform.ledger, wish, now, commit)
     with platform.ledger.reading() as connection:
         over = _met(connection, noted)
     if over is not None:
@@ -227,7 +227,7 @@ def _judged(ledger: Ledger, ref: ModelRef) -> str:
     return ", ".join(dict.fromkeys(entry.version for entry in found)) or "none yet"
 
 
-def _noted(ledger: Ledger, wish: Wish, now: datetime, commit: str) -> Entry:
+def _recorded_wish(ledger: Ledger, wish: Wish, now: datetime, commit: str) -> Entry:
     """Return the wish as it is written down, with what was decided then; the first to see it writes."""
     decided = None
     while True:

@@ -80,7 +80,7 @@ def held_by(platform: Platform, team: Team, model: Model, cycle: Cycle) -> list[
         return []
     found = doubts(platform, team, model)
     holds = found if model.source_checks == "hold" and _recorded(turn, WENT_ON) is None else []
-    _tell_doubts(turn, found, holds)
+    _record_doubts(turn, found, holds)
     return holds
 
 
@@ -127,7 +127,7 @@ def _look_at_data(turn: Turn) -> None:
         raise Refused(f"cycle {turn.cycle.cycle_id} is held: {'; '.join(holds)}", fix)
 
 
-def _tell_doubts(turn: Turn, found: Sequence[str], holds: Sequence[str]) -> None:
+def _record_doubts(turn: Turn, found: Sequence[str], holds: Sequence[str]) -> None:
     """Write down what is found, when it changes, and let it stand as an alarm while it holds."""
     before = _recorded(turn, DOUBTED)
     if found != (before["doubts"] if before else []):
@@ -170,7 +170,7 @@ def _trained(turn: Turn) -> dict[str, Any]:
         "cycle": turn.cycle.cycle_id,
         "key": turn.cycle.cycle_id,
         "drill": turn.cycle.drill or None,
-        **tracing.here(),
+        **tracing.trace_details(),
     }
     if turn.model.search.parallel:
         args |= {"found": trials.searched(turn.platform, turn.model, args)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.online_reads import data
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.features.online import OnlineFeatures, read_online
-from loopline.platform_core.features.selection import AskedView
+from loopline.platform_core.features.selection import RequestedView
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Source
@@ -35,10 +35,10 @@ def read_by(store: OnlineStore, shapes: Sequence[data.Shape]) -> Callable[[Seque
     return lambda keys: read_online(platform, asked, {data.ENTITY: [int(key) for key in keys]}, now)
 
 
-def _asked(shape: data.Shape) -> AskedView:
+def _asked(shape: data.Shape) -> RequestedView:
     names = tuple(f"{shape.view}:{name}" for name in shape.features)
     view, every = _spec(shape), tuple(range(len(names)))
-    return AskedView(view, shape.view, online_view(TEAM, view), len(names), every, names)
+    return RequestedView(view, shape.view, online_view(TEAM, view), len(names), every, names)
 
 
 def _spec(shape: data.Shape) -> FeatureView:

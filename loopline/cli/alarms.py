@@ -34,7 +34,7 @@ def list_alarms(everything: bool) -> Answer:
     with opened(only=()) as platform:
         found = [*(past(platform.ledger) if everything else ()), *standing(platform.ledger)]
         at = rounds.last(platform.home)
-    said = "\n".join(_told(one) for one in found) or "no alarm stands"
+    said = "\n".join(_alarm_text(one) for one in found) or "no alarm stands"
     data = {"alarms": [_json(one) for one in found], "watchdog": at}
     return Answer(data, "\n".join([said, *_silent(at)]))
 
@@ -59,7 +59,7 @@ def _json(one: Standing) -> dict[str, Any]:
     return words | {"subject": alarm.about} | times | {"told": one.notified, "acknowledged": one.acknowledged}
 
 
-def _told(one: Standing) -> str:
+def _alarm_text(one: Standing) -> str:
     alarm = one.alarm
     state = "over" if one.until else alarm.severity
     rows = [("", alarm.problem), ("", f"→ {alarm.fix}"), ("", alarm.link), ("told", ", ".join(one.notified))]

@@ -64,7 +64,7 @@ def withdraw(source: str, name: str, reason: str, by: str | None) -> Answer:
     """
     from loopline.platform_core.ingestion.arrivals import withdraw as take_back
 
-    return _said(source, lambda p, t, s: take_back(p, t, s, name, reason, person(by)), "withdrawn")
+    return _changed(source, lambda p, t, s: take_back(p, t, s, name, reason, person(by)), "withdrawn")
 
 
 @click.command("restore", cls=Command)
@@ -76,10 +76,10 @@ def restore(source: str, name: str, reason: str, by: str | None) -> Answer:
     """Let the withdrawn arrival NAME of SOURCE hold again, known from now on; views follow at once."""
     from loopline.platform_core.ingestion.arrivals import restore as put_back
 
-    return _said(source, lambda p, t, s: put_back(p, t, s, name, reason, person(by)), "restored")
+    return _changed(source, lambda p, t, s: put_back(p, t, s, name, reason, person(by)), "restored")
 
 
-def _said(source: str, say: Callable[[Platform, Team, Source], Landed], what: str) -> Answer:
+def _changed(source: str, say: Callable[[Platform, Team, Source], Landed], what: str) -> Answer:
     from loopline.platform_core.features.materialize import materialize
 
     team, declared = source_of(source)

@@ -48,7 +48,7 @@ class Command(click.Command):
         except Exception as error:
             if call.debug:
                 raise
-            _tell(error, call)
+            _print_error(error, call)
             ctx.exit(1)
         if isinstance(answer, Answer):
             call.show(answer)
@@ -92,7 +92,7 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def _tell(error: Exception, call: Call) -> None:
+def _print_error(error: Exception, call: Call) -> None:
     from loopline.platform_core.errors import LooplineError
 
     kind = type(error).__name__

@@ -40,7 +40,7 @@ def standing(platform: Platform, one: Cycle) -> Standing:
     if rollout is not None and rollout.cycle == now.cycle_id and rollout.in_shadow:
         said = f"cycle {now.cycle_id}: version {rollout.version} answers nobody yet: requests are replayed through it"
         return Standing(now, "baking", 0, _arrived(platform, one), said)
-    return Standing(now, "open", 0, settled=False, sentence=_last_told(platform, one))
+    return Standing(now, "open", 0, settled=False, sentence=_last_entry(platform, one))
 
 
 def _arrived(platform: Platform, one: Cycle) -> bool:
@@ -52,6 +52,6 @@ def _arrived(platform: Platform, one: Cycle) -> bool:
     return bool(seen.problem) or (seen.generation is not None and seen.generation >= wanted.generation)
 
 
-def _last_told(platform: Platform, one: Cycle) -> str:
+def _last_entry(platform: Platform, one: Cycle) -> str:
     entries = platform.ledger.entries(one.ref, limit=1, newest_first=True)
     return tell(entries[0]) if entries else f"cycle {one.cycle_id} is open"

@@ -50,7 +50,7 @@ def show(model: str, version: str | None, last: int, days: bool, every: bool) ->
         "alarm": stands.reason if stands else "",
         "windows": [{"window": name, "rows": one.rows, "columns": one.columns} for name, one in shown],
     }
-    judged = f"{_table(shown, every)}\n{_said(stands)}" if shown else nothing
+    judged = f"{_table(shown, every)}\n{_alarm_line(stands)}" if shown else nothing
     return Answer(data, f"{ref} version {number}\n{judged}")
 
 
@@ -122,5 +122,5 @@ def _lines(name: str, verdict: WindowVerdict, every: bool) -> Iterator[tuple[Any
         yield (name, verdict.rows, column, found.kind, f"{found.score:.3f}", f"{found.threshold:.3f}", moved)
 
 
-def _said(stands: Alarm | None) -> str:
+def _alarm_line(stands: Alarm | None) -> str:
     return f"alarm: {stands.reason}" if stands else "no alarm"

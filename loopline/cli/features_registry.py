@@ -58,7 +58,7 @@ def show(view: str) -> Answer:
     with opened(only=("lake",)) as platform, progress(f"reading {view}"):
         found = _versions(platform, view)
         readers = catalog.who_reads(platform.ledger, found[0].ref.team)
-        told = [_told(platform, record, readers) for record in found]
+        told = [_view_details(platform, record, readers) for record in found]
     return Answer({"versions": told}, "\n\n".join(_text(one) for one in told))
 
 
@@ -99,7 +99,7 @@ def _summary(record: ViewRecord) -> dict[str, Any]:
     return {"view": str(record.ref), **ours, **settings, "features": dict(meaning.features), "meaning": meaning.hash}
 
 
-def _told(platform: Platform, record: ViewRecord, readers: Sequence[Reader]) -> dict[str, Any]:
+def _view_details(platform: Platform, record: ViewRecord, readers: Sequence[Reader]) -> dict[str, Any]:
     from loopline.platform_core.features import catalog
 
     fresh = catalog.freshness(platform, record.ref)

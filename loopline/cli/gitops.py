@@ -99,4 +99,4 @@ def _carried_out(
                 yield one.ref, error.problem, False
             else:
                 yield one.ref, said, True
-    promotions.tell(platform, team, _looked(platform, team, folder))
+    promotions.update_alarms(platform, team, _looked(platform, team, folder))

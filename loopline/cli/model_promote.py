@@ -92,10 +92,10 @@ def _written(platform: Platform, wished: Wish, into: Path | None, *, push: bool)
         here = f"it could not be carried out now: {error.problem}"
     data = {"model": ref, "version": wished.version, "wish": wished.digest, "pushed": push, "here": here}
     data |= {"branch": branch, "commit": change.commit, "page": change.page, "unlisted": change.unlisted}
-    return Answer(data, _said(change, here, push))
+    return Answer(data, _next_steps(change, here, push))
 
 
-def _said(change: Change, here: str, pushed: bool) -> str:
+def _next_steps(change: Change, here: str, pushed: bool) -> str:
     opens = f"open a pull request of it{f': {change.page}' if change.page else ''}"
     steps = opens if pushed else f"push it with 'git -C {change.clone} push -u origin {change.branch}', then {opens}"
     lines = [f"committed as {change.commit[:12]} on branch {change.branch}, from {change.base}", steps]

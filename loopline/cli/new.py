@@ -80,12 +80,12 @@ def update(folder: Path) -> Answer:
 
     done = updated(folder)
     conflicts = sorted({str(path) for one in done for path in one.conflicts})
-    lines = [*map(_told, done), *(f"both sides changed {path}: look for <<<<<<<" for path in conflicts)]
+    lines = [*map(_update_line, done), *(f"both sides changed {path}: look for <<<<<<<" for path in conflicts)]
     data: dict[str, Any] = {"updated": done, "conflicts": conflicts}
     return Answer(data, "\n".join(lines), exit_code=1 if conflicts else 0)
 
 
-def _told(one: Updated) -> str:
+def _update_line(one: Updated) -> str:
     if one.before == one.after:
         return f"{one.answers}: is at the newest version, {one.after}"
     return f"{one.answers}: {one.before} to {one.after}"

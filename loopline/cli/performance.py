@@ -50,7 +50,7 @@ def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:
         fair = fairness_verdicts.history(platform, ref)
     own = _newest([m for m in measured if m.metric == metric and (segments or not m.segment)], limit)
     judged = _newest(fair, limit)
-    data = {"model": ref, "metric": metric, "figures": [m._asdict() for m in own], "fairness": _told(judged)}
+    data = {"model": ref, "metric": metric, "figures": [m._asdict() for m in own], "fairness": _fairness_rows(judged)}
     return Answer(data, _text(ref, metric, own, judged))
 
 
@@ -60,7 +60,7 @@ def _newest(found: Sequence[Any], limit: int) -> list[Any]:
     return [one for one in found if one.since in starts]
 
 
-def _told(judged: Iterable[FairnessAt]) -> list[dict[str, Any]]:
+def _fairness_rows(judged: Iterable[FairnessAt]) -> list[dict[str, Any]]:
     names = ("name", "value", "low", "high", "rows")
     return [
         {**f._asdict(), "groups": [{name: getattr(group, name) for name in names} for group in f.groups]}

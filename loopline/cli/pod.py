@@ -11,15 +11,15 @@ import click
 from loopline.cli.command import Command
 from loopline.cli.lazy import LazyGroup
 
-_HERE = "loopline.cli.pod"
+_MODULE = "loopline.cli.pod"
 pod = LazyGroup(
     "pod",
     {
-        "code-server": (f"{_HERE}:code_server", "A team's code location, whose light runs are processes beside it."),
-        "web-server": (f"{_HERE}:web_server", "Dagster's pages and GraphQL; as many as you like."),
-        "daemon": (f"{_HERE}:daemon", "Sensors, schedules and the queue; of several one works."),
-        "run": (f"{_HERE}:run", "A run of a team whose runs are pods; the launcher starts it."),
-        "prepare": (f"{_HERE}:prepare", "Make Dagster's tables, which every other one does if need be."),
+        "code-server": (f"{_MODULE}:code_server", "A team's code location, whose light runs are processes beside it."),
+        "web-server": (f"{_MODULE}:web_server", "Dagster's pages and GraphQL; as many as you like."),
+        "daemon": (f"{_MODULE}:daemon", "Sensors, schedules and the queue; of several one works."),
+        "run": (f"{_MODULE}:run", "A run of a team whose runs are pods; the launcher starts it."),
+        "prepare": (f"{_MODULE}:prepare", "Make Dagster's tables, which every other one does if need be."),
     },
     "What one container of a cluster runs: Dagster's parts, which share PostgreSQL and no disk.",
 )

@@ -39,7 +39,7 @@ def up(call: Call, port: int, no_web: bool, registry_ui: bool) -> None:
     with set_by_signals(stop), contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
         with progress("starting Loopline") as update:
             options = Options(
-                port=port, web=not no_web, registry_ui=registry_ui, report=partial(_tell, update), stop=stop
+                port=port, web=not no_web, registry_ui=registry_ui, report=partial(_show_event, update), stop=stop
             )
             app = stack.enter_context(running(options=options))
         call.show(Answer(app.facts(), _welcome(app)))
@@ -62,7 +62,7 @@ def _welcome(app: App) -> str:
     return f"Loopline is up after {app.seconds:.1f} s. Ctrl-C ends it.\n{table(rows)}"
 
 
-def _tell(update: Callable[[str], None], event: Event) -> None:
+def _show_event(update: Callable[[str], None], event: Event) -> None:
     update(str(event))
     if event.what not in QUIET:
         click.echo(str(event), err=True)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from loopline.collector.events import Event
 
-KEPT_SECONDS = 300.0
+PAIRING_SECONDS = 300.0
 """How long one side waits for the other: a runtime may take long to answer, and one that fails is never heard of."""
 MOST_WAITING = 10_000
 MOST_BYTES = 256 * 1024 * 1024
@@ -51,7 +51,7 @@ class Pairing:
         while self._waiting:
             key, (since, _) = next(iter(self._waiting.items()))
             is_full = len(self._waiting) >= self._most or self._bytes >= self._most_bytes
-            if not is_full and now - since <= KEPT_SECONDS:
+            if not is_full and now - since <= PAIRING_SECONDS:
                 return
             self._taken(key)
             self.lost += 1

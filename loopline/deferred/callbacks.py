@@ -24,7 +24,7 @@ class _Parameters(msgspec.Struct):
 _read = msgspec.json.Decoder(_Parameters).decode
 
 
-def asked(body: bytes, json_length: int | None, hosts: tuple[str, ...]) -> str | None:
+def callback_of(body: bytes, json_length: int | None, hosts: tuple[str, ...]) -> str | None:
     """Return the parameter ``callback`` of a request that was read before; None without one.
 
     Raises:

@@ -55,7 +55,7 @@ class Callers:
         try:
             host = await asyncio.to_thread(self._host, name)
             async with self._hosts.setdefault(host, asyncio.Semaphore(CALLERS_OF_A_HOST)):
-                await asyncio.get_running_loop().run_in_executor(self._threads, self._tell, name)
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._call_back, name)
         except Exception:  # noqa: BLE001 - one caller's trouble is nobody else's
             _LOG.exception("the caller of request %s cannot be told", name)
             await asyncio.sleep(callbacks.FIRST_DELAY_SECONDS)
@@ -69,12 +69,12 @@ class Callers:
             return "" if isinstance(result, bool) else urlsplit(result.callback or "").netloc
         return ""
 
-    def _tell(self, name: str) -> None:
+    def _call_back(self, name: str) -> None:
         """Try once, unless another worker was faster; whatever goes wrong counts, so that nothing is tried for ever."""
         with self._spool.calling(name) as before:
             if before is None or not callbacks.due(*before, time.time()):
                 return
-            is_told = self._is_told(name)
+            is_told = self._is_delivered(name)
             if is_told is None:
                 return
             given_up = not is_told and before[0] + 1 >= self._settings.callback_attempts
@@ -82,7 +82,7 @@ class Callers:
                 _LOG.warning("the caller of request %s took no answer in %d attempts", name, before[0] + 1)
             self._spool.called(name, done=is_told or given_up)
 
-    def _is_told(self, name: str) -> bool | None:
+    def _is_delivered(self, name: str) -> bool | None:
         """Say whether there is nothing more to tell; None a moment too early, when the answer is not shown yet."""
         try:
             result: Result | bool = self._spool.state(name)

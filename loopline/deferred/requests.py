@@ -52,7 +52,7 @@ class Deferred:
             return
         headers, parts = dict(scope["headers"]), scope["path"].strip("/").split("/")
         try:
-            found = self._found(parts[2:]) if is_poll else await self._accept(scope["path"], parts, headers, receive)
+            found = self._result(parts[2:]) if is_poll else await self._accept(scope["path"], parts, headers, receive)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - a mistake of ours is an answer too
@@ -78,14 +78,14 @@ class Deferred:
         json_length = length(headers)
         decode(body, json_length)
         self._inference.route(parts[2])
-        callback = callbacks.asked(body, json_length, self._settings.callback_hosts)
+        callback = callbacks.callback_of(body, json_length, self._settings.callback_hosts)
         name = secrets.token_hex(16)
         request = PutOff(path, parts[2], body, json_length, time.time(), callback)
         await asyncio.to_thread(self._spool.put, name, request)
         self._worker.news.set()
         return _to_come(name, [(b"preference-applied", b"respond-async")])
 
-    def _found(self, rest: list[str]) -> Result:
+    def _result(self, rest: list[str]) -> Result:
         known = self._spool.state(rest[0]) if len(rest) == 1 and _ID.fullmatch(rest[0]) else False
         if known is False:
             raise NotFound(

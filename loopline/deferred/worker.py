@@ -121,7 +121,7 @@ class DeferredWorker:
         if not (is_logged and self._spool.has_answer(claim.id)):
             token = _held.set(held)
             try:
-                result = await self._asked(request)
+                result = await self._application_answer(request)
             finally:
                 _held.reset(token)
             if result.status == _UNAVAILABLE and not expired(request, self._settings.keep_hours * 3600):
@@ -132,7 +132,7 @@ class DeferredWorker:
             self._means.inference.log(model, msgspec.structs.replace(record, request_id=claim.id))
         await asyncio.to_thread(self._spool.finish, claim.id)
 
-    async def _asked(self, request: PutOff) -> Result:
+    async def _application_answer(self, request: PutOff) -> Result:
         """Ask the application as a caller would."""
         said: list[Any] = []
         headers = [] if request.json_length is None else [(JSON_LENGTH, b"%d" % request.json_length)]

@@ -45,7 +45,7 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
         **_landed(teller.entries),
         "requests_served": tally.answered,
         "requests_failed": tally.failed,
-        "cycles": _told(all_cycles),
+        "cycles": _cycle_rows(all_cycles),
         "drift": _drift(teller, turned) if turned else None,
         "drill": _drill(teller, drill) if drill else None,
         "realised": _realised(stage),
@@ -70,7 +70,7 @@ def _landed(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def _told(found: Sequence[Cycle]) -> list[dict[str, str]]:
+def _cycle_rows(found: Sequence[Cycle]) -> list[dict[str, str]]:
     return [{"cycle": c.cycle_id, "cause": c.cause, "state": c.state, "verdict": c.verdict} for c in found]
 
 

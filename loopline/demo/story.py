@@ -50,7 +50,7 @@ def main(days: int | None = None, *, keep: bool = False, output: str = "text") -
         told = _told(show, last)
         _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
         if keep:
-            _stay(app, say)
+            _wait_for_ctrl_c(app, say)
     return 0 if told.held else 1
 
 
@@ -152,7 +152,7 @@ def _state(show: Show, cycle: Cycle) -> str:
     return cycles.cycle(show.stage.platform.ledger, cycle.cycle_id).state
 
 
-def _stay(app: App, say: Callable[[str], None]) -> None:
+def _wait_for_ctrl_c(app: App, say: Callable[[str], None]) -> None:
     with set_by_signals() as stop:
         say(f"Still running: portal {app.portal_url}, Dagster {app.ui_url}, endpoint {app.endpoint}. Ctrl-C ends it.")
         stop.wait()

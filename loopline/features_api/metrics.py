@@ -82,11 +82,11 @@ def install(app: FastAPI) -> None:
     """Count every request of an application, and tell the counts under ``/metrics``."""
     metrics = Metrics()
 
-    async def told(_: Request) -> Response:
+    async def metrics_page(_: Request) -> Response:
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     app.add_middleware(Counting, metrics=metrics)
-    app.add_route(PATH, told, include_in_schema=False)
+    app.add_route(PATH, metrics_page, include_in_schema=False)
 
 
 def _route(scope: Scope) -> str:

@@ -48,7 +48,7 @@ def online_request(body: bytes) -> OnlineRequest:
     """
     data = _fields(body, _ONLINE)
     entities = _columns(data, "entities") or {}
-    return OnlineRequest(*_asked(data), entities, _instant(data, "at"))
+    return OnlineRequest(*_parsed(data), entities, _instant(data, "at"))
 
 
 def training_request(body: bytes) -> TrainingRequest:
@@ -61,7 +61,7 @@ def training_fields(data: Mapping[str, Any]) -> TrainingRequest:
     version = data.get("version")
     if version is not None and not isinstance(version, str):
         raise _wrong("version", "a text")
-    return TrainingRequest(*_asked(data), version, _columns(data, "rows"), _instant(data, "as_of"))
+    return TrainingRequest(*_parsed(data), version, _columns(data, "rows"), _instant(data, "as_of"))
 
 
 async def body_of(request: Request) -> bytes:
@@ -98,7 +98,7 @@ def _send(known: tuple[str, ...]) -> str:
     return f"send an object with {', '.join(known)}; either features or model"
 
 
-def _asked(data: Mapping[str, Any]) -> tuple[str, list[str] | None, str | None]:
+def _parsed(data: Mapping[str, Any]) -> tuple[str, list[str] | None, str | None]:
     team, features, model = (data.get(name) for name in ("team", "features", "model"))
     if not isinstance(team, str):
         raise _wrong("team", "a text")

@@ -100,12 +100,12 @@ class Authenticator:
                 self._changed_ns = changed_ns  # only now: what could not be read is tried again
             self._problem = ""
         except (OSError, ContractBroken) as error:  # half a file, or none for a moment: those known stay
-            self._tell(error.problem if isinstance(error, ContractBroken) else str(error))
+            self._log_problem(error.problem if isinstance(error, ContractBroken) else str(error))
 
     def _written_ns(self) -> int:
         return self._file.stat().st_mtime_ns
 
-    def _tell(self, problem: str) -> None:
+    def _log_problem(self, problem: str) -> None:
         """Log a problem once, and not at each look."""
         if problem != self._problem:
             self._problem = problem

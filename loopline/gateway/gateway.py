@@ -19,7 +19,7 @@ from loopline.gateway.admission import Admission, Refusal
 from loopline.gateway.api_keys import Authenticator
 from loopline.gateway.quota import Allowances
 from loopline.gateway.recorders import record
-from loopline.platform_core.runtime.request_note import REQUEST_NOTE, RequestNote
+from loopline.platform_core.runtime.request_context import REQUEST_CONTEXT, RequestContext
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Scope, Send, refusal, respond
 from loopline.platform_core.runtime.wire.protocol import new_id
@@ -42,7 +42,7 @@ class Exchange(NamedTuple):
     status: int
     bytes_out: int
     started: float
-    noted: RequestNote
+    noted: RequestContext
     headers: dict[bytes, bytes]
 
     @property
@@ -56,7 +56,7 @@ class Exchange(NamedTuple):
         return self.noted.record.request_id if self.noted.record else self.noted.request_id
 
 
-class Keeper(Protocol):
+class Recorder(Protocol):
     """Keeps something of each exchange."""
 
     def keep(self, exchange: Exchange) -> None:
@@ -70,17 +70,17 @@ class Guards(NamedTuple):
     """What stands before every request: admission, who keeps what, and the counts of refusals by reason."""
 
     admission: Admission
-    keepers: Sequence[Keeper]
+    recorders: Sequence[Recorder]
     refused: Counter[str]
 
 
 class Gateway:
-    """The application behind admission; keepers keep what goes through or not, ``refused`` counts what does not."""
+    """The application behind admission; recorders keep what goes through or not, ``refused`` counts what does not."""
 
     def __init__(
-        self, inner: Application, admission: Admission, keepers: Sequence[Keeper], refused: Counter[str]
+        self, inner: Application, admission: Admission, recorders: Sequence[Recorder], refused: Counter[str]
     ) -> None:
-        self._inner, self._admission, self._keepers, self._refused = inner, admission, keepers, refused
+        self._inner, self._admission, self._recorders, self._refused = inner, admission, recorders, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -89,8 +89,8 @@ class Gateway:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        noted = RequestNote(request_id(headers))
-        token = REQUEST_NOTE.set(noted)
+        noted = RequestContext(request_id(headers))
+        token = REQUEST_CONTEXT.set(noted)
         sending = _Sending(send, noted)
         tenant, model = "", _model(scope["path"])
         try:
@@ -107,19 +107,19 @@ class Gateway:
             else:
                 await self._inner(scope, receive, sending)
         finally:
-            REQUEST_NOTE.reset(token)
+            REQUEST_CONTEXT.reset(token)
             seen = Exchange(
                 scope["method"], scope["path"], model, tenant, sending.status, sending.size, started, noted, headers
             )
-            record(self._keepers, seen)
+            record(self._recorders, seen)
 
     def _closing(self, send: Send) -> Send:
-        """Close the keepers before the lifespan is told to be over: the process ends at once then, by a signal."""
+        """Close the recorders before the lifespan is told to be over: the process ends at once then, by a signal."""
 
         async def last(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
-                for keeper in self._keepers:
-                    await asyncio.to_thread(keeper.close)
+                for recorder in self._recorders:
+                    await asyncio.to_thread(recorder.close)
             await send(message)
 
         return last
@@ -128,10 +128,10 @@ class Gateway:
 class _Sending:
     """Sends on, with the request's id among the headers, and remembers status and size."""
 
-    __slots__ = ("_noted", "_send", "extra", "size", "status")
+    __slots__ = ("_context", "_send", "extra", "size", "status")
 
-    def __init__(self, send: Send, noted: RequestNote) -> None:
-        self._send, self._noted = send, noted
+    def __init__(self, send: Send, noted: RequestContext) -> None:
+        self._send, self._context = send, noted
         self.status, self.size = 0, 0
         self.extra: Sequence[tuple[bytes, bytes]] = ()
 
@@ -145,27 +145,27 @@ class _Sending:
 
     def _id(self) -> bytes:
         """Return the id that was logged; one that cannot be a header's value gives way to ours."""
-        record = self._noted.record
-        own = self._noted.request_id.encode()
+        record = self._context.record
+        own = self._context.request_id.encode()
         logged = record.request_id.encode(errors="replace") if record else own
         return logged if _ID.fullmatch(logged) else own
 
 
-def of(settings: GatewaySettings, root: Path) -> tuple[Admission, Sequence[Keeper]]:
-    """Make admission and the keepers that an environment asks for.
+def of(settings: GatewaySettings, root: Path) -> tuple[Admission, Sequence[Recorder]]:
+    """Make admission and the recorders that an environment asks for.
 
     Raises:
         ContractBroken: the file of keys is none. InvalidEnvironment: traces go nowhere that is known.
     """
-    keepers: list[Keeper] = []
+    recorders: list[Recorder] = []
     if settings.access_log is not None:
-        keepers.append(AccessLog(settings.access_log))
+        recorders.append(AccessLog(settings.access_log))
     if settings.traces is not None:
         from loopline.gateway.tracing import Tracer
 
-        keepers.append(Tracer.to(settings.traces, settings.traces_share))
+        recorders.append(Tracer.to(settings.traces, settings.traces_share))
     authenticator = Authenticator(settings.keys) if settings.keys is not None else None
-    return Admission(authenticator, Allowances(root / "allowances")), keepers
+    return Admission(authenticator, Allowances(root / "allowances")), recorders
 
 
 def request_id(headers: dict[bytes, bytes]) -> str:

@@ -1,4 +1,4 @@
-"""The gateway's admission, ids and keepers for gRPC: the key is in the call's metadata, as it is in HTTP's headers."""
+"""The gateway's admission, ids and recorders for gRPC: the key is in the call's metadata, as in HTTP's headers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loopline.gateway.admission import Admission, Admitted, Refusal
-from loopline.gateway.gateway import REQUEST_ID, Exchange, Keeper, request_id
+from loopline.gateway.gateway import REQUEST_ID, Exchange, Recorder, request_id
 from loopline.gateway.recorders import record
 from loopline.platform_core.errors import BadRequest, LooplineError
-from loopline.platform_core.runtime.request_note import REQUEST_NOTE, RequestNote
+from loopline.platform_core.runtime.request_context import REQUEST_CONTEXT, RequestContext
 from loopline.platform_core.runtime.wire.http import status_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ _OK, _FAILED, _GONE = 200, 500, 0
 class GrpcGateway:
     """Stands before each call; what it keeps of one has HTTP's status, so that one log and one alert serve both."""
 
-    def __init__(self, admission: Admission, keepers: Sequence[Keeper], refused: Counter[str]) -> None:
-        self._admission, self._keepers, self._refused = admission, keepers, refused
+    def __init__(self, admission: Admission, recorders: Sequence[Recorder], refused: Counter[str]) -> None:
+        self._admission, self._recorders, self._refused = admission, recorders, refused
 
     async def through(
         self, name: str, asked: Any, call: Callable[[Any], Awaitable[Any]], context: grpc.aio.ServicerContext
@@ -37,8 +37,8 @@ class GrpcGateway:
             LooplineError: what the call raises; BadRequest with status 401, 403 or 429 when it goes no further.
         """
         started, headers = time.perf_counter(), _headers(context)
-        noted = RequestNote(request_id(headers))
-        token = REQUEST_NOTE.set(noted)
+        noted = RequestContext(request_id(headers))
+        token = REQUEST_CONTEXT.set(noted)
         context.set_trailing_metadata(((REQUEST_ID.decode(), noted.request_id),))
         tenant, model, status = "", _model(name, asked), _FAILED
         try:
@@ -55,9 +55,9 @@ class GrpcGateway:
         else:
             return answer
         finally:
-            REQUEST_NOTE.reset(token)
+            REQUEST_CONTEXT.reset(token)
             seen = Exchange("GRPC", f"/{name}", model, tenant, status, 0, started, noted, headers)
-            record(self._keepers, seen)
+            record(self._recorders, seen)
 
     def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> Admitted:
         try:

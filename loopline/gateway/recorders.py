@@ -1,4 +1,4 @@
-"""Lets each keeper keep an exchange; one that fails costs neither the caller an answer nor the others their part."""
+"""Lets each recorder keep an exchange; one that fails costs neither the caller an answer nor the others their part."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loopline.gateway.gateway import Exchange, Keeper
+    from loopline.gateway.gateway import Exchange, Recorder
 
-TELL_SECONDS = 60.0
-"""A keeper that fails is told of once in so long: on a full disk it fails at each request."""
+LOG_SECONDS = 60.0
+"""A recorder that fails is told of once in so long: on a full disk it fails at each request."""
 _LOG = logging.getLogger(__name__)
 _lost: Counter[str] = Counter()
-_told: dict[str, float] = {}
+_logged_at: dict[str, float] = {}
 
 
-def record(keepers: Sequence[Keeper], exchange: Exchange) -> None:
-    """Let every keeper keep an exchange, whatever becomes of the others."""
-    for keeper in keepers:
+def record(recorders: Sequence[Recorder], exchange: Exchange) -> None:
+    """Let every recorder keep an exchange, whatever becomes of the others."""
+    for recorder in recorders:
         try:
-            keeper.keep(exchange)
+            recorder.keep(exchange)
         except Exception as error:  # noqa: BLE001 - the answer is made, and must reach the caller
-            _tell(type(keeper).__name__, error)
+            _log_failure(type(recorder).__name__, error)
 
 
-def _tell(keeper: str, error: Exception) -> None:
-    _lost[keeper] += 1
+def _log_failure(recorder: str, error: Exception) -> None:
+    _lost[recorder] += 1
     now = time.monotonic()
-    if now - _told.get(keeper, -math.inf) >= TELL_SECONDS:
-        _told[keeper] = now
-        _LOG.error("%s has not kept %d request(s) so far; they were answered", keeper, _lost[keeper], exc_info=error)
+    if now - _logged_at.get(recorder, -math.inf) >= LOG_SECONDS:
+        _logged_at[recorder] = now
+        _LOG.error(
+            "%s has not kept %d request(s) so far; they were answered", recorder, _lost[recorder], exc_info=error
+        )

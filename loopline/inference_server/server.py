@@ -27,7 +27,7 @@ from loopline.platform_core.runtime.lifespan import Beside, Lifespan
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.prediction_log import open_files
 from loopline.platform_core.runtime.prediction_log.log import Keep, PredictionLog
-from loopline.platform_core.runtime.request_note import noting
+from loopline.platform_core.runtime.request_context import noting
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.states import Worker
@@ -92,11 +92,11 @@ def settings(file: Path | None = None) -> Settings:
         port,
         store,
         clock.chosen(bound.clock),
-        **_asked(vendor),
+        **_server_options(vendor),
     )
 
 
-def _asked(vendor: Vendor) -> dict[str, Any]:
+def _server_options(vendor: Vendor) -> dict[str, Any]:
     """Return who may connect and ask, and how much, as far as the vendor says it."""
     said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port", "deferred", "keep")}
     return {name: value for name, value in said.items() if value is not None}

@@ -18,7 +18,7 @@ To add a page:
        router = APIRouter()
 
        @router.get("/teams", response_model=TeamsPage)
-       def teams(ask: Asked) -> Response:
+       def teams(ask: CurrentRequest) -> Response:
            return ask.answer(TeamsPage(_rows(ask.portal)))
 
    The same address answers as JSON (``Accept: application/json``, or ``/teams.json``) with no further work.

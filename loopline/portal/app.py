@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.portal import errors, rendering
-from loopline.portal.ask import Portal
 from loopline.portal.links import Links
+from loopline.portal.page_request import Portal
 from loopline.portal.pages import ROUTERS
 from loopline.portal.security import PagePolicy, refused
 from loopline.web_guard import LOCAL, Guard
@@ -31,7 +31,7 @@ def create_app(
     app.state.portal = Portal(platform, teams, links or Links())
     for router in ROUTERS:
         app.include_router(router)
-    app.mount("/static", _Kept(directory=rendering.STATIC), name="static")
+    app.mount("/static", _CachedFiles(directory=rendering.STATIC), name="static")
     errors.install(app)
     app.add_middleware(_Packed, minimum_size=WORTH_PACKING)
     app.add_middleware(Guard, hosts=hosts, refused=refused)
@@ -52,7 +52,7 @@ class _Packed(GZipMiddleware):
         await (self.app if is_form else super().__call__)(scope, receive, send)
 
 
-class _Kept(StaticFiles):
+class _CachedFiles(StaticFiles):
     """Files that browsers keep: their address changes with their content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:

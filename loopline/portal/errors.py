@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from loopline.features_api.errors import delay_of, status_of
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.foundation import validation
-from loopline.portal.ask import answer
 from loopline.portal.page import Page
+from loopline.portal.page_request import answer
 
 _log = logging.getLogger("loopline.portal")
 

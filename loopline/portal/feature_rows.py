@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
     from loopline.platform_core.features.extents import Extent
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 Fresh = Literal["fresh", "stale", "not known", "retired"]
 _view = tables.feature_views.c

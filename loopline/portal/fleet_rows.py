@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.loop.fleet import LastCycle, Live
     from loopline.platform_core.loop.ledger import Entry
     from loopline.platform_core.loop.rollout_table import RolloutRecord
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 
 @dataclass(frozen=True)

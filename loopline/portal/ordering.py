@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class ListAsked:
+class ListQuery:
     """What a list was asked for: rows with ``text`` in them, of a ``team``, that ``show`` lets in, by ``sort``."""
 
     text: str

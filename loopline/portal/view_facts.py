@@ -14,8 +14,8 @@ from loopline.portal import feature_rows
 if TYPE_CHECKING:
     from loopline.platform_core.features.readers import Reader
     from loopline.platform_core.features.view_table import SourceRecord
-    from loopline.portal.ask import Portal
     from loopline.portal.feature_rows import ViewRow
+    from loopline.portal.page_request import Portal
 
 SHOWN_HISTORY = 50
 

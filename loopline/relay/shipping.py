@@ -27,8 +27,8 @@ class Shipping:
     def __init__(self, root: Path, server: str, sink: LogSink, keep_seconds: float) -> None:
         self._root, self._server, self._sink, self._keep_seconds = root, server, sink, keep_seconds
         self._note = root / "shipped.json"
-        self._kept = _noted(self._note)
-        self._noted = dict(self._kept)
+        self._kept = _stored_offsets(self._note)
+        self._stored = dict(self._kept)
 
     def step(self) -> int:
         """Send what has come since; returns how many bytes are still unsent, because a store refuses them now.
@@ -44,9 +44,9 @@ class Shipping:
                     _LOG.warning("%s is not sent, and is tried again: %s", file.name, error)
                     unsent += file.stat().st_size - self._kept.get(_name(file), 0)
             self._let_go(folder)
-        if self._kept != self._noted:
+        if self._kept != self._stored:
             write(self._note, msgspec.json.encode(self._kept))
-            self._noted = dict(self._kept)
+            self._stored = dict(self._kept)
         return unsent
 
     def _send(self, file: Path) -> None:
@@ -77,7 +77,7 @@ def _name(file: Path) -> str:
     return f"{file.parent.name}/{file.name}"
 
 
-def _noted(note: Path) -> dict[str, int]:
+def _stored_offsets(note: Path) -> dict[str, int]:
     """Return how far the process before came: nowhere if it left no note, or half of one."""
     try:
         return msgspec.json.decode(note.read_bytes(), type=dict[str, int])

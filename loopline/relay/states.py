@@ -36,7 +36,7 @@ class StateRelay:
 
     def step(self) -> None:
         """Bring what is new, then tell what is; a store that does not answer leaves the server as it is."""
-        for carry in (self._bring, self._tell):
+        for carry in (self._bring, self._send_report):
             try:
                 carry()
             except (LooplineError, OSError) as error:
@@ -64,7 +64,7 @@ class StateRelay:
         if not is_there:
             states.write_desired(self._root, state)
 
-    def _tell(self) -> None:
+    def _send_report(self) -> None:
         report = self._report()
         is_same = self._told is not None and (report.models, report.shadows) == (self._told.models, self._told.shadows)
         if is_same and time.monotonic() - self._told_at < BEAT_SECONDS:

@@ -44,7 +44,7 @@ class _Month:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Usage:
     """What a scope was asked on a day."""
 
     milliseconds: float
@@ -52,7 +52,7 @@ class _Asked:
     rows: int
 
 
-_NOTHING = _Asked(0.0, 0, 0)
+_NOTHING = _Usage(0.0, 0, 0)
 
 
 class Costs:
@@ -62,7 +62,7 @@ class Costs:
         self.prices = prices
         self.trainings = [(t.team, t.model, (t.at, *_training(t.figures))) for t in facts.trainings if t.figures]
         self.used = {each.day: each for each in used}
-        self.asked = _asked(days)
+        self.asked = _usage(days)
         self._series: dict[str, Series] = {}
 
     def measured(self, scope: str, until: float) -> dict[str, Measure]:
@@ -135,14 +135,14 @@ def _training(used: Mapping[str, float]) -> tuple[float, ...]:
     return (*plain, used["cores"] * used["wall_seconds"], known, known * used.get("gpu_share", 0.0))
 
 
-def _asked(days: Sequence[Day]) -> dict[tuple[str, date], _Asked]:
+def _usage(days: Sequence[Day]) -> dict[tuple[str, date], _Usage]:
     """Add up once what each scope was asked on each day: for a thousand models it is looked up many times."""
     found: dict[tuple[str, date], list[Day]] = defaultdict(list)
     for day in days:
         for scope in scopes(*day.ref):
             found[scope, day.day].append(day)
     return {
-        key: _Asked(sum(d.milliseconds for d in of_it), sum(d.requests for d in of_it), sum(d.rows for d in of_it))
+        key: _Usage(sum(d.milliseconds for d in of_it), sum(d.requests for d in of_it), sum(d.rows for d in of_it))
         for key, of_it in found.items()
     }
 

@@ -49,7 +49,7 @@ class Service:
         each = {ref: found for ref, found in self._at(until).items() if within(scope, *ref)}
         days = [day for own, _ in each.values() for day in own]
         together = self._of(days, self._uptime(list(each), until))
-        return together | self._kept({ref: found for ref, (_, found) in each.items()})
+        return together | self._objectives_met({ref: found for ref, (_, found) in each.items()})
 
     def _at(self, until: float) -> dict[ModelRef, tuple[list[Day], dict[str, Measure]]]:
         """Return each model's days and figures at an instant; all scopes are asked for one before the next."""
@@ -83,7 +83,7 @@ class Service:
             return Measure(None, 0, _UNWATCHED)
         return Measure(up / (up + down), sum(len(window["up"]) for window in windows))
 
-    def _kept(self, each: Mapping[ModelRef, Mapping[str, Measure]]) -> dict[str, Measure]:
+    def _objectives_met(self, each: Mapping[ModelRef, Mapping[str, Measure]]) -> dict[str, Measure]:
         """Return which share of models keeps each objective, and all of them."""
         verdicts = [verdict for ref, own in each.items() if (verdict := _verdict(own, self.slos.get(ref, Slo())))]
         shares = {name: [verdict[name] for verdict in verdicts if name in verdict] for name in OBJECTIVES}

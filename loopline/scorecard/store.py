@@ -99,7 +99,7 @@ def keep(platform: Platform, figures: Iterable[Figure]) -> int:
     lake, found = platform.lake, [_row(figure) for figure in figures]
     days = {row["day"] for row in found}
     known = {} if lake.version(TABLE) is None else _newest(_rows(lake, day=pa.array(sorted(days), pa.date32())))
-    rows = [row for row in found if _said(row) != _said(known.get(_key(row)))]
+    rows = [row for row in found if _measured(row) != _measured(known.get(_key(row)))]
     if rows:
         lake.append(TABLE, _table(rows))
     return len(rows)
@@ -158,7 +158,7 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["day"], row["name"], row["scope"]
 
 
-def _said(row: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+def _measured(row: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
     return None if row is None else (row["value"], row["unit"], row["count"], row["reason"])
 
 

@@ -54,7 +54,7 @@ def create(
     _check(answers)
     _refuse_again(kind, folder, answers)
     there = set(_files(folder))
-    with repositories.rendered_from(kind, shipped, version) as source, _told(kind):
+    with repositories.rendered_from(kind, shipped, version) as source, _copier_errors(kind):
         run_copy(
             source,
             folder,
@@ -129,7 +129,7 @@ def _updated(copy: Path, parts: Sequence[Path]) -> Iterator[Updated]:
     known: set[Path] = set()
     for answers in parts:
         before = _version(copy / answers)
-        with _told(str(answers)):
+        with _copier_errors(str(answers)):
             run_update(copy, answers_file=answers, defaults=True, overwrite=True, quiet=True, skip_answered=True)
         conflicts = set(_conflicts(copy)) - known
         yield Updated(answers, before, _version(copy / answers), tuple(sorted(conflicts)))
@@ -150,7 +150,7 @@ def _check(answers: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _copier_errors(what: str) -> Iterator[None]:
     """Tell Copier's refusals as ours."""
     from copier.errors import CopierError
 

@@ -94,12 +94,12 @@ def _started(options: Options, ports: dict[str, int], held: HeldPorts, stack: Ex
 
 
 def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         report(event)
         if event.what == "restarted":
             lock.announce(app.home, app.facts())
 
-    return tell
+    return on_event
 
 
 def _ports(options: Options, held: HeldPorts) -> dict[str, int]:

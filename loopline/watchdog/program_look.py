@@ -7,7 +7,7 @@ from pathlib import Path
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.watchdog.look import Looked
 
-FOUND_OTHERWISE = frozenset({"web", "daemon", "inference", "watchdog"})
+CHECKED_OTHERWISE = frozenset({"web", "daemon", "inference", "watchdog"})
 """Looked at by what they do; a code server is missed as its team's location."""
 
 
@@ -23,7 +23,7 @@ def programs(home: Path) -> Looked:
     except NotFound:
         return Looked()
     dead = [name for name, pid in pids.items() if not psutil.pid_exists(pid)]
-    names = (name for name in dead if name not in FOUND_OTHERWISE and not name.startswith("code:"))
+    names = (name for name in dead if name not in CHECKED_OTHERWISE and not name.startswith("code:"))
     return Looked(tuple(_dead(home, name) for name in names))
 
 

@@ -45,7 +45,7 @@ class Watchdog:
             try:
                 self.round()
             except (LooplineError, OSError, SQLAlchemyError) as error:  # nothing can be written now, so go on
-                self._say(f"this round failed: {_said(error)}")
+                self._log(f"this round failed: {_error_text(error)}")
             stop.wait(interval_seconds)
 
     def round(self) -> list[Sent]:
@@ -58,8 +58,8 @@ class Watchdog:
         self.rounds += 1
         sent = deliver(self.platform)
         for one in sent:
-            self._say(f"{one.notifier}: {'not told, ' + one.problem if one.problem else 'told'}: {one.message.title}")
-        self._note()
+            self._log(f"{one.notifier}: {'not told, ' + one.problem if one.problem else 'told'}: {one.message.title}")
+        self._write_round()
         return sent
 
     def _rest(self, look: Look, found: Looked, took: float) -> None:
@@ -73,7 +73,7 @@ class Watchdog:
         try:
             found = look.at()
         except LooplineError as error:
-            self._say(f"{look.name}: cannot look: {error.problem}")
+            self._log(f"{look.name}: cannot look: {error.problem}")
             return Looked(blind=look.owns)
         except Exception as error:  # noqa: BLE001 - the watchdog must outlive a look's defect
             said = f"the watchdog cannot look at {look.name}: {type(error).__name__}: {error}"
@@ -96,25 +96,25 @@ class Watchdog:
 
     def _raise(self, alarm: Alarm) -> None:
         if raise_alarm(self.platform, alarm):
-            self._say(f"raised {alarm.cause}: {alarm.problem}")
+            self._log(f"raised {alarm.cause}: {alarm.problem}")
 
     def _clear(self, cause: str) -> None:
         if clear(self.platform, cause):
-            self._say(f"over {cause}")
+            self._log(f"over {cause}")
 
-    def _say(self, said: str) -> None:
+    def _log(self, said: str) -> None:
         with suppress(OSError):  # a log on a full disk: people are told all the same
             self.say(said)
 
-    def _note(self) -> None:
+    def _write_round(self) -> None:
         facts = {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "rounds": self.rounds}
         try:
-            rounds.note(self.platform.home, facts)
+            rounds.write_round(self.platform.home, facts)
         except OSError as error:
-            self._say(f"cannot leave word of this round in {self.platform.home / rounds.FILE}: {_said(error)}")
+            self._log(f"cannot leave word of this round in {self.platform.home / rounds.FILE}: {_error_text(error)}")
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Say what went wrong; of a database's words the first line, for the rest is the statement and its values."""
     if isinstance(error, LooplineError):
         return str(error)

@@ -27,7 +27,7 @@ WORKING = ("STARTED", "CANCELING")
 ENDED = ("SUCCESS", "FAILURE")
 TWICE = 2
 """Runs in a row that fail before that is wrong."""
-ASKED = 100
+MOST_SUBJECTS = 100
 """Questions of one subject each in a look: each takes Dagster 50 ms where there are 50,000 runs."""
 Run = Mapping[str, Any]
 
@@ -88,7 +88,7 @@ class RunLooks:
             if run["jobName"] != CYCLE_JOB:
                 by_what.setdefault(_what(run), []).append(run)
         twice = {what: of_it[0] for what, of_it in by_what.items() if len(of_it) >= TWICE}
-        asked = random.sample(sorted(twice), min(ASKED, len(twice)))
+        asked = random.sample(sorted(twice), min(MOST_SUBJECTS, len(twice)))
         newest = {what: runs for what in asked if len(runs := self._newest(twice[what])) == TWICE}
         failing = [runs[0] for runs in newest.values() if {run["status"] for run in runs} == {"FAILURE"}]
         unknown = frozenset(f"run:fails:{what}" for what in set(twice) - set(newest))

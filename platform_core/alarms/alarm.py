@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 RAISED = "alarm.raised"
 WORSE = "alarm.worse"
-TOLD = "alarm.told"
+NOTIFIED = "alarm.told"
 SILENCED = "alarm.silenced"
 ACKNOWLEDGED = "alarm.acknowledged"
 CLEARED = "alarm.cleared"

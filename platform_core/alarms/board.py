@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
 from loopline.platform_core.alarms.alarm import ACKNOWLEDGED, CLEARED, RAISED, WORSE, Alarm
-from loopline.platform_core.alarms.debounce import SAID
+from loopline.platform_core.alarms.debounce import RAISED_ANNOUNCEMENTS
 from loopline.platform_core.alarms.escalation import Worst
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
@@ -120,7 +120,7 @@ def _board(connection: Connection, which: ColumnElement[bool]) -> list[Standing]
     told: dict[str, list[str]] = {}
     delivery = tables.alarm_deliveries.c
     tellers = select(delivery.notifier, delivery.cause).join(tables.alarms, _column.cause == delivery.cause)
-    tellers = tellers.where(which, delivery.told.in_(SAID)).order_by(delivery.notifier)
+    tellers = tellers.where(which, delivery.told.in_(RAISED_ANNOUNCEMENTS)).order_by(delivery.notifier)
     for notifier, cause in connection.execute(tellers):
         told.setdefault(cause, []).append(notifier)
     rows = connection.execute(select(tables.alarms).where(which).order_by(_column.episode)).mappings().all()
@@ -147,7 +147,7 @@ def _raise(connection: Connection, alarm: Alarm, at: datetime) -> None:
     episode = append(connection, Entry(RAISED, at, team, model, reason=alarm.problem, details=details))
     connection.execute(delete(tables.alarms).where(_column.cause == alarm.cause))
     fresh = {"standing": True, "episode": episode, "raised_at": datetime.now(UTC), "acknowledged": "", "level": 0}
-    values = {"cause": alarm.cause, "worst": Worst.of(alarm).text, **_words(alarm), **fresh}
+    values = {"cause": alarm.cause, "worst": Worst.of(alarm).text, **_alarm_values(alarm), **fresh}
     connection.execute(insert(tables.alarms).values(values))
 
 
@@ -155,7 +155,7 @@ def _renew(connection: Connection, row: RowMapping, alarm: Alarm, at: datetime) 
     """Bring the words of an alarm up to date; if it has got worse, say so once."""
     known = Worst.read(row["worst"]) or Worst.of(_alarm(row))
     worst = known.grown(alarm)
-    values: dict[str, Any] = {**_words(alarm)}
+    values: dict[str, Any] = {**_alarm_values(alarm)}
     if worst.why:
         values |= {"level": row["level"] + 1, "acknowledged": "", "worst": worst.text}
         released = f"; no longer taken on by {row['acknowledged']}" if row["acknowledged"] else ""
@@ -176,7 +176,7 @@ def _turn(cause: str) -> ModelRef:
     return ModelRef("alarm", cause)
 
 
-def _words(alarm: Alarm) -> dict[str, Any]:
+def _alarm_values(alarm: Alarm) -> dict[str, Any]:
     team, model = alarm.subject or ("", "")
     plain = {name: getattr(alarm, name) for name in ("severity", "problem", "fix", "link")}
     parts = json.dumps(alarm.parts) if alarm.parts else ""

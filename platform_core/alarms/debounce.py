@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 News = Literal["raised", "worse", "over", "came and went"]
 STANDS: tuple[News, ...] = ("raised", "worse")
 """News of what still stands."""
-SAID = ("raised", "informed")
+RAISED_ANNOUNCEMENTS = ("raised", "informed")
 """What ``Delivery.announced`` is while people were last told that it is wrong."""
 
 
@@ -47,7 +47,7 @@ def news(notifier: Notifier, one: Standing, delivery: Delivery, now: datetime) -
     """
     if delivery.next_at is not None and now < delivery.next_at:
         return None
-    said = delivery.announced in SAID and delivery.episode == one.episode
+    said = delivery.announced in RAISED_ANNOUNCEMENTS and delivery.episode == one.episode
     if one.until is not None and (said or delivery.announced == "raised"):
         return "over" if delivery.announced == "raised" or one.alarm.severity != "info" else None
     if not notifier.wants(one.alarm.severity, one.alarm.subject.team if one.alarm.subject else ""):

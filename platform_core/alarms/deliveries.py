@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from loopline.platform_core.alarms.alarm import SILENCED, TOLD
+from loopline.platform_core.alarms.alarm import NOTIFIED, SILENCED
 from loopline.platform_core.alarms.debounce import STANDS, Delivery, News
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.ledger import Entry, append
@@ -66,7 +66,9 @@ class Post:
                 said = {"told": _delivery_state(one, what), "episode": one.episode, **known}
                 own = update(tables.alarm_deliveries).where(self._own(one.alarm.cause))
                 connection.execute(own.values(said | settled))
-            append(connection, self._entry(message, news, at, now), once=f"{TOLD}:{self.notifier}:{message.message_id}")
+            append(
+                connection, self._entry(message, news, at, now), once=f"{NOTIFIED}:{self.notifier}:{message.message_id}"
+            )
 
     def postpone(self, until: Mapping[str, datetime], problem: str) -> None:
         """Count a failed attempt for causes, each with the time of its next try."""
@@ -80,7 +82,7 @@ class Post:
     def spent(self, now: datetime) -> tuple[int, datetime | None]:
         """Return how many messages went out in 24 hours without summaries, and when the last summary did."""
         singles, summed_at = 0, None
-        for entry in self.ledger.entries(kinds=[TOLD], newest_first=True, limit=LOOKED_BACK):
+        for entry in self.ledger.entries(kinds=[NOTIFIED], newest_first=True, limit=LOOKED_BACK):
             sent_at = datetime.fromisoformat(entry.details["told_at"])
             if entry.details["notifier"] != self.notifier or sent_at <= now - DAY:
                 continue
@@ -111,7 +113,7 @@ class Post:
             "told_at": now.isoformat(),
             "causes": [one.alarm.cause for one, _ in news],
         }
-        return Entry(TOLD, at, *(subject or ("", "")), reason=message.title, details=details)
+        return Entry(NOTIFIED, at, *(subject or ("", "")), reason=message.title, details=details)
 
     def _own(self, cause: str) -> ColumnElement[bool]:
         return (_column.notifier == self.notifier) & (_column.cause == cause)

@@ -16,7 +16,7 @@ SILENT_SECONDS = 300
 """From when on nobody may rely on the watchdog."""
 
 
-def note(home: Path, facts: Mapping[str, Any]) -> None:
+def write_round(home: Path, facts: Mapping[str, Any]) -> None:
     """Leave word of a round that has ended; ``at``, in ISO 8601 with its zone, is when."""
     files.write(home / FILE, json.dumps(dict(facts)).encode())
 

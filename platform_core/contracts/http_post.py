@@ -30,7 +30,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: flo
     try:
         host = urlsplit(url).hostname or "the receiver"
         request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - checked
-        with urllib.request.build_opener(_StayHere).open(request, timeout=timeout_seconds) as answer:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_seconds) as answer:
             answer.read(1024)
     except urllib.error.HTTPError as error:
         problem = _answered(host, error)
@@ -64,7 +64,7 @@ SecretUrl = Annotated[SecretStr, AfterValidator(_checked)]
 """A URL of HTTP that is a secret."""
 
 
-class _StayHere(urllib.request.HTTPRedirectHandler):
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(  # noqa: PLR0913, PLR0917 - the library's signature
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Headers, newurl: str
     ) -> None:

@@ -86,7 +86,7 @@ def audit(platform: Platform, team: Team, view: FeatureView, sample: int = SAMPL
     found = _looked(platform, team, view, sample)
     if found.cause and (mend or found.cause == "rests on others"):
         found = replace(found, mended=_mended(platform, team, view, found.cause))
-    _tell(platform, team, found)
+    _update_alarm(platform, team, found)
     return found
 
 
@@ -131,7 +131,7 @@ class _Comparison:
         if self.stands.rests_on_its_entity:
             others = self._by_others([self.entities.take(half) for half in _halves(len(self.entities))])
             if others is not None:
-                return self._found(found, "rests on others", others, others.rows, "by its own rows alone")
+                return self._with_difference(found, "rests on others", others, others.rows, "by its own rows alone")
         return self._online(found, held)
 
     def _offline(self, found: Audited, offline: News) -> Audited:
@@ -139,8 +139,8 @@ class _Comparison:
         wrong = offline.rows[self.view.entity].unique()
         others = self._by_others([wrong[place : place + 1] for place in range(min(len(wrong), ALONE))])
         if others is not None:
-            return self._found(found, "rests on others", others, offline.rows, "by its own rows alone")
-        return self._found(found, "offline differs", offline, offline.rows, "offline")
+            return self._with_difference(found, "rests on others", others, offline.rows, "by its own rows alone")
+        return self._with_difference(found, "offline differs", offline, offline.rows, "offline")
 
     def _ceased(self, found: Audited, ceased: pa.Table) -> Audited:
         """Tell of rows that hold offline, and that nothing that holds gives any more."""
@@ -160,7 +160,7 @@ class _Comparison:
                 return others
         return None
 
-    def _found(self, found: Audited, cause: Cause, shown: News, wrong: pa.Table, place: str) -> Audited:
+    def _with_difference(self, found: Audited, cause: Cause, shown: News, wrong: pa.Table, place: str) -> Audited:
         example = f"{_first_difference(self.view, shown, place)}; {WHY[cause]}"
         return replace(found, differing=len(wrong[self.view.entity].unique()), cause=cause, example=example)
 
@@ -219,7 +219,7 @@ def _mended(platform: Platform, team: Team, view: FeatureView, cause: Cause) -> 
     return recompute(platform, team, view, rests_on_others=cause == "rests on others").rows
 
 
-def _tell(platform: Platform, team: Team, found: Audited) -> None:
+def _update_alarm(platform: Platform, team: Team, found: Audited) -> None:
     if found.skipped:
         return
     cause = f"audit:{found.view}"

@@ -81,7 +81,7 @@ class Keeping:
         rows = self._known_from(news.rows, news.before, written_at)
         if news.gone is None or not len(news.gone):
             return rows
-        return _together(rows, self._known_from(_said_gone(news.gone, self.view.entity), news.gone, written_at))
+        return _together(rows, self._known_from(_deletions(news.gone, self.view.entity), news.gone, written_at))
 
     def _known_from(self, rows: pa.Table, before: pa.Table, written_at: datetime) -> pa.Table:
         import pyarrow as pa
@@ -127,7 +127,7 @@ def happened(rows: pa.Table, now: datetime) -> pa.Table:
     return rows.filter(compute.less_equal(rows[EVENT_TIME], _instant(now)))
 
 
-def _said_gone(rows: pa.Table, entity: str) -> pa.Table:
+def _deletions(rows: pa.Table, entity: str) -> pa.Table:
     """Say of rows that they are no more: a row each without features."""
     import pyarrow as pa
 

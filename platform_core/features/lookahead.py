@@ -37,7 +37,7 @@ def refuse_lookahead(engine: Engine, view: FeatureView, raw: pa.Table, computed:
             raise _looks_ahead(view, found.slice(0, 1), others, middle)
 
 
-def said_of_a_row(view: FeatureView, row: pa.Table, others: pa.Table) -> str:
+def describe_difference(view: FeatureView, row: pa.Table, others: pa.Table) -> str:
     """Name the first feature in which a row is another than the row of the same key among ``others``."""
     one = row.to_pylist()[0]
     key = {name: one[name] for name in (view.entity, EVENT_TIME)}
@@ -49,7 +49,7 @@ def said_of_a_row(view: FeatureView, row: pa.Table, others: pa.Table) -> str:
 
 def _looks_ahead(view: FeatureView, row: pa.Table, others: pa.Table, middle: pa.Scalar) -> ContractBroken:
     return ContractBroken(
-        f"feature view {view.name!r} looks ahead: {said_of_a_row(view, row, others)} "
+        f"feature view {view.name!r} looks ahead: {describe_difference(view, row, others)} "
         f"when rows after {middle.as_py()} are left out",
         f"let a row rest on rows up to its own {view.time!r} only, for example by cum_sum().over(..., order_by=...)",
     )

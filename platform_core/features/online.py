@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.features.selection import AskedView
+from loopline.platform_core.features.selection import RequestedView
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import OnlineRow, Value
@@ -58,7 +58,7 @@ class OnlineFeatures:
 
 
 def read_online(
-    platform: Platform, asked: Sequence[AskedView], entities: Entities, at: datetime | None = None
+    platform: Platform, asked: Sequence[RequestedView], entities: Entities, at: datetime | None = None
 ) -> OnlineFeatures:
     """Read the newest values of all views in one round trip.
 
@@ -74,7 +74,7 @@ def read_online(
 
 
 async def fetch_online(
-    platform: Platform, asked: Sequence[AskedView], entities: Entities, at: datetime | None = None
+    platform: Platform, asked: Sequence[RequestedView], entities: Entities, at: datetime | None = None
 ) -> OnlineFeatures:
     """Read as ``read_online`` does, without blocking the event loop where the online store can."""
     asks, instant = _asks(asked, entities), _instant(platform, at)
@@ -90,7 +90,7 @@ def as_text(instants_us: Sequence[int | None]) -> list[str | None]:
     return [None if instant is None else f"{next(texts)}Z" for instant in instants_us]
 
 
-def _asks(asked: Sequence[AskedView], entities: Entities) -> list[tuple[str, list[str]]]:
+def _asks(asked: Sequence[RequestedView], entities: Entities) -> list[tuple[str, list[str]]]:
     keys = _keys(entities)
     for each in asked:
         if each.view.served != "online":
@@ -127,7 +127,7 @@ def _instant(platform: Platform, at: datetime | None) -> int:
 
 
 def _answer(
-    asked: Sequence[AskedView], entities: Entities, at_us: int, found: Sequence[Sequence[OnlineRow | None]]
+    asked: Sequence[RequestedView], entities: Entities, at_us: int, found: Sequence[Sequence[OnlineRow | None]]
 ) -> OnlineFeatures:
     features: dict[str, Sequence[Value]] = {}
     views: dict[str, ViewStates] = {}
@@ -138,7 +138,7 @@ def _answer(
 
 
 def _judged(
-    asked: AskedView, rows: Sequence[OnlineRow | None], at_us: int
+    asked: RequestedView, rows: Sequence[OnlineRow | None], at_us: int
 ) -> tuple[ViewStates, Sequence[Sequence[Value]]]:
     """Judge rows as the inference server does.
 

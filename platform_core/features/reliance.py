@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.features.changes import news
-from loopline.platform_core.features.lookahead import said_of_a_row
+from loopline.platform_core.features.lookahead import describe_difference
 from loopline.platform_core.features.reach import earlier
 from loopline.platform_core.foundation.names import EVENT_TIME
 
@@ -57,7 +57,7 @@ def refuse_short_lookback(engine: Engine, view: FeatureView, raw: pa.Table, comp
             if len(found):
                 raise ContractBroken(
                     f"feature view {view.name!r} looks back further than {view.lookback_days} days: "
-                    f"{said_of_a_row(view, found.slice(0, 1), others)} when rows before {oldest} are left out",
+                    f"{describe_difference(view, found.slice(0, 1), others)} when rows before {oldest} are left out",
                     "raise lookback_days to what the function reaches, or leave it out",
                 )
 

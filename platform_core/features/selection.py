@@ -22,7 +22,7 @@ _Place = tuple[tuple[str, ...], str | None]
 
 
 @dataclass(frozen=True)
-class AskedView:
+class RequestedView:
     """A view of which features are asked.
 
     ``name`` is how callers write it (``view``, ``view@2``), ``stored`` its name in the online store, ``width`` the
@@ -44,13 +44,13 @@ class FeatureNames:
         self.platform = platform
         self.team = team
         self._columns: dict[str, list[str]] = {}
-        self._held: dict[_Place, tuple[AskedView, ...]] = {}
+        self._held: dict[_Place, tuple[RequestedView, ...]] = {}
 
-    def held(self, features: Sequence[str] | None, model: str | None = None) -> tuple[AskedView, ...] | None:
+    def held(self, features: Sequence[str] | None, model: str | None = None) -> tuple[RequestedView, ...] | None:
         """Return what ``ask`` has answered before, at once; None if it has to find out."""
         return self._held.get(_place(features, model))
 
-    def ask(self, features: Sequence[str] | None, model: str | None = None) -> tuple[AskedView, ...]:
+    def ask(self, features: Sequence[str] | None, model: str | None = None) -> tuple[RequestedView, ...]:
         """Find features by name, or every feature of a model that is served online.
 
         Returns:
@@ -67,7 +67,7 @@ class FeatureNames:
         wanted = self._by_name(features) if features else self._by_model(str(model))
         if len(self._held) >= MOST_HELD:
             self._held.clear()
-        asked = tuple(self._asked(name, columns) for name, columns in wanted.items())
+        asked = tuple(self._requested_view(name, columns) for name, columns in wanted.items())
         return self._held.setdefault(_place(features, model), asked)
 
     def columns(self, view: FeatureView) -> list[str]:
@@ -110,11 +110,11 @@ class FeatureNames:
         views = [view for view in self.team.model(model).features if view.served == "online"]
         return {label(view): dict.fromkeys(self.columns(view)) for view in views}
 
-    def _asked(self, name: str, wanted: Collection[str]) -> AskedView:
+    def _requested_view(self, name: str, wanted: Collection[str]) -> RequestedView:
         view = self.view(name)
         columns = self.columns(view)
         features, positions = tuple(f"{name}:{each}" for each in wanted), tuple(map(columns.index, wanted))
-        return AskedView(view, name, online_view(self.team.name, view), len(columns), positions, features)
+        return RequestedView(view, name, online_view(self.team.name, view), len(columns), positions, features)
 
 
 def label(view: FeatureView) -> str:

@@ -17,7 +17,7 @@ from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing_line import Reached, reached
 from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
-from loopline.platform_core.ingestion.streaming import BATCH, lag, land_stream, tell_stream
+from loopline.platform_core.ingestion.streaming import BATCH, lag, land_stream, record_stream_landing
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 1.0
 """How long a batch waits for its first record; as long may it take until a worker that is told to ends."""
-TELL_SECONDS = 60.0
+LEDGER_SECONDS = 60.0
 """How often the ledger is told what has landed: a line a batch would be thousands a day."""
 LAG_SECONDS = 5.0
 """How often the lag is looked up."""
@@ -47,7 +47,7 @@ class StreamWorker:
     """A worker that died behind its last commit left the views behind."""
     _landed: Landed = field(init=False)
     _began: Reached = field(init=False)
-    _told: float = field(init=False, default_factory=time.monotonic)
+    _reported_at: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Begin to count."""
@@ -91,9 +91,9 @@ class StreamWorker:
 
     def tell(self) -> None:
         """Write into the ledger what has landed since it was last told; what it does not take now it takes later."""
-        landed, self._told = self._landed, time.monotonic()
+        landed, self._reported_at = self._landed, time.monotonic()
         try:
-            tell_stream(Inbox.of(self.platform, self.team, self.source), landed, self._began)
+            record_stream_landing(Inbox.of(self.platform, self.team, self.source), landed, self._began)
             self._landed, self._began = _nothing(), reached(Inbox.of(self.platform, self.team, self.source))
         except Transient as error:
             self._failed(error)
@@ -113,7 +113,7 @@ class StreamWorker:
                     self._failed(error)
 
     def _look(self) -> None:
-        if self._landed.arrivals and time.monotonic() - self._told > TELL_SECONDS:
+        if self._landed.arrivals and time.monotonic() - self._reported_at > LEDGER_SECONDS:
             self.tell()
         if time.monotonic() - self._looked > LAG_SECONDS:
             self.metrics.lag = lag(self.platform, self.team, self.source).behind

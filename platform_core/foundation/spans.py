@@ -88,7 +88,7 @@ class Spans:
             self._ids.next = None
         span.end(max(now, time.time_ns()))
 
-    def here(self) -> str:
+    def traceparent(self) -> str:
         """Return the ``traceparent`` of the present span, "" outside."""
         from opentelemetry.trace import get_current_span
 

@@ -59,7 +59,7 @@ def start(where: str | None = None) -> None:
         Unsupported: OpenTelemetry is not installed. InvalidEnvironment: the place is neither.
     """
     global _spans  # noqa: PLW0603 - a process has one tracer, as OpenTelemetry itself has it
-    if _spans is None and (where or _asked_for()):
+    if _spans is None and (where or _is_enabled()):
         from loopline.platform_core.foundation.spans import Spans
 
         _spans = Spans.to(where)
@@ -96,7 +96,7 @@ def span(
 def _logged(name: str, about: Mapping[str, Any], cycle: str, parent: str, links: Sequence[str]) -> Iterator[Spanned]:
     """Trace and log what runs inside; a step of a cycle names its trace also where nothing is traced."""
     with _OFF if _spans is None else _spans.span(name, about, cycle, parent, links) as spanned:
-        carried = here().get(TRACE) or (of_cycle(cycle) if cycle else "")
+        carried = trace_details().get(TRACE) or (of_cycle(cycle) if cycle else "")
         with logs.step(name, {**about, TRACE: carried[3:35]}) as noted:
             yield _Both(spanned, noted)
 
@@ -123,12 +123,12 @@ def opened(cycle: str, **attributes: Any) -> None:
         _spans.root("cycle opened", attributes | {"cycle": cycle}, of_cycle(cycle))
 
 
-def here(**also: Any) -> Mapping[str, Any]:
+def trace_details(**also: Any) -> Mapping[str, Any]:
     """Return what carries the present span on, into ledger details or a task's arguments; nothing while off."""
-    parent = _spans.here() if _spans is not None else ""
+    parent = _spans.traceparent() if _spans is not None else ""
     return {TRACE: parent, **also} if parent else {}
 
 
-def _asked_for() -> bool:
+def _is_enabled() -> bool:
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
     return not off and any(os.environ.get(name) for name in ENDPOINTS)

@@ -76,7 +76,7 @@ def withdraw(platform: Platform, team: Team, source: Source, name: str, reason: 
         NotFound: no such arrival landed. Refused: it is withdrawn already, no reason is given, or it is a stream.
         CommitConflict: another arrival of the source is taken back at this moment.
     """
-    return _say(platform, team, source, name, "withdrawn", (reason, by))
+    return _withdraw_or_restore(platform, team, source, name, "withdrawn", (reason, by))
 
 
 def restore(platform: Platform, team: Team, source: Source, name: str, reason: str, by: str) -> Landed:  # noqa: PLR0913, PLR0917
@@ -85,10 +85,10 @@ def restore(platform: Platform, team: Team, source: Source, name: str, reason: s
     Raises:
         NotFound, CommitConflict: as ``withdraw``. Refused: it is not withdrawn, or no reason is given.
     """
-    return _say(platform, team, source, name, "restored", (reason, by))
+    return _withdraw_or_restore(platform, team, source, name, "restored", (reason, by))
 
 
-def _say(  # noqa: PLR0913, PLR0917 - what is said of which arrival, and who says it why
+def _withdraw_or_restore(  # noqa: PLR0913, PLR0917 - what is said of which arrival, and who says it why
     platform: Platform,
     team: Team,
     source: Source,
@@ -102,7 +102,7 @@ def _say(  # noqa: PLR0913, PLR0917 - what is said of which arrival, and who say
         raise Refused("no reason is given", "say why with --reason: it is what others will ask")
     if source.arrives == STREAM:
         raise Refused(f"{inbox.where} is a stream, whose records come one by one", _OF_STREAMS)
-    one = _one(landed(platform, team, source), inbox, name)
+    one = _arrival_named(landed(platform, team, source), inbox, name)
     if (one.withdrawn_at is not None) == (op == "withdrawn"):
         raise Refused(
             f"{one.name} of {inbox.where} is {'' if op == 'withdrawn' else 'not '}withdrawn", "nothing is to be done"
@@ -121,7 +121,7 @@ _NONE = (_EPOCH, 0)
 _OF_STREAMS = "send each record again as it should be, or with '_deleted': true; its key says which one is meant"
 
 
-def _one(every: list[Landed], inbox: Inbox, name: str) -> Landed:
+def _arrival_named(every: list[Landed], inbox: Inbox, name: str) -> Landed:
     """Find an arrival by its name, or by the beginning of its id."""
     named = [one for one in every if one.name == name] or [one for one in every if one.arrival_id.startswith(name)]
     if len(named) == 1:

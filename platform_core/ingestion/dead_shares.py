@@ -40,7 +40,7 @@ class Share:
         return f"{self.dead:,} of {self.dead + self.rows:,} rows of {self.name} broke the contract{often}"
 
 
-def tell(inbox: Inbox, arrival_id: str, share: Share) -> None:
+def record_dead_share(inbox: Inbox, arrival_id: str, share: Share) -> None:
     """Write into the ledger that most rows of an arrival are dead letters, once an arrival."""
     details = {"arrival": arrival_id, "name": share.name, "rows": share.rows, "dead": share.dead}
     key = f"{MANY}:{inbox.where}:{arrival_id}"

@@ -57,7 +57,7 @@ def parted(raw: pa.Table, key: Sequence[str]) -> Parted:
     import pyarrow as pa
     from pyarrow import compute
 
-    word, values = _last_word(raw), without_marks(raw)
+    word, values = _newest_operation(raw), without_marks(raw)
     back = pa.array([arrival for arrival, (op, _) in word.items() if op == "withdrawn"], pa.string())
     stays = values.filter(compute.invert(compute.is_in(values[ARRIVAL], value_set=back))) if len(back) else values
     turned = _turned(values, key, {arrival: at for arrival, (_, at) in word.items()})
@@ -91,7 +91,7 @@ def about_arrivals(raw: pa.Table) -> pa.Table:
 
 def withdrawn(raw: pa.Table) -> dict[str, int]:
     """Return the arrivals that are taken back, and since when (µs since 1970)."""
-    return {arrival: at for arrival, (op, at) in _last_word(raw).items() if op == "withdrawn"}
+    return {arrival: at for arrival, (op, at) in _newest_operation(raw).items() if op == "withdrawn"}
 
 
 def with_values(raw: pa.Table) -> pa.Table:
@@ -99,7 +99,7 @@ def with_values(raw: pa.Table) -> pa.Table:
     return raw.filter(raw[OP].is_null()) if OP in raw.column_names else raw
 
 
-def _last_word(raw: pa.Table) -> dict[str, tuple[str, int]]:
+def _newest_operation(raw: pa.Table) -> dict[str, tuple[str, int]]:
     import pyarrow as pa
 
     told = about_arrivals(raw)

@@ -105,7 +105,7 @@ def _land_batch(inbox: Inbox, batch: Sequence[Arrival]) -> Landed:
     version, landed, odd = _appended(inbox, checked, known)
     shares = {each.arrival.arrival_id: each.share for each in landed}
     for arrival_id, share in dead_shares.high(shares.items()):
-        dead_shares.tell(inbox, arrival_id, share)
+        dead_shares.record_dead_share(inbox, arrival_id, share)
     rows, dead = sum(share.rows for share in shares.values()), sum(share.dead for share in shares.values())
     reasons = sum((Counter(share.reasons) for share in shares.values()), Counter[str]())
     return Landed(len(landed), (*refused, *odd), rows, dead, reasons, version)

@@ -68,7 +68,7 @@ def record_landing(inbox: Inbox, landed: Landed, began: Reached, which: Mapping[
             return
         if not found.arrivals and not found.rows and not found.dead:
             return
-        details = {**asdict(found), **which, **now._asdict(), **tracing.here(version=now.raw_version)}
+        details = {**asdict(found), **which, **now._asdict(), **tracing.trace_details(version=now.raw_version)}
         key = f"{LANDED}:{inbox.where}:{0 if line is None else line.entry_id}"
         inbox.record(LANDED, f"{found.arrivals} {noun} of {inbox.source}", details, once=key)
         newest = _newest(inbox)

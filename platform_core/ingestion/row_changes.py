@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TOMBSTONES = ".deleted."
 """In a file's name, before its last suffix: each of its rows ends the row of its key."""
 YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0", "")
-ODD = f"{DELETED}.parsable"
+MALFORMED_DELETION = f"{DELETED}.parsable"
 
 
 def ends_rows(name: str) -> bool:
@@ -57,10 +57,10 @@ def _checked(engine: Engine, rows: pa.Table, bare: pa.Table, contract: RowContra
     if compute.any(brings).as_py() or not len(rows):
         kept = engine.check_rows(bare.filter(brings), contract)
     else:  # a file of keys alone need not have the other columns
-        kept = Checked(no_rows(contract).drop_columns([DATE]), _odd(bare.slice(0, 0)))
+        kept = Checked(no_rows(contract).drop_columns([DATE]), _malformed_deletions(bare.slice(0, 0)))
     gone = engine.check_rows(bare.filter(compute.equal(ends, 1)), contract.of_key())
     deleted = gone.good.append_column(OP, pa.repeat(pa.scalar("deleted"), len(gone.good)))
-    bad = [_bad(kept.bad, rows, None), _bad(gone.bad, rows, "true"), _odd(rows.filter(odd))]
+    bad = [_bad(kept.bad, rows, None), _bad(gone.bad, rows, "true"), _malformed_deletions(rows.filter(odd))]
     return Checked(pa.concat_tables([kept.good, deleted], promote_options="default"), _joined(*bad))
 
 
@@ -78,10 +78,10 @@ def _ends(rows: pa.Table, name: str) -> pa.Array | None:
     return compute.if_else(yes, 1, compute.if_else(no, 0, None)).combine_chunks()
 
 
-def _odd(rows: pa.Table) -> pa.Table:
+def _malformed_deletions(rows: pa.Table) -> pa.Table:
     import pyarrow as pa
 
-    return rows.append_column("reasons", pa.array([[ODD]] * len(rows), pa.list_(pa.string())))
+    return rows.append_column("reasons", pa.array([[MALFORMED_DELETION]] * len(rows), pa.list_(pa.string())))
 
 
 def _bad(bad: pa.Table, rows: pa.Table, deletion: str | None) -> pa.Table:

@@ -76,16 +76,16 @@ def catch_up(platform: Platform, team: Team, source: Source, limit: int | None =
         if not batch.arrivals:
             break
         landed += batch
-    tell_stream(inbox, landed, began)
+    record_stream_landing(inbox, landed, began)
     return landed
 
 
-def tell_stream(inbox: Inbox, landed: Landed, began: Reached) -> None:
+def record_stream_landing(inbox: Inbox, landed: Landed, began: Reached) -> None:
     """Write into the ledger what landed of a stream, and that most of it was dead letters if so."""
     record_landing(inbox, landed, began, {"refused": 0}, "records")
     share = Share(f"the newest records of {inbox.source}", landed.rows, landed.dead, landed.reasons)
     if landed.dead >= MANY_LETTERS and share.high:
-        dead_shares.tell(inbox, f"stream:{landed.version}:{reached(inbox).letters_version}", share)
+        dead_shares.record_dead_share(inbox, f"stream:{landed.version}:{reached(inbox).letters_version}", share)
 
 
 def land_stream(

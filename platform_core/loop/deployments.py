@@ -115,7 +115,7 @@ def carry_out(platform: Platform, ref: ModelRef) -> Deployment:
         current = deployment(platform.ledger, ref)
         if current is None:
             raise NotFound(f"{ref} has no deployment", "start a rollout first")
-        _ask(platform, current, alone=alone)
+        _apply(platform, current, alone=alone)
         newest = _of(ref) & (_column.generation == current.generation)
         with platform.ledger.writing(ref) as connection:
             done = update(tables.deployments).where(newest).values(applied=current.generation)
@@ -178,7 +178,7 @@ def served(state: Mapping[str, Any] | None) -> Served | None:
     return Served(state["version"], Path(state["package"]), state["cycle"]) if state else None
 
 
-def _ask(platform: Platform, current: Deployment, *, alone: bool) -> None:
+def _apply(platform: Platform, current: Deployment, *, alone: bool) -> None:
     """Ask for a generation; only who asks ``alone``, and next after the applied one, knows what the aliases are."""
     name = current.ref.dotted
     if current.stable is None:

@@ -67,7 +67,7 @@ class Verdict:
 
 def judge(model: Model, evidence: Evidence) -> Verdict:
     """Ask every gate; one that raises has failed, with its error as detail, and the others are still asked."""
-    return Verdict(tuple(_ask(gate, evidence) for gate in model.gates))
+    return Verdict(tuple(_reading_of(gate, evidence) for gate in model.gates))
 
 
 def record_verdict(  # noqa: PLR0913, PLR0917 - a verdict is of a version, in a cycle, at a time
@@ -157,7 +157,7 @@ def require(verdict: Verdict | None, ref: ModelRef, version: str) -> Verdict:
     return verdict
 
 
-def _ask(gate: Gate, evidence: Evidence) -> GateReading:
+def _reading_of(gate: Gate, evidence: Evidence) -> GateReading:
     version = int(getattr(gate, "version", 1))
     try:
         reading = gate.judge(evidence)

@@ -63,7 +63,7 @@ def compare(serving: Serving, sides: Sides, since: str | None) -> Compared:
     if reference.requests < sides.enough and not sides.in_shadow:
         again = replace(of(rows, stable, shadow=True), latency_ms=reference.latency_ms[:0])
         reference = again if again.requests > reference.requests else reference
-    return Compared(replace(mine, pairs=pairs.of(well_asked(rows), sides.versions)), reference, cursor)
+    return Compared(replace(mine, pairs=pairs.of(without_client_errors(rows), sides.versions)), reference, cursor)
 
 
 def of(rows: pa.Table, version: str, *, shadow: bool = False) -> Traffic:
@@ -87,10 +87,10 @@ def fair(rows: pa.Table, *, shadow: bool = False) -> pa.Table:
     import pyarrow.compute as pc
 
     in_shadow = pc.equal(rows["role"], SHADOW_ROLE)
-    return well_asked(rows.filter(in_shadow if shadow else pc.invert(in_shadow)))
+    return without_client_errors(rows.filter(in_shadow if shadow else pc.invert(in_shadow)))
 
 
-def well_asked(rows: pa.Table) -> pa.Table:
+def without_client_errors(rows: pa.Table) -> pa.Table:
     """Return rows without those in which the caller did something wrong."""
     import pyarrow.compute as pc
 

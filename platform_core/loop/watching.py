@@ -32,7 +32,7 @@ LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class EndpointState:
     """What is remembered of an endpoint between two looks; ``looked_at`` is the wall's time, in seconds since 1970."""
 
     looked_at: float
@@ -59,7 +59,7 @@ def watch(platform: Platform, team: str, deployed: Iterable[Deployment], wall: f
     files.write(file, json.dumps({model: asdict(each) for model, each in seen.items()}).encode())
 
 
-def look(platform: Platform, live: Deployment, before: Seen | None, wall: float) -> Seen:
+def look(platform: Platform, live: Deployment, before: EndpointState | None, wall: float) -> EndpointState:
     """Look at an endpoint once, write down what is worth it, and return what is to be remembered until the next look.
 
     ``wall`` is the machine's time, in seconds since 1970.
@@ -68,24 +68,24 @@ def look(platform: Platform, live: Deployment, before: Seen | None, wall: float)
     there = observed.generation is not None and observed.generation >= live.generation
     if there and (before is None or before.arrived < live.generation):
         _arrive(platform, live, now)
-    seen = _added(before, wall) if before else Seen(wall, "", observed.ready)
+    seen = _added(before, wall) if before else EndpointState(wall, "", observed.ready)
     if before and (before.day != now.date().isoformat() or before.ready != observed.ready):
-        _tell(platform, live, seen, now)
+        _record_uptime(platform, live, seen, now)
         seen = replace(seen, up_seconds=0.0, down_seconds=0.0)
     arrived = live.generation if there else seen.arrived
     return replace(seen, looked_at=wall, day=now.date().isoformat(), ready=observed.ready, arrived=arrived)
 
 
-def _remembered(file: Path) -> dict[str, Seen]:
+def _remembered(file: Path) -> dict[str, EndpointState]:
     """Read what the last look left; of what cannot be read nothing is remembered."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-        return {model: Seen(**each) for model, each in said.items()}
+        return {model: EndpointState(**each) for model, each in said.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _added(before: Seen, wall: float) -> Seen:
+def _added(before: EndpointState, wall: float) -> EndpointState:
     """Count the time since the look before as what it saw."""
     seconds = wall - before.looked_at
     if not 0 < seconds <= LONGEST_SECONDS:
@@ -100,7 +100,7 @@ def _arrive(platform: Platform, live: Deployment, now: datetime) -> None:
     platform.ledger.record(entry, once=f"{ARRIVED}:{live.ref.dotted}:{live.generation}")
 
 
-def _tell(platform: Platform, live: Deployment, seen: Seen, now: datetime) -> None:
+def _record_uptime(platform: Platform, live: Deployment, seen: EndpointState, now: datetime) -> None:
     if seen.up_seconds or seen.down_seconds:
         details = {"up_seconds": round(seen.up_seconds, 3), "down_seconds": round(seen.down_seconds, 3)}
         platform.ledger.record(Entry(WATCHED, now, *live.ref, details=details))

@@ -46,7 +46,7 @@ class Shadows:
         self._replays: dict[tuple[str, str], Replay] = {}
         self._models: dict[tuple[str, Served], ShadowModel] = {}
         self._failed: dict[tuple[str, Served], tuple[str, float]] = {}
-        self._told: dict[str, ObservedState] = {}
+        self._reported: dict[str, ObservedState] = {}
         self._looked_ns = 0
 
     def step(self, stop: Event) -> None:
@@ -57,16 +57,16 @@ class Shadows:
             for _ in chain.from_iterable(replay.run(self._log) for replay in replays):
                 if stop.is_set() or self._changed():
                     break
-            self._say(model, state, replays)
+            self._report_replays(model, state, replays)
         self._log.sync()
 
-    def _say(self, model: str, state: DesiredState, replays: Sequence[Replay]) -> None:
+    def _report_replays(self, model: str, state: DesiredState, replays: Sequence[Replay]) -> None:
         """Report what a model's replays are, and the first trouble."""
         broken = (self._failed.get((model, version)) for version in state.replaying)
         missing = [f"generation {state.generation}: shadow: {told[0]}" for told in broken if told]
         problems = [*missing, *(replay.problem for replay in replays if replay.problem), ""]
         generation = None if missing and not replays else state.generation
-        self._tell(model, ObservedState(generation, ready=bool(replays), problem=problems[0]))
+        self._report_state(model, ObservedState(generation, ready=bool(replays), problem=problems[0]))
 
     def _changed(self) -> bool:
         looked = states.desired_folder(self._root).stat().st_mtime_ns
@@ -128,10 +128,10 @@ class Shadows:
             self._failed[place] = (str(error), time.monotonic())
         return self._models.get(place)
 
-    def _tell(self, model: str, state: ObservedState) -> None:
-        if self._told.get(model) != state:
+    def _report_state(self, model: str, state: ObservedState) -> None:
+        if self._reported.get(model) != state:
             self._worker.report(model, state)
-            self._told[model] = state
+            self._reported[model] = state
 
 
 def run(root: Path, time: Clock, stop: Event) -> None:

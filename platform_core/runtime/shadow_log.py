@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder(list[Begun] | Begun).decode
 
 def begin(root: Path, state: DesiredState) -> None:
     """Note where the log ends, for each version that is not replayed already; where nothing is, there is no note."""
-    file, known = _note(root, state.model), begun(root, state.model)
+    file, known = _begun_file(root, state.model), begun(root, state.model)
     wanted = [version.version for version in state.replaying]
     if not wanted:
         file.unlink(missing_ok=True)
@@ -48,7 +48,7 @@ def begin(root: Path, state: DesiredState) -> None:
 def begun(root: Path, model: str) -> list[Begun]:
     """Return where the replays of a model began; none while it has none."""
     try:
-        notes = _decode(_note(root, model).read_bytes())
+        notes = _decode(_begun_file(root, model).read_bytes())
     except FileNotFoundError:
         return []
     return [notes] if isinstance(notes, Begun) else notes
@@ -85,5 +85,5 @@ def _repeated(root: Path, model: str, version: str) -> Iterator[tuple[str, int]]
                 yield record.source
 
 
-def _note(root: Path, model: str) -> Path:
+def _begun_file(root: Path, model: str) -> Path:
     return root / "shadow" / "begun" / f"{model}.json"

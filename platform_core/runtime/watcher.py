@@ -89,7 +89,7 @@ class Watcher:
         """Show now and then that the loop goes round, in which requests are answered; and tell what is still untold."""
         while True:
             try:
-                self._tell_again()
+                self._report_again()
                 self._worker.beat()
             except OSError:
                 _LOG.exception("that this worker moves cannot be shown now; it is tried again")
@@ -158,9 +158,9 @@ class Watcher:
         """Swap the model's state, and report it."""
         before = self._inference.models.get(model, ModelState())
         self._inference.models[model] = ModelState(route or before.route, problem)
-        self._tell(model)
+        self._report(model)
 
-    def _tell(self, model: str) -> bool:
+    def _report(self, model: str) -> bool:
         """Report what a model is, and say whether that could be written; a full disk keeps no model from changing."""
         now = self._inference.models[model]
         generation = now.route.generation if now.route else None
@@ -173,10 +173,10 @@ class Watcher:
         self._untold.discard(model)
         return True
 
-    def _tell_again(self) -> None:
+    def _report_again(self) -> None:
         """Report what could not be reported when it came about, until the disk refuses again."""
         for model in list(self._untold):
-            if not self._tell(model):
+            if not self._report(model):
                 break
 
 

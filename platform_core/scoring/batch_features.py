@@ -51,7 +51,7 @@ def gathered(platform: Platform, team: Team, model: Model, manifest: Manifest, r
         age = pc.subtract(rows[EVENT_TIME].cast(pa.int64()), joined[SERVED_EVENT])
         limit = None if field.ttl_days is None else field.ttl_days * DAY_US
         is_fresh = is_there if limit is None else pc.fill_null(pc.less_equal(age, limit), fill_value=False)
-        _note(field.view, is_there, is_fresh, missing, stale)
+        _mark_missing(field.view, is_there, is_fresh, missing, stale)
         for name in field.features:
             columns[name] = pc.if_else(is_fresh, joined[name], pa.scalar(None, joined[name].type))
     wanted = [field.name for field in manifest.features if field.name not in columns]
@@ -99,7 +99,7 @@ def _joined(platform: Platform, team: Team, view: FeatureView, features: Sequenc
     return platform.engine.point_in_time(asked, [ViewRows(replace(view, ttl_days=None), held)])
 
 
-def _note(
+def _mark_missing(
     view: str, is_there: pa.ChunkedArray, is_fresh: pa.ChunkedArray, missing: list[list[str]], stale: list[list[str]]
 ) -> None:
     for place, (there, fresh) in enumerate(zip(is_there.to_pylist(), is_fresh.to_pylist(), strict=True)):

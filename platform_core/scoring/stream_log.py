@@ -34,7 +34,7 @@ class StreamLog:
     def expect(self, published: datetime) -> None:
         """Look, where that is due, for what may be logged already of records published since then."""
         if self._known is None:
-            self._known = self._found(published.timestamp() - LOG_SECONDS)
+            self._known = self._logged_ids(published.timestamp() - LOG_SECONDS)
 
     def write(self, model: str, record: log.Record) -> None:
         """Write a record that is not there yet."""
@@ -62,7 +62,7 @@ class StreamLog:
         self._log.close()
         self._alive.leave()
 
-    def _found(self, since: float) -> set[str]:
+    def _logged_ids(self, since: float) -> set[str]:
         found: set[str] = set()
         for file in log.log_folder(self._root, self._model).glob(f"*{log.SUFFIX}"):
             if file.stat().st_mtime >= since:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Value = int | float | str | bool | list[float] | None
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ScoringRow(msgspec.Struct, frozen=True):
     """One row to score: ``{"id": .., "entities": {..}, "features": {..}, "event_time": ISO 8601}``.
 
     ``features`` are those that the request brings; ``event_time`` left out means the moment of the scoring.
@@ -31,12 +31,12 @@ class Asked(msgspec.Struct, frozen=True):
     event_time: str | None = None
 
 
-_read = msgspec.json.Decoder(Asked).decode
+_read = msgspec.json.Decoder(ScoringRow).decode
 _LEAST, _MOST = -(2**63), 2**64 - 1
 """Whole numbers between these can be written as JSON that everybody reads."""
 
 
-def parsed(value: bytes | None) -> Asked:
+def parsed(value: bytes | None) -> ScoringRow:
     """Read a record's value; a feature beyond 64 bits becomes the float that the model sees.
 
     Raises:
@@ -51,7 +51,7 @@ def parsed(value: bytes | None) -> Asked:
     return _sized(asked)
 
 
-def _sized(asked: Asked) -> Asked:
+def _sized(asked: ScoringRow) -> ScoringRow:
     wrong = [name for name, value in (("id", asked.id), *asked.entities.items()) if _is_large(value)]
     if wrong:
         raise BadRequest(f"{', '.join(wrong)}: a whole number beyond 64 bits", "send a smaller one, or text")
@@ -70,7 +70,7 @@ def _as_float(name: str, value: int) -> float:
         raise BadRequest(f"feature {name!r} holds a number beyond float64", "send a smaller number") from error
 
 
-def as_request(asked: Asked, name: str, recipe: Recipe) -> InferRequest:
+def as_request(asked: ScoringRow, name: str, recipe: Recipe) -> InferRequest:
     """Turn it into what the inference server would have made of a request of one row.
 
     Raises:
@@ -91,7 +91,7 @@ def as_request(asked: Asked, name: str, recipe: Recipe) -> InferRequest:
     )
 
 
-def answered(key: bytes | None, asked: Asked, name: str, model: str, answer: Answer) -> Record:
+def answered(key: bytes | None, asked: ScoringRow, name: str, model: str, answer: Answer) -> Record:
     """Write an answer under the request's key; ``request_id`` is its name in the prediction log."""
     said = {"id": asked.id, "request_id": name, "entities": asked.entities, "event_time": asked.event_time}
     who = {"model": model, "version": answer.version, "cycle": answer.cycle}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.located_yaml import Located, Place
 
-WORDS = {
+MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is no field here",
     "unexpected_keyword_argument": "is no field here",
@@ -65,7 +65,7 @@ def _flat(error: ValidationError, above: Place) -> Iterator[tuple[Place, str]]:
         if isinstance(inner, ValidationError):
             yield from _flat(inner, place)
         else:
-            yield place, str(inner) if inner else WORDS.get(one["type"], one["msg"])
+            yield place, str(inner) if inner else MESSAGES.get(one["type"], one["msg"])
 
 
 def _in_data(data: Any, place: Place) -> Place:

@@ -16,7 +16,7 @@ from loopline.platform_core.training.of_version import training_set_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.features.selection import AskedView
+    from loopline.platform_core.features.selection import RequestedView
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
     from loopline.platform_core.training.training_set import TrainingSet
@@ -27,7 +27,7 @@ FEW_KEYS = 10_000
 
 
 def historical(
-    platform: Platform, team: Team, asked: Sequence[AskedView], rows: pa.Table, as_of: datetime | None = None
+    platform: Platform, team: Team, asked: Sequence[RequestedView], rows: pa.Table, as_of: datetime | None = None
 ) -> pa.Table:
     """Join rows point in time with features: each row gets what was known when its event happened.
 
@@ -85,7 +85,7 @@ class Needed(TypedDict):
     among: Mapping[str, pa.Array]
 
 
-def _needed(asked: AskedView, rows: pa.Table, ended: Sequence[str]) -> Needed:
+def _needed(asked: RequestedView, rows: pa.Table, ended: Sequence[str]) -> Needed:
     """Leave out what happened after every row, what is past the TTL for each, and, of few entities, all others'."""
     from pyarrow import compute
 
@@ -100,11 +100,11 @@ def _needed(asked: AskedView, rows: pa.Table, ended: Sequence[str]) -> Needed:
     }
 
 
-def _bare(asked: AskedView) -> list[str]:
+def _bare(asked: RequestedView) -> list[str]:
     return [name.partition(":")[2] for name in asked.features]
 
 
-def _view_rows(asked: AskedView, held: pa.Table, number: int) -> ViewRows:
+def _view_rows(asked: RequestedView, held: pa.Table, number: int) -> ViewRows:
     """Take the columns that are asked, under names that no caller's column has."""
     ours = {name: f"__{number}_{name}" for name in _bare(asked)}
     return ViewRows(asked.view, held.rename_columns([ours.get(name, name) for name in held.column_names]))
@@ -132,7 +132,7 @@ def _typed_time(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _typed_key(rows: pa.Table, asked: AskedView, held: pa.Table) -> pa.Table:
+def _typed_key(rows: pa.Table, asked: RequestedView, held: pa.Table) -> pa.Table:
     entity = asked.view.entity
     if entity not in rows.column_names:
         raise BadRequest(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 """How often the driver is asked how busy the GPUs are."""
-_ASK = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+_GPU_QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 _GB = 2**30
 _KB = 1024
 
@@ -86,7 +86,7 @@ class Meter:
 
     def _watch(self) -> None:
         while not self._done.wait(LOOK_SECONDS if self._shares else 0):
-            said = subprocess.run(["nvidia-smi", *_ASK], capture_output=True, text=True, check=False)  # noqa: S603, S607 - a command of ours, found on PATH
+            said = subprocess.run(["nvidia-smi", *_GPU_QUERY], capture_output=True, text=True, check=False)  # noqa: S603, S607 - a command of ours, found on PATH
             percents = [float(line) for line in said.stdout.split() if line.replace(".", "", 1).isdigit()]
             if not percents:
                 return

@@ -22,7 +22,7 @@ MOST_TABLES = 1_000
 """Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
 
-class _Kept(NamedTuple):
+class _OpenTable(NamedTuple):
     """A table with its folder as a file system, and by what its newest commit is known."""
 
     table: DeltaTable
@@ -34,7 +34,7 @@ class _Kept(NamedTuple):
 class Opened:
     """The tables that were opened last, by folder; several threads may ask."""
 
-    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, _OpenTable] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
     def get(self, folder: str) -> DeltaTable | None:
@@ -53,7 +53,7 @@ class Opened:
         with self._lock:
             self._kept.pop(folder, None)
             if newest is not None:
-                self._kept[folder] = _Kept(table, store, newest)
+                self._kept[folder] = _OpenTable(table, store, newest)
             while len(self._kept) > MOST_TABLES:
                 self._kept.popitem(last=False)
 

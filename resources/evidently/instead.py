@@ -19,11 +19,13 @@ def measurable(table: pa.Table) -> pa.Table:
         what = _what(field)
         if what:
             column = table.column(place)
-            table = table.set_column(place, field.name, _words(column) if what == WORDS else _lengths(column))
+            table = table.set_column(
+                place, field.name, _word_counts(column) if what == WORD_COUNT else _lengths(column)
+            )
     return table
 
 
-WORDS = "drawn by the number of words"
+WORD_COUNT = "drawn by the number of words"
 LENGTH = "drawn by the length of the vector"
 
 
@@ -32,11 +34,11 @@ def _what(field: pa.Field) -> str:
     from loopline.platform_core.monitor.embeddings import is_embedding
 
     if (field.metadata or {}).get(TEXT_KIND) == b"text":
-        return WORDS
+        return WORD_COUNT
     return LENGTH if is_embedding(field.type) else ""
 
 
-def _words(column: pa.ChunkedArray) -> pa.Array:
+def _word_counts(column: pa.ChunkedArray) -> pa.Array:
     import pyarrow as pa
 
     return pa.array([None if text is None else float(len(text.split())) for text in column.to_pylist()], pa.float64())

@@ -25,7 +25,7 @@ HASHES = ".hashes.json"
 """What was kept before, ``{name: [size, mtime_ns, sha256]}``, written anew with each file; read once if there."""
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False, rename={"digest": "sha256", "arrival_id": "id"}):
+class LoggedFile(msgspec.Struct, frozen=True, gc=False, rename={"digest": "sha256", "arrival_id": "id"}):
     """A file as it was: its name, size, modification time and content, and the id of the arrival that it is."""
 
     name: str
@@ -35,12 +35,12 @@ class Seen(msgspec.Struct, frozen=True, gc=False, rename={"digest": "sha256", "a
     arrival_id: str
 
     @property
-    def found(self) -> Found:
+    def found(self) -> FileState:
         """Return it without its id."""
-        return Found(self.name, self.size, self.mtime_ns, self.digest)
+        return FileState(self.name, self.size, self.mtime_ns, self.digest)
 
 
-class Found(NamedTuple):
+class FileState(NamedTuple):
     """A file that was not seen before, or not like this."""
 
     name: str
@@ -53,13 +53,13 @@ class Found(NamedTuple):
 class _Tally:
     """How often each content came under each name: counted once one comes again; that it is new is seen at once."""
 
-    unread: list[Seen] = field(default_factory=list)
-    _uncounted: list[Seen] = field(default_factory=list)
+    unread: list[LoggedFile] = field(default_factory=list)
+    _uncounted: list[LoggedFile] = field(default_factory=list)
     _contents: set[str] = field(default_factory=set)
     _came: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last: dict[str, str] = field(default_factory=dict)
 
-    def next_id(self, found: Found) -> str:
+    def next_id(self, found: FileState) -> str:
         """Return the id of a content that comes now."""
         self._contents.update([seen.digest for seen in self.unread])
         self._uncounted += self.unread
@@ -83,12 +83,12 @@ class ArrivalLog:
     """The arrivals of one folder, the newest of each name; for one process, which looks at what others append."""
 
     folder: Path
-    known: dict[str, Seen] = field(default_factory=dict)
+    known: dict[str, LoggedFile] = field(default_factory=dict)
     _offset: int = 0
     _tally: _Tally = field(default_factory=_Tally)
     _migrated: bool = False
 
-    def catch_up(self) -> list[Seen]:
+    def catch_up(self) -> list[LoggedFile]:
         """Read what was appended since, and return it."""
         self._migrate()
         try:
@@ -97,7 +97,7 @@ class ArrivalLog:
         except OSError:
             return []
 
-    def add(self, arrivals: Sequence[Found]) -> None:
+    def add(self, arrivals: Sequence[FileState]) -> None:
         """Name arrivals and append them; where the folder cannot be written each process names them by itself."""
         try:
             with (self.folder / LOG).open("ab+") as file:
@@ -112,11 +112,11 @@ class ArrivalLog:
                 if not self._holds(each):
                     self._named(each)
 
-    def _holds(self, found: Found) -> bool:
+    def _holds(self, found: FileState) -> bool:
         seen = self.known.get(found.name)
         return seen is not None and seen.found == found
 
-    def _named(self, found: Found) -> Seen:
+    def _named(self, found: FileState) -> LoggedFile:
         """Give an id: content that is new is named by itself; the same content again by its name and how often.
 
         A file that was touched, or copied over by itself, is the arrival that it was.
@@ -126,21 +126,21 @@ class ArrivalLog:
             arrival_id = before.arrival_id
         else:
             arrival_id = self._tally.next_id(found)
-        return self._keep([Seen(*found, arrival_id)])[0]
+        return self._keep([LoggedFile(*found, arrival_id)])[0]
 
-    def _keep(self, seen: list[Seen]) -> list[Seen]:
+    def _keep(self, seen: list[LoggedFile]) -> list[LoggedFile]:
         self.known.update({each.name: each for each in seen})
         self._tally.unread += seen
         return seen
 
-    def _read(self, file: BinaryIO) -> list[Seen]:
+    def _read(self, file: BinaryIO) -> list[LoggedFile]:
         if file.seek(0, os.SEEK_END) < self._offset:  # another log, or none: what is known stays known
             self._offset = 0
         file.seek(self._offset)
         data = file.read()
         whole = data.rfind(b"\n") + 1  # behind it is what a kill tore; the next one who appends takes it away
         self._offset += whole
-        return self._keep(_seen(data[:whole]))
+        return self._keep(_logged_files(data[:whole]))
 
     def _migrate(self) -> None:
         """Take over what was kept before; there each content was one arrival, whatever the names."""
@@ -151,7 +151,7 @@ class ArrivalLog:
             return
         try:
             kept: Mapping[str, tuple[int, int, str]] = json.loads((self.folder / HASHES).read_text())
-            seen = [Seen(name, *state, state[2]) for name, state in kept.items()]
+            seen = [LoggedFile(name, *state, state[2]) for name, state in kept.items()]
         except (OSError, ValueError, TypeError):
             return
         self._keep(seen)
@@ -161,20 +161,20 @@ class ArrivalLog:
             return  # the folder is read-only: each process takes it over again
 
 
-_decoder = msgspec.json.Decoder(Seen)
+_decoder = msgspec.json.Decoder(LoggedFile)
 
 
-def _line(seen: Seen) -> bytes:
+def _line(seen: LoggedFile) -> bytes:
     return json.dumps(msgspec.to_builtins(seen)).encode() + b"\n"  # a name may be no text in UTF-8
 
 
-def _seen(whole: bytes) -> list[Seen]:
+def _logged_files(whole: bytes) -> list[LoggedFile]:
     """Read lines, all at once as far as they are ours; of somebody else's line the file it names is read again.
 
-    There may be a hundred thousand: none becomes an object of Python's before it is a ``Seen``.
+    There may be a hundred thousand: none becomes an object of Python's before it is a ``LoggedFile``.
     """
     try:
         return _decoder.decode_lines(whole)
     except (msgspec.MsgspecError, ValueError):
         rows = whole.splitlines()
-        return [seen for one in rows for seen in _seen(one)] if len(rows) > 1 else []
+        return [seen for one in rows for seen in _logged_files(one)] if len(rows) > 1 else []

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from loopline.platform_core.contracts.event_source import Arrival
 from loopline.resources.folder import file_kinds
-from loopline.resources.folder.arrival_log import ArrivalLog, Found, Seen
+from loopline.resources.folder.arrival_log import ArrivalLog, FileState, LoggedFile
 
 UNFINISHED = (".tmp", ".part", ".crdownload", ".filepart")
 FEW, SWEEP_SECONDS = 100, 30.0
@@ -40,7 +40,7 @@ class LandingFolder:
     path: Path
     still_seconds: float
     log: ArrivalLog = field(init=False)
-    _files: dict[str, Seen] = field(default_factory=dict)
+    _files: dict[str, LoggedFile] = field(default_factory=dict)
     _moving: dict[str, tuple[State, float]] = field(default_factory=dict)
     _answered: tuple[Collection[str], Sequence[Arrival]] | None = None
     _listed_at_ns: int = -1
@@ -114,7 +114,7 @@ class LandingFolder:
         changed = [name for name, state in states.items() if not _is(self._files.get(name), state)]
         changed.sort(key=lambda name: (states[name][1], name))
         digests = {name: digest for name in changed if (digest := self._digest(name, states[name])) is not None}
-        self.log.add([Found(name, *states[name], digest) for name, digest in digests.items()])
+        self.log.add([FileState(name, *states[name], digest) for name, digest in digests.items()])
         for name in changed:
             self._answered = None
             self._files.pop(name, None)  # it is among the last that came
@@ -179,7 +179,7 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _is(seen: Seen | None, state: State) -> bool:
+def _is(seen: LoggedFile | None, state: State) -> bool:
     return seen is not None and (seen.size, seen.mtime_ns) == state
 
 
@@ -187,12 +187,12 @@ def _as_set(known: Collection[str]) -> AbstractSet[str]:
     return known if isinstance(known, AbstractSet) else frozenset(known)
 
 
-def _unread(name: str, state: State) -> Seen:
+def _unread(name: str, state: State) -> LoggedFile:
     """Name what cannot be read for its rows by its name and state, so that it is refused as what it is."""
     digest = hashlib.sha256(os.fsencode(name) + f"\n{state}".encode()).hexdigest()
-    return Seen(name, *state, digest, digest)
+    return LoggedFile(name, *state, digest, digest)
 
 
-def _arrival(seen: Seen) -> Arrival:
+def _arrival(seen: LoggedFile) -> Arrival:
     at = datetime.fromtimestamp(seen.mtime_ns / 1e9, UTC)
     return Arrival(seen.arrival_id, shown(seen.name), at, seen.digest)

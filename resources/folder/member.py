@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.05
 
 
-class Said(msgspec.Struct, frozen=True):
+class JournalLine(msgspec.Struct, frozen=True):
     """Lines that belong into a file of the root, at this place or behind it."""
 
     file: str
@@ -46,7 +46,7 @@ class Journal(msgspec.Struct, frozen=True):
     """How far a group is in each partition, and what its last commit says."""
 
     places: dict[int, int] = msgspec.field(default_factory=dict)
-    said: list[Said] = msgspec.field(default_factory=list)
+    said: list[JournalLine] = msgspec.field(default_factory=list)
 
 
 class FolderMember(Member):
@@ -85,7 +85,9 @@ class FolderMember(Member):
             said = self._lines(out)
             with contextlib.ExitStack() as stack:
                 files = [stack.enter_context(_locked(self._root / each.file)) for each in said]
-                placed = [Said(one.file, lines.whole(file), one.lines) for one, file in zip(said, files, strict=True)]
+                placed = [
+                    JournalLine(one.file, lines.whole(file), one.lines) for one, file in zip(said, files, strict=True)
+                ]
                 self._write(Journal(journal.places | self._taken, placed))
                 for file, each in zip(files, placed, strict=True):
                     lines.add(file, each.lines)
@@ -131,14 +133,14 @@ class FolderMember(Member):
                 file.unlink(missing_ok=True)
         return found
 
-    def _lines(self, out: Mapping[str, Sequence[Record]]) -> list[Said]:
+    def _lines(self, out: Mapping[str, Sequence[Record]]) -> list[JournalLine]:
         """Write records as lines, files in one order for all, so that no two commits wait for each other."""
         found = []
         mark = {"commit": uuid4().hex}
         for stream, records in sorted(out.items()):
             (self._root / stream).mkdir(parents=True, exist_ok=True)
             own = lines.by_partition(records, self._events.partitions, mark)
-            found += [Said(f"{stream}/{partition}.jsonl", 0, text) for partition, text in own.items()]
+            found += [JournalLine(f"{stream}/{partition}.jsonl", 0, text) for partition, text in own.items()]
         return sorted(found, key=lambda each: each.file)
 
     @contextlib.contextmanager
@@ -166,7 +168,7 @@ class FolderMember(Member):
         draft.replace(self._folder / "journal")
 
 
-def _carry_out(path: Path, said: Said) -> None:
+def _carry_out(path: Path, said: JournalLine) -> None:
     """Append the lines that are not there: who was killed over it has left the first ones, or none.
 
     Lines of others may stand between. None of theirs is one of ours: each bears the mark of its commit.

@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
 from loopline.resources.kafka.member import Joining, KafkaMember
 from loopline.resources.kafka.reader import Reader, unavailable
-from loopline.resources.kafka.sending import send, tell, topic_of
+from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,7 @@ class KafkaEventStream(EventStream):
             send(producer, topic, record, refused)
         left = producer.flush(self.timeout_seconds + 1)
         if left or refused:
-            tell(topic, refused, left)
+            raise_delivery_errors(topic, refused, left)
 
     def place(self, stream: str) -> str:
         """Name the topic by the first of the servers, as other tools' connectors do."""

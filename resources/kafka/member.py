@@ -11,7 +11,7 @@ from uuid import uuid4
 from loopline.platform_core.contracts.event_stream import Member, Record, records_table
 from loopline.platform_core.errors import CommitConflict, Refused
 from loopline.resources.kafka.reader import row, unavailable
-from loopline.resources.kafka.sending import send, tell, topic_of
+from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,7 @@ class KafkaMember(Member):
         self._taken: dict[int, int] = {}
         self._moved, self._behind = False, False
         self._producer: Producer | None = self._new_producer()
-        moved = dict.fromkeys(("on_assign", "on_revoke", "on_lost"), self._note)
+        moved = dict.fromkeys(("on_assign", "on_revoke", "on_lost"), self._on_rebalance)
         self._consumer.subscribe([topic], **moved)
 
     def take(self, limit: int, wait_seconds: float = 0.0) -> pa.Table:
@@ -118,7 +118,7 @@ class KafkaMember(Member):
                 send(producer, topic, record, refused)
         left = producer.flush(self._timeout + 1)
         if left or refused:
-            tell(", ".join(topics), refused, left)
+            raise_delivery_errors(", ".join(topics), refused, left)
         places = [TopicPartition(self._topic, partition, offset) for partition, offset in self._taken.items()]
         producer.send_offsets_to_transaction(places, self._consumer.consumer_group_metadata(), self._timeout)
         producer.commit_transaction(self._timeout)
@@ -194,7 +194,7 @@ class KafkaMember(Member):
         if error is not None:
             raise unavailable(self._topic, KafkaException(error))
 
-    def _note(self, *_: Any) -> None:
+    def _on_rebalance(self, *_: Any) -> None:
         """Hear from the client, within a poll, that partitions come or go."""
         self._moved = True
         self.moves += 1

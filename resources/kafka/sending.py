@@ -43,7 +43,7 @@ def _keep(refused: list[KafkaError], error: KafkaError | None) -> None:
         refused.append(error)
 
 
-def tell(topic: str, refused: Sequence[KafkaError], left: int) -> None:
+def raise_delivery_errors(topic: str, refused: Sequence[KafkaError], left: int) -> None:
     """Raise what hinders: a record that no broker would ever take, or a cluster that does not answer."""
     from confluent_kafka import KafkaError, KafkaException
 

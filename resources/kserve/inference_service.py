@@ -20,12 +20,12 @@ CONTAINER = "kserve-container"
 """What KServe calls the container that answers."""
 MODE, SCALER = "serving.kserve.io/deploymentMode", "serving.kserve.io/autoscalerClass"
 STRATEGY = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-_MOST_WORDS = 24
+_MOST_NAME_CHARS = 24
 
 
 def service_name(group: str) -> str:
     """Turn a group into an InferenceService's name: its host and its Services' names are longer, up to 63 letters."""
-    return object_name(group, _MOST_WORDS)
+    return object_name(group, _MOST_NAME_CHARS)
 
 
 def manifests(serving: KServeServing, group: str) -> list[Manifest]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ARTEFACTS = {("lightgbm", "lightgbm"): "model.bst", ("pickle", "sklearn"): "model.pkl"}
 """By the package's kind and the format: the name under which KServe's runtime finds the fitted artefact."""
-_NOTE = "part"
+_PART = "part"
 
 
 class Runtime(BaseModel):
@@ -79,13 +79,13 @@ class ForeignRuntimes:
         known = [(one, self._checked(state.model, one)) for one in state.answering]
         for served, package in known:
             note = _Part(self._stored(state.model, served, package), _notes(state.model, served, package))
-            self._serving.below(self._place(state.model, served.version)).write(_NOTE, msgspec.json.encode(note))
+            self._serving.below(self._place(state.model, served.version)).write(_PART, msgspec.json.encode(note))
         self._serving.states.ask(state)  # by it the collector knows roles
 
     def part(self, model: str, version: str) -> Manifest:
         """Return a version's predictor."""
         serving, runtime, group = self._serving, self._serving.runtimes[model], self._serving.group(model)
-        note = self._note(model, version)
+        note = self._stored_part(model, version)
         answers: Manifest = {
             "name": "",
             "modelFormat": {"name": runtime.format},
@@ -148,8 +148,8 @@ class ForeignRuntimes:
         self._serving.below(place).send(f"model/{_ARTEFACTS[package.kind, runtime.format]}", Path(file))
         return f"{self._serving.store.rstrip('/')}/{place}/model"
 
-    def _note(self, model: str, version: str) -> _Part:
-        found = self._serving.below(self._place(model, version)).read(_NOTE)
+    def _stored_part(self, model: str, version: str) -> _Part:
+        found = self._serving.below(self._place(model, version)).read(_PART)
         if found is None:
             raise NotFound(f"nothing is noted of version {version} of {model}", "deploy the version again")
         return msgspec.json.decode(found[0], type=_Part)

@@ -160,7 +160,7 @@ class KServeServing(PodServing):
 
     def _conditions(self, name: str) -> str:
         found = self.found(API, "InferenceService", name)
-        return told(name, found, datetime.now(UTC)) if found is not None else ""
+        return problem_of(name, found, datetime.now(UTC)) if found is not None else ""
 
     def _server(self) -> OwnServer:
         if self._own is None:
@@ -171,7 +171,7 @@ class KServeServing(PodServing):
         return Versions(self, ForeignRuntimes(self) if model in self.runtimes else self._server())
 
 
-def told(name: str, service: dict[str, Any], now: datetime) -> str:
+def problem_of(name: str, service: dict[str, Any], now: datetime) -> str:
     """Say in KServe's words what is wrong with an InferenceService; empty: nothing, or it is on its way."""
     status = service.get("status") or {}
     conditions = status.get("conditions")

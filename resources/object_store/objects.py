@@ -56,13 +56,13 @@ class Objects:
 
     def now(self) -> datetime:
         """Return the store's own time, by which it says when something was written: of an object written just now."""
-        with self._told(_CLOCK):
+        with self._translated_errors(_CLOCK):
             self._store.put(_CLOCK, b"", mode="overwrite", use_multipart=False)
             return self._store.head(_CLOCK)["last_modified"]
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return an object's content and ETag; None where there is none."""
-        with self._told(key):
+        with self._translated_errors(key):
             try:
                 answer = self._store.get(key)
                 return bytes(answer.bytes()), str(answer.meta["e_tag"])
@@ -73,7 +73,7 @@ class Objects:
         """Return an object's ETag, asked for on condition that it is another one; None where there is none."""
         from obstore.exceptions import NotModifiedError
 
-        with self._told(key):
+        with self._translated_errors(key):
             try:
                 return str(self._store.get(key, options={"if_none_match": known} if known else None).meta["e_tag"])
             except NotModifiedError:
@@ -83,14 +83,14 @@ class Objects:
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object, whatever was there."""
-        with self._told(key):
+        with self._translated_errors(key):
             self._store.put(key, content, mode="overwrite", use_multipart=False)
 
     def write_if(self, key: str, content: bytes, etag: str | None) -> bool:
         """Write an object only if it is the one with this ETag (None: only if there is none); says whether it was."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self._told(key):
+        with self._translated_errors(key):
             try:
                 mode: Any = "create" if etag is None else {"e_tag": etag}
                 self._store.put(key, content, mode=mode, use_multipart=False)
@@ -100,7 +100,7 @@ class Objects:
 
     def send(self, key: str, file: Path) -> None:
         """Write a file of any size."""
-        with self._told(key):
+        with self._translated_errors(key):
             self._transfers.put(key, file)
 
     def fetch(self, key: str, file: Path) -> None:
@@ -109,13 +109,13 @@ class Objects:
         Raises:
             FileNotFoundError: there is none.
         """
-        with self._told(key), file.open("wb") as target:
+        with self._translated_errors(key), file.open("wb") as target:
             for chunk in self._transfers.get(key).stream():
                 target.write(chunk)
 
     def has(self, key: str) -> bool:
         """Say whether there is such an object."""
-        with self._told(key):
+        with self._translated_errors(key):
             try:
                 self._store.head(key)
             except FileNotFoundError:
@@ -125,26 +125,26 @@ class Objects:
     def listed(self, folder: str, after: str = "") -> list[Found]:
         """Return the objects below a folder, by key; only those whose key is greater than ``after``."""
         offset = f"{folder}/{after}" if after else None
-        with self._told(folder):
+        with self._translated_errors(folder):
             found = [each for page in self._store.list(f"{folder}/", offset=offset) for each in page]
-        return sorted((_found(each) for each in found), key=lambda one: one.key)
+        return sorted((_listed_object(each) for each in found), key=lambda one: one.key)
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder."""
-        with self._told(folder):
+        with self._translated_errors(folder):
             inside = self._store.list_with_delimiter(f"{folder}/")["common_prefixes"]
         return sorted(each.rstrip("/").rpartition("/")[2] for each in inside)
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; one that is not there is no trouble."""
-        with self._told(", ".join(keys[:1])):
+        with self._translated_errors(", ".join(keys[:1])):
             try:
                 self._store.delete(keys)
             except FileNotFoundError:
                 return
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _translated_errors(self, key: str) -> Iterator[None]:
         """Tell a failure as what it is: rights are somebody's to give, everything else is worth another try."""
         _refuse_fork(self.url)
         from obstore.exceptions import BaseError, NotSupportedError
@@ -226,7 +226,7 @@ def _plain_http() -> bool:
     return os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
 
 
-def _found(meta: Any) -> Found:
+def _listed_object(meta: Any) -> Found:
     return Found(str(meta["path"]), int(meta["size"]), meta["last_modified"], str(meta["e_tag"]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from loopline.resources.pyspark.sessions import losses, session
-from loopline.resources.pyspark.staging import Staged, Staging, Stay, kinds
+from loopline.resources.pyspark.staging import CallFolder, Staged, Staging, kinds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +23,7 @@ class SparkFrames:
 
     def __init__(self, settings: Settings, staging: Staging | None) -> None:
         self._settings, self._staging = settings, staging
-        self._stay: Stay | None = None
+        self._call_folder: CallFolder | None = None
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -33,20 +33,20 @@ class SparkFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Delete what was staged."""
-        if self._stay is not None:
-            self._stay.end()
+        if self._call_folder is not None:
+            self._call_folder.end()
 
     def is_large(self, rows: pa.Table) -> bool:
         """Say whether rows travel through the object store."""
         return self._staging is not None and rows.nbytes >= self._staging.above_mb * 2**20
 
     @property
-    def stay(self) -> Stay:
+    def call_folder(self) -> CallFolder:
         """Return this call's folder in the object store; only where there is staging."""
-        if self._stay is None:
+        if self._call_folder is None:
             assert self._staging is not None
-            self._stay = self._staging.begin()
-        return self._stay
+            self._call_folder = self._staging.begin()
+        return self._call_folder
 
     def ordered(self, rows: pa.Table | Staged, by: Sequence[str], together: str | None) -> nw.LazyFrame[Any]:
         """Spread rows by ``together`` and sort each part, so that one machine adds up what belongs together."""
@@ -62,9 +62,9 @@ class SparkFrames:
         begun = session(self._settings)
         with losses(self._settings):
             if isinstance(rows, Staged):
-                return self.stay.frame(begun, rows)
+                return self.call_folder.frame(begun, rows)
             if self.is_large(rows):
-                return self.stay.frame(begun, self.stay.put(rows))
+                return self.call_folder.frame(begun, self.call_folder.put(rows))
             if not len(rows):  # Spark Connect takes no empty Arrow table
                 return begun.createDataFrame([], kinds(rows.schema))
             return begun.createDataFrame(rows)
@@ -76,7 +76,7 @@ class SparkFrames:
     def rows(self, frame: DataFrame) -> pa.Table:
         """Run a plan; its rows come by the way by which they went."""
         with losses(self._settings):
-            return frame.toArrow() if self._stay is None else self._stay.collected(frame)
+            return frame.toArrow() if self._call_folder is None else self._call_folder.collected(frame)
 
     def run(
         self, tasks: int, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], gives: str

@@ -26,8 +26,8 @@ def scored(frames: SparkFrames, package: Path, rows: pa.Table, score: ScoreRows)
     """
     from loopline.resources.object_store import packages
 
-    digest = packages.send(frames.stay.objects, package)
-    staged = frames.stay.put(rows)
+    digest = packages.send(frames.call_folder.objects, package)
+    staged = frames.call_folder.put(rows)
     work = partial(executors.score, staged.url, dict(staged.options), list(staged.keys), digest, score)
     found = sorted(frames.run(len(staged.keys), work, executors.SCORED))
     for _, _, failure in found:

@@ -94,7 +94,7 @@ def losses(settings: Settings) -> Iterator[None]:
         yield
     except Exception as error:
         if _is_executors(error):
-            raise _said_there(where, error) from error
+            raise _executor_error(where, error) from error
         if not any(word in str(error) for word in _LOST):
             raise
         _answered.pop(where, None)
@@ -231,7 +231,7 @@ def _is_executors(error: BaseException) -> bool:
     return type(error).__name__ == "PythonException"
 
 
-def _said_there(where: str, error: BaseException) -> LooplineError:
+def _executor_error(where: str, error: BaseException) -> LooplineError:
     lines = [line.strip() for line in str(error).splitlines()]
     said = next((line for line in reversed(lines) if _RAISED.match(line)), _short(error))[:300]
     if StoreUnavailable.__name__ in said:

@@ -38,11 +38,11 @@ class Staging:
     options: Mapping[str, str]
     above_mb: float
 
-    def begin(self) -> Stay:
+    def begin(self) -> CallFolder:
         """Open the store for a call."""
         from loopline.resources.object_store.objects import Objects
 
-        return Stay(Objects(self.url, self.options), self)
+        return CallFolder(Objects(self.url, self.options), self)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Staged:
 
 
 @dataclass
-class Stay:
+class CallFolder:
     """One call's folder."""
 
     objects: Objects

@@ -11,7 +11,7 @@ from loopline.resources.redis.failure import failure
 from loopline.resources.redis.link import Link, connected
 
 
-class Ask(NamedTuple):
+class Lookup(NamedTuple):
     """Keys that one request wants, and where their values go."""
 
     keys: Sequence[str]
@@ -23,7 +23,7 @@ class Pipeline:
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._url, self._timeout_seconds = url, timeout_seconds
-        self._waiting: list[Ask] = []
+        self._waiting: list[Lookup] = []
         self._planned = False
         self._link: Link | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -35,7 +35,7 @@ class Pipeline:
             StoreUnavailable: there is no connection, or no answer in time.
         """
         loop = asyncio.get_running_loop()
-        ask = Ask(keys, loop.create_future())
+        ask = Lookup(keys, loop.create_future())
         self._waiting.append(ask)
         if not self._planned:
             self._planned = True
@@ -77,7 +77,7 @@ class Pipeline:
         _share(asks, ConnectionError(why))
 
 
-def _share(asks: Sequence[Ask], reply: Any) -> None:
+def _share(asks: Sequence[Lookup], reply: Any) -> None:
     """Cut a reply into what each ask wanted; whoever asked may have gone."""
     if isinstance(reply, Exception):
         for ask in asks:

@@ -71,7 +71,7 @@ class SqliteOnlineStore(OnlineStore):
         if len(asks) > MOST_ASKS:
             return self.read(asks[:MOST_ASKS]) + self.read(asks[MOST_ASKS:])
         found: list[list[OnlineRow | None]] = [[None] * len(keys) for _, keys in asks]
-        parameters = [text for view, keys in asks for text in (_asked(keys), view)]
+        parameters = [text for view, keys in asks for text in (_encoded_keys(keys), view)]
         if parameters:
             with self._connection("read") as connection:
                 rows = connection.execute(_select(len(asks)), parameters).fetchall()
@@ -144,7 +144,7 @@ def _held(key: Key) -> str:
     return key.replace(ESCAPE, ESCAPE * 2).replace("\0", f"{ESCAPE}0") if "\0" in key or ESCAPE in key else key
 
 
-def _asked(keys: Sequence[Key]) -> str:
+def _encoded_keys(keys: Sequence[Key]) -> str:
     encoded: str = _keys(keys).decode()
     if "\\u0000" in encoded or "\\u0001" in encoded:  # as good as never, and looked for once for all keys
         encoded = _keys([_held(key) for key in keys]).decode()

@@ -38,7 +38,7 @@ def main(folder: Path, workers: int) -> None:
         write(folder / worker.RESULT, ranks[0].folder.joinpath(worker.RESULT).read_bytes())
     else:
         end(ranks)
-        _tell(folder, fallen, workers)
+        _write_failure(folder, fallen, workers)
     for rank in ranks:
         shutil.rmtree(rank.folder, ignore_errors=True)  # what a worker has left behind may still write there
     os.close(kept_open)
@@ -112,7 +112,7 @@ def _start(folder: Path, job: Job, gang: Gang, alive: int) -> Rank:
     return Rank(gang.rank, own, process)
 
 
-def _tell(folder: Path, fallen: Rank, workers: int) -> None:
+def _write_failure(folder: Path, fallen: Rank, workers: int) -> None:
     """Leave a failure as the gang's; of a worker that was killed there is no answer, which is worth another try."""
     error, who = fallen.folder / worker.ERROR, f"rank {fallen.number} of {workers}"
     if error.exists():

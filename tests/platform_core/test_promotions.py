@@ -274,18 +274,18 @@ def test_files_are_read_and_told(loop):
     assert isinstance(looked["churn"].stand.error, InvalidSpec)
     assert "churn.yaml:1: reason: Field required" in looked["churn"].stand.error.problem
     assert "other.yaml:1: it is about retail/cancellations" in looked["other"].stand.error.problem
-    promotions.tell(loop.platform, team, list(looked.values()))
+    promotions.update_alarms(loop.platform, team, list(looked.values()))
     assert {s.alarm.cause for s in alarms.standing(loop.ledger)} == {"promotion:retail/churn", "promotion:retail/other"}
     meet(loop, looked["cancellations"].wish)
     loop.later(60)
     through(loop, loop.roll_out("second"))
     for name in ("churn", "other"):
         (folder / "retail" / f"{name}.yaml").unlink()
-    promotions.tell(loop.platform, team, promotions.look(loop.platform, team, folder))
+    promotions.update_alarms(loop.platform, team, promotions.look(loop.platform, team, folder))
     (left,) = alarms.standing(loop.ledger)
     assert left.alarm.problem == "Git says version 1 of retail/cancellations, and version 2 is live"
     file.unlink()
-    promotions.tell(loop.platform, team, promotions.look(loop.platform, team, folder))
+    promotions.update_alarms(loop.platform, team, promotions.look(loop.platform, team, folder))
     assert alarms.standing(loop.ledger) == []
 
 

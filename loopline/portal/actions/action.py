@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 Given = Mapping[str, str]
 """What was sent: the fields of the form, or of the JSON object, as text."""

@@ -12,7 +12,7 @@ from loopline.portal.actions.action import Action, Field, Given, Outcome, Propos
 from loopline.portal.actions.subject import source_of
 
 if TYPE_CHECKING:
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 SHOWN = 8
 

@@ -12,7 +12,7 @@ from loopline.portal.actions.subject import model_of, page_of
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.ledger import Entry
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 EVERYTHING = "everything"
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-KEPT = 1_000
+MOST_OUTCOMES = 1_000
 
 
 class Once(Generic[T]):
@@ -25,7 +25,7 @@ class Once(Generic[T]):
             known = self._outcomes.get(key)
             own: Future[T] = known or Future()
             self._outcomes.setdefault(key, own)
-            while len(self._outcomes) > KEPT:
+            while len(self._outcomes) > MOST_OUTCOMES:
                 self._outcomes.popitem(last=False)
         if known is not None:
             return known.result()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.loop.rollouts import RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 
 def _propose_rollback(portal: Portal, given: Given) -> Proposal:

@@ -11,7 +11,7 @@ from loopline.portal.actions.action import Action, Field, Given, Outcome, Propos
 from loopline.portal.actions.subject import required
 
 if TYPE_CHECKING:
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
     from loopline.templates import Made
 
 WORKSPACE = "LOOPLINE_WORKSPACE"

@@ -10,7 +10,7 @@ from loopline.platform_core.foundation.names import ModelRef
 if TYPE_CHECKING:
     from loopline.platform_core.specs import Source, Team
     from loopline.portal.actions.action import Given
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 
 def required(given: Given, name: str) -> str:

@@ -11,7 +11,7 @@ from loopline.scorecard import model_cost
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
     from loopline.scorecard import Figure
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict
     from loopline.platform_core.specs.model import Drift
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 SHOWN = 120
 """Windows in a picture."""
@@ -87,7 +87,7 @@ def _chart(windows: Sequence[Window], column: str, rule: Drift | None) -> Chart 
         return None
     marks = _alarms(windows, rule) if rule else []
     if column:
-        return Chart(f"{column}: score against its threshold", _one(windows, column), marks, y_from=0)
+        return Chart(f"{column}: score against its threshold", _column_lines(windows, column), marks, y_from=0)
     names = sorted(_columns(windows), key=lambda name: -max(_ratios(windows, name)))
     lines = [Line(name, _points(windows, name)) for name in names[:LINES]]
     bound = Line("threshold", [Point(_at(window), 1.0) for window in windows], "bound")
@@ -95,15 +95,15 @@ def _chart(windows: Sequence[Window], column: str, rule: Drift | None) -> Chart 
     return Chart(title, [*lines, bound], marks, "\N{MULTIPLICATION SIGN}", y_from=0)
 
 
-def _one(windows: Sequence[Window], column: str) -> list[Line]:
+def _column_lines(windows: Sequence[Window], column: str) -> list[Line]:
     found = [(_at(window), window.verdict.columns[column]) for window in windows if column in window.verdict.columns]
-    score = Line("score", [Point(at, verdict.score, label=_said(verdict)) for at, verdict in found])
+    score = Line("score", [Point(at, verdict.score, label=_verdict_label(verdict)) for at, verdict in found])
     return [score, Line("threshold", [Point(at, verdict.threshold) for at, verdict in found], "bound")]
 
 
 def _points(windows: Sequence[Window], name: str) -> list[Point]:
     found = [(_at(window), window.verdict.columns[name]) for window in windows if name in window.verdict.columns]
-    return [Point(at, _ratio(verdict), label=_said(verdict)) for at, verdict in found]
+    return [Point(at, _ratio(verdict), label=_verdict_label(verdict)) for at, verdict in found]
 
 
 def _alarms(windows: Sequence[Window], rule: Drift) -> list[Mark]:
@@ -130,7 +130,7 @@ def _ratio(verdict: ColumnVerdict) -> float:
     return verdict.score / verdict.threshold if verdict.threshold else 0.0
 
 
-def _said(verdict: ColumnVerdict) -> str:
+def _verdict_label(verdict: ColumnVerdict) -> str:
     missing = f"missing {verdict.missing_share:.0%}" if verdict.missing_share >= 0.01 else ""  # noqa: PLR2004
     return ", ".join(filter(None, ["drifted" if verdict.drifted else "", missing]))
 

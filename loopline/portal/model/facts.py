@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.deployments import Deployment
     from loopline.platform_core.specs import FeatureView
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from loopline.portal.page import Chart, Line, Point
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.monitor.fairness_verdicts import FairnessAt
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 SHOWN = 120
 

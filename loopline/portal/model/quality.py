@@ -15,7 +15,7 @@ from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 CHARTS = 2
 """Metrics that are drawn; all of them are in the table."""

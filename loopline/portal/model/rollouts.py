@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.rollout_table import RolloutRecord
     from loopline.platform_core.specs.judges import Finding
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 SHOWN = 10
 

@@ -15,7 +15,7 @@ from loopline.platform_core.ingestion.quality_bounds import LAST, judge
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.specs import Model, Source, Team
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def _failing(portal: Portal, team: Team, source: Source) -> Iterator[SourceCheck
             found.setdefault(finding.check, []).append(str(finding))
     for check, said in found.items():
         yield SourceCheckRow(name, check, said, landings[-1].landed_at, f"see 'loopline quality {name}'", path)
-    yield from _told(portal, name, path, set(found))
+    yield from _alarm_rows(portal, name, path, set(found))
 
 
-def _told(portal: Portal, name: str, path: str, known: set[str]) -> Iterator[SourceCheckRow]:
+def _alarm_rows(portal: Portal, name: str, path: str, known: set[str]) -> Iterator[SourceCheckRow]:
     """Yield the alarms that stand about a source, but for checks that are told already."""
     team, _, source = name.partition("/")
     for one in alarms.standing(portal.platform.ledger):

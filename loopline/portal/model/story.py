@@ -12,7 +12,7 @@ from loopline.platform_core.loop.sentences import OBSERVED, sentence
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.ledger import Entry
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 SHOWN = 30
 KINDS_OF_STATE = {

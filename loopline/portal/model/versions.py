@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.loop.deployments import Deployment
     from loopline.platform_core.loop.ledger import Entry
-    from loopline.portal.ask import Portal
+    from loopline.portal.page_request import Portal
 
 SHOWN = 20
 """Versions on a model's page; older ones are in the ledger below it."""

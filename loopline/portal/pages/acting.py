@@ -16,9 +16,9 @@ from loopline.features_api.errors import delay_of, status_of
 from loopline.platform_core.errors import BadRequest, LooplineError, NotFound
 from loopline.portal.actions import ACTIONS, tokens
 from loopline.portal.actions.action import Action, Given, Outcome, Proposal, Signed
-from loopline.portal.ask import Ask, Asked, wants_json
 from loopline.portal.errors import Problem
 from loopline.portal.page import Page
+from loopline.portal.page_request import CurrentRequest, PageRequest, wants_json
 from loopline.portal.pages.sent import Sent
 
 router = APIRouter(prefix="/actions")
@@ -68,7 +68,7 @@ class DonePage(Page):
 
 
 @router.get("/done/{receipt}", response_model=DonePage)
-def done(ask: Asked, receipt: str) -> Response:
+def done(ask: CurrentRequest, receipt: str) -> Response:
     """Show what was done; after a restart of the portal only the ledger knows."""
     name, _, key = receipt.partition(".")
     outcome = ask.portal.caches.outcomes.known(key)
@@ -78,14 +78,14 @@ def done(ask: Asked, receipt: str) -> Response:
 
 
 @router.get("/{name}", response_model=ActionPage)
-def form(ask: Asked, name: str) -> Response:
+def form(ask: CurrentRequest, name: str) -> Response:
     """Show what an action would do now, and the form by which a person signs it."""
     action, given = _action(name), dict(ask.request.query_params)
     return _answer(ask, _page(ask, action, action.propose(ask.portal, given), given))
 
 
 @router.post("/{name}", response_model=DonePage)
-def act(ask: Asked, name: str, given: Sent) -> Response:
+def act(ask: CurrentRequest, name: str, given: Sent) -> Response:
     """Do it, once a key; what is refused shows its problem and fix above the form, with everything that was written."""
     action = _action(name)
     try:
@@ -107,7 +107,7 @@ def _action(name: str) -> Action:
     return ACTIONS[name]
 
 
-def _page(ask: Ask, action: Action, proposal: Proposal | None, given: Given) -> ActionPage:
+def _page(ask: PageRequest, action: Action, proposal: Proposal | None, given: Given) -> ActionPage:
     key = tokens.secret(ask.platform.home)
     cookie = ask.request.cookies.get(tokens.COOKIE, "") or tokens.browser()
     by = given.get("by") or unquote(ask.request.cookies.get(NAME_COOKIE, ""))
@@ -118,13 +118,13 @@ def _page(ask: Ask, action: Action, proposal: Proposal | None, given: Given) -> 
     return ActionPage(action.name, proposal, *signed, once, back=back)
 
 
-def _answer(ask: Ask, page: ActionPage, status: int = 200) -> Response:
+def _answer(ask: PageRequest, page: ActionPage, status: int = 200) -> Response:
     response = ask.answer(page, status)
     _remember(ask, response, tokens.COOKIE, ask.request.state.form_cookie, None)
     return response
 
 
-def _refused(ask: Ask, action: Action, given: Given, error: LooplineError) -> Response:
+def _refused(ask: PageRequest, action: Action, given: Given, error: LooplineError) -> Response:
     """Show the form again, in place, as far as there is still something to propose."""
     status, problem = status_of(error), Problem(error.problem, error.fix)
     try:
@@ -137,7 +137,7 @@ def _refused(ask: Ask, action: Action, given: Given, error: LooplineError) -> Re
     return response
 
 
-def _require_ours(ask: Ask, given: Given) -> None:
+def _require_ours(ask: PageRequest, given: Given) -> None:
     """Take only forms that this portal made for this browser; ``web_guard.Guard`` has looked at the origin."""
     key, cookie = tokens.secret(ask.platform.home), ask.request.cookies.get(tokens.COOKIE, "")
     if not tokens.matches(key, cookie, given.get("token", "")):
@@ -164,6 +164,6 @@ def _key(name: str, given: Given) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _remember(ask: Ask, response: Response, name: str, value: str, seconds: int | None) -> None:
+def _remember(ask: PageRequest, response: Response, name: str, value: str, seconds: int | None) -> None:
     secure = ask.request.url.scheme == "https"
     response.set_cookie(name, value, seconds, path="/actions", secure=secure, httponly=True, samesite="strict")

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Response
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms import rounds
 from loopline.platform_core.contracts.notifier import SEVERITIES
-from loopline.portal.ask import Asked
 from loopline.portal.page import Page, Slice
+from loopline.portal.page_request import CurrentRequest
 from loopline.portal.pages.params import Start
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class AlarmsPage(Page):
 
 
 @router.get("/alarms", response_model=AlarmsPage)
-def page(ask: Asked, start: Start = 0, size: Annotated[int, Query(ge=1, le=500)] = PAGE) -> Response:
+def page(ask: CurrentRequest, start: Start = 0, size: Annotated[int, Query(ge=1, le=500)] = PAGE) -> Response:
     """List alarms."""
     ledger = ask.platform.ledger
     standing = sorted(alarms.standing(ledger), key=lambda one: (-SEVERITIES.index(one.alarm.severity), one.since))

@@ -14,9 +14,9 @@ from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.loop import history, tables
 from loopline.platform_core.loop.cycles import Cycle, cycle, from_row
 from loopline.platform_core.loop.ledger import Ledger
-from loopline.portal.ask import Asked, Portal
 from loopline.portal.cycle_steps import Step, steps
 from loopline.portal.page import Page, Slice
+from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.pages.params import CycleInPath, Start
 
 router = APIRouter()
@@ -106,7 +106,7 @@ class RunsPart(Page):
 
 @router.get("/cycles", response_model=CyclesPage)
 def page(
-    ask: Asked,
+    ask: CurrentRequest,
     state: State = "all",
     team: Annotated[str, Query(max_length=128)] = "",
     model: Annotated[str, Query(max_length=128)] = "",
@@ -123,7 +123,7 @@ def page(
 
 
 @router.get("/cycles/{cycle_id}", response_model=CyclePage)
-def one(ask: Asked, cycle_id: CycleInPath) -> Response:
+def one(ask: CurrentRequest, cycle_id: CycleInPath) -> Response:
     """Tell a cycle."""
     found = cycle(ask.platform.ledger, cycle_id)
     told = steps(history.of_cycle(ask.platform.ledger, found.ref, cycle_id))
@@ -131,7 +131,7 @@ def one(ask: Asked, cycle_id: CycleInPath) -> Response:
 
 
 @router.get("/cycles/{cycle_id}/runs", response_model=RunsPart)
-def runs(ask: Asked, cycle_id: CycleInPath) -> Response:
+def runs(ask: CurrentRequest, cycle_id: CycleInPath) -> Response:
     """Ask Dagster for a cycle's runs; a part of the cycle's page."""
     try:
         return ask.answer(RunsPart(_runs(ask.portal, cycle_id), ""))

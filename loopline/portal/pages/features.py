@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import APIRouter, Query, Response
 
 from loopline.portal import feature_rows
-from loopline.portal.ask import Asked
 from loopline.portal.feature_rows import ViewRow
-from loopline.portal.ordering import ListAsked, ordered
+from loopline.portal.ordering import ListQuery, ordered
 from loopline.portal.page import Page, Slice
+from loopline.portal.page_request import CurrentRequest
 from loopline.portal.pages.params import ModelInPath, Size, Start, TeamInPath, Text
 from loopline.portal.view_facts import LinkOut, Meant, Reading, SourceOf, facts
 
@@ -24,7 +24,7 @@ Show = Literal["all", "active", "fresh", "stale", "unread", "retired", "not_know
 
 
 @dataclass(frozen=True)
-class Asking(ListAsked):
+class Asking(ListQuery):
     """What the list was asked for: ``text`` is looked for in names, owners, entities and sources."""
 
     show: Show
@@ -93,7 +93,7 @@ class ViewPage(Page):
 
 @router.get("/features", response_model=FeaturesPage)
 def features(  # noqa: PLR0913, PLR0917 - each is a filter
-    ask: Asked,
+    ask: CurrentRequest,
     text: Text = "",
     team: Annotated[str, Query(max_length=128)] = "",
     show: Show = "active",
@@ -117,7 +117,7 @@ def features(  # noqa: PLR0913, PLR0917 - each is a filter
 
 @router.get("/features/{team}/{view}", response_model=ViewPage)
 def view(
-    ask: Asked,
+    ask: CurrentRequest,
     team: TeamInPath,
     view: ModelInPath,
     version: Annotated[int | None, Query(ge=1, le=999_999_999)] = None,

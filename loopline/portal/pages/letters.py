@@ -15,8 +15,8 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.features import catalog
 from loopline.platform_core.ingestion import letter_pages, mended_rows
 from loopline.platform_core.ingestion.troubles import troubles
-from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Chart, ChartPage, Line, Page, Point, Slice
+from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class LetterPage(Page):
 
 
 @router.get("", response_model=LettersPage)
-def sources(ask: Asked, start: Start = 0, size: Size = PAGE) -> Response:
+def sources(ask: CurrentRequest, start: Start = 0, size: Size = PAGE) -> Response:
     """List sources by their open letters."""
     tallies = ask.portal.caches.tallies.newest(ask.platform.ledger)
     rows = [_source_row(tally) for tally in tallies[start : start + size]]
@@ -164,14 +164,14 @@ def sources(ask: Asked, start: Start = 0, size: Size = PAGE) -> Response:
 
 
 @router.get("/chart", response_model=ChartPage)
-def chart(ask: Asked) -> Response:
+def chart(ask: CurrentRequest) -> Response:
     """Show what the chart of all sources draws."""
     drawn = _came(ask.portal.caches.tallies.newest(ask.platform.ledger))
     return ask.answer(_shown(drawn, ("Dead letters", "/dead-letters")))
 
 
 @router.get("/{team}/{source}/chart", response_model=ChartPage)
-def chart_of_source(ask: Asked, team: TeamInPath, source: SourceInPath) -> Response:
+def chart_of_source(ask: CurrentRequest, team: TeamInPath, source: SourceInPath) -> Response:
     """Show what the chart of a source's open letters draws."""
     _known(ask.portal, team, source)
     name = f"{team}/{source}"
@@ -181,7 +181,12 @@ def chart_of_source(ask: Asked, team: TeamInPath, source: SourceInPath) -> Respo
 
 @router.get("/{team}/{source}", response_model=SourceLettersPage)
 def letters(  # noqa: PLR0913, PLR0917 - which, of what
-    ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = "", start: Start = 0, size: Size = PAGE
+    ask: CurrentRequest,
+    team: TeamInPath,
+    source: SourceInPath,
+    reason: Reason = "",
+    start: Start = 0,
+    size: Size = PAGE,
 ) -> Response:
     """List open letters of a source, the newest arrivals first."""
     portal, lake = ask.portal, ask.platform.lake
@@ -207,7 +212,7 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
 
 
 @router.get("/{team}/{source}/export.csv")
-def export(ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = "") -> StreamingResponse:
+def export(ask: CurrentRequest, team: TeamInPath, source: SourceInPath, reason: Reason = "") -> StreamingResponse:
     """Give open letters as CSV, to be mended and replayed by ``loopline dead-letters replay --rows``."""
     from loopline.platform_core.ingestion.inbox import Inbox
 
@@ -225,7 +230,7 @@ def export(ask: Asked, team: TeamInPath, source: SourceInPath, reason: Reason = 
 
 @router.get("/{team}/{source}/{letter_id}", response_model=LetterPage)
 def letter(
-    ask: Asked, team: TeamInPath, source: SourceInPath, letter_id: LetterInPath, day: date | None = None
+    ask: CurrentRequest, team: TeamInPath, source: SourceInPath, letter_id: LetterInPath, day: date | None = None
 ) -> Response:
     """Show one letter; who names the ``day`` of its arrival spares the others."""
     found = letter_pages.letter(ask.platform.lake, team, source, letter_id, day)

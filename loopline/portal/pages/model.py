@@ -13,7 +13,6 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import rollout_table
 from loopline.platform_core.loop.deployments import Deployment, deployment
-from loopline.portal.ask import Asked, Portal
 from loopline.portal.model import cost, drift, facts, fairness, quality, rollouts, sources, story, versions
 from loopline.portal.model.cost import CostRow
 from loopline.portal.model.drift import DriftPart
@@ -25,6 +24,7 @@ from loopline.portal.model.sources import SourceCheckRow
 from loopline.portal.model.story import StoryPart
 from loopline.portal.model.versions import VersionRow
 from loopline.portal.page import Chart, ChartPage, Page
+from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.pages.params import Before, ModelInPath, TeamInPath
 
 router = APIRouter()
@@ -105,7 +105,7 @@ class RolloutPart(Page):
 
 @router.get("/models/{team}/{model}", response_model=ModelPage)
 def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
-    ask: Asked,
+    ask: CurrentRequest,
     team: TeamInPath,
     model: ModelInPath,
     column: Column = "",
@@ -142,7 +142,7 @@ def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
 
 @router.get("/models/{team}/{model}/charts/{kind}/{place}", response_model=ChartPage)
 def chart(  # noqa: PLR0913, PLR0917 - each says which
-    ask: Asked,
+    ask: CurrentRequest,
     team: TeamInPath,
     model: ModelInPath,
     kind: Literal["drift", "quality", "fairness"],
@@ -171,7 +171,7 @@ def _charts(portal: Portal, ref: ModelRef, kind: str, column: str) -> Iterator[C
 
 
 @router.get("/models/{team}/{model}/rollout", response_model=RolloutPart)
-def rollout(ask: Asked, team: TeamInPath, model: ModelInPath) -> Response:
+def rollout(ask: CurrentRequest, team: TeamInPath, model: ModelInPath) -> Response:
     """Look at a model's rollout as it stands now; a part of the model's page, which refreshes itself."""
     ref = ModelRef(team, model)
     record = rollout_table.running(ask.platform.ledger, ref) or rollout_table.watched(ask.platform.ledger, ref)

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import APIRouter, Query, Response
 
 from loopline.portal import fleet_rows
-from loopline.portal.ask import Asked
 from loopline.portal.fleet_rows import ModelRow
-from loopline.portal.ordering import ListAsked, ordered
+from loopline.portal.ordering import ListQuery, ordered
 from loopline.portal.page import Page, Slice
+from loopline.portal.page_request import CurrentRequest
 from loopline.portal.pages.params import Size, Start, Text
 
 router = APIRouter()
@@ -22,7 +22,7 @@ Show = Literal["all", "live", "rollout", "drifted", "alarms", "frozen", "nothing
 
 
 @dataclass(frozen=True)
-class Asking(ListAsked):
+class Asking(ListQuery):
     """What the list was asked for: ``text`` is looked for in team, model and owner."""
 
     show: Show
@@ -63,7 +63,7 @@ class OverviewPage(Page):
 
 @router.get("/models", response_model=OverviewPage)
 def models(  # noqa: PLR0913, PLR0917 - each is a filter
-    ask: Asked,
+    ask: CurrentRequest,
     text: Text = "",
     team: Annotated[str, Query(max_length=128)] = "",
     show: Show = "all",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
 from loopline.platform_core.errors import NotFound
-from loopline.portal.ask import Asked
+from loopline.portal.page_request import CurrentRequest
 from loopline.portal.security import DRAWN_ELSEWHERE
 
 router = APIRouter()
@@ -17,7 +17,7 @@ File = Annotated[str, Path(pattern=r"^[\w-]+\.html$", max_length=256)]
 
 
 @router.get("/reports/{model}/{name}", response_class=FileResponse)
-def report(ask: Asked, model: Folder, name: File) -> FileResponse:
+def report(ask: CurrentRequest, model: Folder, name: File) -> FileResponse:
     """Serve a report; its scripts run in an origin of their own and reach nothing."""
     file = ask.platform.home / "reports" / model / name
     if not file.is_file():

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from loopline import scorecard
 from loopline.platform_core.errors import NotFound
-from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Chart, ChartPage, Line, Page, Point
+from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.sparks import spark
 from loopline.scorecard.definitions import DEFINITIONS, TOPICS, Definition
 
@@ -112,7 +112,7 @@ class FigurePage(Page):
 
 
 @router.get("/scorecard", response_model=ScorecardPage)
-def page(ask: Asked, scope: Scope = "") -> Response:
+def page(ask: CurrentRequest, scope: Scope = "") -> Response:
     """Show the scorecard of a scope."""
     newest = scorecard.latest(ask.platform)
     scopes = sorted({figure.scope for figure in newest} | {team.name for team in ask.portal.teams})
@@ -130,13 +130,13 @@ def page(ask: Asked, scope: Scope = "") -> Response:
 
 
 @router.get("/scorecard/{name}", response_model=FigurePage)
-def figure(ask: Asked, name: FigureInPath) -> Response:
+def figure(ask: CurrentRequest, name: FigureInPath) -> Response:
     """Show one figure."""
     return ask.answer(_figure(ask.portal, name))
 
 
 @router.get("/scorecard/{name}/chart", response_model=ChartPage)
-def chart(ask: Asked, name: FigureInPath) -> Response:
+def chart(ask: CurrentRequest, name: FigureInPath) -> Response:
     """Show what the chart of a figure draws."""
     page = _figure(ask.portal, name)
     if page.chart is None:

@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from loopline.platform_core.errors import LooplineError, NotFound
 from loopline.platform_core.features import catalog
 from loopline.platform_core.loop import tables
-from loopline.portal.ask import Asked, Portal
 from loopline.portal.page import Page
+from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.pages.params import TeamInPath
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ class LocationsPart(Page):
 
 
 @router.get("/teams", response_model=TeamsPage)
-def teams(ask: Asked) -> Response:
+def teams(ask: CurrentRequest) -> Response:
     """List teams."""
     rows = _rows(ask.portal)
     return ask.answer(TeamsPage(list(rows.values()), [_broken(one) for one in ask.portal.quarantined]))
 
 
 @router.get("/teams/locations", response_model=LocationsPart)
-def locations(ask: Asked) -> Response:
+def locations(ask: CurrentRequest) -> Response:
     """Ask Dagster which code locations it has loaded."""
     dagster = ask.portal.links.graphql(WAIT_SECONDS)
     if dagster is None:
@@ -154,7 +154,7 @@ def locations(ask: Asked) -> Response:
 
 
 @router.get("/teams/{team}", response_model=TeamPage)
-def team(ask: Asked, team: TeamInPath) -> Response:
+def team(ask: CurrentRequest, team: TeamInPath) -> Response:
     """Show a team."""
     portal, rows = ask.portal, _rows(ask.portal)
     if team not in rows:

@@ -112,7 +112,7 @@ def has_happened(view: ViewField, row: OnlineRow, event_time_us: int) -> bool:
     return len(row.values) == len(view.features) and row.event_time_us <= event_time_us
 
 
-def note(  # noqa: PLR0913, PLR0917 - of what, and into which lists
+def mark_missing(  # noqa: PLR0913, PLR0917 - of what, and into which lists
     view: ViewField,
     rows: Sequence[OnlineRow | None],
     fresh: Sequence[OnlineRow | None],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from loopline.platform_core.runtime.answering.freshness import ViewUse, fresh_rows, note
+from loopline.platform_core.runtime.answering.freshness import ViewUse, fresh_rows, mark_missing
 from loopline.platform_core.runtime.wire.tensors import Value
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Gathering:
             fresh.append((view.features, counted))
             uses.append(use)
             if use.missing or use.stale:
-                note(view, held, counted, event_time_us, missing, stale)
+                mark_missing(view, held, counted, event_time_us, missing, stale)
         rows = self._row(request, fresh) if request.rows == 1 else self._rows(request, fresh)
         return Gathered(rows, self._written(rows), missing, stale, uses)
 

@@ -38,9 +38,9 @@ async def gather_and_predict(
         matrix = version.recipe.matrix(gathered.rows)
         return VersionPrediction(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, matrix))
     if request.rows <= model.inline_rows:
-        return _say(version, request, lookups, event_time_us)
+        return _gather_and_predict(version, request, lookups, event_time_us)
     run = asyncio.get_running_loop().run_in_executor
-    return await run(THREADS, _say, version, request, lookups, event_time_us)
+    return await run(THREADS, _gather_and_predict, version, request, lookups, event_time_us)
 
 
 async def _predict_among(batcher: Batcher, matrix: Matrix) -> Predicted:
@@ -52,7 +52,9 @@ async def _predict_among(batcher: Batcher, matrix: Matrix) -> Predicted:
     return _checked(scores)
 
 
-def _say(version: Version, request: InferRequest, found: Sequence[Lookup], event_time_us: int) -> VersionPrediction:
+def _gather_and_predict(
+    version: Version, request: InferRequest, found: Sequence[Lookup], event_time_us: int
+) -> VersionPrediction:
     """Gather and predict, in the event loop or in a thread."""
     gathered = version.recipe.gather(request, found, event_time_us)
     return VersionPrediction(

@@ -62,14 +62,14 @@ class Recipe:
 
     def asks(self, request: InferRequest) -> list[tuple[str, list[Key]]]:
         """Return what to ask the store: the views of which the request does not bring every feature, and their keys."""
-        views = self._asked(request)
+        views = self._views_to_read(request)
         if not views:
             return []
         return [(view.view, list(map(str, request.columns[view.entity]))) for view in views]
 
     def lookups(self, request: InferRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> list[Lookup]:
         """Name what the store answered to ``asks``."""
-        return list(map(Lookup, self._asked(request), rows))
+        return list(map(Lookup, self._views_to_read(request), rows))
 
     def gather(self, request: InferRequest, lookups: Sequence[Lookup], event_time_us: int) -> Gathered:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
@@ -91,7 +91,7 @@ class Recipe:
             columns = [self._hiding.column(n, keys) if n in self._personal else keys for n, keys in named]
         return self._written(zip(*columns, strict=True))
 
-    def _asked(self, request: InferRequest) -> list[ViewField]:
+    def _views_to_read(self, request: InferRequest) -> list[ViewField]:
         if request.matrix is not None:
             return []
         return [view for view, features in self._views if not features <= request.columns.keys()]

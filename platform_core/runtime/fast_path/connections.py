@@ -24,7 +24,7 @@ _LOG = logging.getLogger("uvicorn.error.connections")
 _LOG.setLevel(logging.ERROR)  # anybody can send what is no HTTP, and need not fill our log with it
 
 
-class Way(Enum):
+class RequestPath(Enum):
     """Which way the request that is being read goes through the server."""
 
     APPLICATION = "application"
@@ -38,9 +38,9 @@ class Way(Enum):
 class Connection(HttpToolsProtocol):
     """One connection; ``Bounds`` come with the application's state.
 
-    Two facts are kept, since a client may send its next request before it has the answer to this one: the ``Way`` of
-    the request that is being read, and whether the fast path still owes an answer. While it does, the next request
-    goes by ASGI, behind it: answers leave in the order of requests.
+    Two facts are kept, since a client may send its next request before it has the answer to this one: the
+    ``RequestPath`` of the request that is being read, and whether the fast path still owes an answer. While it does,
+    the next request goes by ASGI, behind it: answers leave in the order of requests.
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -49,7 +49,7 @@ class Connection(HttpToolsProtocol):
         self.bounds.connections = self.connections
         self.logger = _LOG
         self._fast_path: FastPath | None = self.app_state.get(FAST_PATH)
-        self._way = Way.APPLICATION
+        self._way = RequestPath.APPLICATION
         self._held_body = b""
         self._owes_answer = False
         self._unfinished_bytes = 0
@@ -66,7 +66,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, as long as head and body keep to their sizes."""
         super().data_received(data)
-        if self._way is Way.FAST:
+        if self._way is RequestPath.FAST:
             self._unfinished_bytes = 0
             return
         cycle = self.cycle
@@ -74,14 +74,14 @@ class Connection(HttpToolsProtocol):
             self._unfinished_bytes = 0
             return
         self._unfinished_bytes += len(data)
-        inside = self._way is Way.HELD or (cycle is not None and cycle.scope is self.scope)
+        inside = self._way is RequestPath.HELD or (cycle is not None and cycle.scope is self.scope)
         if self._unfinished_bytes > (self._whole if inside else self._head) or len(self.headers or ()) > _MOST_HEADERS:
             self.refuse(431, "the request's head is too long → send fewer and shorter headers", "size")
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
         super().on_message_begin()
-        self._way = Way.APPLICATION
+        self._way = RequestPath.APPLICATION
 
     def on_headers_complete(self) -> None:
         """Begin a request; one for the fast path is held until its body is there."""
@@ -93,24 +93,24 @@ class Connection(HttpToolsProtocol):
             and self.parser.get_http_version() == "1.1"
             and fast_path.may(self.parser.get_method(), self.url, self.headers)
         ):
-            self._way, self._held_body = Way.HELD, b""
+            self._way, self._held_body = RequestPath.HELD, b""
         else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        if self._way is Way.HELD:
+        if self._way is RequestPath.HELD:
             self._held_body += body
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Give a whole request to the fast path, or let the application answer."""
-        if self._way is not Way.HELD:
+        if self._way is not RequestPath.HELD:
             super().on_message_complete()
             return
         if self._fast_path is not None and self._fast_path.take(self, self.url, self.headers, self._held_body):
-            self._way, self._owes_answer = Way.FAST, True
+            self._way, self._owes_answer = RequestPath.FAST, True
         else:
             self._hand_on()
             super().on_message_complete()
@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
         """End when all that came is answered."""
         if self._owes_answer and self._fast_path is not None:
             self._fast_path.over()  # the loop may end before its turn does
-        if self._way is Way.HELD:
+        if self._way is RequestPath.HELD:
             self._hand_on()  # the application waits for the rest
         super().shutdown()
 
@@ -137,7 +137,7 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if self.transport.is_closing() or (self.flow is not None and self.flow.write_paused):
             return "slow_reader", cycle
-        if self._way is Way.FAST:
+        if self._way is RequestPath.FAST:
             return "idle", self.scope
         if cycle is None or cycle.scope is not self.scope:
             return "slow_request", self.scope  # the head has not come whole
@@ -168,7 +168,7 @@ class Connection(HttpToolsProtocol):
 
     def _hand_on(self) -> None:
         """Let the application have the request that was held."""
-        body, self._held_body, self._way = self._held_body, b"", Way.APPLICATION
+        body, self._held_body, self._way = self._held_body, b"", RequestPath.APPLICATION
         super().on_headers_complete()
         if body:
             super().on_body(body)

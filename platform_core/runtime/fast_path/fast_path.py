@@ -10,7 +10,7 @@ import asyncio
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from loopline.platform_core.runtime.fast_path.turn_batch import Asked, TurnBatch
+from loopline.platform_core.runtime.fast_path.turn_batch import PendingRequest, TurnBatch
 from loopline.platform_core.runtime.fast_path.uvicorn_private import STATUS_LINE
 from loopline.platform_core.runtime.wire.http import JSON_LENGTH, MOST_DIGITS, WORTH_COMPRESSING, Response, prepared
 
@@ -55,7 +55,7 @@ class FastPath:
     def __init__(self, inference: Inference, batch: TurnBatch, bounds: Bounds) -> None:
         self._inference, self._batch, self._bounds = inference, batch, bounds
         self._most_bytes = min(MOST_BYTES, bounds.limits.body_bytes)
-        self._waiting: list[tuple[Caller, Asked]] = []
+        self._waiting: list[tuple[Caller, PendingRequest]] = []
 
     def may(self, method: bytes, url: bytes, headers: Headers) -> bool:
         """Say from a request's head whether it may be one for here."""
@@ -79,7 +79,7 @@ class FastPath:
         if not self._waiting:  # the first of a turn; ``call_soon`` runs it once the sockets that are ready were read
             asyncio.get_running_loop().call_soon(self.over)
         self._bounds.underway += 1
-        self._waiting.append((caller, Asked(*model, route, named, body)))
+        self._waiting.append((caller, PendingRequest(*model, route, named, body)))
         return True
 
     def over(self) -> None:

@@ -28,7 +28,7 @@ LogMany = Callable[[str, Sequence[Record]], None]
 """Keeps records of requests to the model named first; when it returns, they are safe."""
 
 
-class Asked:
+class PendingRequest:
     """A request on its way: what came, what was made of it so far, and why it does not go on."""
 
     __slots__ = (
@@ -66,22 +66,22 @@ class TurnBatch:
     def __init__(self, inference: Inference, metrics: Metrics, log: LogMany) -> None:
         self._inference, self._metrics, self._log = inference, metrics, log
 
-    def answer(self, batch: Sequence[Asked]) -> None:
+    def answer(self, batch: Sequence[PendingRequest]) -> None:
         """Give each request its response, once all records are in the log."""
         started, self._asked_at_us = time.perf_counter(), self._inference.clock.now_us()
-        going = _each(_decode, batch)
-        going = _each(self._begin, going)
+        going = _step_each(_decode, batch)
+        going = _step_each(self._begin, going)
         going = self._look_up(going)
-        going = _each(_gather, going)
+        going = _step_each(_gather, going)
         going = _predict(going)
         self._keep(going, started)  # before any answer is made: what was answered is in the log, whatever is killed
         for one in batch:
             self._respond(one)
 
-    def _begin(self, one: Asked) -> None:
+    def _begin(self, one: PendingRequest) -> None:
         one.begun = self._inference.begin(one.route, one.request, one.version, self._asked_at_us)
 
-    def _look_up(self, batch: list[Asked]) -> list[Asked]:
+    def _look_up(self, batch: list[PendingRequest]) -> list[PendingRequest]:
         """Ask the store once for all; if that fails, it fails those who need it.
 
         Rows come back in the order of keys: each request takes as many as it asked for from its view's iterator.
@@ -104,7 +104,7 @@ class TurnBatch:
             one.lookups = one.begun.version.recipe.lookups(one.begun.request, held)
         return batch
 
-    def _keep(self, batch: Sequence[Asked], started: float) -> None:
+    def _keep(self, batch: Sequence[PendingRequest], started: float) -> None:
         """Log all of a model in one write; each took its share of the time."""
         records: defaultdict[str, list[Record]] = defaultdict(list)
         now_us, seconds = self._inference.clock.now_us(), (time.perf_counter() - started) / max(1, len(batch))
@@ -118,7 +118,7 @@ class TurnBatch:
                 for one in batch:
                     one.failed = error if one.model == model else one.failed
 
-    def _respond(self, one: Asked) -> None:
+    def _respond(self, one: PendingRequest) -> None:
         version = ""
         if one.failed is None:
             try:
@@ -132,13 +132,13 @@ class TurnBatch:
         self._metrics.count(one.model, version, one.started, one.failed, rows)
 
 
-def _blamed(one: Asked) -> str:
+def _blamed(one: PendingRequest) -> str:
     """Name the version that was to answer; "" if none was chosen."""
     begun: Begun | None = getattr(one, "begun", None)
     return blamed(one.failed) if begun is None else begun.version.served.version
 
 
-def _each(step: Callable[[Asked], None], batch: Sequence[Asked]) -> list[Asked]:
+def _step_each(step: Callable[[PendingRequest], None], batch: Sequence[PendingRequest]) -> list[PendingRequest]:
     """Take a step with each, and return those who can go on."""
     going = []
     for one in batch:
@@ -151,18 +151,18 @@ def _each(step: Callable[[Asked], None], batch: Sequence[Asked]) -> list[Asked]:
     return going
 
 
-def _decode(one: Asked) -> None:
+def _decode(one: PendingRequest) -> None:
     one.request = decode(one.body, length(one.headers))
 
 
-def _gather(one: Asked) -> None:
+def _gather(one: PendingRequest) -> None:
     begun = one.begun
     one.gathered = begun.version.recipe.gather(begun.request, one.lookups, begun.event_time_us)
 
 
-def _predict(batch: Sequence[Asked]) -> list[Asked]:
+def _predict(batch: Sequence[PendingRequest]) -> list[PendingRequest]:
     """Let each version answer its requests."""
-    versions: defaultdict[int, list[Asked]] = defaultdict(list)
+    versions: defaultdict[int, list[PendingRequest]] = defaultdict(list)
     for one in batch:
         versions[id(one.begun.version)].append(one)
     for several in versions.values():

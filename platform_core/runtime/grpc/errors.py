@@ -21,7 +21,7 @@ _CODES = {
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     501: grpc.StatusCode.UNIMPLEMENTED,
 }
-_MOST_SAID = 2_000
+_MOST_TEXT_BYTES = 2_000
 """How many bytes problem and fix of an error may have each: with trailers above 8 KB gRPC may lose the code too."""
 
 
@@ -49,8 +49,8 @@ async def abort(context: grpc.aio.ServicerContext, error: LooplineError) -> None
 
 def _short(text: str) -> str:
     """Cut a text to what fits, as gRPC writes it: a byte that is not printable ASCII takes three."""
-    sizes = accumulate(map(_size, text[:_MOST_SAID]))
-    fits = sum(size <= _MOST_SAID for size in sizes)
+    sizes = accumulate(map(_size, text[:_MOST_TEXT_BYTES]))
+    fits = sum(size <= _MOST_TEXT_BYTES for size in sizes)
     return text if fits == len(text) else f"{text[:fits]} …"
 
 

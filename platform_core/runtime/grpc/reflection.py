@@ -86,14 +86,14 @@ class Reflection:
             except LooplineError as error:
                 await abort(context, error)
             async for one in asked:
-                yield answer(valid_host=one.host, original_request=one, **self._told(one))
+                yield answer(valid_host=one.host, original_request=one, **self._response_fields(one))
 
         how = own.message(_ASKS).FromString, answer.SerializeToString
         return grpc.method_handlers_generic_handler(
             own.service, {_NAME: grpc.stream_stream_rpc_method_handler(info, *how)}
         )
 
-    def _told(self, asked: Any) -> dict[str, Any]:
+    def _response_fields(self, asked: Any) -> dict[str, Any]:
         """Return the fields of an answer."""
         match asked.WhichOneof("message_request"):
             case "list_services":

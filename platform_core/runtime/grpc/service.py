@@ -136,12 +136,12 @@ class GrpcService:
         async def call(asked: Any) -> Any:
             return self._responses[name](**self.describe(name, asked))
 
-        async def tell(asked: Any) -> Any:
-            return ParseDict(await self._told(name, asked), self._responses[name]())
+        async def call_triton(asked: Any) -> Any:
+            return ParseDict(await self._triton_fields(name, asked), self._responses[name]())
 
-        return tell if name in TRITON else call
+        return call_triton if name in TRITON else call
 
-    async def _told(self, name: str, asked: Any) -> dict[str, Any]:
+    async def _triton_fields(self, name: str, asked: Any) -> dict[str, Any]:
         """Return the fields of the answer to a call of Triton's own."""
         match name:
             case "RepositoryIndex":

@@ -12,7 +12,7 @@ from loopline.platform_core.runtime.answering import metadata
 from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.answering.routes import Version
 from loopline.platform_core.runtime.metrics import Labels
-from loopline.platform_core.runtime.request_note import may_ask
+from loopline.platform_core.runtime.request_context import may_ask
 from loopline.platform_core.runtime.triton.usage_counts import Usage, UsageCounts
 from loopline.platform_core.runtime.wire.tensors import TEXT
 

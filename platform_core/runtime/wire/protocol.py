@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.runtime.request_note import given_id
+from loopline.platform_core.runtime.request_context import given_id
 from loopline.platform_core.runtime.wire import one_row, tensors
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
 

@@ -18,7 +18,7 @@ import pytest
 
 from loopline.collector import records
 from loopline.collector.events import ANSWER, REQUEST, Event, read
-from loopline.collector.pairing import KEPT_SECONDS, Pairing
+from loopline.collector.pairing import PAIRING_SECONDS, Pairing
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.testing.endpoints import served
@@ -197,7 +197,7 @@ def test_what_waits_is_bounded() -> None:
     assert small.lost == 7
     late = Pairing()
     late.meet(event(REQUEST, V2), 0.0)
-    assert late.meet(event(ANSWER, ANSWERED), KEPT_SECONDS + 1) is None
+    assert late.meet(event(ANSWER, ANSWERED), PAIRING_SECONDS + 1) is None
     assert late.lost == 1
 
 

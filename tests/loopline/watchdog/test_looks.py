@@ -284,7 +284,7 @@ def test_everything_fails_in_turn(garden, few):
 def test_of_very_many_that_fail_some_are_asked_in_turn(garden, monkeypatch):
     """Whoever is not asked this time stays as it is; a look takes no minute."""
     models = [(f"m{number}", "FAILURE") for number in range(3)]
-    monkeypatch.setattr(run_looks, "ASKED", 2)
+    monkeypatch.setattr(run_looks, "MOST_SUBJECTS", 2)
     with more_runs(garden, *models, *models):
         looked = looks(RunLooks, garden).look()
     causes = {"run:fails:doomed garden/roses", *(f"run:fails:doomed garden/{model}" for model, _ in models)}

@@ -20,7 +20,7 @@ from loopline.platform_core.features.selection import FeatureNames
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.runtime.answering.freshness import fresh_rows, note
+from loopline.platform_core.runtime.answering.freshness import fresh_rows, mark_missing
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
@@ -150,6 +150,6 @@ def test_the_endpoint_takes_a_row_that_is_ahead_for_missing(ttl_days: float | No
         assert (use.missing, use.stale) == (len(rows) - rows.count(now), 0)
         missing: list[list[str]] = [[] for _ in rows]
         stale: list[list[str]] = [[] for _ in rows]
-        note(fields, rows, fresh, 100, missing, stale)
+        mark_missing(fields, rows, fresh, 100, missing, stale)
         assert missing == [[] if row is now else ["v"] for row in rows]
         assert stale == [[] for _ in rows]

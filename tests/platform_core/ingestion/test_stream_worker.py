@@ -154,7 +154,7 @@ def test_what_a_worker_lands_is_told_to_the_ledger(worker: StreamWorker, monkeyp
     assert (tally.rows, tally.letters, tally.reasons["price.parsable"]) == (2, 30, 30)
     [alarm] = alarms.standing(worker.platform.ledger)
     assert "30 of 32 rows of the newest records of orders broke the contract" in alarm.alarm.problem
-    monkeypatch.setattr("loopline.platform_core.features.stream_worker.TELL_SECONDS", 0)
+    monkeypatch.setattr("loopline.platform_core.features.stream_worker.LEDGER_SECONDS", 0)
     monkeypatch.setattr("loopline.platform_core.features.stream_worker.LAG_SECONDS", 0)
     send(worker, 3, "odd")
     while worker.metrics.records < 34:

@@ -81,7 +81,7 @@ def test_seconds_are_told_when_readiness_changes_and_when_a_day_begins(platform,
     for second, ready in looks:
         SAID[ref.dotted] = ObservedState(1, ready=ready)
         seen = watching.look(platform, live(ref, 1), seen, float(second))
-        seen = watching.Seen(**asdict(seen))  # as a file keeps it
+        seen = watching.EndpointState(**asdict(seen))  # as a file keeps it
     ReplayClock(platform.environment.clock).set(T0 + timedelta(hours=12))
     watching.look(platform, live(ref, 1), seen, 40.0)
     assert entries(platform, watching.WATCHED) == [

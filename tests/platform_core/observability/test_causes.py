@@ -23,7 +23,7 @@ def traced(tmp_path):
 def land(platform, source, version, trace=True):
     """Let a landing have made a version of a source's raw table; gives its ``traceparent``."""
     with tracing.span("land"):
-        carried = tracing.here(version=version) if trace else {}
+        carried = tracing.trace_details(version=version) if trace else {}
     details = {"source": source, **carried}
     platform.ledger.record(Entry("arrival.landed", NOW, "shop", details=details))
     return carried.get("trace")

@@ -46,7 +46,8 @@ def test_off_nothing_of_opentelemetry_is_imported():
         "import sys; from loopline.platform_core import turn; from loopline.platform_core.foundation import tracing\n"
         "tracing.start(None)\n"
         "with tracing.span('land', cycle='c', team='t') as spanned: spanned.note(rows=1)\n"
-        "print([name for name in sys.modules if name.startswith('opentelemetry')], tracing.here(), tracing.on())"
+        "loaded = [name for name in sys.modules if name.startswith('opentelemetry')]\n"
+        "print(loaded, tracing.trace_details(), tracing.on())"
     )
     assert python(script).strip() == "[] {} False"
 
@@ -84,7 +85,7 @@ def test_a_step_within_a_step_is_its_child(spans):
 def test_a_span_goes_on_where_it_is_told_to(spans):
     """What ``here`` gives in one process is the parent in another."""
     with tracing.span("model", cycle="c"):
-        carried = tracing.here()
+        carried = tracing.trace_details()
     with tracing.span("train", cycle="c", parent=carried["trace"]):
         pass
     found = spans()
@@ -94,7 +95,7 @@ def test_a_span_goes_on_where_it_is_told_to(spans):
 def test_links_lead_to_other_traces(spans):
     """Those given at once and those found later."""
     with tracing.span("land") as _:
-        landed = tracing.here(version=3)
+        landed = tracing.trace_details(version=3)
     with tracing.span("training set", links=[landed["trace"]]) as spanned:
         spanned.link([trace_ids.of_cycle("c")])
     found = spans()

@@ -14,7 +14,7 @@ HOSTS = ("127.0.0.1",)
 
 def asked(url):
     """Read the parameter of a request that names a URL."""
-    return callbacks.asked(json.dumps({"parameters": {"callback": url}}).encode(), None, HOSTS)
+    return callbacks.callback_of(json.dumps({"parameters": {"callback": url}}).encode(), None, HOSTS)
 
 
 @pytest.mark.parametrize("letter", ["é", " ", "\n", "\x00", "\x7f"])

@@ -14,7 +14,7 @@ from loopline.gateway.access_log import AccessLog
 from loopline.gateway.api_keys import Tenant
 from loopline.gateway.gateway import Gateway
 from loopline.platform_core.runtime.answering.inference import ModelState
-from loopline.platform_core.runtime.request_note import REQUEST_NOTE, noting
+from loopline.platform_core.runtime.request_context import REQUEST_CONTEXT, noting
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.testing.model_packages import Constant
 
@@ -208,7 +208,7 @@ def test_the_access_log_names_no_person(server, tmp_path, keys):
 
 def test_a_log_that_takes_nothing_costs_no_answer(server, tmp_path, caplog, monkeypatch):
     """On a full disk each request is answered, the keeper behind the log keeps it, and the server says so once."""
-    monkeypatch.setattr(recorders, "_told", {})
+    monkeypatch.setattr(recorders, "_logged_at", {})
     guarded, file = Guarded(server, tmp_path, access_log="/dev/full"), tmp_path / "second.jsonl"
     guarded.server.app._keepers.append(AccessLog(str(file)))
     assert [guarded.ask().status for _ in range(3)] == [200] * 3
@@ -298,4 +298,4 @@ def test_a_collector_receives_spans(server, tmp_path):
 def test_nothing_is_noted_of_a_request_that_is_over(server, tmp_path):
     """The next request on the same connection has a note of its own."""
     Guarded(server, tmp_path).ask()
-    assert REQUEST_NOTE.get() is None
+    assert REQUEST_CONTEXT.get() is None

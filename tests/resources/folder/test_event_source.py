@@ -25,7 +25,7 @@ from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.ingestion.inbox import LandedIds, application
 from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
 from loopline.resources.folder import landing_folder
-from loopline.resources.folder.arrival_log import HASHES, LOG, ArrivalLog, Found, Seen
+from loopline.resources.folder.arrival_log import HASHES, LOG, ArrivalLog, FileState, LoggedFile
 from loopline.resources.folder.csv_rows import read_rows
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
@@ -303,12 +303,14 @@ def test_a_new_process_reads_the_log_without_a_call_a_line(tmp_path: Path) -> No
     for files in (20, 2_000):
         folder = tmp_path / str(files)
         folder.mkdir()
-        ArrivalLog(folder).add([Found(f"{n}.csv", n, n, hashlib.sha256(b"%d" % n).hexdigest()) for n in range(files)])
+        ArrivalLog(folder).add(
+            [FileState(f"{n}.csv", n, n, hashlib.sha256(b"%d" % n).hexdigest()) for n in range(files)]
+        )
         counts.append(_calls(ArrivalLog(folder).catch_up))
     assert counts[0] == counts[1] < 100
 
 
-def _calls(what: Callable[[], list[Seen]]) -> int:
+def _calls(what: Callable[[], list[LoggedFile]]) -> int:
     """Count the functions that are called, Python's own among them."""
     calls = 0
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from benchmarks.peers import interpreter
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.kserve.inference_service import manifests, service_name
-from loopline.resources.kserve.serving import KServeServing, told
+from loopline.resources.kserve.serving import KServeServing, problem_of
 from loopline.resources.kubernetes.endpoint_manifests import pod
 
 MODELS = Path(__file__).with_name("kserve_models.py")
@@ -140,7 +140,7 @@ def test_what_kserve_says_is_told() -> None:
 
     def said(seconds: float, **status: Any) -> str:
         service = {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}
-        return told("x", service, made + timedelta(seconds=seconds))
+        return problem_of("x", service, made + timedelta(seconds=seconds))
 
     assert said(1) == ""
     assert "does its controller run" in said(60)

@@ -1,4 +1,7 @@
-"""What a route gets, and how it answers: ``def route(ask: Asked) -> Response: return ask.answer(SomePage(...))``."""
+"""What a route gets, and how it answers.
+
+``def route(ask: CurrentRequest) -> Response: return ask.answer(SomePage(...))``
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ class Portal:
 
 
 @dataclass(frozen=True)
-class Ask:
+class PageRequest:
     """One request to the portal."""
 
     request: Request
@@ -87,10 +90,10 @@ def wants_json(request: Request) -> bool:
     return json >= 0 and (html < 0 or json < html)
 
 
-def _ask(request: Request) -> Ask:
+def _current_request(request: Request) -> PageRequest:
     portal: Portal = request.app.state.portal
-    return Ask(request, portal)
+    return PageRequest(request, portal)
 
 
-Asked = Annotated[Ask, Depends(_ask)]
+CurrentRequest = Annotated[PageRequest, Depends(_current_request)]
 """A route's parameter by which it gets the request and the portal."""

@@ -20,7 +20,7 @@ def _everybody(_model: str) -> bool:
     return True
 
 
-class RequestNote:
+class RequestContext:
     """One request: its id on its way in, its record once it was logged, and which models its caller may ask."""
 
     __slots__ = ("may_ask", "record", "request_id")
@@ -31,18 +31,18 @@ class RequestNote:
         self.may_ask: Callable[[str], bool] = _everybody
 
 
-REQUEST_NOTE: ContextVar[RequestNote | None] = ContextVar("noted", default=None)
+REQUEST_CONTEXT: ContextVar[RequestContext | None] = ContextVar("noted", default=None)
 
 
 def given_id() -> str | None:
     """Return the id that came with the request beside its body, None if nobody noted one."""
-    noted = REQUEST_NOTE.get()
+    noted = REQUEST_CONTEXT.get()
     return None if noted is None else noted.request_id
 
 
 def may_ask(model: str) -> bool:
     """Say whether the caller at hand may ask a model, and so may know that it is there."""
-    noted = REQUEST_NOTE.get()
+    noted = REQUEST_CONTEXT.get()
     return noted is None or noted.may_ask(model)
 
 
@@ -51,7 +51,7 @@ def noting(log: Log) -> Log:
 
     def log_and_note(model: str, record: Record) -> None:
         log(model, record)
-        noted = REQUEST_NOTE.get()
+        noted = REQUEST_CONTEXT.get()
         if noted is not None:
             noted.record = record
 
