@@ -75,7 +75,7 @@ def of_this_pod() -> Kubelet | None:
 def _of_service(link: Link, service: str, namespace: str) -> str:
     from loopline.resources.kubernetes.obstacles import obstacle
 
-    found: Any = link.found(link.core.read_namespaced_service, service, namespace) if service else None
+    found: Any = link.call_or_none(link.core.read_namespaced_service, service, namespace) if service else None
     if found is None:
         return ""
     selector = ",".join(f"{name}={value}" for name, value in (found.spec.selector or {}).items())

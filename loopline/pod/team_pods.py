@@ -9,7 +9,7 @@ from dagster_k8s.launcher import K8sRunLauncher
 
 from loopline.asset_defs.dagster_bases import CheckRunHealthResult, ExecuteRunArgs, LaunchRunContext, WorkerStatus
 from loopline.platform_core.errors import Refused
-from loopline.resources.kubernetes.link import words
+from loopline.resources.kubernetes.link import api_message
 
 _GONE = "could not be found"
 """How dagster-k8s says that a Job is not there; whatever else it does not know is no answer of the API."""
@@ -35,7 +35,7 @@ class TeamPods(K8sRunLauncher):  # type: ignore[misc]
             self._launch_k8s_job_with_args(job_name, arguments.get_command_args(), run)
         except DagsterK8sUnrecoverableAPIError as error:
             raise Refused(
-                f"Kubernetes refuses the pod of this run: {words(error.k8s_api_exception)}",
+                f"Kubernetes refuses the pod of this run: {api_message(error.k8s_api_exception)}",
                 "raise the quota, or mend dagster.run_pods in the environment file, and launch it again",
             ) from error
 

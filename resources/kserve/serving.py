@@ -159,7 +159,7 @@ class KServeServing(PodServing):
         return super()._waiting(group, more) or self._conditions(service_name(group))
 
     def _conditions(self, name: str) -> str:
-        found = self.found(API, "InferenceService", name)
+        found = self.get_object(API, "InferenceService", name)
         return problem_of(name, found, datetime.now(UTC)) if found is not None else ""
 
     def _server(self) -> OwnServer:

@@ -121,7 +121,7 @@ class Versions:
         return serving.put(named([made], serving.namespace, group)[0])
 
     def _live(self, model: str) -> Live | None:
-        found = self._serving.found(API, "InferenceService", service_name(self._serving.group(model)))
+        found = self._serving.get_object(API, "InferenceService", service_name(self._serving.group(model)))
         return Live(found) if found is not None else None
 
 

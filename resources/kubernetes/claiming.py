@@ -8,7 +8,7 @@ from typing import Any
 
 from loopline.platform_core.errors import InvalidEnvironment, Transient
 from loopline.resources.kubernetes.job import Manifest
-from loopline.resources.kubernetes.link import Link, words
+from loopline.resources.kubernetes.link import Link, api_message
 from loopline.resources.kubernetes.looks import Wait, complete, failed
 from loopline.resources.kubernetes.names import ANSWER
 
@@ -31,11 +31,11 @@ def claim(link: Link, namespace: str, wanted: Manifest) -> Any | Wait:
     until = time.monotonic() + _GONE_SECONDS
     while True:
         try:
-            return link.ask(link.batch.create_namespaced_job, namespace, wanted)
+            return link.call(link.batch.create_namespaced_job, namespace, wanted)
         except ApiException as error:
             if error.status != HTTPStatus.CONFLICT:
                 return _refused(error, namespace)
-        found = link.found(link.batch.read_namespaced_job, wanted["metadata"]["name"], namespace)
+        found = link.call_or_none(link.batch.read_namespaced_job, wanted["metadata"]["name"], namespace)
         if found is not None and _usable(link, found):
             return found
         if time.monotonic() > until:
@@ -49,7 +49,7 @@ def remove(link: Link, job: Any) -> None:
 
     body = {"propagationPolicy": "Background", "preconditions": {"uid": job.metadata.uid}}
     try:
-        link.found(link.batch.delete_namespaced_job, job.metadata.name, job.metadata.namespace, body=body)
+        link.call_or_none(link.batch.delete_namespaced_job, job.metadata.name, job.metadata.namespace, body=body)
     except ApiException as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
@@ -68,11 +68,11 @@ def _usable(link: Link, job: Any) -> bool:
 
 def _pods(link: Link, job: Any) -> list[Any]:
     selector = f"batch.kubernetes.io/controller-uid={job.metadata.uid}"
-    return list(link.ask(link.core.list_namespaced_pod, job.metadata.namespace, label_selector=selector).items)
+    return list(link.call(link.core.list_namespaced_pod, job.metadata.namespace, label_selector=selector).items)
 
 
 def _refused(error: Any, namespace: str) -> Wait:
-    said = words(error)
+    said = api_message(error)
     if error.status == HTTPStatus.FORBIDDEN and _QUOTA in said:
         return Wait(said, passing=True)
     raise InvalidEnvironment(

@@ -67,9 +67,9 @@ class KubernetesCompute(Settings, Compute):
         selector = ",".join(f"{name}={value}" for name, value in MANAGED.items())
         try:
             namespace = self.placed(args or {})[0]
-            found = link.ask(link.batch.list_namespaced_job, namespace, label_selector=selector)
+            found = link.call(link.batch.list_namespaced_job, namespace, label_selector=selector)
         except InvalidEnvironment:
-            found = link.ask(link.batch.list_job_for_all_namespaces, label_selector=selector)
+            found = link.call(link.batch.list_job_for_all_namespaces, label_selector=selector)
         for job in found.items:
             said = job.metadata.annotations or {}
             meant = said.get(KEY) == key or said.get(KEY, "").startswith(f"{key}/")
@@ -85,7 +85,7 @@ class KubernetesCompute(Settings, Compute):
     def _claimed(self, link: Link, namespace: str, wanted: dict[str, Json]) -> Json:
         patience = Patience(self, wanted["metadata"]["name"])
         while isinstance(found := claiming.claim(link, namespace, wanted), Wait):
-            if error := patience.note(found):
+            if error := patience.record_wait(found):
                 raise error
             time.sleep(_PAUSE_SECONDS)
         return found

@@ -24,14 +24,14 @@ KINDS = ("autoscaling/v2 HorizontalPodAutoscaler", "apps/v1 Deployment", "v1 Ser
 """Of which kinds an endpoint group's objects are."""
 _ENVIRONMENT = "/etc/loopline/environment.yaml"
 _SCRATCH = "/tmp"  # noqa: S108 - the pod's own
-_MOST_WORDS = 40
+_MOST_NAME_CHARS = 40
 _STARTS_SECONDS = 600
 _DRAIN_SECONDS = 90
 _UNROUTED_SECONDS = 15
 """How long a pod goes on answering when it is to end, until every proxy knows that."""
 
 
-def object_name(group: str, most: int = _MOST_WORDS) -> str:
+def object_name(group: str, most: int = _MOST_NAME_CHARS) -> str:
     """Turn a group into a name for objects, of ``most`` of its letters.
 
     What cannot be in one is replaced or cut off, and then a hash tells groups apart.

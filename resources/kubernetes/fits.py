@@ -60,9 +60,9 @@ def _by_nodes(nodes: list[Any], settings: Settings, requirements: Requirements, 
             f"none of {len(nodes)} nodes may run the task: none has the labels {selector} and only taints we tolerate",
             "label a node, or mend node_selector, gpu_node_selector and tolerations in the environment",
         )
-    best = _told(_best(places, wanted))
+    best = _sizes_text(_best(places, wanted))
     raise Unsupported(
-        f"the task needs {_told(wanted)}, no node has it: of {len(places)} nodes the most is {best}",
+        f"the task needs {_sizes_text(wanted)}, no node has it: of {len(places)} nodes the most is {best}",
         "ask for less, or add a larger node; if nodes come when they are needed, say how large with largest_node",
     )
 
@@ -74,7 +74,8 @@ def _by_room(
     room = sum(min(int(place.get(name, 0) // size) for name, size in wanted.items() if size) for place in places)
     if room < requirements.workers and settings.largest_node is None:
         raise Unsupported(
-            f"the task needs {requirements.workers} workers with {_told(wanted)} each, {len(places)} nodes hold {room}",
+            f"the task needs {requirements.workers} workers with {_sizes_text(wanted)} each, "
+            f"{len(places)} nodes hold {room}",
             "ask for fewer or smaller workers, or add nodes; if nodes come when they are needed, set largest_node",
         )
 
@@ -118,8 +119,8 @@ def _by_quotas(quotas: list[Any], wanted: Mapping[str, float]) -> None:
             size = wanted.get(name.removeprefix("requests.").removeprefix("limits."), 0)
             if size > number(hard) and not name.startswith("limits.cpu"):
                 raise Unsupported(
-                    f"the task needs {_told({name: size})}, the quota {quota.metadata.name!r} of the namespace"
-                    f" {quota.metadata.namespace} allows {_told({name: number(hard)})} in all",
+                    f"the task needs {_sizes_text({name: size})}, the quota {quota.metadata.name!r} of the namespace"
+                    f" {quota.metadata.namespace} allows {_sizes_text({name: number(hard)})} in all",
                     "ask for less, or have the quota raised",
                 )
 
@@ -129,7 +130,8 @@ def _by_limits(ranges: list[Any], wanted: Mapping[str, float]) -> None:
         if wanted.get(name, 0) > most:
             limit = f"the limit range {found.metadata.name!r} of the namespace {found.metadata.namespace}"
             raise Unsupported(
-                f"the task needs {_told({name: wanted[name]})}, {limit} allows {_told({name: most})} in a pod",
+                f"the task needs {_sizes_text({name: wanted[name]})}, "
+                f"{limit} allows {_sizes_text({name: most})} in a pod",
                 "ask for less, or have the limit range raised",
             )
 
@@ -141,11 +143,11 @@ def _most(ranges: list[Any]) -> Iterator[tuple[Any, str, float]]:
                 yield from ((found, name, number(most)) for name, most in (limit.max or {}).items())
 
 
-def _told(sizes: Mapping[str, float]) -> str:
-    return ", ".join(_one(name, size) for name, size in sizes.items())
+def _sizes_text(sizes: Mapping[str, float]) -> str:
+    return ", ".join(_size_text(name, size) for name, size in sizes.items())
 
 
-def _one(name: str, size: float) -> str:
+def _size_text(name: str, size: float) -> str:
     last = name.rpartition(".")[2] if name.startswith(("requests.", "limits.")) else name
     if last in {"memory", "ephemeral-storage"}:
         return f"{_NAMED.get(name, name)}={size / 1e9:g}{'' if name in _NAMED else ' GB'}"

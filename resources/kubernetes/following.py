@@ -14,7 +14,7 @@ from loopline.resources.kubernetes.gang import Gang, Ranks, decisive, ranks_of
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.logs import Log, answer_in_log
 from loopline.resources.kubernetes.looks import End, Wait
-from loopline.resources.kubernetes.message import Answer, InLog, pack_kept, unpack_answer, unpack_kept
+from loopline.resources.kubernetes.message import Answer, InLog, pack_annotation, unpack_annotation, unpack_answer
 from loopline.resources.kubernetes.names import ANSWER
 from loopline.resources.kubernetes.patience import Patience
 from loopline.resources.kubernetes.settings import Settings
@@ -45,9 +45,9 @@ class Following:
         Raises:
             LooplineError: the Job ended without one, or was not waited for any longer.
         """
-        found = _kept(self.job)
+        found = _answer_of_job(self.job)
         while found is None:
-            pods = self.link.ask(self.link.core.list_namespaced_pod, self.namespace, label_selector=self.selector)
+            pods = self.link.call(self.link.core.list_namespaced_pod, self.namespace, label_selector=self.selector)
             found = self._look(ranks_of(pods.items, self.workers))
             if found is None:
                 self._until_something_happens(pods.metadata.resource_version)
@@ -64,7 +64,7 @@ class Following:
         waits = [wait for pod in ranks.values() if (wait := looks.wait(pod))]
         if len(ranks) < self.workers:
             return self._with_too_few(ranks, waits)
-        self._note(waits[0] if waits else None)
+        self._record_wait(waits[0] if waits else None)
         if self.workers > 1:
             self.gang.gather(ranks)
         return None
@@ -73,13 +73,13 @@ class Following:
         job = self._now()
         if job is None:
             raise self._cancelled()
-        if found := _kept(job):
+        if found := _answer_of_job(job):
             return found
         if looks.complete(job) and 0 in ranks and (end := looks.ended(ranks[0], self.requirements)):
             return self._ended(end)
         if looks.failed(job) or looks.complete(job):
             raise looks.gone(job, self.seen, self.requirements)
-        self._note(waits[0] if waits else self._refusal())
+        self._record_wait(waits[0] if waits else self._refusal())
         if self.workers > 1:
             self.gang.take_up(job)
             self.gang.gather(ranks)
@@ -115,9 +115,9 @@ class Following:
 
     def _keep(self, answer: Answer) -> None:
         """Leave the answer with the Job: it outlives the pod, which goes with its node."""
-        if kept := pack_kept(answer):
+        if kept := pack_annotation(answer):
             body = {"metadata": {"annotations": {ANSWER: kept}, "uid": self.job.metadata.uid}}
-            self.link.found(self.link.batch.patch_namespaced_job, self.name, self.namespace, body)
+            self.link.call_or_none(self.link.batch.patch_namespaced_job, self.name, self.namespace, body)
 
     def _until_failed(self) -> Any:
         """Return the Job that knows that its pod failed; None: somebody took it away."""
@@ -131,19 +131,19 @@ class Following:
 
     def _now(self) -> Any:
         """Return the Job as it is; None if it is gone or going, or another one has its name."""
-        job = self.link.found(self.link.batch.read_namespaced_job, self.name, self.namespace)
+        job = self.link.call_or_none(self.link.batch.read_namespaced_job, self.name, self.namespace)
         there = job is not None and job.metadata.uid == self.job.metadata.uid and not job.metadata.deletion_timestamp
         return job if there else None
 
     def _refusal(self) -> Wait | None:
         """Return why no pod is made: an event of the Job says it, for the pod never exists."""
         selector = f"involvedObject.uid={self.job.metadata.uid},reason=FailedCreate"
-        events = self.link.ask(self.link.core.list_namespaced_event, self.namespace, field_selector=selector).items
+        events = self.link.call(self.link.core.list_namespaced_event, self.namespace, field_selector=selector).items
         last = max(events, key=looks.event_time, default=None)
         return None if last is None else Wait(last.message, passing="exceeded quota" in last.message)
 
-    def _note(self, wait: Wait | None) -> None:
-        if error := self.patience.note(wait):
+    def _record_wait(self, wait: Wait | None) -> None:
+        if error := self.patience.record_wait(wait):
             remove(self.link, self.job)
             raise error
 
@@ -152,6 +152,6 @@ class Following:
         self.link.wait_for_change(self.namespace, self.selector, version, _SOON_SECONDS if unsure else _WATCH_SECONDS)
 
 
-def _kept(job: Any) -> Answer | None:
+def _answer_of_job(job: Any) -> Answer | None:
     packed = (job.metadata.annotations or {}).get(ANSWER)
-    return unpack_kept(packed) if packed else None
+    return unpack_annotation(packed) if packed else None

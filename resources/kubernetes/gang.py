@@ -18,7 +18,7 @@ from loopline.platform_core.specs.gang import PORT
 from loopline.resources.kubernetes import looks
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.names import GANG, GIVEN_BACK
-from loopline.resources.kubernetes.patience import say
+from loopline.resources.kubernetes.patience import write_line
 from loopline.resources.kubernetes.settings import Settings
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -39,7 +39,7 @@ class Gang:
 
     def gather(self, ranks: Ranks) -> None:
         """Tell the addresses if all are there; give the places back if some have been missing for long."""
-        unaware = [pod for pod in ranks.values() if not _told(pod)]
+        unaware = [pod for pod in ranks.values() if not _is_of_gang(pod)]
         if len(ranks) == self.workers and all(looks.runs(pod) and pod.status.pod_ip for pod in ranks.values()):
             self._introduce(ranks, unaware)
         elif len(unaware) == len(ranks) and self._in_vain(ranks):
@@ -55,7 +55,7 @@ class Gang:
         addresses = json.dumps([f"{ranks[rank].status.pod_ip}:{PORT}" for rank in range(self.workers)])
         for pod in unaware:
             body = {"metadata": {"annotations": {GANG: addresses}, "uid": pod.metadata.uid}}
-            self.link.found(self.link.core.patch_namespaced_pod, pod.metadata.name, self.namespace, body)
+            self.link.call_or_none(self.link.core.patch_namespaced_pod, pod.metadata.name, self.namespace, body)
 
     def _in_vain(self, ranks: Ranks) -> bool:
         """Say whether some have held places for ``gang_seconds`` while others had none."""
@@ -67,20 +67,20 @@ class Gang:
         return time.monotonic() - self.since > self.settings.gang_seconds
 
     def _give_back(self, placed: int) -> None:
-        say(f"{self.name} gives its places back for a while: {placed} of {self.workers} workers have one")
+        write_line(f"{self.name} gives its places back for a while: {placed} of {self.workers} workers have one")
         self.since = None
         self._patch_job(suspend=True, given_back="places were missing")
 
     def _patch_job(self, *, suspend: bool, given_back: str | None) -> None:
         body = {"metadata": {"annotations": {GIVEN_BACK: given_back}}, "spec": {"suspend": suspend}}
-        self.link.found(self.link.batch.patch_namespaced_job, self.name, self.namespace, body)
+        self.link.call_or_none(self.link.batch.patch_namespaced_job, self.name, self.namespace, body)
 
 
 def ranks_of(pods: Sequence[Any], workers: int) -> dict[int, Any]:
     """Return the newest pod of each rank, in order; without those that gave their place back before they began."""
     found: dict[int, Any] = {}
     for pod in sorted(pods, key=lambda pod: pod.metadata.creation_timestamp):
-        if workers == 1 or _told(pod) or not pod.metadata.deletion_timestamp:
+        if workers == 1 or _is_of_gang(pod) or not pod.metadata.deletion_timestamp:
             found[int((pod.metadata.labels or {}).get(_INDEX, 0))] = pod
     return dict(sorted(found.items()))
 
@@ -97,5 +97,5 @@ def decisive(ranks: Ranks, workers: int) -> Any:
     return ranks[0] if done else None
 
 
-def _told(pod: Any) -> bool:
+def _is_of_gang(pod: Any) -> bool:
     return GANG in (pod.metadata.annotations or {})

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
-from loopline.resources.kubernetes.patience import TELL_SECONDS, say
+from loopline.resources.kubernetes.patience import WAIT_SECONDS, write_line
 
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.settings import SignIn
@@ -51,7 +51,7 @@ class Link:
 
         return DynamicClient(self.api)
 
-    def ask(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call, again and again while the server is away or busy.
 
         Raises:
@@ -84,23 +84,23 @@ class Link:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def found(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call as ``ask`` does; None if there is no such thing."""
+    def call_or_none(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call as ``call`` does; None if there is no such thing."""
         from kubernetes.client import ApiException
 
         try:
-            return self.ask(call, *args, **kwargs)
+            return self.call(call, *args, **kwargs)
         except ApiException as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
     def allowed(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """List as ``ask`` does; nothing if we may not look."""
+        """List as ``call`` does; nothing if we may not look."""
         from kubernetes.client import ApiException
 
         try:
-            return list(self.ask(call, *args, **kwargs).items)
+            return list(self.call(call, *args, **kwargs).items)
         except ApiException as error:
             if error.status == HTTPStatus.FORBIDDEN:
                 return []
@@ -142,13 +142,13 @@ class Link:
     def _is_away(self, since: float, error: Exception) -> None:
         """Tell once that nothing is known of what runs, when that has been so for a while."""
         self.away_since = self.away_since or since
-        if not self.told and time.monotonic() - self.away_since > TELL_SECONDS:
+        if not self.told and time.monotonic() - self.away_since > WAIT_SECONDS:
             self.told = True
-            say(f"the Kubernetes API does not answer; what runs goes on, and is asked about again ({error})")
+            write_line(f"the Kubernetes API does not answer; what runs goes on, and is asked about again ({error})")
 
     def _is_back(self) -> None:
         if self.told and self.away_since:
-            say(f"the Kubernetes API answers again, after {time.monotonic() - self.away_since:.0f} s")
+            write_line(f"the Kubernetes API answers again, after {time.monotonic() - self.away_since:.0f} s")
         self.away_since, self.told = None, False
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class Link:
         self.api.close()
 
 
-def words(error: Any) -> str:
+def api_message(error: Any) -> str:
     """Return the API server's own words of a refusal."""
     try:
         return str(json.loads(error.body)["message"])

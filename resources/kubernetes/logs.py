@@ -7,7 +7,7 @@ from typing import Any
 
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.message import LINE, Answer, InLog, from_log
-from loopline.resources.kubernetes.patience import say
+from loopline.resources.kubernetes.patience import write_line
 
 _LAST_SECONDS = 10.0
 """How long the end of a log may take to arrive, once its container has ended."""
@@ -55,14 +55,14 @@ class Log:
             for line in _lines(stream):
                 count += 1
                 if count > skip and not line.startswith(LINE):
-                    say(f"{self.prefix}{line}")
+                    write_line(f"{self.prefix}{line}")
         return max(0, count - skip)
 
 
 def answer_in_log(link: Link, namespace: str, pod: str, place: InLog) -> Answer | None:
     """Read an answer from the end of a pod's log; None: it is not there whole."""
     wanted = {"tail_lines": place.lines + 1, "_preload_content": False}  # as text, some clients give "b'...'"
-    found = link.found(link.core.read_namespaced_pod_log, pod, namespace, **wanted)
+    found = link.call_or_none(link.core.read_namespaced_pod_log, pod, namespace, **wanted)
     return from_log(place, found.read().decode(errors="replace").splitlines() if found else [])
 
 

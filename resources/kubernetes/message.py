@@ -104,14 +104,14 @@ def from_log(place: InLog, lines: Sequence[str]) -> Answer | None:
     return _answer(packed) if _digest(packed) == place.digest else None
 
 
-def pack_kept(answer: Answer) -> str:
+def pack_annotation(answer: Answer) -> str:
     """Write an answer as an annotation of its Job, where it outlives the pod; empty if it is too large for that."""
     packed = _pack(_text(answer))
     return packed if len(packed) <= MOST_TASK_BYTES else ""
 
 
-def unpack_kept(packed: str) -> Answer:
-    """Read what ``pack_kept`` wrote."""
+def unpack_annotation(packed: str) -> Answer:
+    """Read what ``pack_annotation`` wrote."""
     return _answer(packed)
 
 

@@ -22,7 +22,7 @@ from loopline.platform_core.errors import LooplineError, Refused
 from loopline.platform_core.foundation import logs
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.platform import Platform
-from loopline.resources.kubernetes.link import Link, words
+from loopline.resources.kubernetes.link import Link, api_message
 from loopline.resources.kubernetes.mirrored import API_VERSION, KINDS, Mirrored, newest_entry, objects
 
 if TYPE_CHECKING:
@@ -118,11 +118,11 @@ class Mirror:
         began = time.thread_time()
         self._wanted = {one.key: one for one in objects(self.ledger, self.namespace, self.elsewhere)}
         self._seen = newest
-        self._note()
+        self._queue_differences()
         if (took := time.thread_time() - began) > LONG_SECONDS:
             self._rests_until = time.monotonic() + RESTS * took
 
-    def _note(self) -> None:
+    def _queue_differences(self) -> None:
         """Put what differs behind what waits already."""
         for key, one in self._wanted.items():
             if _differs(self._shown.get(key), one):
@@ -136,7 +136,7 @@ class Mirror:
             more: str | None = ""
             while more is not None:
                 selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
-                page = self._ask(self._kind(kind).get, label_selector=selector, limit=_PAGE, _continue=more).to_dict()
+                page = self._call(self._kind(kind).get, label_selector=selector, limit=_PAGE, _continue=more).to_dict()
                 for found in page["items"]:
                     shown[kind, found["metadata"]["namespace"], found["metadata"]["name"]] = found
                 more = page["metadata"].get("continue") or None
@@ -153,7 +153,7 @@ class Mirror:
             else:
                 self._write(wanted)
         except self.link.refusal as error:
-            said = f"{key[0]} {key[1]}/{key[2]}: {words(error)}"
+            said = f"{key[0]} {key[1]}/{key[2]}: {api_message(error)}"
             if said != self._told:
                 _LOG.warning("the API refuses %s", said)
             self._told = said
@@ -163,7 +163,7 @@ class Mirror:
         found = self._shown.get(one.key)
         if found is None or found["spec"] != one.spec:
             body = _head(one) | {"spec": dict(one.spec)}
-            found = self._ask(
+            found = self._call(
                 resource.server_side_apply, body=body, field_manager=MANAGER, force_conflicts=True
             ).to_dict()
         generation = found["metadata"]["generation"]
@@ -173,14 +173,14 @@ class Mirror:
         }
         apply = resource.subresources["status"].server_side_apply
         body = _head(one) | {"status": {name: value for name, value in status.items() if value is not None}}
-        self._shown[one.key] = self._ask(
+        self._shown[one.key] = self._call(
             apply, body=body, name=one.name, namespace=one.namespace, field_manager=MANAGER, force_conflicts=True
         ).to_dict()
 
     def _delete(self, key: Key) -> None:
         kind, namespace, name = key
         try:
-            self._ask(self._kind(kind).delete, name=name, namespace=namespace)
+            self._call(self._kind(kind).delete, name=name, namespace=namespace)
         except self.link.refusal as error:
             if error.status != 404:  # noqa: PLR2004 - gone already
                 raise
@@ -195,9 +195,9 @@ class Mirror:
             fix = "apply the definitions in the chart's folder crds"
             raise Refused(f"this cluster knows no {kind} of {API_VERSION}", fix) from error
 
-    def _ask(self, call: Any, **how: Any) -> Any:
+    def _call(self, call: Any, **how: Any) -> Any:
         self.calls += 1
-        return self.link.ask(call, **how)
+        return self.link.call(call, **how)
 
 
 def _head(one: Mirrored) -> dict[str, Any]:
@@ -241,9 +241,9 @@ def run(mirror: Mirror, every_seconds: float, stop: Event) -> None:
                 _LOG.warning("%s", error)
             told = str(error)
         except mirror.link.refusal as error:
-            if words(error) != told:
-                _LOG.warning("the API refuses to list: %s", words(error))
-            told = words(error)
+            if api_message(error) != told:
+                _LOG.warning("the API refuses to list: %s", api_message(error))
+            told = api_message(error)
         stop.wait(every_seconds)
 
 

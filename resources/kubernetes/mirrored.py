@@ -48,7 +48,7 @@ class Mirrored:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _LedgerState:
     """What is known of all models, by one query each."""
 
     deployments: Mapping[ModelRef, RowMapping]
@@ -79,7 +79,7 @@ def newest_entry(ledger: Ledger) -> int:
         return int(connection.scalar(select(func.max(tables.entries.c.entry_id))) or 0)
 
 
-def _read(ledger: Ledger) -> _Found:
+def _read(ledger: Ledger) -> _LedgerState:
     last = select(func.max(_cycle.entry_id)).group_by(_cycle.team, _cycle.model)
     begun = select(_rollout.team, _rollout.model, func.max(_rollout.started_at).label("at"))
     newest = begun.group_by(_rollout.team, _rollout.model).subquery()
@@ -99,10 +99,10 @@ def _read(ledger: Ledger) -> _Found:
         )
         for row in connection.execute(alarms.order_by(_alarm.episode)).mappings():
             wrong.setdefault(_ref(row), []).append(row["problem"])
-    return _Found(deployed, cycles, rolled, wrong, fleet.freezes(ledger))
+    return _LedgerState(deployed, cycles, rolled, wrong, fleet.freezes(ledger))
 
 
-def _model(ref: ModelRef, place: str, found: _Found) -> Mirrored:
+def _model(ref: ModelRef, place: str, found: _LedgerState) -> Mirrored:
     live: Row = found.deployments.get(ref, {})
     cycle = found.cycles.get(ref)
     stable, candidate = (live.get(side) or {} for side in ("stable", "candidate"))
@@ -145,9 +145,13 @@ def _cycle_of(ref: ModelRef, place: str, row: Row) -> Mirrored:
         "closedAt": _time(row["closed_at"]),
     }
     conditions = {
-        "Ready": (state != "open", _word(state), row["verdict"][:_LONGEST]),
-        "Progressing": (state == "open", _word(state), row["cause"][:_LONGEST]),
-        "Degraded": (state == "failed", _word(state), row["verdict"][:_LONGEST] if state == "failed" else ""),
+        "Ready": (state != "open", _condition_reason(state), row["verdict"][:_LONGEST]),
+        "Progressing": (state == "open", _condition_reason(state), row["cause"][:_LONGEST]),
+        "Degraded": (
+            state == "failed",
+            _condition_reason(state),
+            row["verdict"][:_LONGEST] if state == "failed" else "",
+        ),
     }
     spec = {**_spec(ref), "cycle": row["cycle_id"]}
     return Mirrored("LoopCycle", place, _dns(row["cycle_id"]), spec, status, conditions)
@@ -165,9 +169,9 @@ def _rollout_of(ref: ModelRef, place: str, row: Row) -> Mirrored:
     }
     back = state == "rolled_back"
     conditions = {
-        "Ready": (not active and not back, _word(state), said),
-        "Progressing": (active, _word(state), said),
-        "Degraded": (back, _word(state), f"version {row['version']} was taken back" if back else ""),
+        "Ready": (not active and not back, _condition_reason(state), said),
+        "Progressing": (active, _condition_reason(state), said),
+        "Degraded": (back, _condition_reason(state), f"version {row['version']} was taken back" if back else ""),
     }
     spec = {**_spec(ref), "cycle": row["cycle"], "version": row["version"]}
     return Mirrored("LoopRollout", place, _dns(row["rollout_id"]), spec, status, conditions)
@@ -181,7 +185,7 @@ def _ref(row: RowMapping) -> ModelRef:
     return ModelRef(row["team"], row["model"])
 
 
-def _word(state: str) -> str:
+def _condition_reason(state: str) -> str:
     """Return a state as a condition's reason: ``rolled_back`` as ``RolledBack``."""
     return "".join(part.capitalize() for part in state.split("_"))
 

@@ -17,10 +17,10 @@ GIVEN_BACK = "loopline.dev/given-back"
 """The annotation of a gang's Job that is suspended because some of it had no place."""
 MANAGED = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "compute"}
 SERVING = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/component": "serving"}
-_MOST_WORDS = 40
+_MOST_NAME_CHARS = 40
 
 
 def job_name(key: str) -> str:
     """Turn any key into a Job's name; two keys share one only if their SHA-256 begins with the same 64 bits."""
-    words = re.sub(r"[^a-z0-9]+", "-", key.lower())[:_MOST_WORDS].strip("-") or "task"
+    words = re.sub(r"[^a-z0-9]+", "-", key.lower())[:_MOST_NAME_CHARS].strip("-") or "task"
     return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -9,7 +9,7 @@ from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Ove
 from loopline.resources.kubernetes.looks import Wait
 from loopline.resources.kubernetes.settings import Settings
 
-TELL_SECONDS = 10.0
+WAIT_SECONDS = 10.0
 """What is in the way for so long is told, or fails; a quota or an image is often there a moment later."""
 
 
@@ -22,24 +22,24 @@ class Patience:
         self.since: float | None = None
         self.told = ""
 
-    def note(self, wait: Wait | None) -> LooplineError | None:
+    def record_wait(self, wait: Wait | None) -> LooplineError | None:
         """Take what is in the way now; returns the error if nobody shall wait for it any longer."""
         if wait is None:
             self.since, self.told = None, ""
             return None
         self.since = self.since or time.monotonic()
         waited = time.monotonic() - self.since
-        if waited < TELL_SECONDS:
+        if waited < WAIT_SECONDS:
             return None
         if self.settings.waiting == "fail" or waited > self.settings.patience_minutes * 60:
             return _given_up(self.name, wait)
         if wait.words != self.told:
             self.told = wait.words
-            say(f"{self.name} waits: {wait.words}")
+            write_line(f"{self.name} waits: {wait.words}")
         return None
 
 
-def say(line: str) -> None:
+def write_line(line: str) -> None:
     """Write a line where whoever looks at the run sees it."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

@@ -25,7 +25,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
     labels,
 )
 from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup, group_of
-from loopline.resources.kubernetes.link import Link, words
+from loopline.resources.kubernetes.link import Link, api_message
 from loopline.resources.kubernetes.obstacles import obstacle
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.contracts.state_store import StateStore
 
 _MANAGER = "loopline"
-_SAID_SECONDS = 15.0
+_PROBLEM_SECONDS = 15.0
 
 
 class PodServing(ObjectStoreServing):
@@ -88,7 +88,7 @@ class PodServing(ObjectStoreServing):
     _link: Link | None = PrivateAttr(default=None)
     _stores: dict[str, Objects] = PrivateAttr(default_factory=dict)
     _by_group: StatesByGroup | None = PrivateAttr(default=None)
-    _said: dict[tuple[object, ...], tuple[float, str]] = PrivateAttr(default_factory=dict)
+    _problems: dict[tuple[object, ...], tuple[float, str]] = PrivateAttr(default_factory=dict)
 
     @property
     def states(self) -> StateStore:
@@ -157,12 +157,12 @@ class PodServing(ObjectStoreServing):
         api, _, word = kind.partition(" ")
         try:
             resource = link.dynamic.resources.get(api_version=api, kind=word)
-            link.found(resource.delete, name=name, namespace=self.namespace)
+            link.call_or_none(resource.delete, name=name, namespace=self.namespace)
         except ResourceNotFoundError:
             return
         except link.refusal as error:
             raise Refused(
-                f"Kubernetes refuses to delete the {word} {name} in {self.namespace}: {words(error)}",
+                f"Kubernetes refuses to delete the {word} {name} in {self.namespace}: {api_message(error)}",
                 "let this account delete what it makes; then ask again",
             ) from error
 
@@ -222,7 +222,7 @@ class PodServing(ObjectStoreServing):
         link, kind = self._linked(), manifest["kind"]
         try:
             resource = link.dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
-            link.ask(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
+            link.call(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
         except ResourceNotFoundError as error:
             raise Refused(
                 f"this cluster knows no {kind} of {manifest['apiVersion']}",
@@ -233,12 +233,12 @@ class PodServing(ObjectStoreServing):
                 return False
             name = manifest["metadata"]["name"]
             raise Refused(
-                f"Kubernetes refuses the {kind} {name} in {self.namespace}: {words(error)}",
+                f"Kubernetes refuses the {kind} {name} in {self.namespace}: {api_message(error)}",
                 "mend serving in the environment file, or what the cluster lets this account do",
             ) from error
         return True
 
-    def found(self, api: str, kind: str, name: str) -> dict[str, Any] | None:
+    def get_object(self, api: str, kind: str, name: str) -> dict[str, Any] | None:
         """Return an object of the servings' namespace; None: there is none, or the cluster knows no such kind."""
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
@@ -247,7 +247,7 @@ class PodServing(ObjectStoreServing):
             resource = link.dynamic.resources.get(api_version=api, kind=kind)
         except ResourceNotFoundError:
             return None
-        one = link.found(resource.get, name=name, namespace=self.namespace)
+        one = link.call_or_none(resource.get, name=name, namespace=self.namespace)
         return dict(one.to_dict()) if one is not None else None
 
     def why(self, group: str, more: Mapping[str, str] | None = None) -> str:
@@ -256,10 +256,10 @@ class PodServing(ObjectStoreServing):
         Sensors look every few seconds at every endpoint, and most when none answers: the API server is busy then.
         """
         key = (group, *sorted((more or {}).items()))
-        at, said = self._said.get(key, (-math.inf, ""))
-        if time.monotonic() - at > _SAID_SECONDS:
+        at, said = self._problems.get(key, (-math.inf, ""))
+        if time.monotonic() - at > _PROBLEM_SECONDS:
             said = self._waiting(group, more)
-            self._said[key] = time.monotonic(), said
+            self._problems[key] = time.monotonic(), said
         return said
 
     def _waiting(self, group: str, more: Mapping[str, str] | None = None) -> str:
@@ -270,7 +270,7 @@ class PodServing(ObjectStoreServing):
         """
         link = self._linked()
         selector = ",".join(f"{name}={value}" for name, value in {**labels(group), **(more or {})}.items())
-        pods = link.ask(link.core.list_namespaced_pod, self.namespace, label_selector=selector).items
+        pods = link.call(link.core.list_namespaced_pod, self.namespace, label_selector=selector).items
         found = [(pod.metadata.name, why) for pod in pods if (why := obstacle(link, pod))]
         return f"{found[0][0]} does not start: {found[0][1]}" if found else ""
 

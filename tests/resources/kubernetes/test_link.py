@@ -91,7 +91,7 @@ def test_why_a_group_is_silent_is_asked_now_and_then(api, tmp_path, monkeypatch)
     serving.why("second")
     serving.why("first", {"version": "2"})
     assert asked["pods"] == 3
-    monkeypatch.setattr(pod_serving, "_SAID_SECONDS", 0)
+    monkeypatch.setattr(pod_serving, "_PROBLEM_SECONDS", 0)
     serving.why("first")
     assert asked["pods"] == 4
     serving.close()

@@ -18,11 +18,11 @@ from loopline.resources.kubernetes.message import (
     Answer,
     InLog,
     from_log,
+    pack_annotation,
     pack_answer,
-    pack_kept,
     pack_task,
+    unpack_annotation,
     unpack_answer,
-    unpack_kept,
     unpack_task,
 )
 
@@ -54,7 +54,7 @@ def test_an_answer_comes_as_it_went(value):
     message, lines = pack_answer(answer)
     found = unpack_answer(message)
     assert (found if not lines else from_log(found, lines)) == answer
-    assert unpack_kept(pack_kept(answer)) == answer
+    assert unpack_annotation(pack_annotation(answer)) == answer
 
 
 @pytest.mark.parametrize("size", [10, 2_000, 3_200, 20_000, 1_000_000])

@@ -132,7 +132,7 @@ def test_one_that_starts_anew_writes_nothing_that_stands(loop, monkeypatch):
     """It lists each kind, and no more: all that a large platform shows would use its budget for minutes."""
     kinds = {kind: Keeper() for kind in mirroring.KINDS}
     monkeypatch.setattr(Mirror, "_kind", lambda _, kind: kinds[kind])
-    link = SimpleNamespace(ask=lambda call, **how: call(**how), refusal=client.ApiException)
+    link = SimpleNamespace(call=lambda call, **how: call(**how), refusal=client.ApiException)
     loop.roll_out("first")
     first = Mirror(loop.ledger, link, "loopline-{team}", Budget(6000))
     first.round()
@@ -159,7 +159,7 @@ def test_a_large_ledger_is_not_read_all_the_time(loop, monkeypatch):
 
     monkeypatch.setattr(mirroring, "objects", slow)
     monkeypatch.setattr(Mirror, "_kind", lambda *_: Keeper())
-    link = SimpleNamespace(ask=lambda call, **how: call(**how), refusal=client.ApiException)
+    link = SimpleNamespace(call=lambda call, **how: call(**how), refusal=client.ApiException)
     mirror = Mirror(loop.ledger, link, "loopline-{team}", Budget(6000))
     end = time.monotonic() + 1
     while time.monotonic() < end:

@@ -87,7 +87,7 @@ def test_what_answers_for_a_model_that_is_gone_ends(bind: Callable[..., Kubernet
 def there(serving: KubernetesServing, group: str) -> set[str]:
     """Return of which kinds a group has objects."""
     kinds = [kind.split() for kind in KINDS]
-    return {kind for api, kind in kinds if serving.found(api, kind, object_name(group)) is not None}
+    return {kind for api, kind in kinds if serving.get_object(api, kind, object_name(group)) is not None}
 
 
 def wait_until_settled(serving: KubernetesServing, model: str) -> bool:
