@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -55,6 +56,18 @@ class Arrival:
         return self.content_id or self.arrival_id
 
 
+class KnownIds(AbstractSet[str]):
+    """Ids of arrivals that are known: what landed stays so, and ``mark`` names how far this set goes ("": unknown).
+
+    Where ``since`` names how far an earlier set went, ``newer`` are all ids that came to be known after it, and who
+    remembers what was not known then need ask for no other.
+    """
+
+    mark: str = ""
+    since: str = ""
+    newer: AbstractSet[str] = frozenset()
+
+
 class EventSource(Vendor):
     """Where raw rows arrive.
 
@@ -77,6 +90,13 @@ class EventSource(Vendor):
         ``known`` may be large, and is never listed: a ``Set`` is taken off many ids at once, and one that is hashable
         does not change.
         """
+
+    def settled(self, source: str) -> str:  # noqa: ARG002 - vendors that remember it need it
+        """Return the mark of the ``KnownIds`` for which it is remembered what of a source was not known; "" for none.
+
+        If the next ``arrivals`` get ids that are known ``since`` that mark, they cost what is new.
+        """
+        return ""
 
     def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it
         """Return the path or URL by which other tools know where a source arrives, "" where there is none."""

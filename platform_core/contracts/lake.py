@@ -6,7 +6,7 @@ import abc
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import Unsupported
@@ -26,6 +26,13 @@ class Tidied:
     files_after: int
     files_deleted: int
     versions: tuple[int, ...]
+
+
+class Committed(NamedTuple):
+    """Transactions, and the mark up to which they go."""
+
+    transactions: Mapping[str, int]
+    mark: str
 
 
 class Lake(Vendor):
@@ -105,6 +112,17 @@ class Lake(Vendor):
 
         What is returned may grow later, and is not to be changed.
         """
+
+    def mark(self, table: TableName) -> str:  # noqa: ARG002 - vendors that have one need it
+        """Name how far what ``committed`` last returned of a table goes, "" where ``committed_since`` cannot tell."""
+        return ""
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:  # noqa: ARG002 - as above
+        """Return what was committed after a mark, at the cost of that; None where that cannot be told.
+
+        So it is of a mark of another table, also of one that was deleted and written anew, and of one too long ago.
+        """
+        return None
 
     @abc.abstractmethod
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.contracts.event_source import KnownIds
 from loopline.platform_core.foundation import names
 
 if TYPE_CHECKING:
@@ -75,12 +77,27 @@ class Inbox:
 ARRIVAL_LANDED = "arrival:"
 
 
-class LandedIds(AbstractSet[str]):
+class LandedIds(KnownIds):
     """The ids of arrivals that landed, and of the contents that did, as a raw table's transactions say."""
 
-    def __init__(self, committed: Mapping[str, int]) -> None:
-        """Take the raw table's transactions; they are not copied, of which there may be a hundred thousand."""
-        self._committed, self._count = committed, len(committed)
+    def __init__(
+        self,
+        committed: Mapping[str, int] | Callable[[], Mapping[str, int]],
+        mark: str = "",
+        since: tuple[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        """Take the raw table's transactions; they are not copied, of which there may be a hundred thousand.
+
+        With those ``since`` a mark all of them are only read when they are asked for.
+        """
+        self._given, self.mark = committed, mark
+        self.since, self._newer = since or ("", {})
+        self.newer = frozenset(_arrivals(self._newer))
+        self._count = len(self._newer if callable(committed) else committed)
+
+    @cached_property
+    def _committed(self) -> Mapping[str, int]:
+        return self._given() if callable(self._given) else self._given
 
     def __contains__(self, arrival_id: object) -> bool:
         """Say whether one landed."""
@@ -94,20 +111,27 @@ class LandedIds(AbstractSet[str]):
         """Say whether nothing landed between the two: transactions are only added."""
         if not isinstance(other, LandedIds):
             return NotImplemented
+        if self.since or other.since:
+            return (self.since, self.mark) == (other.since, other.mark)
         return self._committed is other._committed and self._count == other._count
 
     def __hash__(self) -> int:
         """Return what equal ones have in common."""
-        return hash((id(self._committed), self._count))
+        return hash((self.since, self.mark) if self.since else (id(self._committed), self._count))
 
     def __iter__(self) -> Iterator[str]:
         """List them."""
-        own = (name for name in self._committed if name.startswith(ARRIVAL_LANDED))
-        return (name.removeprefix(ARRIVAL_LANDED) for name in own)
+        return iter(_arrivals(self._committed))
 
     def __len__(self) -> int:
         """Count them."""
-        return sum(1 for _ in self)
+        return len(_arrivals(self._committed))
+
+
+def _arrivals(committed: Mapping[str, int]) -> list[str]:
+    """List their ids without a call for each."""
+    length = len(ARRIVAL_LANDED)
+    return [name[length:] for name in committed if name[:length] == ARRIVAL_LANDED]
 
 
 def application(arrival_id: str) -> str:

@@ -83,10 +83,16 @@ def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:
 
 
 def _landed_ids(inbox: Inbox) -> LandedIds:
-    """Ask the raw table what landed, all of it at once; where a lake cannot tell, what lies there is looked up."""
-    lake = inbox.platform.lake
+    """Ask the raw table what landed: since what is settled, else all at once.
+
+    Where a lake cannot tell, what lies there is looked up.
+    """
+    lake, settled = inbox.platform.lake, inbox.platform.event_source.settled(inbox.where)
+    newer = lake.committed_since(inbox.raw, settled) if settled else None
+    if newer is not None:
+        return LandedIds(lambda: lake.committed(inbox.raw), newer.mark, (settled, newer.transactions))
     try:
-        return LandedIds(lake.committed(inbox.raw))
+        return LandedIds(lake.committed(inbox.raw), lake.mark(inbox.raw))
     except Unsupported:
         every = inbox.platform.event_source.arrivals(inbox.where)
         ids = {name for arrival in every for name in (arrival.arrival_id, arrival.content)}

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, PrivateAttr
 
-from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
 from loopline.resources.delta.opened import Opened
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
-from loopline.resources.delta.transactions import Transactions, chosen
+from loopline.resources.delta.transactions import NewTransactions, Transactions, chosen, mark_of
 from loopline.resources.delta.types import canonical
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class DeltaLake(Lake):
     storage_options: dict[str, str] = Field(default_factory=dict)
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
+    _new: dict[TableName, NewTransactions] = PrivateAttr(default_factory=dict)
     _folders: dict[TableName, str] = PrivateAttr(default_factory=dict)
     _opened: Opened = PrivateAttr(default_factory=Opened)
 
@@ -92,6 +93,26 @@ class DeltaLake(Lake):
         if found is None:
             return {}
         return chosen(found, applications, self._committed(table, found))
+
+    def mark(self, table: TableName) -> str:
+        """Name the version by the table's place and its commit."""
+        seen = self._seen.get(table)
+        if seen is None or DOT in safe(table):
+            return ""
+        return mark_of(f"{self._root}/{table}", seen.version, seen.commit)
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:
+        """Read the commits since, if the table's name tells its folder."""
+        from deltalake.exceptions import TableNotFoundError
+
+        if not mark or DOT in safe(table):
+            return None
+        uri, new = f"{self._root}/{table}", self._new.setdefault(table, NewTransactions())
+        try:
+            known = new.since(mark, uri, self._store(uri))
+        except (TableNotFoundError, ValueError):  # a folder that is not there, or a commit that is not ours
+            return None
+        return None if known is None else Committed(known, new.newest)
 
     def _listed(self, table: TableName) -> Mapping[str, int] | None:
         """Read them without opening the table; None where its name does not tell its folder, or no log lies there."""

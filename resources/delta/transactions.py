@@ -8,6 +8,7 @@ reads all that a checkpoint says.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,56 @@ class Transactions:
 
     def _forget(self, table: str) -> None:
         self.table, self.version, self.known, self.commit = table, -1, {}, None
+
+
+def mark_of(uri: str, version: int, commit: Known | None) -> str:
+    """Name a version of a table, so that another table is not taken for it; "" where its commit is not known."""
+    return "" if commit is None else f"{uri} {version} {commit[0]} {commit[1]}"
+
+
+@dataclass
+class NewTransactions:
+    """The transactions of one table since a mark; kept from call to call, as long as the mark is the same."""
+
+    mark: str = ""
+    newest: str = ""
+    version: int = -1
+    commit: Known | None = None
+    known: dict[str, int] = field(default_factory=dict)
+
+    def since(self, mark: str, uri: str, store: FileSystem) -> Mapping[str, int] | None:
+        """Return them as of the newest version; None where the mark is not of this table's log, or of one trimmed."""
+        if self.mark != mark:
+            is_there = self._begin(mark, uri, store)
+        elif newest_commit(store, self.version) == self.commit:
+            return self.known
+        else:
+            is_there = commit_info(store, self.version) == self.commit
+        if not is_there or not self._read(store):
+            self.mark = ""
+            return None
+        self.newest = mark_of(uri, self.version, self.commit)
+        return self.known
+
+    def _begin(self, mark: str, uri: str, store: FileSystem) -> bool:
+        version = mark.removeprefix(f"{uri} ").partition(" ")[0]
+        if not version.isdecimal():
+            return False
+        self.version, self.known = int(version), {}
+        self.commit = commit_info(store, self.version)
+        if mark_of(uri, self.version, self.commit) != mark:
+            return False
+        self.mark = self.newest = mark
+        return True
+
+    def _read(self, store: FileSystem) -> bool:
+        found, version = dict(self.known), self.version
+        with contextlib.suppress(OSError):  # there is no such commit, which is looked up once more below
+            while True:
+                found |= _transactions_of(_commit(store, version + 1))
+                version += 1
+        self.known, self.version, self.commit = found, version, newest_commit(store, version)
+        return self.commit is not None
 
 
 def chosen(

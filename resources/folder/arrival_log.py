@@ -12,6 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -21,6 +22,8 @@ import msgspec
 from loopline.resources.folder import lines
 
 LOG = ".arrivals.jsonl"
+FEW_ARRIVALS = 16
+"""So many new arrivals are looked for by their contents in a log that is not read from its beginning."""
 HASHES = ".hashes.json"
 """What was kept before, ``{name: [size, mtime_ns, sha256]}``, written anew with each file; read once if there."""
 
@@ -59,12 +62,22 @@ class _Tally:
     _came: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last: dict[str, str] = field(default_factory=dict)
 
-    def next_id(self, found: FileState) -> str:
-        """Return the id of a content that comes now."""
+    @property
+    def contents(self) -> AbstractSet[str]:
+        """Return the contents that ever came."""
         self._contents.update([seen.digest for seen in self.unread])
         self._uncounted += self.unread
         self.unread.clear()
-        if found.digest not in self._contents:
+        return self._contents
+
+    def put_before(self, earlier: list[LoggedFile]) -> None:
+        """Take in what came before everything else; nothing may have been counted."""
+        self.unread = [*earlier, *self._uncounted, *self.unread]
+        self._uncounted.clear()
+
+    def next_id(self, found: FileState) -> str:
+        """Return the id of a content that comes now."""
+        if found.digest not in self.contents:
             return found.digest
         self._count()
         again = f"{found.digest}\n{found.name}\n{self._came[found.digest, found.name]}"
@@ -87,6 +100,47 @@ class ArrivalLog:
     _offset: int = 0
     _tally: _Tally = field(default_factory=_Tally)
     _migrated: bool = False
+    _unread_bytes: int = 0
+    """How much of the log's beginning is not read: what it says is known to be settled."""
+    is_whole_on_disk: bool = True
+    """Whether every arrival that is known could be appended."""
+
+    def resume(self, offset: int, known: Sequence[LoggedFile]) -> None:
+        """Begin behind a place, up to which these arrivals are all that matters."""
+        self.known = {each.name: each for each in known}
+        self._offset = self._unread_bytes = offset
+        self._migrated = True
+
+    @property
+    def offset(self) -> int:
+        """Return up to where the log was read."""
+        return self._offset
+
+    @property
+    def is_partial(self) -> bool:
+        """Say whether the log's beginning is not read."""
+        return self._unread_bytes > 0
+
+    @property
+    def contents(self) -> AbstractSet[str]:
+        """Return the contents that ever came, where the log is read from its beginning."""
+        return self._tally.contents
+
+    def complete(self) -> None:
+        """Read the log's beginning as well."""
+        if not self.is_partial:
+            return
+        before = _logged_files(self._beginning())
+        self._unread_bytes = 0
+        self.known = {each.name: each for each in before} | self.known
+        self._tally.put_before(before)
+
+    def _beginning(self) -> bytes:
+        try:
+            with (self.folder / LOG).open("rb") as file:
+                return file.read(self._unread_bytes)
+        except OSError:
+            return b""
 
     def catch_up(self) -> list[LoggedFile]:
         """Read what was appended since, and return it."""
@@ -103,14 +157,24 @@ class ArrivalLog:
             with (self.folder / LOG).open("ab+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # let go with the file, also by a kill
                 self._read(file)
+                self._see_to(arrivals)
                 new = b"".join(_line(self._named(each)) for each in arrivals if not self._holds(each))
                 if new:
                     lines.add(file, new)
                     self._offset = file.seek(0, os.SEEK_END)
         except OSError:
+            self.complete()
+            self.is_whole_on_disk = False
             for each in arrivals:
                 if not self._holds(each):
                     self._named(each)
+
+    def _see_to(self, arrivals: Sequence[FileState]) -> None:
+        """Read the log's beginning if one of some arrivals may be in it, by its content; many are not looked for."""
+        if self.is_partial:
+            beginning = self._beginning() if len(arrivals) <= FEW_ARRIVALS else b""
+            if not beginning or any(each.digest.encode() in beginning for each in arrivals):
+                self.complete()
 
     def _holds(self, found: FileState) -> bool:
         seen = self.known.get(found.name)
@@ -135,7 +199,7 @@ class ArrivalLog:
 
     def _read(self, file: BinaryIO) -> list[LoggedFile]:
         if file.seek(0, os.SEEK_END) < self._offset:  # another log, or none: what is known stays known
-            self._offset = 0
+            self._offset = self._unread_bytes = 0
         file.seek(self._offset)
         data = file.read()
         whole = data.rfind(b"\n") + 1  # behind it is what a kill tore; the next one who appends takes it away

@@ -36,9 +36,16 @@ class FolderEventSource(EventSource):
 
     def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
         """List files by modification time."""
+        return self._folder(source).look(known)[:limit]
+
+    def settled(self, source: str) -> str:
+        """Return the mark beside the files."""
+        return self._folder(source).settled_mark()
+
+    def _folder(self, source: str) -> LandingFolder:
         if source not in self._folders:
             self._folders[source] = LandingFolder(Path(self.root, source), self.still_seconds)
-        return self._folders[source].look(known)[:limit]
+        return self._folders[source]
 
     def place(self, source: str) -> str:
         """Return the folder."""

@@ -18,13 +18,16 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from loopline.platform_core.contracts.event_source import Arrival
-from loopline.resources.folder import file_kinds
+from loopline.platform_core.contracts.event_source import Arrival, KnownIds
+from loopline.resources.folder import file_kinds, settled
 from loopline.resources.folder.arrival_log import ArrivalLog, FileState, LoggedFile
+from loopline.resources.folder.settled import Settled
 
 UNFINISHED = (".tmp", ".part", ".crdownload", ".filepart")
 FEW, SWEEP_SECONDS = 100, 30.0
 """So many files, the last that came, are looked at each time; all of them once in a while, by whichever process."""
+NEW_IDS, MOST_OPEN, MOST_FOREIGN = 16, 100, 1_000
+"""After so many new ids it is written down anew what is settled; and with how many that wait, or are of no file."""
 SWEPT = ".arrivals.swept"
 """Beside the files: its modification time says when a process last looked at all of them."""
 GRAIN_SECONDS = 3.0
@@ -40,20 +43,29 @@ class LandingFolder:
     path: Path
     still_seconds: float
     log: ArrivalLog = field(init=False)
+    _prefix: str = field(init=False)
     _files: dict[str, LoggedFile] = field(default_factory=dict)
     _moving: dict[str, tuple[State, float]] = field(default_factory=dict)
     _answered: tuple[Collection[str], Sequence[Arrival]] | None = None
     _listed_at_ns: int = -1
     _swept_at: float = float("-inf")
+    _settled: Settled | None = None
+    _settled_there: set[str] = field(default_factory=set)
+    _is_settled: bool = False
 
     def __post_init__(self) -> None:
         """Begin with what other processes have seen."""
-        self.log = ArrivalLog(self.path)
+        self.log, self._prefix = ArrivalLog(self.path), f"{self.path}/"
 
     def look(self, known: Collection[str] = ()) -> list[Arrival]:
         """List what lies there, without those whose ids are known, oldest first."""
+        begins = self._begins()
+        if self._settled is not None and not self._resumes(known):
+            self._read_whole()
         told = self.log.catch_up()
-        if self._begins():
+        if self._settled is not None and self._is_in_doubt(told):
+            self._read_whole()
+        if begins:
             self._files = dict(self.log.known)
             new = self._new_names()
         elif time.monotonic() - self._swept_at >= SWEEP_SECONDS:
@@ -61,7 +73,66 @@ class LandingFolder:
         else:
             new = self._new_names() | (self._files.keys() & {seen.name for seen in told})
         self._take({*new, *self._moving, *islice(reversed(self._files), FEW)})
-        return [*self._without(known)]
+        if self._settled is not None and not self.log.is_partial:
+            self._read_whole()
+            return self.look(known)
+        found = [*self._without(known if self._settled is None else self._known_since(known))]
+        self._settle(known)
+        return found
+
+    def settled_mark(self) -> str:
+        """Return up to where it is known what landed, by whoever wrote it down, for a process that begins; else ""."""
+        if self._settled is None and self._swept_at == float("-inf"):
+            self._settled = settled.read(self.path)
+            if self._settled is not None:
+                self._settled_there = self._settled.names
+                self.log.resume(self._settled.offset, [*self._settled.open, *self._settled.last])
+        return self._settled.mark if self._settled is not None else ""
+
+    def _resumes(self, known: Collection[str]) -> bool:
+        """Say whether what is settled and these ids say all, and every file need not be looked at."""
+        if self._settled is None or not isinstance(known, KnownIds):
+            return False
+        is_due = time.monotonic() - self._swept_at >= SWEEP_SECONDS
+        return not is_due and known.since == self._settled.mark and len(known.newer) <= NEW_IDS
+
+    def _is_in_doubt(self, told: Sequence[LoggedFile]) -> bool:
+        """Say whether a file that had come before was touched, or came again: its id may be one that is settled."""
+        if not told or self._settled is None:
+            return False
+        ids = {seen.arrival_id for seen in (*self._settled.open, *self._settled.last)}
+        return not {seen.name for seen in told if seen.arrival_id not in ids}.isdisjoint(self._settled.names)
+
+    def _known_since(self, known: Collection[str]) -> AbstractSet[str]:
+        """Return all ids of these files, of the settled ones' last and of foreign ones, that are known."""
+        assert self._settled is not None
+        assert isinstance(known, KnownIds)
+        last = {seen.arrival_id for seen in self._settled.last} - {seen.arrival_id for seen in self._settled.open}
+        return frozenset(last | self._settled.foreign | known.newer)
+
+    def _read_whole(self) -> None:
+        """Go on from the whole log, as a process does for which nothing is settled."""
+        self._settled, self._settled_there, self._answered, self._listed_at_ns = None, set(), None, -1
+        self.log.complete()
+        self._files = dict(self.log.known)
+
+    def _settle(self, known: Collection[str]) -> None:
+        """Write down once what is settled now, for processes that begin later."""
+        if self._is_settled or self._settled is not None or not isinstance(known, KnownIds):
+            return
+        if not known.mark or not self.log.is_whole_on_disk:
+            return
+        self._is_settled, every = True, self.log.known.values()
+        ids = {seen.arrival_id for seen in every}
+        waiting, foreign = ids - _as_set(known), set(known) - ids - self.log.contents
+        end = settled.tail(self.path, self.log.offset)
+        if end is not None and len(waiting) <= MOST_OPEN and len(foreign) <= MOST_FOREIGN:
+            waits = [seen for seen in every if seen.arrival_id in waiting]
+            last = [
+                seen for seen in islice(reversed(self._files.values()), FEW) if self.log.known.get(seen.name) is seen
+            ]
+            found = Settled(known.mark, self.log.offset, end, {*self.log.known}, waits, last[::-1], foreign)
+            settled.write(self.path, found)
 
     def _without(self, known: Collection[str]) -> Sequence[Arrival]:
         """Return the arrivals that are not known, oldest first; asked again when nothing changed, those of before."""
@@ -106,7 +177,9 @@ class LandingFolder:
         for gone in self._files.keys() - there:
             del self._files[gone]
             self._answered = None
-        return set(filter(_is_taken, there - self._files.keys()))
+        if not self._settled_there <= there:
+            self._settled_there = self._settled_there & there
+        return set(filter(_is_taken, there.difference(self._settled_there, self._files)))
 
     def _take(self, names: Iterable[str]) -> None:
         """Take in files that are new or another than they were, once they are still."""
@@ -122,14 +195,15 @@ class LandingFolder:
 
     def _state(self, name: str) -> State | None:
         """Look at a file; None while it is being written, or when it is gone."""
-        with contextlib.suppress(OSError):
-            at = os.stat(f"{self.path}/{name}")  # noqa: PTH116 - a Path costs more than the look
-            state = (at.st_size, at.st_mtime_ns)
-            if _is(self.log.known.get(name), state) or self._is_still(name, state, at.st_ctime_ns):
-                self._moving.pop(name, None)
-                return state
+        try:
+            at = os.stat(self._prefix + name)  # noqa: PTH116 - a Path costs more than the look
+        except OSError:
+            self._moving.pop(name, None)
             return None
-        self._moving.pop(name, None)
+        state, seen = (at.st_size, at.st_mtime_ns), self.log.known.get(name)
+        if (seen is not None and (seen.size, seen.mtime_ns) == state) or self._is_still(name, state, at.st_ctime_ns):
+            self._moving.pop(name, None)
+            return state
         return None
 
     def _is_still(self, name: str, state: State, changed_ns: int) -> bool:

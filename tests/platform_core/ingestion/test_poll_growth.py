@@ -13,6 +13,7 @@ import pytest
 from benchmarks.growth.home import ORDERS, Home, home, landed
 from loopline.platform_core.ingestion.inbox import LandedIds, application
 from loopline.platform_core.ingestion.landing import pending
+from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder import landing_folder
 
 
@@ -71,6 +72,22 @@ def test_a_poll_by_a_new_process_makes_no_call_a_file(
             platform.close()
         counts.append(polled(made))
     assert abs(counts[1] - counts[0]) < 10
+
+
+def test_what_landed_is_asked_of_the_lake_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one process, which writes down what is settled; the next ones read the commits since."""
+    made = aged(tmp_path / "home", 12)
+    polled(made)
+    asked: list[str] = []
+    own = DeltaLake.committed
+    monkeypatch.setattr(DeltaLake, "committed", lambda lake, *table: asked.append(table[0]) or own(lake, *table))
+    polled(made)
+    assert asked == []
+    landed(made)
+    made.deliver()
+    asked.clear()
+    polled(made)
+    assert asked == []
 
 
 def test_what_did_not_land_is_found_among_many_at_once() -> None:
