@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -118,22 +118,39 @@ def numbered(columns: Sequence[pa.Array], size: int) -> Places:
     numbers = np.zeros(size, np.int64)
     for place, column in enumerate(columns):
         codes, distinct = _codes(column)
-        numbers = _codes(pa.array(numbers * distinct + codes))[0] if place else codes
+        numbers = _codes(pa.array(numbers * len(distinct) + codes))[0] if place else codes
     return numbers
 
 
-def paired(column: pa.Array, numbers: Places) -> Places:
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column by numbers, those of its distinct values."""
+
+    codes: Places
+    values: list[Any]
+
+    def are(self, values: Collection[Any]) -> NDArray[np.bool_]:
+        """Mark the rows that have one of some values."""
+        return np.array([value in values for value in self.values], np.bool_)[self.codes]
+
+
+def coded(column: pa.Array) -> Coded:
+    """Look each value of a column up; null is a value like others."""
+    codes, dictionary = _codes(column)
+    return Coded(codes, dictionary.to_pylist())
+
+
+def paired(column: Coded, numbers: Places) -> Places:
     """Number rows by a column of few values and by numbers from 0 on: equal where both are, perhaps with gaps."""
-    codes, distinct = _codes(column)
     size = int(numbers.max(initial=-1)) + 1
-    if distinct * size <= MOST_CELLS * len(numbers):  # then no row needs to be looked up
-        return np.asarray(codes * size + numbers)
-    return numbered([column, pa.array(numbers)], len(numbers))
+    if len(column.values) * size <= MOST_CELLS * len(numbers):  # then no row needs to be looked up
+        return np.asarray(column.codes * size + numbers)
+    return numbered([pa.array(column.codes), pa.array(numbers)], len(numbers))
 
 
-def _codes(column: pa.Array) -> tuple[Places, int]:
+def _codes(column: pa.Array) -> tuple[Places, pa.Array]:
     encoded = column.dictionary_encode(null_encoding="encode")
-    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 
 
 def both(one: pa.Array, other: pa.Array) -> pa.Array:

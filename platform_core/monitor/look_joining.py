@@ -48,11 +48,7 @@ def grown(keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, new:
     again = header.repeats - _repeats(ours, keys) + _repeats(pa.concat_tables([others, new.rows]), keys)
     header = msgspec.structs.replace(header, repeats=again)
     if (again > 0) != (last.header.repeats > 0):  # event times tell examples apart from now on, or no more
-        left = np.delete(np.arange(len(last.labels)), np.append(last.gone, places[renewed]))
-        answers, order = _in_order(last.answers, fresh)
-        marks = np.append(last.marks, np.zeros(len(fresh), np.bool_))
-        rows = pa.concat_tables([taken(last.labels, left), new.rows]).combine_chunks()
-        return joined(keys, rows, answers, marks if order is None else marks[order], header)
+        return _joined_anew(keys, last, header, fresh, (places[renewed], new.rows))
     asked = _places(last.answers, keys, touched)
     codes, answer_codes = numbered_examples(
         _keyed(pa.concat_tables([others, old, new.rows]), keys),
@@ -60,16 +56,40 @@ def grown(keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, new:
         timed=again > 0,
     )
     known = np.concatenate([places[~renewed], places[renewed]])
-    number_of = np.full(1 + max(codes.max(initial=-1), answer_codes.max(initial=-1)), -1)
-    number_of[codes[: len(known)]] = last.label_numbers[known]
-    number_of[answer_codes[: len(asked)]] = last.answer_numbers[asked]
-    unknown = np.flatnonzero(number_of < 0)
-    number_of[unknown] = header.examples + np.arange(len(unknown))
-    header = msgspec.structs.replace(header, examples=header.examples + len(unknown))
+    number_of, examples = _numbers(
+        (codes, last.label_numbers[known]), (answer_codes, last.answer_numbers[asked]), header.examples
+    )
     before, now = codes[len(others) : len(known)], codes[len(known) :]
     stays, is_there = _unchanged((old, before), (new.rows, now))
-    look = _with_labels(last, places[renewed][~stays], new.rows.filter(pa.array(~is_there)), number_of[now[~is_there]])
+    added = new.rows.filter(pa.array(~is_there))
+    look = _with_labels(last, places[renewed][~stays], added, number_of[now[~is_there]])
+    header = msgspec.structs.replace(header, examples=examples)
     return _with_answers(look, fresh, number_of[answer_codes[len(asked) :]], header)
+
+
+def _joined_anew(
+    keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, labels: tuple[Places, pa.Table]
+) -> Look:
+    """Join all rows, with other ``labels`` in the place of some."""
+    replaced, rows = labels
+    left = np.delete(np.arange(len(last.labels)), np.append(last.gone, replaced))
+    answers, order = _in_order(last.answers, fresh)
+    marks = np.append(last.marks, np.zeros(len(fresh), np.bool_))
+    rows = pa.concat_tables([taken(last.labels, left), rows]).combine_chunks()
+    return joined(keys, rows, answers, marks if order is None else marks[order], header)
+
+
+def _numbers(labels: tuple[Places, Places], answers: tuple[Places, Places], first: int) -> tuple[Places, int]:
+    """Return the number of each code's example, and the first that none has.
+
+    Of labels and of answers come the codes of all, and the numbers of those at their beginning that have one already.
+    """
+    number_of = np.full(1 + max(int(codes.max(initial=-1)) for codes, _ in (labels, answers)), -1)
+    for codes, known in (labels, answers):
+        number_of[codes[: len(known)]] = known
+    unknown = np.flatnonzero(number_of < 0)
+    number_of[unknown] = first + np.arange(len(unknown))
+    return number_of, first + len(unknown)
 
 
 def _unchanged(old: tuple[pa.Table, Places], new: tuple[pa.Table, Places]) -> tuple[Flags, Flags]:

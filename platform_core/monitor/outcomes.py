@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
@@ -19,7 +19,7 @@ from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import EVENT_TIME, version_order
 from loopline.platform_core.monitor import groups
 from loopline.platform_core.monitor.groups import Texts
-from loopline.platform_core.monitor.labelled import Examples, both, matched, numbered, paired
+from loopline.platform_core.monitor.labelled import Coded, Examples, both, coded, matched, numbered, paired
 from loopline.platform_core.monitor.values import objects
 
 if TYPE_CHECKING:
@@ -106,7 +106,17 @@ class Answered:
 
     def has_role(self, role: str) -> NDArray[np.bool_]:
         """Mark the rows of a role."""
-        return _is_one_of(self.rows["role"], [role])
+        return self.roles.are([role])
+
+    @cached_property
+    def roles(self) -> Coded:
+        """Return each row's role, looked up once."""
+        return coded(self.rows["role"].combine_chunks())
+
+    @cached_property
+    def versions(self) -> Coded:
+        """Return each row's version, looked up once."""
+        return coded(self.rows["version"].combine_chunks())
 
     @property
     def by_callers(self) -> Answered:
@@ -115,7 +125,7 @@ class Answered:
 
     def without(self, versions: Collection[str]) -> Answered:
         """Leave out what some versions said."""
-        return self.where(~_is_one_of(self.rows["version"], versions))
+        return self.where(~self.versions.are(versions))
 
 
 def with_features(given: Answered, lake: Lake, versions: Mapping[str, int], since: date) -> Answered:
@@ -148,24 +158,19 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
         labels=_ripe(labels, places, _us(rows, EVENT_TIME), age),
         groups={column: _values(rows, labels, places, column) for column in columns},
     )
-    encoded = rows["version"].combine_chunks().dictionary_encode()
-    codes, versions = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-    for version in sorted(versions, key=version_order):
-        yield VersionOutcomes(version, every.where(codes == versions.index(version)) if versions[1:] else every)
+    versions = newest.versions
+    for version in sorted(versions.values, key=version_order):
+        yield VersionOutcomes(version, every.where(versions.are([version])) if versions.values[1:] else every)
 
 
 def _newest(given: Answered) -> NDArray[np.bool_]:
     """Mark the rows of which no later one answers the same example by the same version."""
-    numbers = paired(given.rows["version"].combine_chunks(), given.examples.numbers)
+    numbers = paired(given.versions, given.examples.numbers)
     last = np.zeros(numbers.max(initial=-1) + 1, np.int64)
     last[numbers] = np.arange(len(numbers))
     marked = np.zeros(len(numbers), np.bool_)
     marked[last] = True
     return marked
-
-
-def _is_one_of(column: pa.ChunkedArray, values: Collection[str]) -> NDArray[np.bool_]:
-    return np.asarray(pc.is_in(column, value_set=pa.array(values, pa.string())).to_numpy(), dtype=np.bool_)
 
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:
