@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from loopline.platform_core.contracts.serving import SPLIT, DesiredState, ObservedState
+from loopline.platform_core.contracts.serving import GRPC, INSTEAD, SPLIT, DesiredState, ObservedState
 from loopline.platform_core.errors import Unsupported
 from loopline.resources.kserve.inference_service import API, manifests, service_name
 from loopline.resources.kserve.own_server import OwnServer
@@ -122,8 +122,7 @@ class KServeServing(PodServing):
         if self.is_apart(model):
             raise Unsupported(
                 f"versions of {model} are apart, and KServe's routes split HTTP alone: it has no gRPC endpoint",
-                f"ask over REST, with binary tensors where speed counts, or take {model} out of serving."
-                f"{'runtimes' if model in self.runtimes else 'apart'}",
+                f"{INSTEAD[GRPC]}, or take {model} out of serving.{'runtimes' if model in self.runtimes else 'apart'}",
             )
         return super().grpc_endpoint(model)
 
