@@ -210,7 +210,7 @@ def test_a_log_that_takes_nothing_costs_no_answer(server, tmp_path, caplog, monk
     """On a full disk each request is answered, the keeper behind the log keeps it, and the server says so once."""
     monkeypatch.setattr(recorders, "_logged_at", {})
     guarded, file = Guarded(server, tmp_path, access_log="/dev/full"), tmp_path / "second.jsonl"
-    guarded.server.app._keepers.append(AccessLog(str(file)))
+    guarded.server.app._recorders.append(AccessLog(str(file)))
     assert [guarded.ask().status for _ in range(3)] == [200] * 3
     assert len(file.read_text().splitlines()) == 3
     (told,) = [one for one in caplog.records if one.name == recorders.__name__]
@@ -228,7 +228,7 @@ def test_a_span_leads_from_the_request_to_version_and_cycle(server, tmp_path):
     guarded.ask()
     server.inference.log = None  # whatever breaks inside
     guarded.ask()
-    (tracer,) = guarded.server.app._keepers
+    (tracer,) = guarded.server.app._recorders
     tracer.close()
     first, second, third = (json.loads(line) for line in file.read_text().splitlines())
     assert (first["context"]["trace_id"], first["parent_id"]) == (f"0x{trace}", f"0x{parent}")
@@ -261,7 +261,7 @@ def test_a_trace_decides_for_its_spans(server, tmp_path):
     trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     for sent in ({}, {"traceparent": f"00-{trace}-{parent}-00"}, {"traceparent": f"00-{trace}-{parent}-01"}):
         assert guarded.ask(**sent).status == 200
-    guarded.server.app._keepers[0].close()
+    guarded.server.app._recorders[0].close()
     (span,) = (json.loads(line) for line in file.read_text().splitlines())
     assert span["context"]["trace_id"] == f"0x{trace}"
 
@@ -286,7 +286,7 @@ def test_a_collector_receives_spans(server, tmp_path):
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         guarded = Guarded(server, tmp_path, traces=f"http://127.0.0.1:{collector.server_port}/v1/traces")
         assert guarded.ask().status == 200
-        guarded.server.app._keepers[0].close()
+        guarded.server.app._recorders[0].close()
         collector.shutdown()
     ((path, body),) = received
     (scoped,) = ExportTraceServiceRequest.FromString(body).resource_spans
