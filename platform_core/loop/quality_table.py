@@ -37,12 +37,15 @@ class Row:
 
 
 NAMES = tuple(Row.__dataclass_fields__)
+NOT_JUDGED = "[]"
+"""What ``fairness`` is where no rule applies."""
 
 
-def rows(ledger: Ledger, ref: ModelRef) -> list[Row]:
-    """Return a model's windows, oldest first."""
+def rows(ledger: Ledger, ref: ModelRef, *, judged: bool = False) -> list[Row]:
+    """Return a model's windows, oldest first; or only those of which fairness was ``judged``."""
+    which = _of(ref) & (column.fairness != NOT_JUDGED) if judged else _of(ref)
     with ledger.reading() as connection:
-        query = select(*(column[name] for name in NAMES)).where(_of(ref)).order_by(column.since, column.version)
+        query = select(*(column[name] for name in NAMES)).where(which).order_by(column.since, column.version)
         return [Row(*row) for row in connection.execute(query)]
 
 

@@ -91,7 +91,7 @@ def history(platform: Platform, ref: ModelRef) -> list[FairnessAt]:
             rows=judged.rows,
             groups=tuple(judged.groups),
         )
-        for row in quality_table.rows(platform.ledger, ref)
+        for row in quality_table.rows(platform.ledger, ref, judged=True)
         for judged in _decoder.decode(row.fairness)
     ]
 

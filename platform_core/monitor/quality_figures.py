@@ -49,26 +49,16 @@ class Measured(NamedTuple):
 
 
 _decoder = msgspec.json.Decoder(list[WindowFigure])
+_tuples = msgspec.json.Decoder(list[tuple[str, str, float, float, float, int, int, bool]])
+"""The same, for who takes each apart at once."""
 
 
 def history(platform: Platform, ref: ModelRef) -> list[Measured]:
     """Return every figure as it was measured last, oldest window first."""
     return [
-        Measured(
-            metric=figure.metric,
-            version=row.version,
-            segment=figure.segment,
-            since=row.since,
-            until=row.until,
-            value=figure.value,
-            low=figure.low,
-            high=figure.high,
-            rows=figure.rows,
-            labelled=figure.labelled,
-            estimated=figure.estimated,
-        )
+        Measured(metric, row.version, segment, row.since, row.until, value, low, high, rows, labelled, estimated)
         for row in quality_table.rows(platform.ledger, ref)
-        for figure in decode(row.measured)
+        for metric, segment, value, low, high, rows, labelled, estimated in _tuples.decode(row.measured)
     ]
 
 

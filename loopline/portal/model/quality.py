@@ -38,6 +38,10 @@ class MeasuredRow:
     estimated: bool
 
 
+Figure = quality_figures.Measured | MeasuredRow
+"""As it is kept: a history has hundreds of windows with a dozen of them, of which few become rows."""
+
+
 @dataclass(frozen=True)
 class QualityPart:
     """Quality over time, and the newest figure of each version, segment and metric."""
@@ -60,12 +64,11 @@ def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
     return QualityPart(charts, _newest(measured))
 
 
-def _measured(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
-    measured = quality_figures.history(portal.platform, ref)
-    return [_row(one) for one in measured] or _of_ledger(portal, ref)
+def _measured(portal: Portal, ref: ModelRef) -> Sequence[Figure]:
+    return quality_figures.history(portal.platform, ref) or _of_ledger(portal, ref)
 
 
-def _row(one: quality_figures.Measured) -> MeasuredRow:
+def _row(one: Figure) -> MeasuredRow:
     return MeasuredRow(
         metric=one.metric,
         version=one.version,
@@ -101,7 +104,7 @@ def _of_ledger(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
     ]
 
 
-def _chart(metric: str, rows: Sequence[MeasuredRow]) -> Chart:
+def _chart(metric: str, rows: Sequence[Figure]) -> Chart:
     lines: dict[tuple[str, bool], list[Point]] = {}
     for row in rows:
         if row.metric == metric:
@@ -117,9 +120,10 @@ def _chart(metric: str, rows: Sequence[MeasuredRow]) -> Chart:
     return Chart(METRICS[metric].title if metric in METRICS else metric, drawn, [])
 
 
-def _newest(rows: Sequence[MeasuredRow]) -> list[MeasuredRow]:
+def _newest(rows: Sequence[Figure]) -> list[MeasuredRow]:
     """Keep the newest figure of each metric, version, segment and kind; the newest version first, all rows first."""
     newest = {(row.metric, row.version, row.segment, row.estimated): row for row in rows}
     return sorted(
-        newest.values(), key=lambda row: (-version_order(row.version)[0], row.segment, row.metric, row.estimated)
+        map(_row, newest.values()),
+        key=lambda row: (-version_order(row.version)[0], row.segment, row.metric, row.estimated),
     )
