@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
@@ -77,4 +77,4 @@ def _of(ref: ModelRef) -> ColumnElement[bool]:
 
 
 def _named(ref: ModelRef, row: Row) -> dict[str, Any]:
-    return {**asdict(row), "team": ref.team, "model": ref.model}
+    return {**vars(row), "team": ref.team, "model": ref.model}

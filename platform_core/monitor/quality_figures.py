@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -51,6 +52,7 @@ class Measured(NamedTuple):
 _decoder = msgspec.json.Decoder(list[WindowFigure])
 _tuples = msgspec.json.Decoder(list[tuple[str, str, float, float, float, int, int, bool]])
 """The same, for who takes each apart at once."""
+_ROWS, _LABELLED = (itemgetter(WindowFigure.__struct_fields__.index(name)) for name in ("rows", "labelled"))
 
 
 def history(platform: Platform, ref: ModelRef) -> list[Measured]:
@@ -81,5 +83,5 @@ class Counts(NamedTuple):
 
 def counts(text: str) -> Counts:
     """Return how many rows a window was measured from."""
-    found = decode(text)
-    return Counts(max((one.rows for one in found), default=0), max((one.labelled for one in found), default=0))
+    found = _tuples.decode(text)
+    return Counts(max(map(_ROWS, found), default=0), max(map(_LABELLED, found), default=0))
