@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -50,9 +50,10 @@ class Measured(NamedTuple):
 
 
 _decoder = msgspec.json.Decoder(list[WindowFigure])
-_tuples = msgspec.json.Decoder(list[tuple[str, str, float, float, float, int, int, bool]])
+_FIELDS = {field.name: field.type for field in msgspec.structs.fields(WindowFigure)}
+_tuples: msgspec.json.Decoder[list[tuple[Any, ...]]] = msgspec.json.Decoder(list[tuple[tuple(_FIELDS.values())]])  # type: ignore[misc]
 """The same, for who takes each apart at once."""
-_ROWS, _LABELLED = (itemgetter(WindowFigure.__struct_fields__.index(name)) for name in ("rows", "labelled"))
+_ROWS, _LABELLED = (itemgetter([*_FIELDS].index(name)) for name in ("rows", "labelled"))
 
 
 def history(platform: Platform, ref: ModelRef) -> list[Measured]:
