@@ -25,9 +25,10 @@ from loopline.platform_core.testing.model_packages import Constant, write_packag
 from loopline.resources.kubernetes.compute import KubernetesCompute
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.message import Answer, pack_answer
-from loopline.resources.kubernetes.mirror import SETTLED_SECONDS, Budget, Mirror, SignIn
+from loopline.resources.kubernetes.mirror import SETTLED_SECONDS, Budget, Mirror
 from loopline.resources.kubernetes.mirrored import objects
 from loopline.resources.kubernetes.serving import KubernetesServing
+from loopline.resources.kubernetes.settings import PlainSignIn
 from loopline.stories.portal_home import portal_home
 from tests.deploy.helm_chart import CHART, LEAST, merged
 from tests.s3_server import S3Server
@@ -119,7 +120,7 @@ def _installed(place: Place, values: dict[str, Any]) -> Iterator[Figure]:
 def mirror(place: Place) -> Iterator[Figure]:
     """Show a ledger with all models, then rest."""
     home = portal_home(place.folder / "home", place.size.models)
-    link = Link(SignIn(place.cluster.kubeconfig))
+    link = Link(PlainSignIn(place.cluster.kubeconfig))
     place.calls.sign(link.api)
     namespace = "mirrored"
     _namespace(place, namespace)

@@ -10,6 +10,7 @@ import click
 
 from loopline.cli.command import Command
 from loopline.cli.lazy import LazyGroup
+from loopline.pod import WORKSPACE
 
 _MODULE = "loopline.cli.pod"
 pod = LazyGroup(
@@ -23,7 +24,6 @@ pod = LazyGroup(
     },
     "What one container of a cluster runs: Dagster's parts, which share PostgreSQL and no disk.",
 )
-WORKSPACE = "/etc/loopline-workspace/workspace.yaml"
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - a pod listens where its Service finds it
 _workspace = click.option(
     "--workspace",

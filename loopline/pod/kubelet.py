@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.foundation.located_yaml import load
+from loopline.pod import WORKSPACE
 
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.link import Link
 
-WORKSPACE = "/etc/loopline-workspace/workspace.yaml"
 _OWN = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PATIENCE_SECONDS = 5.0
 """The watchdog's round waits for it."""
-
-
-@dataclass(frozen=True)
-class _SignIn:
-    kubeconfig: Path | None
-    context: str | None = None
-    api_patience_seconds: float = _PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -38,10 +31,11 @@ class Kubelet:
         from kubernetes.client import ApiException
 
         from loopline.resources.kubernetes.link import Link
+        from loopline.resources.kubernetes.settings import PlainSignIn
 
         try:
             service, namespace = self._service(location)
-            link = Link(_SignIn(self.kubeconfig))
+            link = Link(PlainSignIn(self.kubeconfig, api_patience_seconds=_PATIENCE_SECONDS))
         except LooplineError:
             return ""
         try:

@@ -24,6 +24,7 @@ from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.platform import Platform
 from loopline.resources.kubernetes.link import Link, api_message
 from loopline.resources.kubernetes.mirrored import API_VERSION, KINDS, Mirrored, newest_entry, objects
+from loopline.resources.kubernetes.settings import PlainSignIn
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Ledger
@@ -39,15 +40,6 @@ LONG_SECONDS, RESTS = 0.1, 20
 _PAGE = 500
 _LOG = logging.getLogger(__name__)
 Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class SignIn:
-    """How to reach the API, and for how long to ask again."""
-
-    kubeconfig: Path | None = None
-    context: str | None = None
-    api_patience_seconds: float = 10
 
 
 @dataclass
@@ -273,7 +265,7 @@ def main() -> None:
     given = parser.parse_args()
     logs.start()
     platform = Platform(environment.read(only=()))
-    link = Link(SignIn(given.kubeconfig))
+    link = Link(PlainSignIn(given.kubeconfig))
     budget = Budget(given.calls_a_minute)
     try:
         with set_by_signals() as stop:

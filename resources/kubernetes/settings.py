@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -35,6 +36,15 @@ class SignIn(Protocol):
     @property
     def api_patience_seconds(self) -> float:
         """Return for how long to ask again."""
+
+
+@dataclass(frozen=True)
+class PlainSignIn:
+    """How to sign in, for who needs nothing else of an environment."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    api_patience_seconds: float = 10
 
 
 class Settings(Vendor):

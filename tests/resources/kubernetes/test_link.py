@@ -16,8 +16,8 @@ import yaml
 from loopline.resources.kubernetes import link as linking
 from loopline.resources.kubernetes import pod_serving
 from loopline.resources.kubernetes.link import Link
-from loopline.resources.kubernetes.mirror import SignIn
 from loopline.resources.kubernetes.serving import KubernetesServing
+from loopline.resources.kubernetes.settings import PlainSignIn
 
 POD = {
     "metadata": {"name": "silent", "namespace": "n", "uid": "u"},
@@ -71,7 +71,7 @@ def api(tmp_path):
 def test_nodes_are_listed_once_for_all_tasks_of_a_minute(api, monkeypatch):
     """Twenty that begin at once ask the API server once, and not its database; a minute later it is asked again."""
     asked, file = api
-    link = Link(SignIn(file))
+    link = Link(PlainSignIn(file))
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(lambda _: link.lately(link.core.list_node), range(20))) == [[]] * 20
     assert (asked["nodes"], asked["nodes from memory"]) == (1, 1)

@@ -19,8 +19,9 @@ from loopline.platform_core.errors import Refused, StoreUnavailable
 from loopline.platform_core.loop import rollback, rollouts
 from loopline.resources.kubernetes import mirror as mirroring
 from loopline.resources.kubernetes.link import Link
-from loopline.resources.kubernetes.mirror import Budget, Mirror, SignIn
+from loopline.resources.kubernetes.mirror import Budget, Mirror
 from loopline.resources.kubernetes.mirrored import objects
+from loopline.resources.kubernetes.settings import PlainSignIn
 from tests.deploy import helm_chart as chart
 from tests.platform_core.loop.conftest import REF, Loop, platform_on
 
@@ -204,7 +205,7 @@ class TestOnACluster:
     @pytest.fixture
     def mirror(self, loop, team_namespace):
         """Mirror the ledger into the team's namespace, with the rights that are shipped and no others."""
-        link = Link(SignIn(self.kubeconfig, api_patience_seconds=1))
+        link = Link(PlainSignIn(self.kubeconfig, api_patience_seconds=1))
         link.api.set_default_header("Impersonate-User", f"system:serviceaccount:{chart.NAMESPACE}:loopline-mirror")
         yield Mirror(loop.ledger, link, team_namespace, Budget(6000))
         link.close()
@@ -319,7 +320,7 @@ class TestOnACluster:
         }
         kind = DynamicClient(kubernetes_api).resources.get(api_version=binding["apiVersion"], kind="RoleBinding")
         kind.server_side_apply(body=binding, field_manager="tests")
-        link = Link(SignIn(self.kubeconfig))
+        link = Link(PlainSignIn(self.kubeconfig))
         link.api.set_default_header("Impersonate-User", "anna")
         path = ONE.format(namespace=team_namespace, plural="loopmodels")
         until(lambda: allowed(link.api, path))
