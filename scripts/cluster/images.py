@@ -53,7 +53,7 @@ class Images:
 
 def only_pause() -> Images:
     """Return what a cluster needs that runs no pod of ours."""
-    return Images(seed.kept(f"pause {_PAUSE}", lambda scratch: [_pause(scratch)]))
+    return Images(seed.kept("pause", _PAUSE, lambda scratch: [_pause(scratch)]))
 
 
 def with_loopline(folder: Path) -> Images:
@@ -86,7 +86,7 @@ def base() -> Path:
     versions = sorted(f"{name} {one.version}" for name, one in found.items())
     ours = [HERE.joinpath(name).read_text() for name in ("images.py", "python_layer.py", "oci.py")]
     key = "\n".join([sys.version, str(python_layer.interpreter()), *ours, *versions])
-    return seed.kept(key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
+    return seed.kept("loopline", key, lambda scratch: [_pause(scratch), _base(scratch, found.values())])
 
 
 def _pause(folder: Path) -> Image:

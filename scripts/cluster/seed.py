@@ -6,23 +6,21 @@ are copied. Where cache and cluster lie on different disks, everything is copied
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from scripts.cluster.kept import folder
 from scripts.cluster.oci import Image, digest_and_size, write_image
 from scripts.cluster.settings import cache
 
 _DATABASE = ".db"
 _START_SECONDS = 60
-_UNUSED_SECONDS = 14 * 86_400
 _SETTINGS = """version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 root = "{root}"
@@ -36,20 +34,12 @@ LAYERS = "layers.json"
 """The file beside containerd's own that names the layers of the last image: digest and size, lowest first."""
 
 
-def kept(key: str, images: Callable[[Path], list[Image]]) -> Path:
-    """Return containerd's folder with images, made if the cache has none of this key; ``images`` makes their layers."""
-    target = cache() / "containerd" / hashlib.sha256(key.encode()).hexdigest()[:16]
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="seed-", dir=target.parent) as scratch:
-            made = _made(Path(scratch), images)
-            if not target.exists():  # somebody else may have been faster
-                made.rename(target)
-    os.utime(target)
-    for other in target.parent.iterdir():
-        if time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
-            shutil.rmtree(other, ignore_errors=True)
-    return target
+def kept(name: str, key: str, images: Callable[[Path], list[Image]]) -> Path:
+    """Return containerd's folder with images, made if the cache has none of this key; ``images`` makes their layers.
+
+    The cache keeps the last two of a name (a seed with dependencies is 2.7 GB), and those that somebody uses.
+    """
+    return folder(cache() / "containerd", name, key, lambda scratch: _made(scratch, images))
 
 
 def plant(seed: Path, target: Path) -> None:
