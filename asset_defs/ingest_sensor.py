@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import cached_property
 
 import dagster as dg
 
@@ -15,6 +16,7 @@ from loopline.platform_core.features import waiting
 from loopline.platform_core.features.standing import progress
 from loopline.platform_core.foundation.names import ModelRef, raw_table, view_name
 from loopline.platform_core.ingestion.landing import pending
+from loopline.platform_core.ingestion.refusals import Refusals, refusals_of_team
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Source, Team
 from loopline.platform_core.specs.source import STREAM
@@ -88,10 +90,16 @@ class _Look:
         tags = {SOURCE_TAG: f"{self.team.name}/{source.name}"}
         if tags[SOURCE_TAG] in self.busy:
             return []
-        if pending(self.platform, self.team, source, limit=1):
+        refused = self._refused.get(source.name, Refusals())
+        if pending(self.platform, self.team, source, limit=1, refused=refused):
             return [dg.RunRequest(tags=tags, asset_selection=ingested_keys(self.team, source))]
         late = self._late_views(source)
         return [dg.RunRequest(tags=tags, asset_selection=_view_keys(self.team, late))] if late else []
+
+    @cached_property
+    def _refused(self) -> dict[str, Refusals]:
+        """Read the refused files of all sources once a tick: a question for each source was most of a quiet look."""
+        return refusals_of_team(self.platform.ledger, self.team.name)
 
     def _late_views(self, source: Source) -> list[FeatureView]:
         """Find views that a run which ended early left behind, or of which rows waited until now.

@@ -11,7 +11,7 @@ from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
 from loopline.asset_defs.runs import LOOK_SECONDS, under_way
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import watching
-from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.monitor.predictions import waiting
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
@@ -28,11 +28,11 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         description="Judges a window once enough predictions are there",
     )
     def monitor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
-        found = [(model, deployment(platform.ledger, ModelRef(team.name, model.name))) for model in team.models]
-        deployed = [(model, live) for model, live in found if live is not None]
-        watching.watch(platform, team.name, [live for _, live in deployed], time.time())
+        live = deployments(platform.ledger, team.name)
+        deployed = [model for model in team.models if model.name in live]
+        watching.watch(platform, team.name, [live[model.name] for model in deployed], time.time())
         busy = under_way(context.instance, MONITOR_JOB, MODEL_TAG)
-        idle = [model for model, _ in deployed if str(ModelRef(team.name, model.name)) not in busy]
+        idle = [model for model in deployed if str(ModelRef(team.name, model.name)) not in busy]
         requests = [request for model in idle if (request := _request(platform, team, model))]
         return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no full window yet")
 

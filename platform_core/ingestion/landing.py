@@ -34,14 +34,18 @@ TRACED_ARRIVALS = 128
 """Names of arrivals in a span, at most."""
 
 
-def pending(platform: Platform, team: Team, source: Source, limit: int | None = None) -> Sequence[Arrival]:
+def pending(
+    platform: Platform, team: Team, source: Source, limit: int | None = None, refused: Refusals | None = None
+) -> Sequence[Arrival]:
     """List arrivals that have not landed, oldest first, without those that the present contract refused.
 
-    Of a stream they are the partitions that have records to land.
+    Of a stream they are the partitions that have records to land. Whoever asks for many sources reads the refused
+    files of all of them at once, and gives each its own.
     """
     if source.arrives == STREAM:
         return streaming.pending(platform, team, source, limit)
-    return _pending(Inbox.of(platform, team, source), limit)
+    inbox = Inbox.of(platform, team, source)
+    return _pending(inbox, limit, _refusals(inbox) if refused is None else refused)
 
 
 def land(platform: Platform, team: Team, source: Source, limit: int | None = None) -> Landed:
@@ -60,7 +64,7 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
 
 
 def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
-    waiting, began = _pending(inbox, limit), reached(inbox)
+    waiting, began = _pending(inbox, limit, _refusals(inbox)), reached(inbox)
     spanned.note(arrivals=[arrival.name for arrival in waiting[:TRACED_ARRIVALS]], arrivals_count=len(waiting))
     landed = Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
     for start in range(0, len(waiting), BATCH):
@@ -72,10 +76,9 @@ def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
     return landed
 
 
-def _pending(inbox: Inbox, limit: int | None) -> Sequence[Arrival]:
+def _pending(inbox: Inbox, limit: int | None, known: Refusals) -> Sequence[Arrival]:
     landed = _landed_ids(inbox)
     others = inbox.platform.event_source.arrivals(inbox.where, known=landed)
-    known = _refusals(inbox)
     refusals.review(inbox, known, {a.arrival_id for a in others}, landed)
     version = inbox.contract.version
     waiting = [a for a in others if not known.holds(a.arrival_id, version)]

@@ -86,10 +86,15 @@ class Refusals:
 
 def refusals(ledger: Ledger, team: str, source: str) -> Refusals:
     """Read the refused files of a source, the oldest first."""
-    found, where = Refusals(), f"{team}/{source}"
+    return refusals_of_team(ledger, team).get(source, Refusals())
+
+
+def refusals_of_team(ledger: Ledger, team: str) -> dict[str, Refusals]:
+    """Read the refused files of all sources of a team by one question; a source that never had any is left out."""
+    found: dict[str, Refusals] = {}
     for entry in ledger.entries(ModelRef(team, ""), [REFUSED, SKIPPED, SETTLED]):
-        if entry.details["source"] == where:
-            found.apply(entry.kind, entry.at, entry.details)
+        source = entry.details["source"].removeprefix(f"{team}/")
+        found.setdefault(source, Refusals()).apply(entry.kind, entry.at, entry.details)
     return found
 
 

@@ -60,6 +60,13 @@ def deployment(ledger: Ledger, ref: ModelRef) -> Deployment | None:
         return read(connection, ref)
 
 
+def deployments(ledger: Ledger, team: str) -> dict[str, Deployment]:
+    """Return a team's deployments by model, by one question; what never went live is left out."""
+    with ledger.reading() as connection:
+        rows = connection.execute(select(tables.deployments).where(_column.team == team)).mappings().all()
+    return {row["model"]: from_row(row) for row in rows}
+
+
 def change(  # noqa: PLR0913 - a change is what, who, why and when
     platform: Platform,
     ref: ModelRef,

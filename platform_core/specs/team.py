@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ class Team:
         path = Path(self.package)
         return path.parent if path.suffix == ".py" else path
 
-    @property
+    @cached_property
     def views(self) -> tuple[FeatureView, ...]:
         """Return every feature view of the team and its models, each version once, in order of name and version."""
         declared = (*self.features, *(view for m in self.models for view in m.features))

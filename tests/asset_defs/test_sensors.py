@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
+from loopline.asset_defs import ingest_sensor
 from loopline.asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion import landing
 from loopline.platform_core.loop import rollouts, tables
 from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.specs import Source
+from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
 
 ONE = ModelRef("tiny", "one")
 STARTED, SUCCESS = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
+
+
+@contextmanager
+def asked_of(ledger):
+    """Give the statements that the ledger is asked meanwhile."""
+    asked: list[str] = []
+
+    def note(_connection, _cursor, statement, *_others) -> None:
+        if statement != "BEGIN":  # SQLite alone says it aloud
+            asked.append(statement)
+
+    event.listen(ledger.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(ledger.engine, "before_cursor_execute", note)
 
 
 def roll_out(driver, model: str, name: str) -> rollouts.RolloutRecord:
@@ -178,3 +199,32 @@ def test_each_night_the_quality_of_live_models_is_measured(driver) -> None:
     roll_out(driver, "one", "first")
     (request,) = tick(3).run_requests
     assert (request.run_key, request.asset_selection) == ("2011-03-03", [key("tiny", "quality", "one")])
+
+
+def test_a_quiet_look_at_files_asks_the_ledger_once(driver):
+    """However many sources a team has: a question for each, every few seconds, is what idle teams would cost most."""
+    sources = [Source(f"events_{number}", "events.yaml") for number in range(5)]
+    views = tuple(FeatureView(f"seen_{one.name}", one, "who", "at", lambda rows: rows) for one in sources)
+    team = replace(driver.team, models=tuple(replace(model, features=views) for model in driver.team.models))
+    look = ingest_sensor._Look(
+        driver.instance,
+        driver.platform,
+        team,
+        ingest_sensor.source_state.read(None, sorted(source.name for source in team.sources)),
+    )
+    with asked_of(driver.platform.ledger) as asked:
+        assert look.all(known=True) == []
+    assert look.problems == []
+    assert len(asked) == 1
+
+
+def test_a_quiet_look_at_endpoints_asks_the_ledger_once(driver):
+    """Whether one model of the team is live or both."""
+    counts = []
+    for model in ("one", "two"):
+        roll_out(driver, model, f"first of {model}")
+        driver.tick("monitor")
+        with asked_of(driver.platform.ledger) as asked:
+            assert driver.tick("monitor") == ([], "no full window yet")
+        counts.append(len(asked))
+    assert counts == [1, 1]

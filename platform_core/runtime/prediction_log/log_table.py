@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from itertools import chain, repeat
 from operator import attrgetter
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, st
     import pyarrow as pa
 
     offsets = offsets_of(cursor)
-    tables = [table([])]
+    tables = []
     for file in sorted(log.log_folder(root, model).glob(f"*{log.SUFFIX}")):
         before = offsets.get(file.name, 0)
         if _size(file) > before:
@@ -43,7 +44,7 @@ def read_after(root: Path, model: str, cursor: str | None) -> tuple[pa.Table, st
             for records, after in log.read(file, before):
                 tables.append(table(records))
                 offsets[file.name] = after
-    return pa.concat_tables(tables).combine_chunks(), msgspec.json.encode(offsets).decode()
+    return pa.concat_tables(tables or [_no_rows()]).combine_chunks(), msgspec.json.encode(offsets).decode()
 
 
 def end_after(root: Path, model: str, cursor: str | None) -> str:
@@ -60,6 +61,13 @@ def end_after(root: Path, model: str, cursor: str | None) -> str:
     return msgspec.json.encode(offsets).decode()
 
 
+@cache
+def _no_rows() -> pa.Table:
+    """Return what nothing new is; sensors ask for it again and again for each model."""
+    return table([])
+
+
+@cache
 def schema() -> pa.Schema:
     """Return the columns of the log, as the serving contract names them."""
     import pyarrow as pa
