@@ -92,3 +92,8 @@ class Overloaded(Transient):
 
 class CommitConflict(Transient):
     """Another writer was faster; read again and repeat."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Say whether a library written in Rust raised it where it did not foresee something; it is no ``Exception``."""
+    return type(error).__name__ == "PanicException"

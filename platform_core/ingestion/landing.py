@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
-from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient, Unsupported
+from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient, Unsupported, is_panic
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 BATCH = 100
 """Arrivals a commit: one commit a file would take longer than the files themselves."""
-PANIC = "PanicException"
-"""What a library written in Rust raises where it did not foresee something; it is no ``Exception``."""
 TRACED_ARRIVALS = 128
 """Names of arrivals in a span, at most."""
 
@@ -132,7 +130,7 @@ def _checked(inbox: Inbox, arrival: Arrival, known: Refusals) -> CheckedArrival 
     except NotFound:
         return None
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
         return refusals.refuse(inbox, arrival, error, known)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported
+from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported, is_panic
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -23,6 +23,8 @@ TRANSFER_SECONDS = 600
 _TRIES = 1
 _AT_ONCE = 16
 """How many requests of one caller's may be on their way: of what is asked one by one, each costs the whole way."""
+_ALLOW_HTTP = {"allow_http", "aws_allow_http"}
+"""An option that the lake's library knows by these names; here it is the client's, not the store's."""
 _CLOCK = "clock"
 _USED_BY: dict[str, int] = {}
 _NO_CERTIFICATES = "No CA certificates"
@@ -200,9 +202,9 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
             f"{url}: object stores are not installed ({error})", "install the extra 'object-store'"
         ) from error
     limits: Any = {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=ANSWER_SECONDS)}
-    config: Any = dict(options)
+    config: Any = {name: value for name, value in options.items() if name.lower() not in _ALLOW_HTTP}
     retries: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=2 * seconds)}
-    http = any(value.startswith("http://") for value in options.values()) or _plain_http()
+    http = any(value.startswith("http://") for value in options.values()) or _is_http_allowed(options)
     try:
         made: ObjectStore = from_url(
             url,
@@ -210,26 +212,29 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
             client_options=limits | ({"allow_http": True} if http else {}),
             retry_config=retries,
         )
-    except (BaseError, ValueError, TypeError) as error:
+    except BaseException as error:
+        if not isinstance(error, BaseError | ValueError | TypeError) and not is_panic(error):
+            raise
         if _NO_CERTIFICATES in str(error):
             fix = "install the system's ca-certificates, or name a bundle in SSL_CERT_FILE"
         else:
-            fix = "name a URL such as s3://bucket/prefix"
+            fix = "name a URL such as s3://bucket/prefix, and options that its store knows"
         raise InvalidEnvironment(f"{url}: {_short(error)}", fix) from error
     if isinstance(made, MemoryStore) or url.startswith("file:"):
         raise InvalidEnvironment(f"{url} is no store that two machines reach", "bind serving to 'local'")
     return made
 
 
-def _plain_http() -> bool:
-    """Say whether the store's own variable allows it; client options would otherwise take its place."""
-    return os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
+def _is_http_allowed(options: Mapping[str, str]) -> bool:
+    """Say whether an option allows it, or the store's own variable, whose place client options would take."""
+    said = [value for name, value in options.items() if name.lower() in _ALLOW_HTTP]
+    return any(each.lower() in {"1", "true"} for each in (*said, os.environ.get("AWS_ALLOW_HTTP", "")))
 
 
 def _listed_object(meta: Any) -> Found:
     return Found(str(meta["path"]), int(meta["size"]), meta["last_modified"], str(meta["e_tag"]))
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
     """Return what a store's client says, without the report that it prints below the first line."""
     return " ".join(str(error).split())[:300]

@@ -142,6 +142,21 @@ def test_what_is_no_store_is_refused(url: str) -> None:
         Objects(url, {})
 
 
+@pytest.mark.parametrize("option", ["aws_connect_timeout", "nonsense", "aws_virtual_hosted_style_request"])
+def test_an_option_that_is_none_is_refused(option: str) -> None:
+    """Even one at which the client's library panics."""
+    with pytest.raises(InvalidEnvironment, match="options that its store knows"):
+        Objects("s3://bucket/prefix", {option: "maybe"})
+
+
+@pytest.mark.parametrize("name", ["aws_allow_http", "ALLOW_HTTP"])
+def test_options_of_the_lake_are_taken(s3_server: S3Server, name: str) -> None:
+    """One set of options serves both: what the lake's library asks for to speak without TLS says the same here."""
+    store = Objects(s3_server.place(), s3_server.options | {name: "true"})
+    store.write("a", b"1")
+    assert store.read("a") is not None
+
+
 def test_a_clock_that_is_wrong_makes_no_server_silent(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ages are told by the store's own clock: this machine's may be an hour ahead, or behind."""
     store = ObjectStates(objects)
