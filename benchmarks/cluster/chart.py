@@ -26,16 +26,22 @@ RELEASE, PLACE = "loopline", "mlops"
 POSTGRESQL, REDIS = 5432, 6379
 """Ports of the node that lead to servers outside."""
 _ALONE = "dagster-alone"
+_SETTLE_SECONDS = 60.0
+"""After so long what began with the pods is over."""
 
 
-def compare(site: Site) -> tuple[float, float]:
-    """Return seconds until the whole is available, and until the web server alone is."""
-    alone = _alone(site)
+def compare(site: Site, rest_seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """Measure the whole, and Dagster's web server alone.
+
+    Returns:
+        Of each: seconds until it is ``all available``, and ``cores at rest`` over so many seconds.
+    """
+    alone = _alone(site, rest_seconds)
     with _stores(site) as secret:
-        return _installed(site, secret), alone
+        return _installed(site, secret, rest_seconds), alone
 
 
-def _installed(site: Site, secret: dict[str, str]) -> float:
+def _installed(site: Site, secret: dict[str, str], rest_seconds: float) -> dict[str, float]:
     repository, _, tag = images.NAME.partition(":")
     profile = yaml.safe_load(CHART.joinpath("values-laptop-cluster.yaml").read_text())
     own = {
@@ -52,7 +58,16 @@ def _installed(site: Site, secret: dict[str, str]) -> float:
     began = time.monotonic()
     with helm.Config(kubeconfig_path=site.cluster.kubeconfig, namespace=PLACE) as config:
         config.install(CHART, RELEASE, merged(profile, own, made))
-    return _until_available(site, f"app.kubernetes.io/instance={RELEASE}", began)
+    return _measured(site, f"app.kubernetes.io/instance={RELEASE}", began, rest_seconds)
+
+
+def _measured(site: Site, selector: str, began: float, rest_seconds: float) -> dict[str, float]:
+    seconds = _until_available(site, selector, began)
+    time.sleep(min(_SETTLE_SECONDS, rest_seconds))
+    before, start = site.cpu_seconds(selector), time.monotonic()
+    time.sleep(rest_seconds)
+    cores = (site.cpu_seconds(selector) - before) / (time.monotonic() - start)
+    return {"all available": seconds, "cores at rest": cores}
 
 
 def _until_available(site: Site, selector: str, began: float) -> float:
@@ -68,7 +83,7 @@ def _until_available(site: Site, selector: str, began: float) -> float:
     return time.monotonic() - began
 
 
-def _alone(site: Site) -> float:
+def _alone(site: Site, rest_seconds: float) -> dict[str, float]:
     """Start Dagster's web server as a Deployment, with nothing to show."""
     from kubernetes import client
 
@@ -89,9 +104,9 @@ def _alone(site: Site) -> float:
     spec = {"selector": {"matchLabels": labels}, "template": template}
     apps, began = client.AppsV1Api(site.api), time.monotonic()
     apps.create_namespaced_deployment(NAMESPACE, {"metadata": {"name": _ALONE, "labels": labels}, "spec": spec})
-    seconds = _until_available(site, f"app={_ALONE}", began)
+    found = _measured(site, f"app={_ALONE}", began, rest_seconds)
     apps.delete_namespaced_deployment(_ALONE, NAMESPACE)
-    return seconds
+    return found
 
 
 @contextmanager

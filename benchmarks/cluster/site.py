@@ -65,8 +65,8 @@ class Site:
         return found
 
     def cpu_seconds(self, selector: str) -> float:
-        """Return what pods have used so far, with all containers."""
-        pods = self.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items
+        """Return what pods of any namespace have used so far, with all containers."""
+        pods = self.core.list_pod_for_all_namespaces(label_selector=selector).items
         return sum(_used(pod.metadata.uid) for pod in pods)
 
 

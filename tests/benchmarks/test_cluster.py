@@ -19,6 +19,7 @@ ROWS = {
     "request: CPU a request": (100.0, 900.0, "µs"),
     "new replica: answers": (4.0, 8.0, "s"),
     "canary: answers": (1.0, 8.0, "s"),
+    "chart: cores at rest": (0.4, 0.02, "cores"),
 }
 
 
@@ -68,3 +69,5 @@ def test_sides_stand_beside_each_other_and_are_held_to_their_bounds():
     assert "ours / kubectl: 1.30, at most 1.2: **not kept**" in text
     assert "| request: CPU a request | 100 µs | 900 µs | 0.11 |" in text
     assert "through the gateway, p50, ours / KServe's: 0.50, at most 1: kept" in text
+    assert "| chart: cores at rest | 0.40 cores | 0.02 cores | 20.00 |" in text
+    assert "the chart at rest, in cores: 0.40, at most 0.3: **not kept**" in text
