@@ -166,11 +166,9 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
 def _newest(given: Answered) -> NDArray[np.bool_]:
     """Mark the rows of which no later one answers the same example by the same version."""
     numbers = paired(given.versions, given.examples.numbers)
-    last = np.zeros(numbers.max(initial=-1) + 1, np.int64)
+    last = np.zeros(numbers.max(initial=-1) + 1, np.int64)  # of numbers that no row has it says nothing
     last[numbers] = np.arange(len(numbers))
-    marked = np.zeros(len(numbers), np.bool_)
-    marked[last] = True
-    return marked
+    return np.asarray(last[numbers] == np.arange(len(numbers)))
 
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:
