@@ -19,7 +19,8 @@ HOW = f"""Processor milliseconds of the process with all its threads, after a sh
 platform that is opened anew, as a run does; that every 30 seconds all files are looked at is not among it. The history
 of each of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. Of quality the increment
 is one more file of labels and answers: what it changes is one window of a day, about as many rows in the short history
-as in the long one; windows of before that still wait for labels are looked at and found unchanged, and what no window
+as in the long one; its labels say that they reach a day;
+windows of before that still wait for labels are looked at and found unchanged, and what no window
 holds, the figures of a version's whole life, goes on over all answers. The exponent is how the cost grows with the
 history: 0 is not at all, 1 in proportion."""
 

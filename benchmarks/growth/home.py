@@ -79,7 +79,7 @@ def recent(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return orders.group_by("customer", "ordered_at").agg(amount_now=nw.col("amount").sum())
 
 
-@labels(ORDERS, entities=("customer",), time="ordered_at", label="large", known_at="later")
+@labels(ORDERS, entities=("customer",), time="ordered_at", label="large", known_at="later", reach_days=1)
 def large(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Per order: whether it is larger than 15, known an hour later."""
     import narwhals as nw

@@ -23,7 +23,7 @@ def check_team(team: Team) -> Iterator[Problem]:
         yield from check_contract(team, source)
     yield from _one_meaning(team)
     for model in team.models:
-        for check in (_entities, _segments, _gates, _rollout, _judges, _drift, _quality, _numbers):
+        for check in (_entities, _segments, _gates, _rollout, _judges, _drift, _quality, _reach, _numbers):
             yield from check(team, model)
 
 
@@ -133,6 +133,20 @@ def _quality(team: Team, model: Model) -> Iterator[Problem]:
             yield _problem(team, model, "fairness", message, "write 0.1 for ten percentage points")
     if model.quality.days < 1:
         yield _problem(team, model, "quality", f"windows of {model.quality.days} days", "give it 1 at least")
+
+
+def _reach(team: Team, model: Model) -> Iterator[Problem]:
+    from loopline.platform_core.specs.odcs import contract_of
+
+    labels = model.labels
+    if labels.reach_days is None:
+        return
+    with contextlib.suppress(LooplineError):  # a contract that cannot be read is told by its own check
+        times = [each.name for each in contract_of(team, labels.source).columns if each.type == "timestamp"]
+        if labels.time not in times:
+            message = f"reach_days counts from {labels.time!r}, which is no timestamp of {labels.source.name!r}"
+            fix = f"let the labels go by {' or '.join(times) or 'a timestamp of the contract'}, or leave reach_days out"
+            yield Problem(places.of_function(labels.compute), f"{labels.name}.reach_days", message, fix)
 
 
 def _numbers(team: Team, model: Model) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""From which raw rows which rows of a view come about: all of them, or those of some entities and times."""
+"""From which raw rows which rows of a view, or which labels, come about: all, or those of some entities and times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import FeatureView, Labels, Team
     from loopline.platform_core.specs.contract_file import RowContract
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,10 +47,21 @@ class Reach:
             since = earlier(self.since, view.lookback_days)
         return Reach(self.entities, since, self.until)
 
+    def widened(self, days: float) -> Reach:
+        """Return what lies up to some days further, at both ends."""
+        since = None if self.since is None else earlier(self.since, days)
+        until = None if self.until is None else later(self.until, days)
+        return Reach(self.entities, since, until)
+
 
 def earlier(instant: datetime, days: float) -> datetime:
     """Go back some days, no further than time goes."""
     return instant - timedelta(days=days) if instant - _FIRST > timedelta(days=days) else _FIRST
+
+
+def later(instant: datetime, days: float) -> datetime | None:
+    """Go on some days; None, which is no bound, beyond the end of time."""
+    return instant + timedelta(days=days) if _LAST - instant > timedelta(days=days) else None
 
 
 def held_only(rows: pa.Table, time: str) -> pa.Table:
@@ -74,12 +85,12 @@ def held_only(rows: pa.Table, time: str) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The raw table of a view's source, and the view's own table, read no further than a reach."""
+class RawRows:
+    """The raw rows of the source of a view, or of labels, read no further than a reach."""
 
     platform: Platform
     team: Team
-    view: FeatureView
+    view: FeatureView | Labels
 
     def raw(self, version: int, reach: Reach) -> pa.Table:
         """Read the raw rows that hold within a reach."""
@@ -101,14 +112,6 @@ class Tables:
         return parted(
             self.platform.lake.read(raw_table(self.team.name, self.view.source.name), version=version), self.key
         )
-
-    def held(self, reach: Reach) -> pa.Table:
-        """Read the view's rows within a reach."""
-        return reach.of(self._read(view_table(self.team.name, self.view), reach, **_days(reach)), EVENT_TIME)
-
-    def computed(self, raw: pa.Table, reach: Reach) -> pa.Table:
-        """Compute the rows within a reach; raises as ``Engine.compute_view``."""
-        return reach.of(held_only(self.platform.engine.compute_view(self.view, raw), EVENT_TIME), EVENT_TIME)
 
     @cached_property
     def may_change(self) -> bool:
@@ -139,6 +142,21 @@ class Tables:
 
     def _among(self, reach: Reach) -> dict[str, pa.Array] | None:
         return None if reach.entities is None else {self.view.entity: reach.entities}
+
+
+@dataclass(frozen=True)
+class Tables(RawRows):
+    """The raw table of a view's source, and the view's own table."""
+
+    view: FeatureView
+
+    def held(self, reach: Reach) -> pa.Table:
+        """Read the view's rows within a reach."""
+        return reach.of(self._read(view_table(self.team.name, self.view), reach, **_days(reach)), EVENT_TIME)
+
+    def computed(self, raw: pa.Table, reach: Reach) -> pa.Table:
+        """Compute the rows within a reach; raises as ``Engine.compute_view``."""
+        return reach.of(held_only(self.platform.engine.compute_view(self.view, raw), EVENT_TIME), EVENT_TIME)
 
 
 def _days(reach: Reach) -> dict[str, Any]:

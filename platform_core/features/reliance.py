@@ -1,21 +1,24 @@
-"""What a view's rows rest on, found out by computing it from less: its entity's own rows, and no older ones."""
+"""What a view's rows, or labels, rest on, found out by computing them from less: no rows of others, none too far."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, LooplineError
 from loopline.platform_core.features.changes import news
 from loopline.platform_core.features.lookahead import describe_difference
-from loopline.platform_core.features.reach import earlier
-from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.features.reach import Reach, earlier, held_only
+from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.contracts.engine import Engine
-    from loopline.platform_core.specs import FeatureView
+    from loopline.platform_core.specs import FeatureView, Labels
 
+_CUTS = (0.25, 0.5, 0.75)
+"""Where among their times labels are cut; each part is computed from the raw rows within its reach alone."""
 _MOMENTS = (0.5, 0.9)
 """Where among the events a view is computed again without what lies further back than it says."""
 
@@ -60,6 +63,79 @@ def refuse_short_lookback(engine: Engine, view: FeatureView, raw: pa.Table, comp
                     f"{describe_difference(view, found.slice(0, 1), others)} when rows before {oldest} are left out",
                     "raise lookback_days to what the function reaches, or leave it out",
                 )
+
+
+def refuse_short_reach(engine: Engine, labels: Labels, raw: pa.Table, computed: pa.Table) -> None:
+    """Compute labels again from the raw rows within their declared reach, and compare.
+
+    Raises:
+        ContractBroken: a label rests on raw rows that are further away than ``reach_days``.
+    """
+    if told := short_reach(engine, labels, raw, computed):
+        raise ContractBroken(
+            f"labels {labels.name!r} reach further than {labels.reach_days:g} days: {told}",
+            "raise reach_days to what the function reaches, before or after a label's time, or leave it out",
+        )
+
+
+def short_reach(engine: Engine, labels: Labels, raw: pa.Table, computed: pa.Table) -> str:
+    """Say which label is another where raw rows beyond its declared reach are left out; "" where none is.
+
+    All labels are computed again, part by part of their times; with nothing declared, or no label, none is.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if labels.reach_days is None or not len(computed):
+        return ""
+    if labels.time not in raw.column_names or not pa.types.is_timestamp(raw.schema.field(labels.time).type):
+        return f"raw rows have no time {labels.time!r}"
+    times = computed[EVENT_TIME].take(compute.sort_indices(computed[EVENT_TIME]))
+    cuts = dict.fromkeys(times[int((len(times) - 1) * share)].as_py() for share in _CUTS)
+    for since, until in pairwise([None, *cuts, None]):
+        part, among = Reach(None, since, until), Reach(None, since, until).widened(labels.reach_days)
+        try:
+            again = engine.compute_labels(labels, among.of(held_only(raw, labels.time), labels.time))
+        except LooplineError as error:
+            return f"{error.problem} when rows {_outside(among)} are left out"
+        own, again = (part.of(held_only(rows, EVENT_TIME), EVENT_TIME) for rows in (computed, again))
+        if not same_labels(own, again):
+            return f"{_differing(labels, own, again)} when rows {_outside(among)} are left out"
+    return ""
+
+
+def same_labels(one: pa.Table, other: pa.Table) -> bool:
+    """Say whether labels are the same, in whatever order."""
+    return bool(_sorted(one).equals(_sorted(other)))
+
+
+def _sorted(labels: pa.Table) -> pa.Table:
+    """Sort labels by all that they say, so that they can be compared; no number is as unequal to itself as NaN is."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    label = labels[LABEL]
+    plain = labels.set_column(
+        labels.column_names.index(LABEL),
+        LABEL,
+        compute.if_else(compute.is_nan(label), pa.scalar(None, label.type), label),
+    )
+    return plain.sort_by([(name, "ascending") for name in plain.column_names]).combine_chunks()
+
+
+def _differing(labels: Labels, one: pa.Table, other: pa.Table) -> str:
+    """Name a label that is among one side's only."""
+    for rows, others in ((one, other), (other, one)):
+        there = {tuple(row.values()) for row in others.to_pylist()}
+        for row in rows.to_pylist():
+            if tuple(row.values()) not in there:
+                return f"that of {[row[name] for name in labels.entities]} at {row[EVENT_TIME]} is another"
+    return "one comes more often"
+
+
+def _outside(reach: Reach) -> str:
+    told = ((f"before {reach.since}", reach.since), (f"from {reach.until} on", reach.until))
+    return " and ".join(word for word, bound in told if bound is not None)
 
 
 def _alone(engine: Engine, view: FeatureView, raw: pa.Table, computed: pa.Table, half: pa.Array) -> bool:

@@ -35,9 +35,10 @@ _HEADER = b"loopline.look"
 class Header(msgspec.Struct, frozen=True):
     """How far a look read, and what it found out.
 
-    ``answers`` are versions of tables; ``oldest`` the first day of each and how many rows it has; ``repeats`` counts
-    label rows beyond the first of their entities; ``examples`` is the first number that no example ever had;
-    ``windows`` says what each window was measured from.
+    ``by_entity`` and ``within_reach`` say that labels were found to rest on raw rows of their entity alone, and within
+    their reach alone. ``answers`` are versions of tables; ``oldest`` the first day of each and how many rows it has;
+    ``repeats`` counts label rows beyond the first of their entities; ``examples`` is the first number that no example
+    ever had; ``windows`` says what each window was measured from.
     """
 
     rules: str
@@ -51,6 +52,7 @@ class Header(msgspec.Struct, frozen=True):
     examples: int
     realised: int = 0
     windows: dict[str, str] = {}
+    within_reach: bool = False
 
 
 class _Head(msgspec.Struct, frozen=True):

@@ -1,34 +1,57 @@
 """The labels that raw rows give: of all of them, or of those entities alone about which something is new.
 
 Labels may look anywhere. Whether each entity's labels come out the same without the others' raw rows is tried on the
-rows that are there; where they do not, all labels are computed each time.
+rows that are there; where they do not, all labels are computed each time. Where they declare a reach, and come out the
+same without raw rows beyond it, raw rows are read and labels computed as far away from new rows as that alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.errors import LooplineError, NotFound
-from loopline.platform_core.features.reach import held_only
-from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
-from loopline.platform_core.ingestion.held_rows import changed_rows, held_rows, key_of, standing_rows
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.features.reach import RawRows, Reach, held_only
+from loopline.platform_core.features.reliance import same_labels, short_reach
+from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT
 from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
 
+class EveryLabel(NamedTuple):
+    """All labels; and how they were found to rest on raw rows: of their own entity alone, within their reach alone."""
+
+    rows: pa.Table
+    by_entity: bool
+    within_reach: bool
+
+
 class NewLabels(NamedTuple):
-    """All labels of some entities as they are now; ``entities`` names these by their first column, as text."""
+    """All labels within a reach as they are now; ``entities`` names those of it by their first column, as text."""
 
     entities: pa.Array
     rows: pa.Table
+    reach: Reach = Reach()
+
+    def stand_for(self, entities: pa.Array, rows: pa.Table) -> NDArray[np.bool_]:
+        """Mark the labels in whose place these stand; ``entities`` is their first column."""
+        own = np.asarray(pc.is_in(entities, value_set=self.entities), dtype=np.bool_)
+        times = rows[EVENT_TIME]
+        for bound, is_within in ((self.reach.since, pc.greater_equal), (self.reach.until, pc.less)):
+            if bound is not None:
+                own &= np.asarray(is_within(times, pa.scalar(bound, pa.timestamp("us", "UTC"))), dtype=np.bool_)
+        return own
 
 
 @dataclass(frozen=True)
@@ -40,46 +63,50 @@ class LabelRows:
     model: Model
     version: int
 
-    def every(self) -> tuple[pa.Table, bool]:
-        """Compute the labels of all raw rows that hold, and try whether each entity's rest on its own rows.
+    def every(self) -> EveryLabel:
+        """Compute the labels of all raw rows that hold, and try on what each rests.
 
         Raises:
             NotFound: no raw row has landed.
         """
-        raw = holding(self.platform.lake.read(self._table, version=self.version), self._key)
+        raw = self._tables.raw(self.version, Reach())
         rows = self._computed(raw)
-        return self._hidden(rows), self._rests_on_its_entity(raw, rows)
+        return EveryLabel(self._hidden(rows), *self._tried(raw, rows))
 
-    def newer(self, than: int) -> NewLabels:
+    def newer(self, than: int, *, within_reach: bool) -> NewLabels:
         """Compute those of the entities of which raw rows came to hold, or ceased to, since another version.
+
+        Where they are known to rest on raw rows ``within_reach``, these are the labels as far away from such rows.
 
         Raises:
             NotFound: which these are is not known any more.
         """
-        lake, key, entity = self.platform.lake, self._key, self._entity
-        changed = changed_rows(lake, self._table, self.version, than, key)
+        entity, changed = self._entity, self._tables.newer(self.version, than)
         if entity not in changed.column_names or changed[entity].null_count:
-            raise NotFound(f"new rows of {self._table} have no {entity!r}", "compute all labels")
-        among = {entity: changed[entity].unique()}
-        if key:
-            raw = held_rows(lake, self._table, self.version, key, among)
-        else:
-            found = lake.read(self._table, version=self.version, among=among)
-            raw = standing_rows(lake, self._table, self.version, found)
-        names = personal.hidden(pa.table(among), [name for name in self._persons if name == entity])
-        return NewLabels(names[entity].cast(pa.string()).combine_chunks(), self._hidden(self._computed(raw)))
+            raise NotFound(f"new rows of {self.model.labels.source.name!r} have no {entity!r}", "compute all labels")
+        days = (self.model.labels.reach_days if within_reach else None) or 0.0
+        reach = replace(self._around(changed) if within_reach else Reach(), entities=changed[entity].unique()).widened(
+            days
+        )
+        raw = self._tables.raw(self.version, reach.widened(days))
+        names = personal.hidden(pa.table({entity: reach.entities}), [name for name in self._persons if name == entity])
+        rows = reach.of(self._computed(raw), EVENT_TIME)
+        return NewLabels(names[entity].cast(pa.string()).combine_chunks(), self._hidden(rows), reach)
+
+    def _around(self, changed: pa.Table) -> Reach:
+        """Return the times of rows, from the earliest to the latest; rows without a time are within no reach."""
+        ends = pc.min_max(changed[self.model.labels.time]).as_py()
+        if ends["min"] is None:
+            return Reach()
+        return Reach(None, ends["min"], ends["max"] + timedelta(microseconds=1))
 
     @property
-    def _table(self) -> str:
-        return raw_table(self.team.name, self.model.labels.source.name)
-
-    @property
-    def _key(self) -> tuple[str, ...]:
-        return key_of(self.team, self.model.labels.source)
+    def _tables(self) -> RawRows:
+        return RawRows(self.platform, self.team, self.model.labels)
 
     @property
     def _entity(self) -> str:
-        return self.model.labels.entities[0]
+        return self.model.labels.entity
 
     @property
     def _persons(self) -> list[str]:
@@ -92,32 +119,32 @@ class LabelRows:
     def _hidden(self, rows: pa.Table) -> pa.Table:
         return personal.hidden(rows, self._persons).combine_chunks()
 
-    def _rests_on_its_entity(self, raw: pa.Table, rows: pa.Table) -> bool:
-        """Compute the labels of each half of the entities alone; of fewer than two nothing is known."""
+    def _tried(self, raw: pa.Table, rows: pa.Table) -> tuple[bool, bool]:
+        """Say whether the labels of each half of the entities come out the same alone; and so within their reach."""
         if self._entity not in raw.column_names or raw[self._entity].null_count:
-            return False
+            return False, False
         entities = raw[self._entity].unique()
         entities = entities.take(pc.sort_indices(entities))
         halves = [entities.take(pa.array(range(first, len(entities), 2), pa.int64())) for first in (0, 1)]
         own = [rows.filter(_among(rows[self._entity], half)) for half in halves]
-        if len(entities) < len(halves) or sum(map(len, own)) != len(rows):
-            return False
+        if len(entities) < len(halves) or sum(map(len, own)) != len(rows):  # of fewer than two nothing is known
+            return False, False
+        parts = [raw.filter(_among(raw[self._entity], half)) for half in halves]
         try:
-            alone = [self._computed(raw.filter(_among(raw[self._entity], half))) for half in halves]
+            alone = [self._computed(part) for part in parts]
         except LooplineError:
+            return False, False
+        if not all(same_labels(one, other) for one, other in zip(own, alone, strict=True)):
+            return False, False
+        return True, self._within_reach(parts, alone)
+
+    def _within_reach(self, parts: Sequence[pa.Table], alone: Sequence[pa.Table]) -> bool:
+        labels, engine = self.model.labels, self.platform.engine
+        if labels.reach_days is None:
             return False
-        return all(_sorted(one).equals(_sorted(other)) for one, other in zip(own, alone, strict=True))
+        return not any(short_reach(engine, labels, part, rows) for part, rows in zip(parts, alone, strict=True))
 
 
 def _among(column: pa.ChunkedArray, values: pa.Array) -> pa.Array:
     """Mark the rows of some entities, compared as text: a function may give an entity another type."""
     return pc.is_in(column.cast(pa.string()), value_set=values.cast(pa.string()))
-
-
-def _sorted(rows: pa.Table) -> pa.Table:
-    """Sort rows by all that they say, so that they can be compared; no number is as unequal to itself as NaN is."""
-    label = rows[LABEL]
-    plain = rows.set_column(
-        rows.column_names.index(LABEL), LABEL, pc.if_else(pc.is_nan(label), pa.scalar(None, label.type), label)
-    )
-    return plain.sort_by([(name, "ascending") for name in plain.column_names]).combine_chunks()

@@ -34,7 +34,7 @@ def joined(keys: Sequence[str], labels: pa.Table, answers: pa.Table, marks: Flag
 
 
 def grown(keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, new: NewLabels) -> Look:
-    """Add fresh answers, and let all labels of some entities be the new ones; those that are as they were stay.
+    """Add fresh answers, and let all labels within a reach be the new ones; those that are as they were stay.
 
     Raises:
         NotFound: columns are others than at the last look.
@@ -43,7 +43,7 @@ def grown(keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, new:
     touched = pa.concat_arrays([_first(fresh, keys), new.entities]).unique()
     places = np.setdiff1d(_places(last.labels, keys, touched), last.gone, assume_unique=True)
     ours = taken(last.labels, places)
-    renewed = _marked(_first(ours, keys), new.entities)
+    renewed = new.stand_for(_first(ours, keys), ours)
     old, others = ours.filter(pa.array(renewed)), ours.filter(pa.array(~renewed))
     again = header.repeats - _repeats(ours, keys) + _repeats(pa.concat_tables([others, new.rows]), keys)
     header = msgspec.structs.replace(header, repeats=again)

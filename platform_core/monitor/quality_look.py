@@ -41,7 +41,7 @@ WHOLE_SECONDS = 86_400.0
 """How long (by the machine's clock) looks read what is new only."""
 SPARSE = 4
 """Numbers of examples for each row, beyond which they are numbered anew: those of rows that went are not reused."""
-FORM = 2
+FORM = 3
 """Of what is kept, for other builds of one release: whoever changes a column or what it says counts on."""
 
 
@@ -94,13 +94,14 @@ class _Reader:
         raw, began = self.platform.lake.version(self._raw), time.time()
         if raw is None:
             self.platform.lake.read(self._raw)  # says what is missing
-        labels, by_entity = self._labels(raw or 0).every()
+        labels = self._labels(raw or 0).every()
         tables = {table: self._rows(table) for table in self._versions}
         header = Header(
             rules=self._rules,
             everything_at=began,
-            everything_rows=len(labels),
-            by_entity=by_entity,
+            everything_rows=len(labels.rows),
+            by_entity=labels.by_entity,
+            within_reach=labels.within_reach,
             raw=raw or 0,
             answers=self._versions,
             oldest={table: _oldest(rows) for table, rows in tables.items()},
@@ -108,7 +109,7 @@ class _Reader:
             examples=0,
         )
         answers = self._joinable(list(tables.values()))
-        return joined(self._keys, self._keyed(labels), answers, np.zeros(len(answers), np.bool_), header)
+        return joined(self._keys, self._keyed(labels.rows), answers, np.zeros(len(answers), np.bool_), header)
 
     def newer(self, last: Look) -> Look:
         """Read what was added since.
@@ -128,8 +129,8 @@ class _Reader:
         if raw == before.raw:
             new = NewLabels(pa.array([], pa.string()), last.labels.slice(0, 0))
         else:
-            entities, rows = self._labels(raw).newer(before.raw)
-            new = NewLabels(entities, self._keyed(rows))
+            new = self._labels(raw).newer(before.raw, within_reach=before.within_reach)
+            new = new._replace(rows=self._keyed(new.rows))
         return grown(self._keys, last, header, fresh, new)
 
     def _keyed(self, labels: pa.Table) -> pa.Table:
@@ -190,7 +191,15 @@ class _Reader:
     def _rules(self) -> str:
         """Name all that decides how answers and labels are joined, but for the rows."""
         labels, persons = self.model.labels, personal.entities(self.team, self.model)
-        said = [labels.name, labels.entities, labels.time, labels.label, labels.known_at, labels.segments]
+        said = [
+            labels.name,
+            labels.entities,
+            labels.time,
+            labels.label,
+            labels.known_at,
+            labels.segments,
+            labels.reach_days,
+        ]
         hidden = personal.pseudonyms().of("secret", "which") if persons else ""
         place, key = self.platform.lake.place(self._raw), key_of(self.team, labels.source)
         parts = [said, sources(labels.compute), persons, hidden, key, self._raw, place, release("loopline"), FORM]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.features.reliance import refuse_short_reach
 from loopline.platform_core.features.view_features import ViewFeatures, view_features
 from loopline.platform_core.foundation.names import (
     CREATED_AT,
@@ -55,6 +56,7 @@ class Assembly:
     """Builds a model's rows as they were known at ``as_of``, from the given versions of tables.
 
     ``key`` names the raw rows of the labels' source. Rows of events in windows that are ``left_out`` are none of them.
+    Where it ``tries`` them, labels that reach further than they declare are refused.
     """
 
     platform: Platform
@@ -64,6 +66,7 @@ class Assembly:
     tables: Mapping[str, int]
     key: tuple[str, ...] = ()
     left_out: tuple[Window, ...] = ()
+    tries: bool = False
 
     def rows(self) -> pa.Table:
         """Return one row per known label: entities, event time, features, label, segments; in a fixed order."""
@@ -81,13 +84,20 @@ class Assembly:
         return joined.select(columns).sort_by(order).combine_chunks()
 
     def labels(self) -> pa.Table:
-        """Compute labels from the raw rows that held by what had arrived, and keep those that were known."""
+        """Compute labels from the raw rows that held by what had arrived, and keep those that were known.
+
+        Raises:
+            ContractBroken: they are tried, and reach further than ``reach_days``.
+        """
         import pyarrow as pa
         from pyarrow import compute
 
         then = pa.scalar(self.as_of, pa.timestamp("us", "UTC"))
-        raw = self.read(raw_table(self.team.name, self.model.labels.source.name))
-        labels = self.platform.engine.compute_labels(self.model.labels, holding(raw, self.key, self.as_of))
+        engine, raw = self.platform.engine, self.read(raw_table(self.team.name, self.model.labels.source.name))
+        held = holding(raw, self.key, self.as_of)
+        labels = engine.compute_labels(self.model.labels, held)
+        if self.tries:
+            refuse_short_reach(engine, self.model.labels, held, labels)
         known = compute.and_(compute.less_equal(labels[KNOWN_AT], then), compute.less_equal(labels[EVENT_TIME], then))
         for window in self.left_out:
             since, until = (pa.scalar(at, pa.timestamp("us", "UTC")) for at in (window.since, window.until))

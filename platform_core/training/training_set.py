@@ -55,7 +55,7 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     Raises:
         NotFound: a table was never written, or no label is known by ``as_of``.
         InvalidSpec: two features of the model have one name.
-        ContractBroken: ``as_of`` has no time zone.
+        ContractBroken: ``as_of`` has no time zone, or the labels reach further than they declare.
     """
     if as_of.tzinfo is None:
         raise ContractBroken(f"as_of {as_of} has no time zone", "give it in UTC")
@@ -65,7 +65,7 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     sources = [source.name for source in doubts.sources(model)]
     left_out = quarantines.windows(platform.ledger, team.name, sources)
     key = key_of(team, model.labels.source)
-    table = Assembly(platform, team, model, as_of, tables, key, left_out).rows()
+    table = Assembly(platform, team, model, as_of, tables, key, left_out, tries=True).rows()
     if not len(table):
         besides = f" outside the quarantine of {', '.join(map(str, left_out))}" if left_out else ""
         raise NotFound(

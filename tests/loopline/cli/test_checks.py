@@ -160,6 +160,18 @@ def test_a_view_must_be_keyed_as_the_labels_are(copy):
     assert "shop_id" in problem.message
 
 
+def test_labels_reach_counts_from_a_time_of_the_contract(copy):
+    """Raw rows are read by their days, which a column that labels make up has not; the fix names those that have."""
+    labels = copy.models[0].labels
+    for time, problems in ((labels.time, 0), ("made_up", 1)):
+        reaching = replace(labels, time=time, reach_days=30)
+        spoilt = replace(copy, models=(replace(copy.models[0], labels=reaching),))
+        found = [p for p in check_team(spoilt) if p.field == f"{labels.name}.reach_days"]
+        assert len(found) == problems
+    assert "'made_up', which is no timestamp" in found[0].message
+    assert f"go by {labels.time}" in found[0].fix
+
+
 def test_workspace_names_each_team_as_a_location(world, tmp_path):
     """The workspace has a location a team and the platform's own, which plain Dagster loads; it may be written."""
     said = world.json("workspace", "--write", str(tmp_path / "workspace.yaml"))

@@ -59,6 +59,10 @@ def again(rows: nw.LazyFrame) -> nw.LazyFrame:
     return known.with_columns(again=label).select("customer", "ordered_at", "again", "known_at", "country")
 
 
+again_near = replace(again, reach_days=3)
+"""It says how far it looks."""
+
+
 @labels(ORDERS, entities=("order_id",), time="ordered_at", label="large", known_at="known_at", segments=("country",))
 def large(rows: nw.LazyFrame) -> nw.LazyFrame:
     """Per order: is it large; an order comes once, unless it was delivered twice."""
@@ -244,7 +248,7 @@ def step(world: World, what: str, *told: Any) -> None:
 
 @settings(max_examples=16, deadline=None, derandomize=True)
 @given(
-    wanted=st.sampled_from([again, large]),
+    wanted=st.sampled_from([again, large, again_near, replace(large, reach_days=0)]),
     key=st.booleans(),
     rows_a_look=st.sampled_from([0, kept_look.ROWS_A_LOOK, 10**9]),
     steps=st.lists(STEP, min_size=3, max_size=7),
@@ -252,11 +256,13 @@ def step(world: World, what: str, *told: Any) -> None:
 def test_increments_are_the_whole(wanted: Labels, key: bool, rows_a_look: int, steps: list[tuple[Any, ...]]) -> None:
     """Two worlds in which the same happens: one looks at what is new, the other forgets each look.
 
-    Rows are written anew at each look, now and then, or never.
+    Rows are written anew at each look, now and then, or never. Labels that say how far they look are computed from
+    raw rows as near to the new ones alone, and are those of the world that says nothing.
     """
     with TemporaryDirectory() as one, TemporaryDirectory() as other, pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept_look, "ROWS_A_LOOK", rows_a_look)
-        on, anew = (World.of(Path(folder), wanted, key=key) for folder in (one, other))
+        on = World.of(Path(one), wanted, key=key)
+        anew = World.of(Path(other), replace(wanted, reach_days=None), key=key)
         assert on.look() == anew.look()
         for each in steps:
             for world in (on, anew):
@@ -264,6 +270,7 @@ def test_increments_are_the_whole(wanted: Labels, key: bool, rows_a_look: int, s
             anew.kept.unlink()
             assert on.look() == anew.look(), each
         assert on.header.by_entity
+        assert on.header.within_reach == (wanted.reach_days is not None)
         for world in (on, anew):
             world.platform.close()
 
@@ -272,6 +279,15 @@ def test_increments_are_the_whole(wanted: Labels, key: bool, rows_a_look: int, s
 def world_of(tmp_path: Path) -> Callable[..., World]:
     """Give what makes a world of some labels."""
     return lambda wanted, **how: World.of(tmp_path, wanted, **how)
+
+
+def test_of_two_answers_to_an_example_one_counts(world_of: Callable[..., World]) -> None:
+    """Also where the first of all rows is one of them: numbers of examples that a version did not meet named it too."""
+    world = world_of(large)
+    once = [quality.predictions for quality in world.look()[0].versions]
+    world.platform.clock.set(world.platform.clock.now() + timedelta(hours=1))
+    world.answer([(number, number % 3, number * 7 % 50 / 50) for number in range(0, 50, 2)])
+    assert [quality.predictions for quality in world.look()[0].versions] == once
 
 
 def test_a_look_reads_what_is_new(world_of: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +315,69 @@ def test_labels_that_look_at_others_are_computed_whole(world_of: Callable[..., W
     world.order([(1, 170, 1_000)])
     world.look()
     assert world.header.everything_at > began
+
+
+@pytest.mark.parametrize("key", [False, True])
+def test_of_a_long_history_only_what_lies_within_reach_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: bool
+) -> None:
+    """A label that looks three days ahead is computed again from six days around a new row, however old the shop is.
+
+    Without a reach all rows of its customer are read and computed, 20 times as many after 20 times as long.
+    """
+    computed: dict[tuple[bool, int], int] = {}
+    days: dict[tuple[bool, int], set[Any]] = {}
+    for wanted in (again, again_near):
+        for length in (20, 400):
+            folder = tmp_path / f"{wanted.reach_days}_{length}"
+            folder.mkdir()
+            world = World.of(folder, wanted, key=key)
+            world.order([(3, hour, 0) for hour in range(240, 240 + 24 * length, 24)])
+            world.platform.clock.set(START + timedelta(days=12 + length))
+            world.look()
+            began = world.header.everything_at
+            world.order([(3, 24 * (length + 9), 10)])
+            which = wanted is again_near, length
+            engine, read = PolarsEngine.compute_labels, DeltaLake.read
+
+            def counting(self: PolarsEngine, of: Labels, raw: pa.Table, which=which, engine=engine) -> pa.Table:  # type: ignore[no-untyped-def]
+                computed[which] = computed.get(which, 0) + len(raw)
+                return engine(self, of, raw)
+
+            def noting(self: DeltaLake, table: str, which=which, read=read, **how: Any) -> pa.Table:  # type: ignore[no-untyped-def]
+                if table == RAW and "among" in how and "customer" in (how["among"] or {}):
+                    days.setdefault(which, set()).add((how.get("since"), how.get("until")))
+                return read(self, table, **how)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(PolarsEngine, "compute_labels", counting)
+                patch.setattr(DeltaLake, "read", noting)
+                found = world.look()
+            assert world.header.everything_at == began
+            world.kept.unlink()
+            assert world.look() == found
+            world.platform.close()
+    assert computed[True, 400] == computed[True, 20] < 10
+    assert computed[False, 400] > 400
+    if not key:  # a row with a key may have left the days by a correction, so all its versions are looked at
+        newest = (START + timedelta(days=409)).date()
+        assert days[True, 400] == {(newest - timedelta(days=6), newest + timedelta(days=6))}
+    assert days[False, 400] == {(None, None)}
+
+
+def test_labels_that_reach_further_than_they_say_are_computed_of_all_rows(tmp_path: Path) -> None:
+    """A customer orders each fifteen hours: the trial tells, so that figures are those of labels that say nothing."""
+    found = []
+    for name, reach in (("honest", None), ("dishonest", 0.25)):
+        (tmp_path / name).mkdir()
+        world = World.of(tmp_path / name, replace(again, reach_days=reach))
+        world.look()
+        assert world.header.by_entity
+        assert not world.header.within_reach
+        world.order([(3, 100, 10)])
+        found.append(world.look())
+        world.platform.close()
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("file", ["head", "rows"])

@@ -98,6 +98,53 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(Platform(bound), Team("shop", tmp_path, (LARGE,)))
 
 
+def ordered_again(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per order: whether its customer has ordered again within two days, known then."""
+    times = nw.col("ordered_at")
+    later = orders.with_columns(
+        next=times.shift(-1).over("customer", order_by="ordered_at"), later=times.dt.offset_by("2d")
+    )
+    return later.with_columns(large=(nw.col("next") <= nw.col("later")).fill_null(value=False))
+
+
+AGAIN = replace(large_order, name="again", compute=ordered_again, reach_days=2)
+
+
+def test_labels_that_reach_further_than_they_say_are_not_learnt_from(shop: Shop) -> None:
+    """Who says two days and looks two days is believed; who says one is told which label it is, and what to do."""
+    shop.land(300, *((1 + n % 3, n * 12, n * 12 + 1, 1.0, "a") for n in range(24)))
+    plain = shop.build(300, replace(LARGE, labels=replace(AGAIN, reach_days=None)))
+    honest = shop.build(300, replace(LARGE, labels=AGAIN))
+    assert honest == plain, "a reach changes no row, and no name"
+    with pytest.raises(ContractBroken) as refused:
+        shop.build(300, replace(LARGE, labels=replace(AGAIN, reach_days=1)))
+    assert "labels 'again' reach further than 1 days: that of [" in refused.value.problem
+    assert "is another when rows from 20" in refused.value.problem
+    assert "raise reach_days" in refused.value.fix
+    renamed = replace(AGAIN, time="day", compute=lambda rows: ordered_again(rows).rename({"ordered_at": "day"}))
+    with pytest.raises(ContractBroken, match="raw rows have no time 'day'"):
+        shop.build(300, replace(LARGE, labels=renamed))
+
+
+def test_labels_that_look_back_further_than_they_say_are_not_learnt_from(shop: Shop) -> None:
+    """Their reach counts to both sides."""
+
+    def first(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        earlier = nw.col("ordered_at").shift(1).over("customer", order_by="ordered_at")
+        return orders.with_columns(large=earlier.is_null(), later=nw.col("ordered_at").dt.offset_by("2h"))
+
+    shop.land(300, *((1 + n % 3, n * 12, n * 12 + 1, 1.0, "a") for n in range(24)))
+    with pytest.raises(ContractBroken, match="is another when rows before 20"):
+        shop.build(300, replace(LARGE, labels=replace(large_order, compute=first, reach_days=1)))
+
+
+@pytest.mark.parametrize("days", [-1, float("nan"), float("inf"), 1e9])
+def test_a_reach_is_a_number_of_days(days: float) -> None:
+    """What is none is refused where it is declared."""
+    with pytest.raises(InvalidSpec, match=r"reach_days .* is none of 0 to 36,525 days"):
+        replace(large_order, reach_days=days)
+
+
 def test_rows_hold_what_was_known(shop: Shop) -> None:
     """One row per known label, in order of time: keys, features as known at the event, label, segments."""
     shop.land(6, (1, 0, 1, 3.0, "a"), (1, 4, 5, 1.0, "b"), (2, 2, 3, 7.0, "c"))
