@@ -33,7 +33,8 @@ num.io.threads=2
 background.threads=2
 log.cleaner.enable=false
 """
-START_SECONDS = 60
+START_SECONDS = 240
+"""For what hangs: it takes five seconds on a machine alone, and a minute on one that is overcommitted."""
 
 
 @contextmanager
@@ -65,15 +66,17 @@ def _java(main: str, *arguments: object, log: object) -> subprocess.Popen[bytes]
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the broker tells of itself, not only until its port is open."""
-    from confluent_kafka import KafkaException
+    """Wait until the broker tells of itself and gives producers their ids, not only until its port is open."""
+    from confluent_kafka import KafkaException, Producer
     from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+    common = {"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}
+    admin = AdminClient(common)
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
             if admin.list_topics(timeout=1).brokers:
+                Producer({**common, "transactional.id": "is-it-up"}).init_transactions(5)
                 return
         except KafkaException:
             time.sleep(0.1)

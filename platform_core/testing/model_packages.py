@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 
@@ -62,6 +63,29 @@ class Slow:
         import numpy as np
 
         time.sleep(self.call + self.row * len(x))
+        return np.full((len(x), 2), 0.5)
+
+
+class Held:
+    """An estimator that answers one half; while ``hold`` lies in its folder, each call leaves a mark and waits.
+
+    A row costs 3 ms of computing: too much for the event loop, and nothing is saved by predicting rows together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def predict_proba(self, x: Any) -> NDArray[Any]:
+        """Return (rows, 2) probabilities."""
+        import numpy as np
+
+        end = time.thread_time() + 0.003 * len(x)
+        while time.thread_time() < end:
+            pass
+        if self.folder.joinpath("hold").exists():
+            self.folder.joinpath(f"mark-{uuid4().hex}").touch()
+            while self.folder.joinpath("hold").exists():
+                time.sleep(0.01)
         return np.full((len(x), 2), 0.5)
 
 

@@ -86,7 +86,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     home.joinpath("workspace.yaml").write_text(
         "load_from: [{python_file: {relative_path: garden.py, location_name: garden}}]"
     )
-    server = Web(free_port(3400))
+    server = Web(free_port())
     variables = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": "ignore"}
     command = ("-m", "loopline.up.web_server", "--port", str(server.port), "--workspace", "workspace.yaml")
     with home.joinpath("log").open("wb") as log:

@@ -126,7 +126,7 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Garden]:
     server = [{"python_file": {"relative_path": f"{name}.py", "location_name": name}} for name in ("garden", "torn")]
     home.joinpath("workspace.yaml").write_text(f"load_from: {server}")
     subprocess.run((sys.executable, "-c", WRITES), env=_variables(home), cwd=home, check=True, capture_output=True)
-    port = free_port(3300)
+    port = free_port()
     command = ("-m", "dagster_webserver", "--port", str(port), "--workspace", "workspace.yaml")
     with home.joinpath("log").open("wb") as log:
         process = subprocess.Popen(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.peers.spark_cluster import SMALL
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.event_source import InMemoryEventSource
@@ -18,19 +19,13 @@ from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 from loopline.stories.changing_shop import ChangingShop
 
-PLAIN = {
-    "spark.sql.shuffle.partitions": "1",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.codegen.wholeStage": "false",
-}
-"""For small tables one part, and no code that must be compiled."""
 Opened = Callable[..., ChangingShop]
 
 
 @pytest.fixture(scope="module")
 def pyspark() -> PysparkEngine:
     """Make the engine; its session is one for all."""
-    return PysparkEngine(options=PLAIN)
+    return PysparkEngine(options=SMALL | {"spark.sql.shuffle.partitions": "1"})
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from benchmarks.peers.spark_cluster import LITTLE
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, scores_table
@@ -83,7 +84,7 @@ def engines(name: str) -> Any:
     if name == "pyspark":
         from loopline.resources.pyspark.engine import PysparkEngine
 
-        return PysparkEngine()
+        return PysparkEngine(options={"spark.driver.extraJavaOptions": LITTLE})  # Spark plans as it does by default
     from loopline.resources.polars.engine import PolarsEngine
 
     return PolarsEngine()

@@ -10,13 +10,13 @@ import pytest
 from retail.features import customer_history, order_shape
 from retail.labels import cancelled_within_30_days, ordered_again_within_30_days
 
+from benchmarks.peers.spark_cluster import SMALL
 from loopline.platform_core.contracts.engine import Engine
 from loopline.platform_core.testing.engine_histories import assert_same
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 
-SMALL = {"spark.sql.shuffle.partitions": "2", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 ROWS, CUSTOMERS, INVOICES, DAYS = 3_000, 40, 400, 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.peers.spark_cluster import SMALL
 from loopline.platform_core.testing.engine import EngineKit
 from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
 from loopline.resources.polars.engine import PolarsEngine
@@ -12,14 +13,8 @@ from loopline.resources.pyspark.engine import PysparkEngine
 
 @pytest.fixture(scope="module")
 def engine() -> PysparkEngine:
-    """Make the engine; for small tables few parts, and no code that must be compiled."""
-    return PysparkEngine(
-        options={
-            "spark.sql.shuffle.partitions": "2",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-            "spark.sql.codegen.wholeStage": "false",
-        }
-    )
+    """Make the engine."""
+    return PysparkEngine(options=SMALL)
 
 
 @pytest.fixture
