@@ -7,6 +7,7 @@ from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.loop import deployments, rollouts
 from loopline.platform_core.loop.rollouts import RolloutRecord
+from loopline.platform_core.loop.step_log import StepLog
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 
@@ -23,6 +24,7 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
     )
     def rollout(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         records = [r for r in rollouts.looked_after(platform.ledger) if r.ref.team == team.name]
+        StepLog.of(platform).keep({record.ref.dotted for record in records})
         said, requests = [f"{len(records)} rollouts bake or are watched", *_repaired(platform, team)], []
         for record in records:
             try:

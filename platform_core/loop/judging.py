@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.serving import SHADOW
 from loopline.platform_core.loop import arrival, deployments, estimates, pauses, realised, skews, traffic
+from loopline.platform_core.loop.step_log import StepLog
 from loopline.platform_core.loop.traffic import Sides
 from loopline.platform_core.specs.business_hours import business_hours
 
@@ -93,13 +94,13 @@ class Judging:
         """Read what the candidate answered, beside what the ``stable`` version did, with labels where a judge asks."""
         record, serving = self.record, self.platform.serving
         sides = Sides(
-            model=record.ref.dotted,
             versions=(record.version, stable.version),
             enough=self.rule.min_requests,
             in_shadow=record.in_shadow,
             paired=SHADOW in serving.abilities(record.ref.dotted),
         )
-        compared = self._estimated(traffic.compare(serving, sides, record.cursor))
+        rows, cursor = StepLog.of(self.platform).read(serving, record.ref.dotted, record.cursor)
+        compared = self._estimated(traffic.compare(rows, cursor, sides))
         if not any(judge.needs_labels for judge in self.rule.judges):
             return compared
         labelled = realised.of(

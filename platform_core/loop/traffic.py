@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from loopline.platform_core.contracts.serving import Serving
     from loopline.platform_core.loop.realised import Labelled
 
 FIRST_ERROR = 500
@@ -35,28 +34,26 @@ class Compared:
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared: two versions (candidate, stable) of a model, how many requests say enough, and how they differ.
+    """What is compared: two versions (candidate, stable), how many requests say enough, and how they differ.
 
     Of an ``in_shadow`` candidate what counts is what it said to replayed requests; else that counts in pairs alone.
     Without ``paired`` the endpoint replays nothing.
     """
 
-    model: str
     versions: tuple[str, str]
     enough: int
     in_shadow: bool = False
     paired: bool = True
 
 
-def compare(serving: Serving, sides: Sides, since: str | None) -> Compared:
-    """Read what two versions answered since a cursor, and in pairs what both made of the same requests.
+def compare(rows: pa.Table, cursor: str, sides: Sides) -> Compared:
+    """Tell in rows of the log what two versions answered, and in pairs what both made of the same requests.
 
     Where the stable version answered fewer than ``enough`` requests (at 100 percent it answers none), what it makes of
     the candidate's requests stands in, without a latency, since no caller waited for it. What it answered in another
     week never does: customers are others then.
     """
     candidate, stable = sides.versions
-    rows, cursor = serving.predictions(sides.model, since)
     mine, reference = of(rows, candidate, shadow=sides.in_shadow), of(rows, stable)
     if not sides.paired:
         return Compared(mine, reference, cursor)

@@ -85,7 +85,7 @@ def test_no_other_week_stands_in_where_the_step_has_too_little_stable_traffic(pa
     """What was answered before the step is not read, with or without replays."""
     old = [("1", 200, 1.0, 0.5)] * 2 + [("2", 200, 1.0, 0.1)] * 3
     serving = Log(log(*old, *old, *[("2", 200, 1.0, 0.9)] * 3, *[("1", 200, 1.0, 0.5)] * 2))
-    compared = compare(serving, Sides("m", ("2", "1"), enough=3, paired=paired), "10")
+    compared = compare(*serving.predictions("m", "10"), Sides(("2", "1"), enough=3, paired=paired))
     assert (compared.candidate.requests, compared.stable.requests) == (3, 2)
     assert (serving.read, compared.cursor) == (5, "15")
     assert (compared.candidate.pairs is None) is not paired
