@@ -71,7 +71,6 @@ def _tops() -> list[Path]:
 
 
 def _remove_tree(top: Path) -> None:
-    folders = sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
-    for folder in (*folders, top):
+    for folder, _, _ in os.walk(top, topdown=False):  # another cluster's start may sweep it at the same time
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            os.rmdir(folder)  # noqa: PTH106 - names from os.walk

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -166,13 +168,22 @@ def expose(core: client.CoreV1Api, namespace: str, group: str, name: str = "outs
 
 
 def start(serving: PodServing, core: client.CoreV1Api, folder: Path) -> None:
-    """Deploy a first model and wait until pods answer for it; fails with what they show."""
+    """Deploy a first model and wait until pods answer for it from outside; fails with what they show."""
     model, end = new_model(), time.monotonic() + START_SECONDS
     serving.apply(DesiredState(model, 1, served(folder, "1")))
-    while not (seen := serving.observe(model)).ready:
+    while not (seen := serving.observe(model)).ready or not _is_reached(serving):
         if time.monotonic() > end:
             pytest.fail(f"{seen}\n{shown(serving, core)}")
         time.sleep(0.5)
+
+
+def _is_reached(serving: PodServing) -> bool:
+    """Say whether the node's port leads to a pod yet: kubelet and proxy hear of it later than the states."""
+    try:
+        urllib.request.urlopen(f"{serving.address}/v2/health/ready", timeout=10).close()
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
 
 
 def told(serving: PodServing, folder: Path, words: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts.cluster.images import with_loopline, with_team
+from scripts.cluster.images import Images, with_loopline, with_team
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
@@ -18,19 +22,49 @@ WALK_PORT, WEB_PORT = 30090, 30030
 PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT, WALK_PORT, WEB_PORT)
 """Ports of the node that tests reach from outside."""
 
+_ON_THE_CHART = ("tests/cluster/test_walk.py", "tests/deploy/test_chart_on_cluster.py")
+"""Files whose tests share one installation of the chart; they take about as long as all the others."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let two workers, each with a cluster of its own, run ``-m cluster``: one what is on the chart, one the others."""
+    if config.option.markexpr != "cluster":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Halves(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return str(super()._split_scope(nodeid) in _ON_THE_CHART)
+
+    return Halves(config, log)
+
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Run a cluster with one real node, which knows the image of our package; skipped where none can be."""
     if problem := obstacle():
         pytest.skip(problem)
     if absent := missing():
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
-    with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
-        here = Path(folder)
-        images = with_team(here, with_loopline(here), "kiln", Path(__file__).with_name("kiln"))
-        with running(here / "cluster", images, PORTS) as found:
-            yield found
+    images = _images(tmp_path_factory.getbasetemp())
+    scratch = tempfile.TemporaryDirectory(prefix="loopline-cluster-")
+    with scratch as folder, running(Path(folder) / "cluster", images, PORTS) as found:
+        yield found
+
+
+def _images(base: Path) -> Images:
+    """Build the images, or take those that another worker of this session builds."""
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "images"
+    folder.mkdir(exist_ok=True)
+    done = folder / "images.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            made = with_team(folder, with_loopline(folder), "kiln", Path(__file__).with_name("kiln"))
+            done.write_text(json.dumps([str(made.seed), *map(str, made.archives)]))
+    seed, *archives = map(Path, json.loads(done.read_text()))
+    return Images(seed, tuple(archives))
 
 
 @pytest.fixture(scope="session")

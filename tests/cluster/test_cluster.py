@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,28 +40,36 @@ def left(folder: Path) -> list[str]:
     return found + [line for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line]
 
 
-def test_two_side_by_side_and_one_ends_without_a_trace(cluster, tmp_path):
+@pytest.fixture
+def place():
+    """Name a folder whose sockets have short enough names: tests' own folders have long ones, under several workers."""
+    with tempfile.TemporaryDirectory(prefix="loopline-cluster-") as folder:
+        yield Path(folder)
+
+
+def test_two_side_by_side_and_one_ends_without_a_trace(cluster, place):
     """Ports, networks and cgroups are each cluster's own; processes, mounts, cgroups and files go with it."""
-    before = set(CGROUPS.glob("*/loopline-*"))
-    with running(tmp_path / "second", only_pause()) as second:
+    ours = f"*/loopline-{os.getpid()}-*"  # another worker's may come up meanwhile
+    before = set(CGROUPS.glob(ours))
+    with running(place / "second", only_pause()) as second:
         core = client.CoreV1Api(config.new_client_from_config(str(second.kubeconfig)))
         assert [node.metadata.name for node in core.list_node().items] == [NODE]
-        assert set(CGROUPS.glob("*/loopline-*")) > before
+        assert set(CGROUPS.glob(ours)) > before
     assert left(second.folder) == []
-    assert set(CGROUPS.glob("*/loopline-*")) == before
+    assert set(CGROUPS.glob(ours)) == before
     assert not second.folder.exists()
     first = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
     assert first.read_node(NODE)
 
 
-def test_it_ends_with_its_owner(tmp_path):
+def test_it_ends_with_its_owner(place):
     """Whoever started it is killed (-9): no process stays."""
-    command = [sys.executable, "-c", OWNER, str(tmp_path / "owned")]
+    command = [sys.executable, "-c", OWNER, str(place / "owned")]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline() == "up\n"
     owner.kill()
     owner.wait()
     end = time.monotonic() + 20
-    while left(tmp_path / "owned") and time.monotonic() < end:
+    while left(place / "owned") and time.monotonic() < end:
         time.sleep(0.1)
-    assert left(tmp_path / "owned") == []
+    assert left(place / "owned") == []
