@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
+from loopline.resources.delta.away import bounded, translating
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
 from loopline.resources.delta.opened import Opened
@@ -30,9 +31,10 @@ LOOKS = 5  # how often a table is opened whose log is trimmed at the same moment
 class DeltaLake(Lake):
     """Delta tables under ``root``, a path or a URL that delta-rs knows (``s3://``, ``gs://``, ``az://``).
 
-    ``storage_options`` go to the object store as they are; ``attempts`` bounds how often a commit that lost to
-    another writer is tried again. A table bears its name and a description; its folder is one that catalogs take,
-    with ``__`` for each dot of the name, unless it was written when folders still had dots.
+    ``storage_options`` go to the object store, with bounds on how long it may take where they name none; ``attempts``
+    bounds how often a commit that lost to another writer is tried again. A table bears its name and a description; its
+    folder is one that catalogs take, with ``__`` for each dot of the name, unless it was written when folders still had
+    dots.
     """
 
     root: str
@@ -43,6 +45,7 @@ class DeltaLake(Lake):
     _folders: dict[TableName, str] = PrivateAttr(default_factory=dict)
     _opened: Opened = PrivateAttr(default_factory=Opened)
 
+    @translating
     def append(
         self,
         table: TableName,
@@ -56,7 +59,7 @@ class DeltaLake(Lake):
         def once() -> int:
             found = self.find(table, own=True)
             known = self._committed(table, found) if found is not None and append.transactions else {}
-            version = append.once(found, self.uri(table), self.storage_options, known)
+            version = append.once(found, self.uri(table), self._options, known)
             folder = self._folders.get(table)
             if found is not None and folder is not None:
                 self._opened.keep(folder, found, self._store(f"{self._root}/{folder}"))
@@ -64,6 +67,7 @@ class DeltaLake(Lake):
 
         return int(insist(table, self.attempts, once))
 
+    @translating
     def read(  # noqa: PLR0913 - each names what is left out
         self,
         table: TableName,
@@ -80,11 +84,13 @@ class DeltaLake(Lake):
         rows = rows_of(found, wanted) if newer_than is None else newer_rows(found, wanted, newer_than)
         return canonical(rows)
 
+    @translating
     def version(self, table: TableName) -> int | None:
         """Look at the log only."""
         found = self.find(table)
         return int(found.version()) if found else None
 
+    @translating
     def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
         """Read them all from the log, once a version of the table and in bulk: a look-up of one costs 2 ms."""
         if applications is None and (known := self._listed(table)) is not None:
@@ -101,6 +107,7 @@ class DeltaLake(Lake):
             return ""
         return mark_of(f"{self._root}/{table}", seen.version, seen.commit)
 
+    @translating
     def committed_since(self, table: TableName, mark: str) -> Committed | None:
         """Read the commits since, if the table's name tells its folder."""
         from deltalake.exceptions import TableNotFoundError
@@ -129,6 +136,7 @@ class DeltaLake(Lake):
     def _committed(self, table: TableName, found: DeltaTable) -> Mapping[str, int] | None:
         return self._seen.setdefault(table, Transactions()).at(found, self.store(table))
 
+    @translating
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
         """Compact each day's files, then vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
         from loopline.resources.delta.tidying import tidy
@@ -138,6 +146,7 @@ class DeltaLake(Lake):
             self.open(table, version)
         return tidy(self, table, keep, older_than)
 
+    @translating
     def drop_days(self, table: TableName, before: date) -> int:
         """Remove whole partitions: no file is written anew."""
         from loopline.resources.delta.tidying import drop_days
@@ -145,6 +154,7 @@ class DeltaLake(Lake):
         self.open(table)
         return drop_days(self, table, before)
 
+    @translating
     def tables(self) -> Sequence[TableName]:
         """List folders that hold a Delta log."""
         from pyarrow.fs import FileSelector, FileType
@@ -161,6 +171,10 @@ class DeltaLake(Lake):
     def place(self, table: TableName) -> str:
         """Return the table's folder; of Azure's store with the account, which is part of the name that others use."""
         return with_account(self.uri(table), self.storage_options)
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return bounded(self.root, self.storage_options)
 
     @property
     def _root(self) -> str:
@@ -182,7 +196,7 @@ class DeltaLake(Lake):
             return SubTreeFileSystem(uri, LocalFileSystem())
         from deltalake.fs import DeltaStorageHandler
 
-        return PyFileSystem(DeltaStorageHandler(uri, self.storage_options))
+        return PyFileSystem(DeltaStorageHandler(uri, self._options))
 
     def find(self, table: TableName, *, own: bool = False) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none; who will change it asks for its ``own``."""
@@ -217,7 +231,7 @@ class DeltaLake(Lake):
 
         for more in range(LOOKS, 0, -1):
             try:
-                return DeltaTable(f"{self._root}/{folder}", storage_options=self.storage_options)
+                return DeltaTable(f"{self._root}/{folder}", storage_options=self._options)
             except TableNotFoundError:
                 return None
             except DeltaError as error:
@@ -236,7 +250,7 @@ class DeltaLake(Lake):
         if version is None or version == found.version():
             return found
         try:
-            return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
+            return DeltaTable(self.uri(table), version=version, storage_options=self._options)
         except DeltaError as error:
             newest = f"its newest is {found.version()}; older ones may have been let go by tidying"
             raise NotFound(f"table {table!r} has no version {version}", newest) from error

@@ -7,6 +7,7 @@ still is seen by two look-ups. Who writes opens a table of its own: a table that
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 LOG = "_delta_log"
 Known = tuple[int, object]
 """By what a commit is known: its size, and when it was written."""
+ABSENT = (FileNotFoundError, PermissionError)
+"""What a store says of a file that is not there, the second to those who may not list. One that hangs says neither, and
+then nothing else is asked of it: each question would wait as long as the first."""
 MOST_TABLES = 1_000
 """Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
 
@@ -49,7 +53,9 @@ class Opened:
 
     def keep(self, folder: str, table: DeltaTable, store: FileSystem) -> None:
         """Keep a table that nobody will change any more."""
-        newest = newest_commit(store, int(table.version()))
+        newest = None
+        with suppress(OSError):  # a commit that is done must not seem to have failed
+            newest = newest_commit(store, int(table.version()))
         with self._lock:
             self._kept.pop(folder, None)
             if newest is not None:
@@ -76,6 +82,6 @@ def _known(store: FileSystem, *versions: int) -> list[Known | None]:
 
     try:
         found = store.get_file_info([f"{LOG}/{version:020}.json" for version in versions])
-    except (OSError, pa.ArrowException, DeltaError):  # a commit that is done must not seem to have failed
+    except (*ABSENT, pa.ArrowException, DeltaError):
         return [None for _ in versions]
     return [(each.size, each.mtime) if each.is_file else None for each in found]

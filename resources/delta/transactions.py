@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from loopline.platform_core.errors import Unsupported
-from loopline.resources.delta.opened import LOG, Known, commit_info, newest_commit
+from loopline.resources.delta.opened import ABSENT, LOG, Known, commit_info, newest_commit
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -47,7 +47,7 @@ class Transactions:
                 self.table = _table(lines) or self.table
                 self.known |= _transactions_of(lines)
                 self.version += 1
-        except OSError:
+        except ABSENT:
             pass  # there is no such commit, which is looked up once more below
         except (ValueError, KeyError):
             self._forget("")
@@ -65,13 +65,13 @@ class Transactions:
             try:
                 newer = [_commit(store, number) for number in range(self.version + 1, version + 1)]
                 transactions = [_transactions_of(lines) for lines in newer]
-            except (OSError, ValueError, KeyError):
+            except (*ABSENT, ValueError, KeyError):
                 self._forget(table)  # entries since were trimmed, so there is a newer checkpoint
                 continue
+            commit = newest_commit(store, version) if newer or self.commit is None else self.commit
             for each in transactions:
                 self.known |= each
-            if newer or self.commit is None:
-                self.version, self.commit = version, newest_commit(store, version)
+            self.version, self.commit = version, commit
             return self.known
         return None
 
@@ -121,7 +121,7 @@ class NewTransactions:
 
     def _read(self, store: FileSystem) -> bool:
         found, version = dict(self.known), self.version
-        with contextlib.suppress(OSError):  # there is no such commit, which is looked up once more below
+        with contextlib.suppress(*ABSENT):  # there is no such commit, which is looked up once more below
             while True:
                 found |= _transactions_of(_commit(store, version + 1))
                 version += 1
@@ -201,7 +201,7 @@ def _checkpoint(store: FileSystem, newest: int | None = None) -> tuple[int, str,
         rows = whole.read(columns=columns, use_threads=False).combine_chunks()
         said = rows["txn"].combine_chunks().drop_null()
         table = rows["metaData"].combine_chunks().drop_null().field("id").to_pylist()[0]
-    except (OSError, ValueError, KeyError, IndexError):
+    except (*ABSENT, ValueError, KeyError, IndexError):
         return -1, "", {}
     names, versions = (said.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("appId", "version"))
     return version, str(table), dict(zip(names, versions, strict=True))

@@ -163,7 +163,7 @@ class Objects:
 
         problem = f"{self.url}/{key}: {_short(error)}"
         by_kind = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-        if by_kind or any(status in problem for status in _REFUSED):  # a refused listing has no kind of its own
+        if by_kind or any(status in str(error) for status in _REFUSED):  # a refused listing has no kind of its own
             fix = "give this identity the right to list, read, write and delete below that prefix"
             return StoreUnavailable(problem, fix, delay_seconds=30)
         return StoreUnavailable(problem, "see whether the store answers")
@@ -236,5 +236,5 @@ def _listed_object(meta: Any) -> Found:
 
 
 def _short(error: BaseException) -> str:
-    """Return what a store's client says, without the report that it prints below the first line."""
-    return " ".join(str(error).split())[:300]
+    """Return what a store's client says, without the report that it prints below."""
+    return " ".join(str(error).partition("Debug source")[0].split())[:300]

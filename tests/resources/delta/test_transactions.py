@@ -121,7 +121,7 @@ def test_a_log_that_is_kept_otherwise_is_asked_one_by_one(lake: DeltaLake, monke
     land(lake, range(4))
 
     def unreadable(*_: object) -> dict[str, int]:
-        raise OSError("not here")
+        raise FileNotFoundError("not here")
 
     monkeypatch.setattr(transactions, "_commit", unreadable)
     assert asked(lake, 5) == expected(4)
@@ -195,11 +195,13 @@ class Away:
     open_input_stream = open_input_file = get_file_info
 
 
-def test_a_store_that_goes_away_leaves_the_word_to_who_opens_the_table(tmp_path: Path) -> None:
-    """Nothing is known by the log then, and all again when it is back."""
+def test_a_store_that_goes_away_is_asked_once(tmp_path: Path) -> None:
+    """That it is away is told at once, to who looks for the first time as well; all is known again when it is back."""
     lake = DeltaLake(root=str(tmp_path))
     land(lake, range(3))
     there, log = SubTreeFileSystem(str(tmp_path / TABLE), LocalFileSystem()), transactions.Transactions()
     assert log.newest(there) == expected(3)
-    assert log.newest(Away()) is None  # type: ignore[arg-type]
-    assert log.newest(there) == expected(3)
+    for asked_before in (log, transactions.Transactions()):
+        with pytest.raises(OSError, match="connection refused"):
+            asked_before.newest(Away())  # type: ignore[arg-type]
+        assert asked_before.newest(there) == expected(3)
