@@ -168,6 +168,7 @@ def _signed_in(settings: SignIn) -> Any:
     from kubernetes import client, config
 
     found = client.Configuration()
+    found.retries = 0  # each of urllib3's own three would wait as long as the first for a server that hangs
     try:
         if settings.kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=found)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.resources.kubernetes import link as linking
 from loopline.resources.kubernetes import pod_serving
 from loopline.resources.kubernetes.link import Link
@@ -66,6 +67,17 @@ def api(tmp_path):
         file.write_text(yaml.safe_dump(config))
         yield asked, file
         server.shutdown()
+
+
+def test_a_server_that_hangs_is_asked_once_within_a_short_patience(api, monkeypatch):
+    """Its patience is the caller's: nothing below asks again, each time for as long as the first."""
+    asked, file = api
+    monkeypatch.setattr(linking, "_CALL_SECONDS", 0.02)  # before it answers
+    link = Link(PlainSignIn(file, api_patience_seconds=0))
+    with pytest.raises(StoreUnavailable, match="the Kubernetes API was away for 0 s"):
+        link.call(link.core.list_node)
+    time.sleep(0.5)  # whoever else asks has asked by then
+    assert asked["nodes"] == 1
 
 
 def test_nodes_are_listed_once_for_all_tasks_of_a_minute(api, monkeypatch):
