@@ -10,9 +10,10 @@ from loopline.platform_core.ingestion.raw_rows import no_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.contracts.engine import Engine
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import FeatureView
-    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contract_file import Column, RowContract
 
 
 class ViewFeatures(NamedTuple):
@@ -23,8 +24,15 @@ class ViewFeatures(NamedTuple):
     types: list[pa.DataType]
 
 
+_known: dict[tuple[type[Engine], FeatureView, tuple[Column, ...]], ViewFeatures] = {}
+"""A run of the function on no rows takes some milliseconds, and registration and each materialization ask."""
+
+
 def view_features(platform: Platform, view: FeatureView, contract: RowContract) -> ViewFeatures:
-    """Find out the features of a view, by running it on no rows of its source's contract."""
-    schema = platform.engine.compute_view(view, no_rows(contract)).schema
-    names = [name for name in schema.names if name not in (view.entity, EVENT_TIME, CREATED_AT)]
-    return ViewFeatures(view, names, [schema.field(name).type for name in names])
+    """Find out the features of a view, by running it on no rows of its source's contract, once a process."""
+    key = (type(platform.engine), view, contract.columns)
+    if key not in _known:
+        schema = platform.engine.compute_view(view, no_rows(contract)).schema
+        names = [name for name in schema.names if name not in (view.entity, EVENT_TIME, CREATED_AT)]
+        _known[key] = ViewFeatures(view, names, [schema.field(name).type for name in names])
+    return _known[key]

@@ -16,7 +16,7 @@ from loopline.platform_core.contracts.online_store import Keep
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
 from loopline.platform_core.features.keeping import LATE_DAYS
-from loopline.platform_core.features.materialize import backfill
+from loopline.platform_core.features.materialize import backfill, materialize
 from loopline.platform_core.foundation.names import BEGUN_AT, raw_table, view_table
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Model, Team
@@ -109,6 +109,24 @@ def test_only_touched_entities_are_computed(shop: Shop) -> None:
     done = shop.turn(201, recent, whole_below=0)
     assert (done.rows, done.incremental) == (1, True)
     assert seen[-1] == [(1, at(144)), (1, at(168)), (1, at(192))]
+
+
+def test_a_view_is_run_on_no_rows_once(shop: Shop) -> None:
+    """Registration asks for its features, and the materialization twice: of no rows it is computed once a process."""
+    view, runs = replace(recent, name="once"), []
+
+    class Watches(PolarsEngine):
+        def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
+            runs.append((view.name, len(raw)))
+            return super().compute_view(view, raw)
+
+    shop.platform.environment.bindings["engine"] = Watches()  # type: ignore[index]
+    model = Model("large", (view,), large_order, fit=None)  # type: ignore[arg-type]
+    team = Team("shop", shop.team.folder, (model,))
+    materialize(shop.platform, team, view)
+    materialize(shop.platform, replace(team), view)
+    assert runs.count(("once", 0)) == 1
+    assert ("once", 24) in runs
 
 
 def test_rows_that_rest_on_others_are_computed_whole(shop: Shop) -> None:
