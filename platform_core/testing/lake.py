@@ -307,3 +307,26 @@ class LakeKit:
         lake.append(table, numbered(3), {"app0": 7})
         lake.tidy(table, [], timedelta(0))
         assert lake.committed(table) == opened_anew.committed(table) == {"app0": 7, "app1": 1, "app2": 2}
+
+    def test_16_committed_since_tells_what_came_after_a_mark(self, lake: Lake, opened_anew: Lake) -> None:
+        """Of a mark or of one that came of it, whoever committed and whoever asks; of others nothing is told."""
+        table, other = new_table(), new_table()
+        for name in (table, other):
+            lake.append(name, numbered(0), {"a": 0, "b": 0})
+            lake.committed(name)
+        mark = lake.mark(table)
+        assert lake.committed_since(table, "") is None
+        assert lake.committed_since(other, mark) is None
+        assert lake.committed_since(new_table(), mark) is None
+        if not mark:  # then whoever asks reads all, and nothing is promised
+            return
+        opened_anew.append(table, numbered(1), {"b": 1, "c": 0})
+        found = [each.committed_since(table, mark) for each in (lake, opened_anew)]
+        assert [each and each.transactions for each in found] == [{"b": 1, "c": 0}] * 2
+        lake.append(table, numbered(2), {"d": 5})
+        newest = found[0].mark if found[0] else ""
+        since = [opened_anew.committed_since(table, each) for each in (newest, mark)]
+        assert [each and each.transactions for each in since] == [{"d": 5}, {"b": 1, "c": 0, "d": 5}]
+        none = lake.committed_since(table, since[0].mark if since[0] else "")
+        assert none is not None
+        assert none.transactions == {}

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.lake import Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
 from loopline.platform_core.foundation.names import DATE
 
@@ -20,13 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass
 class LakeTable:
-    """A table: the rows of each append, the version of each application, and the versions that were let go."""
+    """A table: the rows of each append, the version of each application, and the versions that were let go.
+
+    ``log`` has the transactions of each append; ``identity`` tells it from other tables, of its name too.
+    """
 
     appends: list[pa.Table] = field(default_factory=list)
     committed: dict[str, int] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
     before: dict[int, list[pa.Table]] = field(default_factory=dict)
     """Appends as they were up to a version, for versions from which days were taken later."""
+    log: list[Mapping[str, int]] = field(default_factory=list)
+    identity: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def mark(self) -> str:
+        """Name how far the log goes."""
+        return f"{self.identity} {len(self.log)}"
 
     def as_of(self, version: int) -> list[pa.Table]:
         """Return the appends as a version shows them."""
@@ -42,6 +53,7 @@ class InMemoryLake(Lake):
 
     name: str = ""
     _own: dict[TableName, LakeTable] = PrivateAttr(default_factory=dict)
+    _marks: dict[TableName, str] = PrivateAttr(default_factory=dict)
 
     @property
     def held(self) -> dict[TableName, LakeTable]:
@@ -74,6 +86,7 @@ class InMemoryLake(Lake):
         joined([*content.appends, rows])
         content.appends.append(rows)
         content.committed.update(transactions)
+        content.log.append(dict(transactions))
 
     def read(  # noqa: PLR0913 - each names what is left out
         self,
@@ -109,7 +122,23 @@ class InMemoryLake(Lake):
         """Look the applications up."""
         with _lock:
             known = self.held[table].committed if table in self.held else {}
+            self._marks[table] = self.held[table].mark if table in self.held else ""
             return {app: known[app] for app in (known if applications is None else applications) if app in known}
+
+    def mark(self, table: TableName) -> str:
+        """Return how far the log went at the last look."""
+        return self._marks.get(table, "")
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:
+        """Read on in the log."""
+        with _lock:
+            kept, (identity, _, entries) = self.held.get(table), mark.partition(" ")
+            if kept is None or identity != kept.identity:
+                return None
+            newer: dict[str, int] = {}
+            for transactions in kept.log[int(entries) :]:
+                newer |= transactions
+            return Committed(newer, kept.mark)
 
     def existing(self, table: TableName, version: int | None) -> int:
         """Return the version, the newest when None."""

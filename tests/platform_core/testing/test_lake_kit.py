@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loopline.platform_core.contracts.lake import TableName, Tidied
+from loopline.platform_core.contracts.lake import Committed, TableName, Tidied
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.testing.fakes.lake import InMemoryLake, LakeTable
 from loopline.platform_core.testing.lake import LakeKit
@@ -280,6 +280,39 @@ class TellsOfNoneUnasked(InMemoryLake):
         return super().committed(table, applications or ())
 
 
+class TellsOfAllSince(InMemoryLake):
+    """Breaks promise 16: what was committed before the mark is told of as well."""
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:
+        found = super().committed_since(table, mark)
+        return found and Committed(self.committed(table), found.mark)
+
+
+class TakesAnothersMark(InMemoryLake):
+    """Breaks promise 16: a mark of another table is taken for one of this."""
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:
+        entries = mark.partition(" ")[2]
+        own = self.held.get(table)
+        return super().committed_since(table, f"{own.identity} {entries}" if own and entries else mark)
+
+
+class MarksNoFurther(InMemoryLake):
+    """Breaks promise 16: who goes on from the new mark hears the same again."""
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:
+        found = super().committed_since(table, mark)
+        return found and found._replace(mark=mark)
+
+
+class HearsItselfOnly(InMemoryLake):
+    """Breaks promise 16: what others committed since is not told of."""
+
+    def committed_since(self, table: TableName, mark: str) -> Committed | None:
+        found = super().committed_since(table, mark)
+        return found and Committed({}, found.mark)
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -311,6 +344,10 @@ class TellsOfNoneUnasked(InMemoryLake):
         (SharesAFolder, "test_14_names_that_are_alike_are_two_tables"),
         (ListsFolders, "test_14_names_that_are_alike_are_two_tables"),
         (TellsOfNoneUnasked, "test_15_every_transaction_is_told_of"),
+        (TellsOfAllSince, "test_16_committed_since_tells_what_came_after_a_mark"),
+        (TakesAnothersMark, "test_16_committed_since_tells_what_came_after_a_mark"),
+        (MarksNoFurther, "test_16_committed_since_tells_what_came_after_a_mark"),
+        (HearsItselfOnly, "test_16_committed_since_tells_what_came_after_a_mark"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str) -> None:
