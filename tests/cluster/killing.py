@@ -1,14 +1,18 @@
-"""``kill -9`` for what runs in a pod, and what a drain does: asked by the eviction API."""
+"""``kill -9`` for what runs in a pod, what a drain does (asked by the eviction API), and servers that answer nobody."""
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client
+
+from scripts.cluster.outside import Cluster
 
 _PART = "app.kubernetes.io/name={}"
 """How the chart labels a part's pods."""
@@ -59,3 +63,25 @@ def evicted(core: client.CoreV1Api, pod: Any) -> bool:
             return False
         raise
     return True
+
+
+@contextmanager
+def away(process: int, seconds: float) -> Iterator[None]:
+    """Let a server hang for so long at least: it keeps its connections and answers nobody."""
+    end = time.monotonic() + seconds
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+        time.sleep(max(0.0, end - time.monotonic()))
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def api_server(cluster: Cluster) -> int:
+    """Return the process of a cluster's API server."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = folder.joinpath("cmdline").read_bytes().decode().split("\0")
+            if command[0].endswith("kube-apiserver") and any(str(cluster.folder) in part for part in command):
+                return int(folder.name)
+    raise AssertionError("no API server")

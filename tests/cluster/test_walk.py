@@ -1,13 +1,15 @@
 """A team's whole walk on a real Kubernetes, in what the chart installs: its parts are pods, and share no disk.
 
 Files land, a Job trains, pods behind a gateway answer; drift turns the loop; a bad candidate is taken back; pods are
-killed, a node drained; and who asks all the while hears of none of it. The tests build on each other.
+killed, a node drained, the object store away; and who asks all the while hears of none of it. The tests build on each
+other.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import pytest
 from kubernetes import client
 
 from loopline.graphql import Dagster
+from loopline.platform_core import alarms
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.ledger import Ledger
 from scripts.cluster.outside import Cluster
@@ -29,6 +33,8 @@ from tests.cluster.walk import CODE, REF, SERVING, Walk
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 USUAL, HOTTER = 100.0, 130.0
 ENDPOINT = "app.kubernetes.io/component=serving"
+AWAY_SECONDS, TOLD_SECONDS = 120, 60
+"""How long a server is away, and within what time whoever needs it hears of that."""
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +131,25 @@ def test_a_drain_respects_the_budget_and_refuses_nobody(walk):
         walk.until(lambda: not walk.alive(pods), "the end of both")
     assert caller.failed == []
     walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer")
+
+
+def test_an_object_store_away_for_two_minutes_loses_nothing(walk):
+    """Endpoints answer all the while; what arrives waits, which is told by name, and lands when the store is back."""
+    before, cause = walk.landed("firings"), f"source:{REF.team}/firings"
+    with asking(walk.caller()) as caller:
+        walk.until(lambda: sum(caller.answered.values()) > 20, "answers")
+        with killing.away(walk.installation.outside.store.process.pid, AWAY_SECONDS):
+            began, answered = time.monotonic(), sum(caller.answered.values())
+            walk.deliver_firings("meanwhile.csv", HOTTER)
+            with pytest.raises(StoreUnavailable, match="see whether the store answers") as told:
+                walk.serving().observe(REF.dotted)
+            assert time.monotonic() - began < TOLD_SECONDS
+            assert walk.place in told.value.problem
+            (raised,) = walk.until(lambda: alarms.standing(walk.ledger, cause), "an alarm", AWAY_SECONDS * 2)
+        assert sum(caller.answered.values()) > answered + AWAY_SECONDS, "more than one a second"
+        walk.until(lambda: walk.landed("firings") != before, "what arrived meanwhile", 600)
+    assert f"the lake at {walk.place}/lake cannot be reached" in raised.alarm.problem
+    assert "see whether its object store answers" in raised.alarm.fix
+    assert caller.failed == []
+    walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer")
+    walk.until(lambda: not alarms.standing(walk.ledger, cause), "the end of the alarm")

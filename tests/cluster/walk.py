@@ -170,16 +170,19 @@ class Walk:
         seen = self.serving().observe(REF.dotted)
         return live is not None and seen.ready and seen.generation == live.generation
 
+    @property
+    def place(self) -> str:
+        """Return where everything lies in the object store."""
+        return self.installation.outside.secret["LOOPLINE_STORE"]
+
     def serving(self) -> KubernetesServing:
         """Return the endpoints as whoever deploys sees them, from outside."""
-        place = self.installation.outside.secret["LOOPLINE_STORE"]
         options = self.installation.outside.store.options
-        return KubernetesServing(store=f"{place}/serving", storage_options=options, image=images.NAME)
+        return KubernetesServing(store=f"{self.place}/serving", storage_options=options, image=images.NAME)
 
     def logged(self) -> set[str]:
         """Return the requests whose answers are in the prediction log, or in the lake already."""
-        place = self.installation.outside.secret["LOOPLINE_STORE"]
         options = {**self.installation.outside.store.options, "aws_allow_http": "true"}
-        lake, table = DeltaLake(root=f"{place}/lake", storage_options=options), prediction_table(*REF)
+        lake, table = DeltaLake(root=f"{self.place}/lake", storage_options=options), prediction_table(*REF)
         found = set() if lake.version(table) is None else set(lake.read(table)["request_id"].to_pylist())
         return found | set(self.serving().predictions(REF.dotted, None)[0]["request_id"].to_pylist())

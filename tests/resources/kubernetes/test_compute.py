@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from kubernetes import client
@@ -33,6 +30,7 @@ from loopline.platform_core.testing.compute import (
 from loopline.resources.kubernetes.names import job_name
 from scripts.cluster.pools import Pool, grant
 from scripts.cluster.settings import NODE
+from tests.cluster.killing import api_server, away
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # the first one brings the cluster up
 GPU = "nvidia.com/gpu"
@@ -273,20 +271,6 @@ def test_the_log_comes_while_the_task_runs(bound, at_work, capfd):
     assert [line for line in seen.splitlines() if line.startswith("line ")] == [f"line {n} of 20" for n in range(20)]
 
 
-def test_an_api_server_that_is_away_loses_nothing(bound, cluster, at_work, tmp_path):
-    """It hangs while the task runs and ends: the result comes when it is back."""
-    args = {"folder": str(tmp_path), "seconds": 10}
-    running = at_work(bound().run, ENDLESS, args, SMALL, "away")
-    until(lambda: calls(tmp_path))
-    server = _process(cluster, "kube-apiserver")
-    os.kill(server, signal.SIGSTOP)
-    try:
-        time.sleep(20)
-    finally:
-        os.kill(server, signal.SIGCONT)
-    assert running.result(120) == 0
-
-
 def test_an_api_server_away_for_a_minute_loses_nothing_and_is_told(bound, cluster, at_work, tmp_path, capfd):
     """Two tasks end meanwhile, one of them a gang's; who waits is told while it is away, and nothing runs twice."""
     seen = ""
@@ -304,14 +288,8 @@ def test_an_api_server_away_for_a_minute_loses_nothing_and_is_told(bound, cluste
     first = at_work(bound().run, ENDLESS, for_long | {"folder": str(alone)}, TINY, "minute")
     gang = at_work(bound().run, ENDLESS, for_long | {"folder": str(together)}, PAIR, "minute-gang")
     until(lambda: calls(alone) and calls(together) == PAIR.workers, 120)
-    server = _process(cluster, "kube-apiserver")
-    os.kill(server, signal.SIGSTOP)
-    began = time.monotonic()
-    try:
+    with away(api_server(cluster), 65):
         until(lambda: told("the Kubernetes API does not answer"), 60)
-        time.sleep(max(0, 65 - (time.monotonic() - began)))
-    finally:
-        os.kill(server, signal.SIGCONT)
     assert (first.result(180), gang.result(180) in {0, 1}) == (0, True)
     assert (calls(alone), calls(together)) == (1, PAIR.workers)
     until(lambda: told("answers again"), 10)
@@ -339,15 +317,3 @@ def test_a_failure_shows_the_traceback(bound, tmp_path):
         bound().run("loopline.platform_core.testing.compute:fragile", {"folder": str(tmp_path)}, SMALL, "fragile")
     assert "ValueError: the cup fell" in caught.value.problem
     assert 'raise ValueError("the cup fell")' in caught.value.fix
-
-
-def _process(cluster, name: str) -> int:
-    """Return the id of one of the cluster's processes, by its program and the cluster's folder."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = folder.joinpath("cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if command[0].endswith(name) and any(str(cluster.folder) in part for part in command):
-            return int(folder.name)
-    raise AssertionError(f"no process {name}")
