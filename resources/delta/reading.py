@@ -48,7 +48,7 @@ def rows_of(delta_table: DeltaTable, wanted: Wanted) -> pa.Table:
     import polars as pl
 
     try:
-        return wanted.of(pl.scan_delta(delta_table))
+        return wanted.of(pl.scan_delta(delta_table, use_pyarrow=_is_encoded(delta_table.table_uri)))
     except (OSError, pl.exceptions.PolarsError) as error:
         if not isinstance(error, FileNotFoundError) and "not found" not in str(error).lower():
             raise
@@ -56,6 +56,11 @@ def rows_of(delta_table: DeltaTable, wanted: Wanted) -> pa.Table:
             f"version {delta_table.version()} of {delta_table.table_uri} is gone: {error}",
             "read a version that tidying keeps",
         ) from error
+
+
+def _is_encoded(uri: str) -> bool:
+    """Say whether a folder of this machine has a space or the like: Polars looks for the path as the URL writes it."""
+    return uri.startswith("file:") and "%" in uri
 
 
 def newer_rows(delta_table: DeltaTable, wanted: Wanted, version: int) -> pa.Table:

@@ -59,6 +59,15 @@ def opened_anew(root: str) -> DeltaLake:
     return DeltaLake(root=root)
 
 
+class TestInAFolderWithASpace(LakeKit):
+    """Also where somebody's home has a space, an umlaut or a percent sign in its name."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> str:
+        """Name the folder."""
+        return str(tmp_path / "Jörg Müller" / "100% lake")
+
+
 class TestDeltaLake(LakeKit):
     """Every promise of the contract."""
 
