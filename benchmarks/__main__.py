@@ -33,6 +33,7 @@ from benchmarks.scale import compare as scale
 from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
+from benchmarks.spark import compare as spark
 from benchmarks.turns import ROOT
 
 ALL: dict[str, Callable[[bool], Section]] = {
@@ -59,6 +60,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "drift_blocks": drift_blocks.compare,
     "scorecard": scorecard.compare,
     "estimated_quality": estimated_quality.compare,
+    "spark": spark.compare,
 }
 
 

@@ -32,24 +32,25 @@ def watched(pids: Mapping[str, int], seconds: float) -> dict[str, Spent]:
     time.sleep(seconds)
     after, took = _cpu(pids), time.monotonic() - began
     return {
-        name: Spent(100 * (after[name] - before[name]) / took, sum(map(_memory_mb, _family(pid))))
+        name: Spent(100 * (after[name] - before[name]) / took, sum(map(_memory_mb, family(pid))))
         for name, pid in pids.items()
     }
 
 
 def _cpu(pids: Mapping[str, int]) -> dict[str, float]:
-    return {name: sum(map(_cpu_seconds, _family(pid))) for name, pid in pids.items()}
+    return {name: sum(map(cpu_seconds, family(pid))) for name, pid in pids.items()}
 
 
-def _family(pid: int) -> list[int]:
-    """Return a process and what it has started, but not what is watched by a name of its own."""
+def family(pid: int, of_all_groups: bool = False) -> list[int]:
+    """Return a process and what it has started; of its own group alone: another's is watched by a name of its own."""
     with suppress(psutil.NoSuchProcess):
         found = psutil.Process(pid)
-        return [pid, *(child.pid for child in found.children(recursive=True) if os.getpgid(child.pid) == pid)]
+        below = [child.pid for child in found.children(recursive=True)]
+        return [pid, *(child for child in below if of_all_groups or os.getpgid(child) == pid)]
     return []
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return what a process has used, with its children that ended and were waited for."""
     with suppress(OSError):
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

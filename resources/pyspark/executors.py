@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.contracts.engine import ScoreRows
+    from loopline.resources.pyspark.staging import Staged
 
 WRITTEN = "part int, key string, rows bigint"
-SCORED = "part bigint, scores array<double>, failure string"
+SCORED = "part bigint, key string, failure string"
+SCORE = "score"
 BATCH_ROWS = 65_536
 
 
@@ -58,15 +60,13 @@ def write(
     yield pa.RecordBatch.from_pydict(told)
 
 
-def score(  # noqa: PLR0913, PLR0917 - bound by name before it travels
-    url: str,
-    options: Mapping[str, str],
-    keys: Sequence[str],
-    package: str,
-    function: ScoreRows,
-    numbers: Iterator[pa.RecordBatch],
+def score(
+    rows: Staged, folder: str, package: str, function: ScoreRows, numbers: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Score the objects that this task is to score, with a package that this executor fetches once."""
+    """Score the objects that this task is to score, with a package that this executor fetches once.
+
+    Scores of an object are an object, of which it tells: a hundred million of them would not pass through a driver.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyspark import SparkFiles
@@ -75,21 +75,22 @@ def score(  # noqa: PLR0913, PLR0917 - bound by name before it travels
     from loopline.resources.object_store import packages
     from loopline.resources.object_store.objects import Objects
 
-    objects = Objects(url, options)
+    objects = Objects(rows.url, rows.options)
     for number in _numbers(numbers):
-        scores: list[float] = []
-        failure = None
+        key, failure = f"{folder}/scores-{number:05}-{uuid4().hex[:8]}.parquet", None
         try:
-            folder = packages.fetch(objects, package, Path(SparkFiles.getRootDirectory()) / "packages")
+            fetched = packages.fetch(objects, package, Path(SparkFiles.getRootDirectory()) / "packages")
             with tempfile.TemporaryDirectory() as place:
-                objects.fetch(keys[number], file := Path(place) / "part.parquet")
-                scores = list(function(folder, pq.read_table(file, memory_map=False)))
+                objects.fetch(rows.keys[number], file := Path(place) / "part.parquet")
+                scores = function(fetched, pq.read_table(file, memory_map=False))
+                pq.write_table(pa.table({SCORE: pa.array(scores, pa.float64())}), file)
+                objects.send(key, file)
         except LooplineError as error:
             failure = _packed(error)
         yield pa.RecordBatch.from_pydict(
             {
                 "part": pa.array([number], pa.int64()),
-                "scores": pa.array([scores], pa.list_(pa.float64())),
+                "key": [key],
                 "failure": pa.array([failure], pa.string()),
             }
         )

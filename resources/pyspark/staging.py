@@ -96,7 +96,7 @@ class CallFolder:
         written = sorted(tuple(each) for each in frame.mapInArrow(write, executors.WRITTEN).collect())
         if not written:
             return frame.limit(0).toArrow()
-        found = pa.concat_tables(self._tables([key for _, key, _ in written]))
+        found = pa.concat_tables(self.tables([key for _, key, _ in written]))
         if len(found) != sum(rows for _, _, rows in written):
             raise Transient(f"{self.staging.url}: {len(found)} rows of a call came back", "try again")
         return found
@@ -107,7 +107,8 @@ class CallFolder:
             if keys := [each.key for each in self.objects.listed(self.folder)]:
                 self.objects.delete(keys)
 
-    def _tables(self, keys: Sequence[str]) -> Iterator[pa.Table]:
+    def tables(self, keys: Sequence[str]) -> Iterator[pa.Table]:
+        """Read objects, one after another."""
         import pyarrow.parquet as pq
 
         with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,1 @@
+"""Feature views and batches on a Spark cluster, as tables grow."""
