@@ -15,6 +15,7 @@ from loopline.resources.kserve.inference_service import API, manifests, service_
 from loopline.resources.kserve.own_server import OwnServer
 from loopline.resources.kserve.runtimes import ForeignRuntimes, Runtime
 from loopline.resources.kserve.versions import Versions
+from loopline.resources.kubernetes.by_team import of_its_team
 from loopline.resources.kubernetes.endpoint_manifests import BUDGET, GRPC_PORT, Manifest, object_name
 from loopline.resources.kubernetes.groups import VERSIONS, SinkByGroup
 from loopline.resources.kubernetes.pod_serving import PodServing, filled
@@ -45,6 +46,8 @@ class KServeServing(PodServing):
     that replaces another one takes all requests for ``settle_seconds`` before the other's pods go. ``runtimes`` names
     models that one of KServe's own runtimes answers for; their versions are apart too, and their requests reach the log
     by way of the ``collector`` at that URL.
+
+    ``namespace`` and ``service_account`` may hold ``{team}``, as there.
 
     ``address`` is where KServe's gateway has a group, such as ``https://{service}-{namespace}.models.example.com``;
     without, callers reach the predictor's Service inside the cluster. Needs the extra ``kserve``.
@@ -92,6 +95,7 @@ class KServeServing(PodServing):
         """Return the endpoint group of a model; one whose versions are apart shares with nobody."""
         return model if self.is_apart(model) else super().group(model)
 
+    @of_its_team
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the servers, then see to it that there are some."""
         if not self.is_apart(state.model):
@@ -100,10 +104,12 @@ class KServeServing(PodServing):
         self.require(state.needs, state.model)
         self._versions(state.model).apply(state)
 
+    @of_its_team
     def observe(self, model: str) -> ObservedState:
         """Say what the endpoint is; where versions are apart, take the next step towards what is asked as well."""
         return self._versions(model).observe(model) if self.is_apart(model) else super().observe(model)
 
+    @of_its_team
     def let_go(self, model: str) -> bool:
         """Take a model's InferenceService away, and what its versions had for themselves; KServe ends the rest."""
         super().let_go(model)
@@ -113,6 +119,7 @@ class KServeServing(PodServing):
                 store.delete(found)
         return True
 
+    @of_its_team
     def grpc_endpoint(self, model: str) -> str:
         """Return where callers reach gRPC.
 
@@ -128,12 +135,15 @@ class KServeServing(PodServing):
 
     def usage(self) -> Sequence[ServerUse]:
         """Return what the servers' processes have used."""
-        return [*super().usage(), *self._server().uses()]
+        placed: list[KServeServing] = [self, *self._by_team.values()]
+        servers = [one._server() for one in placed]  # noqa: SLF001 - each is of this class
+        return [*super().usage(), *(use for server in servers for use in server.uses())]
 
     def waiting(self, model: str, more: Mapping[str, str]) -> str:
         """Say why no pod of a model with those labels has come to answer."""
         return self.why(self.group(model), more)
 
+    @of_its_team
     def endpoint(self, model: str) -> str:
         """Return the model's URL: at KServe's gateway, else at the predictor's Service inside the cluster."""
         named = {"service": service_name(self.group(model)), "namespace": self.namespace}
@@ -160,6 +170,11 @@ class KServeServing(PodServing):
     def _conditions(self, name: str) -> str:
         found = self.get_object(API, "InferenceService", name)
         return problem_of(name, found, datetime.now(UTC)) if found is not None else ""
+
+    def _placed(self, places: dict[str, str]) -> Self:
+        made = super()._placed(places)
+        made._own = None  # noqa: SLF001 - another one of this class
+        return made
 
     def _server(self) -> OwnServer:
         if self._own is None:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import InvalidEnvironment, Refused
 from loopline.resources.kubernetes import room
+from loopline.resources.kubernetes.by_team import TEAM, of_its_team
 from loopline.resources.kubernetes.endpoint_manifests import (
     GROUP_VARIABLE,
     GRPC_PORT,
@@ -89,6 +90,37 @@ class PodServing(ObjectStoreServing):
     _stores: dict[str, Objects] = PrivateAttr(default_factory=dict)
     _by_group: StatesByGroup | None = PrivateAttr(default=None)
     _problems: dict[tuple[object, ...], tuple[float, str]] = PrivateAttr(default_factory=dict)
+    _by_team: dict[str, Self] = PrivateAttr(default_factory=dict)
+    _of_all: Self | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _shares_with_no_other_team(self) -> Self:
+        if TEAM in self.namespace and TEAM not in self.endpoint_group:
+            raise ValueError(
+                f"namespace {self.namespace!r} is each team's own: endpoint_group must hold {TEAM} as well"
+            )
+        return self
+
+    def of_team(self, model: str) -> Self:
+        """Return the serving of a model's team, whose namespace and account are its own; this one, if all share them.
+
+        Raises:
+            InvalidEnvironment: ``namespace`` or ``service_account`` holds something else than ``{team}``.
+        """
+        places = {"namespace": self.namespace, "service_account": self.service_account}
+        if not any("{" in place for place in places.values()):
+            return self
+        team, fix = model.partition(".")[0], "use {team}, or a plain word"
+        if team not in self._by_team:
+            filled_in = {name: filled(name, place, fix, team=team) for name, place in places.items()}
+            self._by_team[team] = self._placed(filled_in)
+        return self._by_team[team]
+
+    def _placed(self, places: dict[str, str]) -> Self:
+        """Return this one at other places: with the same stores, and the same connection to the API."""
+        made = self.model_copy(update=places)
+        made._of_all, made._by_team = self, {}  # noqa: SLF001 - another one of this class
+        return made
 
     @property
     def states(self) -> StateStore:
@@ -116,6 +148,7 @@ class PodServing(ObjectStoreServing):
         """Return the servers' side of the logs of the pod's own group."""
         return ObjectLogs(self.below(group_of(_own_group())))
 
+    @of_its_team
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the servers, then see to it that there are some."""
         self.require(state.needs, state.model)
@@ -123,6 +156,7 @@ class PodServing(ObjectStoreServing):
         super().apply(state)
         self._make(state.model)
 
+    @of_its_team
     def let_go(self, model: str) -> bool:
         """Take a model's state away, and with its group's last model the group's objects.
 
@@ -174,6 +208,7 @@ class PodServing(ObjectStoreServing):
     def _inside(self, model: str) -> tuple[str, str]:
         """Return ``host:port`` of a model's group inside the cluster, for HTTP and for gRPC."""
 
+    @of_its_team
     def observe(self, model: str) -> ObservedState:
         """Put together what the servers say; where none says anything, what keeps the pods from it."""
         seen = super().observe(model)
@@ -182,12 +217,14 @@ class PodServing(ObjectStoreServing):
         waiting = self.why(self.group(model))
         return ObservedState(None, ready=False, problem=waiting) if waiting else seen
 
+    @of_its_team
     def endpoint(self, model: str) -> str:
         """Return the model's URL: the gateway's, else the Service's inside the cluster."""
         scheme = "https" if self.tls else "http"
         inside = f"{scheme}://{self._inside(model)[0]}"
         return f"{(self.address or inside).rstrip('/')}/v2/models/{model}"
 
+    @of_its_team
     def grpc_endpoint(self, model: str) -> str:
         """Return where callers reach gRPC: what the environment says, else the Service inside the cluster."""
         return self.grpc_address or self._inside(model)[1]
@@ -281,6 +318,8 @@ class PodServing(ObjectStoreServing):
         return self._stores[group]
 
     def _linked(self) -> Link:
+        if self._of_all is not None:
+            return self._of_all._linked()  # noqa: SLF001 - another one of this class
         if self._link is None or self._link.pid != os.getpid():
             self._link = Link(self)
         return self._link

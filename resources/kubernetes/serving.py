@@ -23,6 +23,8 @@ class KubernetesServing(PodServing):
     a plain word all of them the same. Servers meet whoever deploys in the object store, below ``<store>/<group>``; pods
     read the environment file in the ConfigMap ``environment_map``, with variables of Secrets in ``environment_from``,
     and ``secrets`` maps Secrets to where their entries are files.
+    ``namespace`` and ``service_account`` may hold ``{team}``: each team's endpoints run in its own namespace, where
+    ``environment_map`` and Secrets are as well.
     ``replicas`` run, up to ``replicas_max`` while they use more than ``busy_percent`` of their cores. With
     ``http_gateway`` (``namespace/name`` of a Gateway) each model gets an HTTPRoute, and ``address`` is that gateway's;
     without, callers reach the group's Service inside the cluster. A version is refused whose package, ``memory_factor``

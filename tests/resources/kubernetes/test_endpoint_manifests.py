@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.resources.kserve.serving import KServeServing
 from loopline.resources.kubernetes.endpoint_manifests import manifests, object_name
+from loopline.resources.kubernetes.pod_serving import PodServing
 from loopline.resources.kubernetes.serving import KubernetesServing
 
 
@@ -36,6 +38,26 @@ def test_the_group_of_a_model() -> None:
     assert serving(endpoint_group="all").group("retail.cancellations") == "all"
     with pytest.raises(InvalidEnvironment, match="endpoint_group"):
         serving(endpoint_group="{tenant}").group("retail.cancellations")
+
+
+@pytest.mark.parametrize("kind", [KubernetesServing, KServeServing])
+def test_a_team_s_endpoints_are_at_its_own_place(kind: type[PodServing]) -> None:
+    """Namespace and account are filled in with the model's team, once a team; whoever shares them stays as it is."""
+    given = {"store": "s3://b/p", "image": "loopline:1", "endpoint_group": "{team}"}
+    own = kind(**given, namespace="mlops-{team}", service_account="{team}-endpoints")
+    assert ".mlops-north.svc:" in own.endpoint("north.one")
+    assert ".mlops-south.svc:" in own.grpc_endpoint("south.one")
+    north = own.of_team("north.one")
+    assert (north.namespace, north.service_account) == ("mlops-north", "north-endpoints")
+    assert own.of_team("north.two") is north
+    assert north.of_team("north.one") is north
+    assert {one["metadata"]["namespace"] for one in north._objects_of("north.one")} == {"mlops-north"}
+    shared = kind(**given, namespace="all")
+    assert shared.of_team("north.one") is shared
+    with pytest.raises(ValueError, match=r"endpoint_group must hold {team} as well"):
+        kind(**{**given, "endpoint_group": "all"}, namespace="mlops-{team}")
+    with pytest.raises(InvalidEnvironment, match=r"use {team}, or a plain word"):
+        kind(**given, namespace="mlops-{tenant}").endpoint("north.one")
 
 
 def test_the_number_of_pods_is_either_ours_or_the_autoscaler_s() -> None:
