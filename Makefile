@@ -37,14 +37,13 @@ up: $(INSTALLED) ## The same, left running to look at
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo --keep
 
-test: $(TOOLS) ## Every test, services started by the tests; those under Dagster's daemon mostly wait, and run beside the others
+test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
-	$(BIN)/python -m scripts.beside \
-		'$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster and not spark"' \
-		'$(BIN)/python -m pytest -m daemon'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster and not spark"
+	$(BIN)/python -m pytest -m daemon
 
 cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
 	@scripts/cluster.sh
