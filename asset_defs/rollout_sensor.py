@@ -23,8 +23,9 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
         description="Takes the next step of a rollout when its bake time is over, or at once when it does harm",
     )
     def rollout(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
-        records = [r for r in rollouts.looked_after(platform.ledger) if r.ref.team == team.name]
-        StepLog.of(platform).keep({record.ref.dotted for record in records})
+        everyones = rollouts.looked_after(platform.ledger)
+        StepLog.of(platform).keep({record.ref.dotted for record in everyones})
+        records = [record for record in everyones if record.ref.team == team.name]
         said, requests = [f"{len(records)} rollouts bake or are watched", *_repaired(platform, team)], []
         for record in records:
             try:

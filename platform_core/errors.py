@@ -20,6 +20,9 @@ The tree::
 
 from __future__ import annotations
 
+_ONE_LINE = 300
+"""Characters of a library's error that are told."""
+
 
 class LooplineError(Exception):
     """Something went wrong; ``problem`` names it and ``fix`` says what to do."""
@@ -97,3 +100,8 @@ class CommitConflict(Transient):
 def is_panic(error: BaseException) -> bool:
     """Say whether a library written in Rust raised it where it did not foresee something; it is no ``Exception``."""
     return type(error).__name__ == "PanicException"
+
+
+def one_line(told: object) -> str:
+    """Return what a library's error says on one line, at most 300 characters of it."""
+    return " ".join(str(told).split())[:_ONE_LINE]

@@ -49,12 +49,13 @@ class StepLog:
     def read(self, serving: Serving, model: str, since: str | None) -> tuple[pa.Table, str]:
         """Return all rows since a cursor, and the cursor behind them, as ``Serving.predictions``."""
         with self._lock:
-            known = self._kept.pop(model, None)
+            known = self._kept.get(model)
             if known is None or known.serving is not serving or known.since != since:
                 found = _Read(serving, since, *serving.predictions(model, since))
             else:
                 found = _on(known, *serving.predictions(model, known.cursor))
             self._kept[model] = found
+            self._kept.move_to_end(model)
             self._bound()
             return found.rows, found.cursor
 

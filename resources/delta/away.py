@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.errors import StoreUnavailable, one_line
 
 if TYPE_CHECKING:
     from loopline.resources.delta.lake import DeltaLake
@@ -17,7 +17,6 @@ _BOUNDS = {"timeout": "20s", "retry_timeout": "20s"}
 Dagster ends a sensor's look after one, and nobody would hear why."""
 _REPORT = re.compile(r"\x1b\[\d*m|[^\x1b\x20-\x7e]+")
 """Colours, arrows and line ends of what delta-rs prints for people."""
-_LENGTH = 300
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,13 +44,13 @@ def translating(method: Callable[P, R]) -> Callable[P, R]:
             if "://" not in root or isinstance(error, FileNotFoundError):
                 raise
             raise StoreUnavailable(
-                f"the lake at {root} cannot be reached: {one_line(error)}",
+                f"the lake at {root} cannot be reached: {plain_words(error)}",
                 "see whether its object store answers; what needs it is tried again",
             ) from error
 
     return translated
 
 
-def one_line(error: Any) -> str:
+def plain_words(error: Exception) -> str:
     """Return the words of delta-rs on one line."""
-    return " ".join(_REPORT.sub(" ", str(error)).split())[:_LENGTH]
+    return one_line(_REPORT.sub(" ", str(error)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import CommitConflict, StoreUnavailable
 from loopline.platform_core.foundation.names import DATE, described
-from loopline.resources.delta.away import one_line
+from loopline.resources.delta.away import plain_words
 from loopline.resources.delta.transactions import chosen
 from loopline.resources.delta.types import refuse_other_types
 
@@ -115,7 +115,7 @@ def insist(what: str, attempts: int, commit: Callable[[], Any]) -> Any:
         except (DeltaError, OSError) as error:
             if not lost_a_race(error):
                 raise StoreUnavailable(
-                    f"{what}: {one_line(error)}",
+                    f"{what}: {plain_words(error)}",
                     "look at space and permissions of the lake, and whether its store answers",
                 ) from error
         time.sleep(random.uniform(0.5, 1) * min(1.0, 0.02 * 2**attempt))  # noqa: S311 - spreads writers, no secret

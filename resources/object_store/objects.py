@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported, is_panic
+from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported, is_panic, one_line
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -237,4 +237,4 @@ def _listed_object(meta: Any) -> Found:
 
 def _short(error: BaseException) -> str:
     """Return what a store's client says, without the report that it prints below."""
-    return " ".join(str(error).partition("Debug source")[0].split())[:300]
+    return one_line(str(error).partition("Debug source")[0])

@@ -13,7 +13,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Overloaded, StoreUnavailable, Transient
+from loopline.platform_core.errors import (
+    InvalidEnvironment,
+    LooplineError,
+    Overloaded,
+    StoreUnavailable,
+    Transient,
+    one_line,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -81,7 +88,7 @@ def _anew(settings: Settings, own: str | None) -> SparkSession:
         _end()
         if own is None:
             raise InvalidEnvironment(
-                f"Spark does not start at {where}: {_short(error)}", "see that Java 17 is there"
+                f"Spark does not start at {where}: {one_line(error)}", "see that Java 17 is there"
             ) from error
         raise _nobody(where, error) from error
 
@@ -99,7 +106,7 @@ def losses(settings: Settings) -> Iterator[None]:
             raise
         _answered.pop(where, None)
         raise Transient(
-            f"Spark at {where} lost what it ran on: {_short(error)}",
+            f"Spark at {where} lost what it ran on: {one_line(error)}",
             "try again; executors that were killed for memory need more spark.executor.memory or smaller parts",
             delay_seconds=10,
         ) from error
@@ -114,7 +121,7 @@ def _begun(settings: Settings, own: str | None) -> SparkSession:
             import pyspark.sql.connect.session  # noqa: F401 - it says which distribution is missing
     except ImportError as error:
         raise InvalidEnvironment(
-            f"engine: Spark is not installed ({_short(error)})", f"install the extra {extra!r}"
+            f"engine: Spark is not installed ({one_line(error)})", f"install the extra {extra!r}"
         ) from error
     if settings.remote:
         builder, options = SparkSession.builder.remote(settings.remote), settings.options
@@ -233,7 +240,7 @@ def _is_executors(error: BaseException) -> bool:
 
 def _executor_error(where: str, error: BaseException) -> LooplineError:
     lines = [line.strip() for line in str(error).splitlines()]
-    said = next((line for line in reversed(lines) if _RAISED.match(line)), _short(error))[:300]
+    said = next((line for line in reversed(lines) if _RAISED.match(line)), one_line(error))[:300]
     if StoreUnavailable.__name__ in said:
         return StoreUnavailable(f"an executor of {where} does not reach the object store: {said}", "see that it does")
     return InvalidEnvironment(
@@ -245,11 +252,7 @@ def _executor_error(where: str, error: BaseException) -> LooplineError:
 
 def _nobody(where: str, error: BaseException) -> StoreUnavailable:
     return StoreUnavailable(
-        f"no Spark answers at {where}: {_short(error)}",
+        f"no Spark answers at {where}: {one_line(error)}",
         "see whether the master or the Spark Connect server runs, and whether this is the address that it names itself",
         delay_seconds=30,
     )
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.loop import step_log
 from loopline.platform_core.loop.step_log import StepLog
 
@@ -95,3 +96,20 @@ def test_many_looks_make_one_piece(kept):
         rows, _ = kept.read(log, "m", "2")
         assert rows.column(0).num_chunks <= step_log.MOST_CHUNKS
     assert rows["row"].to_pylist() == [*range(2, 202)]
+
+
+def test_a_look_that_fails_costs_nothing_of_what_was_read(kept, monkeypatch):
+    """While the store is away nothing is known, and when it is back it is not asked for everything again."""
+    log = Log(5)
+    read(kept, log)
+
+    def away(model: str, after: str | None = None) -> tuple[pa.Table, str]:
+        raise StoreUnavailable("away", "wait")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "predictions", away)
+        with pytest.raises(StoreUnavailable):
+            kept.read(log, "m", "2")
+    log.rows = 7
+    assert read(kept, log) == [2, 3, 4, 5, 6]
+    assert log.given == 5
