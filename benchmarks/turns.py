@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -38,6 +40,47 @@ def json_lines(module: str, *arguments: object, python: str = sys.executable) ->
     """Run a module of ours, by a peer's Python too, and return what it printed, a JSON object a line."""
     done = _run([python, "-m", module, *map(str, arguments)])
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@contextmanager
+def asked(module: str, *arguments: object) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Start a module of ours that measures once more for each line it reads; yield what asks it and returns the answer.
+
+    Several of them can take turns that way, each with what its process remembers. Each answer is a JSON object.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    with TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=_environment(),
+            text=True,
+            bufsize=1,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        writes, reads = process.stdin, process.stdout
+
+        def ask() -> dict[str, Any]:
+            with suppress(BrokenPipeError):
+                writes.write("once more\n")
+            for line in reads:
+                if line.startswith("{"):
+                    answer: dict[str, Any] = json.loads(line)
+                    return answer
+            errors.seek(0)
+            raise RuntimeError(f"{' '.join(command)} ended with {process.wait()}:\n{errors.read()[-3000:]}")
+
+        try:
+            yield ask
+        finally:
+            with suppress(BrokenPipeError):
+                writes.close()
+            reads.close()
+            process.wait()
 
 
 def medians(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:

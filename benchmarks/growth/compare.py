@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from contextlib import ExitStack
 
 from benchmarks.growth.home import ANSWERED, CUSTOMERS, ENTRIES, ROWS
 from benchmarks.page import Promise, Section
-from benchmarks.turns import json_lines
+from benchmarks.turns import asked, in_turns
 
 SIZES = (20, 2_000)
 QUICK = (10, 100)
+TURNS, QUICK_TURNS = 10, 3
 BOUNDS = {"one more": 0.1, "whole": 1.05}
+Name = tuple[str, str]
+"""Of one more or of the whole, and what is measured."""
 HOW = f"""Processor milliseconds of the process with all its threads, after a short and after a long history of files of
 {ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and
-{ANSWERED} predictions; tables are tidied as each night. The least of five for one more, once for the whole; each by a
-platform that is opened anew, as a run does; that every 30 seconds all files are looked at is not among it. The history
+{ANSWERED} predictions; tables are tidied as each night. The whole is measured once; then one more of each in ten turns,
+by the short and by the long history, the least of which counts; each by a platform that is opened anew, as a run does;
+that every 30 seconds all files are looked at is not among it. The history
 of each of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. Of quality the increment
 is one more file of labels and answers: what it changes is one window of a day, about as many rows in the short history
 as in the long one; its labels say that they reach a day;
@@ -28,11 +32,9 @@ history: 0 is not at all, 1 in proportion."""
 def compare(quick: bool = False) -> Section:
     """Measure both histories."""
     sizes = QUICK if quick else SIZES
-    short, long = ({_name(one): one for one in json_lines("benchmarks.growth.side", size)} for size in sizes)
+    short, long = _measured(sizes, QUICK_TURNS if quick else TURNS)
     times = sizes[1] / sizes[0]
-    exponents = {
-        name: math.log(long[name]["seconds"] / max(short[name]["seconds"], 1e-6)) / math.log(times) for name in short
-    }
+    exponents = {name: math.log(long[name] / max(short[name], 1e-6)) / math.log(times) for name in short}
     rows = [
         [*name, _ms(short[name]), _ms(long[name]), f"{exponent:.2f}"]
         for name, exponent in sorted(exponents.items(), key=lambda each: each[0][0])
@@ -43,14 +45,22 @@ def compare(quick: bool = False) -> Section:
     return Section("Growth with history", HOW + load, header, rows, promises)
 
 
-def _name(one: dict[str, Any]) -> tuple[str, str]:
-    return one["kind"], one["what"]
+def _measured(sizes: tuple[int, int], turns: int) -> list[dict[Name, float]]:
+    with ExitStack() as open_until_done:
+        sides = {str(size): open_until_done.enter_context(asked("benchmarks.growth.side", size)) for size in sizes}
+        wholes = {size: side() for size, side in sides.items()}
+        more = in_turns(sides, turns)
+        return [
+            {("whole", what): seconds for what, seconds in wholes[size].items()}
+            | {("one more", what): min(each[what] for each in more[size]) for what in more[size][0]}
+            for size in sides
+        ]
 
 
-def _ms(one: dict[str, Any]) -> str:
-    return f"{1000 * one['seconds']:,.1f} ms"
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:,.1f} ms"
 
 
-def _promise(kind: str, exponents: dict[tuple[str, str], float]) -> Promise:
+def _promise(kind: str, exponents: dict[Name, float]) -> Promise:
     steepest = max(exponents, key=lambda name: exponents[name])
     return Promise(f"the steepest exponent of {kind} ({steepest[1]})", exponents[steepest], BOUNDS[kind])

@@ -1,4 +1,7 @@
-"""Measures a home of so many arrivals: ``python -m benchmarks.growth.side ARRIVALS``; a JSON object a figure.
+"""Measures a home of so many arrivals: ``python -m benchmarks.growth.side ARRIVALS``.
+
+Of each line that it reads it prints a JSON object of names and seconds: first what the whole takes, then each time what
+one more of everything takes, so that a short and a long history can be measured in turns.
 
 Seconds are processor seconds of the process with all its threads, so that what else the machine does counts for little.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
@@ -24,7 +28,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.training import training_set
 
-TIMES = 5
+WARM = 5
 PAGES = {
     "models": "/models",
     "a model": "/models/shop/large",
@@ -37,24 +41,32 @@ PAGES = {
 
 
 def main(arrivals: int) -> None:
-    """Measure the whole, then one more of each."""
+    """Measure the whole for the first line, then one more of each for each line until there is none."""
     with TemporaryDirectory() as folder:
         warm_up()
         made = home(Path(folder))
         made.deliver(arrivals)
-        _say("whole", "land all files", _seconds(lambda: landed(made)))
-        platform = made.opened()
-        _say("whole", "first materialization", _seconds(lambda: materialize(platform, made.team, spending)))
-        _say("whole", "of a view that looks back two days", _seconds(lambda: materialize(platform, made.team, recent)))
-        now = platform.clock.now()
-        _say("whole", "training set", _seconds(lambda: training_set.build(platform, made.team, MODEL, now)))
-        platform.close()
-        age(made, arrivals)
-        platform = made.opened()
-        _say("whole", "first skew check", _seconds(lambda: skew.check(platform, made.team, MODEL)))
-        _say("whole", "quality of every window", _seconds(lambda: quality_history.measured(platform, made.team, MODEL)))
-        platform.close()
-        _increments(made)
+        measure: Callable[[], dict[str, float]] = partial(_whole, made)
+        for _ in sys.stdin:
+            print(json.dumps(measure()), flush=True)
+            measure = partial(_one_more, made)
+
+
+def _whole(made: Home) -> dict[str, float]:
+    arrivals = made.arrivals
+    seconds = {"land all files": _seconds(lambda: landed(made))}
+    platform = made.opened()
+    seconds["first materialization"] = _seconds(lambda: materialize(platform, made.team, spending))
+    seconds["of a view that looks back two days"] = _seconds(lambda: materialize(platform, made.team, recent))
+    now = platform.clock.now()
+    seconds["training set"] = _seconds(lambda: training_set.build(platform, made.team, MODEL, now))
+    platform.close()
+    age(made, arrivals)
+    platform = made.opened()
+    seconds["first skew check"] = _seconds(lambda: skew.check(platform, made.team, MODEL))
+    seconds["quality of every window"] = _seconds(lambda: quality_history.measured(platform, made.team, MODEL))
+    platform.close()
+    return seconds
 
 
 def warm_up() -> None:
@@ -73,17 +85,8 @@ def warm_up() -> None:
         skew.check(platform, small.team, MODEL)
         quality_history.measured(platform, small.team, MODEL)
         platform.close()
-        _increments(small, say=lambda *_: None)
-
-
-def _increments(made: Home, say: Callable[[str, str, float], None] | None = None) -> None:
-    told = say or _say
-    measured: dict[str, list[float]] = {}
-    for _ in range(TIMES):
-        for what, seconds in _one_more(made).items():
-            measured.setdefault(what, []).append(seconds)
-    for what, each in measured.items():
-        told("one more", what, min(each))
+        for _ in range(WARM):
+            _one_more(small)
 
 
 def _one_more(made: Home) -> dict[str, float]:
@@ -144,10 +147,6 @@ def _seconds(call: Callable[[], Any]) -> float:
     began = process_time()
     call()
     return process_time() - began
-
-
-def _say(kind: str, what: str, seconds: float) -> None:
-    print(json.dumps({"kind": kind, "what": what, "seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":
