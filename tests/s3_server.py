@@ -19,10 +19,10 @@ ROLES = ("master", "volume", "filer", "s3")
 
 
 class S3Server:
-    """One process that keeps objects below a folder."""
+    """One process that keeps objects below a folder, in so many volumes of 64 MB at most."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, volumes: int = 100) -> None:
+        self.folder, self._volumes = folder, volumes
         ports = free_ports(2 * len(ROLES))
         self._ports = dict(zip(ROLES, ports, strict=False))
         self._rpc = dict(zip(ROLES, ports[len(ROLES) :], strict=True))
@@ -47,7 +47,12 @@ class S3Server:
         ports = [f"-{role}.port={port}" for role, port in self._ports.items()]
         ports += [f"-{role}.port.grpc={port}" for role, port in self._rpc.items()]
         ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # not started
-        kept = [f"-dir={self.folder}", "-volume.max=100", "-master.volumeSizeLimitMB=64", f"-s3.config={config}"]
+        kept = [
+            f"-dir={self.folder}",
+            f"-volume.max={self._volumes}",
+            "-master.volumeSizeLimitMB=64",
+            f"-s3.config={config}",
+        ]
         with self.folder.joinpath("log").open("ab") as log:
             self.process = subprocess.Popen(
                 [weed, f"-logdir={self.folder}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *ports, *kept],

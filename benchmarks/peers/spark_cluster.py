@@ -17,7 +17,7 @@ from benchmarks.peers import ROOT
 from loopline.resources.subprocess.gang import free_ports
 
 HOST = "127.0.0.1"
-START_SECONDS = 180
+START_SECONDS = 600
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 LITTLE = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
 """For a Java that lives for minutes on a core that it shares."""

@@ -20,9 +20,10 @@ all tables go, on one machine; a size is a cluster of its own, which has done bo
 view*: orders of {DAYS} days, {A_DAY} a customer and day, to each day's orders and the spend so far. *Batch*: as many
 rows of four features, scored by a LightGBM model of 50 trees as the platform packages it. Up to a million rows the
 view's answer is compared with Polars', and of each batch a thousand scores with this process's. Processor seconds are
-those of all processes, object store included; memory is the peak of the process that asks, above what it held before:
-tables still pass through it."""
-HEADER = ("", "rows", "seconds", "processor seconds", "rows a second", "memory", "exponent")
+those of all processes, object store included; *others' cores* are those that processes of other work kept busy
+meanwhile: seconds are longer by it. Memory is the peak of the process that asks, above what it held before: tables
+still pass through it."""
+HEADER = ("", "rows", "seconds", "processor seconds", "rows a second", "memory", "others' cores", "exponent")
 Told = Mapping[str, Any]
 
 
@@ -43,8 +44,7 @@ def section(told: Sequence[Told]) -> Section:
         if len(own) > 1:
             ends = f"from {own[0]['rows']:,} to {own[-1]['rows']:,} rows"
             promises.append(Promise(f"growth exponent of a {what}, {ends}", _exponent(own[0], own[-1]), BOUND))
-    load = f"\nThe load was {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores meanwhile."
-    return Section("On a Spark cluster", HOW + load, HEADER, rows, promises)
+    return Section("On a Spark cluster", HOW, HEADER, rows, promises)
 
 
 def _exponent(one: Told, other: Told) -> float:
@@ -53,4 +53,5 @@ def _exponent(one: Told, other: Told) -> float:
 
 def _row(one: Told, exponent: str) -> list[str]:
     figures = (f"{one['seconds']:,.1f}", f"{one['cpu_seconds']:,.1f}", f"{one['rows'] / one['seconds']:,.0f}")
-    return [one["what"], f"{one['rows']:,}", *figures, f"{one['peak_mb']:,.0f} MB", exponent]
+    beside = (f"{one['peak_mb']:,.0f} MB", f"{one['others_cores']:.1f}")
+    return [one["what"], f"{one['rows']:,}", *figures, *beside, exponent]

@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import psutil
+
 from benchmarks.idle.spent import cpu_seconds, family
 from benchmarks.measured import measured
 from benchmarks.peers.spark_cluster import HOST, SparkCluster
@@ -26,12 +28,14 @@ from loopline.resources.pyspark.engine import PysparkEngine
 from tests.s3_server import S3Server
 
 OPTIONS = {
-    "spark.executor.memory": "1800m",
+    "spark.executor.memory": "1200m",
     "spark.driver.host": HOST,
     "spark.driver.bindAddress": HOST,
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
 }
-WORKER_MEMORY = "2g"
+WORKER_MEMORY = "1200m"
+VOLUMES = 400
+"""Of 64 MB in the object store; what is deleted keeps its place until the store tidies up."""
 WARM_ROWS = 100_000
 COMPARED_ROWS = 1_000_000
 """Up to here the answers are compared with one machine's."""
@@ -65,9 +69,11 @@ def _batch(engine: PysparkEngine, package: Path, rows: int) -> None:
 
 
 def _told(what: str, rows: int, call: Callable[[], T]) -> T:
-    before = _cpu()
+    own, all_of_them = _cpu(), _busy()
     found, cost = measured(call)
-    spent = {"seconds": cost.seconds, "cpu_seconds": _cpu() - before, "peak_mb": cost.peak_mb}
+    own, all_of_them = _cpu() - own, _busy() - all_of_them
+    others = max(0.0, all_of_them - own) / cost.seconds
+    spent = {"seconds": cost.seconds, "cpu_seconds": own, "others_cores": others, "peak_mb": cost.peak_mb}
     print(json.dumps({"what": what, "rows": rows, **spent}), flush=True)
     return found
 
@@ -76,13 +82,19 @@ def _cpu() -> float:
     return sum(map(cpu_seconds, family(os.getpid(), of_all_groups=True)))
 
 
+def _busy() -> float:
+    """Return the seconds for which cores of this machine were busy, whoever kept them so."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
 @contextmanager
 def _engine(folder: Path) -> Iterator[PysparkEngine]:
     """Begin a cluster and an object store; everything that they write lies below the folder."""
     places = {name: folder / name for name in ("spark", "s3")}
     for place in places.values():
         place.mkdir()
-    cluster, store = SparkCluster(places["spark"]), S3Server(places["s3"])
+    cluster, store = SparkCluster(places["spark"]), S3Server(places["s3"], VOLUMES)
     options: dict[str, Any] = {**OPTIONS, "spark.local.dir": str(places["spark"] / "spill")}
     try:
         store.start()

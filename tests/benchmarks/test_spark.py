@@ -15,7 +15,7 @@ from loopline.resources.polars.engine import PolarsEngine
 
 def told(what: str, rows: int, cpu_seconds: float) -> dict[str, object]:
     """Say what a size cost."""
-    return {"what": what, "rows": rows, "seconds": 2.0, "cpu_seconds": cpu_seconds, "peak_mb": 5.0}
+    return {"what": what, "rows": rows, "seconds": 2.0, "cpu_seconds": cpu_seconds, "others_cores": 0.5, "peak_mb": 5.0}
 
 
 def test_exponents_are_of_processor_time_and_a_steep_one_breaks_the_promise():
