@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ from loopline.platform_core.errors import (
     Transient,
     one_line,
 )
+from loopline.resources.pyspark.admission import obstacles, require
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -67,6 +70,8 @@ def session(settings: Settings) -> SparkSession:
     if time.monotonic() - asked_at < TRUSTED_SECONDS:
         return _begun(settings, own)
     own = _own_address(where)
+    if settings.pods:
+        require(settings.pods)
     try:
         found = _looked(settings, own)
     except LooplineError:
@@ -129,7 +134,10 @@ def _begun(settings: Settings, own: str | None) -> SparkSession:
         _choose_python(settings.python, own)
         builder = SparkSession.builder.master(settings.master)
         reached = {"spark.driver.host": own} if own else {}
-        options = QUIET | reached | (settings.pods.options() if settings.pods else {}) | settings.options
+        pods = settings.pods.options(settings.python) if settings.pods else {}
+        options = QUIET | reached | pods | settings.options
+    if settings.pods:
+        _end_at_exit()
     builder = builder.appName(settings.app_name)
     for name, value in {**options, **OURS}.items():
         builder = builder.config(name, value)
@@ -146,21 +154,30 @@ def _choose_python(python: str | None, own: str | None) -> None:
 
 def _looked(settings: Settings, own: str | None) -> SparkSession:
     """Begin a session and let the cluster count to one: a master without workers takes jobs, and never runs them."""
-    where = settings.remote or settings.master
     found = _begun(settings, own)
     if own is None:
         return found
     if not _within(settings.wait_seconds, lambda: found.range(1).collect()):
+        failure = _no_executor(settings, found)
         with suppress(Exception):
             found.interruptAll()
         _end()
-        raise Overloaded(
-            f"{where}: no executor began within {settings.wait_seconds:g} s",
-            "see on the cluster's page whether workers are there with cores and memory free for one "
-            "(spark.executor.memory, spark.cores.max); or raise wait_seconds",
-            delay_seconds=30,
-        )
+        raise failure
     return found
+
+
+def _no_executor(settings: Settings, found: SparkSession) -> Overloaded:
+    problem = f"{settings.remote or settings.master}: no executor began within {settings.wait_seconds:g} s"
+    if settings.pods:
+        said = obstacles(settings.pods, found.sparkContext.applicationId)
+        fix = f"see 'kubectl get pods,events -n {settings.pods.namespace}', mend engine.pods; or raise wait_seconds"
+        return Overloaded(f"{problem}: {said}" if said else problem, fix, delay_seconds=30)
+    return Overloaded(
+        problem,
+        "see on the cluster's page whether workers are there with cores and memory free for one "
+        "(spark.executor.memory, spark.cores.max); or raise wait_seconds",
+        delay_seconds=30,
+    )
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> bool:
@@ -187,6 +204,12 @@ def _end() -> None:
 
         if active := SparkSession.getActiveSession():
             active.stop()
+
+
+@cache
+def _end_at_exit() -> None:
+    """Let executors' pods go with this process: where it is its pod's first, Java ends before it can delete them."""
+    atexit.register(_end)
 
 
 def _own_address(where: str) -> str | None:
@@ -229,7 +252,7 @@ def _places(where: str) -> list[tuple[str, int]]:
 def _no_address(where: str) -> InvalidEnvironment:
     return InvalidEnvironment(
         f"engine: {where!r} is no address of a Spark cluster",
-        "write local[2], spark://host:7077, k8s://https://host:port, or remote: sc://host:15002",
+        "write local[2], spark://host:7077, k8s://https://host:port with pods, or remote: sc://host:15002",
     )
 
 

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-class Pods(BaseModel):
-    """Executors as pods of a Kubernetes cluster; ``image`` holds Java, Spark and Loopline."""
+from loopline.resources.pyspark.pods import Pods
 
-    model_config = ConfigDict(extra="forbid")
-
-    image: str
-    namespace: str = "default"
-    service_account: str | None = None
-    executors: int = Field(2, ge=1)
-
-    def options(self) -> dict[str, str]:
-        """Say it in Spark's own settings."""
-        said = {
-            "container.image": self.image,
-            "namespace": self.namespace,
-            "executor.podNamePrefix": "loopline-spark",
-        }
-        if self.service_account:
-            said["authenticate.executor.serviceAccountName"] = self.service_account
-        named = {f"spark.kubernetes.{name}": value for name, value in said.items()}
-        return named | {"spark.executor.instances": str(self.executors)}
+KUBERNETES = "k8s://"
 
 
 class Settings(BaseModel):
@@ -43,3 +26,14 @@ class Settings(BaseModel):
     staging: str | None = None
     storage_options: dict[str, str] = Field(default_factory=dict)
     staged_above_mb: float = Field(64, ge=0)
+
+    @model_validator(mode="after")
+    def _pods_and_master(self) -> Self:
+        """Pods are a Kubernetes master's, and it needs them: Spark has no image of its own."""
+        wants_pods = self.master.startswith(KUBERNETES) and not self.remote
+        if wants_pods and self.pods is None:
+            raise ValueError(f"the master {self.master!r} needs pods: say at least pods: {{image: ...}}")
+        if self.pods is not None and not wants_pods:
+            where = f"remote {self.remote!r}" if self.remote else f"the master {self.master!r}"
+            raise ValueError(f"{where} makes no pods: write master: k8s://https://host:port, or leave pods out")
+        return self

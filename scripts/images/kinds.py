@@ -16,6 +16,7 @@ class Kind:
     wanted: tuple[str, ...]
     alone: tuple[str, ...] = ()
     module: str = "loopline.cli"
+    java: bool = False
     ours: tuple[Path, ...] = (ROOT,)
 
 
@@ -30,7 +31,7 @@ PLATFORM_EXTRAS = "dagster-k8s,grpc,kafka,kubernetes,object-store,otel,postgres,
 
 
 def kinds() -> dict[str, Kind]:
-    """Return the images of a release by name; ``platform`` has the teams of this repository."""
+    """Return the images of a release by name; ``platform`` and ``spark`` have the teams of this repository."""
     retail = ROOT / "plugins" / "retail"
     serving = Kind(
         "serving",
@@ -39,4 +40,5 @@ def kinds() -> dict[str, Kind]:
         "loopline.inference_server",
     )
     platform = Kind("platform", (f"loopline[{PLATFORM_EXTRAS}]", "loopline-retail"), ours=(ROOT, retail))
-    return {one.name: one for one in (platform, serving)}
+    spark = Kind("spark", (f"loopline[{PLATFORM_EXTRAS},spark]", "loopline-retail"), java=True, ours=(ROOT, retail))
+    return {one.name: one for one in (platform, serving, spark)}

@@ -47,15 +47,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(problem)
     if absent := missing():
         pytest.fail(f"{', '.join(absent)} missing: run scripts/cluster.sh")
-    images = _images(tmp_path_factory.getbasetemp())
+    images = images_built(tmp_path_factory.getbasetemp())
     scratch = tempfile.TemporaryDirectory(prefix="loopline-cluster-")
     with scratch as folder, running(Path(folder) / "cluster", images, PORTS) as found:
         yield found
 
 
-def _images(base: Path) -> Images:
+def images_folder(base: Path) -> Path:
+    """Return where this session's images lie."""
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "images"
+
+
+def images_built(base: Path) -> Images:
     """Build the images, or take those that another worker of this session builds."""
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "images"
+    folder = images_folder(base)
     folder.mkdir(exist_ok=True)
     done = folder / "images.json"
     with (folder / "lock").open("w") as lock:

@@ -20,6 +20,7 @@ EVERYTHING = {
             "image": {"repository": "r.test/ads", "tag": "7"},
             "claims": {"files": "/landing"},
             "runs": {"pods": True},
+            "spark": {"enabled": True},
         },
     },
     "mirror": {"enabled": True},

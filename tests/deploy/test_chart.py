@@ -12,6 +12,8 @@ import yaml
 
 from loopline.platform_core import environment
 from loopline.pod.settings import DagsterSettings
+from loopline.resources.pyspark.admission import VERBS
+from loopline.resources.pyspark.pods import Pods
 from tests.deploy.helm_chart import (
     CHART,
     EVERYTHING,
@@ -161,7 +163,8 @@ def test_teams_may_do_nothing_in_each_other_s_namespace():
     rendered = objects(EVERYTHING)
     for namespace in ("mlops-retail", "mlops-ad-tech"):
         bindings = of_kind(rendered, "RoleBinding", namespace)
-        assert [one["namespace"] for one in bindings.pop("loopline-jobs")["subjects"]] == [namespace]
+        for name in {"loopline-jobs", "loopline-spark"} & set(bindings):
+            assert [one["namespace"] for one in bindings.pop(name)["subjects"]] == [namespace]
         starting = {(one["name"], one["namespace"]) for b in bindings.values() for one in b["subjects"]}
         assert starting <= {("loopline-platform", NAMESPACE)}
     rights = [*of_kind(rendered, "Role").values(), *of_kind(rendered, "ClusterRole").values()]
@@ -176,6 +179,29 @@ def test_teams_may_do_nothing_in_each_other_s_namespace():
     assert given["loopline-code"] == [["list"], ["list"]]
     (shown,) = [rules for name, rules in given.items() if name != "loopline-code"]
     assert shown == [["get", "list", "create", "patch", "delete"], ["patch"]]
+
+
+def test_a_team_that_binds_spark_may_make_executors_and_reach_them():
+    """The rights and ports that the engine asks for, in the team's own namespace; another team has neither."""
+    rendered, pods = objects(EVERYTHING), Pods(image="r.test/spark:1")
+    (of_pods, _) = of_kind(rendered, "Role", "mlops-ad-tech")["loopline-spark"]["rules"]
+    assert (of_pods["resources"], tuple(of_pods["verbs"])) == (["pods"], VERBS)
+    policies = of_kind(rendered, "NetworkPolicy", "mlops-ad-tech")
+    executors, drivers = (policies[f"loopline-spark-{name}"]["spec"] for name in ("executors", "drivers"))
+    labels = pods.template(None)["metadata"]["labels"]
+    assert executors["podSelector"]["matchLabels"].items() <= labels.items()
+    code = of_kind(rendered, "Deployment", "mlops-ad-tech")["loopline-code-ad-tech"]["spec"]["template"]
+    assert drivers["podSelector"]["matchLabels"].items() <= code["metadata"]["labels"].items()
+    options = pods.options(None)
+    first, blocks = (int(options[f"spark.{name}.port"]) for name in ("driver", "blockManager"))
+    last = blocks + int(options["spark.port.maxRetries"])
+    assert drivers["ingress"][0]["ports"] == [{"port": first, "endPort": last, "protocol": "TCP"}]
+    assert executors["ingress"][0]["ports"] == [{"port": blocks, "endPort": last, "protocol": "TCP"}]
+    assert not [
+        one["metadata"]
+        for one in rendered
+        if one["metadata"]["name"].startswith("loopline-spark") and one["metadata"]["namespace"] != "mlops-ad-tech"
+    ]
 
 
 def test_the_mirror_is_there_where_it_is_wanted():
@@ -287,7 +313,8 @@ def test_a_team_s_runs_may_be_pods_and_nobody_else_s_are(tmp_path):
     }
     tokens.discard("loopline-mirror")
     assert tokens == {"loopline-daemon", "loopline-webserver", "loopline-portal"}
-    assert set(of_kind(rendered, "Role", "mlops-ad-tech")) == {"loopline-jobs", "loopline-runs", "loopline-starts"}
+    rights = set(of_kind(rendered, "Role", "mlops-ad-tech"))
+    assert rights == {"loopline-jobs", "loopline-runs", "loopline-spark", "loopline-starts"}
     assert set(of_kind(rendered, "Role", "mlops-retail")) == {"loopline-jobs", "loopline-starts"}
     assert "Its runs are pods there: loopline_cycle." in texts(values)["loopline/templates/NOTES.txt"]
 

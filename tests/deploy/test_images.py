@@ -122,7 +122,7 @@ def test_the_platform_s_image_has_what_its_dockerfile_installs():
 
 def test_the_dockerfile_runs_as_a_number_and_pins_its_base():
     """Pod Security refuses a user by name; a base by tag alone is another one tomorrow."""
-    for image in ("platform", "serving"):
+    for image in ("platform", "serving", "spark"):
         lines = Path(ROOT, f"deploy/images/{image}/Dockerfile").read_text().splitlines()
         users = [line.split()[1] for line in lines if line.startswith("USER")]
         assert users[-1:] == ["1000:1000"]

@@ -1,0 +1,63 @@
+"""The program of an executor's pod: Spark's executor, by the variables that Spark gives the pod.
+
+``python -m loopline.resources.pyspark.executor_pod executor``; Spark leaves the program to the image, and its own
+images have a shell script for it. This one needs Java and the distribution ``pyspark``, and no shell.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+BACKEND = "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend"
+_OPTION = "SPARK_JAVA_OPT_"
+_TOLD = {
+    "--driver-url": "SPARK_DRIVER_URL",
+    "--executor-id": "SPARK_EXECUTOR_ID",
+    "--cores": "SPARK_EXECUTOR_CORES",
+    "--app-id": "SPARK_APPLICATION_ID",
+    "--hostname": "SPARK_EXECUTOR_POD_IP",
+    "--resourceProfileId": "SPARK_RESOURCE_PROFILE_ID",
+    "--podName": "SPARK_EXECUTOR_POD_NAME",
+}
+
+
+def command(variables: Mapping[str, str], home: Path, java: str) -> list[str]:
+    """Return what to run; ``home`` is where the distribution lies.
+
+    Raises:
+        KeyError: a variable that Spark gives each executor's pod is missing.
+    """
+    numbered = sorted((name for name in variables if name.startswith(_OPTION)), key=_number)
+    memory = variables["SPARK_EXECUTOR_MEMORY"]
+    classes = os.pathsep.join(filter(None, [variables.get("SPARK_CLASSPATH", ""), str(home / "jars" / "*")]))
+    options = [*(variables[name] for name in numbered), f"-Xms{memory}", f"-Xmx{memory}", "-cp", classes]
+    return [java, *options, BACKEND, *(part for name, of in _TOLD.items() for part in (name, variables[of]))]
+
+
+def main() -> None:
+    """Become the executor."""
+    import pyspark
+
+    home = os.environ.get("JAVA_HOME")
+    java = f"{home}/bin/java" if home else shutil.which("java")
+    if java is None:
+        sys.exit("there is no Java in this image\n→ put a JRE of version 17 into it, and its place into JAVA_HOME")
+    try:
+        run = command(os.environ, Path(pyspark.__file__).parent, java)
+    except KeyError as error:
+        sys.exit(f"{error.args[0]} is not set\n→ this is the program of a pod that Spark makes, and of nothing else")
+    os.chdir(tempfile.gettempdir())  # where Spark keeps files of a session; the image is read-only
+    os.execv(java, run)  # noqa: S606 - no shell is wanted
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix(_OPTION))
+
+
+if __name__ == "__main__":
+    main()
