@@ -190,7 +190,7 @@ class PodServing(ObjectStoreServing):
         link = self._linked()
         api, _, word = kind.partition(" ")
         try:
-            resource = link.dynamic.resources.get(api_version=api, kind=word)
+            resource = link.resource(api, word)
             link.call_or_none(resource.delete, name=name, namespace=self.namespace)
         except ResourceNotFoundError:
             return
@@ -258,7 +258,7 @@ class PodServing(ObjectStoreServing):
 
         link, kind = self._linked(), manifest["kind"]
         try:
-            resource = link.dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
+            resource = link.resource(manifest["apiVersion"], kind)
             link.call(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
         except ResourceNotFoundError as error:
             raise Refused(
@@ -281,7 +281,7 @@ class PodServing(ObjectStoreServing):
 
         link = self._linked()
         try:
-            resource = link.dynamic.resources.get(api_version=api, kind=kind)
+            resource = link.resource(api, kind)
         except ResourceNotFoundError:
             return None
         one = link.call_or_none(resource.get, name=name, namespace=self.namespace)
