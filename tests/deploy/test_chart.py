@@ -115,7 +115,7 @@ def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
     answering = {name for name, one in deployments.items() if "ports" in container_of(one)}
     assert len(answering) == 6
     for name in answering:
-        assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= set(container_of(deployments[name]))
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container_of(deployments[name]))
     assert set(of_kind(rendered, "Service")) == answering
     quiet = {"loopline-daemon", "loopline-mirror"}
     assert set(of_kind(rendered, "PodDisruptionBudget")) == set(deployments) == answering | quiet
