@@ -27,6 +27,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
 )
 from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup, group_of
 from loopline.resources.kubernetes.link import Link, api_message
+from loopline.resources.kubernetes.names import team_word
 from loopline.resources.kubernetes.obstacles import obstacle
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
@@ -112,7 +113,7 @@ class PodServing(ObjectStoreServing):
             return self
         team, fix = model.partition(".")[0], "use {team}, or a plain word"
         if team not in self._by_team:
-            filled_in = {name: filled(name, place, fix, team=team) for name, place in places.items()}
+            filled_in = {name: filled(name, place, fix, team=team_word(team)) for name, place in places.items()}
             self._by_team[team] = self._placed(filled_in)
         return self._by_team[team]
 
