@@ -10,7 +10,7 @@ from benchmarks.growth.home import ANSWERED, CUSTOMERS, ENTRIES, ROWS
 from benchmarks.page import Promise, Section
 from benchmarks.turns import asked, in_turns
 
-SIZES = (20, 2_000)
+SIZES = (100, 10_000)
 QUICK = (10, 100)
 TURNS, QUICK_TURNS = 10, 3
 BOUNDS = {"one more": 0.1, "whole": 1.05}

@@ -210,7 +210,7 @@ class _ViewCheck:
         for index, key, offline in zip(wrong.tolist(), entities, expected, strict=True):
             answered = self._answered(index, asked)
             should = Expected(tuple(offline[n] for n in features), offline[SERVED_EVENT], offline[SERVED_BEGUN])
-            cause = likely_cause(answered, should, known.get(key, ()), self.relative)
+            cause = likely_cause(answered, should, known.get(key), self.relative)
             yield index, self._difference(index, answered, should, cause)
 
     def _answered(self, index: int, asked: Asked) -> Answered:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,12 +30,20 @@ MEANING: Mapping[Cause, str] = {
 """What each cause means, for people."""
 
 
-class Held(NamedTuple):
-    """An offline row of an entity: times in µs since 1970, and its features in the view's order."""
+@dataclass(frozen=True)
+class Held:
+    """The offline rows of an entity: times in µs since 1970, shape (n,), and the features in the view's order."""
 
-    event_us: int
-    created_us: int
-    values: tuple[Any, ...]
+    event_us: NDArray[np.int64]
+    created_us: NDArray[np.int64]
+    features: Sequence[pa.ChunkedArray]
+
+    def alike(self, values: Sequence[Any], relative: float) -> NDArray[np.bool_]:
+        """Mark the rows whose features are these values, shape (n,)."""
+        same = np.ones(len(self.event_us), dtype=np.bool_)
+        for column, value in zip(self.features, values, strict=True):
+            same &= _alike_column(column, value, relative)
+        return same
 
 
 class Answered(NamedTuple):
@@ -54,19 +64,25 @@ class Expected(NamedTuple):
     begun_us: int | None
 
 
-def likely_cause(answered: Answered, expected: Expected, history: Sequence[Held], relative: float) -> Cause:
-    """Choose the cause that explains an answer; ``history`` are the entity's offline rows."""
+def likely_cause(answered: Answered, expected: Expected, held: Held | None, relative: float) -> Cause:
+    """Choose the cause that explains an answer; ``held`` are the entity's offline rows, None without any."""
     if any(_other_type(a, e) for a, e in zip(answered.values, expected.values, strict=True)):
         return "type"
     if expected.begun_us is not None and expected.begun_us > answered.answered_us:
         return "late"
     if answered.missing:
         return "missing"
-    served = [row for row in history if alike(row.values, answered.values, relative)]
-    if answered.stale or any(row.event_us < (expected.event_us or 0) for row in served):
+    return "stale" if answered.stale else _served_cause(answered, expected, held, relative)
+
+
+def _served_cause(answered: Answered, expected: Expected, held: Held | None, relative: float) -> Cause:
+    if held is None:
+        return "value"
+    served = held.alike(answered.values, relative)
+    if (served & (held.event_us < (expected.event_us or 0))).any():
         return "stale"
-    later = (row.event_us > answered.event_us or row.created_us > answered.answered_us for row in served)
-    return "ahead" if any(later) else "value"
+    later = (held.event_us > answered.event_us) | (held.created_us > answered.answered_us)
+    return "ahead" if (served & later).any() else "value"
 
 
 def alike(left: Sequence[Any], right: Sequence[Any], relative: float) -> bool:
@@ -89,16 +105,32 @@ def differs(served: Sequence[Any], offline: pa.ChunkedArray, relative: float) ->
     return np.array([not _alike(a, b, relative) for a, b in pairs], dtype=np.bool_)
 
 
-def histories(rows: pa.Table, entity: str, features: Sequence[str], keys: Sequence[Any]) -> dict[Any, list[Held]]:
+def histories(rows: pa.Table, entity: str, features: Sequence[str], keys: Sequence[Any]) -> dict[Any, Held]:
     """Return the offline rows of some entities."""
     rows = living(rows)
     mine = rows.filter(pc.is_in(rows[entity], value_set=pa.array(keys, rows.schema.field(entity).type)))
-    times = (mine[name].cast(pa.int64()).to_pylist() for name in (EVENT_TIME, CREATED_AT))
-    values = zip(*(mine[name].to_pylist() for name in features), strict=True)
-    found: dict[Any, list[Held]] = {}
-    for key, event, created, held in zip(mine[entity].to_pylist(), *times, values, strict=True):
-        found.setdefault(key, []).append(Held(event, created, held))
+    mine = mine.sort_by(entity).combine_chunks()
+    event_us, created_us = (mine[name].cast(pa.int64()).to_numpy() for name in (EVENT_TIME, CREATED_AT))
+    found: dict[Any, Held] = {}
+    begin = 0
+    for key, same in groupby(mine[entity].to_pylist()):
+        count = sum(1 for _ in same)
+        part = slice(begin, begin + count)
+        columns = [mine[name].slice(begin, count) for name in features]
+        found[key] = Held(event_us[part], created_us[part], columns)
+        begin += count
     return found
+
+
+def _alike_column(column: pa.ChunkedArray, value: Any, relative: float) -> NDArray[np.bool_]:
+    """Say of each value of a column what ``_alike`` says: an entity may have thousands of rows for each answer."""
+    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        if isinstance(value, str | list):
+            return np.zeros(len(column), dtype=np.bool_)
+        numbers = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+        theirs = math.nan if value is None else float(value)
+        return np.isclose(numbers, theirs, rtol=relative, atol=relative, equal_nan=True)
+    return np.array([_alike(one, value, relative) for one in column.to_pylist()], dtype=np.bool_)
 
 
 def _alike(left: Any, right: Any, relative: float) -> bool:

@@ -45,11 +45,25 @@ class Link:
         self._listing = threading.Lock()
 
     @cached_property
-    def dynamic(self) -> Any:
-        """Return the client that knows kinds by their names; it asks the API once which there are."""
+    def _dynamic(self) -> Any:
         from kubernetes.dynamic import DynamicClient
 
-        return DynamicClient(self.api)
+        class BoundedClient(DynamicClient):  # type: ignore[misc]
+            """Waits no longer for what kinds there are than for anything else: discovery takes no time limit."""
+
+            def request(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
+                return super().request(method, path, body, **{"_request_timeout": _CALL_SECONDS, **how})
+
+        return BoundedClient(self.api)
+
+    def resource(self, api_version: str, kind: str) -> Any:
+        """Return what acts on a kind by its name; the API is asked once which kinds there are.
+
+        Raises:
+            kubernetes.dynamic.exceptions.ResourceNotFoundError: the cluster knows no such kind.
+            StoreUnavailable: it stayed away for ``api_patience_seconds``.
+        """
+        return self.call(lambda **_: self._dynamic.resources.get(api_version=api_version, kind=kind))
 
     def call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call, again and again while the server is away or busy.

@@ -182,7 +182,7 @@ class Mirror:
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
         try:
-            return self.link.dynamic.resources.get(api_version=API_VERSION, kind=kind)
+            return self.link.resource(API_VERSION, kind)
         except ResourceNotFoundError as error:
             fix = "apply the definitions in the chart's folder crds"
             raise Refused(f"this cluster knows no {kind} of {API_VERSION}", fix) from error

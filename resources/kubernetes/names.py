@@ -20,6 +20,11 @@ SERVING = {"app.kubernetes.io/managed-by": "loopline", "app.kubernetes.io/compon
 _MOST_NAME_CHARS = 40
 
 
+def team_word(team: str) -> str:
+    """Return a team's name as names of Kubernetes have it: they know no underscore, and the chart writes a dash."""
+    return team.replace("_", "-")
+
+
 def job_name(key: str) -> str:
     """Turn any key into a Job's name; two keys share one only if their SHA-256 begins with the same 64 bits."""
     words = re.sub(r"[^a-z0-9]+", "-", key.lower())[:_MOST_NAME_CHARS].strip("-") or "task"

@@ -27,6 +27,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
 )
 from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup, group_of
 from loopline.resources.kubernetes.link import Link, api_message
+from loopline.resources.kubernetes.names import team_word
 from loopline.resources.kubernetes.obstacles import obstacle
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
@@ -112,7 +113,7 @@ class PodServing(ObjectStoreServing):
             return self
         team, fix = model.partition(".")[0], "use {team}, or a plain word"
         if team not in self._by_team:
-            filled_in = {name: filled(name, place, fix, team=team) for name, place in places.items()}
+            filled_in = {name: filled(name, place, fix, team=team_word(team)) for name, place in places.items()}
             self._by_team[team] = self._placed(filled_in)
         return self._by_team[team]
 
@@ -190,7 +191,7 @@ class PodServing(ObjectStoreServing):
         link = self._linked()
         api, _, word = kind.partition(" ")
         try:
-            resource = link.dynamic.resources.get(api_version=api, kind=word)
+            resource = link.resource(api, word)
             link.call_or_none(resource.delete, name=name, namespace=self.namespace)
         except ResourceNotFoundError:
             return
@@ -258,7 +259,7 @@ class PodServing(ObjectStoreServing):
 
         link, kind = self._linked(), manifest["kind"]
         try:
-            resource = link.dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
+            resource = link.resource(manifest["apiVersion"], kind)
             link.call(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
         except ResourceNotFoundError as error:
             raise Refused(
@@ -281,7 +282,7 @@ class PodServing(ObjectStoreServing):
 
         link = self._linked()
         try:
-            resource = link.dynamic.resources.get(api_version=api, kind=kind)
+            resource = link.resource(api, kind)
         except ResourceNotFoundError:
             return None
         one = link.call_or_none(resource.get, name=name, namespace=self.namespace)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.resources.kubernetes.names import team_word
 
 
 class Largest(BaseModel):
@@ -91,7 +92,7 @@ class Settings(Vendor):
             InvalidEnvironment: they hold ``{team}``, and the task's arguments name no team.
         """
         try:
-            known = {"team": str(args["team"])} if "team" in args else {}
+            known = {"team": team_word(str(args["team"]))} if "team" in args else {}
             return self.namespace.format(**known), self.service_account.format(**known)
         except (KeyError, IndexError, ValueError) as error:
             raise InvalidEnvironment(

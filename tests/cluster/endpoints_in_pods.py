@@ -167,6 +167,16 @@ def expose(core: client.CoreV1Api, namespace: str, group: str, name: str = "outs
     core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
 
 
+def signed_in(core: client.CoreV1Api, cluster: Cluster, namespace: str, account: str, file: Path) -> Path:
+    """Write a kubeconfig that signs in as a service account, and return it."""
+    asked = {"spec": {"expirationSeconds": 3600}}
+    token = core.create_namespaced_service_account_token(account, namespace, asked).status.token
+    document = json.loads(cluster.kubeconfig.read_text())
+    document["users"] = [{"name": user["name"], "user": {"token": token}} for user in document["users"]]
+    file.write_text(json.dumps(document))
+    return file
+
+
 def start(serving: PodServing, core: client.CoreV1Api, folder: Path) -> None:
     """Deploy a first model and wait until pods answer for it from outside; fails with what they show."""
     model, end = new_model(), time.monotonic() + START_SECONDS

@@ -38,8 +38,10 @@ KSERVE = {
     },
 }
 LINKERD = merged(EVERYTHING, {"mesh": {"kind": "linkerd"}})
+BY_TEAM = merged(EVERYTHING, {"serving": {"namespace": "mlops-{team}"}})
 VALUES = {"least": LEAST, "everything": EVERYTHING, "linkerd": LINKERD, "kserve": merged(EVERYTHING, KSERVE)} | {
-    one.stem: profile(one) for one in PROFILES
+    "by team": BY_TEAM,
+    **{one.stem: profile(one) for one in PROFILES},
 }
 VOLUMES = {"emptyDir", "configMap", "secret", "persistentVolumeClaim"}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -117,7 +119,7 @@ def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
     answering = {name for name, one in deployments.items() if "ports" in container_of(one)}
     assert len(answering) == 6
     for name in answering:
-        assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= set(container_of(deployments[name]))
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container_of(deployments[name]))
     assert set(of_kind(rendered, "Service")) == answering
     quiet = {"loopline-daemon", "loopline-mirror"}
     assert set(of_kind(rendered, "PodDisruptionBudget")) == set(deployments) == answering | quiet
@@ -125,6 +127,7 @@ def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
     single = {name for name, one in deployments.items() if one["spec"]["strategy"].get("type") == "Recreate"}
     assert single == {name for name in deployments if "-code-" in name} | {"loopline-mirror"}
     assert {deployments[name]["spec"]["replicas"] for name in single} == {1}
+    assert {name for name in answering if "lifecycle" in container_of(deployments[name])} == answering - single
 
 
 def test_the_watchdog_stands_in_the_portal_s_pod():
@@ -289,6 +292,48 @@ def test_a_code_location_may_make_and_end_endpoints():
     }
     assert set(may) == looks | made
     assert all(may[one] == {"get", "list", "create", "patch", "delete"} for one in made)
+
+
+def test_each_team_s_endpoints_may_have_its_own_namespace():
+    """Made by its own code location and the platform's alone, with account, environment and what may reach them."""
+    rendered = objects(BY_TEAM)
+    assert set(of_kind(rendered, "Namespace")) == {"mlops-retail", "mlops-ad-tech"}
+    for namespace in ("mlops-retail", "mlops-ad-tech"):
+        makers = of_kind(rendered, "RoleBinding", namespace)["loopline-endpoints"]["subjects"]
+        assert [(one["name"], one["namespace"]) for one in makers] == [
+            ("loopline-code", NAMESPACE),
+            ("loopline-code", namespace),
+        ]
+        assert "loopline-serving" in of_kind(rendered, "ServiceAccount", namespace)
+        assert "loopline-endpoints" in of_kind(rendered, "NetworkPolicy", namespace)
+        assert "loopline-serving" in of_kind(rendered, "ServiceMonitor", namespace)
+        text = of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"]["environment.yaml"]
+        assert yaml.safe_load(text)["bindings"]["serving"]["namespace"] == "mlops-{team}"
+    asked = {
+        namespace: [
+            where["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+            for rule in of_kind(rendered, "NetworkPolicy", namespace)["loopline-processes"]["spec"]["egress"]
+            for where in rule["to"]
+            if {"port": 8080, "protocol": "TCP"} in rule.get("ports", [])
+        ]
+        for namespace in (NAMESPACE, "mlops-ad-tech")
+    }
+    assert asked == {NAMESPACE: ["mlops-ad-tech", "mlops-retail"], "mlops-ad-tech": ["mlops-ad-tech"]}
+    uris = of_kind(rendered, "Certificate", "mlops-retail")["loopline-tls"]["spec"]["uris"]
+    assert [uri.rpartition("/")[2] for uri in uris] == ["loopline-code", "loopline-serving"]
+
+
+def test_endpoints_of_a_team_may_stand_apart_from_its_jobs():
+    """In a namespace beside the team's own: it is made, and holds what a pod there needs."""
+    rendered = objects(merged(LEAST, {"serving": {"namespace": "models-{team}"}, "teams": {"ad_tech": {}}}))
+    for team in ("retail", "ad-tech"):
+        namespace = of_kind(rendered, "Namespace")[f"models-{team}"]
+        assert namespace["metadata"]["labels"]["loopline.dev/team"] == team.replace("-", "_")
+        makers = of_kind(rendered, "RoleBinding", f"models-{team}")["loopline-endpoints"]["subjects"]
+        assert [one["namespace"] for one in makers] == [NAMESPACE, f"mlops-{team}"]
+        policies = of_kind(rendered, "NetworkPolicy", f"models-{team}")
+        assert set(policies) == {"loopline-deny", "loopline-stores", "loopline-endpoints"}
+        assert "environment.yaml" in of_kind(rendered, "ConfigMap", f"models-{team}")["loopline-environment"]["data"]
 
 
 def test_a_team_s_runs_may_be_pods_and_nobody_else_s_are(tmp_path):

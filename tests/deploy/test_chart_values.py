@@ -59,6 +59,26 @@ BAD = {
         ["teams.b.namespace", "taken by team a", "of its own"],
     ),
     "a team in the platform's namespace": ({"teams": {"a": {"namespace": "mlops"}}}, ["taken by the platform"]),
+    "a word in braces that is no team": (
+        {"serving": {"namespace": "mlops-{tenant}"}},
+        ["/serving/namespace", "pattern"],
+    ),
+    "each team's endpoints with the platform": (
+        {"serving": {"namespace": "{team}"}, "teams": {"mlops": {"namespace": "x"}}},
+        ["serving.namespace: mlops", "team mlops", "taken by the platform", "such as mlops-{team}"],
+    ),
+    "a team's endpoints with another team": (
+        {"serving": {"namespace": "x-{team}"}, "teams": {"a": {}, "b": {"namespace": "x-a"}}},
+        ["serving.namespace: x-a", "of team a", "taken by team b"],
+    ),
+    "one collector of endpoints apart": (
+        {
+            "collector": {"enabled": True},
+            "serving": {"namespace": "x-{team}"},
+            "environment": {"text": "bindings: {serving: {vendor: kserve, store: s3://b/p, image: x}}"},
+        },
+        ["collector.enabled", "one for all"],
+    ),
     "a team where endpoints are": ({"teams": {"a": {"namespace": "mlops-serving"}}}, ["taken by serving"]),
 }
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from loopline.platform_core.runtime.model.thread_choice import Predict, fastest
+from loopline.platform_core.runtime.model.thread_choice import LONGEST_SECONDS, Predict, fastest
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -52,13 +52,13 @@ def choose(predict: Predict, features: int) -> Batching:
     It must look so each time: a busy machine makes a quick model look slow, but no slow one quick.
     """
     one = each = float("inf")
-    shared = False
+    shared, end = False, time.perf_counter() + LONGEST_SECONDS
     for _ in range(_ROUNDS):
         # this thread's own time: other models are loaded beside it, and what they take says nothing of this one
         one = min(one, fastest(predict, 1, features, time.thread_time))
         each = min(each, fastest(predict, TOGETHER, features, time.thread_time) / TOGETHER)
         shared = one - each > COST_SECONDS and each < one / 2
-        if not shared or one > _SURELY_SLOW_SECONDS:
+        if not shared or one > _SURELY_SLOW_SECONDS or time.perf_counter() > end:
             break
     figures = f"a row alone takes {one * 1e6:.0f} µs, among {TOGETHER} {each * 1e6:.1f} µs"
     return Batching(shared, f"{'on' if shared else 'off'}: {figures}; sharing costs {COST_SECONDS * 1e6:.0f} µs")

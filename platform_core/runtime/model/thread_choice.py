@@ -21,6 +21,8 @@ MOST_INLINE = 256
 _MANY = 64
 _TRIES, _MOST_TRIES = 4, 20
 _HOPELESS, _SURE = 10, 3
+LONGEST_SECONDS = 1.0
+"""Trying a model that waits for others, and computes nothing itself, would delay the start by all its tries."""
 
 Predict = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
@@ -39,6 +41,7 @@ def fastest(predict: Predict, rows: int, features: int, clock: Callable[[], floa
 
     One that is far too slow is not tried again, if this thread computed all the while; others may have held it up.
     """
+    end = time.perf_counter() + LONGEST_SECONDS
     matrix, hopeless = np.zeros((rows, features)), _HOPELESS * INLINE_SECONDS
     best = own = float("inf")
     since = 0
@@ -47,6 +50,6 @@ def fastest(predict: Predict, rows: int, features: int, clock: Callable[[], floa
         predict(matrix)
         seconds, own = clock() - started, min(own, time.thread_time() - began)
         best, since = (seconds, 0) if seconds < best else (best, since + 1)
-        if since == _TRIES or own > hopeless or (tried >= _SURE and best > hopeless):
+        if since == _TRIES or own > hopeless or (tried >= _SURE and best > hopeless) or time.perf_counter() > end:
             break
     return best

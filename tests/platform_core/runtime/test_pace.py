@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from loopline.platform_core.runtime.model import batching
 from loopline.platform_core.runtime.model.thread_choice import MOST_INLINE, inline_rows
 from loopline.platform_core.testing.model_packages import Held, Slow
 
@@ -49,6 +50,20 @@ def test_a_machine_that_stands_still_once_does_not_decide(rows):
 
     assert inline_rows(predict, 3) == MOST_INLINE
     assert stood
+
+
+def test_a_model_that_waits_for_others_is_not_tried_for_long():
+    """Two calls that take a third of a second tell as much as twenty: nobody waits half a minute for it to load."""
+    calls = []
+
+    def predict(matrix):
+        calls.append(len(matrix))
+        time.sleep(0.35)
+        return matrix[:, 0]
+
+    assert inline_rows(predict, 3) == 0
+    batching.choose(predict, 3)
+    assert len(calls) <= 9
 
 
 def body(rows, amount=0.5):

@@ -49,6 +49,7 @@ def test_a_team_s_endpoints_are_at_its_own_place(kind: type[PodServing]) -> None
     assert ".mlops-south.svc:" in own.grpc_endpoint("south.one")
     north = own.of_team("north.one")
     assert (north.namespace, north.service_account) == ("mlops-north", "north-endpoints")
+    assert own.of_team("far_east.one").namespace == "mlops-far-east", "no name of Kubernetes has an underscore"
     assert own.of_team("north.two") is north
     assert north.of_team("north.one") is north
     assert {one["metadata"]["namespace"] for one in north._objects_of("north.one")} == {"mlops-north"}

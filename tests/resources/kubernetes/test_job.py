@@ -84,6 +84,7 @@ def test_a_team_has_a_namespace_and_an_account():
     """As the task's arguments name it; a task without a team needs names without one."""
     settings = Settings(image="i", namespace="ml-{team}", service_account="{team}-training")
     assert settings.placed({"team": "retail"}) == ("ml-retail", "retail-training")
+    assert settings.placed({"team": "ad_tech"}) == ("ml-ad-tech", "ad-tech-training")
     with pytest.raises(InvalidEnvironment, match=r"\{team\}"):
         settings.placed({})
 

@@ -107,3 +107,12 @@ def test_why_a_group_is_silent_is_asked_now_and_then(api, tmp_path, monkeypatch)
     serving.why("first")
     assert asked["pods"] == 4
     serving.close()
+
+
+def test_discovery_of_kinds_waits_no_longer_than_a_call(api, monkeypatch):
+    """A server that takes the question which kinds there are and says nothing is away, in our own words."""
+    _, file = api
+    monkeypatch.setattr(linking, "_CALL_SECONDS", (5, 0.02))
+    link = Link(PlainSignIn(file, api_patience_seconds=0))
+    with pytest.raises(StoreUnavailable, match="the Kubernetes API was away for 0 s"):
+        link.resource("apps/v1", "Deployment")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from kubernetes import client, config
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Refused
 from loopline.platform_core.testing.compute import MEET, PAIR, TALK, TINY
 from loopline.resources.kubernetes.names import job_name
+from tests.cluster import endpoints_in_pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 TEAMS = ("north", "south")
@@ -40,12 +40,8 @@ def teams(kubernetes_api, kubernetes_core, cluster, tmp_path_factory):
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "compute"}
         binding = {"metadata": {"name": "compute"}, "subjects": [subject], "roleRef": role}
         rbac.create_namespaced_role_binding(where, binding)
-        asked = {"spec": {"expirationSeconds": 3600}}
-        token = kubernetes_core.create_namespaced_service_account_token("code", where, asked).status.token
-        document = json.loads(cluster.kubeconfig.read_text())
-        document["users"] = [{"name": user["name"], "user": {"token": token}} for user in document["users"]]
-        found[team] = tmp_path_factory.mktemp("signed-in") / f"{team}.json"
-        found[team].write_text(json.dumps(document))
+        file = tmp_path_factory.mktemp("signed-in") / f"{team}.json"
+        found[team] = endpoints_in_pods.signed_in(kubernetes_core, cluster, where, "code", file)
     yield found
     for team in TEAMS:
         kubernetes_core.delete_namespace(f"ml-{team}")

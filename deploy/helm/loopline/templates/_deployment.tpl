@@ -41,7 +41,7 @@ spec:
 serviceAccountName: {{ .account }}
 automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
-terminationGracePeriodSeconds: {{ .grace | default 30 }}
+terminationGracePeriodSeconds: {{ .grace | default 45 }}
 {{- if .never }}
 restartPolicy: Never
 {{- end }}
@@ -127,8 +127,10 @@ ports:
   {{- range $name, $number := . }}
   - {name: {{ $name }}, containerPort: {{ $number }}}
   {{- end }}
+{{- if not $.recreate }} # another one answers already
 lifecycle:
-  preStop: {sleep: {seconds: 5}} # until every proxy knows that it ends
+  preStop: {sleep: {seconds: 15}} # until every proxy knows that this one ends
+{{- end }}
 {{- end }}
 {{- with .probes }}
 {{- toYaml . | nindent 0 }}

@@ -38,6 +38,38 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{/*
+Where endpoints are: each namespace with the teams whose endpoints are there, as YAML. With {team} in serving.namespace
+that is one team.
+*/}}
+{{- define "loopline.servingPlaces" -}}
+{{- $pattern := include "loopline.servingNamespace" . -}}
+{{- $found := dict -}}
+{{- if .Values.serving.enabled -}}
+{{- if include "loopline.servingByTeam" . -}}
+{{- range $name, $_ := .Values.teams -}}
+{{- $_ := set $found ($pattern | replace "{team}" ($name | replace "_" "-")) (list $name) -}}
+{{- end -}}
+{{- else -}}
+{{- $_ := set $found $pattern (keys .Values.teams | sortAlpha) -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $found }}
+{{- end }}
+
+{{- define "loopline.servingByTeam" -}}
+{{- if contains "{team}" (include "loopline.servingNamespace" .) }}yes{{ end -}}
+{{- end }}
+
+{{/* Teams' namespaces, each with its team, as YAML */}}
+{{- define "loopline.teamNamespaces" -}}
+{{- $found := dict -}}
+{{- range $name, $given := .Values.teams -}}
+{{- $_ := set $found (include "loopline.team" (dict "root" $ "name" $name "team" $given) | fromYaml).namespace $name -}}
+{{- end -}}
+{{ toYaml $found }}
+{{- end }}
+
+{{/*
 The environment file as it is read in a namespace: takes root, and place (its namespace and image). Variables that the
 chart knows are filled in, so that they hold in Jobs and endpoints too; the others come from the Secret. Prices lie beside it.
 */}}
