@@ -20,7 +20,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from scripts.cluster import java_layer, python_layer
+from scripts.cluster import python_layer
 from scripts.cluster.images import SITE, closure
 from scripts.cluster.oci import Image, write_image
 from scripts.images.kinds import Kind
@@ -57,7 +57,7 @@ def _built(kind: Kind, tag: str, folder: Path, scratch: Path) -> Built:
     theirs, ours = scratch / "theirs", scratch / "ours"
     _install(theirs, _pinned(kind))
     _install_ours(ours, kind.ours)
-    system = _system(scratch, kind)
+    system = _system(scratch)
     layers = (
         _layer(scratch / "python.tar", [(system, "/")]),
         _layer(scratch / "theirs.tar", [(theirs, SITE)]),
@@ -90,16 +90,14 @@ def _image(kind: Kind, name: str, layers: tuple[Path, ...]) -> Image:
         "OMP_NUM_THREADS": "1",
         "SSL_CERT_FILE": f"{SITE}/certifi/cacert.pem",
     }
-    if kind.java:
-        environment["JAVA_HOME"] = str(java_layer.home())
     start = (str(python_layer.interpreter()), "-m", kind.module)
     return Image(name, layers, start, environment=environment)
 
 
-def _system(scratch: Path, kind: Kind) -> Path:
+def _system(scratch: Path) -> Path:
     """Copy interpreter, standard library and the system's libraries below one folder, as they lie in the image."""
     root = scratch / "system"
-    for path, name in (*python_layer.files(scratch / "made"), *(java_layer.files() if kind.java else ())):
+    for path, name in python_layer.files(scratch / "made"):
         target = root / name.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, target)

@@ -16,7 +16,6 @@ class Kind:
     wanted: tuple[str, ...]
     alone: tuple[str, ...] = ()
     module: str = "loopline.cli"
-    java: bool = False
     ours: tuple[Path, ...] = (ROOT,)
 
 
@@ -31,7 +30,7 @@ PLATFORM_EXTRAS = "dagster-k8s,grpc,kafka,kubernetes,object-store,otel,postgres,
 
 
 def kinds() -> dict[str, Kind]:
-    """Return the images of a release by name; ``platform`` and ``spark`` have the teams of this repository."""
+    """Return the images of a release by name; ``platform`` has the teams of this repository."""
     retail = ROOT / "plugins" / "retail"
     serving = Kind(
         "serving",
@@ -40,5 +39,4 @@ def kinds() -> dict[str, Kind]:
         "loopline.inference_server",
     )
     platform = Kind("platform", (f"loopline[{PLATFORM_EXTRAS}]", "loopline-retail"), ours=(ROOT, retail))
-    spark = Kind("spark", (f"loopline[{PLATFORM_EXTRAS},spark]", "loopline-retail"), java=True, ours=(ROOT, retail))
-    return {one.name: one for one in (platform, serving, spark)}
+    return {one.name: one for one in (platform, serving)}
