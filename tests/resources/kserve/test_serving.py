@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from loopline.platform_core.testing.endpoints import Answered, Ask, ask_over_htt
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kserve.inference_service import service_name
 from loopline.resources.kserve.serving import KServeServing
+from loopline.resources.kubernetes.endpoint_manifests import object_name
 from scripts.cluster.outside import Cluster
 from tests.cluster import kserve_definitions
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
@@ -106,6 +108,36 @@ class TestVersionsApart(ServingKit):
 def ask_by_host(serving: KServeServing, model: str, key: str, amount: float) -> Answered:
     """Ask over HTTP as ``ask_over_http`` does, with KServe's host."""
     return ask_over_http(serving, model, key, amount, {"Host": host(service_name(model), serving.namespace)})
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_inference_service_goes_with_its_last_model(
+    kserve: KServeController, bind: Callable[..., KServeServing], apart: bool, tmp_path: Path
+) -> None:
+    """And KServe's Deployment and Service with it, within a minute; asked again nothing happens."""
+    assert kserve
+    serving, model = bind(), new_model()
+    serving = serving.model_copy(update={"apart": ("kit.*",)} if apart else {})
+    serving.apply(DesiredState(model, 1, served(tmp_path, "1")))
+    service = service_name(serving.group(model))
+    part = f"{service}-v1-predictor" if apart else f"{service}-predictor"
+    kinds = (("apps/v1", "Deployment", part), ("v1", "Service", part))
+    until(lambda: all(serving.found(*one) for one in kinds))
+    for _ in range(2):
+        assert serving.let_go(model)
+        assert serving.found("serving.kserve.io/v1beta1", "InferenceService", service) is None
+        assert serving.found("policy/v1", "PodDisruptionBudget", object_name(serving.group(model))) is None
+    until(lambda: not any(serving.found(*one) for one in kinds))
+    assert serving.below(serving.group(model)).listed("desired") == []
+    assert serving.below(serving.group(model)).listed("versions") == []
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.3)
 
 
 @pytest.mark.parametrize(
