@@ -1,4 +1,4 @@
-"""Definitions of other people's kinds, as Go modules have them, on a real API server that holds us to them."""
+"""Definitions of other people's kinds, from Go modules, on a real API server that holds us to them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class _Plain(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 _Plain.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
+_GENERATOR = "sigs.k8s.io/controller-tools/cmd/controller-gen@v0.19.0"
+
+
 def definitions(modules: Mapping[str, str], groups: frozenset[str] = frozenset()) -> Iterator[dict]:
     """Give the definitions in modules by name and version, each with a pattern of its files; of some groups, or all."""
     for module, files in modules.items():
@@ -29,6 +32,19 @@ def definitions(modules: Mapping[str, str], groups: frozenset[str] = frozenset()
             for one in yaml.load_all(path.read_text(), _Plain):
                 if one and (not groups or one["spec"]["group"] in groups):
                     yield {name: value for name, value in one.items() if name != "status"}
+
+
+def made_of_types(module: str, package: str, folder: Path) -> Iterator[dict]:
+    """Give the definitions of a module by name and version that publishes Go types alone, made as its authors do."""
+    folder.mkdir()
+    folder.joinpath("go.mod").write_text("module loopline.dev/tests\n")
+    folder.joinpath("types.go").write_text(f'package types\n\nimport _ "{package}"\n')
+    make = ["run", _GENERATOR, "crd", f"paths={package}", "output:crd:dir=made"]
+    for command in (["get", module], ["mod", "tidy"], make):
+        done = subprocess.run(["go", *command], cwd=folder, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    for path in sorted(folder.glob("made/*.yaml")):
+        yield yaml.safe_load(path.read_text())
 
 
 def apply(api, found: list[dict]) -> None:

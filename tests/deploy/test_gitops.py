@@ -16,7 +16,7 @@ from loopline.platform_core.loop.rollback import roll_back
 from loopline.resources.kubernetes.mirror import _conditions
 from loopline.resources.kubernetes.mirrored import Mirrored, objects
 from tests.deploy import helm_chart as chart
-from tests.deploy.published_definitions import apply, create, definitions, namespace
+from tests.deploy.published_definitions import apply, create, definitions, made_of_types, namespace
 from tests.platform_core.loop.conftest import REF, Loop, platform_on
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "gitops"
@@ -26,7 +26,9 @@ DEFINITIONS = {
     "github.com/fluxcd/source-controller@v1.9.0": "config/crd/bases/*_gitrepositories.yaml",
     "github.com/fluxcd/kustomize-controller@v1.9.0": "config/crd/bases/*_kustomizations.yaml",
 }
-"""Modules in which definitions are published, and where. Of Flux's HelmRelease none is: its module is not served."""
+"""Modules in which definitions are published, and where."""
+RELEASES = ("github.com/fluxcd/helm-controller/api@v1.6.0", "github.com/fluxcd/helm-controller/api/v2")
+"""A module of Go types alone: the one that publishes the definition made of them is not served."""
 
 
 def documents(folder: str) -> Iterator[tuple[Path, dict]]:
@@ -162,17 +164,18 @@ def test_what_was_not_written_anew_yet_is_progressing(loop):
 
 
 @pytest.mark.cluster
-def test_a_real_api_server_takes_every_manifest(kubernetes_api):
+def test_a_real_api_server_takes_every_manifest(kubernetes_api, tmp_path):
     """Strictly, under the definitions that Argo CD and Flux publish: an unknown field would be refused, and is."""
     from kubernetes.dynamic import DynamicClient
 
-    apply(kubernetes_api, list(definitions(DEFINITIONS)))
+    apply(kubernetes_api, [*definitions(DEFINITIONS), *made_of_types(*RELEASES, tmp_path / "types")])
     manifests = [(path, d) for folder in ("argocd", "flux") for path, d in documents(folder)]
-    held = [(path, d) for path, d in manifests if d["kind"] != "HelmRelease" and path.name != wishes.KUSTOMIZATION]
+    held = [(path, d) for path, d in manifests if path.name != wishes.KUSTOMIZATION]
     assert {d["kind"] for _, d in held} > {
         "AppProject",
         "ApplicationSet",
         "GitRepository",
+        "HelmRelease",
         "Kustomization",
     }
     dynamic = DynamicClient(kubernetes_api)
@@ -180,6 +183,7 @@ def test_a_real_api_server_takes_every_manifest(kubernetes_api):
         for name in ("argocd", "flux-system"):
             namespace(dynamic, name)
         assert create(dynamic, document) == "", path
-    project = next(d for _, d in held if d["kind"] == "AppProject")
-    broken = project | {"spec": project["spec"] | {"sourceRepositories": []}}
-    assert 'unknown field "spec.sourceRepositories"' in create(dynamic, broken)
+    for kind in ("AppProject", "HelmRelease"):
+        one = next(d for _, d in held if d["kind"] == kind)
+        broken = one | {"spec": one["spec"] | {"misspelt": []}}
+        assert 'unknown field "spec.misspelt"' in create(dynamic, broken)
