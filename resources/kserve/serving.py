@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _HTTP_PORT = 80
 """The port of every Service that KServe makes."""
 _FETCHED = ("s3://", "gs://")
-_FAILED = "ReconcileFailed"
-"""KServe's reason of a condition that will not mend by waiting."""
+_FAILED = frozenset({"ReconcileFailed", "FailedCreate"})
+"""Reasons of a condition that will not mend by waiting: KServe cannot, or the API server takes none of its pods."""
 _NO_RUNTIME = "RuntimeNotRecognized"
 _LOOKED_AT_SECONDS = 15
 
@@ -199,6 +199,6 @@ def problem_of(name: str, service: dict[str, Any], now: datetime) -> str:
     if info.get("reason") == _NO_RUNTIME:
         wanted = service["spec"]["predictor"]["model"].get("runtime", "")
         failure = f"{failure}: there is no ServingRuntime or ClusterServingRuntime {wanted!r}"
-    failed = [one["message"] for one in conditions if one.get("reason") == _FAILED and one.get("message")]
+    failed = [one["message"] for one in conditions if one.get("reason") in _FAILED and one.get("message")]
     said = [*([failure] if failure else []), *failed]
     return f"KServe makes no pod of {name}: {said[0]}" if said else ""

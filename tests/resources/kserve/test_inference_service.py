@@ -154,6 +154,8 @@ def test_what_kserve_says_is_told() -> None:
     assert said(60, conditions=[coming]) == ""
     failed = {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed", "message": "no such runtime"}
     assert "no such runtime" in said(60, conditions=[ready, failed])
+    refused = failed | {"reason": "FailedCreate", "message": "violates PodSecurity"}
+    assert "violates PodSecurity" in said(60, conditions=[ready, refused])
     failure = {"lastFailureInfo": {"message": "Waiting for runtime"}}
     assert "Waiting for runtime" in said(60, conditions=[failed], modelStatus=failure)
     failure["lastFailureInfo"]["reason"] = "RuntimeNotRecognized"
