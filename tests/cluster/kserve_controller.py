@@ -152,7 +152,7 @@ class KServeController:
             "deploymentMode": "Standard",
             "conditions": conditions,
             "canaryStatuses": statuses,
-            "modelStatus": {"copies": copies, "transitionStatus": "UpToDate" if ready else "InProgress"},
+            "modelStatus": {"copies": copies},
         }
 
     def _runtime(self, predictor: Object) -> Object:
