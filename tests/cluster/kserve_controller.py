@@ -77,7 +77,8 @@ class KServeController:
         """Delete every InferenceService but one; what was made of them goes with them."""
         for one in self._services.get(namespace=self._namespace).items:
             if one.metadata.name != but:
-                self._services.delete(name=one.metadata.name, namespace=self._namespace)
+                with suppress(client.ApiException):  # it may have gone meanwhile
+                    self._services.delete(name=one.metadata.name, namespace=self._namespace)
 
     def let_all_go(self) -> None:
         """Hold no InferenceService any more: nobody looks after them."""
