@@ -43,7 +43,7 @@ test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster and not spark"
-	$(BIN)/python -m pytest -m daemon
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m daemon
 
 cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
 	@scripts/cluster.sh

@@ -1,8 +1,9 @@
 """A model whose versions are apart: one InferenceService, in which each version is a predictor with pods of its own.
 
-KServe routes requests to them by weight. It takes away the pods of a predictor that is named no more before its route
-has changed, so a version that is to answer alone is first made a canary that takes all requests; when it does, it
-becomes the predictor, and its pods stay.
+KServe routes requests to them by weight. It takes away the pods and the Service of a predictor or canary that is named
+no more before its route has changed, and changes no route while a pod of the predictor is missing. So nobody goes who
+may still be sent requests: a version that is to answer alone is first made a canary that takes all of them, and then
+becomes the predictor, whose pods stay; a canary that is to go takes none for a while before it does.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from loopline.resources.kserve.inference_service import API, MODE, SCALER, STRATEGY
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from loopline.platform_core.contracts.serving import DesiredState
     from loopline.resources.kubernetes.endpoint_manifests import Manifest
 
-ASKED, ARRIVED, FULL_SINCE = "loopline.dev/asked", "loopline.dev/arrived", "loopline.dev/full-since"
+ASKED, ARRIVED, SINCE = "loopline.dev/asked", "loopline.dev/arrived", "loopline.dev/routed-since"
+_UNSAID = dict.fromkeys((ASKED, ARRIVED, SINCE), "")
+"""What predictors say themselves: KServe puts an InferenceService's notes on its pods, where a new one ends them."""
 VERSION = "loopline.dev/version"
 """The label of a version's pods."""
 _ALL = 100
@@ -101,19 +104,41 @@ class Live:
         return conditions.get("Ready") == "True" and every and seen == self.canaries
 
     @property
+    def routed(self) -> list[str]:
+        """Return the canaries that may be sent requests; KServe sends none to one of which no pod is ready."""
+        status = self.document.get("status") or {}
+        ready = {one["name"] for one in status.get("canaryStatuses") or () if one.get("ready")}
+        return [name for name in self.canaries if name in ready]
+
+    @property
     def answers(self) -> bool:
-        """Say whether callers are answered, whatever is on its way beside that."""
-        conditions = (self.document.get("status") or {}).get("conditions") or ()
-        return any(one["type"] == "PredictorReady" and one.get("status") == "True" for one in conditions)
+        """Say whether callers are answered, whatever is on its way beside that.
+
+        KServe calls a predictor ready when all of its pods are; one of them is enough to answer.
+        """
+        status = self.document.get("status") or {}
+        ready = any(
+            one["type"] == "PredictorReady" and one.get("status") == "True" for one in status.get("conditions") or ()
+        )
+        return ready or bool((status.get("modelStatus") or {}).get("copies", {}).get("totalCopies"))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an InferenceService is to be next: its predictor's version (None: who is it), canaries, and notes."""
+    """What an InferenceService is to be next: its predictor's version (None: who is it), canaries, and notes.
+
+    ``leaving`` are names of canaries that stay a while, without requests.
+    """
 
     predictor: str | None
     canaries: tuple[tuple[str, int], ...]
     notes: dict[str, str]
+    leaving: tuple[str, ...] = ()
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Return the share of each canary by its predictor's name."""
+        return {part_name(version): share for version, share in self.canaries} | dict.fromkeys(self.leaving, 0)
 
 
 def part_name(version: str) -> str:
@@ -124,21 +149,25 @@ def part_name(version: str) -> str:
 def planned(live: Live | None, wanted: Wanted, now: float, settle_seconds: float) -> Plan:
     """Say what follows; asked again when something has changed, it comes to what is wanted.
 
-    ``now`` is in seconds. A canary that takes all requests has done so for ``settle_seconds`` before it is the only
-    one: so long gateways may need to follow.
+    ``now`` is in seconds. Requests have gone past whoever goes for ``settle_seconds`` before it does: so long gateways
+    may need to follow.
     """
     asked = {ASKED: wanted.to_json()}
     if live is not None and live.annotations.get(ARRIVED):
         asked[ARRIVED] = live.annotations[ARRIVED]
     aim = Plan(wanted.stable, ((wanted.candidate, wanted.percent),) if wanted.candidate else (), asked)
-    if live is None or live.name == part_name(wanted.stable):
+    if live is None:
         return aim
-    if live.is_settled and live.canaries == {part_name(wanted.stable): _ALL}:
-        since = float(live.annotations.get(FULL_SINCE) or now)
-        if now - since >= settle_seconds:
-            return aim
-        asked |= {FULL_SINCE: str(since)}
-    return Plan(None, ((wanted.stable, _ALL),), asked)
+    stays = live.name == part_name(wanted.stable)
+    canaries = aim.canaries if stays else ((wanted.stable, _ALL),)
+    kept = {part_name(version) for version, _ in canaries}
+    before = Plan(None, canaries, asked, tuple(name for name in live.routed if name not in kept))
+    if stays and not before.leaving:
+        return aim
+    if not live.is_settled or live.canaries != before.shares:
+        return before
+    since = float(live.annotations.get(SINCE) or now)
+    return aim if now - since >= settle_seconds else replace(before, notes={**asked, SINCE: str(since)})
 
 
 def is_there(live: Live, wanted: Wanted) -> bool:
@@ -150,17 +179,26 @@ def is_there(live: Live, wanted: Wanted) -> bool:
 def document(plan: Plan, live: Live | None, name: str, replicas: int, part: Part) -> Manifest:
     """Return the InferenceService of a plan; the predictor that is there already stays as it is."""
     predictor = live.predictor if live and plan.predictor is None else part(plan.predictor or "")
-    spec: dict[str, Any] = {"predictor": {**predictor, "deploymentStrategy": STRATEGY, "minReplicas": replicas}}
-    if plan.canaries:
-        spec["canary"] = [
-            {"trafficPercent": percent, "predictor": {**part(version), "minReplicas": _share(replicas, percent)}}
-            for version, percent in plan.canaries
-        ]
+    stable = {**_quiet(predictor), "deploymentStrategy": STRATEGY, "minReplicas": replicas}
+    canaries = [
+        {"trafficPercent": percent, "predictor": {**_quiet(part(version)), "minReplicas": _share(replicas, percent)}}
+        for version, percent in plan.canaries
+    ]
+    for one in live.document["spec"].get("canary") or () if live else ():
+        if (leaves := one["predictor"])["name"] in plan.leaving:
+            pods = min(leaves.get("minReplicas", 1), replicas)
+            canaries.append({"trafficPercent": 0, "predictor": {**_quiet(leaves), "minReplicas": pods}})
+    spec: dict[str, Any] = {"predictor": stable} | ({"canary": canaries} if canaries else {})
     notes = {MODE: "Standard", SCALER: "none", **plan.notes}
     metadata: dict[str, Any] = {"name": name, "annotations": notes}
     if live is not None:
         metadata["resourceVersion"] = live.document["metadata"]["resourceVersion"]
     return {"apiVersion": API, "kind": "InferenceService", "metadata": metadata, "spec": spec}
+
+
+def _quiet(predictor: Manifest) -> Manifest:
+    """Return a predictor whose pods bear no notes of the InferenceService."""
+    return {**predictor, "annotations": {**predictor.get("annotations", {}), **_UNSAID}}
 
 
 def _share(replicas: int, percent: int) -> int:

@@ -77,7 +77,7 @@ def _scaling(serving: KServeServing, group: str) -> tuple[str, Manifest]:
         "serverAddress": serving.prometheus,
         "query": f"sum(loopline_requests_underway{{{pods}}})",
     }
-    target = {"type": "AverageValue", "averageValue": str(serving.requests_per_pod)}
+    target = {"type": "Value", "value": str(serving.requests_per_pod)}  # KEDA's threshold, which it takes for each pod
     metrics: list[dict[str, Any]] = [{"type": "External", "external": {"metric": metric, "target": target}}]
     return "keda", {**most, "autoScaling": {"metrics": metrics}}
 

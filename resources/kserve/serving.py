@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 _HTTP_PORT = 80
 """The port of every Service that KServe makes."""
 _FETCHED = ("s3://", "gs://")
-_FAILED = "ReconcileFailed"
-"""KServe's reason of a condition that will not mend by waiting."""
+_FAILED = frozenset({"ReconcileFailed", "FailedCreate"})
+"""Reasons of a condition that will not mend by waiting: KServe cannot, or the API server takes none of its pods."""
+_NO_RUNTIME = "RuntimeNotRecognized"
 _LOOKED_AT_SECONDS = 15
 
 
@@ -193,7 +194,11 @@ def problem_of(name: str, service: dict[str, Any], now: datetime) -> str:
         made_at = datetime.fromisoformat(service["metadata"]["creationTimestamp"])
         late = (now - made_at).total_seconds() > _LOOKED_AT_SECONDS
         return f"KServe has not looked at the InferenceService {name} → does its controller run?" if late else ""
-    failure = (status.get("modelStatus") or {}).get("lastFailureInfo", {}).get("message", "")
-    failed = [one["message"] for one in conditions if one.get("reason") == _FAILED and one.get("message")]
+    info = (status.get("modelStatus") or {}).get("lastFailureInfo") or {}
+    failure = info.get("message", "")
+    if info.get("reason") == _NO_RUNTIME:
+        wanted = service["spec"]["predictor"]["model"].get("runtime", "")
+        failure = f"{failure}: there is no ServingRuntime or ClusterServingRuntime {wanted!r}"
+    failed = [one["message"] for one in conditions if one.get("reason") in _FAILED and one.get("message")]
     said = [*([failure] if failure else []), *failed]
     return f"KServe makes no pod of {name}: {said[0]}" if said else ""

@@ -10,6 +10,7 @@ from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import CommitConflict
 from loopline.resources.kserve.apart import (
     ARRIVED,
+    SINCE,
     VERSION,
     Live,
     Plan,
@@ -132,5 +133,6 @@ def _is_behind(seen: ObservedState, wanted: Wanted) -> bool:
 def _stands(plan: Plan, live: Live) -> bool:
     """Say whether an InferenceService is what a plan says."""
     is_predictor = plan.predictor is None or live.name == part_name(plan.predictor)
-    notes = all(live.annotations.get(name) == text for name, text in plan.notes.items())
-    return is_predictor and notes and live.canaries == {part_name(name): share for name, share in plan.canaries}
+    notes = {**plan.notes, SINCE: plan.notes.get(SINCE)}  # one from before a version was not ready counts no more
+    noted = all(live.annotations.get(name) == text for name, text in notes.items())
+    return is_predictor and noted and live.canaries == plan.shares

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _MANAGER = "loopline"
 _PROBLEM_SECONDS = 15.0
+_GONE_SECONDS = 0.2
 
 
 class PodServing(ObjectStoreServing):
@@ -185,7 +186,10 @@ class PodServing(ObjectStoreServing):
             self.put(one)
 
     def _delete(self, kind: str, name: str) -> None:
-        """Delete an object; one that is not there, or of a kind that the cluster does not know, is no trouble."""
+        """Delete an object; one that is not there, or of a kind that the cluster does not know, is no trouble.
+
+        It is gone then: what is applied to one that somebody still holds would go with it.
+        """
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
         link = self._linked()
@@ -193,6 +197,16 @@ class PodServing(ObjectStoreServing):
         try:
             resource = link.resource(api, word)
             link.call_or_none(resource.delete, name=name, namespace=self.namespace)
+            end = time.monotonic() + self.api_patience_seconds
+            while (left := link.call_or_none(resource.get, name=name, namespace=self.namespace)) is not None:
+                if not left.metadata.deletionTimestamp:  # made anew meanwhile
+                    return
+                if time.monotonic() > end:
+                    raise Refused(
+                        f"the {word} {name} in {self.namespace} is deleted, and {left.metadata.finalizers} hold it",
+                        "does the controller run that put them there? then ask again",
+                    )
+                time.sleep(_GONE_SECONDS)
         except ResourceNotFoundError:
             return
         except link.refusal as error:

@@ -1,9 +1,10 @@
 """What KServe's controller does in Standard mode, as far as Loopline's vendor asks for it.
 
 It turns InferenceServices into Deployments, Services and weighted HTTPRoutes, by KServe 0.21's rules: names of parts,
-how a runtime's container and a predictor's become one, how many pods a canary has, who gets which weight and when, what
-goes when a predictor is named otherwise. Webhooks refuse here what they refuse there, as far as our objects could.
-Autoscalers, storage initialisers, loggers and gateways of KServe's own are not here.
+how a runtime's container and a predictor's become one, which notes of an InferenceService its pods bear, how many pods
+a canary has, who gets which weight and when, what goes when a predictor is named otherwise, what the status says. The
+real one was run beside it. Autoscalers, storage initialisers, loggers, webhooks and gateways of KServe's own are not
+here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from kubernetes.dynamic import DynamicClient
 
 Object = dict[str, Any]
 CONTAINER = "kserve-container"
+SCALER = "serving.kserve.io/autoscalerClass"
+FINALIZER = "inferenceservice.finalizers"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 DOMAIN = "example.com"
 PERIOD_SECONDS = 0.3
@@ -52,6 +55,7 @@ class KServeController:
         }
         self._put: dict[tuple[str, str], str] = {}
         self._addresses: dict[str, str] = {}
+        self._routed: dict[str, list[tuple[str, int]]] = {}
 
     def step(self, gateway: Callable[[Routes], None] = _nowhere) -> None:
         """Look at every InferenceService once; ``gateway`` is told each host's Services and their weights first."""
@@ -59,12 +63,12 @@ class KServeController:
         said: list[tuple[Object, Object]] = []
         for found in self._services.get(namespace=self._namespace).items:
             one = found.to_dict()
-            status = self._reconcile(one)
-            ready = all(each["status"] == "True" for each in status["conditions"])
-            status["conditions"].append({"type": "Ready", "status": str(ready)})
+            if self._goes(one):
+                continue
+            status, name = self._reconcile(one), one["metadata"]["name"]
             said.append((one, status))
-            if _stable_ready(status):
-                routes[host(one["metadata"]["name"], self._namespace)] = self._weights(one, status)
+            if name in self._routed:
+                routes[host(name, self._namespace)] = self._routed[name]
         gateway(routes)
         for one, status in said:
             self._say(one, status)
@@ -73,7 +77,29 @@ class KServeController:
         """Delete every InferenceService but one; what was made of them goes with them."""
         for one in self._services.get(namespace=self._namespace).items:
             if one.metadata.name != but:
-                self._services.delete(name=one.metadata.name, namespace=self._namespace)
+                with suppress(client.ApiException):  # it may have gone meanwhile
+                    self._services.delete(name=one.metadata.name, namespace=self._namespace)
+
+    def let_all_go(self) -> None:
+        """Hold no InferenceService any more: nobody looks after them."""
+        for one in self._services.get(namespace=self._namespace).items:
+            self._hold(one.metadata.name, [])
+
+    def _goes(self, one: Object) -> bool:
+        """Say whether an InferenceService is deleted, which this controller lets happen; the others it holds."""
+        metadata = one["metadata"]
+        goes = bool(metadata.get("deletionTimestamp"))
+        if goes:
+            self._routed.pop(metadata["name"], None)
+        wanted = [] if goes else [FINALIZER]
+        if (metadata.get("finalizers") or []) != wanted:
+            self._hold(metadata["name"], wanted)
+        return goes
+
+    def _hold(self, name: str, finalizers: list[str]) -> None:
+        body, kind = {"metadata": {"name": name, "finalizers": finalizers}}, "application/merge-patch+json"
+        with suppress(client.ApiException):  # it may be gone
+            self._services.patch(body=body, namespace=self._namespace, content_type=kind)
 
     def address(self, service: str) -> str:
         """Return a Service's address inside the cluster; none any more, where it has gone."""
@@ -87,7 +113,7 @@ class KServeController:
     def _reconcile(self, one: Object) -> Object:
         """Make what an InferenceService asks for, and return its status."""
         spec, name = one["spec"], one["metadata"]["name"]
-        status: Object = {"deploymentMode": "Standard"}
+        before: Object = one.get("status") or {"conditions": [{"type": "Ready", "status": "Unknown"}]}
         try:
             parts = [(self._name(name, spec["predictor"]), spec["predictor"], None)]
             for canary in spec.get("canary", []):
@@ -95,12 +121,13 @@ class KServeController:
                 parts.append((self._name(name, merged), merged, canary))
             runtimes = {part: self._runtime(predictor) for part, predictor, _ in parts}
         except LookupError as error:
-            failed = {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed", "message": str(error)}
-            return {**status, "conditions": [failed], "modelStatus": {"transitionStatus": "InvalidSpec"}}
+            reason, message = error.args
+            failed = {"reason": reason, "message": message}
+            return {**before, "modelStatus": {"transitionStatus": "InvalidSpec", "lastFailureInfo": failed}}
         statuses, taken = [], 0
         for part, predictor, canary in parts[1:]:
             self._apply_part(one, part, predictor, runtimes[part], predictor["minReplicas"])
-            ready = self._available(part)
+            ready = bool(self._deployed(part).available_replicas)
             taken += predictor["minReplicas"] if ready else 0
             statuses.append(
                 {"name": canary["predictor"]["name"], "ready": ready, "trafficPercent": canary["trafficPercent"]}
@@ -109,16 +136,25 @@ class KServeController:
         wanted = predictor.get("minReplicas", 1)
         self._apply_part(one, part, predictor, runtimes[part], max(wanted - taken, 1) if taken else wanted)
         self._clean(name, {part for part, _, _ in parts})
-        stable = {"type": "PredictorReady", "status": str(self._available(part))}
-        conditions = [stable]
+        deployed = self._deployed(part)
+        stable = _ready(deployed)
+        if stable["status"] == "True":  # while it is not, routes stay as they are
+            self._routed[name] = self._weights(one, statuses)
+            for route in _routes(one, self._routed[name], _grpc_port(runtimes[part], predictor)):
+                self._apply(route)
+        conditions = [stable, {"type": "IngressReady", "status": str(name in self._routed)}]
+        ready = all(each["status"] == "True" for each in conditions)  # whatever canaries are
+        conditions += [{"type": "Ready", "status": str(ready)}, {"type": "Stopped", "status": "False"}]
         if statuses:
             every = {"type": "CanaryPredictorReady", "status": str(all(said["ready"] for said in statuses))}
             conditions.append(every)
-        status |= {"conditions": conditions, "canaryStatuses": statuses}
-        if stable["status"] == "True":
-            self._apply(_route(one, self._weights(one, status)))
-            conditions.append({"type": "IngressReady", "status": "True"})
-        return status
+        copies = {"failedCopies": 0, "totalCopies": deployed.ready_replicas or 0}
+        return {
+            "deploymentMode": "Standard",
+            "conditions": conditions,
+            "canaryStatuses": statuses,
+            "modelStatus": {"copies": copies},
+        }
 
     def _runtime(self, predictor: Object) -> Object:
         wanted = predictor["model"]["runtime"]
@@ -127,15 +163,15 @@ class KServeController:
                 spec: Object = one.to_dict()["spec"]
                 formats = {each["name"] for each in spec["supportedModelFormats"]}
                 if predictor["model"]["modelFormat"]["name"] not in formats:
-                    raise LookupError(f"runtime {wanted} does not support the format")
+                    words = "Specified runtime does not support specified framework/version"
+                    raise LookupError("NoSupportingRuntime", words)
                 return spec
-        raise LookupError(f"No ServingRuntimes or ClusterServingRuntimes with the name: {wanted}")
+        raise LookupError("RuntimeNotRecognized", "Waiting for runtime to become available")
 
     def _apply_part(self, one: Object, part: str, predictor: Object, runtime: Object, replicas: int) -> None:
         spec = {name: value for name, value in predictor.items() if name not in _OF_KSERVE}
         given = {name: value for name, value in predictor["model"].items() if name not in _FIELDS_OF_THE_MODEL}
-        (container,) = (each for each in runtime["containers"] if each["name"] == CONTAINER)
-        server = {**container, **given, "name": CONTAINER}
+        server = {**_container(runtime), **given, "name": CONTAINER}
         server["env"] = [*server.get("env", []), {"name": "INFERENCE_SERVICE_NAME", "value": one["metadata"]["name"]}]
         spec["containers"] = [server, *predictor.get("containers", [])]
         labels = {
@@ -146,13 +182,17 @@ class KServeController:
             "app": f"isvc.{part}",
         }
         select = {"app": f"isvc.{part}"}
-        metadata = {"name": part, "namespace": self._namespace, "labels": labels, "ownerReferences": [_owner(one)]}
+        noted = {**one["metadata"].get("annotations", {}), **predictor.get("annotations", {})}
+        metadata = {"name": part, "namespace": self._namespace, "labels": labels, "annotations": noted}
+        metadata["ownerReferences"] = [_owner(one)]
+        is_stable = predictor.get("name") == one["spec"]["predictor"].get("name")
         deployment = {
-            "replicas": replicas,
             "selector": {"matchLabels": select},
-            "strategy": predictor.get("deploymentStrategy", {}),
-            "template": {"metadata": {"labels": labels}, "spec": spec},
+            "strategy": predictor.get("deploymentStrategy", {}) if is_stable else {},
+            "template": {"metadata": {"labels": labels, "annotations": noted}, "spec": spec},
         }
+        if noted.get(SCALER) == "none":
+            deployment["replicas"] = replicas
         self._apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": deployment})
         ports = [_port(each, first=n == 0) for n, each in enumerate(server["ports"])]
         service = {"selector": select, "ports": ports}
@@ -166,12 +206,11 @@ class KServeController:
         kind.server_side_apply(body=manifest, field_manager="kserve", force_conflicts=True)
         self._put[key] = text
 
-    def _available(self, part: str) -> bool:
+    def _deployed(self, part: str) -> client.V1DeploymentStatus:
         try:
-            status = self._apps.read_namespaced_deployment(part, self._namespace).status
+            return self._apps.read_namespaced_deployment(part, self._namespace).status
         except client.ApiException:
-            return False
-        return bool(status.available_replicas)
+            return client.V1DeploymentStatus()
 
     def _clean(self, name: str, wanted: set[str]) -> None:
         """Take away parts that an InferenceService has no more, as KServe does: at once."""
@@ -186,9 +225,9 @@ class KServeController:
                 self._put.pop(("Service", one.metadata.name), None)
                 self._addresses.pop(one.metadata.name, None)
 
-    def _weights(self, one: Object, status: Object) -> list[tuple[str, int]]:
+    def _weights(self, one: Object, statuses: list[Object]) -> list[tuple[str, int]]:
         """Give the stable part what canaries that are ready leave."""
-        ready = {said["name"] for said in status.get("canaryStatuses", []) if said["ready"]}
+        ready = {said["name"] for said in statuses if said["ready"]}
         name, spec = one["metadata"]["name"], one["spec"]
         canaries = [each for each in spec.get("canary", []) if each["predictor"]["name"] in ready]
         shares = [(self._name(name, each["predictor"]), each["trafficPercent"]) for each in canaries]
@@ -197,10 +236,8 @@ class KServeController:
     def _say(self, one: Object, status: Object) -> None:
         if one.get("status") == status:
             return
-        body = {"metadata": {"name": one["metadata"]["name"]}, "status": status}
-        kind = "application/merge-patch+json"
-        with suppress(client.ApiException):  # it may be gone
-            self._services.status.patch(body=body, namespace=self._namespace, content_type=kind)
+        with suppress(client.ApiException):  # it may be gone, or another one: the next look says it
+            self._services.status.replace(body={**one, "status": status}, namespace=self._namespace)
 
     @staticmethod
     def _name(service: str, predictor: Object) -> str:
@@ -242,16 +279,57 @@ def _owner(one: Object) -> Object:
     return {"apiVersion": one["apiVersion"], "kind": "InferenceService", "controller": True, **named}
 
 
-def _stable_ready(status: Object) -> bool:
-    return any(said["type"] == "PredictorReady" and said["status"] == "True" for said in status["conditions"])
+def _ready(deployed: client.V1DeploymentStatus) -> Object:
+    """Return whether a predictor is ready, as its Deployment says: available is one of which no pod is missing."""
+    said = {one.type: one for one in deployed.conditions or ()}
+    available, progressing = said.get("Available"), said.get("Progressing")
+    failed = said.get("ReplicaFailure")
+    if failed and failed.status == "True":
+        found, status = failed, "False"
+    elif available and available.status == "False":
+        found, status = available, "False"
+    elif progressing and progressing.status == "False":
+        found, status = progressing, "False"
+    else:
+        found, status = available or progressing, "True" if available else "Unknown"
+    words = {"reason": found.reason, "message": found.message} if found else {}
+    return {"type": "PredictorReady", "status": status, **words}
 
 
-def _route(one: Object, weights: list[tuple[str, int]]) -> Object:
-    name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
-    behind = [{"kind": "Service", "name": part, "port": 80, "weight": weight} for part, weight in weights]
-    spec = {"hostnames": [host(name, namespace)], "rules": [{"backendRefs": behind}]}
-    metadata = {"name": name, "namespace": namespace, "ownerReferences": [_owner(one)]}
-    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
+def _container(runtime: Object) -> Object:
+    (found,) = (each for each in runtime["containers"] if each["name"] == CONTAINER)
+    return dict(found)
+
+
+def _grpc_port(runtime: Object, predictor: Object) -> int:
+    ports = {**_container(runtime), **predictor["model"]}["ports"]
+    return next((port["containerPort"] for port in ports if "grpc" in port["name"]), 0)
+
+
+def _routes(one: Object, weights: list[tuple[str, int]], grpc_port: int) -> list[Object]:
+    """Return the routes of an InferenceService's host and of its predictor's; both weigh alike."""
+    metadata = one["metadata"]
+    name, namespace = metadata["name"], metadata["namespace"]
+
+    def rule(path: str, port: int, headers: list[Object]) -> Object:
+        behind = [
+            {"kind": "Service", "name": part, "namespace": namespace, "port": port, "weight": weight}
+            for part, weight in weights
+        ]
+        match = {"path": {"type": "RegularExpression", "value": path}} | ({"headers": headers} if headers else {})
+        return {"matches": [match], "backendRefs": behind, "timeouts": {"request": "60s"}}
+
+    grpc = {"type": "RegularExpression", "name": "content-type", "value": "^application/grpc.*"}
+    rules = [rule("^/inference\\.GRPCInferenceService/.*$", grpc_port, [grpc])] if grpc_port else []
+    rules.append(rule("^/.*$", 80, []))
+    made = []
+    for route in (f"{name}-predictor", name):
+        described = {"name": route, "namespace": namespace, "ownerReferences": [_owner(one)]}
+        described["annotations"] = metadata.get("annotations", {})
+        spec = {"hostnames": [host(route, namespace)], "rules": rules}
+        kind = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+        made.append({**kind, "metadata": described, "spec": spec})
+    return made
 
 
 @contextmanager
@@ -276,3 +354,4 @@ def controlling(
     finally:
         ended.set()
         thread.join(30)
+        controller.let_all_go()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from loopline.platform_core.loop.rollback import roll_back
 from loopline.resources.kubernetes.mirror import _conditions
 from loopline.resources.kubernetes.mirrored import Mirrored, objects
 from tests.deploy import helm_chart as chart
+from tests.deploy.published_definitions import apply, create, definitions, made_of_types, namespace
 from tests.platform_core.loop.conftest import REF, Loop, platform_on
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "gitops"
@@ -27,7 +26,9 @@ DEFINITIONS = {
     "github.com/fluxcd/source-controller@v1.9.0": "config/crd/bases/*_gitrepositories.yaml",
     "github.com/fluxcd/kustomize-controller@v1.9.0": "config/crd/bases/*_kustomizations.yaml",
 }
-"""Modules in which definitions are published, and where. Of Flux's HelmRelease none is: its module is not served."""
+"""Modules in which definitions are published, and where."""
+RELEASES = ("github.com/fluxcd/helm-controller/api@v1.6.0", "github.com/fluxcd/helm-controller/api/v2")
+"""A module of Go types alone: the one that publishes the definition made of them is not served."""
 
 
 def documents(folder: str) -> Iterator[tuple[Path, dict]]:
@@ -163,17 +164,18 @@ def test_what_was_not_written_anew_yet_is_progressing(loop):
 
 
 @pytest.mark.cluster
-def test_a_real_api_server_takes_every_manifest(kubernetes_api):
+def test_a_real_api_server_takes_every_manifest(kubernetes_api, tmp_path):
     """Strictly, under the definitions that Argo CD and Flux publish: an unknown field would be refused, and is."""
     from kubernetes.dynamic import DynamicClient
 
-    apply(kubernetes_api, list(definitions()))
+    apply(kubernetes_api, [*definitions(DEFINITIONS), *made_of_types(*RELEASES, tmp_path / "types")])
     manifests = [(path, d) for folder in ("argocd", "flux") for path, d in documents(folder)]
-    held = [(path, d) for path, d in manifests if d["kind"] != "HelmRelease" and path.name != wishes.KUSTOMIZATION]
+    held = [(path, d) for path, d in manifests if path.name != wishes.KUSTOMIZATION]
     assert {d["kind"] for _, d in held} > {
         "AppProject",
         "ApplicationSet",
         "GitRepository",
+        "HelmRelease",
         "Kustomization",
     }
     dynamic = DynamicClient(kubernetes_api)
@@ -181,61 +183,7 @@ def test_a_real_api_server_takes_every_manifest(kubernetes_api):
         for name in ("argocd", "flux-system"):
             namespace(dynamic, name)
         assert create(dynamic, document) == "", path
-    project = next(d for _, d in held if d["kind"] == "AppProject")
-    broken = project | {"spec": project["spec"] | {"sourceRepositories": []}}
-    assert 'unknown field "spec.sourceRepositories"' in create(dynamic, broken)
-
-
-def definitions() -> Iterator[dict]:
-    """Give the published definitions, fetched as Go modules."""
-    for module, files in DEFINITIONS.items():
-        done = subprocess.run(
-            ["go", "mod", "download", "-json", module], cwd="/", check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        for path in sorted(Path(json.loads(done.stdout)["Dir"]).glob(files)):
-            yield yaml.safe_load(path.read_text())
-
-
-def apply(api, found: list[dict]) -> None:
-    """Apply definitions, and wait until their kinds are served."""
-    from kubernetes.dynamic import DynamicClient
-
-    kind = DynamicClient(api).resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
-    for one in found:
-        kind.server_side_apply(body=one, field_manager="tests")
-    end = time.monotonic() + 60
-    while not all(established(kind, one["metadata"]["name"]) for one in found):
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    time.sleep(1)  # the API server serves a kind a moment after it says so
-
-
-def established(kind, name: str) -> bool:
-    """Say whether a definition is in force."""
-    conditions = kind.get(name=name).to_dict().get("status", {}).get("conditions") or []
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
-
-
-def namespace(dynamic, name: str) -> None:
-    """Let a namespace be there."""
-    kind = dynamic.resources.get(api_version="v1", kind="Namespace")
-    kind.server_side_apply(
-        body={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, field_manager="t"
-    )
-
-
-def create(dynamic, document: dict) -> str:
-    """Create a manifest without keeping it; gives the refusal, "" for none."""
-    from kubernetes.client import ApiException
-
-    kind = dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
-    try:
-        kind.create(
-            body=document,
-            namespace=document["metadata"].get("namespace"),
-            query_params=[("dryRun", "All"), ("fieldValidation", "Strict")],
-        )
-    except ApiException as error:  # what is there already was read and checked before that is said
-        return "" if error.reason == "Conflict" else json.loads(error.body)["message"]
-    return ""
+    for kind in ("AppProject", "HelmRelease"):
+        one = next(d for _, d in held if d["kind"] == kind)
+        broken = one | {"spec": one["spec"] | {"misspelt": []}}
+        assert 'unknown field "spec.misspelt"' in create(dynamic, broken)

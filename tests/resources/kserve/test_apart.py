@@ -46,7 +46,7 @@ class OnPaper:
         statuses = [
             {"name": name, "trafficPercent": percent, "ready": name not in self.broken} for name, percent in names
         ]
-        is_ready = made["spec"]["predictor"].get("name") not in self.broken and all(one["ready"] for one in statuses)
+        is_ready = made["spec"]["predictor"].get("name") not in self.broken  # whatever canaries are
         conditions = [{"type": "Ready", "status": str(is_ready)}]
         made["status"] = {"conditions": conditions, "canaryStatuses": statuses}
         self.live = Live(made)
@@ -71,12 +71,12 @@ def test_a_version_that_replaces_another_takes_all_requests_first() -> None:
 
 
 def test_a_rollout_takes_its_shares_and_comes_back() -> None:
-    """Percents are KServe's weights; promoted from a share it takes all first; taken back it goes at once."""
+    """Percents are KServe's weights; promoted from a share it takes all first, taken back none before it goes."""
     paper = OnPaper()
     paper.come_to(Wanted(1, "1"))
     assert paper.come_to(Wanted(2, "1", "2", 5)) == [("v1", {"v2": 5})]
     assert paper.come_to(Wanted(3, "1", "2", 50)) == [("v1", {"v2": 50})]
-    assert paper.come_to(Wanted(4, "1")) == [("v1", {})]
+    assert paper.come_to(Wanted(4, "1")) == [("v1", {"v2": 0}), ("v1", {"v2": 0}), ("v1", {})]
     paper.come_to(Wanted(5, "1", "2", 50))
     assert paper.come_to(Wanted(6, "2"))[-2:] == [("v1", {"v2": 100}), ("v2", {})]
 
@@ -90,6 +90,48 @@ def test_a_version_that_does_not_load_answers_nobody() -> None:
         assert not is_there(paper.look(Wanted(2, "2")), Wanted(2, "2"))
         assert paper.shown[-1] == ("v1", {"v2": 100})
     assert paper.come_to(Wanted(3, "3"))[-1] == ("v3", {})
+
+
+def test_who_may_be_sent_requests_goes_after_they_go_past_it() -> None:
+    """Also where another candidate comes at once, or another version replaces both; its pods are as many as before."""
+    paper = OnPaper()
+    paper.come_to(Wanted(1, "1"))
+    paper.come_to(Wanted(2, "1", "2", 50))
+    assert paper.come_to(Wanted(3, "1", "3", 20)) == 2 * [("v1", {"v3": 20, "v2": 0})] + [("v1", {"v3": 20})]
+    paper.look(Wanted(4, "4"))
+    assert paper.live is not None
+    stays, leaves = (one["predictor"] for one in paper.live.document["spec"]["canary"])
+    assert (stays["name"], leaves["name"], leaves["minReplicas"]) == ("v4", "v3", 1)
+    assert paper.come_to(Wanted(4, "4")) == [("v1", {"v4": 100, "v3": 0}), ("v4", {})]
+
+
+def test_a_candidate_that_never_loaded_goes_at_once() -> None:
+    """It is sent nothing; nobody waits until it is ready to go."""
+    paper = OnPaper()
+    paper.come_to(Wanted(1, "1"))
+    paper.broken.add("v2")
+    paper.look(Wanted(2, "1", "2", 50))
+    assert paper.come_to(Wanted(3, "1")) == [("v1", {})]
+
+
+def test_notes_are_on_no_pod() -> None:
+    """KServe copies an InferenceService's annotations to its pods, which start anew when one has changed."""
+    paper = OnPaper()
+
+    def borne() -> dict[str, dict[str, str]]:
+        """Return what each part's pods bear, as KServe makes it: the part's own word goes before the service's."""
+        assert paper.live is not None
+        spec = paper.live.document["spec"]
+        parts = [spec["predictor"], *(one["predictor"] for one in spec.get("canary", []))]
+        return {one["name"]: {**paper.live.annotations, **one["annotations"]} for one in parts}
+
+    before: dict[str, dict[str, str]] = {}
+    for wanted in (Wanted(1, "1"), Wanted(2, "1", "2", 5), Wanted(3, "1", "2", 50), Wanted(4, "2"), Wanted(5, "2")):
+        for _ in range(4):
+            paper.look(wanted)
+            now = borne()
+            assert all(now[name] == notes for name, notes in before.items() if name in now)
+            before = now
 
 
 def test_one_whose_versions_were_together_is_taken_apart() -> None:

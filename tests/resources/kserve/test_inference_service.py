@@ -104,7 +104,7 @@ def test_who_sets_the_number_of_pods() -> None:
         'loopline_requests_underway{namespace="loopline",pod=~"loopline-retail-'
         in metric["external"]["metric"]["query"]
     )
-    assert metric["external"]["target"] == {"type": "AverageValue", "averageValue": "20"}
+    assert metric["external"]["target"] == {"type": "Value", "value": "20"}  # KServe's webhook refuses one without
     with pytest.raises(ValidationError, match="prometheus must say"):
         serving(requests_per_pod=20)
 
@@ -139,7 +139,11 @@ def test_what_kserve_says_is_told() -> None:
     made = datetime(2026, 1, 1, tzinfo=UTC)
 
     def said(seconds: float, **status: Any) -> str:
-        service = {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}
+        service = {
+            "metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"predictor": {"model": {"runtime": "ours"}}},
+            "status": status,
+        }
         return problem_of("x", service, made + timedelta(seconds=seconds))
 
     assert said(1) == ""
@@ -150,5 +154,9 @@ def test_what_kserve_says_is_told() -> None:
     assert said(60, conditions=[coming]) == ""
     failed = {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed", "message": "no such runtime"}
     assert "no such runtime" in said(60, conditions=[ready, failed])
+    refused = failed | {"reason": "FailedCreate", "message": "violates PodSecurity"}
+    assert "violates PodSecurity" in said(60, conditions=[ready, refused])
     failure = {"lastFailureInfo": {"message": "Waiting for runtime"}}
     assert "Waiting for runtime" in said(60, conditions=[failed], modelStatus=failure)
+    failure["lastFailureInfo"]["reason"] = "RuntimeNotRecognized"
+    assert "ClusterServingRuntime 'ours'" in said(60, conditions=[failed], modelStatus=failure)

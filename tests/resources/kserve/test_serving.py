@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ from kubernetes import client
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.testing import endpoints
-from loopline.platform_core.testing.endpoints import Answered, Ask, ask_over_http, new_model, served
+from loopline.platform_core.testing.endpoints import Answered, Ask, ask_over_http, come_to, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kserve.inference_service import service_name
 from loopline.resources.kserve.serving import KServeServing
+from loopline.resources.kubernetes.endpoint_manifests import object_name
 from scripts.cluster.outside import Cluster
 from tests.cluster import kserve_definitions
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
@@ -108,11 +110,70 @@ def ask_by_host(serving: KServeServing, model: str, key: str, amount: float) -> 
     return ask_over_http(serving, model, key, amount, {"Host": host(service_name(model), serving.namespace)})
 
 
+def test_pods_of_a_version_stay_while_its_share_changes(
+    divided: KServeServing, kubernetes_core: client.CoreV1Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KServe gives an InferenceService's notes to its pods; each step is a new note, and none of them starts anew."""
+    monkeypatch.setattr(endpoints, "PATIENCE_SECONDS", float(START_SECONDS))
+    model, one, two = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
+
+    def pods() -> dict[str, str]:
+        """Return each version's pod by its name, but for those that end."""
+        selector = f"serving.kserve.io/inferenceservice={service_name(model)}"
+        found = kubernetes_core.list_namespaced_pod(divided.namespace, label_selector=selector).items
+        return {
+            pod.metadata.name: pod.metadata.labels["loopline.dev/version"]
+            for pod in found
+            if pod.metadata.deletion_timestamp is None
+        }
+
+    come_to(divided, DesiredState(model, 1, one))
+    come_to(divided, DesiredState(model, 2, one, two, 5))
+    before = pods()
+    assert sorted(before.values()) == ["v1", "v2"]
+    come_to(divided, DesiredState(model, 3, one, two, 50))
+    assert pods() == before
+    come_to(divided, DesiredState(model, 4, two))
+    until(lambda: "v1" not in pods().values())
+    assert pods() == {name: version for name, version in before.items() if version == "v2"}
+    divided.let_go(model)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_inference_service_goes_with_its_last_model(
+    kserve: KServeController, bind: Callable[..., KServeServing], apart: bool, tmp_path: Path
+) -> None:
+    """And KServe's Deployment and Service with it, within a minute; asked again nothing happens."""
+    assert kserve
+    serving, model = bind(), new_model()
+    serving = serving.model_copy(update={"apart": ("kit.*",)} if apart else {})
+    serving.apply(DesiredState(model, 1, served(tmp_path, "1")))
+    service = service_name(serving.group(model))
+    part = f"{service}-v1-predictor" if apart else f"{service}-predictor"
+    kinds = (("apps/v1", "Deployment", part), ("v1", "Service", part))
+    until(lambda: all(serving.get_object(*one) for one in kinds))
+    for _ in range(2):
+        assert serving.let_go(model)
+        assert serving.get_object("serving.kserve.io/v1beta1", "InferenceService", service) is None
+        assert serving.get_object("policy/v1", "PodDisruptionBudget", object_name(serving.group(model))) is None
+    until(lambda: not any(serving.get_object(*one) for one in kinds))
+    assert serving.below(serving.group(model)).listed("desired") == []
+    assert serving.below(serving.group(model)).listed("versions") == []
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.3)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"cpu": 1000}, "Insufficient cpu"),
-        ({"runtime": "not-installed"}, "with the name: not-installed"),
+        ({"runtime": "not-installed"}, "ClusterServingRuntime 'not-installed'"),
     ],
 )
 def test_what_keeps_pods_from_starting_is_told(
