@@ -42,13 +42,12 @@ def compare(site: Site, rest_seconds: float) -> tuple[dict[str, float], dict[str
 
 
 def _installed(site: Site, secret: dict[str, str], rest_seconds: float) -> dict[str, float]:
-    repository, _, tag = images.NAME.partition(":")
+    repository, _, tag = images.RELEASED.partition(":")
     profile = yaml.safe_load(CHART.joinpath("values-laptop-cluster.yaml").read_text())
     own = {
-        "image": {"repository": repository, "tag": tag, "python": str(interpreter())},
+        "image": {"repository": repository, "tag": tag},
         "teams": {"retail": {}},
         "webserver": {"replicas": 2},
-        "environment": {"variables": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"}},
     }
     places = (PLACE, f"{PLACE}-retail", f"{PLACE}-serving")
     for place in places:

@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks.peers import ROOT, interpreter
 from benchmarks.serving import data, ours
 from scripts.cluster import python_layer
-from scripts.cluster.images import SITE
 from scripts.cluster.oci import Image, write_image, write_layer
+from scripts.images.contents import SITE
 
 NAME = "loopline.local/kserve:1"
 MODELS = "models"

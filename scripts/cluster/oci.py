@@ -74,7 +74,10 @@ def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _names(name: str) -> dict[str, str]:
-    return {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+    """Name an image whole: a node looks for ``team/image:1`` below ``docker.io``, and finds no other name."""
+    host = name.partition("/")[0]
+    whole = name if {".", ":"} & set(host) else f"docker.io/{name}"
+    return {"io.containerd.image.name": whole, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
 
 
 def _config(image: Image, digests: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +15,8 @@ OF_WHEELS = (
     *("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6", "libresolv.so.2"),
 )
 """Libraries of the system that wheels expect; the others bring their own along."""
+PROGRAMS = ("tail",)
+"""Programs of the system without which something is lost: by this one Dagster captures what a run prints."""
 _LEFT_OUT = {
     "test",
     "tests",
@@ -42,7 +45,10 @@ def files(scratch: Path) -> Iterator[tuple[Path, str]]:
         if path.name not in _LEFT_OUT and not path.name.startswith("config-3"):
             yield path, str(path)
     yield interpreter(), str(interpreter())
-    yield interpreter(), "/usr/bin/python3"
+    for name in ("python", "python3"):
+        yield interpreter(), f"/usr/bin/{name}"
+    for program in _programs():
+        yield program, f"/usr/bin/{program.name}"
     for library in _libraries(standard):
         yield library, str(library)
     if TIME_ZONES.is_dir():
@@ -56,9 +62,16 @@ def files(scratch: Path) -> Iterator[tuple[Path, str]]:
     yield scratch / "tmp", "tmp"
 
 
+def _programs() -> list[Path]:
+    found = {name: shutil.which(name) for name in PROGRAMS}
+    if absent := [name for name, path in found.items() if path is None]:
+        raise FileNotFoundError(f"{', '.join(absent)} missing: install coreutils, which the images take it from")
+    return [Path(path) for path in found.values() if path]
+
+
 def _libraries(standard: Path) -> set[Path]:
     found = {_known()[name] for name in OF_WHEELS if name in _known()}
-    for binary in (interpreter(), *standard.glob("lib-dynload/*.so"), *found):
+    for binary in (interpreter(), *_programs(), *standard.glob("lib-dynload/*.so"), *found):
         listed = subprocess.run(["ldd", binary], check=False, capture_output=True, text=True).stdout
         found |= {Path(path) for path in re.findall(r"(/\S+) \(0x", listed)}
     return found

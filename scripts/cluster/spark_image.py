@@ -7,8 +7,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from scripts.cluster import java_layer, python_layer, seed
-from scripts.cluster.images import SITE, Images
+from scripts.cluster.images import Images
 from scripts.cluster.oci import Image, write_image, write_layer
+from scripts.images.contents import SITE
 
 NAME = "loopline.local/spark:1"
 DISTRIBUTIONS = ("pyspark", "py4j", "pandas")

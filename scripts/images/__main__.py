@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from scripts.cluster.images import ROOT
 from scripts.images.build import build
-from scripts.images.kinds import kinds
+from scripts.images.contents import ROOT
+from scripts.images.kinds import TAG, kinds
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     known = kinds()
     parser = argparse.ArgumentParser(prog="python -m scripts.images", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(known)} [all]")
-    parser.add_argument("--tag", default="0.1.0", help="the images' tag")
+    parser.add_argument("--tag", default=TAG, help="the images' tag")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "images", help="the folder of the archives")
     given = parser.parse_args()
     if unknown := set(given.names) - set(known):

@@ -21,8 +21,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from scripts.cluster import python_layer
-from scripts.cluster.images import SITE, closure
 from scripts.cluster.oci import Image, write_image
+from scripts.images.contents import SITE, closure
 from scripts.images.kinds import Kind
 from scripts.images.sbom import write_sbom
 
@@ -31,6 +31,8 @@ EPOCH_SECONDS = 315_532_800
 _NOTES = ("direct_url.json", "uv_cache.json", "REQUESTED", "INSTALLER", "RECORD")
 """What an installer leaves of where and how; RECORD lists these and compiled files."""
 OURS = {"loopline", "loopline-retail"}
+_SYSTEM, _THEIRS, _OURS = "system", "theirs", "ours"
+"""Folders of a build, of which its layers are made."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,33 @@ def build(kind: Kind, tag: str, folder: Path) -> Built:
 
 
 def _built(kind: Kind, tag: str, folder: Path, scratch: Path) -> Built:
-    theirs, ours = scratch / "theirs", scratch / "ours"
-    _install(theirs, _pinned(kind))
-    _install_ours(ours, kind.ours)
-    system = _system(scratch)
-    layers = (
-        _layer(scratch / "python.tar", [(system, "/")]),
-        _layer(scratch / "theirs.tar", [(theirs, SITE)]),
-        _layer(scratch / "ours.tar", [(ours, SITE)]),
-    )
-    name = f"loopline/{kind.name}:{tag}"
+    layers = (*lower_layers(kind, scratch), own_layer(kind, scratch))
     sites = scratch / "site"
-    for site in (theirs, ours):
-        shutil.copytree(site, sites, dirs_exist_ok=True, ignore=_but_metadata)
-    sbom = write_sbom(folder / f"{kind.name}.cdx.json", name, sites, system)
-    archive = write_image(folder / f"{kind.name}.tar", _image(kind, name, layers))
+    for site in (_THEIRS, _OURS):
+        shutil.copytree(scratch / site, sites, dirs_exist_ok=True, ignore=_but_metadata)
+    bill = folder / f"{kind.name}.cdx.json"
+    sbom = write_sbom(bill, image_name(kind, tag), sites, scratch / _SYSTEM)
+    archive = write_image(folder / f"{kind.name}.tar", image(kind, tag, layers))
     return Built(archive, digest(archive), sbom)
+
+
+def lower_layers(kind: Kind, scratch: Path) -> tuple[Path, Path]:
+    """Make the layers that change seldom: the interpreter with the system's libraries, and others' packages."""
+    _write_system(scratch)
+    install(scratch / _THEIRS, pinned(kind))
+    python = _layer(scratch / "python.tar", [(scratch / _SYSTEM, "/")])
+    return python, _layer(scratch / "theirs.tar", [(scratch / _THEIRS, SITE)])
+
+
+def own_layer(kind: Kind, scratch: Path) -> Path:
+    """Make the layer with our packages, built and installed as a release is."""
+    _install_ours(scratch / _OURS, kind.ours)
+    return _layer(scratch / "own-layer.tar", [(scratch / _OURS, SITE)])
+
+
+def image_name(kind: Kind, tag: str) -> str:
+    """Name an image as values of the chart do."""
+    return f"loopline/{kind.name}:{tag}"
 
 
 def digest(archive: Path) -> str:
@@ -80,7 +93,8 @@ def digest(archive: Path) -> str:
         return str(json.load(index)["manifests"][0]["digest"])
 
 
-def _image(kind: Kind, name: str, layers: tuple[Path, ...]) -> Image:
+def image(kind: Kind, tag: str, layers: tuple[Path, ...]) -> Image:
+    """Return an image of these layers, with how its program starts."""
     environment = {
         "PATH": "/usr/bin",
         "PYTHONPATH": SITE,
@@ -91,18 +105,17 @@ def _image(kind: Kind, name: str, layers: tuple[Path, ...]) -> Image:
         "SSL_CERT_FILE": f"{SITE}/certifi/cacert.pem",
     }
     start = (str(python_layer.interpreter()), "-m", kind.module)
-    return Image(name, layers, start, environment=environment)
+    return Image(image_name(kind, tag), layers, start, environment=environment)
 
 
-def _system(scratch: Path) -> Path:
+def _write_system(scratch: Path) -> None:
     """Copy interpreter, standard library and the system's libraries below one folder, as they lie in the image."""
-    root = scratch / "system"
+    root = scratch / _SYSTEM
     for path, name in python_layer.files(scratch / "made"):
         target = root / name.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, target)
     _compile(root, "/")
-    return root
 
 
 def _layer(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
@@ -122,13 +135,15 @@ def _same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-def _pinned(kind: Kind) -> list[str]:
+def pinned(kind: Kind) -> list[str]:
+    """Return what an image holds of others, each as ``name==version`` of this environment."""
     alone = {name: distribution(name) for name in (Requirement(line).name for line in kind.alone)}
     found = closure(kind.wanted) | alone
     return sorted(f"{name}=={one.version}" for name, one in found.items() if name not in OURS)
 
 
-def _install(site: Path, wanted: Iterable[str]) -> None:
+def install(site: Path, wanted: Iterable[str]) -> None:
+    """Install distributions into a folder, with nothing of where and when in them."""
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
     subprocess.run([*command, "--link-mode", "copy", "--target", str(site), *wanted], check=True)
     _settle(site)

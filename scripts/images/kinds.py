@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.cluster.images import ROOT
+from scripts.images.contents import ROOT
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ def _lines(file: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
+TAG = "0.1.0"
+"""A release's images have its version as their tag, as the chart has."""
 PLATFORM_EXTRAS = "dagster-k8s,grpc,kafka,kubernetes,object-store,otel,postgres,redis"
 """What a cluster's processes may use; deploy/images/platform/Dockerfile installs the same."""
 

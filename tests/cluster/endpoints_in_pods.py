@@ -139,7 +139,6 @@ def bound(
         "replicas": 1,
         "cpu": 0.1,
         "memory_gb": 0.5,
-        "env": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"},  # this image has no system beside Python
         **settings,
     }
     inside = {"vendor": vendor, **common, "storage_options": storage(f"http://{NODE_ADDRESS}:{OBJECT_STORE_PORT}")}

@@ -19,7 +19,6 @@ import pytest
 import yaml
 
 from scripts.cluster import images
-from scripts.cluster.python_layer import interpreter
 from tests.cluster.kubernetes_cluster import WEB_PORT
 from tests.cluster.let_in import let_in
 from tests.mlflow_server import mlflow_server
@@ -64,12 +63,12 @@ class Installation:
 
 def values(*more: dict[str, Any]) -> dict[str, Any]:
     """Return what somebody writes who installs it here, over the profile for a laptop's cluster."""
-    repository, _, tag = images.NAME.partition(":")
+    repository, _, tag = images.RELEASED.partition(":")
     own, _, own_tag = images.image_of(TEAM).partition(":")
     return merged(
         yaml.safe_load(CHART.joinpath("values-laptop-cluster.yaml").read_text()),
         {
-            "image": {"repository": repository, "tag": tag, "python": str(interpreter())},
+            "image": {"repository": repository, "tag": tag},
             "teams": {
                 "retail": {},
                 TEAM: {
@@ -137,7 +136,6 @@ def outside(
             "AWS_ENDPOINT_URL": f"http://{store}",
             "AWS_REGION": "us-east-1",
             "AWS_ALLOW_HTTP": "true",
-            "SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem",  # this image has no system beside Python
         }
         yield Outside(secret, f"postgresql+psycopg2://loopline@/chart_ledger?host={postgresql}", s3_server)
 

@@ -22,7 +22,6 @@ from loopline.resources.kubernetes.pod_serving import PodServing
 from loopline.resources.kubernetes.serving import KubernetesServing
 from scripts.cluster import images
 from scripts.cluster.outside import Cluster
-from scripts.cluster.python_layer import interpreter
 from scripts.cluster.settings import NODE_ADDRESS
 from tests.cluster import kserve_definitions
 from tests.cluster.endpoints_in_pods import (
@@ -90,14 +89,13 @@ def values(vendor: str, name: str) -> dict[str, object]:
         "replicas": 1,
         "cpu": 0.1,
         "memory_gb": 0.5,
-        "env": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"},  # this image has no system beside Python
     }
     bindings = {"serving": serving, "online_store": {"vendor": "sqlite", "path": "/tmp/online.db"}}
-    repository, _, tag = images.NAME.partition(":")
+    repository, _, tag = images.RELEASED.partition(":")
     return merged(
         yaml.safe_load(CHART.joinpath("values-laptop-cluster.yaml").read_text()),
         {
-            "image": {"repository": repository, "tag": tag, "python": str(interpreter())},
+            "image": {"repository": repository, "tag": tag},
             "teams": {team: {} for team in TEAMS},
             "stores": {"secret": "nobody-makes-it"},
             "serving": {"namespace": f"{name}-{{team}}"},

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cluster.images import ROOT, SITE, closure
 from scripts.images.build import build
-from scripts.images.kinds import PLATFORM_EXTRAS, Kind, kinds
+from scripts.images.contents import ROOT, SITE, closure
+from scripts.images.kinds import PLATFORM_EXTRAS, TAG, Kind, kinds
 
 SMALL = Kind("small", ("click", "msgspec"), ("loopline",), "loopline.cli")
 """Few distributions, and our own package."""
@@ -48,6 +48,13 @@ def layers(image):
     with tarfile.open(image.archive) as tar:
         manifest = json.load(tar.extractfile(f"blobs/{image.digest.replace(':', '/')}"))
     return [layer["digest"] for layer in manifest["layers"]]
+
+
+def test_a_node_finds_it_by_the_name_that_values_have(built):
+    """An archive names its image whole: ``loopline/small:1`` is asked for below ``docker.io``, and so is ours."""
+    with tarfile.open(built.archive) as tar:
+        (entry,) = json.load(tar.extractfile("index.json"))["manifests"]
+    assert entry["annotations"]["io.containerd.image.name"] == "docker.io/loopline/small:1"
 
 
 def test_two_builds_are_one_image(built, tmp_path, monkeypatch):
@@ -110,6 +117,7 @@ def test_nothing_of_this_machine_is_in_our_layers(unpacked):
 
 def test_the_platform_s_image_has_what_its_dockerfile_installs():
     """One list of extras; every distribution is one of this environment, so its version is pinned."""
+    assert f'version = "{TAG}"' in Path(ROOT, "pyproject.toml").read_text()
     text = Path(ROOT, "deploy/images/platform/Dockerfile").read_text()
     assert f".[{PLATFORM_EXTRAS}]" in text
     wanted = kinds()["platform"].wanted

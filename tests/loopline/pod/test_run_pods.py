@@ -64,7 +64,6 @@ def chosen(cluster, team_namespace):
             "service_account": "code",
             "environment_from": ["stores"],
             "resources": {"requests": {"cpu": "100m", "memory": "300Mi"}, "limits": {"memory": "1Gi"}},
-            "env": {"SSL_CERT_FILE": f"{images.SITE}/certifi/cacert.pem"},
         }
         return {"retail": {**own, **more}}
 

@@ -14,7 +14,7 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.specs import Requirements, Search, log_range
 from loopline.platform_core.training.search import find
 from loopline.platform_core.training.trials import Tasks
-from scripts.cluster.images import SITE
+from scripts.images.contents import SITE
 
 TRAIN = "loopline.platform_core.training.task:train"
 
