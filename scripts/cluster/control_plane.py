@@ -10,6 +10,8 @@ from scripts.cluster.processes import Processes
 from scripts.cluster.settings import API_INSIDE, API_PORT, NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, Place, programs
 
 _ETCD = "http://127.0.0.1:2379"
+_NODE_SILENT = "180s"
+"""How long a node may say nothing: longer than the one API server, which it says it to, is away in any test."""
 _FAST = ("--leader-elect=false", "--bind-address=127.0.0.1", "--kube-api-qps=200", "--kube-api-burst=400")
 
 
@@ -38,6 +40,7 @@ def start_controllers(place: Place, processes: Processes) -> None:
         f"--service-account-private-key-file={pki}/accounts.key",
         f"--root-ca-file={pki}/ca.crt",
         "--use-service-account-credentials",
+        f"--node-monitor-grace-period={_NODE_SILENT}",
         *("--allocate-node-cidrs", f"--cluster-cidr={POD_CIDR}", f"--service-cluster-ip-range={SERVICE_CIDR}"),
         *(f"--cluster-signing-cert-file={pki}/ca.crt", f"--cluster-signing-key-file={pki}/ca.key"),
     )

@@ -1,6 +1,6 @@
 """Nodes that are only said to be there, for scheduling and scale: nothing runs on them, and their pods stay pending.
 
-A simulated node has a lease, which must be renewed, or its pods are evicted after 40 seconds: ``Leases`` does so.
+A simulated node has a lease, which must be renewed, or it is given up and its pods are evicted: ``Leases`` does so.
 """
 
 from __future__ import annotations

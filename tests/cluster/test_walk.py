@@ -1,8 +1,8 @@
 """A team's whole walk on a real Kubernetes, in what the chart installs: its parts are pods, and share no disk.
 
 Files land, a Job trains, pods behind a gateway answer; drift turns the loop; a bad candidate is taken back; pods are
-killed, a node drained, the object store away; and who asks all the while hears of none of it. The tests build on each
-other.
+killed, a node drained, the API server and the object store away; and who asks all the while hears of none of it. The
+tests build on each other.
 """
 
 from __future__ import annotations
@@ -131,6 +131,28 @@ def test_a_drain_respects_the_budget_and_refuses_nobody(walk):
         walk.until(lambda: not walk.alive(pods), "the end of both")
     assert caller.failed == []
     walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer")
+
+
+def test_an_api_server_away_for_two_minutes_loses_nothing(walk, cluster):
+    """A training ends meanwhile: who waits says so, finds its answer by its key, and goes on; endpoints answer."""
+    deployer = walk.serving(kubeconfig=cluster.kubeconfig, namespace=SERVING, api_patience_seconds=5)
+    with asking(walk.caller()) as caller:
+        walk.until(lambda: sum(caller.answered.values()) > 20, "answers")
+        cycle = walk.open("nobody manages pods")
+        walk.until(lambda: walk.training(cycle), "a training")
+        pods = walk.jobs_pods(cycle)
+        with killing.away(killing.api_server(cluster), AWAY_SECONDS):
+            began, answered = time.monotonic(), sum(caller.answered.values())
+            with pytest.raises(StoreUnavailable, match="the Kubernetes API was away for 5 s"):
+                deployer.why(REF.dotted)
+            assert time.monotonic() - began < TOLD_SECONDS
+        assert sum(caller.answered.values()) > answered + AWAY_SECONDS, "more than one a second"
+        assert walk.closed(cycle).state == "promoted", installed_chart.shown(walk.core)
+        assert walk.jobs_pods(cycle) == pods, "it has trained once"
+    deployer.close()
+    assert caller.failed == []
+    walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer")
+    walk.until(lambda: "the Kubernetes API answers again" in walk.run_logs(), "the words of who waited")
 
 
 def test_an_object_store_away_for_two_minutes_loses_nothing(walk):

@@ -20,6 +20,7 @@ from loopline.platform_core.specs import Drift
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.kubernetes.names import job_name
 from loopline.resources.kubernetes.serving import KubernetesServing
+from loopline.resources.object_store.objects import Objects
 from scripts.cluster import images
 from tests.cluster import installed_chart
 from tests.cluster.callers import Caller
@@ -175,10 +176,21 @@ class Walk:
         """Return where everything lies in the object store."""
         return self.installation.outside.secret["LOOPLINE_STORE"]
 
-    def serving(self) -> KubernetesServing:
+    def serving(self, **more: Any) -> KubernetesServing:
         """Return the endpoints as whoever deploys sees them, from outside."""
         options = self.installation.outside.store.options
-        return KubernetesServing(store=f"{self.place}/serving", storage_options=options, image=images.NAME)
+        return KubernetesServing(store=f"{self.place}/serving", storage_options=options, image=images.NAME, **more)
+
+    def run_logs(self) -> str:
+        """Return what Dagster's runs have written."""
+        kept = Objects(self.place, self.installation.outside.store.options)
+        found = [kept.read(one.key) for one in kept.listed("run-logs")]
+        return "\n".join(one[0].decode(errors="replace") for one in found if one)
+
+    def jobs_pods(self, cycle: str) -> list[str]:
+        """Return the pods that a cycle's training has had, by name."""
+        selector = f"batch.kubernetes.io/job-name={job_name(cycle)}"
+        return [pod.metadata.name for pod in self.core.list_namespaced_pod(CODE, label_selector=selector).items]
 
     def logged(self) -> set[str]:
         """Return the requests whose answers are in the prediction log, or in the lake already."""
