@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[2] / "deploy" / "gitops"
 ENVIRONMENTS = ("dev", "prod")
 DEFINITIONS = {
     "github.com/argoproj/argo-cd/v3@v3.5.0": "manifests/crds/*-crd.yaml",
-    "github.com/fluxcd/source-controller@v1.9.0": "config/crd/bases/*_gitrepositories.yaml",
+    "github.com/fluxcd/source-controller@v1.9.0": "config/crd/bases/*_[go][ic]*repositories.yaml",
     "github.com/fluxcd/kustomize-controller@v1.9.0": "config/crd/bases/*_kustomizations.yaml",
 }
 """Modules in which definitions are published, and where."""
@@ -65,6 +65,16 @@ def test_every_team_s_values_reach_the_release(environment):
     followed = {d["spec"]["path"] for _, d in documents(f"flux/{environment}") if d["kind"] == "Kustomization"}
     promoted = {f"./environments/{environment}/promotions/{path.name}" for path in (folder / "promotions").iterdir()}
     assert followed == {f"./environments/{environment}", *promoted}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_flux_takes_the_chart_as_a_package(environment):
+    """Of a folder in a repository it leaves out links, and the chart's files are links: it would not install."""
+    links = [path for path in chart.CHART.rglob("*") if path.is_symlink()]
+    assert links
+    found = {d["kind"]: d for _, d in documents(f"flux/{environment}") if d["metadata"]["name"] == "loopline"}
+    assert found["HelmRelease"]["spec"]["chartRef"] == {"kind": "OCIRepository", "name": "loopline"}
+    assert found["OCIRepository"]["spec"]["layerSelector"]["operation"] == "copy"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -177,6 +187,7 @@ def test_a_real_api_server_takes_every_manifest(kubernetes_api, tmp_path):
         "GitRepository",
         "HelmRelease",
         "Kustomization",
+        "OCIRepository",
     }
     dynamic = DynamicClient(kubernetes_api)
     for path, document in held:
