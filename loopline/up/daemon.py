@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import runpy
 
-from loopline.asset_defs.dagster_private import ask_servers_seldom, keep_engines, tick_cheaply
+from loopline.asset_defs.dagster_private import ask_servers_seldom, keep_engines, queue_cheaply, tick_cheaply
 
 if __name__ == "__main__":
     keep_engines()
     tick_cheaply()
+    queue_cheaply()
     ask_servers_seldom()
     runpy.run_module("dagster._daemon", run_name="__main__", alter_sys=True)

@@ -16,11 +16,14 @@ import psutil
 import pytest
 import sqlalchemy
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc import server_watcher
 from sqlalchemy import create_engine
 
@@ -36,6 +39,7 @@ from loopline.asset_defs.dagster_private import (
     keep_engines,
     keep_instance,
     process_of,
+    queue_cheaply,
     tick_cheaply,
 )
 
@@ -226,6 +230,51 @@ def test_tables_are_listed_until_they_are_there(on_disk, monkeypatch):
     monkeypatch.setattr(sqlalchemy, "inspect", lambda what: listed.append(what) or real(what))
     assert [storage.has_instigators_table() for _ in range(5)] == [True] * 5
     assert len(listed) == 1
+
+
+@pytest.fixture
+def look(monkeypatch):
+    """Give what the daemon does at a look into the queue: the ids of the runs that are to begin."""
+    name = "_get_runs_to_dequeue"
+    monkeypatch.setattr(QueuedRunCoordinatorDaemon, name, getattr(QueuedRunCoordinatorDaemon, name))
+    monkeypatch.setattr(dg.DagsterInstance, "run_coordinator", QueuedRunCoordinator())
+    queue_cheaply()
+    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+
+    def looked(instance):
+        return [run.run_id for run in getattr(daemon, name)(instance, instance.get_concurrency_config(), None)]
+
+    return looked
+
+
+def queued(instance) -> str:
+    """Put a run into the queue, as of a code server that nobody asks."""
+    server = GrpcServerCodeLocationOrigin(host="localhost", port=1)
+    origin = RemoteRepositoryOrigin(server, "any").get_job_origin("watch")
+    status = dg.DagsterRunStatus.QUEUED
+    return instance.create_run_for_job(watched([], passed=True), status=status, remote_job_origin=origin).run_id
+
+
+def test_the_queue_is_read_where_something_was_written(on_disk, look, monkeypatch):
+    """No look reads a run while none was written since the queue was empty; one that is queued is seen."""
+    read = []
+    real = type(on_disk).get_runs
+    monkeypatch.setattr(type(on_disk), "get_runs", lambda *args, **how: read.append(how) or real(*args, **how))
+    assert [look(on_disk) for _ in range(3)] == [[], [], []]
+    assert len(read) == 1
+    run = queued(on_disk)
+    assert [look(on_disk) for _ in range(2)] == [[run], [run]]
+    on_disk.delete_run(run)
+    on_disk.create_run_for_job(watched([], passed=True), status=dg.DagsterRunStatus.STARTED)
+    read.clear()
+    assert [look(on_disk) for _ in range(3)] == [[], [], []]
+    assert len(read) == 1
+
+
+def test_a_queue_of_another_database_is_read_at_each_look(instance, look):
+    """Only SQLite tells whether something was written."""
+    assert look(instance) == []
+    assert [queued(instance)] == look(instance)
 
 
 def test_code_servers_are_asked_seldom(ours_again):
