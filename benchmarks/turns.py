@@ -83,6 +83,16 @@ def asked(module: str, *arguments: object) -> Iterator[Callable[[], dict[str, An
             process.wait()
 
 
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End a process; one that does not end itself in time is killed, as a code server of Dagster's must be at times."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def medians(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the median of each figure."""
     return {name: median(sample[name] for sample in samples) for name in samples[0]}

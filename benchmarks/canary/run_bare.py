@@ -17,6 +17,7 @@ import yaml
 
 from benchmarks.canary import home as homes
 from benchmarks.canary.stopwatch import Side, ask, measure
+from benchmarks.turns import end
 from loopline.up import dagster_home
 from loopline.up.ports import HOST, answers, free_port
 
@@ -78,12 +79,7 @@ def _process(home: Path, module: str, *arguments: str) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 20)
 
 
 def _lives(url: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.idle.spent import MODELS, watched
+from benchmarks.turns import end
 from loopline.up.ports import HOST, answers, free_port
 
 LOCATION = "benchmarks.idle.location"
@@ -42,18 +43,8 @@ def _started(stack: ExitStack, home: Path, module: str, *arguments: str) -> int:
     log = stack.enter_context(home.joinpath(f"{module}.log").open("ab"))
     command = (sys.executable, "-m", module, *arguments)
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    stack.callback(_end, process)
+    stack.callback(end, process, 30)
     return process.pid
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it; a code server may not hear that it is to end, and stood for an hour."""
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _wait(port: int, seconds: float = 120) -> None:

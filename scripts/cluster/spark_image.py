@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.cluster import java_layer, python_layer, seed
 from scripts.cluster.images import Images
 from scripts.cluster.oci import Image, write_image, write_layer
-from scripts.images.contents import SITE
+from scripts.images.contents import ENVIRONMENT, SITE
 
 NAME = "loopline.local/spark:1"
 DISTRIBUTIONS = ("pyspark", "py4j", "pandas")
@@ -21,15 +21,7 @@ def spark_image(folder: Path, images: Images) -> Path:
     below = tuple((digest, size) for digest, size in json.loads((images.seed / seed.LAYERS).read_text()))
     packages = ((Path(str(distribution(name).locate_file(name))), f"{SITE}/{name}") for name in DISTRIBUTIONS)
     layer = write_layer(folder / "spark-layer.tar", [*packages, *java_layer.files()])
-    environment = {
-        "PATH": "/usr/bin",
-        "PYTHONPATH": SITE,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "HOME": "/tmp",
-        "SSL_CERT_FILE": f"{SITE}/certifi/cacert.pem",
-        "JAVA_HOME": str(java_layer.home()),
-    }
+    environment = {**ENVIRONMENT, "JAVA_HOME": str(java_layer.home())}
     start = (str(python_layer.interpreter()), "-m", "loopline.cli")
     layers = (folder / "own-layer.tar", layer)
     archive = write_image(folder / "spark.tar", Image(NAME, layers, start, below=below, environment=environment))

@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 from scripts.cluster import python_layer
 from scripts.cluster.oci import Image, write_image
-from scripts.images.contents import SITE, closure
+from scripts.images.contents import ENVIRONMENT, SITE, closure
 from scripts.images.kinds import Kind
 from scripts.images.sbom import write_sbom
 
@@ -95,15 +95,7 @@ def digest(archive: Path) -> str:
 
 def image(kind: Kind, tag: str, layers: tuple[Path, ...]) -> Image:
     """Return an image of these layers, with how its program starts."""
-    environment = {
-        "PATH": "/usr/bin",
-        "PYTHONPATH": SITE,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "HOME": "/tmp",
-        "OMP_NUM_THREADS": "1",
-        "SSL_CERT_FILE": f"{SITE}/certifi/cacert.pem",
-    }
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
     start = (str(python_layer.interpreter()), "-m", kind.module)
     return Image(image_name(kind, tag), layers, start, environment=environment)
 

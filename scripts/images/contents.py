@@ -12,6 +12,15 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 SITE = "/opt/loopline/site-packages"
 """Where packages lie in an image."""
+ENVIRONMENT = {
+    "PATH": "/usr/bin",
+    "PYTHONPATH": SITE,
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "HOME": "/tmp",
+    "SSL_CERT_FILE": f"{SITE}/certifi/cacert.pem",
+}
+"""Variables of every image of ours."""
 
 
 def closure(wanted: Iterable[str], left_out: Iterable[str] = ()) -> dict[str, Distribution]:
