@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.metadata import entry_points
 
-from loopline.asset_defs.dagster_private import fork_run_workers, keep_engines, keep_instance
+from loopline.asset_defs.dagster_private import fork_run_workers, keep_connections, keep_engines, keep_instance
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import TEAMS
 
@@ -73,7 +73,8 @@ def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> N
         fork_run_workers()
         keep_pandas_out()  # runs are forks, and find it as ever
     warmed()
-    keep_instance()  # of this process alone, not of runs
+    keep_connections()
+    keep_instance()  # both of this process alone, not of runs
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
     create_dagster_cli()(["api", "grpc", *named, *arguments], auto_envvar_prefix=ENV_PREFIX)  # type: ignore[no-untyped-call]
 

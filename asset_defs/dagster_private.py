@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,21 @@ from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.scheduler.instigation import InstigatorState
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.migration import SCHEDULE_JOBS_SELECTOR_ID
+from dagster._core.storage.schedules.schema import InstigatorsTable, JobTable
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
 from dagster._grpc import server_watcher
 from dagster._grpc.server import DagsterApiServer
+from dagster._serdes import serialize_value
+from dagster._time import get_current_datetime
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,13 +54,16 @@ __all__ = [
     "follow_workspace",
     "forget_run",
     "fork_run_workers",
+    "keep_connections",
     "keep_engines",
     "keep_instance",
+    "keep_questions",
     "location_of",
     "process_of",
     "queue_cheaply",
     "report_past",
     "tick_cheaply",
+    "trust_tables",
     "wrap_web_server",
 ]
 
@@ -64,8 +74,12 @@ FOLLOW_SECONDS = 2.0
 FINAL = {"SUCCEEDED", "FAILED"}
 ASK_SECONDS, ASK_TIMES = 3.0, 3
 """Between two questions whether a code server is still the same, and how many in vain until it is given up."""
+QUESTIONS, SHORT = 16, 2000
+"""Texts of questions that a web server keeps read, and of how many characters: the watchdog's, not those of pages."""
 PURGE_SECONDS = 600.0
 """Between two looks for ticks of a sensor that are old enough to be forgotten."""
+CONNECTIONS = 2
+"""Connections to a database that a process keeps open; each may hold 2 MB of it."""
 ENGINES = 64
 """Engines that a process keeps: three, and one for each run of which events are read."""
 
@@ -219,16 +233,57 @@ def keep_engines() -> None:
         storage.create_engine = kept  # type: ignore[attr-defined]
 
 
-def tick_cheaply() -> None:
-    """Let a tick ask less of the schedules' storage in this process.
+class _KeptPool(QueuePool):
+    """Keeps two connections open, and opens more where they are needed; nobody waits for one."""
 
-    Dagster lists the tables of its database a dozen times a tick, and looks three times for old ticks: a third of what
-    a tick costs the daemon.
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | {"pool_size": CONNECTIONS, "max_overflow": -1})
+
+
+def keep_connections() -> None:
+    """Let this process keep connections to Dagster's runs and schedules open, behind ``keep_engines``.
+
+    Dagster opens one at each question. Whoever closes a database's last connection writes its journal back and removes
+    it, so at rest each question did that as well. What is forked from this process must not use them.
+    """
+    for storage in (sqlite_run_storage, sqlite_schedule_storage):
+        assert hasattr(storage, "NullPool"), f"{storage.__name__} opens its connections otherwise now"
+        storage.NullPool = _KeptPool  # type: ignore[attr-defined]
+
+
+def trust_tables() -> None:
+    """Let this process ask the schedules' database no more for tables and indexes that were found there once.
+
+    Dagster asks three times for each state of a sensor that it reads: they were two thirds of what that costs.
     """
     storage = SqliteScheduleStorage
-    for name in ("has_instigators_table", "_has_instigators_table"):
+    for name in ("has_instigators_table", "_has_instigators_table", "has_built_index"):
         setattr(storage, name, _true_for_good(getattr(storage, name)))
-    purge, purged = storage.purge_ticks, dict[tuple[str, ...], float]()
+
+
+def tick_cheaply() -> None:
+    """Let a tick write a sensor's state as one thing, and seldom look for old ticks, in this process.
+
+    Dagster reads the state before it writes it, and lets an insert fail to find that it is to be an update.
+    """
+    storage = SqliteScheduleStorage
+    update, purge, purged = storage.update_instigator_state, storage.purge_ticks, dict[tuple[str, ...], float]()
+
+    def at_once(self: SqliteScheduleStorage, state: InstigatorState) -> InstigatorState:
+        if self.has_instigators_table() and self.has_built_index(SCHEDULE_JOBS_SELECTOR_ID):
+            body, at = serialize_value(state), get_current_datetime()
+            values: dict[str, Any] = {"status": state.status.value, "update_timestamp": at}
+            ours, old = InstigatorsTable.c.selector_id, JobTable.c.job_origin_id
+            is_known = InstigatorsTable.update().where(ours == state.selector_id)
+            as_before = JobTable.update().where(old == state.instigator_origin_id)
+            with self.connect() as connection:
+                kind = {"instigator_type": state.instigator_type.value}
+                if connection.execute(is_known.values(**values, **kind, instigator_body=body)).rowcount:
+                    connection.execute(as_before.values(**values, selector_id=state.selector_id, job_body=body))
+                    return state
+        return update(self, state)
+
+    storage.update_instigator_state = at_once  # type: ignore[method-assign, assignment]
 
     def seldom(
         self: SqliteScheduleStorage, origin_id: str, selector_id: str, before: float, tick_statuses: Any = None
@@ -284,10 +339,10 @@ def _looking(url: str) -> sqlite3.Connection:
 
 
 def _true_for_good(own: Callable[..., bool]) -> Callable[..., bool]:
-    """Ask an object no more once it has said yes."""
-    name = f"_kept_{own.__name__}"
+    """Ask an object no more once it has said yes; to each name that it is asked about."""
 
     def asked(self: object, *args: Any) -> bool:
+        name = " ".join(("_kept", own.__name__, *(one for one in args if isinstance(one, str))))
         if name not in vars(self) and own(self, *args):
             vars(self)[name] = True
         return name in vars(self)
@@ -350,6 +405,43 @@ def keep_instance() -> None:
             return known
 
     dg.DagsterInstance.from_ref = staticmethod(kept)  # type: ignore[method-assign, assignment]
+
+
+def keep_questions() -> None:
+    """Let the web server of this process read and check the text of a short question once.
+
+    The watchdog asks the same few all day, and Dagster holds each against all rules of GraphQL before it answers.
+    """
+    asked: Any = import_module("dagster_webserver.graphql")
+    parse, validate = asked.parse, asked.validate
+    kept = lru_cache(QUESTIONS)(parse)
+
+    @lru_cache(QUESTIONS)
+    def judged(schema: _Same, document: _Same, rules: _Same) -> Any:
+        return validate(schema.thing, document.thing, rules=rules.thing)
+
+    def parsed(query: str) -> Any:
+        return kept(query) if len(query) <= SHORT else parse(query)
+
+    def validated(schema: Any, document: Any, rules: Any = None) -> Any:
+        if document.loc is None or len(document.loc.source.body) > SHORT:
+            return validate(schema, document, rules=rules)
+        return judged(_Same(schema), _Same(document), _Same(rules))
+
+    asked.parse, asked.validate = parsed, validated
+
+
+class _Same:
+    """Stands for one object and for no other that is like it."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.thing is other.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
 
 
 def wrap_web_server(*middleware: "Middleware") -> None:

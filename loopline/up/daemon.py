@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import runpy
 
-from loopline.asset_defs.dagster_private import ask_servers_seldom, keep_engines, queue_cheaply, tick_cheaply
+from loopline.asset_defs.dagster_private import (
+    ask_servers_seldom,
+    keep_connections,
+    keep_engines,
+    queue_cheaply,
+    tick_cheaply,
+    trust_tables,
+)
 
 if __name__ == "__main__":
     keep_engines()
+    keep_connections()
+    trust_tables()
     tick_cheaply()
     queue_cheaply()
     ask_servers_seldom()

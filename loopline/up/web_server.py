@@ -10,7 +10,14 @@ import runpy
 
 from starlette.middleware import Middleware
 
-from loopline.asset_defs.dagster_private import ask_servers_seldom, keep_engines, wrap_web_server
+from loopline.asset_defs.dagster_private import (
+    ask_servers_seldom,
+    keep_connections,
+    keep_engines,
+    keep_questions,
+    trust_tables,
+    wrap_web_server,
+)
 from loopline.web_guard import Guard, allowed, graphql_as_json
 
 FRAMED = {"x-frame-options": "SAMEORIGIN"}
@@ -25,6 +32,9 @@ def guard() -> Middleware:
 def main() -> None:
     """Serve with the options of the command line."""
     keep_engines()
+    keep_connections()
+    trust_tables()
+    keep_questions()
     ask_servers_seldom()
     wrap_web_server(guard())
     runpy.run_module("dagster_webserver", run_name="__main__", alter_sys=True)

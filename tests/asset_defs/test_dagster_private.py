@@ -3,8 +3,10 @@
 import ast
 import inspect
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,31 +18,45 @@ import psutil
 import pytest
 import sqlalchemy
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator
-from dagster._core.scheduler.instigation import TickData, TickStatus
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.migration import SCHEDULE_JOBS_SELECTOR_ID
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc import server_watcher
+from dagster_graphql.schema import create_schema
+from dagster_webserver import graphql as webserver_graphql
+from graphql import specified_rules
 from sqlalchemy import create_engine
 
 import loopline.asset_defs
 from loopline.asset_defs import dagster_private
 from loopline.asset_defs.dagster_private import (
     PURGE_SECONDS,
+    SHORT,
     AssetJob,
     CheckOutcome,
     DagsterApiServer,
     ask_servers_seldom,
     finished_checks,
+    keep_connections,
     keep_engines,
     keep_instance,
+    keep_questions,
     process_of,
     queue_cheaply,
     tick_cheaply,
+    trust_tables,
 )
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
@@ -162,7 +178,9 @@ def ours_again(monkeypatch):
     """Put back after the test what it replaces in Dagster."""
     for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
         monkeypatch.setattr(storage, "create_engine", storage.create_engine)
-    for name in ("has_instigators_table", "_has_instigators_table", "purge_ticks"):
+        monkeypatch.setattr(storage, "NullPool", storage.NullPool)
+    tables = ("has_instigators_table", "_has_instigators_table", "has_built_index")
+    for name in (*tables, "purge_ticks", "update_instigator_state"):
         monkeypatch.setattr(SqliteScheduleStorage, name, getattr(SqliteScheduleStorage, name))
     for name in ("WATCH_INTERVAL", "MAX_RECONNECT_ATTEMPTS"):
         monkeypatch.setattr(server_watcher, name, getattr(server_watcher, name))
@@ -222,14 +240,116 @@ def test_old_ticks_are_looked_for_now_and_then(on_disk, monkeypatch):
 
 
 def test_tables_are_listed_until_they_are_there(on_disk, monkeypatch):
-    """A storage that has its table once has it for good; one that has not is asked again."""
-    tick_cheaply()
+    """A storage that has its table or its index once has it for good; one that has not is asked again."""
+    trust_tables()
     storage = on_disk.schedule_storage
     listed = []
     real = sqlalchemy.inspect
     monkeypatch.setattr(sqlalchemy, "inspect", lambda what: listed.append(what) or real(what))
     assert [storage.has_instigators_table() for _ in range(5)] == [True] * 5
     assert len(listed) == 1
+    assert [storage.has_built_index(SCHEDULE_JOBS_SELECTOR_ID) for _ in range(5)] == [True] * 5
+    assert len(listed) == 2
+    assert [storage.has_built_index("one to come") for _ in range(2)] == [False] * 2
+    storage.mark_index_built("one to come")
+    assert storage.has_built_index("one to come")
+
+
+def asked(monkeypatch) -> list[str]:
+    """Keep what the schedules' database is asked from now on."""
+    statements: list[str] = []
+    real = sqlalchemy.engine.default.DefaultDialect.do_execute
+
+    def do(self, cursor, statement, parameters, context=None):
+        statements.append(statement.split()[0])
+        return real(self, cursor, statement, parameters, context)
+
+    monkeypatch.setattr(sqlalchemy.engine.default.DefaultDialect, "do_execute", do)
+    return statements
+
+
+def state_of(port: int, cursor: str) -> InstigatorState:
+    """Return the state of a sensor of a code server at a port."""
+    server = GrpcServerCodeLocationOrigin(host="localhost", port=port, location_name="shops")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(server, "any"), "sensor")
+    data = SensorInstigatorData(cursor=cursor)
+    return InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
+
+
+def test_a_sensors_state_is_written_as_one_thing(on_disk, monkeypatch):
+    """Two statements write it, none asks before; Dagster finds what is written and of one that is unknown it says so.
+
+    A code server that began again at another port has the same sensors, of which the old table knows nothing.
+    """
+    trust_tables()
+    tick_cheaply()
+    with pytest.raises(dg.DagsterInvariantViolationError, match="not present"):
+        on_disk.update_instigator_state(state_of(1, "none"))
+    on_disk.add_instigator_state(state_of(1, "first"))
+    statements = asked(monkeypatch)
+    on_disk.update_instigator_state(state_of(1, "second"))
+    assert statements == ["UPDATE"] * 2
+    stopped = state_of(2, "third").with_status(InstigatorStatus.STOPPED)
+    on_disk.update_instigator_state(stopped)
+    monkeypatch.undo()
+    assert on_disk.get_instigator_state("whose", stopped.selector_id) == stopped
+    kind, only = InstigatorType.SENSOR, {InstigatorStatus.STOPPED}
+    assert on_disk.all_instigator_state(instigator_type=kind, instigator_statuses=only) == [stopped]
+
+
+def test_connections_are_kept_and_nobody_waits_for_one(on_disk, monkeypatch):
+    """Questions one by one share a connection; more at once than are kept get their own; what others write is seen."""
+    keep_engines()
+    keep_connections()
+    opened = []
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", lambda *args, **how: opened.append(args) or real(*args, **how))
+    storage, at_once = on_disk.schedule_storage, 8
+    for _ in range(5):
+        assert on_disk.all_instigator_state() == []
+        assert on_disk.get_runs() == []
+    assert len(opened) == 2
+    barrier = threading.Barrier(at_once)
+
+    def wait_inside(_: int) -> int:
+        with storage.connect() as connection:
+            barrier.wait(30)
+            return connection.execute(sqlalchemy.text("SELECT 1")).scalar()
+
+    with ThreadPoolExecutor(at_once) as threads:
+        assert [*threads.map(wait_inside, range(at_once))] == [1] * at_once
+    monkeypatch.undo()
+    with dg.DagsterInstance.from_ref(on_disk.get_ref()) as other:
+        other.add_instigator_state(state_of(1, "of another"))
+    assert [one.instigator_data.cursor for one in on_disk.all_instigator_state()] == ["of another"]
+
+
+def test_a_question_is_read_and_checked_once(monkeypatch):
+    """What is wrong stays wrong, another question of the same length is another, and a page's long one is not kept."""
+    for name in ("parse", "validate"):
+        monkeypatch.setattr(webserver_graphql, name, getattr(webserver_graphql, name))
+    read, checked = [], []
+    real_parse, real_validate = webserver_graphql.parse, webserver_graphql.validate
+    monkeypatch.setattr(webserver_graphql, "parse", lambda text: read.append(text) or real_parse(text))
+    monkeypatch.setattr(
+        webserver_graphql, "validate", lambda *args, **how: checked.append(args) or real_validate(*args, **how)
+    )
+    keep_questions()
+    schema, rules = create_schema().graphql_schema, [*specified_rules]
+
+    def mistakes(text: str) -> list[str]:
+        document = webserver_graphql.parse(text)
+        return [one.message for one in webserver_graphql.validate(schema, document, rules=rules)]
+
+    for _ in range(3):
+        assert mistakes("{version}") == []
+        assert "nothing" in mistakes("{nothing}")[0]
+    assert len(read) == len(checked) == 2
+    for _ in range(2):
+        assert mistakes("{version}" + " " * SHORT) == []
+    assert len(read) == len(checked) == 4
+    assert webserver_graphql.validate(schema, webserver_graphql.parse("{version}"), rules=[]) == []
+    assert len(checked) == 5
 
 
 @pytest.fixture
