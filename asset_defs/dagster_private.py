@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.scheduler.instigation import InstigatorState
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
@@ -33,6 +35,8 @@ from dagster._core.storage.schedules.schema import InstigatorsTable, JobTable
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.workspace import CodeLocationEntry
 from dagster._grpc import server_watcher
 from dagster._grpc.server import DagsterApiServer
 from dagster._serdes import serialize_value
@@ -61,6 +65,7 @@ __all__ = [
     "location_of",
     "process_of",
     "queue_cheaply",
+    "refresh_where_new",
     "report_past",
     "tick_cheaply",
     "trust_tables",
@@ -355,6 +360,47 @@ def ask_servers_seldom() -> None:
     for name, value in (("WATCH_INTERVAL", ASK_SECONDS), ("MAX_RECONNECT_ATTEMPTS", ASK_TIMES)):
         assert hasattr(server_watcher, name), f"{name} is called otherwise now"
         setattr(server_watcher, name, value)
+
+
+def refresh_where_new() -> None:
+    """Let this process read the definitions of code servers again only where one is another than it was.
+
+    The daemon does so each minute, whatever it has: half a second of CPU a minute, and as much in the servers. Whoever
+    began to read when one server was there may have ended with the next, so what was read counts from the second time.
+    """
+    own, settled = WorkspaceProcessContext.refresh_workspace, dict[str, str]()
+
+    def refresh(self: WorkspaceProcessContext) -> None:
+        before = self.get_current_workspace().code_location_entries
+        origins = {origin.location_name: origin for origin in self._origins}
+        if origins == {name: entry.origin for name, entry in before.items()} and all(
+            settled.get(name) == _server_now(entry) for name, entry in before.items()
+        ):
+            return
+        own(self)
+        after = self.get_current_workspace().code_location_entries
+        servers = {name: _server_of(entry) for name, entry in after.items()}
+        known = {name: _server_of(entry) for name, entry in before.items()}
+        settled.clear()
+        settled.update({name: server for name, server in servers.items() if server and server == known.get(name)})
+
+    WorkspaceProcessContext.refresh_workspace = refresh  # type: ignore[method-assign]
+
+
+def _server_of(entry: CodeLocationEntry) -> str:
+    """Return which process gave a location's definitions; "" where they could not be read, or none did."""
+    location = entry.code_location
+    return location.server_id if isinstance(location, GrpcServerCodeLocation) and not entry.load_error else ""
+
+
+def _server_now(entry: CodeLocationEntry) -> str:
+    """Return which process answers for a location now, if it is the one that gave its definitions; else ""."""
+    known = _server_of(entry)
+    if isinstance(entry.code_location, GrpcServerCodeLocation):
+        with contextlib.suppress(DagsterUserCodeUnreachableError):
+            if entry.code_location.client.get_server_id(timeout=int(ASK_SECONDS)) == known:
+                return known
+    return ""
 
 
 def follow_workspace(file: str) -> None:

@@ -9,6 +9,7 @@ from loopline.asset_defs.dagster_private import (
     keep_connections,
     keep_engines,
     queue_cheaply,
+    refresh_where_new,
     tick_cheaply,
     trust_tables,
 )
@@ -19,5 +20,6 @@ if __name__ == "__main__":
     trust_tables()
     tick_cheaply()
     queue_cheaply()
+    refresh_where_new()
     ask_servers_seldom()
     runpy.run_module("dagster._daemon", run_name="__main__", alter_sys=True)

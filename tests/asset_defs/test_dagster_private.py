@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +34,11 @@ from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.migration import SCHEDULE_JOBS_SELECTOR_ID
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc import server_watcher
+from dagster._grpc.client import DagsterGrpcClient
 from dagster_graphql.schema import create_schema
 from dagster_webserver import graphql as webserver_graphql
 from graphql import specified_rules
@@ -55,9 +60,11 @@ from loopline.asset_defs.dagster_private import (
     keep_questions,
     process_of,
     queue_cheaply,
+    refresh_where_new,
     tick_cheaply,
     trust_tables,
 )
+from loopline.up.ports import free_port
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -404,6 +411,78 @@ def test_code_servers_are_asked_seldom(ours_again):
     assert '"watch_interval", WATCH_INTERVAL' in source
     assert "MAX_RECONNECT_ATTEMPTS" in source
     assert server_watcher.WATCH_INTERVAL * server_watcher.MAX_RECONNECT_ATTEMPTS <= 10
+
+
+SENSORS = """
+import dagster as dg
+
+@dg.sensor(job_name="any")
+def {name}(context):
+    yield dg.SkipReason("never")
+
+defs = dg.Definitions(sensors=[{name}], jobs=[dg.GraphDefinition("any").to_job()])
+"""
+
+
+@contextmanager
+def serving(folder: Path, port: int, sensor: str) -> Iterator[None]:
+    """Let a code server of one sensor answer at a port."""
+    (folder / "sensors.py").write_text(SENSORS.format(name=sensor))
+    command = ("-m", "dagster", "api", "grpc", "--python-file", str(folder / "sensors.py"), "--port", str(port))
+    with subprocess.Popen([sys.executable, *command]) as server:
+        try:
+            client = DagsterGrpcClient(port=port, host="localhost")
+            wait_until(lambda: client.health_check_query() == "SERVING")
+            yield
+        finally:
+            server.kill()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for what comes to hold."""
+    give_up = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+@pytest.mark.filterwarnings("ignore:Error loading repository location")
+def test_definitions_are_read_again_where_a_server_is_another(tmp_path, on_disk, monkeypatch):
+    """Once the same server gave them twice they stand; a new one's, a dead one and what is new in the file are seen."""
+    monkeypatch.setattr(WorkspaceProcessContext, "refresh_workspace", WorkspaceProcessContext.refresh_workspace)
+    monkeypatch.setattr(server_watcher, "WATCH_INTERVAL", 600)  # who looks by himself would hide what is looked for
+    read = []
+    real = WorkspaceProcessContext._load_location
+    monkeypatch.setattr(
+        WorkspaceProcessContext, "_load_location", lambda *args, **how: read.append(args) or real(*args, **how)
+    )
+    refresh_where_new()
+    file, port = tmp_path / "workspace.yaml", free_port()
+    entry = "  - grpc_server: {{host: localhost, port: {}, location_name: {}}}\n"
+    file.write_text("load_from:\n" + entry.format(port, "one"))
+
+    def refreshed() -> tuple[int, dict[str, list[str]]]:
+        read.clear()
+        context.refresh_workspace()
+        found = context.get_current_workspace().code_location_entries
+        return len(read), {name: sensors(one.code_location) for name, one in found.items()}
+
+    def sensors(location: Any) -> list[str]:
+        repositories = location.get_repositories().values() if location else ()
+        return [sensor.name for repository in repositories for sensor in repository.get_sensors()]
+
+    with ExitStack() as stack:
+        with serving(tmp_path, port, "first"):
+            context = stack.enter_context(WorkspaceProcessContext(on_disk, WorkspaceFileTarget([str(file)])))
+            assert [refreshed() for _ in range(3)] == [(many, {"one": ["first"]}) for many in (1, 0, 0)]
+        assert [refreshed() for _ in range(2)] == [(1, {"one": []})] * 2
+        with serving(tmp_path, port, "second"):
+            assert [refreshed() for _ in range(3)] == [(many, {"one": ["second"]}) for many in (1, 1, 0)]
+            file.write_text(file.read_text() + entry.format(port, "two"))
+            both = {"one": ["second"], "two": ["second"]}
+            assert [refreshed() for _ in range(3)] == [(many, both) for many in (2, 2, 0)]
+            file.write_text("load_from:\n" + entry.format(port, "two"))
+            assert refreshed() == (1, {"two": ["second"]})
 
 
 WARM = """
