@@ -278,6 +278,11 @@ class LakeKit:
         assert numbers(lake, table, newer_than=versions[2]) == [4, 9]  # what was taken was not added
         assert opened_anew.drop_days(table, date(2020, 1, 2)) == 1
         assert numbers(lake, table) == [3, 4]
+        lake.tidy(table, [], timedelta(days=1))
+        before = lake.version(table)
+        assert opened_anew.drop_days(table, date(2020, 1, 4)) == 1  # whatever lies beside them
+        assert numbers(lake, table) == [4]
+        assert numbers(lake, table, newer_than=before) == []
         with pytest.raises(NotFound):
             lake.drop_days(new_table(), date(2020, 1, 1))
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import CommitConflict, StoreUnavailable
-from loopline.platform_core.foundation.names import DATE, described
+from loopline.platform_core.foundation.names import described
 from loopline.resources.delta.away import plain_words
+from loopline.resources.delta.months import in_months, partitions, statistics_of
 from loopline.resources.delta.transactions import chosen
 from loopline.resources.delta.types import refuse_other_types
 
@@ -46,15 +47,16 @@ class Append:
 
         if self._is_done(delta_table, known):
             return int(delta_table.version()) if delta_table is not None else 0
+        rows = in_months(self.rows, delta_table)
         write_deltalake(
             delta_table if delta_table is not None else uri,
-            self.rows,
+            rows,
             mode="append" if delta_table is not None else "error",
             schema_mode="merge",
-            partition_by=[DATE] if DATE in self.rows.column_names else None,
+            partition_by=None if delta_table is not None else partitions(rows),
             name=None if delta_table is not None else self.table,
             description=None if delta_table is not None else described(self.table),
-            configuration=None if delta_table is not None else OURS,
+            configuration=None if delta_table is not None else {**OURS, **statistics_of(rows)},
             storage_options=dict(storage_options),
             post_commithook_properties=logs_stay(),
             commit_properties=CommitProperties(

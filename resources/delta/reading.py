@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import DATE
+from loopline.resources.delta.months import MONTH, month_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,10 +33,15 @@ class Wanted:
         """Read them from a frame."""
         import polars as pl
 
-        frame = frame if self.since is None else frame.filter(pl.col(DATE) >= self.since)
-        frame = frame if self.until is None else frame.filter(pl.col(DATE) <= self.until)
+        names = frame.collect_schema().names()
+        for bound, places in ((self.since, operator.ge), (self.until, operator.le)):
+            if bound is not None and MONTH in names:  # the folders that may hold such days
+                frame = frame.filter(places(pl.col(MONTH), month_of(bound)))
+            if bound is not None:
+                frame = frame.filter(places(pl.col(DATE), bound))
         for column, values in self.among.items():
             frame = frame.filter(pl.col(column).is_in(pl.Series(values.unique()).drop_nulls().implode()))
+        frame = frame.drop(MONTH, strict=False)
         found = (frame.select(self.columns) if self.columns is not None else frame).collect()
         return found.rechunk().to_arrow()  # a chunk for each file costs whoever goes on with them more than one copy
 

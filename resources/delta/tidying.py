@@ -11,6 +11,7 @@ from loopline.platform_core.contracts.lake import TableName, Tidied
 from loopline.platform_core.foundation.names import DATE
 from loopline.resources.delta import log
 from loopline.resources.delta.commits import insist, logs_stay
+from loopline.resources.delta.months import lies_in_months
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -37,13 +38,23 @@ def drop_days(lake: DeltaLake, table: TableName, before: date) -> int:
 
     def once() -> int:
         found = lake.open(table, own=True)
-        older = [part for part in found.partitions() if date.fromisoformat(part[DATE]) < before]
-        if not older:
+        if not _may_hold_days_before(found, before):
             return 0
         done = found.delete(f"{DATE} < '{before.isoformat()}'", post_commithook_properties=logs_stay())
         return int(done["num_deleted_rows"] or 0)
 
     return int(insist(table, lake.attempts, once))
+
+
+def _may_hold_days_before(found: DeltaTable, before: date) -> bool:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not lies_in_months(found):
+        days = [part[DATE] for part in found.partitions()]
+        return any(day is not None and date.fromisoformat(day) < before for day in days)
+    earliest = pa.table(found.get_add_actions(flatten=True))[f"min.{DATE}"]
+    return bool(compute.any(compute.less(earliest, before)).as_py())
 
 
 def _compact(found: DeltaTable) -> None:

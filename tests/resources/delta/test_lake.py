@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
 from loopline.platform_core.testing.lake import LakeKit, numbered, numbers
+from loopline.resources.delta.commits import OURS
 from loopline.resources.delta.lake import DeltaLake
 
 WRITER = """
@@ -72,13 +74,44 @@ class TestDeltaLake(LakeKit):
     """Every promise of the contract."""
 
 
-def test_tables_are_partitioned_by_date(lake: DeltaLake, root: str) -> None:
-    """The files of a day lie in a folder of its own; a table without the column is not partitioned."""
+def test_tables_lie_in_months(lake: DeltaLake, root: str) -> None:
+    """The files of a month lie in a folder of its own; a table without days is not parted, whatever comes later."""
     lake.append("t/raw/a", numbered(1, day=5))
-    lake.append("t/raw/b", numbered(1).drop_columns("_date"))
-    assert DeltaTable(f"{root}/t/raw/a").metadata().partition_columns == ["_date"]
+    for rows in (numbered(1).drop_columns("_date"), numbered(2)):
+        lake.append("t/raw/b", rows)
+    assert DeltaTable(f"{root}/t/raw/a").metadata().partition_columns == ["_month"]
     assert DeltaTable(f"{root}/t/raw/b").metadata().partition_columns == []
+    assert lake.read("t/raw/a").column_names == ["n", "_date"]
+    assert sorted(lake.read("t/raw/b")["_date"].to_pylist(), key=str) == [date(2020, 1, 1), None]
     assert lake.tables() == ["t/raw/a", "t/raw/b"]
+
+
+DAYS = (date(1, 1, 1), date(999, 12, 31), date(2019, 12, 31), date(2020, 1, 1), date(2020, 1, 31), date(9999, 12, 31))
+
+
+@pytest.mark.parametrize("parted_by", ["_month", "_date"])
+def test_days_are_found_however_they_lie(lake: DeltaLake, root: str, parted_by: str) -> None:
+    """Also where they were written in folders of days, and beside rows without one; each bound is included."""
+    table = "t/raw/a"
+    days = pa.array([*DAYS, None], pa.date32())
+    rows = pa.table({**{f"wide{n}": pa.nulls(len(days), pa.int64()) for n in range(40)}, "_date": days})
+    if parted_by == "_date":
+        write_deltalake(f"{root}/{table}", rows.slice(0, 2), partition_by=["_date"], name=table, configuration=OURS)
+    lake.append(table, rows.slice(2 if parted_by == "_date" else 0))
+    assert DeltaTable(f"{root}/{table}").metadata().partition_columns == [parted_by]
+    for _ in range(2):
+        for low, high in combinations_with_replacement(DAYS, 2):
+            found = lake.read(table, since=low, until=high)
+            assert sorted(found["_date"].to_pylist()) == [day for day in DAYS if low <= day <= high]
+            assert found.column_names == rows.column_names
+        assert sorted(lake.read(table)["_date"].to_pylist(), key=str) == sorted([*DAYS, None], key=str)
+        lake.tidy(table, [], timedelta(days=1))
+    assert len(DeltaTable(f"{root}/{table}").file_uris()) == (6 if parted_by == "_month" else 7)
+    for day, gone in ((DAYS[1], 1), (DAYS[4], 3), (DAYS[4], 0)):
+        before = lake.version(table)
+        assert lake.drop_days(table, day) == gone
+        assert (lake.version(table) == before) is not bool(gone)
+    assert sorted(lake.read(table)["_date"].to_pylist(), key=str) == [DAYS[4], DAYS[5], None]
 
 
 def test_a_number_is_not_kept_as_text(lake: DeltaLake) -> None:
@@ -120,7 +153,7 @@ def test_who_appends_while_it_is_tidied_loses_nothing(lake: DeltaLake, root: str
         tidied += lake.tidy(table, [], timedelta(0)).files_deleted
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     last = lake.tidy(table, [], timedelta(0))
-    assert (tidied > 0, last.files_after) == (True, 2)
+    assert (tidied > 0, last.files_after) == (True, 1)
     assert numbers(lake, table) == [0, *(1000 * n + i for n in (1, 2, 3) for i in range(15))]
     assert lake.committed(table, ["w1", "w2", "w3"]) == {"w1": 14, "w2": 14, "w3": 14}
 
@@ -158,7 +191,7 @@ def age(folder: Path, days: float) -> None:
 def test_what_a_killed_writer_left_goes(lake: DeltaLake, root: str) -> None:
     """A file that no commit names is deleted once it is old; younger, a writer may be about to commit it."""
     lake.append("a/raw/b", numbered(1))
-    orphans = [Path(root, f"a/raw/b/_date=2020-01-01/part-{age}.parquet") for age in ("young", "old")]
+    orphans = [Path(root, f"a/raw/b/_month=2020-01/part-{age}.parquet") for age in ("young", "old")]
     for orphan in orphans:
         orphan.write_bytes(b"half a file")
     os.utime(orphans[1], (time.time() - 9 * 86_400,) * 2)
