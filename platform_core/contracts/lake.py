@@ -36,7 +36,7 @@ class Committed(NamedTuple):
 
 
 class Lake(Vendor):
-    """Append-only, versioned tables, partitioned by ``_date`` where they have that column.
+    """Append-only, versioned tables, of which days are read by themselves where they have the column ``_date``.
 
     Promises, each with a test in ``loopline.platform_core.testing.lake``:
       1. What was appended is read back: same rows, same types, timestamps in UTC µs.
@@ -128,7 +128,7 @@ class Lake(Vendor):
 
     @abc.abstractmethod
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
-        """Merge small files of each day, and let go of versions older than ``older_than`` that are not in ``keep``.
+        """Merge small files, and let go of versions older than ``older_than`` that are not in ``keep``.
 
         Raises:
             NotFound: the table, or a version to keep, does not exist.

@@ -24,7 +24,7 @@ DELETED = "_deleted"
 CARRIED = (ARRIVAL, LINE, ARRIVED_AT)
 """What goes with a row, good or bad, through the check of its contract."""
 DATE = "_date"
-"""Partition column of every table: the UTC date (``date32``) of the row's event time."""
+"""By which days of a table are found: the UTC date (``date32``) of the row's event time."""
 EVENT_TIME = "event_time"
 """Feature rows, labels, training sets: when it happened (UTC, µs)."""
 CREATED_AT = "created_at"

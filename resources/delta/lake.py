@@ -14,6 +14,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.resources.delta.away import bounded, translating
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
+from loopline.resources.delta.log import newest_version
 from loopline.resources.delta.opened import Opened
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
 from loopline.resources.delta.transactions import NewTransactions, Transactions, chosen, mark_of
@@ -86,9 +87,16 @@ class DeltaLake(Lake):
 
     @translating
     def version(self, table: TableName) -> int | None:
-        """Look at the log only."""
-        found = self.find(table)
-        return int(found.version()) if found else None
+        """Look at the log only; where the name does not tell the folder, at the table."""
+        if DOT in safe(table):
+            found = self.find(table)
+            return int(found.version()) if found else None
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return newest_version(self._store(f"{self._root}/{table}"))
+        except TableNotFoundError:  # a folder that is not there
+            return None
 
     @translating
     def committed(self, table: TableName, applications: Sequence[str] | None = None) -> Mapping[str, int]:
@@ -138,7 +146,7 @@ class DeltaLake(Lake):
 
     @translating
     def tidy(self, table: TableName, keep: Collection[int], older_than: timedelta) -> Tidied:
-        """Compact each day's files, then vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
+        """Compact each month's files, vacuum files and log; ages are by the machine's clock, as delta-rs has it."""
         from loopline.resources.delta.tidying import tidy
 
         self.open(table)
@@ -204,12 +212,15 @@ class DeltaLake(Lake):
         found = self._at(folder, own=own) if folder else None
         if found and folder and name_of(found, folder) == table:
             return found
-        found = self._look(table)[1]
-        return self._at(self._folders[table], own=True) if own and found else found
+        return self._look(table, own=own)[1]
 
-    def _look(self, table: TableName) -> tuple[str, DeltaTable | None]:
+    def _look(self, table: TableName, *, own: bool = False) -> tuple[str, DeltaTable | None]:
         """Find a table's folder, and the very table that bears its name: another may begin there meanwhile."""
-        folder, found = folder_of(table, self._at) if DOT in safe(table) else (table, self._at(table))
+        if DOT in safe(table):
+            folder, found = folder_of(table, self._at)
+            found = self._at(folder, own=True) if own and found else found
+        else:
+            folder, found = table, self._at(table, own=own)
         if found is None:  # it was moved or deleted, or never written
             self._folders.pop(table, None)
         else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+
+from loopline.resources.delta.opened import ABSENT, LOG
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -26,9 +29,40 @@ def entries(store: FileSystem) -> list[Entry]:
     """List the log, oldest version first."""
     from pyarrow.fs import FileSelector
 
-    files = [(info, _ENTRY.search(info.path)) for info in store.get_file_info(FileSelector("_delta_log"))]
+    files = [(info, _ENTRY.search(info.path)) for info in store.get_file_info(FileSelector(LOG))]
     found = [Entry(f.path, int(m[1]), m[2] != "json", f.mtime) for f, m in files if m]
     return sorted(found, key=lambda entry: entry.version)
+
+
+def newest_version(store: FileSystem) -> int | None:
+    """Look up the newest version, at the cost of what was committed since the last checkpoint; None without a log.
+
+    To open a table costs all that a checkpoint says, such as each file that ever landed.
+    """
+    from pyarrow.fs import FileType
+
+    def is_there(version: int) -> bool:
+        (info,) = store.get_file_info([f"{LOG}/{version:020}.json"])
+        return bool(info.type == FileType.File)
+
+    while True:
+        checkpoint = _last_checkpoint(store)
+        newest, step = checkpoint, 1
+        while is_there(newest + step):
+            newest, step = newest + step, 2 * step
+        while step > 1:
+            step //= 2
+            newest += step if is_there(newest + step) else 0
+        if _last_checkpoint(store) == checkpoint:  # else what came after it may have been trimmed meanwhile
+            return newest if newest >= 0 else None
+
+
+def _last_checkpoint(store: FileSystem) -> int:
+    try:
+        with store.open_input_stream(f"{LOG}/_last_checkpoint") as file:
+            return int(json.loads(file.read())["version"])
+    except (*ABSENT, ValueError, KeyError):
+        return -1
 
 
 def first_young(log_entries: list[Entry], before: datetime) -> int | None:

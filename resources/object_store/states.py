@@ -41,6 +41,8 @@ CLOCK_SECONDS = 300.0
 """How often this machine's clock is held beside the store's, by which a server's silence is told."""
 LISTED_AGAIN_SECONDS = 30.0
 """When a server lists the states though nothing is said to have changed: who asked may have died before he said it."""
+FORGOTTEN_SECONDS = 3_600.0
+"""How long what a server said lies there that was killed, and so did not take it away itself."""
 _ATTEMPTS = 20
 
 
@@ -75,8 +77,15 @@ class ObjectStates(StateStore, StateFeed):
                 return
             if self._objects.write_if(key, held, found[1] if found else None):
                 self._objects.write(_CHANGED, uuid4().hex.encode())
+                self._forget_killed()
                 return
         raise CommitConflict(f"{self._objects.url}/{key} is written by many at once", "ask again")
+
+    def _forget_killed(self) -> None:
+        """Delete what servers said that are gone for long: else it would be listed at each look, for ever."""
+        forgotten = datetime.now(UTC) + self._ahead() - timedelta(seconds=FORGOTTEN_SECONDS)
+        if killed := [one.key for one in self._objects.listed(_OBSERVED) if one.written_at < forgotten]:
+            self._objects.delete(killed)
 
     def _sent(self, state: DesiredState) -> bytes:
         digests = {str(one.package): model_packages.send(self._objects, one.package) for one in _versions(state)}

@@ -228,3 +228,24 @@ def test_nested_columns_may_come_and_stay(lake: DeltaLake) -> None:
         lake.tidy(table, [], timedelta(0))
     with pytest.raises(ContractBroken, match="'many' is list"):
         lake.append(table, numbered(4, many=pa.array([[1]], pa.list_(pa.int64()))))
+
+
+def test_the_newest_version_is_told_by_the_log_alone(
+    lake: DeltaLake, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many commits lie behind the last checkpoint, and once old entries went; no table is opened for it."""
+    table = "a/raw/b"
+    assert lake.version(table) is None
+    Path(root, table).mkdir(parents=True)
+    assert lake.version(table) is None
+    committed = [lake.append(table, numbered(n), {"app": n}) for n in range(104)]
+    age(Path(root, table, "_delta_log"), days=40)
+    lake.tidy(table, [], timedelta(days=30))
+    expected = DeltaTable(f"{root}/{table}").version()
+    assert committed == list(range(104))
+    assert expected >= 103
+    monkeypatch.setattr(DeltaLake, "_open", None)
+    assert DeltaLake(root=root).version(table) == expected
+    for n in range(1, 21):
+        write_deltalake(f"{root}/{table}", pa.table({"n": [n]}), mode="append", schema_mode="merge")
+        assert DeltaLake(root=root).version(table) == lake.version(table) == expected + n

@@ -158,7 +158,7 @@ def test_an_inference_service_goes_with_its_last_model(
         assert serving.get_object("policy/v1", "PodDisruptionBudget", object_name(serving.group(model))) is None
     until(lambda: not any(serving.get_object(*one) for one in kinds))
     assert serving.below(serving.group(model)).listed("desired") == []
-    assert serving.below(serving.group(model)).listed("versions") == []
+    until(lambda: serving.below(serving.group(model)).listed("versions") == [])  # a pod that ends takes its own away
 
 
 def until(holds: Callable[[], bool], seconds: float = 60) -> None:

@@ -82,6 +82,18 @@ def test_one_that_is_gone_for_good_is_forgotten(objects: Objects, monkeypatch: p
     assert store.observed("m") == []
 
 
+def test_what_a_killed_server_said_goes_with_what_is_asked_next(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is killed cannot take it away; for an hour it lies there for whoever looks into it."""
+    store = ObjectStates(objects)
+    store.report("killed", ServerReport({}))
+    for generation, seconds, left in ((1, states.FORGOTTEN_SECONDS, 1), (2, -1.0, 0)):
+        monkeypatch.setattr(states, "FORGOTTEN_SECONDS", seconds)
+        store.ask(DesiredState("t.m", generation, package(tmp_path, str(generation))))
+        assert len(objects.listed("observed")) == left
+
+
 def test_a_package_is_sent_and_fetched_once(objects: Objects, tmp_path: Path) -> None:
     """Its name is its content: what is there already, here or in the store, is not carried again."""
     model, served = new_model(), package(tmp_path, "1")
