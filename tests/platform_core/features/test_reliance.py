@@ -178,7 +178,7 @@ def test_merged_files_are_no_news_and_deleted_ones_no_harm(shop: Shop) -> None:
     raw, lake = raw_table("shop", "orders"), shop.platform.lake
     shop.land((1, 190, 193, 5.0, "a"))
     shop.turn(201, recent, whole_below=0)
-    assert lake.tidy(raw, [], timedelta(days=1)).files_after == 8
+    assert lake.tidy(raw, [], timedelta(days=1)).files_after == 1
     done = shop.turn(202, recent, whole_below=0)
     assert (done.rows, done.incremental) == (0, True)
     shop.land((2, 200, 201, 5.0, "a"))

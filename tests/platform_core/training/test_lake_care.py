@@ -103,7 +103,7 @@ def test_training_sets_of_registered_versions_outlive_tidying(shop: Shop) -> Non
         tidied = cared[table].tidied
         assert tidied is not None
         assert cared[table].pinned == tuple(sorted({sets[0].tables[table], sets[2].tables[table]}))
-        assert (tidied.files_after, tidied.files_deleted > 0) == (4, True)
+        assert (tidied.files_after, tidied.files_deleted > 0) == (1, True)
     for day in (0, 2):
         assert rebuilt(shop, sets[day]).equals(before[day])
     with pytest.raises(NotFound):
