@@ -29,17 +29,19 @@ class Callers:
     """One worker's share of the calls; ``_underway`` are the requests whose callers are being told, or wait for it."""
 
     def __init__(self, spool: Spool, settings: DeferredSettings) -> None:
-        self._spool, self._settings = spool, settings
+        self._spool, self._settings, self._quiet = spool, settings, spool.quiet("calls")
         self._threads = ThreadPoolExecutor(CALLERS, "callback")
         self._underway: dict[str, asyncio.Task[None]] = {}
         self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def call_all(self) -> None:
-        """Begin to tell those whose turn it is, and wait for none of them."""
-        now = time.time()
-        for name, attempts, last in self._spool.calls():
-            if name not in self._underway and callbacks.due(attempts, last, now):
-                self._underway[name] = asyncio.create_task(self._call(name))
+        """Begin to tell those whose turn it is, and wait for none of them; while there are none, none are listed."""
+        if (changed := self._quiet.changed()) is not None:
+            now, calls = time.time(), list(self._spool.calls())
+            for name, attempts, last in calls:
+                if name not in self._underway and callbacks.due(attempts, last, now):
+                    self._underway[name] = asyncio.create_task(self._call(name))
+            self._quiet.saw(changed, empty=not calls)
         await asyncio.sleep(LOOK_SECONDS)
 
     async def close(self) -> None:

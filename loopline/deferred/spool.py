@@ -19,12 +19,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from loopline.platform_core.errors import StoreUnavailable
 
 _NEW, _BEGUN = b"0", b"1"
+SETTLED_NS = 1_000_000_000
+"""Within so long a folder's time may hide a second change."""
 
 
 class PutOff(msgspec.Struct, frozen=True):
@@ -69,6 +72,26 @@ class Claim:
         os.close(self._file)
 
 
+class Quiet:
+    """Knows of a folder that it was empty, for as long as nothing came into it.
+
+    ``changed`` is asked before the folder is listed, ``saw`` told afterwards: what comes in between changes its time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._empty_since: int | None = None
+
+    def changed(self) -> int | None:
+        """Return when something last came or went (nanoseconds since 1970); None where it is as empty as it was."""
+        at = os.stat(self._folder).st_mtime_ns  # noqa: PTH116 - five times a second, all day
+        return None if at == self._empty_since else at
+
+    def saw(self, changed: int, *, empty: bool) -> None:
+        """Take what was found in it; a time that is so young may hide a second change."""
+        self._empty_since = changed if empty and time.time_ns() - changed > SETTLED_NS else None
+
+
 class Spool:
     """The folders below a server's root; every worker sees the same."""
 
@@ -93,9 +116,9 @@ class Spool:
         """Name the requests without an answer, oldest first."""
         return _oldest_first(self._folders["waiting"])
 
-    def accepted_at(self) -> int:
-        """Return when a request was last accepted or answered by any worker (nanoseconds since 1970)."""
-        return self._folders["waiting"].stat().st_mtime_ns
+    def quiet(self, folder: Literal["waiting", "calls"]) -> Quiet:
+        """Return what tells a worker whether anything came to be answered, or to be told, by any worker."""
+        return Quiet(self._folders[folder])
 
     def count(self) -> int:
         """Count the requests without an answer."""

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 60.0
-SETTLED_NS = 1_000_000_000
-"""Within so long a folder's time may hide a second change."""
 _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = 503
 _held: ContextVar[list[tuple[str, Record]] | None] = ContextVar("held", default=None)
@@ -66,7 +64,7 @@ class DeferredWorker:
         self._means, self._spool, self._settings = means, spool, settings
         self._callers = Callers(spool, settings)
         self._tasks: list[asyncio.Task[None]] = []
-        self._empty_since: int | None = None
+        self._quiet = spool.quiet("waiting")
         self.news = asyncio.Event()
 
     def open(self) -> None:
@@ -99,19 +97,19 @@ class DeferredWorker:
                     await self._answer(claim)
                 finally:
                     claim.let_go()
+        looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self.news.set)
         try:
-            await asyncio.wait_for(self.news.wait(), LOOK_SECONDS)
-        except TimeoutError:
-            return
+            await self.news.wait()
+        finally:
+            looking.cancel()
 
     async def _waiting(self) -> list[str]:
         """List what waits, in a thread; where nothing did and nothing has come since, none is woken."""
-        changed = self._spool.accepted_at()
-        if changed == self._empty_since:
+        changed = self._quiet.changed()
+        if changed is None:
             return []
         waiting = await asyncio.to_thread(self._spool.waiting)
-        is_settled = time.time_ns() - changed > SETTLED_NS
-        self._empty_since = changed if is_settled and not waiting else None
+        self._quiet.saw(changed, empty=not waiting)
         return waiting
 
     async def _answer(self, claim: Claim) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import threading
 import time
@@ -126,6 +127,26 @@ def test_one_that_comes_later_is_told_while_others_are_silent(spool):
         later.start()
         assert tell(spool, lambda: good.got, 20) < 3
         later.join()
+
+
+def test_none_are_listed_while_there_are_none(spool, monkeypatch):
+    """A look at rest asks for the folder's time alone; whom another process leaves to be told is told all the same."""
+    listed, by_then = [], []
+    real = Spool.calls
+    monkeypatch.setattr(Spool, "calls", lambda self: listed.append(self) or real(self))
+    os.utime(spool._folders["calls"], (1, 1))
+
+    def come(url):
+        by_then.append(len(listed))
+        answered(Spool(spool._folders["calls"].parents[1]), url)
+
+    with listening() as good:
+        later = threading.Timer(1.5, come, (good.url,))
+        later.start()
+        tell(spool, lambda: good.got, 20)
+        later.join()
+    assert by_then == [1]
+    assert sum(good.got.values()) == 1
 
 
 def test_a_host_has_its_share_of_the_threads(spool):
