@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import grpc
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import DagsterEvent, StepMaterializationData
@@ -38,6 +39,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.workspace import CodeLocationEntry
 from dagster._grpc import server_watcher
+from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.server import DagsterApiServer
 from dagster._serdes import serialize_value
 from dagster._time import get_current_datetime
@@ -58,6 +60,7 @@ __all__ = [
     "follow_workspace",
     "forget_run",
     "fork_run_workers",
+    "keep_channels",
     "keep_connections",
     "keep_engines",
     "keep_instance",
@@ -83,6 +86,8 @@ QUESTIONS, SHORT = 16, 2000
 """Texts of questions that a web server keeps read, and of how many characters: the watchdog's, not those of pages."""
 PURGE_SECONDS = 600.0
 """Between two looks for ticks of a sensor that are old enough to be forgotten."""
+HERE = ("127.0.0.1:", "localhost:", "unix:")
+"""Beginnings of addresses of this machine."""
 CONNECTIONS = 2
 """Connections to a database that a process keeps open; each may hold 2 MB of it."""
 ENGINES = 64
@@ -360,6 +365,35 @@ def ask_servers_seldom() -> None:
     for name, value in (("WATCH_INTERVAL", ASK_SECONDS), ("MAX_RECONNECT_ATTEMPTS", ASK_TIMES)):
         assert hasattr(server_watcher, name), f"{name} is called otherwise now"
         setattr(server_watcher, name, value)
+
+
+def keep_channels() -> None:
+    """Let this process keep a channel to each code server of its own machine, until a question finds the server away.
+
+    Dagster opens one, and with it a connection, at each question: two thirds of what asking for a server's id costs.
+    Of another machine an address may be another's tomorrow without a word, so there it is as ever.
+    """
+    own, kept = DagsterGrpcClient._channel, dict[str, Any]()  # noqa: SLF001 - Dagster's, as all here
+
+    @contextlib.contextmanager
+    def channel(self: DagsterGrpcClient) -> Iterator[grpc.Channel]:
+        place = self._server_address
+        if self.use_ssl or not place.startswith(HERE):
+            with own(self) as made:
+                yield made
+            return
+        if (one := kept.get(place)) is None:
+            made_by = own(self)
+            one = kept.setdefault(place, (made_by.__enter__(), made_by))
+        # whoever still asks holds it: it is closed behind the last of them
+        try:
+            yield one[0]
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE and kept.get(place) is one:
+                del kept[place]
+            raise
+
+    DagsterGrpcClient._channel = channel  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def refresh_where_new() -> None:

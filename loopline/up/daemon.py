@@ -6,6 +6,7 @@ import runpy
 
 from loopline.asset_defs.dagster_private import (
     ask_servers_seldom,
+    keep_channels,
     keep_connections,
     keep_engines,
     queue_cheaply,
@@ -17,6 +18,7 @@ from loopline.asset_defs.dagster_private import (
 if __name__ == "__main__":
     keep_engines()
     keep_connections()
+    keep_channels()
     trust_tables()
     tick_cheaply()
     queue_cheaply()

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from loopline.asset_defs.dagster_private import (
     ask_servers_seldom,
+    keep_channels,
     keep_connections,
     keep_engines,
     keep_questions,
@@ -33,6 +34,7 @@ def main() -> None:
     """Serve with the options of the command line."""
     keep_engines()
     keep_connections()
+    keep_channels()
     trust_tables()
     keep_questions()
     ask_servers_seldom()

@@ -16,10 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import grpc
 import psutil
 import pytest
 import sqlalchemy
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.scheduler.instigation import (
@@ -54,6 +56,7 @@ from loopline.asset_defs.dagster_private import (
     DagsterApiServer,
     ask_servers_seldom,
     finished_checks,
+    keep_channels,
     keep_connections,
     keep_engines,
     keep_instance,
@@ -483,6 +486,30 @@ def test_definitions_are_read_again_where_a_server_is_another(tmp_path, on_disk,
             assert [refreshed() for _ in range(3)] == [(many, both) for many in (2, 2, 0)]
             file.write_text("load_from:\n" + entry.format(port, "two"))
             assert refreshed() == (1, {"two": ["second"]})
+
+
+def test_a_channel_is_kept_until_its_server_is_away(tmp_path, monkeypatch):
+    """Questions one by one and at once use one; a dead server is told, its successor answers the first question."""
+    monkeypatch.setattr(DagsterGrpcClient, "_channel", DagsterGrpcClient._channel)
+    made = []
+    real = grpc.insecure_channel
+    monkeypatch.setattr(grpc, "insecure_channel", lambda place, **how: made.append(place) or real(place, **how))
+    port = free_port()
+    client, elsewhere = (DagsterGrpcClient(port=port, host=host) for host in ("127.0.0.1", "0.0.0.0"))
+    with serving(tmp_path, port, "first"):
+        keep_channels()
+        made.clear()
+        first = client.get_server_id()
+        with ThreadPoolExecutor(4) as threads:
+            assert set(threads.map(lambda _: client.get_server_id(), range(8))) == {first}
+        assert made == [f"127.0.0.1:{port}"]
+        assert [elsewhere.get_server_id() for _ in range(2)] == [first] * 2
+        assert made[1:] == [f"0.0.0.0:{port}"] * 2
+    for _ in range(2):
+        with pytest.raises(DagsterUserCodeUnreachableError):
+            client.get_server_id()
+    with serving(tmp_path, port, "second"):
+        assert client.get_server_id() not in {first, None}
 
 
 WARM = """
