@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import DATE
-from loopline.resources.delta.months import MONTH, month_of
+from loopline.resources.delta.months import MONTH, lies_in_months, month_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,19 +29,18 @@ class Wanted:
     until: date | None
     among: Mapping[str, pa.Array]
 
-    def of(self, frame: pl.LazyFrame) -> pa.Table:
-        """Read them from a frame."""
+    def of(self, frame: pl.LazyFrame, *, in_months: bool) -> pa.Table:
+        """Read them from a frame of a table, which may lie in folders of months."""
         import polars as pl
 
-        names = frame.collect_schema().names()
         for bound, places in ((self.since, operator.ge), (self.until, operator.le)):
-            if bound is not None and MONTH in names:  # the folders that may hold such days
+            if bound is not None and in_months:  # the folders that may hold such days
                 frame = frame.filter(places(pl.col(MONTH), month_of(bound)))
             if bound is not None:
                 frame = frame.filter(places(pl.col(DATE), bound))
         for column, values in self.among.items():
             frame = frame.filter(pl.col(column).is_in(pl.Series(values.unique()).drop_nulls().implode()))
-        frame = frame.drop(MONTH, strict=False)
+        frame = frame.drop(MONTH) if in_months else frame
         found = (frame.select(self.columns) if self.columns is not None else frame).collect()
         return found.rechunk().to_arrow()  # a chunk for each file costs whoever goes on with them more than one copy
 
@@ -55,7 +54,8 @@ def rows_of(delta_table: DeltaTable, wanted: Wanted) -> pa.Table:
     import polars as pl
 
     try:
-        return wanted.of(pl.scan_delta(delta_table, use_pyarrow=_is_encoded(delta_table.table_uri)))
+        frame = pl.scan_delta(delta_table, use_pyarrow=_is_encoded(delta_table.table_uri))
+        return wanted.of(frame, in_months=lies_in_months(delta_table))
     except (OSError, pl.exceptions.PolarsError) as error:
         if not isinstance(error, FileNotFoundError) and "not found" not in str(error).lower():
             raise
@@ -89,4 +89,4 @@ def newer_rows(delta_table: DeltaTable, wanted: Wanted, version: int) -> pa.Tabl
             f"{delta_table.table_uri} cannot tell what was added after version {version}: {error}", "read it whole"
         ) from error
     added = frame.filter(pl.col("_change_type") == "insert")  # days that were taken are told of as well
-    return wanted.of(added.drop(_OF_THE_FEED))
+    return wanted.of(added.drop(_OF_THE_FEED), in_months=lies_in_months(delta_table))
