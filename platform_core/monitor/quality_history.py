@@ -151,12 +151,12 @@ class _Job:
             else:
                 yield _Window(name, basis, self._row(version, start, window, evidence.by(until)))
 
-    @property
+    @cached_property
     def settles(self) -> timedelta:
         """Return how long after its end a window is measured."""
         return max(2 * self._wait, self._wait + SPARE)
 
-    @property
+    @cached_property
     def _length(self) -> timedelta:
         return timedelta(days=self.model.quality.days)
 
@@ -229,7 +229,7 @@ class _Job:
     def _first_day(self) -> date | None:
         return kept_since(self.platform, self.model)
 
-    @property
+    @cached_property
     def _wait(self) -> timedelta:
         return LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
 
