@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, tuple_, update
 
 from loopline.platform_core.loop import tables
 
@@ -41,9 +41,14 @@ NOT_JUDGED = "[]"
 """What ``fairness`` is where no rule applies."""
 
 
-def rows(ledger: Ledger, ref: ModelRef, *, judged: bool = False) -> list[Row]:
-    """Return a model's windows, oldest first; or only those of which fairness was ``judged``."""
+def rows(ledger: Ledger, ref: ModelRef, *, judged: bool = False, newest: int | None = None) -> list[Row]:
+    """Return windows, oldest first: all, those of which fairness was ``judged``, or the ``newest`` of each version."""
     which = _of(ref) & (column.fairness != NOT_JUDGED) if judged else _of(ref)
+    if newest is not None:
+        place = func.row_number().over(partition_by=column.version, order_by=column.since.desc()).label("place")
+        placed = select(column.version, column.since, place).where(which).subquery()
+        named = select(placed.c.version, placed.c.since).where(placed.c.place <= newest)
+        which &= tuple_(column.version, column.since).in_(named)
     with ledger.reading() as connection:
         query = select(*(column[name] for name in NAMES)).where(which).order_by(column.since, column.version)
         return [Row(*row) for row in connection.execute(query)]

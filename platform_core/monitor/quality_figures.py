@@ -56,11 +56,11 @@ _tuples: msgspec.json.Decoder[list[tuple[Any, ...]]] = msgspec.json.Decoder(list
 _ROWS, _LABELLED = (itemgetter([*_FIELDS].index(name)) for name in ("rows", "labelled"))
 
 
-def history(platform: Platform, ref: ModelRef) -> list[Measured]:
-    """Return every figure as it was measured last, oldest window first."""
+def history(platform: Platform, ref: ModelRef, newest: int | None = None) -> list[Measured]:
+    """Return figures as they were measured last, oldest window first: of all, or of the ``newest`` of each version."""
     return [
         Measured(metric, row.version, segment, row.since, row.until, value, low, high, rows, labelled, estimated)
-        for row in quality_table.rows(platform.ledger, ref)
+        for row in quality_table.rows(platform.ledger, ref, newest=newest)
         for metric, segment, value, low, high, rows, labelled, estimated in _tuples.decode(row.measured)
     ]
 

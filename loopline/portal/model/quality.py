@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHARTS = 2
 """Metrics that are drawn; all of them are in the table."""
 SHOWN = 200
+"""Windows of each version that are read, and points of a line."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
 
 
 def _measured(portal: Portal, ref: ModelRef) -> Sequence[Figure]:
-    return quality_figures.history(portal.platform, ref) or _of_ledger(portal, ref)
+    return quality_figures.history(portal.platform, ref, newest=SHOWN) or _of_ledger(portal, ref)
 
 
 def _row(one: Figure) -> MeasuredRow:

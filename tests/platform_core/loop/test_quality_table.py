@@ -28,6 +28,16 @@ def test_the_newest_measurement_takes_the_place_of_the_one_before(ledger) -> Non
     assert quality_table.rows(ledger, OTHER) == [row(0)]
 
 
+def test_the_newest_windows_of_each_version_can_be_read_alone(ledger) -> None:
+    """However many others there are; a version that has ended keeps its own."""
+    windows = [*(row(number) for number in range(3)), *(row(number, version="2") for number in range(2, 7))]
+    quality_table.put(ledger, REF, windows, "a")
+    quality_table.put(ledger, OTHER, [row(9)], "a")
+    found = [(one.version, one.since) for one in quality_table.rows(ledger, REF, newest=2)]
+    assert found == [(version, START + number * WEEK) for number, version in ((1, "1"), (2, "1"), (5, "2"), (6, "2"))]
+    assert quality_table.rows(ledger, REF, newest=99) == quality_table.rows(ledger, REF)
+
+
 def test_windows_of_another_length_give_way_where_they_overlap(ledger) -> None:
     """What cannot be measured again stays, and counts as measured by the new rules."""
     quality_table.put(ledger, REF, [row(number) for number in range(5)], "a")
