@@ -31,15 +31,22 @@ def settle() -> None:
     time.sleep(SETTLED_SECONDS)
 
 
+NO_ANSWER = 0
+
+
 @dataclass(frozen=True)
 class Answered:
-    """What came back: HTTP status, the request's id, and who answered with which score."""
+    """What came back: HTTP status, the request's id, and who answered with which score.
+
+    ``problem`` says why nothing came back, and the status is then ``NO_ANSWER``.
+    """
 
     status: int
     request_id: str = ""
     version: str = ""
     role: str = ""
     score: float | None = None
+    problem: str = ""
 
 
 Ask = Callable[[Serving, str, str, float], Answered]
@@ -151,7 +158,10 @@ def come_to(serving: Serving, state: DesiredState) -> None:
 
 
 class Load:
-    """Asks without a pause from another thread until the block ends; ``answers`` holds what came back."""
+    """Asks without a pause from another thread until the block ends; ``answers`` holds what came back.
+
+    A request whose connection broke has failed like one that was refused, and is among them.
+    """
 
     def __init__(self, serving: Serving, ask: Ask, model: str) -> None:
         self.answers: list[Answered] = []
@@ -173,4 +183,10 @@ class Load:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            self.answers.append(self._ask(self._serving, self._model, f"key-{len(self.answers)}", 1.0))
+            self.answers.append(self._answer(f"key-{len(self.answers)}"))
+
+    def _answer(self, key: str) -> Answered:
+        try:
+            return self._ask(self._serving, self._model, key, 1.0)
+        except Exception as error:  # noqa: BLE001 - whatever it was, a caller had no answer
+            return Answered(NO_ANSWER, problem=repr(error))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -62,7 +61,7 @@ class ServingKit(CapabilitiesKit):
         with Load(serving, ask, model) as load:
             for generation in range(2, 8):
                 come_to(serving, DesiredState(model, generation, (first, second)[generation % 2]))
-        assert Counter(answer.status for answer in load.answers) == {200: len(load.answers)}
+        assert [answer for answer in load.answers if answer.status != 200] == []
         assert {answer.version for answer in load.answers} <= {"1", "2"}
         last = ask(serving, model, "k", 1.0)
         assert (last.version, last.role, last.score) == ("2", "stable", 0.2)

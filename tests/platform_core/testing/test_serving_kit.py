@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import PrivateAttr
 from loopline.platform_core.contracts.serving import SHADOW_ROLE, DesiredState, ObservedState
 from loopline.platform_core.errors import StoreUnavailable, Unsupported
 from loopline.platform_core.testing import endpoints
-from loopline.platform_core.testing.endpoints import Answered, Ask
+from loopline.platform_core.testing.endpoints import NO_ANSWER, Answered, Ask, Load
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.fakes.serving_vendors import (
     OneVersionServing,
@@ -551,3 +552,40 @@ def test_the_kit_asks_how_endpoints_become_idle(tmp_path):
     idle = ServingKit.idle.__wrapped__(ServingKit())
     with pytest.raises(pytest.fail.Exception, match="give the fixture idle"):
         idle(ScalingServing(), "m")
+
+
+class Breaking(InMemoryServing):
+    """Breaks 1: where a version changes, a connection breaks under a request."""
+
+    _changed: bool = PrivateAttr(default=False)
+
+    def apply(self, state):
+        """Remember that something changed."""
+        super().apply(state)
+        self._changed = state.generation > 1
+
+
+def ask_what_breaks(serving, model, key, amount):
+    """Ask once more than the connection holds."""
+    if serving._changed:
+        serving._changed = False
+        raise ConnectionResetError("reset by peer")
+    return ask_in_memory(serving, model, key, amount)
+
+
+def test_a_request_whose_connection_broke_has_failed(tmp_path):
+    """And the next one is asked all the same: who asks does not end with it."""
+    test = "test_1_apply_brings_the_generation_without_a_failed_request"
+    assert_catches(ServingKit, test, serving=Breaking(), ask=ask_what_breaks, tmp_path=tmp_path)
+    asked = itertools.count()
+
+    def ask(*_):
+        if not next(asked):
+            raise ConnectionResetError("reset by peer")
+        return Answered(200)
+
+    with Load(InMemoryServing(), ask, "m") as load:
+        while len(load.answers) < 3:
+            time.sleep(0.001)
+    assert [answer.status for answer in load.answers[:3]] == [NO_ANSWER, 200, 200]
+    assert "reset by peer" in load.answers[0].problem
