@@ -13,6 +13,8 @@ from typing import Any
 from scripts.cluster.settings import API_PORT, NODE_ADDRESS
 
 _CHUNK = 65536
+_RULES_SECONDS = 0.05
+"""After so long a connection that was refused is tried once more."""
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -60,13 +62,22 @@ def through(connect: Callable[[], Awaitable[Ends]]) -> Callable[[asyncio.StreamR
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await connect()
+            far_reader, far_writer = await _connected(connect)
         except OSError:
             writer.close()
             return
         await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
 
     return carry
+
+
+async def _connected(connect: Callable[[], Awaitable[Ends]]) -> Ends:
+    """Connect; a port of the node finds no rule where kube-proxy exchanges them: one connection in ten thousand."""
+    try:
+        return await connect()
+    except ConnectionRefusedError:
+        await asyncio.sleep(_RULES_SECONDS)
+        return await connect()
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

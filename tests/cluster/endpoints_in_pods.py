@@ -157,13 +157,22 @@ def reached(cluster: Cluster) -> dict[str, object]:
 
 
 def expose(core: client.CoreV1Api, namespace: str, group: str, name: str = "outside") -> None:
-    """Open ports of the node that lead to a group's pods."""
+    """Open ports of the node that lead to a group's pods, once a namespace that goes has let them free."""
     ports = [
         {"name": "http", "port": 8080, "targetPort": "http", "nodePort": HTTP_PORT},
         {"name": "grpc", "port": 8081, "targetPort": "grpc", "nodePort": GRPC_PORT},
     ]
     spec = {"type": "NodePort", "selector": labels(group), "ports": ports}
-    core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
+        except client.ApiException as error:
+            if "already allocated" not in str(error.body) or time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def signed_in(core: client.CoreV1Api, cluster: Cluster, namespace: str, account: str, file: Path) -> Path:
