@@ -83,7 +83,7 @@ class ObjectStates(StateStore, StateFeed):
 
     def _forget_killed(self) -> None:
         """Delete what servers said that are gone for long: else it would be listed at each look, for ever."""
-        forgotten = datetime.now(UTC) + self._ahead() - timedelta(seconds=FORGOTTEN_SECONDS)
+        forgotten = self._now() - timedelta(seconds=FORGOTTEN_SECONDS)
         if killed := [one.key for one in self._objects.listed(_OBSERVED) if one.written_at < forgotten]:
             self._objects.delete(killed)
 
@@ -178,18 +178,18 @@ class ObjectStates(StateStore, StateFeed):
 
     def _living(self) -> list[tuple[str, timedelta, ServerReport]]:
         """Return each server with the age of what it said; one that is gone for good is left out."""
-        now, living = datetime.now(UTC) + self._ahead(), []
+        now, living = self._now(), []
         for one in self._objects.listed(_OBSERVED):
             if (age := now - one.written_at) <= timedelta(seconds=GONE_SECONDS):
                 report = self._report(one)
                 living.extend([(Path(one.key).stem, age, report)] if report else [])
         return living
 
-    def _ahead(self) -> timedelta:
-        """Return how far the store's clock is ahead of this machine's, looked at now and then."""
+    def _now(self) -> datetime:
+        """Return the time by the store's clock; how far it is ahead of this machine's is looked at now and then."""
         if self._skew is None or time.monotonic() - self._skew[0] > CLOCK_SECONDS:
             self._skew = time.monotonic(), self._objects.now() - datetime.now(UTC)
-        return self._skew[1]
+        return datetime.now(UTC) + self._skew[1]
 
     def _report(self, one: Found) -> ServerReport | None:
         before = self._reports.get(one.key)
