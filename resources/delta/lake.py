@@ -87,10 +87,13 @@ class DeltaLake(Lake):
 
     @translating
     def version(self, table: TableName) -> int | None:
-        """Look at the log only; where the name does not tell the folder, at the table."""
-        if DOT in safe(table):
-            found = self.find(table)
-            return int(found.version()) if found else None
+        """Look at the log only, where the table's name tells its folder and the log its last checkpoint."""
+        if DOT not in safe(table) and (newest := self._newest(table)) is not None:
+            return newest
+        found = self.find(table)
+        return int(found.version()) if found else None
+
+    def _newest(self, table: TableName) -> int | None:
         from deltalake.exceptions import TableNotFoundError
 
         try:

@@ -35,7 +35,9 @@ def entries(store: FileSystem) -> list[Entry]:
 
 
 def newest_version(store: FileSystem) -> int | None:
-    """Look up the newest version, at the cost of what was committed since the last checkpoint; None without a log.
+    """Look up the newest version, at the cost of what was committed since the last checkpoint.
+
+    None where there is no log, or nothing says from where on it is whole.
 
     To open a table costs all that a checkpoint says, such as each file that ever landed.
     """
@@ -46,18 +48,19 @@ def newest_version(store: FileSystem) -> int | None:
         return bool(info.type == FileType.File)
 
     while True:
-        checkpoint = _last_checkpoint(store)
+        checkpoint = last_checkpoint(store)
         newest, step = checkpoint, 1
         while is_there(newest + step):
             newest, step = newest + step, 2 * step
         while step > 1:
             step //= 2
             newest += step if is_there(newest + step) else 0
-        if _last_checkpoint(store) == checkpoint:  # else what came after it may have been trimmed meanwhile
+        if last_checkpoint(store) == checkpoint:  # else what came after it may have been trimmed meanwhile
             return newest if newest >= 0 else None
 
 
-def _last_checkpoint(store: FileSystem) -> int:
+def last_checkpoint(store: FileSystem) -> int:
+    """Return the version of the last checkpoint, as the log notes it; -1 without one."""
     try:
         with store.open_input_stream(f"{LOG}/_last_checkpoint") as file:
             return int(json.loads(file.read())["version"])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from loopline.platform_core.errors import Unsupported
+from loopline.resources.delta.log import last_checkpoint
 from loopline.resources.delta.opened import ABSENT, LOG, Known, commit_info, newest_commit
 
 if TYPE_CHECKING:
@@ -191,9 +192,8 @@ def _checkpoint(store: FileSystem, newest: int | None = None) -> tuple[int, str,
     from pyarrow import parquet
 
     try:
-        with store.open_input_stream(f"{LOG}/_last_checkpoint") as file:
-            version = int(json.loads(file.read())["version"])
-        if newest is not None and version > newest:
+        version = last_checkpoint(store)
+        if version < 0 or (newest is not None and version > newest):
             return -1, "", {}
         with store.open_input_file(f"{LOG}/{version:020}.checkpoint.parquet") as file:
             whole = parquet.ParquetFile(pa.BufferReader(file.readall()))

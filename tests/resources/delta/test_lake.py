@@ -244,6 +244,12 @@ def test_the_newest_version_is_told_by_the_log_alone(
     expected = DeltaTable(f"{root}/{table}").version()
     assert committed == list(range(104))
     assert expected >= 103
+    note = Path(root, table, "_delta_log", "_last_checkpoint")
+    for damaged in (b'{"vers', None):  # then the table is opened, which is not without a version
+        said = note.read_bytes()
+        note.unlink() if damaged is None else note.write_bytes(damaged)
+        assert DeltaLake(root=root).version(table) == expected
+        note.write_bytes(said)
     monkeypatch.setattr(DeltaLake, "_open", None)
     assert DeltaLake(root=root).version(table) == expected
     for n in range(1, 21):
