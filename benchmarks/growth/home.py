@@ -93,6 +93,8 @@ def large(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 MODEL = Model("large", (spending, recent), large, fit=lambda *_: None, quality=Quality(days=1))  # type: ignore[arg-type, return-value]
 """Its windows of quality are as long as the short history, so that what one more file changes is one window of each."""
 REF = ModelRef("shop", MODEL.name)
+NAMES = "the folder's names, by the system alone"
+"""What every poll of a folder in which something arrived has to ask for."""
 
 
 class LoggingServing(InMemoryServing):
@@ -148,6 +150,10 @@ class Home:
             os.utime(file, (at.timestamp(),) * 2)
         self.arrivals += count
         ReplayClock(self.folder / "clock").set(BEGUN + self.arrivals * HOUR)
+
+    def names(self) -> list[str]:
+        """List the names of the files, as the system gives them."""
+        return os.listdir(self.folder / "landing/shop/orders")  # noqa: PTH208 - as whoever polls does
 
     def rest(self) -> None:
         """Let some seconds pass since the last file came."""

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
-from benchmarks.growth.home import MODEL, ORDERS, Home, age, home, landed, recent, spending
+from benchmarks.growth.home import MODEL, NAMES, ORDERS, Home, age, home, landed, recent, spending
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import pending
@@ -92,7 +92,8 @@ def warm_up() -> None:
 def _one_more(made: Home) -> dict[str, float]:
     """Let one more file arrive, and one more of everything else happen; a platform is opened for each, as runs do."""
     made.deliver()
-    seconds = {"poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1))}
+    seconds = {NAMES: _seconds(made.names)}
+    seconds |= {"poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1))}
     seconds["land a file"] = _seconds(lambda: landed(made))
     platform = made.opened()
     made.rest()

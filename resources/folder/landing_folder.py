@@ -21,7 +21,7 @@ from pathlib import Path
 from loopline.platform_core.contracts.event_source import Arrival, KnownIds
 from loopline.resources.folder import file_kinds, settled
 from loopline.resources.folder.arrival_log import ArrivalLog, FileState, LoggedFile
-from loopline.resources.folder.settled import Settled
+from loopline.resources.folder.settled import NUL, Settled
 
 UNFINISHED = (".tmp", ".part", ".crdownload", ".filepart")
 FEW, SWEEP_SECONDS = 100, 30.0
@@ -50,6 +50,7 @@ class LandingFolder:
     _listed_at_ns: int = -1
     _swept_at: float = float("-inf")
     _settled: Settled | None = None
+    _settled_names: set[str] = field(default_factory=set)
     _settled_there: set[str] = field(default_factory=set)
     _is_settled: bool = False
 
@@ -85,7 +86,7 @@ class LandingFolder:
         if self._settled is None and self._swept_at == float("-inf"):
             self._settled = settled.read(self.path)
             if self._settled is not None:
-                self._settled_there = self._settled.names
+                self._settled_names = self._settled_there = self._settled.names
                 self.log.resume(self._settled.offset, [*self._settled.open, *self._settled.last])
         return self._settled.mark if self._settled is not None else ""
 
@@ -101,7 +102,7 @@ class LandingFolder:
         if not told or self._settled is None:
             return False
         ids = {seen.arrival_id for seen in (*self._settled.open, *self._settled.last)}
-        return not {seen.name for seen in told if seen.arrival_id not in ids}.isdisjoint(self._settled.names)
+        return not {seen.name for seen in told if seen.arrival_id not in ids}.isdisjoint(self._settled_names)
 
     def _known_since(self, known: Collection[str]) -> AbstractSet[str]:
         """Return all ids of these files, of the settled ones' last and of foreign ones, that are known."""
@@ -112,7 +113,8 @@ class LandingFolder:
 
     def _read_whole(self) -> None:
         """Go on from the whole log, as a process does for which nothing is settled."""
-        self._settled, self._settled_there, self._answered, self._listed_at_ns = None, set(), None, -1
+        self._settled, self._answered, self._listed_at_ns = None, None, -1
+        self._settled_names = self._settled_there = set()
         self.log.complete()
         self._files = dict(self.log.known)
 
@@ -131,7 +133,7 @@ class LandingFolder:
             last = [
                 seen for seen in islice(reversed(self._files.values()), FEW) if self.log.known.get(seen.name) is seen
             ]
-            found = Settled(known.mark, self.log.offset, end, {*self.log.known}, waits, last[::-1], foreign)
+            found = Settled(known.mark, self.log.offset, end, NUL.join(self.log.known), waits, last[::-1], foreign)
             settled.write(self.path, found)
 
     def _without(self, known: Collection[str]) -> Sequence[Arrival]:
@@ -174,12 +176,13 @@ class LandingFolder:
         is_past = time.time() - changed_ns / 1e9 > GRAIN_SECONDS
         self._listed_at_ns = changed_ns if is_past else -1
         there = _listed(self.path)
-        for gone in self._files.keys() - there:
+        others = {name for name in there if name not in self._settled_there}
+        if len(there) - len(others) < len(self._settled_there):
+            self._settled_there = self._settled_there.intersection(there)
+        for gone in self._files.keys() - others - self._settled_there:
             del self._files[gone]
             self._answered = None
-        if not self._settled_there <= there:
-            self._settled_there = self._settled_there & there
-        return set(filter(_is_taken, there.difference(self._settled_there, self._files)))
+        return set(filter(_is_taken, others.difference(self._files)))
 
     def _take(self, names: Iterable[str]) -> None:
         """Take in files that are new or another than they were, once they are still."""
@@ -236,11 +239,11 @@ def names(folder: Path) -> Iterator[str]:
     return filter(_is_taken, _listed(folder))
 
 
-def _listed(folder: Path) -> set[str]:
+def _listed(folder: Path) -> list[str]:
     try:
-        return set(os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
+        return os.listdir(folder)  # noqa: PTH208 - names are all that is wanted
     except FileNotFoundError:
-        return set()
+        return []
 
 
 def _is_taken(name: str) -> bool:

@@ -18,22 +18,29 @@ from loopline.resources.folder.arrival_log import LOG, LoggedFile
 SETTLED = ".arrivals.settled"
 TAIL_BYTES = 1_000
 """Of the log, so much before the place up to which it is repeated says that it is the same log."""
+NUL = "\0"
+"""Between names, in none of which it can be."""
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
     """The arrivals of a log up to ``offset``, of which all but the ``open`` ones had landed at a ``mark`` of the lake.
 
-    ``names`` are all that the log has, ``last`` the files that came last; ``foreign`` are the ids that had landed and
-    are of no arrival in the log.
+    ``text`` are the names of all that the log has, ``last`` the files that came last; ``foreign`` are the ids that had
+    landed and are of no arrival in the log.
     """
 
     mark: str
     offset: int
     tail: int
-    names: set[str]
+    text: str
     open: list[LoggedFile]
     last: list[LoggedFile]
     foreign: set[str]
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names: taken apart from one text, which is read in a third of the time that so many texts take."""
+        return set(self.text.split(NUL)) if self.text else set()
 
 
 _decoder = msgspec.msgpack.Decoder(Settled)
