@@ -13,6 +13,7 @@ from collections.abc import Callable
 from benchmarks import contract_checks, imports, page
 from benchmarks.canary import compare as canary
 from benchmarks.cluster import compare as cluster
+from benchmarks.cluster import turn
 from benchmarks.drift import alarms as drift_alarms
 from benchmarks.drift import blocks as drift_blocks
 from benchmarks.drift import compare as drift
@@ -40,6 +41,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "load": load.compare,
     "canary": canary.compare,
     "cluster": cluster.compare,
+    "cluster_turn": turn.compare,
     "scale": scale.compare,
     "imports": imports.compare,
     "idle": idle.compare,

@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ _CLOSED = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError
 
 @dataclass
 class Caller:
-    """Asks about entities ``0 .. entities - 1`` at random; knows who answered how often, and what went wrong.
+    """Asks about entities ``0 .. entities - 1`` at random; knows who answered how often and first, and what went wrong.
 
     A connection that was idle may be closed by whoever is at its other end: then it asks once more, on a new one.
     """
@@ -29,6 +30,7 @@ class Caller:
     entity: str
     entities: int
     answered: Counter[str] = field(default_factory=Counter)
+    first_at: dict[str, float] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     _connection: http.client.HTTPConnection | None = None
@@ -72,7 +74,9 @@ class Caller:
         while not ended.wait(PAUSE_SECONDS):
             status, said = self.ask(chance.randrange(self.entities))
             if status == http.client.OK:
-                self.answered[said["parameters"]["version"]] += 1
+                version = said["parameters"]["version"]
+                self.answered[version] += 1
+                self.first_at.setdefault(version, time.time())
                 self.ids.append(said["id"])
             else:
                 self.failed.append(f"{status}: {said}")

@@ -8,6 +8,7 @@ tests build on each other.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -72,12 +73,16 @@ def test_drift_turns_the_loop(walk):
     with asking(walk.caller()) as caller:
         walk.until(lambda: sum(caller.answered.values()) > 100, "answers")
         walk.inspect("hotter.csv", walk.fire("hotter.csv", HOTTER))
-        walk.promoted_for("drift", before)
+        cycle = walk.promoted_for("drift", before)
         walk.until(lambda: caller.answered["2"] > 50, "answers of the new version")
     assert walk.stable() == "2"
     assert caller.failed == []
     assert caller.answered["1"] > 100
     walk.until(lambda: set(caller.ids) <= walk.logged(), "the log of every answer", 60)
+    seconds = walk.turn_seconds(cycle, caller)
+    assert sorted(seconds.values()) == list(seconds.values()), "each step after the one before"
+    if kept := os.environ.get("LOOPLINE_TURN_SECONDS"):
+        Path(kept).write_text(json.dumps(seconds))
 
 
 def test_a_bad_candidate_is_taken_back(walk):

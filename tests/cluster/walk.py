@@ -15,7 +15,8 @@ from kubernetes import client
 from loopline.graphql import Dagster, repository
 from loopline.platform_core.foundation.names import AssetName, ModelRef, prediction_table
 from loopline.platform_core.loop import cycles, deployments, rollout_table
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.monitor.drift_windows import WINDOW
 from loopline.platform_core.specs import Drift
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.kubernetes.names import job_name
@@ -31,6 +32,12 @@ REF = ModelRef(TEAM, "cracks")
 SERVING, CODE = f"{NAMESPACE}-serving", f"{NAMESPACE}-{TEAM}"
 KILNS, TILES = 600, 3
 T = TypeVar("T")
+_STEPS = {
+    "cycle.opened": "a cycle is open",
+    "model.registered": "its model is trained and registered",
+    "rollout.started": "its rollout has begun",
+}
+"""What the ledger says of a turn of the loop, in order."""
 _SECOND = "%Y-%m-%d %H:%M:%S"
 _MATERIALIZED = """
 query ($path: [String!]!) {assetOrError(assetKey: {path: $path}) {
@@ -135,6 +142,18 @@ class Walk:
             return next((one for one in new if one.cause.startswith(cause) and one.state == "promoted"), None)
 
         return self.until(found, f"a promotion for {cause}", 600)
+
+    def turn_seconds(self, cycle: cycles.Cycle, caller: Caller) -> dict[str, float]:
+        """Return how long after drift was written down each step of the cycle for it was done."""
+        entries = {kind: self._newest_entry(kind, cycle) for kind in _STEPS}
+        (drift,) = self.ledger.entries(REF, [WINDOW], until=entries["cycle.opened"].at, newest_first=True, limit=1)
+        moments = {_STEPS[kind]: entry.recorded_at.timestamp() for kind, entry in entries.items() if entry.recorded_at}
+        moments["the candidate answers"] = caller.first_at[entries["rollout.started"].version]
+        assert drift.recorded_at is not None
+        return {step: moment - drift.recorded_at.timestamp() for step, moment in moments.items()}
+
+    def _newest_entry(self, kind: str, cycle: cycles.Cycle) -> Entry:
+        return next(e for e in self.ledger.entries(REF, [kind], newest_first=True) if e.cycle == cycle.cycle_id)
 
     def stable(self) -> str:
         """Return the version that is live."""
