@@ -16,11 +16,12 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import distribution
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from scripts.cluster import python_layer
+from scripts.cluster import java_layer, python_layer
 from scripts.cluster.oci import Image, write_image
 from scripts.images.contents import ENVIRONMENT, SITE, closure
 from scripts.images.kinds import Kind
@@ -68,7 +69,7 @@ def _built(kind: Kind, tag: str, folder: Path, scratch: Path) -> Built:
 
 def lower_layers(kind: Kind, scratch: Path) -> tuple[Path, Path]:
     """Make the layers that change seldom: the interpreter with the system's libraries, and others' packages."""
-    _write_system(scratch)
+    _write_system(kind, scratch)
     install(scratch / _THEIRS, pinned(kind))
     python = _layer(scratch / "python.tar", [(scratch / _SYSTEM, "/")])
     return python, _layer(scratch / "theirs.tar", [(scratch / _THEIRS, SITE)])
@@ -96,14 +97,16 @@ def digest(archive: Path) -> str:
 def image(kind: Kind, tag: str, layers: tuple[Path, ...]) -> Image:
     """Return an image of these layers, with how its program starts."""
     environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+    if kind.java:
+        environment["JAVA_HOME"] = str(java_layer.home())
     start = (str(python_layer.interpreter()), "-m", kind.module)
     return Image(image_name(kind, tag), layers, start, environment=environment)
 
 
-def _write_system(scratch: Path) -> None:
+def _write_system(kind: Kind, scratch: Path) -> None:
     """Copy interpreter, standard library and the system's libraries below one folder, as they lie in the image."""
     root = scratch / _SYSTEM
-    for path, name in python_layer.files(scratch / "made"):
+    for path, name in chain(python_layer.files(scratch / "made"), java_layer.files() if kind.java else ()):
         target = root / name.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, target)

@@ -10,13 +10,14 @@ from scripts.images.contents import ROOT
 
 @dataclass(frozen=True)
 class Kind:
-    """An image by name: what is installed, whole or without what it asks for, and what runs."""
+    """An image by name: what is installed, whole or without what it asks for, what runs, and whether Java is in it."""
 
     name: str
     wanted: tuple[str, ...]
     alone: tuple[str, ...] = ()
     module: str = "loopline.cli"
     ours: tuple[Path, ...] = (ROOT,)
+    java: bool = False
 
 
 def _lines(file: str) -> tuple[str, ...]:
@@ -32,7 +33,7 @@ PLATFORM_EXTRAS = "dagster-k8s,grpc,kafka,kubernetes,object-store,otel,postgres,
 
 
 def kinds() -> dict[str, Kind]:
-    """Return the images of a release by name; ``platform`` has the teams of this repository."""
+    """Return the images of a release by name; ``platform`` has the teams of this repository, ``spark`` Spark too."""
     retail = ROOT / "plugins" / "retail"
     serving = Kind(
         "serving",
@@ -41,4 +42,5 @@ def kinds() -> dict[str, Kind]:
         "loopline.inference_server",
     )
     platform = Kind("platform", (f"loopline[{PLATFORM_EXTRAS}]", "loopline-retail"), ours=(ROOT, retail))
-    return {one.name: one for one in (platform, serving)}
+    spark = Kind("spark", (*platform.wanted, "loopline[spark]"), ours=platform.ours, java=True)
+    return {one.name: one for one in (platform, serving, spark)}

@@ -29,7 +29,11 @@ def built(tmp_path_factory):
 @pytest.fixture(scope="module")
 def unpacked(built, tmp_path_factory):
     """Unpack its layers over one another, as a node does."""
-    archive, root = tmp_path_factory.mktemp("archive"), tmp_path_factory.mktemp("root")
+    return laid_out(built, tmp_path_factory.mktemp("archive"), tmp_path_factory.mktemp("root"))
+
+
+def laid_out(built, archive, root):
+    """Unpack an image's layers into a folder; gives that and what the image says of how it runs."""
     with tarfile.open(built.archive) as tar:
         tar.extractall(archive, filter="data")
     manifest = json.loads(_blob(archive, built.digest).read_text())
@@ -96,14 +100,36 @@ def test_it_runs_as_nobody_in_particular(unpacked):
     """A user by number, who finds nothing to write to; the program starts with what the image has alone."""
     root, config = unpacked
     assert config["User"] == "1000:1000"
-    environment = dict(line.split("=", 1) for line in config["Env"])
     code = "import loopline, msgspec, sys; print(loopline.__file__, sys.flags.dont_write_bytecode)"
+    done = within(root, config, config["Entrypoint"][0], "-c", code)
+    assert done.stdout == f"{SITE}/loopline/__init__.py 1\n", done.stderr
+
+
+def within(root, config, *command, **more):
+    """Run a program in an image's files alone, as the image's user."""
     if os.geteuid() != 0:
         pytest.skip("only root may go into another root")
     root.chmod(0o755)
-    command = [shutil.which("chroot"), "--userspec=1000:1000", str(root), config["Entrypoint"][0], "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout == f"{SITE}/loopline/__init__.py 1\n", done.stderr
+    environment = dict(line.split("=", 1) for line in config["Env"])
+    places = [root / name for name in ("proc", "dev")]  # which a node gives to every container
+    for place in places:
+        place.mkdir(exist_ok=True)
+    bound = " && ".join(f"mount --rbind /{place.name} {place}" for place in places)
+    command = [shutil.which("chroot"), "--userspec=1000:1000", str(root), *command]
+    outer = ["unshare", "--mount", "sh", "-c", f'{bound} && exec env -i "$@"', "sh"]
+    variables = [f"{name}={value}" for name, value in (environment | more).items()]
+    return subprocess.run([*outer, *variables, *command], capture_output=True, text=True, check=False)
+
+
+def test_the_image_for_spark_runs_java_by_the_script_that_spark_starts_it_with(tmp_path):
+    """Its Java finds its own libraries there, and Spark's own script finds the shell and the Java that it names."""
+    kind = Kind("java", ("pyspark",), ours=(ROOT / "plugins" / "retail",), java=True)
+    root, config = laid_out(build(kind, "1", tmp_path / "built"), tmp_path / "archive", tmp_path / "root")
+    done = within(root, config, f"{SITE}/pyspark/bin/spark-submit", "--version", SPARK_LOCAL_IP="127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    assert f"version {version('pyspark')}" in done.stderr
+    assert set(kinds()["platform"].wanted) < set(kinds()["spark"].wanted)
+    assert kinds()["spark"].java
 
 
 def test_nothing_of_this_machine_is_in_our_layers(unpacked):
