@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
+# Of the tests: twice as many as CI's machine has cores, because they wait for servers that they start.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test cluster test-cluster test-spark images lowest pythons check peers bench habits format constraints clean
@@ -42,8 +44,8 @@ test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/kafka.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not daemon and not cluster and not spark"
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m daemon
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not daemon and not cluster and not spark"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m daemon
 
 cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
 	@scripts/cluster.sh
