@@ -20,6 +20,8 @@ TWICE = 2
 """Ticks in a row after which one that fails is wrong."""
 UNREACHABLE = "DagsterUserCodeUnreachableError"
 """A tick's failure while a code server starts again; if it stays away, the team's location says so."""
+UNAVAILABLE = "StatusCode.UNAVAILABLE"
+"""How gRPC's own error says the same of a location."""
 LATE_SECONDS = 600
 """How much later than planned a schedule may tick."""
 AUTOMATION = """
@@ -71,7 +73,10 @@ class DagsterHealth:
         """Has every team loaded? A location that has not loses its sensors without a word."""
         found, unknown = [], set()
         for location in self.dagster.locations():
-            if location.state == "broken":
+            if location.state == "broken" and self._is_silent(location):
+                found.append(self._silent(location))
+                unknown.add(f"location:{location.name}")  # whether its code loads nobody can say
+            elif location.state == "broken":
                 found.append(self._broken(location))
             elif location.state == "loading":
                 unknown.add(f"location:{location.name}")
@@ -85,6 +90,21 @@ class DagsterHealth:
         blind = [f"{kind}:{name}/" for name, well in loaded.items() if not well for kind in ("sensor", "schedule")]
         found = [alarm for name, well in loaded.items() if well for alarm in self._of_location(name)]
         return Looked(tuple(found), blind=tuple(blind))
+
+    def _is_silent(self, location: Location) -> bool:
+        """Say whether a code server does not answer, for a reason that no pod of it tells."""
+        silent = any(word in location.reason for word in (UNREACHABLE, UNAVAILABLE))
+        return silent and not (self.words and self.words(location.name))
+
+    def _silent(self, location: Location) -> Alarm:
+        return Alarm(
+            cause=f"code-server:{location.name}",
+            severity="error",
+            problem=f"the code server of team {location.name} does not answer",
+            fix="see whether it runs, and its log; until it answers its sensors are silent and its loop stands still",
+            subject=ModelRef(location.name, ""),
+            link=self.pages.locations(),
+        )
 
     def _broken(self, location: Location) -> Alarm:
         words = self.words(location.name) if self.words else ""

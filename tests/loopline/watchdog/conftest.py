@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -123,7 +124,10 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Garden]:
     home.joinpath("dagster.yaml").write_text("telemetry: {enabled: false}\n")
     home.joinpath("garden.py").write_text(DEFINITIONS)
     home.joinpath("torn.py").write_text("import nothing_of_that_name\n")
-    server = [{"python_file": {"relative_path": f"{name}.py", "location_name": name}} for name in ("garden", "torn")]
+    server: list[Any] = [
+        {"python_file": {"relative_path": f"{name}.py", "location_name": name}} for name in ("garden", "torn")
+    ]
+    server.append({"grpc_server": {"host": "127.0.0.1", "port": free_port(), "location_name": "absent"}})
     home.joinpath("workspace.yaml").write_text(f"load_from: {server}")
     subprocess.run((sys.executable, "-c", WRITES), env=_variables(home), cwd=home, check=True, capture_output=True)
     port = free_port()

@@ -112,11 +112,21 @@ def test_a_daemon_that_died_minutes_ago_does_not_answer(garden):
 
 
 def test_a_team_that_does_not_load_is_named_with_its_reason(garden):
-    """The others are not."""
+    """The others are not; of one whose server does not answer nobody knows whether it loads."""
     looked = looks(DagsterHealth, garden).locations()
-    assert found(looked) == {"location:torn": "error"}
-    assert "nothing_of_that_name" in looked.alarms[0].problem
-    assert looked.alarms[0].about == "torn"
+    assert found(looked) == {"location:torn": "error", "code-server:absent": "error"}
+    torn, absent = sorted(looked.alarms, key=lambda alarm: alarm.cause, reverse=True)
+    assert "nothing_of_that_name" in torn.problem
+    assert (torn.about, absent.about) == ("torn", "absent")
+    assert absent.problem == "the code server of team absent does not answer"
+    assert looked.unknown == {"location:absent"}
+
+
+def test_a_server_whose_pod_says_why_it_does_not_start_is_told_in_its_words(garden):
+    """On a cluster the kubelet knows more than Dagster."""
+    told = replace(looks(DagsterHealth, garden), words={"absent": "ErrImageNeverPull"}.get).locations()
+    assert found(told) == {"location:torn": "error", "location:absent": "error"}
+    assert {one.problem for one in told.alarms} >= {"the pod of team absent does not start: ErrImageNeverPull"}
 
 
 def test_sensors_that_are_silent_or_fail_twice(garden):
