@@ -196,9 +196,10 @@ class Evidence:
     @cached_property
     def _answered(self) -> tuple[NDArray[np.int64], Floats, Floats]:
         """Return the answered rows that have a label, in order of their events."""
-        chosen = np.flatnonzero(np.isfinite(self.labels))
-        chosen = chosen[np.argsort(self.event_us[chosen], kind="stable")]
-        return self.event_us[chosen], self.scores[chosen], self.labels[chosen]
+        chosen = np.isfinite(self.labels)
+        events, scores, labels = self.event_us[chosen], self.scores[chosen], self.labels[chosen]
+        order = np.argsort(events, kind="stable")
+        return events[order], scores[order], labels[order]
 
     def _before(self, scores: Floats, labels: Floats) -> Iterator[Counted]:
         """Yield blocks of history, the newest first, each as long as all that is newer."""

@@ -165,10 +165,10 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
 
 def _newest(given: Answered) -> NDArray[np.bool_]:
     """Mark the rows of which no later one answers the same example by the same version."""
-    numbers = paired(given.versions, given.examples.numbers)
+    numbers, order = paired(given.versions, given.examples.numbers), np.arange(len(given.rows))
     last = np.zeros(numbers.max(initial=-1) + 1, np.int64)  # of numbers that no row has it says nothing
-    last[numbers] = np.arange(len(numbers))
-    return np.asarray(last[numbers] == np.arange(len(numbers)))
+    last[numbers] = order
+    return np.asarray(last[numbers] == order)
 
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:

@@ -43,7 +43,8 @@ def keep(  # noqa: PLR0913, PLR0917 - rows, labels, and where they go
     table = realised_table(*ref)
     done: int = lake.committed(table, [APPLICATION]).get(APPLICATION, 0)
     known = before.answers if before.batch <= done else np.zeros_like(before.answers)  # or it is another table
-    came = np.isfinite(labels.known(answered.examples.places, now_us)) & ~answered.has_role(BATCH_ROLE) & ~known
+    left, came = np.flatnonzero(~known & ~answered.has_role(BATCH_ROLE)), np.zeros_like(known)
+    came[left] = np.isfinite(labels.known(answered.examples.places[left], now_us))
     rows = _labelled(labels, answered.where(came))
     new = rows.join(_written(lake, table, rows), list(KEPT), join_type="left anti") if done and len(rows) else rows
     if not new.num_rows:
