@@ -151,7 +151,9 @@ class Coded:
 def coded(column: pa.Array) -> Coded:
     """Look each value of a column up; null is a value like others."""
     codes, dictionary = _codes(column)
-    return Coded(codes, dictionary.to_pylist())
+    there = np.bincount(codes, minlength=len(dictionary)) > 0  # a part of a column has the dictionary of the whole
+    values = dictionary.filter(pa.array(there)).to_pylist()
+    return Coded(codes if there.all() else (np.cumsum(there) - 1)[codes], values)
 
 
 def paired(column: Coded, numbers: Places) -> Places:
@@ -179,6 +181,9 @@ def _all_but_few(delays: Places) -> int:
 
 
 def _codes(column: pa.Array) -> tuple[Places, pa.Array]:
+    if pa.types.is_dictionary(column.type):
+        indices, unknown = column.indices.fill_null(len(column.dictionary)), pa.nulls(1, column.type.value_type)
+        return indices.to_numpy().astype(np.int64), both(column.dictionary, unknown)
     encoded = column.dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 
