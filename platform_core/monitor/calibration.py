@@ -176,11 +176,12 @@ class Evidence:
     def digests(self, event_us: Sequence[float]) -> Iterator[str]:
         """Name by what each of some instants, the earliest first, would be fitted."""
         digest, done = hashlib.sha256(msgspec.json.encode(self.held_out)), 0
-        events, *parts = self._answered
+        events, scores, labels = self._answered
+        parts = scores, labels > 0  # a fit asks for no more
         for instant in event_us:
             known = int(np.searchsorted(events, instant, side="right"))
             for values in parts:
-                digest.update(values[done:known].tobytes())
+                digest.update(values[done:known].data)
             digest.update(known.to_bytes(8))
             done = known
             yield digest.hexdigest()
@@ -196,9 +197,12 @@ class Evidence:
     @cached_property
     def _answered(self) -> tuple[NDArray[np.int64], Floats, Floats]:
         """Return the answered rows that have a label, in order of their events."""
-        chosen = np.flatnonzero(np.isfinite(self.labels))
-        chosen = chosen[np.argsort(self.event_us[chosen], kind="stable")]
-        return self.event_us[chosen], self.scores[chosen], self.labels[chosen]
+        chosen = np.isfinite(self.labels)
+        events, scores, labels = self.event_us[chosen], self.scores[chosen], self.labels[chosen]
+        if (events[1:] >= events[:-1]).all():  # mostly they are answered in this order
+            return events, scores, labels
+        order = np.argsort(events, kind="stable")
+        return events[order], scores[order], labels[order]
 
     def _before(self, scores: Floats, labels: Floats) -> Iterator[Counted]:
         """Yield blocks of history, the newest first, each as long as all that is newer."""

@@ -25,6 +25,7 @@ from loopline.platform_core.foundation import files
 from loopline.platform_core.monitor.labelled import LabelBook, Places, matched
 from loopline.platform_core.monitor.outcomes import Answered
 from loopline.platform_core.monitor.realised import Recorded
+from loopline.platform_core.monitor.version_quality import Life
 
 ROWS_A_LOOK = 200
 """Changed rows squared, for each row there is, from which on all are written anew."""
@@ -38,7 +39,8 @@ class Header(msgspec.Struct, frozen=True):
     ``by_entity`` and ``within_reach`` say that labels were found to rest on raw rows of their entity alone, and within
     their reach alone. ``answers`` are versions of tables; ``oldest`` the first day of each and how many rows it has;
     ``repeats`` counts label rows beyond the first of their entities; ``examples`` is the first number that no example
-    ever had; ``windows`` says what each window was measured from.
+    ever had; ``windows`` says what each window was measured from, ``lives`` what was measured of each version's whole
+    life; ``replaced`` counts labels that took the place of others since everything was read.
     """
 
     rules: str
@@ -52,6 +54,8 @@ class Header(msgspec.Struct, frozen=True):
     examples: int
     realised: int = 0
     windows: dict[str, str] = {}
+    lives: dict[str, Life] = {}
+    replaced: int = 0
     within_reach: bool = False
 
 
@@ -111,9 +115,10 @@ class Look:
         """Return which answers were in the realised table."""
         return Recorded(self.header.realised, self.marks)
 
-    def keep(self, path: Path, realised: Recorded, windows: Mapping[str, str]) -> None:
-        """Keep it for the next look, with what is in the realised table now and what each window was measured from."""
-        header = msgspec.structs.replace(self.header, realised=realised.batch, windows=dict(windows))
+    def keep(self, path: Path, realised: Recorded, windows: Mapping[str, str], lives: Mapping[str, Life]) -> None:
+        """Keep it for the next look, with what is in the realised table now and what was measured."""
+        measured = {"windows": dict(windows), "lives": dict(lives)}
+        header = msgspec.structs.replace(self.header, realised=realised.batch, **measured)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.base is None or self._is_much(self.base, realised):
             self._keep_all(path, realised, header)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,11 @@ MOST_CELLS = 32
 """Cells of an array for each row, up to which numbers are used as places as they are."""
 PATIENT = 0.99
 """Share of the labels of each kind that must have come before the rest of an age is looked at."""
+
+SAMPLED = 1_000
+"""Delays that suggest where the longest of all lie."""
+BELOW_PATIENT = 0.96
+"""Share of the sample that need not be looked at: ``PATIENT`` less five times what chance makes of it."""
 
 
 class Examples(NamedTuple):
@@ -51,9 +57,11 @@ class LabelBook:
 
     def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
         """Return the label of each example, NaN unless it is known by now and finite."""
-        come = (self.known_us <= now_us) & np.isfinite(self.labels)
-        told = np.append(np.where(come, self.labels, np.nan), np.nan)  # the last one is that of place -1
-        return np.asarray(told[places])
+        told, there = np.full(len(places), np.nan), np.flatnonzero(places >= 0)
+        rows = places[there]
+        told[there] = np.where(self.known_us[rows] <= now_us, self.labels[rows], np.nan)
+        told[np.isinf(told)] = np.nan
+        return told
 
     def wait_us(self) -> int | None:
         """Return the age (µs) at which the labels of both kinds have come, but for one in a hundred.
@@ -61,13 +69,14 @@ class LabelBook:
         Labels that come early are often all of one kind: whoever counts them before that age counts too many of it.
         None while the raw rows give labels of one kind only.
         """
-        labels = self.labels.copy()
-        labels[self.gone] = np.nan
         delays = self.known_us - self.table[EVENT_TIME].cast(pa.int64()).to_numpy()
-        kinds = [delays[np.flatnonzero(kind)] for kind in (labels > 0, labels <= 0)]
+        kinds = []
+        for kind in (self.labels > 0, self.labels <= 0):
+            kind[self.gone] = False
+            kinds.append(delays[kind])
         if not all(len(kind) for kind in kinds):
             return None
-        return max(0, *(int(np.quantile(kind, PATIENT, method="higher")) for kind in kinds))
+        return max(0, *(_all_but_few(kind) for kind in kinds))
 
     @cached_property
     def labels(self) -> NDArray[np.float64]:
@@ -103,8 +112,13 @@ def numbered_examples(labels: Keyed, answers: Keyed, *, timed: bool) -> tuple[Pl
 def matched(labels: Places, answers: Places, gone: Places | None = None) -> Examples:
     """Find the row among the labels of each answer's example, by the examples' numbers; some rows are none any more."""
     row_of = np.full(max(labels.max(initial=-1), answers.max(initial=-1)) + 1, -1)
-    rows = np.arange(len(labels)) if gone is None else np.delete(np.arange(len(labels)), gone)
-    row_of[labels[rows]] = rows  # of rows that say something of the same example the last counts
+    row_of[labels] = np.arange(len(labels))  # of rows that say something of the same example the last counts
+    if gone is not None and len(gone):
+        bereft = np.zeros(len(row_of), np.bool_)
+        bereft[labels[gone]] = True
+        row_of[labels[gone]] = -1
+        others = np.setdiff1d(np.flatnonzero(bereft[labels]), gone, assume_unique=True)
+        row_of[labels[others]] = others
     return Examples(answers, row_of[answers])
 
 
@@ -137,18 +151,39 @@ class Coded:
 def coded(column: pa.Array) -> Coded:
     """Look each value of a column up; null is a value like others."""
     codes, dictionary = _codes(column)
-    return Coded(codes, dictionary.to_pylist())
+    there = np.bincount(codes, minlength=len(dictionary)) > 0  # a part of a column has the dictionary of the whole
+    values = dictionary.filter(pa.array(there)).to_pylist()
+    return Coded(codes if there.all() else (np.cumsum(there) - 1)[codes], values)
 
 
 def paired(column: Coded, numbers: Places) -> Places:
     """Number rows by a column of few values and by numbers from 0 on: equal where both are, perhaps with gaps."""
+    if len(column.values) == 1:
+        return numbers
     size = int(numbers.max(initial=-1)) + 1
     if len(column.values) * size <= MOST_CELLS * len(numbers):  # then no row needs to be looked up
         return np.asarray(column.codes * size + numbers)
     return numbered([pa.array(column.codes), pa.array(numbers)], len(numbers))
 
 
+def _all_but_few(delays: Places) -> int:
+    """Return the shortest delay that ``PATIENT`` of them do not exceed; a sample tells where it is looked for."""
+    rank = ceil(PATIENT * (len(delays) - 1))
+    if len(delays) > SAMPLED:
+        low = np.quantile(delays[:: len(delays) // SAMPLED], BELOW_PATIENT, method="lower")
+        above = delays[delays > low]
+        below = len(delays) - len(above)
+        if rank >= below:
+            return int(np.partition(above, rank - below)[rank - below])
+        if rank >= np.count_nonzero(delays < low):
+            return int(low)
+    return int(np.partition(delays, rank)[rank])
+
+
 def _codes(column: pa.Array) -> tuple[Places, pa.Array]:
+    if pa.types.is_dictionary(column.type):
+        indices, unknown = column.indices.fill_null(len(column.dictionary)), pa.nulls(1, column.type.value_type)
+        return indices.to_numpy().astype(np.int64), both(column.dictionary, unknown)
     encoded = column.dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 

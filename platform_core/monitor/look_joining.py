@@ -11,8 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.names import EVENT_TIME
 from loopline.platform_core.monitor.kept_look import Look, taken
-from loopline.platform_core.monitor.labelled import Keyed, Places, numbered, numbered_examples, repeats
+from loopline.platform_core.monitor.labelled import (
+    Keyed,
+    Places,
+    both,
+    instants,
+    numbered,
+    numbered_examples,
+    repeats,
+)
 from loopline.platform_core.monitor.outcomes import ORDER
 
 if TYPE_CHECKING:
@@ -42,14 +51,19 @@ def grown(keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, new:
     _demand_alike((last.labels, new.rows), (last.answers, fresh))
     touched = pa.concat_arrays([_first(fresh, keys), new.entities]).unique()
     places = np.setdiff1d(_places(last.labels, keys, touched), last.gone, assume_unique=True)
-    ours = taken(last.labels, places)
+    ours = taken(last.labels.select([*keys, EVENT_TIME]), places)
     renewed = new.stand_for(_first(ours, keys), ours)
-    old, others = ours.filter(pa.array(renewed)), ours.filter(pa.array(~renewed))
-    again = header.repeats - _repeats(ours, keys) + _repeats(pa.concat_tables([others, new.rows]), keys)
+    again = header.repeats + _more_repeats(ours, renewed, new.rows, keys)
     header = msgspec.structs.replace(header, repeats=again)
     if (again > 0) != (last.header.repeats > 0):  # event times tell examples apart from now on, or no more
         return _joined_anew(keys, last, header, fresh, (places[renewed], new.rows))
     asked = _places(last.answers, keys, touched)
+    if again > 0:  # then rows of other times than the new ones are of other examples
+        near = renewed | _within(ours, (new.rows, fresh))
+        places, renewed = places[near], renewed[near]
+        asked = asked[_within(taken(last.answers.select([EVENT_TIME]), asked), (new.rows, fresh))]
+    ours = taken(last.labels, places)
+    old, others = ours.filter(pa.array(renewed)), ours.filter(pa.array(~renewed))
     codes, answer_codes = numbered_examples(
         _keyed(pa.concat_tables([others, old, new.rows]), keys),
         _keyed(pa.concat_tables([taken(last.answers, asked), fresh]), keys),
@@ -61,9 +75,10 @@ def grown(keys: Sequence[str], last: Look, header: Header, fresh: pa.Table, new:
     )
     before, now = codes[len(others) : len(known)], codes[len(known) :]
     stays, is_there = _unchanged((old, before), (new.rows, now))
+    replaced = int((~stays).sum() + np.isin(now[~is_there], codes[: len(known)]).sum())
     added = new.rows.filter(pa.array(~is_there))
     look = _with_labels(last, places[renewed][~stays], added, number_of[now[~is_there]])
-    header = msgspec.structs.replace(header, examples=examples)
+    header = msgspec.structs.replace(header, examples=examples, replaced=header.replaced + replaced)
     return _with_answers(look, fresh, number_of[answer_codes[len(asked) :]], header)
 
 
@@ -76,6 +91,7 @@ def _joined_anew(
     answers, order = _in_order(last.answers, fresh)
     marks = np.append(last.marks, np.zeros(len(fresh), np.bool_))
     rows = pa.concat_tables([taken(last.labels, left), rows]).combine_chunks()
+    header = msgspec.structs.replace(header, lives={})  # an example may be another than before
     return joined(keys, rows, answers, marks if order is None else marks[order], header)
 
 
@@ -156,6 +172,20 @@ def _in_order(answers: pa.Table, fresh: pa.Table) -> tuple[pa.Table, Places | No
 def _demand_alike(*pairs: tuple[pa.Table, pa.Table]) -> None:
     if not all(one.schema.equals(other.schema) for one, other in pairs):
         raise NotFound("columns are others than at the last look", "read everything")
+
+
+def _more_repeats(ours: pa.Table, renewed: Flags, rows: pa.Table, keys: Sequence[str]) -> int:
+    """Count by how many more rows their entities come again when ``rows`` stand for some of ours."""
+    numbers = numbered(list(map(both, _texts(ours, keys), _texts(rows, keys))), len(ours) + len(rows))
+    return repeats(numbers[~np.append(renewed, np.zeros(len(rows), np.bool_))]) - repeats(numbers[: len(ours)])
+
+
+def _within(rows: pa.Table, others: Sequence[pa.Table]) -> Flags:
+    """Mark the rows whose event lies between the first and the last of others."""
+    times, bounds = instants(rows).to_numpy(), np.concatenate([instants(part).to_numpy() for part in others])
+    if not len(bounds):
+        return np.zeros(len(rows), np.bool_)
+    return np.asarray((times >= bounds.min()) & (times <= bounds.max()))
 
 
 def _repeats(labels: pa.Table, keys: Sequence[str]) -> int:

@@ -30,6 +30,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
 KEPT = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score")
 """What tells an answered row from others: its request's id is the caller's, who may name many alike."""
+CODED = ("role", "version")
+"""Columns of few values: of answered rows they come as Arrow's dictionaries, so that nobody looks each row up."""
 READ = ("request_id", "row", "role", "version", EVENT_TIME, "logged_at", "score", "keys")
 """Columns of an answered row."""
 ORDER = ("logged_at", "request_id", "row")
@@ -132,7 +134,7 @@ def with_features(given: Answered, lake: Lake, versions: Mapping[str, int], sinc
     """Add the features as they were served, read from versions of the tables of answers and of no earlier days."""
     tables = [lake.read(t, version=v, columns=[*KEPT, "features"], since=since) for t, v in versions.items()]
     served, size = pa.concat_tables(tables).combine_chunks(), len(given.rows)
-    own, others = (rows.select(KEPT).combine_chunks() for rows in (given.rows, served))
+    own, others = (told_apart(rows) for rows in (given.rows, served))
     numbers = numbered(list(map(both, *(_columns(rows) for rows in (own, others)))), size + len(served))
     places = matched(numbers[size:], numbers[:size]).places
     return Answered(given.rows.append_column("features", served["features"].take(pa.array(places))), given.examples)
@@ -140,6 +142,15 @@ def with_features(given: Answered, lake: Lake, versions: Mapping[str, int], sinc
 
 def _columns(rows: pa.Table) -> list[pa.Array]:
     return [rows[name].combine_chunks() for name in KEPT]
+
+
+def told_apart(rows: pa.Table) -> pa.Table:
+    """Return what tells answered rows from others, as the lake has it."""
+    return pa.table({name: _plain(rows[name]) for name in KEPT}).combine_chunks()
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str] = ()) -> Iterator[VersionOutcomes]:
@@ -165,10 +176,10 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
 
 def _newest(given: Answered) -> NDArray[np.bool_]:
     """Mark the rows of which no later one answers the same example by the same version."""
-    numbers = paired(given.versions, given.examples.numbers)
+    numbers, order = paired(given.versions, given.examples.numbers), np.arange(len(given.rows))
     last = np.zeros(numbers.max(initial=-1) + 1, np.int64)  # of numbers that no row has it says nothing
-    last[numbers] = np.arange(len(numbers))
-    return np.asarray(last[numbers] == np.arange(len(numbers)))
+    last[numbers] = order
+    return np.asarray(last[numbers] == order)
 
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:

@@ -36,6 +36,7 @@ from loopline.platform_core.monitor.predictions import kept_since
 from loopline.platform_core.monitor.quality_look import look, look_path
 from loopline.platform_core.monitor.quality_windows import MONDAY, Counted, counted, windows
 from loopline.platform_core.monitor.realised import keep
+from loopline.platform_core.monitor.version_quality import Life
 from loopline.platform_core.specs.quality import watched_fairness, watched_metrics
 
 if TYPE_CHECKING:
@@ -77,13 +78,15 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     realised = keep(platform.lake, ref, labels, every, platform.clock.now_us(), joined.realised)
     age = _age(platform, model, labels)
     met = dict(outcomes(every.by_callers, labels, age))
-    versions = _whole_lives(model, {**dict(outcomes(every.without(met), labels, age)), **met})
+    answers = {**dict(outcomes(every.without(met), labels, age)), **met}
+    lives = _whole_lives(model, answers, len(every.rows), joined.header)
+    versions = [version_quality.of(version, answers[version], life) for version, life in lives.items()]
     version_quality.record(platform, ref, versions)
     job = _Job(platform, ref, model, columns, age, _spec(model, columns), met, joined.header)
     found = list(job.windows(labels, every))
     quality_table.put(platform.ledger, ref, [window.row for window in found], job.spec)
     unmeasured.tell(platform, ref, job.told(found), platform.clock.now() - job.settles, kept_since(platform, model))
-    joined.keep(look_path(platform, ref), realised, {window.name: window.basis for window in found})
+    joined.keep(look_path(platform, ref), realised, {window.name: window.basis for window in found}, lives)
     return LiveQuality(versions, len(found))
 
 
@@ -97,10 +100,14 @@ def _look(platform: Platform, team: Team, model: Model) -> Look:
         raise
 
 
-def _whole_lives(model: Model, answers: Mapping[str, Outcomes]) -> list[VersionQuality]:
-    """Measure each version; one that no caller has met yet by what it said as a shadow."""
+def _whole_lives(model: Model, answers: Mapping[str, Outcomes], rows: int, last: Header) -> dict[str, Life]:
+    """Measure each version, the oldest first; one that no caller has met yet by what it said as a shadow.
+
+    Of so many ``rows`` those beyond the distinct examples are answers that took the place of others, or may have.
+    """
+    changed = last.replaced + rows - sum(map(len, answers.values()))
     named = sorted(answers.items(), key=lambda item: version_order(item[0]))
-    return [version_quality.of(version, rows, model.threshold) for version, rows in named]
+    return {version: Life.of(own, model.threshold, changed, last.lives.get(version)) for version, own in named}
 
 
 class _Window(NamedTuple):

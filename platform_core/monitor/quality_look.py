@@ -30,7 +30,7 @@ from loopline.platform_core.monitor.kept_look import Header, Look, last_look
 from loopline.platform_core.monitor.label_rows import LabelRows, NewLabels
 from loopline.platform_core.monitor.labelled import answered_keys, texts
 from loopline.platform_core.monitor.look_joining import grown, joined
-from loopline.platform_core.monitor.outcomes import ORDER, READ
+from loopline.platform_core.monitor.outcomes import CODED, ORDER, READ
 from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ WHOLE_SECONDS = 86_400.0
 """How long (by the machine's clock) looks read what is new only."""
 SPARSE = 4
 """Numbers of examples for each row, beyond which they are numbered anew: those of rows that went are not reused."""
-FORM = 3
+FORM = 4
 """Of what is kept, for other builds of one release: whoever changes a column or what it says counts on."""
 
 
@@ -168,6 +168,8 @@ class _Reader:
         rows = rows.filter(pc.is_valid(rows["score"])).sort_by([(name, "ascending") for name in ORDER]).combine_chunks()
         keys = answered_keys(rows, self.model.labels.entities, personal.entities(self.team, self.model))
         rows = rows.drop_columns(["keys", DATE])
+        for name in CODED:
+            rows = rows.set_column(rows.column_names.index(name), name, rows[name].dictionary_encode())
         for name, key in zip(self._keys, keys, strict=True):
             rows = rows.append_column(name, key)
         return rows

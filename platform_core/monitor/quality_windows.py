@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from loopline.platform_core.monitor.labelled import MOST_CELLS
+
 if TYPE_CHECKING:
     from loopline.platform_core.monitor.outcomes import Outcomes
 
@@ -26,25 +28,27 @@ class Counted(NamedTuple):
 
 def windows(rows: Outcomes, length: timedelta) -> Iterator[tuple[datetime, Outcomes]]:
     """Cut rows by event time into windows, the oldest first."""
-    starts, order, firsts = _cut(rows, length)
+    numbers = _numbers(rows, length)
+    order = np.argsort(numbers, kind="stable")
+    found, firsts = np.unique(numbers[order], return_index=True)
     parts = np.split(order, firsts[1:]) if len(firsts) else []
-    for start, places in zip(starts, parts, strict=True):
-        yield start, rows.where(places)
+    for number, places in zip(found.tolist(), parts, strict=True):
+        yield MONDAY + number * length, rows.where(places)
 
 
 def counted(rows: Outcomes, length: timedelta) -> Iterator[Counted]:
     """Count the rows of each window, the oldest first, without cutting them: most are told of no more."""
-    starts, order, firsts = _cut(rows, length)
-    if len(firsts):
-        sizes = np.diff(np.append(firsts, len(order))).tolist()
-        labelled = np.logical_or.reduceat(np.isfinite(rows.labels[order]), firsts).tolist()
-        yield from map(Counted, starts, sizes, labelled)
+    numbers = _numbers(rows, length)
+    first = int(numbers.min(initial=0))
+    if numbers.max(initial=first) - first > MOST_CELLS * len(numbers):  # events so far apart that most are empty
+        found, places = np.unique(numbers, return_inverse=True)
+    else:
+        found, places = np.arange(first, int(numbers.max(initial=first)) + 1), numbers - first
+    sizes, labelled = np.bincount(places), np.bincount(places, np.isfinite(rows.labels))
+    for place in np.flatnonzero(sizes).tolist():
+        yield Counted(MONDAY + int(found[place]) * length, int(sizes[place]), bool(labelled[place]))
 
 
-def _cut(rows: Outcomes, length: timedelta) -> tuple[list[datetime], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the windows' starts, the rows in their order, and where in it each window begins."""
-    length_us = length // timedelta(microseconds=1)
-    numbers = (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // length_us
-    order = np.argsort(numbers, kind="stable")
-    found, firsts = np.unique(numbers[order], return_index=True)
-    return [MONDAY + number * length for number in found.tolist()], order, firsts
+def _numbers(rows: Outcomes, length: timedelta) -> NDArray[np.int64]:
+    """Number each row's window."""
+    return (rows.event_us - int(MONDAY.timestamp()) * 1_000_000) // (length // timedelta(microseconds=1))

@@ -13,7 +13,7 @@ from loopline.platform_core.contracts.serving import BATCH_ROLE
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
 from loopline.platform_core.loop.realised import BATCH
-from loopline.platform_core.monitor.outcomes import KEPT
+from loopline.platform_core.monitor.outcomes import KEPT, told_apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,8 @@ def keep(  # noqa: PLR0913, PLR0917 - rows, labels, and where they go
     table = realised_table(*ref)
     done: int = lake.committed(table, [APPLICATION]).get(APPLICATION, 0)
     known = before.answers if before.batch <= done else np.zeros_like(before.answers)  # or it is another table
-    came = np.isfinite(labels.known(answered.examples.places, now_us)) & ~answered.has_role(BATCH_ROLE) & ~known
+    left, came = np.flatnonzero(~known & ~answered.has_role(BATCH_ROLE)), np.zeros_like(known)
+    came[left] = np.isfinite(labels.known(answered.examples.places[left], now_us))
     rows = _labelled(labels, answered.where(came))
     new = rows.join(_written(lake, table, rows), list(KEPT), join_type="left anti") if done and len(rows) else rows
     if not new.num_rows:
@@ -59,10 +60,9 @@ def keep(  # noqa: PLR0913, PLR0917 - rows, labels, and where they go
 
 def _labelled(labels: LabelBook, answered: Answered) -> pa.Table:
     """Return rows with their label, and the time since when it was known."""
-    rows = answered.rows.select(KEPT)
-    label_rows = labels.table.select([LABEL, KNOWN_AT]).take(pa.array(answered.examples.places))
-    rows = rows.append_column(LABEL, label_rows[LABEL].cast(pa.float64()))
-    return rows.append_column(KNOWN_AT, label_rows[KNOWN_AT].cast(pa.timestamp("us", tz="UTC")))
+    rows, places = told_apart(answered.rows), answered.examples.places
+    rows = rows.append_column(LABEL, pa.array(labels.labels[places]))
+    return rows.append_column(KNOWN_AT, pa.array(labels.known_us[places]).cast(pa.timestamp("us", tz="UTC")))
 
 
 def _written(lake: Lake, table: str, rows: pa.Table) -> pa.Table:

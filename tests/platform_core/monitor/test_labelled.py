@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL
 from loopline.platform_core.monitor.labelled import (
+    PATIENT,
+    SAMPLED,
     Examples,
     Keyed,
+    LabelBook,
     answered_keys,
+    coded,
     matched,
     numbered,
     numbered_examples,
@@ -93,3 +98,63 @@ def test_many_columns_of_many_values_do_not_run_over() -> None:
     column = pa.array(range(1_000))
     assert sorted(numbered([column] * 10, 1_000).tolist()) == list(range(1_000))
     assert numbered([], 2).tolist() == [0, 0]
+
+
+def book_of(rows: Sequence[tuple[float, int]], gone: Sequence[int] = ()) -> LabelBook:
+    """Make labels that were known some microseconds after their event."""
+    at = pa.array([0] * len(rows), pa.int64()).cast(INSTANT)
+    table = {LABEL: pa.array([label for label, _ in rows], pa.float64()), EVENT_TIME: at}
+    known = pa.array([delay for _, delay in rows], pa.int64()).cast(INSTANT)
+    return LabelBook(pa.table(table | {KNOWN_AT: known}), np.array(gone, np.int64))
+
+
+DELAYS = st.sampled_from(["all alike", "two", "none alike", "falling"])
+
+
+@given(DELAYS, st.sampled_from([1, 100, 101, SAMPLED, 3 * SAMPLED + 7]), st.integers(0, 5), st.integers(0, 100))
+def test_the_wait_is_what_sorting_all_labels_gives(kind: str, size: int, without: int, seed: int) -> None:
+    """However long the delays are, and however many are alike; labels that went do not count."""
+    random = np.random.default_rng(seed)
+    drawn = {
+        "all alike": np.full(size, 7),
+        "two": random.choice([3, 10**9], size, p=[0.985, 0.015]),
+        "none alike": random.permutation(size) * 1_000,
+        "falling": np.arange(size)[::-1],
+    }[kind]
+    positives = [(1.0, int(delay)) for delay in drawn]
+    book = book_of(
+        [*positives, (0.0, 1), (np.nan, 10**12), *[(1.0, 10**12)] * without], range(size + 2, size + 2 + without)
+    )
+    assert book.wait_us() == max(1, int(np.quantile(drawn, PATIENT, method="higher")))
+
+
+def test_without_labels_of_both_kinds_there_is_no_wait() -> None:
+    """Those that went are none."""
+    assert book_of([(1.0, 5), (0.0, 3)]).wait_us() == 5
+    assert book_of([(1.0, 5), (0.0, 3)], [1]).wait_us() is None
+    assert book_of([(1.0, 5)]).wait_us() is None
+
+
+def test_a_label_is_known_when_it_has_come_and_is_finite() -> None:
+    """And of an example without a row nothing is, also where there are no rows at all."""
+    book = book_of([(1.0, 5), (0.0, 3), (np.inf, 1), (np.nan, 1)])
+    assert np.array_equal(book.known(np.array([0, 1, 2, 3, -1, 1]), 4), [np.nan, 0, np.nan, np.nan, np.nan, 0], True)
+    assert np.isnan(book_of([]).known(np.array([-1, -1]), 4)).all()
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=8), st.data())
+def test_an_example_finds_the_last_of_its_rows_that_is_left(labels: list[int], data: st.DataObject) -> None:
+    """Rows that went are none, and give way to earlier ones."""
+    gone = sorted(data.draw(st.sets(st.integers(0, len(labels) - 1))))
+    left = {number: row for row, number in enumerate(labels) if row not in gone}
+    found = matched(np.array(labels), np.arange(6), np.array(gone, np.int64))
+    assert found.places.tolist() == [left.get(number, -1) for number in range(6)]
+
+
+def test_a_part_of_a_coded_column_has_its_own_values_alone() -> None:
+    """The dictionary of the whole tells of others; null is a value like others."""
+    column = pa.array(["a", "b", None, "c", "b"]).dictionary_encode()
+    for part, values in ((column, {"a", "b", "c", None}), (column.slice(3), {"b", "c"}), (column.slice(2, 1), {None})):
+        found = coded(part)
+        assert set(found.values) == values
+        assert [found.values[code] for code in found.codes] == part.to_pylist()

@@ -32,7 +32,7 @@ from loopline.platform_core.foundation.names import (
 from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
 from loopline.platform_core.ingestion.holding import marks
 from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import kept_look, look_joining, quality_history, quality_look
+from loopline.platform_core.monitor import kept_look, look_joining, quality_history, quality_look, version_quality
 from loopline.platform_core.monitor.kept_look import Header, last_look
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Labels, Model, Quality, Source, Team, labels
@@ -443,10 +443,10 @@ def test_figures_by_a_served_feature_are_those_of_the_whole(tmp_path: Path) -> N
     assert any("channel=shop" in row.measured for row in found[0][1])
 
 
-def after(folder: Path, days: int) -> World:
+def after(folder: Path, days: int, *, key: bool = False) -> World:
     """Make a world in which an order a customer came each day, was answered about, and was looked at in the end."""
     folder.mkdir()
-    world = World.of(folder, large)
+    world = World.of(folder, large, key=key)
     hours = range(240, 240 + 24 * days, 24)
     world.order([(customer, hour, 10 * (hour % 48 == 0)) for hour in hours for customer in range(CUSTOMERS)])
     world.answer([(number, 0, number % 50 / 50) for number in range(50, world.orders)])
@@ -578,8 +578,106 @@ def test_of_two_at_once_the_file_of_rows_of_one_may_go(world_of: Callable[..., W
     one = kept_look.last_look(world.kept)
     assert one is not None
     path, all_anew = world.kept, replace(one, base=None)
-    all_anew.keep(path, one.realised, one.header.windows)  # its rows take the place of those of the first
-    one.keep(path, one.realised, one.header.windows)
+    said = one.realised, one.header.windows, one.header.lives
+    all_anew.keep(path, *said)  # its rows take the place of those of the first
+    one.keep(path, *said)
     assert last_look(path) is None
     assert [row.measured for row in world.look()[1]] == [row.measured for row in found]
     assert last_look(path) is not None
+
+
+def come(world: World, times: int) -> None:
+    """Let some answers more have a label."""
+    first = world.orders
+    world.order([(1, 240, 10)] * 5 * times)
+    world.answer([(number, 0, 0.7) for number in range(first, world.orders)])
+
+
+def flip(world: World, pairs: int) -> None:
+    """Let a label of each kind become the other for each pair: there are as many of each as before."""
+    rows = [(0, 240 + 24 * (place // CUSTOMERS), 10 * (place // CUSTOMERS % 2)) for place in range(2 * CUSTOMERS)]
+    for place in [number * CUSTOMERS + shift for shift in range(pairs) for number in (0, 1)]:
+        world.order([rows[place]], first=50 + place)
+
+
+def answer_again(world: World, times: int) -> None:
+    """Answer about examples that were answered."""
+    world.answer([(number, 0, 0.99) for number in range(60, 60 + 2 * times)])
+
+
+@pytest.mark.parametrize("happens", [come, flip, answer_again])
+def test_a_whole_life_is_measured_anew_when_more_than_a_hundredth_of_it_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[World, int], None]
+) -> None:
+    """Until then a look tells of all rows that there are and measures none; then it finds what one of all rows does."""
+    monkeypatch.setattr(version_quality, "FEW", 100)
+    world = after(tmp_path / "long", 400, key=True)
+    first, began = world.header, world.header.everything_at
+    assert 800 < first.lives["0"].positives < 1000
+    happens(world, 1)
+    found = world.look()[0].versions[0]
+    assert world.header.lives["0"] == first.lives["0"]
+    assert (found.labelled > first.lives["0"].labelled) == (happens is come)
+    assert found.roc_auc == first.lives["0"].roc_auc
+    happens(world, 5)
+    found = world.look()[0].versions
+    assert world.header.everything_at == began
+    assert world.header.lives["0"] != first.lives["0"]
+    world.kept.unlink()
+    assert world.look()[0].versions == found
+
+
+def test_a_whole_life_is_measured_anew_by_another_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its recall is another."""
+    monkeypatch.setattr(version_quality, "FEW", 100)
+    world = after(tmp_path / "long", 400)
+    found = world.look()[0].versions[0]
+    world.model = replace(world.model, threshold=0.9)
+    other = world.look()[0].versions[0]
+    assert other.recall < found.recall
+    assert other.roc_auc == found.roc_auc
+
+
+def test_answers_come_into_the_realised_table_as_the_lake_has_them(world_of: Callable[..., World]) -> None:
+    """A look keeps a column of few values by numbers; the table that rollouts are judged by has text."""
+    world = world_of(large)
+    world.look()
+    world.order([(1, 170, 10)])
+    world.answer([(50, 1, 0.7)])
+    world.platform.clock.set(world.platform.clock.now() + timedelta(days=9))
+    world.look()
+    table = world.platform.lake.read(realised_table(*REF))
+    assert {table.schema.field(name).type for name in ("role", "version")} <= {pa.string(), pa.large_string()}
+    assert {"0", "1"} <= set(table["version"].to_pylist())
+
+
+def test_rows_of_other_times_are_not_numbered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where event times tell examples apart, all orders of a customer were, 20 times as many after 20 times as long."""
+    numbered = []
+    for length in (20, 400):
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        world = World.of(folder, again_near)
+        world.order([(3, hour, 0) for hour in range(240, 240 + 24 * length, 24)])
+        world.answer([(number, 0, 0.5) for number in range(50, world.orders)])
+        world.platform.clock.set(START + timedelta(days=12 + length))
+        world.look()
+        world.order([(3, 24 * (length + 9), 10)])
+        world.answer([(world.orders - 1, 0, 0.7)])
+        own = look_joining.numbered_examples
+        with monkeypatch.context() as patch:
+            count: list[int] = []
+            patch.setattr(
+                look_joining,
+                "numbered_examples",
+                lambda one, other, own=own, count=count, **how: (
+                    count.append(len(one.rows) + len(other.rows)) or own(one, other, **how)
+                ),
+            )
+            found = world.look()
+        numbered.append(count)
+        world.kept.unlink()
+        assert world.look() == found
+        world.platform.close()
+    assert numbered[0] == numbered[1]
+    assert sum(numbered[0]) < 20
