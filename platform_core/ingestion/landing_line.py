@@ -94,21 +94,23 @@ def _goes_to(line: Entry | None, began: Reached) -> Reached:
 def _counted(inbox: Inbox, since: Reached, now: Reached, landed: Landed, began: Reached) -> Counted:
     """Count what was appended; where a table no longer says so, what this landing knows of itself."""
     try:
-        letters = _newer(inbox, inbox.dead_letters, since.letters_version, now.letters_version, "reasons")
+        letters = _newer(inbox, inbox.dead_letters, since.letters_version, now.letters_version, ARRIVAL, "reasons")
+        lines = _newer(inbox, inbox.raw, since.raw_version, now.raw_version)[LINE]
+        reasons = Counter(reason for reasons in letters["reasons"].to_pylist() for reason in reasons)
+        if since == began and (len(lines) - lines.null_count, len(letters)) == (landed.rows, landed.dead):
+            return Counted(landed.arrivals, landed.rows, landed.dead, dict(reasons))  # nobody else, mostly
         rows = _rows(inbox, since.raw_version, now.raw_version)
     except NotFound:
         return Counted(landed.arrivals, landed.rows, landed.dead, dict(landed.reasons))
-    reasons = Counter(reason for reasons in letters["reasons"].to_pylist() for reason in reasons)
-    alone = since == began and (len(rows), len(letters)) == (landed.rows, landed.dead)
-    arrivals = landed.arrivals if alone else len({*rows[ARRIVAL].to_pylist(), *letters[ARRIVAL].to_pylist()})
-    return Counted(arrivals, len(rows), len(letters), dict(reasons))
+    arrivals = {*rows[ARRIVAL].to_pylist(), *letters[ARRIVAL].to_pylist()}
+    return Counted(len(arrivals), len(rows), len(letters), dict(reasons))
 
 
 def _rows(inbox: Inbox, since: int, until: int) -> pa.Table:
     """Read which rows landed, without those that are letters which were replayed: their replay is told by itself."""
     from pyarrow import compute
 
-    rows = _newer(inbox, inbox.raw, since, until)
+    rows = _newer(inbox, inbox.raw, since, until, ARRIVAL)
     rows = rows.filter(compute.is_valid(rows[LINE]))  # a mark is no row
     if inbox.platform.lake.version(inbox.resolved) is None or not len(rows):
         return rows
@@ -120,7 +122,7 @@ def _rows(inbox: Inbox, since: int, until: int) -> pa.Table:
 def _newer(inbox: Inbox, table: str, since: int, until: int, *more: str) -> pa.Table:
     import pyarrow as pa
 
-    columns = [ARRIVAL, LINE, *more]
+    columns = [LINE, *more]
     if until <= since:
         kinds = {ARRIVAL: pa.string(), LINE: pa.int64(), "reasons": pa.list_(pa.string())}
         return pa.schema([(name, kinds[name]) for name in columns]).empty_table()
