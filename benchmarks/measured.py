@@ -23,12 +23,13 @@ def measured(call: Callable[[], T]) -> tuple[T, Cost]:
     """Call once."""
     gc.collect()
     (PROC / "clear_refs").write_text("5")  # the kernel's peak starts anew from here
-    before, began = _memory_mb("VmRSS"), perf_counter()
+    before, began = memory_mb("VmRSS"), perf_counter()
     found = call()
     seconds = perf_counter() - began
-    return found, Cost(seconds, _memory_mb("VmHWM") - before)
+    return found, Cost(seconds, memory_mb("VmHWM") - before)
 
 
-def _memory_mb(name: str) -> float:
+def memory_mb(name: str) -> float:
+    """Return a figure of this process: ``VmRSS``, what it holds, or ``VmHWM``, the most it has held since it began."""
     lines = (PROC / "status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

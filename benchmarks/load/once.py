@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import sys
 from collections.abc import Callable
 from time import process_time
@@ -15,6 +14,8 @@ from time import process_time
 import dagster as dg
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
+
+from benchmarks.measured import memory_mb
 
 
 def main(side: str, models: int) -> None:
@@ -37,7 +38,7 @@ def main(side: str, models: int) -> None:
         "snapshot": done - resolved,
         "total": done - began,
         "snapshot_mb": len(snapshot) / 1e6,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mb": memory_mb("VmHWM"),
     }
     print(json.dumps(loaded))
 
