@@ -14,8 +14,8 @@ from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Ref
 from loopline.platform_core.testing.compute import MEET, PAIR, TALK, TINY
 from loopline.resources.kubernetes.names import job_name
 from scripts.cluster.python_layer import interpreter
-from tests.cluster import endpoints_in_pods
-from tests.deploy.helm_chart import LEAST, merged, objects
+from tests.cluster import chart_policies, endpoints_in_pods
+from tests.deploy.helm_chart import LEAST
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 TEAMS = ("north", "south")
@@ -76,11 +76,9 @@ def teams(kubernetes_api, kubernetes_core, cluster, tmp_path_factory):
 
 def write_policies(api):
     """Make the policies that the chart writes for two teams in these namespaces."""
-    places = {"teams": {team: {"namespace": f"ml-{team}"} for team in TEAMS}}
-    for one in objects(merged({**LEAST, "teams": {}}, places)):
-        namespace = one["metadata"].get("namespace", "")
-        if one["kind"] == "NetworkPolicy" and namespace.startswith("ml-"):
-            client.NetworkingV1Api(api).create_namespaced_network_policy(namespace, one)
+    places = {team: f"ml-{team}" for team in TEAMS}
+    values = {**LEAST, "teams": {team: {"namespace": namespace} for team, namespace in places.items()}}
+    chart_policies.write(api, values, places.values())
 
 
 @pytest.fixture
