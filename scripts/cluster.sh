@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Makes ready what a Kubernetes of the tests' own needs, once: Debian's etcd, containerd, runc and network plugins, and
-# Kubernetes' programs, built from the Go modules that scripts/cluster/go.mod pins, into a cache outside of this clone
-# (LOOPLINE_CACHE, else ~/.cache/loopline). Ten minutes of two cores where nothing is there, nothing afterwards.
+# Kubernetes' programs, built from the Go modules that scripts/cluster/go.mod pins, and what enforces network policies,
+# which scripts/cluster/policies/go.mod pins, into a cache outside of this clone (LOOPLINE_CACHE, else ~/.cache/loopline).
+# Ten minutes of two cores where nothing is there, nothing afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=v1.35.4
 python=${PYTHON:-.venv/bin/python}
 programs=$("$python" -c 'from scripts.cluster.settings import programs; print(programs())')
+policies=$("$python" -c 'from scripts.cluster.settings import policies; print(policies())')
 
-declare -A packages=([etcd]=etcd-server [containerd]=containerd [runc]=runc [iptables]=iptables [conntrack]=conntrack
-    [ip]=iproute2 [openssl]=openssl [gcc]=gcc)
+declare -A packages=([etcd]=etcd-server [containerd]=containerd [runc]=runc [iptables]=iptables [ipset]=ipset
+    [conntrack]=conntrack [ip]=iproute2 [openssl]=openssl [gcc]=gcc)
 missing=()
 for program in "${!packages[@]}"; do
     command -v "$program" >/dev/null || missing+=("${packages[$program]}")
@@ -28,24 +30,31 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
+# Builds the commands of a go.mod's folder into a folder of the cache: build FOLDER TARGET WHAT LDFLAGS COMMAND...
 build() {
+    local sources=$1 target=$2 what=$3 flags=$4
+    shift 4
     command -v go >/dev/null || {
         echo "go is missing: install Go 1.25 or newer, of which the tests' cluster is built" >&2
         exit 1
     }
-    mkdir -p "$programs"
-    exec 9>"$programs/.lock"
+    mkdir -p "$target"
+    exec 9>"$target/.lock"
     flock 9 # two may ask at once
-    [ -e "$programs/.made" ] && return
-    echo "Building Kubernetes $version for the tests: some minutes, once"
-    local stamp="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version"
-    stamp="$stamp -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"
-    local commands=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
-    rm -rf "$programs/building"
-    (cd scripts/cluster && CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -buildvcs=false -trimpath \
-        -ldflags "-s -w $stamp" -o "$programs/building/" "${commands[@]/#/k8s.io/kubernetes/cmd/}")
-    mv "$programs"/building/* "$programs/"
-    touch "$programs/.made" # last: it says that all of them are there
+    [ -e "$target/.made" ] && return
+    echo "Building $what for the tests: some minutes, once"
+    rm -rf "$target/building"
+    (cd "$sources" && CGO_ENABLED=0 GOFLAGS=-mod=readonly nice -n 19 go build -buildvcs=false -trimpath \
+        -ldflags "-s -w $flags" -o "$target/building/" "$@")
+    mv "$target"/building/* "$target/"
+    touch "$target/.made" # last: it says that all of them are there
 }
-[ -e "$programs/.made" ] || build
+stamp="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version"
+stamp="$stamp -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"
+commands=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+[ -e "$programs/.made" ] ||
+    build scripts/cluster "$programs" "Kubernetes $version" "$stamp" "${commands[@]/#/k8s.io/kubernetes/cmd/}"
+[ -e "$policies/.made" ] ||
+    build scripts/cluster/policies "$policies" "kube-router, which enforces network policies," "" \
+        github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
 "$python" -m scripts.cluster.images

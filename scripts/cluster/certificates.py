@@ -23,6 +23,7 @@ PARTS = {
     "controllers": ("/CN=system:kube-controller-manager", _CLIENT),
     "scheduler": ("/CN=system:kube-scheduler", _CLIENT),
     "proxy": ("/CN=system:kube-proxy", _CLIENT),
+    "firewall": ("/O=system:masters/CN=kube-router", _CLIENT),
     "kubelet": (f"/O=system:nodes/CN=system:node:{NODE}", _KUBELET_NAMES + "extendedKeyUsage=clientAuth,serverAuth"),
     "front-proxy": ("/CN=front-proxy-client", _CLIENT),
 }

@@ -12,11 +12,11 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.cluster import cgroups, control_plane, node
+from scripts.cluster import cgroups, control_plane, firewall, node
 from scripts.cluster.certificates import write_kubeconfig
 from scripts.cluster.forward import Door, serve
 from scripts.cluster.processes import Processes
-from scripts.cluster.settings import API_INSIDE, NODE, NODE_ADDRESS, Place
+from scripts.cluster.settings import API_INSIDE, NAMES_ADDRESS, NODE, NODE_ADDRESS, Place
 
 READY = "ready"
 """The file that says that the cluster is up."""
@@ -51,9 +51,13 @@ def main(start: Start) -> None:
     api = _control_plane(place, processes, start.images)
     processes.start("names", sys.executable, "-m", "scripts.cluster.names", start.folder, start.ident)
     node.start_node(place, processes)
+    processes.wait_for("the node is known", lambda: api.get(f"/api/v1/nodes/{NODE}") is not None)
+    processes.wait_for("Services are routed", node.routes_services)  # later rounds of both keep the other's rules
+    firewall.start(place, processes)
     processes.wait_for("the node is ready", lambda: _ready(api))
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     processes.wait_for("the default service account is there", lambda: api.get(account) is not None)
+    processes.wait_for("network policies are enforced", firewall.enforces)
     place.folder.joinpath(READY).touch()
     processes.say("ready")
     asyncio.run(serve(start.doors, processes.reap))
@@ -82,11 +86,13 @@ def _network() -> None:
         "ip link set lo up",
         "ip link add node0 type bridge",
         f"ip addr add {NODE_ADDRESS}/32 dev node0",
+        f"ip addr add {NAMES_ADDRESS}/32 dev node0",
         "ip link set node0 up",
         "ip route add default dev node0",
     ):
         subprocess.run(command.split(), check=True)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    Path("/proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1")  # pods of one bridge are seen by no rule else
 
 
 def _ready(api: control_plane.Api) -> bool:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from scripts.cluster.control_plane import Api
-from scripts.cluster.settings import NODE_ADDRESS, Place
+from scripts.cluster.settings import NAMES_ADDRESS, Place
 
 PORT = 53
 DOMAIN = ["svc", "cluster", "local"]
@@ -52,7 +52,7 @@ def main(folder: str, ident: str) -> None:
     """Answer for ever."""
     api = Api(Place(Path(folder), ident))
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind((NODE_ADDRESS, PORT))
+    server.bind((NAMES_ADDRESS, PORT))
     while True:
         query, asker = server.recvfrom(512)
         try:

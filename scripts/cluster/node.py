@@ -11,6 +11,7 @@ from scripts.cluster.certificates import write_kubeconfig
 from scripts.cluster.processes import Processes
 from scripts.cluster.settings import (
     API_INSIDE,
+    NAMES_ADDRESS,
     NODE,
     NODE_ADDRESS,
     NODE_CIDR,
@@ -57,6 +58,12 @@ def start_node(place: Place, processes: Processes) -> None:
     )
     settings = _write(place.folder / "proxy.json", _proxy(place))
     processes.start("proxy", programs() / "kube-proxy", f"--config={settings}")
+
+
+def routes_services() -> bool:
+    """Say whether kube-proxy's first round of rules is through."""
+    command = ["iptables", "--wait", "--list-rules", "KUBE-FORWARD"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def _ctr(place: Place) -> list[str]:
@@ -121,7 +128,7 @@ def _kubelet(place: Place) -> dict[str, Any]:
         "readOnlyPort": 0,
         "healthzPort": 10248,
         "clusterDomain": "cluster.local",
-        "clusterDNS": [NODE_ADDRESS],
+        "clusterDNS": [NAMES_ADDRESS],
         "resolvConf": "",
         "evictionHard": {"imagefs.available": "1%", "nodefs.available": "1%", "memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,

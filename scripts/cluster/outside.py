@@ -20,10 +20,10 @@ from scripts.cluster.forward import opened
 from scripts.cluster.images import Images
 from scripts.cluster.inside import READY, Start
 from scripts.cluster.seed import plant
-from scripts.cluster.settings import HERE, Place, programs
+from scripts.cluster.settings import HERE, Place, policies, programs
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
-PROGRAMS = ("etcd", "containerd", "ctr", "runc", "iptables", "conntrack", "ip", "openssl")
+PROGRAMS = ("etcd", "containerd", "ctr", "runc", "iptables", "ipset", "conntrack", "ip", "openssl")
 _PR_SET_PDEATHSIG = 1
 _NUMBERS = count(1)
 _LOG_TAIL = 3000
@@ -53,9 +53,8 @@ def obstacle() -> str | None:
 def missing() -> list[str]:
     """List the programs that are not there; ``scripts/cluster.sh`` brings all of them."""
     built = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
-    return [name for name in PROGRAMS if not shutil.which(name)] + [
-        name for name in built if not programs().joinpath(name).exists()
-    ]
+    wanted = [programs() / name for name in built] + [policies() / "kube-router"]
+    return [name for name in PROGRAMS if not shutil.which(name)] + [one.name for one in wanted if not one.exists()]
 
 
 @contextmanager

@@ -12,6 +12,8 @@ POD_CIDR, SERVICE_CIDR = "198.18.0.0/16", "198.19.0.0/16"
 """The range for benchmarks: it is routed nowhere."""
 NODE_CIDR = "198.18.0.0/24"
 API_SERVICE, NODE_ADDRESS = "198.19.0.1", "198.18.255.1"
+NAMES_ADDRESS = "169.254.20.10"
+"""Where pods ask for names: the address that a cache of names on each node has in any cluster that runs one."""
 NODE = "node-1"
 API_PORT = 6443
 API_INSIDE = f"https://127.0.0.1:{API_PORT}"
@@ -26,8 +28,17 @@ def cache() -> Path:
 
 def programs() -> Path:
     """Return the folder of Kubernetes' programs, which ``scripts/cluster.sh`` fills: one for each ``go.mod``."""
-    parts = b"".join(HERE.joinpath(name).read_bytes() for name in ("go.mod", "go.sum", "tools.go"))
-    return cache() / "kubernetes" / hashlib.sha256(parts).hexdigest()[:16]
+    return _built("kubernetes", HERE)
+
+
+def policies() -> Path:
+    """Return the folder of the program that enforces network policies, filled by the same script."""
+    return _built("policies", HERE / "policies")
+
+
+def _built(name: str, sources: Path) -> Path:
+    parts = b"".join(sources.joinpath(part).read_bytes() for part in ("go.mod", "go.sum", "tools.go"))
+    return cache() / name / hashlib.sha256(parts).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

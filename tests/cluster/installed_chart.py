@@ -76,6 +76,7 @@ def values(*more: dict[str, Any]) -> dict[str, Any]:
                     "claims": {"landing": "/var/lib/loopline/landing"},
                 },
             },
+            "stores": {"objectStore": {"ports": [_STORE]}},
             "webserver": {"replicas": 2},
             "daemon": {"replicas": 2},
             "environment": {"text": environment(), "variables": {"LOOPLINE_GATEWAY": GATEWAY}},

@@ -12,6 +12,7 @@ import yaml
 
 from loopline.platform_core import environment
 from loopline.pod.settings import DagsterSettings
+from loopline.resources.kubernetes.names import MANAGED
 from loopline.resources.pyspark.admission import VERBS
 from loopline.resources.pyspark.pods import Pods
 from tests.deploy.helm_chart import (
@@ -390,6 +391,16 @@ def test_every_namespace_denies_by_default():
     ]
     ours = {"app.kubernetes.io/part-of": "loopline", "app.kubernetes.io/instance": "loopline"}
     assert team["loopline-processes"]["spec"]["podSelector"] == {"matchLabels": ours}
+
+
+def test_workers_of_one_task_reach_each_other():
+    """Tasks of a team, in its own namespace, on any port; nothing of the platform, and no other team's."""
+    rendered = objects(EVERYTHING)
+    for namespace in ("mlops-retail", "mlops-ad-tech"):
+        spec = of_kind(rendered, "NetworkPolicy", namespace)["loopline-tasks"]["spec"]
+        assert spec["podSelector"] == {"matchLabels": MANAGED}
+        peers = [{"podSelector": {"matchLabels": MANAGED}}]
+        assert (spec["ingress"], spec["egress"]) == ([{"from": peers}], [{"to": peers}])
 
 
 def test_nothing_is_reached_from_outside_but_features_behind_keys():

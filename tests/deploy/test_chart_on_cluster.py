@@ -13,7 +13,9 @@ from kubernetes import client
 
 from loopline.graphql import Dagster
 from loopline.platform_core.loop.ledger import Entry, Ledger
-from tests.cluster.installed_chart import CHART, READY_SECONDS, RELEASE, values, wait_until_ready
+from loopline.resources.kubernetes.names import MANAGED, SERVING
+from tests.cluster import knocking
+from tests.cluster.installed_chart import CHART, NAMESPACE, READY_SECONDS, RELEASE, values, wait_until_ready
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 MATERIALIZED = """
@@ -55,6 +57,33 @@ def test_an_upgrade_and_its_rollback_lose_no_request_and_nothing_that_was_known(
     ledger.close()
     assert [one["status"] for one in helmed.history(RELEASE)] == ["superseded", "superseded", "deployed"]
     helmed.test(RELEASE, timeout=READY_SECONDS)
+
+
+def test_parts_are_reached_by_whom_the_policies_name(installation, cluster, kubernetes_core):
+    """By a gateway's and a scraper's pods on the ports that are theirs; by no task of a team, and by nobody else."""
+    where = {"gateways": "gateways", "monitoring": "monitoring", "anybody": "elsewhere", "task": f"{NAMESPACE}-retail"}
+    parts = {
+        "webserver": f"{RELEASE}-webserver.{NAMESPACE}.svc.cluster.local:3000",
+        "portal": f"{RELEASE}-portal.{NAMESPACE}.svc.cluster.local:8790",
+        "features": f"{RELEASE}-features.{NAMESPACE}.svc.cluster.local:8090",
+        "code": f"{RELEASE}-code-kiln.{NAMESPACE}-kiln.svc.cluster.local:4000",
+        "endpoint": f"endpoint.{NAMESPACE}-serving.svc.cluster.local:{knocking.PORT}",
+    }
+    reached = {"gateways": {"features", "endpoint"}, "monitoring": {"portal", "features", "endpoint"}}
+    knocking.start(kubernetes_core, cluster, f"{NAMESPACE}-serving", "endpoint", SERVING)
+    for name in ("gateways", "monitoring", "elsewhere"):
+        kubernetes_core.create_namespace({"metadata": {"name": name}})
+    for who, namespace in where.items():
+        knocker = knocking.start(kubernetes_core, cluster, namespace, labels=MANAGED if who == "task" else {})
+        for part, place in parts.items():
+            expected = knocking.REACHED if part in reached.get(who, ()) else knocking.DENIED
+            host, _, port = place.partition(":")
+            assert knocker.comes_to(expected, host, int(port)), f"{part} by {who}: not {expected}"
+    for name in ("gateways", "monitoring", "elsewhere"):
+        kubernetes_core.delete_namespace(name)
+    for name, namespace in (("endpoint", f"{NAMESPACE}-serving"), ("knocker", f"{NAMESPACE}-retail")):
+        kubernetes_core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
+        kubernetes_core.delete_namespaced_service(name, namespace)
 
 
 def pod_names(api):

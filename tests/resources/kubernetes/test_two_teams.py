@@ -1,10 +1,11 @@
-"""Two teams on one cluster, each with the rights that the guide names: neither reaches what is the other's."""
+"""Two teams on one cluster, each with the guide's rights and the chart's policies: neither reaches the other's."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 from kubernetes import client, config
@@ -12,16 +13,41 @@ from kubernetes import client, config
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Refused
 from loopline.platform_core.testing.compute import MEET, PAIR, TALK, TINY
 from loopline.resources.kubernetes.names import job_name
-from tests.cluster import endpoints_in_pods
+from scripts.cluster.python_layer import interpreter
+from tests.cluster import chart_policies, endpoints_in_pods
+from tests.deploy.helm_chart import LEAST
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 TEAMS = ("north", "south")
+NUMBERS = count(1)
 RULES = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["events", "resourcequotas", "limitranges"], "verbs": ["list"]},
 ]
+PORT = 6379
+"""One that the chart lets every task reach anywhere, as Redis': what denies is the other team's namespace."""
+LISTEN = f"""
+import socket
+listener = socket.create_server(("", {PORT}))
+while True:
+    listener.accept()[0].close()
+"""
+KNOCK = f"""
+import socket, sys, time
+def knock():
+    try:
+        socket.create_connection((sys.argv[1], {PORT}), 2).close()
+    except OSError:
+        return "denied"
+    return "reached"
+end = time.monotonic() + 60  # a pod's policies hold a moment after it has begun
+while any(knock() != sys.argv[2] for _ in range(3)):
+    if time.monotonic() > end:
+        sys.exit(1)
+    time.sleep(0.2)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +68,17 @@ def teams(kubernetes_api, kubernetes_core, cluster, tmp_path_factory):
         rbac.create_namespaced_role_binding(where, binding)
         file = tmp_path_factory.mktemp("signed-in") / f"{team}.json"
         found[team] = endpoints_in_pods.signed_in(kubernetes_core, cluster, where, "code", file)
+    write_policies(kubernetes_api)
     yield found
     for team in TEAMS:
         kubernetes_core.delete_namespace(f"ml-{team}")
+
+
+def write_policies(api):
+    """Make the policies that the chart writes for two teams in these namespaces."""
+    places = {team: f"ml-{team}" for team in TEAMS}
+    values = {**LEAST, "teams": {team: {"namespace": namespace} for team, namespace in places.items()}}
+    chart_policies.write(api, values, places.values())
 
 
 @pytest.fixture
@@ -107,6 +141,31 @@ def test_a_team_reaches_no_other_teams_jobs(of_team, signed_in, kubernetes_core)
             waiting.result(60)
 
 
+def test_a_team_reaches_no_other_teams_pods(of_team, kubernetes_api, kubernetes_core):
+    """A task's pod is reached by its own team's tasks, and by another team's only once the policies are gone."""
+    north, south = of_team("north"), of_team("south")
+    with at_work(south, "listener", "subprocess:call", args=[str(interpreter()), "-c", LISTEN]) as waiting:
+        (pod,) = until(lambda: running(kubernetes_core, "south", "listener"))
+        address = pod.status.pod_ip
+        assert comes_to(south, "reached", address)
+        assert comes_to(north, "denied", address)
+        for team in TEAMS:
+            client.NetworkingV1Api(kubernetes_api).delete_collection_namespaced_network_policy(f"ml-{team}")
+        try:
+            assert comes_to(north, "reached", address)
+        finally:
+            write_policies(kubernetes_api)
+        south.cancel("listener")
+        with pytest.raises(Refused):
+            waiting.result(60)
+
+
+def comes_to(compute, expected, address):
+    """Say whether a task of a team comes to reach an address, or to be denied it."""
+    command = [str(interpreter()), "-c", KNOCK, address, expected]
+    return compute.run("subprocess:call", {"args": command}, TINY, f"knocks-{next(NUMBERS)}") == 0
+
+
 def test_a_teams_task_gets_its_own_secrets_and_no_token(of_team):
     """What it is given by name is of its own namespace; to the API it is nobody."""
     north = of_team("north", environment_from=("north-stores",))
@@ -129,10 +188,10 @@ def test_a_team_names_another_teams_secret_or_data_in_vain(of_team, kubernetes_c
 
 
 @contextmanager
-def at_work(compute, key):
-    """Have a task run that talks for long."""
+def at_work(compute, key, task=TALK, **given):
+    """Have a task run for long, one that talks unless another is named."""
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(compute.run, TALK, {"lines": 1000, "pause_seconds": 0.5}, TINY, key)
+        yield pool.submit(compute.run, task, given or {"lines": 1000, "pause_seconds": 0.5}, TINY, key)
 
 
 def running(core, team, key):
