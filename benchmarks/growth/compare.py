@@ -22,8 +22,8 @@ Name = tuple[str, str]
 """Of one more or of the whole, and what is measured."""
 HOW = f"""Processor milliseconds of the process with all its threads, after a short and after a long history of files of
 {ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and
-{ANSWERED} predictions; tables are tidied as each night. The whole is measured once, of the short history five times (the
-median); then one more of each in ten turns, by the short and by the long history, the least of which counts; each by a
+{ANSWERED} predictions; tables are tidied as each night. The whole is measured once, of the short history five times
+(the median); then one more of each in ten turns, by the short and by the long history, the least of which counts; each by a
 platform that is opened anew, as a run does; that every 30 seconds all files are looked at is not among it. The history
 of each of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. Of quality the increment
 is one more file of labels and answers: what it changes is one window of a day, about as many rows in the short history
