@@ -20,14 +20,14 @@ A_FILE_US = 10.0
 """How much one more may cost more for each file that ever came: a second after a hundred thousand files."""
 Name = tuple[str, str]
 """Of one more or of the whole, and what is measured."""
-HOW = f"""Processor milliseconds of the process with all its threads, after a short and after a long history of files of
-{ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and
-{ANSWERED} predictions; tables are tidied as each night. The whole is measured once, of the short history five times
-(the median); then one more of each in ten turns, by the short and by the long history, the least of which counts; each by a
-platform that is opened anew, as a run does; that every 30 seconds all files are looked at is not among it. The history
-of each of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. Of quality the increment
-is one more file of labels and answers: what it changes is one window of a day, about as many rows in the short history
-as in the long one; its labels say that they reach a day; windows of before that still wait for labels are looked at and
+HOW = f"""Processor milliseconds of the process with all its threads, after a short and after a long history of files
+of {ROWS} rows in a folder, on Delta, Polars and SQLite; beside each file {ENTRIES} lines in the ledger and {ANSWERED}
+predictions; tables are tidied as each night. The whole is measured once, of the short history five times (the median);
+then one more of each in ten turns, by the short and by the long history, the least of which counts; each by a platform
+that is opened anew, as a run does; that every 30 seconds all files are looked at is not among it. The history of each
+of the {CUSTOMERS} customers, of whom one more file has 50, is as many times as long. Of quality the increment is one
+more file of labels and answers: what it changes is one window of a day, about as many rows in the short history as in
+the long one; its labels say that they reach a day; windows of before that still wait for labels are looked at and
 found unchanged. The exponent is how the cost grows with the history: 0 is not at all, 1 in proportion; *a file* is by
 how much, divided by the files of the history. What the system takes to list the folder stands beside as it is, and is
 part of every poll and landing. What still grows, and why it may: decision 0074."""
