@@ -59,7 +59,7 @@ def _folder(run_id: str) -> Path:
     return folder
 
 
-@dg.asset(key=["shop", "predictions", "orders"], group_name="shop")
+@dg.asset(key=["shop", "orders_predictions"], group_name="shop")
 def predictions() -> None:
     """Rows of the prediction log."""
 
@@ -75,7 +75,7 @@ def drift() -> dg.MaterializeResult:
     return dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="drift", passed=True)])
 
 
-@dg.asset(key=["shop", "training_set", "orders"], group_name="shop")
+@dg.asset(key=["shop", "orders_training_set"], group_name="shop")
 def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Pin what is known now."""
     pinned = training_sets.build(platform(), team, orders, platform().clock.now())
@@ -83,7 +83,7 @@ def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"rows": pinned.rows})
 
 
-@dg.asset(key=["shop", "model", "orders"], deps=[training_set], group_name="shop")
+@dg.asset(key=["shop", "orders_model"], deps=[training_set], group_name="shop")
 def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Train in a process of its own, and register the version."""
     folder = _folder(context.run_id)
@@ -107,7 +107,7 @@ def gates(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=value >= 0.55 and value > champion - 0.05, metadata={"roc_auc": value})
 
 
-@dg.asset(key=["shop", "deployment", "orders"], deps=[model], group_name="shop")
+@dg.asset(key=["shop", "orders_deployment"], deps=[model], group_name="shop")
 def deployment(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Start the rollout: a row, and the candidate at half the traffic."""
     version = json.loads(_folder(context.run_id).joinpath("fitted.json").read_text())["version"]

@@ -119,8 +119,8 @@ def _moments(instance: dg.DagsterInstance) -> dict[str, float]:
 
 
 def _step_name(step_key: str) -> str:
-    """Return the stage of ``shop__<stage>__orders``, or ``gates`` for the model's check."""
-    return "gates" if step_key.endswith("_gates") else step_key.split("__")[1]
+    """Return the stage of ``shop__orders_<stage>``, or ``gates`` for the model's check."""
+    return "gates" if step_key.endswith("_gates") else step_key.rpartition("__")[2].removeprefix("orders_")
 
 
 def _polls(pause_seconds: float = 0.05) -> Iterator[None]:
