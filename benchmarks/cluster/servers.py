@@ -127,10 +127,18 @@ def gateway(site: Site, sides: dict[str, Side]) -> Iterator[dict[str, str]]:
         time.sleep(1)
         if process.poll() is not None:
             raise RuntimeError(f"nginx ended: {folder.joinpath('nginx.log').read_text()[-1000:]}")
-        yield {name: f"http://127.0.0.1:{GATEWAY_PORTS[name]}/" for name in sides}
+        through = {name: f"http://127.0.0.1:{GATEWAY_PORTS[name]}/" for name in sides}
+        for url in through.values():  # the node may not know yet where a Service leads that has just become ready
+            until(lambda url=url: _answers(site, url), 0.2)
+        yield through
     finally:
         process.terminate()
         process.wait()
+
+
+def _answers(site: Site, url: str) -> bool:
+    asked = [*site.within, "curl", "--silent", "--fail", "--max-time", "2", f"{url}v2/health/ready"]
+    return subprocess.run(asked, check=False, capture_output=True).returncode == 0
 
 
 def nginx() -> str:
