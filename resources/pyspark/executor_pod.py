@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+REACHED_SECONDS = 60.0
+"""How long an executor waits for its driver to let it in. Where network policies are enforced, a new pod is let in once
+its address is known, a second or two after it runs; Spark's executor asks once, and Spark gives up after a few."""
 BACKEND = "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend"
 _OPTION = "SPARK_JAVA_OPT_"
 _TOLD = {
@@ -39,6 +45,21 @@ def command(variables: Mapping[str, str], home: Path, java: str) -> list[str]:
     return [java, *options, BACKEND, *(part for name, of in _TOLD.items() for part in (name, variables[of]))]
 
 
+def await_driver(url: str, seconds: float = REACHED_SECONDS) -> bool:
+    """Wait until the driver at a URL such as ``spark://name@host:port`` takes a connection; False if it never does."""
+    place = urlsplit(url)
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((place.hostname or "", place.port or 0), timeout=2).close()
+        except OSError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.5)
+        else:
+            return True
+
+
 def main() -> None:
     """Become the executor."""
     import pyspark
@@ -51,6 +72,10 @@ def main() -> None:
         run = command(os.environ, Path(pyspark.__file__).parent, java)
     except KeyError as error:
         sys.exit(f"{error.args[0]} is not set\n→ this is the program of a pod that Spark makes, and of nothing else")
+    driver = os.environ["SPARK_DRIVER_URL"]
+    if not await_driver(driver):
+        told = f"the driver at {driver} cannot be reached after {REACHED_SECONDS:.0f} s"
+        sys.exit(f"{told}\n→ see whether it runs, and whether a network policy parts its pod from the executors'")
     os.chdir(tempfile.gettempdir())  # where Spark keeps files of a session; the image is read-only
     os.execv(java, run)  # noqa: S606 - no shell is wanted
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 
 from loopline.resources.pyspark import pods as module
 from loopline.resources.pyspark.engine import PysparkEngine
-from loopline.resources.pyspark.executor_pod import command
+from loopline.resources.pyspark.executor_pod import await_driver, command
 from loopline.resources.pyspark.pods import Pods
 
 MASTER = "k8s://https://cluster.test"
@@ -106,3 +108,15 @@ def test_the_executor_s_program_is_spark_s() -> None:
     less = {name: value for name, value in TOLD.items() if name != "SPARK_DRIVER_URL"}
     with pytest.raises(KeyError, match="SPARK_DRIVER_URL"):
         command(less, Path(), "java")
+
+
+def test_an_executor_waits_until_its_driver_lets_it_in() -> None:
+    """Where policies are enforced it is let in a moment after it runs, and Spark's own program would ask once."""
+    with socket.socket() as driver:
+        driver.bind(("127.0.0.1", 0))
+        url = f"spark://CoarseGrainedScheduler@127.0.0.1:{driver.getsockname()[1]}"
+        assert not await_driver(url, seconds=0)
+        late = threading.Timer(1.0, driver.listen)
+        late.start()
+        assert await_driver(url, seconds=60)
+        late.join()
