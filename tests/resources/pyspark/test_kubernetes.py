@@ -17,9 +17,10 @@ from scripts.cluster import node, spark_image
 from scripts.cluster.outside import Cluster
 from scripts.cluster.python_layer import interpreter
 from scripts.cluster.settings import NODE_ADDRESS, Place
+from tests.cluster import chart_policies
 from tests.cluster.endpoints_in_pods import BUCKET, object_store, storage  # noqa: F401 - a fixture
 from tests.cluster.kubernetes_cluster import OBJECT_STORE_PORT, images_built, images_folder
-from tests.deploy.helm_chart import EVERYTHING, objects, of_kind
+from tests.deploy.helm_chart import EVERYTHING, LEAST, objects, of_kind
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
 NUMBERS = count(1)
@@ -51,7 +52,7 @@ def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def namespace(kubernetes_api: Any, kubernetes_core: Any, team_namespace: str) -> str:
-    """Give the team's code location an account with the rights of the chart."""
+    """Give the team's code location an account with the rights of the chart, and its namespace the chart's policies."""
     kubernetes_core.create_namespaced_service_account(team_namespace, {"metadata": {"name": "code"}})
     kubernetes_core.create_namespaced_service_account(team_namespace, {"metadata": {"name": "nobody"}})
     rules = of_kind(objects(EVERYTHING), "Role", "mlops-ad-tech")["loopline-spark"]["rules"]
@@ -61,6 +62,9 @@ def namespace(kubernetes_api: Any, kubernetes_core: Any, team_namespace: str) ->
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "spark"}
     binding = {"metadata": {"name": "spark"}, "subjects": [subject], "roleRef": role}
     rbac.create_namespaced_role_binding(team_namespace, binding)
+    team = {"namespace": team_namespace, "spark": {"enabled": True}}
+    stores = {"objectStore": {"ports": [OBJECT_STORE_PORT]}}
+    chart_policies.write(kubernetes_api, {**LEAST, "teams": {"team": team}, "stores": stores}, [team_namespace])
     return team_namespace
 
 
@@ -115,7 +119,8 @@ def _pod(name: str, image: str, account: str, engine: dict[str, Any]) -> dict[st
         "containers": [container],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
-    return {"metadata": {"name": name}, "spec": spec}
+    ours = {"app.kubernetes.io/part-of": "loopline", "app.kubernetes.io/instance": "loopline"}
+    return {"metadata": {"name": name, "labels": ours}, "spec": spec}
 
 
 def executors(core: Any, namespace: str) -> list[Any]:
