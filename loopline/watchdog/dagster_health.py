@@ -73,12 +73,10 @@ class DagsterHealth:
         """Has every team loaded? A location that has not loses its sensors without a word."""
         found, unknown = [], set()
         for location in self.dagster.locations():
-            if location.state == "broken" and self._is_silent(location):
-                found.append(self._silent(location))
-                unknown.add(f"location:{location.name}")  # whether its code loads nobody can say
-            elif location.state == "broken":
-                found.append(self._broken(location))
-            elif location.state == "loading":
+            silent = location.state == "broken" and self._is_silent(location)
+            if location.state == "broken":
+                found.append(self._silent(location) if silent else self._broken(location))
+            if location.state == "loading" or silent:  # whether its code loads nobody can say
                 unknown.add(f"location:{location.name}")
         return Looked(tuple(found), frozenset(unknown))
 
@@ -92,28 +90,26 @@ class DagsterHealth:
         return Looked(tuple(found), blind=tuple(blind))
 
     def _is_silent(self, location: Location) -> bool:
-        """Say whether a code server does not answer, for a reason that no pod of it tells."""
-        silent = any(word in location.reason for word in (UNREACHABLE, UNAVAILABLE))
-        return silent and not (self.words and self.words(location.name))
+        """Say whether a code server does not answer, and there is no kubelet that says why, if not at each look."""
+        return self.words is None and any(word in location.reason for word in (UNREACHABLE, UNAVAILABLE))
 
     def _silent(self, location: Location) -> Alarm:
-        return Alarm(
-            cause=f"code-server:{location.name}",
-            severity="error",
-            problem=f"the code server of team {location.name} does not answer",
-            fix="see whether it runs, and its log; until it answers its sensors are silent and its loop stands still",
-            subject=ModelRef(location.name, ""),
-            link=self.pages.locations(),
-        )
+        said = f"the code server of team {location.name} does not answer"
+        return self._of_team(location, "code-server", said, "see whether it runs, and its log; until it answers")
 
     def _broken(self, location: Location) -> Alarm:
         words = self.words(location.name) if self.words else ""
-        said = f"pod of team {location.name} does not start: {words}"
+        said = f"the code of team {location.name} does not load: {location.reason}"
+        if words:
+            said = f"the pod of team {location.name} does not start: {words}"
+        return self._of_team(location, "location", said, "mend what the reason names; until then")
+
+    def _of_team(self, location: Location, cause: str, said: str, fix: str) -> Alarm:
         return Alarm(
-            cause=f"location:{location.name}",
+            cause=f"{cause}:{location.name}",
             severity="error",
-            problem=f"the {said}" if words else f"the code of team {location.name} does not load: {location.reason}",
-            fix="mend what the reason names; until then its sensors are silent and its loop stands still",
+            problem=said,
+            fix=f"{fix} its sensors are silent and its loop stands still",
             subject=ModelRef(location.name, ""),
             link=self.pages.locations(),
         )

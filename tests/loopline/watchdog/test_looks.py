@@ -123,10 +123,12 @@ def test_a_team_that_does_not_load_is_named_with_its_reason(garden):
 
 
 def test_a_server_whose_pod_says_why_it_does_not_start_is_told_in_its_words(garden):
-    """On a cluster the kubelet knows more than Dagster."""
+    """On a cluster the kubelet knows more than Dagster; while it starts a pod again it says nothing for a while."""
     told = replace(looks(DagsterHealth, garden), words={"absent": "ErrImageNeverPull"}.get).locations()
     assert found(told) == {"location:torn": "error", "location:absent": "error"}
     assert {one.problem for one in told.alarms} >= {"the pod of team absent does not start: ErrImageNeverPull"}
+    meanwhile = replace(looks(DagsterHealth, garden), words=lambda _: "").locations()
+    assert found(meanwhile) == found(told), "the cause stays the same"
 
 
 def test_sensors_that_are_silent_or_fail_twice(garden):
