@@ -52,7 +52,7 @@ def _of_dagster(url: str, bounds: Bounds, words: Callable[[str], str] | None) ->
     return [
         Look("web", health.web, ("web",)),
         Look("daemons", health.daemons, ("daemon",)),
-        Look("locations", health.locations, ("location:",)),
+        Look("locations", health.locations, ("location:", "code-server:")),
         Look("automation", health.automation, ("sensor:", "schedule:")),
         Look("assets", assets.look, ("check:", "stale:"), patient=False, every=seldom),
         Look("runs", runs.look, ("run:",), patient=False, every=seldom),

@@ -78,6 +78,8 @@ class DagsterHealth:
                 found.append(self._silent(location) if silent else self._broken(location))
             if location.state == "loading" or silent:  # whether its code loads nobody can say
                 unknown.add(f"location:{location.name}")
+            if location.state == "loading":
+                unknown.add(f"code-server:{location.name}")
         return Looked(tuple(found), frozenset(unknown))
 
     def automation(self) -> Looked:

@@ -122,6 +122,18 @@ def test_a_team_that_does_not_load_is_named_with_its_reason(garden):
     assert looked.unknown == {"location:absent"}
 
 
+def test_of_a_location_that_loads_nothing_is_known_yet(garden):
+    """An alarm of before is neither over nor raised again until Dagster has the answer."""
+
+    class Loading(Dagster):
+        def locations(self):
+            return [replace(one, state="loading", reason="") for one in super().locations()]
+
+    looked = replace(looks(DagsterHealth, garden), dagster=Loading(f"{garden.url}/graphql")).locations()
+    assert found(looked) == {}
+    assert all(looked.leaves(f"{cause}:absent") for cause in ("location", "code-server"))
+
+
 def test_a_server_whose_pod_says_why_it_does_not_start_is_told_in_its_words(garden):
     """On a cluster the kubelet knows more than Dagster; while it starts a pod again it says nothing for a while."""
     told = replace(looks(DagsterHealth, garden), words={"absent": "ErrImageNeverPull"}.get).locations()

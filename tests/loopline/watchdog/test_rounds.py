@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -25,6 +26,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.watchdog.assembly import watchdog
 from loopline.watchdog.look import Bounds, Look, Looked
 from loopline.watchdog.loop_looks import LoopLooks
 from loopline.watchdog.rounds import Watchdog
@@ -321,3 +323,11 @@ def test_turns_of_the_loop_that_did_not_end_well(platform):
     assert "rolled back: scores fell" in look.cycles().alarms[0].problem
     turn(ROSES, "promoted")
     assert [a.cause for a in look.cycles().alarms] == [f"cycle:{failed}"]
+
+
+def test_each_look_may_end_what_it_raises(platform: Platform, garden: Any) -> None:
+    """A cause that its look does not own would stand for ever, and be told at once when it comes again."""
+    looks = watchdog(platform, garden.url, Bounds(), lambda _: None).looks
+    found = {alarm.cause: look for look in looks for alarm in look.at().alarms}
+    assert {"location:torn", "code-server:absent"} <= set(found)
+    assert [cause for cause, look in found.items() if not cause.startswith(look.owns)] == []
