@@ -36,18 +36,8 @@ def compare(quick: bool = False) -> Section:  # noqa: ARG001 - one turn is as sh
 def _walked() -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="loopline-bench-") as folder:
         kept = Path(folder) / "seconds.json"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-m",
-            "cluster",
-            "tests/cluster/test_walk.py",
-            "-k",
-            _TESTS,
-        ]
+        asked = ["-q", "-x", "-m", "cluster", "tests/cluster/test_walk.py", "-k"]
+        command = [sys.executable, "-m", "pytest", *asked, _TESTS]
         subprocess.run(command, cwd=ROOT, env=os.environ | {"LOOPLINE_TURN_SECONDS": str(kept)}, check=True)
         found: dict[str, float] = json.loads(kept.read_text())
         return found

@@ -92,8 +92,10 @@ def warm_up() -> None:
 def _one_more(made: Home) -> dict[str, float]:
     """Let one more file arrive, and one more of everything else happen; a platform is opened for each, as runs do."""
     made.deliver()
-    seconds = {NAMES: _seconds(made.names)}
-    seconds |= {"poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1))}
+    seconds = {
+        NAMES: _seconds(made.names),
+        "poll, by a new process": _opened(made, lambda p: pending(p, made.team, ORDERS, limit=1)),
+    }
     seconds["land a file"] = _seconds(lambda: landed(made))
     platform = made.opened()
     made.rest()

@@ -32,7 +32,7 @@ FEWEST_GROUPS = 2
 def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
     """Judge a version's window; None while fewer than two groups have enough rows."""
     metric = GROUP_METRICS[rule.metric]
-    seen = rows.where(np.isfinite(rows.labels)) if metric.needs_labels else rows
+    seen = rows.where(rows.labelled) if metric.needs_labels else rows
     names = groups.largest(seen.groups[rule.column], rule.min_rows)
     looked, hits = metric.marked(seen.labels, seen.scores, threshold)
     hits, values = hits[looked], seen.groups[rule.column][looked]

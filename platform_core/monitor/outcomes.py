@@ -68,6 +68,11 @@ class Outcomes:
         """Count the examples."""
         return len(self.scores)
 
+    @cached_property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Mark the examples whose label is known."""
+        return np.isfinite(self.labels)
+
     @property
     def digest(self) -> str:
         """Name all of it, in its order."""

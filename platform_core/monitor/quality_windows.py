@@ -44,7 +44,7 @@ def counted(rows: Outcomes, length: timedelta) -> Iterator[Counted]:
         found, places = np.unique(numbers, return_inverse=True)
     else:
         found, places = np.arange(first, int(numbers.max(initial=first)) + 1), numbers - first
-    sizes, labelled = np.bincount(places), np.bincount(places, np.isfinite(rows.labels))
+    sizes, labelled = np.bincount(places), np.bincount(places, rows.labelled)
     for place in np.flatnonzero(sizes).tolist():
         yield Counted(MONDAY + int(found[place]) * length, int(sizes[place]), bool(labelled[place]))
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 from sqlalchemy import func, select
 
 from loopline.platform_core import metrics
@@ -67,7 +66,7 @@ class Life(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, answered: Outcomes, threshold: float, changed: int, before: Life | None = None) -> Life:
         """Measure everything that a version answered; where little has changed since ``before``, that stays."""
-        known = np.isfinite(answered.labels)
+        known = answered.labelled
         labelled, positives = int(known.sum()), int((answered.labels > 0).sum())
         if before is not None and before.threshold == threshold and before.is_near(labelled, positives, changed):
             return before
@@ -87,7 +86,7 @@ def of(version: str, answered: Outcomes, life: Life) -> VersionQuality:
     return VersionQuality(
         version=version,
         predictions=len(answered),
-        labelled=int(np.isfinite(answered.labels).sum()),
+        labelled=int(answered.labelled.sum()),
         roc_auc=life.roc_auc,
         recall=life.recall,
         positives=int((answered.labels > 0).sum()),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from loopline.platform_core.monitor import figures, groups
 from loopline.platform_core.monitor.estimate import estimated
 from loopline.platform_core.monitor.quality_figures import WindowFigure
@@ -39,7 +37,7 @@ def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
 
 def _figures(model: Model, segment: str, rows: Outcomes, meaning: Calibration | None) -> Iterator[WindowFigure]:
     """Yield what is realised of some rows, and what is estimated if anything is known of what scores mean."""
-    known, threshold, metrics = np.isfinite(rows.labels), model.threshold, watched_metrics(model)
+    known, threshold, metrics = rows.labelled, model.threshold, watched_metrics(model)
     counts = len(rows), int(known.sum())
     real = [
         *figures.realised(rows.labels[known], rows.scores[known], threshold, metrics),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from scripts.cluster.certificates import write_kubeconfig
+from scripts.cluster.node import rules
 from scripts.cluster.processes import Processes
 from scripts.cluster.settings import API_INSIDE, NODE, SERVICE_CIDR, Place, policies
 
@@ -25,5 +24,4 @@ def start(place: Place, processes: Processes) -> None:
 
 def enforces() -> bool:
     """Say whether its first round over all pods and policies is through."""
-    command = ["iptables", "--wait", "--list-rules", "KUBE-ROUTER-FORWARD"]
-    return _PASSED in subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    return _PASSED in rules("KUBE-ROUTER-FORWARD")

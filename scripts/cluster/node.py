@@ -62,8 +62,13 @@ def start_node(place: Place, processes: Processes) -> None:
 
 def routes_services() -> bool:
     """Say whether kube-proxy's first round of rules is through."""
-    command = ["iptables", "--wait", "--list-rules", "KUBE-FORWARD"]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    return bool(rules("KUBE-FORWARD"))
+
+
+def rules(chain: str) -> str:
+    """Return the rules of a chain of the node's, "" where there is no such chain."""
+    command = ["iptables", "--wait", "--list-rules", chain]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
 
 
 def _ctr(place: Place) -> list[str]:

@@ -14,7 +14,7 @@ from kubernetes import client
 
 from loopline.graphql import Dagster, repository
 from loopline.platform_core.foundation.names import AssetName, ModelRef, prediction_table
-from loopline.platform_core.loop import cycles, deployments, rollout_table
+from loopline.platform_core.loop import cycles, deployments, history, rollout_table
 from loopline.platform_core.loop.ledger import Entry, Ledger
 from loopline.platform_core.monitor.drift_windows import WINDOW
 from loopline.platform_core.specs import Drift
@@ -145,15 +145,11 @@ class Walk:
 
     def turn_seconds(self, cycle: cycles.Cycle, caller: Caller) -> dict[str, float]:
         """Return how long after drift was written down each step of the cycle for it was done."""
-        entries = {kind: self._newest_entry(kind, cycle) for kind in _STEPS}
+        entries = {entry.kind: entry for entry in history.of_cycle(self.ledger, REF, cycle.cycle_id)}
         (drift,) = self.ledger.entries(REF, [WINDOW], until=entries["cycle.opened"].at, newest_first=True, limit=1)
-        moments = {_STEPS[kind]: entry.recorded_at.timestamp() for kind, entry in entries.items() if entry.recorded_at}
+        moments = {step: _recorded(entries[kind]) for kind, step in _STEPS.items()}
         moments["the candidate answers"] = caller.first_at[entries["rollout.started"].version]
-        assert drift.recorded_at is not None
-        return {step: moment - drift.recorded_at.timestamp() for step, moment in moments.items()}
-
-    def _newest_entry(self, kind: str, cycle: cycles.Cycle) -> Entry:
-        return next(e for e in self.ledger.entries(REF, [kind], newest_first=True) if e.cycle == cycle.cycle_id)
+        return {step: moment - _recorded(drift) for step, moment in moments.items()}
 
     def stable(self) -> str:
         """Return the version that is live."""
@@ -217,3 +213,8 @@ class Walk:
         lake, table = DeltaLake(root=f"{self.place}/lake", storage_options=options), prediction_table(*REF)
         found = set() if lake.version(table) is None else set(lake.read(table)["request_id"].to_pylist())
         return found | set(self.serving().predictions(REF.dotted, None)[0]["request_id"].to_pylist())
+
+
+def _recorded(entry: Entry) -> float:
+    assert entry.recorded_at is not None
+    return entry.recorded_at.timestamp()
