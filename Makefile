@@ -42,6 +42,7 @@ up: $(INSTALLED) ## The same, left running to look at
 test: $(TOOLS) ## Every test, services started by the tests
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
+	@scripts/emulators.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not daemon and not cluster and not spark"

@@ -1,0 +1,52 @@
+"""A server of the tests' own: a program on free ports of this machine, until it answers, and until it is ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+START_SECONDS = 120
+PEERS = Path(__file__).parents[2] / ".peers"
+NODE_MODULES = PEERS / "emulators" / "node_modules"
+"""What ``scripts/emulators.sh`` fetched."""
+
+
+def program(name: str) -> str:
+    """Return a program that a package of the tests brought, beside this Python."""
+    return str(Path(sys.executable).parent / name)
+
+
+class Emulator:
+    """One process, whose words go to ``<folder>/log``."""
+
+    def __init__(self, command: Sequence[str], folder: Path, more: Mapping[str, str] | None = None) -> None:
+        self._command, self.folder, self._more = list(command), folder, dict(more or {})
+
+    def start(self, answers: Callable[[], object]) -> None:
+        """Start it and wait until ``answers`` raises nothing."""
+        log = self.folder / "log"
+        with log.open("ab") as words:
+            environment = os.environ | self._more
+            self.process = subprocess.Popen(self._command, stdout=words, stderr=words, env=environment)
+        end, why = time.monotonic() + START_SECONDS, "it did not answer"
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                answers()
+            except Exception as error:  # noqa: BLE001 - each client has its own for "not yet"
+                why = f"{type(error).__name__}: {error}"
+                time.sleep(0.1)
+            else:
+                return
+        self.end()
+        raise TimeoutError(f"{self._command[0]} did not start ({why}): {log.read_text(errors='replace')[-2000:]}")
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait(30)
