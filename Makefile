@@ -55,7 +55,7 @@ cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C en
 test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
 	@scripts/cluster.sh
 	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n 2 -m cluster
+	$(BIN)/python -m pytest -n 2 -m cluster $(ONLY)
 
 test-spark: $(TOOLS) ## The engine's tests on a Spark cluster of their own: a master, two workers, a Spark Connect server
 	@scripts/system-packages.sh
