@@ -21,8 +21,8 @@ view*: orders of {DAYS} days, {A_DAY} a customer and day, to each day's orders a
 rows of four features, scored by a LightGBM model of 50 trees as the platform packages it. Up to a million rows the
 view's answer is compared with Polars', and of each batch a thousand scores with this process's. Processor seconds are
 those of all processes, object store included; *others' cores* are those that processes of other work kept busy
-meanwhile: seconds are longer by it, exponents are of processor seconds. Memory is the peak of the process that asks, above what it held before: tables
-still pass through it."""
+meanwhile: seconds are longer by it, exponents are of processor seconds. Memory is the peak of the process that asks,
+above what it held before: tables still pass through it."""
 HEADER = ("", "rows", "seconds", "processor seconds", "rows a second", "memory", "others' cores", "exponent")
 Told = Mapping[str, Any]
 
