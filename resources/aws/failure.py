@@ -46,7 +46,7 @@ MISSING = frozenset({"ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "
 INVALID = frozenset({"ValidationException", "SerializationException", "InvalidParameterException"})
 _CLOCK = "Signature expired", "Signature not yet current"
 """How the refusal of a signature goes on if it is the clock's fault."""
-_SERVERS_FAULT = 500
+_SERVERS_FAULT, _NOT_LET_IN = 500, (401, 403)
 _WAITING_FOR_SOMEBODY_SECONDS = 30
 
 
@@ -99,8 +99,12 @@ def translated_errors(what: str, missing: str = "see that it was created, in tha
     try:
         yield
     except client_errors() as error:
-        # the refusal of a signature repeats what was to be signed, a session's token as well
-        raise failure(error, what, missing) from (None if code(error) in UNKNOWN_IDENTITY else error)
+        raise failure(error, what, missing) from cause(error)
+
+
+def cause(error: Exception) -> Exception | None:
+    """Return what may be shown as the cause of an error of ours: a refused signature repeats what was signed."""
+    return None if code(error) in UNKNOWN_IDENTITY | SKEWED | EXPIRED else error
 
 
 def _refusal(error: Exception, name: str, what: str, missing: str) -> LooplineError:
@@ -114,7 +118,7 @@ def _refusal(error: Exception, name: str, what: str, missing: str) -> LooplineEr
     if name in UNKNOWN_IDENTITY:
         return InvalidEnvironment(f"{what}: credentials are not accepted ({name})", "give this process an identity")
     words = f"{what}: {_said(error)}"
-    if name in DENIED:
+    if name in DENIED or _status(_told(error)) in _NOT_LET_IN:
         return InvalidEnvironment(words, "give this identity the right that is named")
     if name in INVALID:
         return ContractBroken(words, "tell Loopline's maintainers: its own check let this through")
@@ -158,5 +162,7 @@ def _status(told: Mapping[str, Any]) -> int:
 
 
 def _said(error: Exception) -> str:
+    """Return the service's words, without what it was asked to sign: a session's token may be in there."""
     told = _told(error).get("Error", {})
-    return one_line(f"{told.get('Code')}: {told.get('Message') or 'without words'}")
+    words = str(told.get("Message") or "without words").partition("The Canonical String")[0]
+    return one_line(f"{told.get('Code')}: {words}")

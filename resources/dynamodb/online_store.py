@@ -77,15 +77,15 @@ class DynamodbOnlineStore(OnlineStore):
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the newest row of each entity, one request a row; one that gives up leaves a part written."""
-        life = Lifetime(keep)
+        writer, life = self._writer(), Lifetime(keep)
         kept = {key: row for key, row in newest(entity, rows).items() if not life.is_over(row)}
         packed = packed_rows(self._view(view), kept)
         puts = (Put(place, time_us, values, life.gone_ms(time_us), time_us) for place, time_us, values in packed)
-        return self._writer().run(puts, len(packed))
+        return writer.run(puts, len(packed))
 
     def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
         """Put rows in place of what is void, one request a row; one that gives up leaves a part done."""
-        life, places = Lifetime(keep), self._view(view)
+        writer, life, places = self._writer(), Lifetime(keep), self._view(view)
         changes: list[Put | Delete] = []
         for key, row, until_us in replacing(entity, rows, void, keep):
             values = b"" if row is None else pack_values(row.values)
@@ -94,7 +94,7 @@ class DynamodbOnlineStore(OnlineStore):
                 changes.append(Delete(place, until_us))
             else:
                 changes.append(Put(place, row.event_time_us, values, life.gone_ms(row.event_time_us), until_us))
-        return self._writer().run(changes, len(changes))
+        return writer.run(changes, len(changes))
 
     def drop(self, view: str) -> None:
         """Forget a view: its items are looked for by its partition keys and deleted, which costs a write each."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.errors import LooplineError, NotFound, StoreUnavailable
-from loopline.resources.aws.failure import client_errors, failure, is_worth_another_try
+from loopline.resources.aws.failure import cause, client_errors, failure, is_worth_another_try
 from loopline.resources.aws.pace import pause_seconds
 from loopline.resources.dynamodb.items import Item, Place, key_of, rows_of
 from loopline.resources.dynamodb.table import Table
@@ -89,7 +89,7 @@ class Reader:
                 return [], [], None  # nobody has written yet
             if is_worth_another_try(error):
                 return [], keys, told
-            raise self.table.told(told) from error
+            raise self.table.told(told) from cause(error)
         left: dict[str, Any] = answer.get("UnprocessedKeys", {}).get(name, {})
         return answer["Responses"].get(name, []), left.get("Keys", []), None
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from loopline.resources.aws.failure import client_errors, code, failure, is_throttled, is_worth_another_try
+from loopline.resources.aws.failure import cause, client_errors, code, failure, is_throttled, is_worth_another_try
 from loopline.resources.aws.pace import Pace, pause_seconds
 from loopline.resources.dynamodb.items import Item, Place, item_of, key_of, now_ms, number
 from loopline.resources.dynamodb.table import Table
@@ -174,6 +174,6 @@ class Writer:
         """Slow down, or give up."""
         told = self._table.told(failure(error, f"writing DynamoDB's table {self._table.name!r}"))
         if not is_worth_another_try(error) or self._stopped or time.monotonic() - self._taken_at > self._patience:
-            raise told from error
+            raise told from cause(error)
         if is_throttled(error):
             self._pace.throttled()

@@ -88,11 +88,12 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
     server.end()
 
 
-@pytest.fixture
-def aws(aws_server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> AwsServer:
-    """Give AWS to a test whose process finds credentials by the client's own chain."""
-    for name in _OTHERS:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in IDENTITY.items():
-        monkeypatch.setenv(name, value)
-    return aws_server
+@pytest.fixture(scope="module")
+def aws(aws_server: AwsServer) -> Iterator[AwsServer]:
+    """Give AWS to a file of tests whose process finds credentials by the client's own chain."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in _OTHERS:
+            environment.delenv(name, raising=False)
+        for name, value in IDENTITY.items():
+            environment.setenv(name, value)
+        yield aws_server
