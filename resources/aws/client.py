@@ -71,6 +71,11 @@ class OneAProcess(Generic[T]):
                     self._made[pid] = self._make()
         return self._made[pid]
 
+    @property
+    def made(self) -> T | None:
+        """Return this process's, if it was made."""
+        return self._made.get(os.getpid())
+
     def taken(self) -> T | None:
         """Return this process's, if it was made, and forget it."""
         return self._made.pop(os.getpid(), None)

@@ -16,6 +16,7 @@ from loopline.platform_core.contracts.online_packing import pack_values
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 from loopline.resources.aws.client import OneAProcess, Reach, make_client
 from loopline.resources.aws.pace import Pace
+from loopline.resources.dynamodb.insisting import Insistence
 from loopline.resources.dynamodb.items import Lifetime, Place, Places, packed_rows
 from loopline.resources.dynamodb.reading import Reader, Rows, Trips
 from loopline.resources.dynamodb.table import Table
@@ -122,13 +123,14 @@ class DynamodbOnlineStore(OnlineStore):
         if self.create and not self._is_there:
             link.table.ensure()
             self._is_there = True
-        return Writer(link.table, link.pace, self.connections, self.patience_seconds)
+        return Writer(Insistence(link.table, link.pace, self.patience_seconds), self.connections)
 
     async def _trip(self) -> Trips:
         """Return the trips of the event loop that runs."""
         loop = asyncio.get_running_loop()
         if loop not in self._trips:
-            link = await loop.run_in_executor(None, self._links.get)  # boto3 takes half a second to load
+            # boto3 takes half a second to load
+            link = self._links.made or await loop.run_in_executor(None, self._links.get)
             for ended in [old for old in self._trips if old.is_closed()]:
                 self._trips.pop(ended, None)
             self._trips.setdefault(loop, Trips(link.reader))

@@ -90,6 +90,8 @@ class Reader:
             if is_worth_another_try(error):
                 return [], keys, told
             raise self.table.told(told) from cause(error)
+        if "Responses" not in answer:
+            return [], keys, None  # something on the way answered, and boto3 takes what it cannot read for nothing
         left: dict[str, Any] = answer.get("UnprocessedKeys", {}).get(name, {})
         return answer["Responses"].get(name, []), left.get("Keys", []), None
 
