@@ -129,8 +129,9 @@ class DynamodbOnlineStore(OnlineStore):
         """Return the trips of the event loop that runs."""
         loop = asyncio.get_running_loop()
         if loop not in self._trips:
-            # boto3 takes half a second to load
-            link = self._links.made or await loop.run_in_executor(None, self._links.get)
+            link = self._links.made
+            if link is None:  # boto3 takes half a second to load
+                link = await loop.run_in_executor(None, self._links.get)
             for ended in [old for old in self._trips if old.is_closed()]:
                 self._trips.pop(ended, None)
             self._trips.setdefault(loop, Trips(link.reader))
