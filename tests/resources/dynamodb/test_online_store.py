@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import re
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,8 @@ from tests.emulators.aws import REGION, AwsServer
 READER = ["dynamodb:BatchGetItem"]
 WRITER = ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:BatchWriteItem"]
 MAKER = ["dynamodb:DescribeTable", "dynamodb:CreateTable", "dynamodb:DescribeTimeToLive", "dynamodb:UpdateTimeToLive"]
-"""What a server, a materialization, and whoever makes the table may do; the how-to lists the same."""
+"""What a server, a materialization, and whoever makes the table may do."""
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "serve-features-from-dynamodb.md"
 
 
 def _opened(aws: AwsServer, **more: Any) -> DynamodbOnlineStore:
@@ -167,6 +170,14 @@ def test_a_table_that_is_missing(aws: AwsServer) -> None:
     assert events(store, "v", ["1"]) == {"1": 1}
     store.close()
     maker.close()
+
+
+def test_the_page_lists_these_rights_and_limits() -> None:
+    """Whoever writes a policy from it gives what is tried below, no less and no more."""
+    page = PAGE.read_text()
+    assert set(re.findall(r"`(dynamodb:\w+)`", page)) == {*READER, *WRITER, *MAKER}
+    assert f"at most {MOST_KEY_BYTES} bytes" in page
+    assert f"its {PARTS} partition keys" in page
 
 
 def test_rights_are_enough_and_needed(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
