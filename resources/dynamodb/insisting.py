@@ -66,6 +66,18 @@ class Insistence:
                 self.wait(self._nothing("an answer that is none came back"), tries)
             tries += 1
 
+    def repeat(self, call: Callable[[], None]) -> None:
+        """Call until it does not fail for a moment's reasons."""
+        tries = 0
+        while True:
+            try:
+                return call()
+            except StoreUnavailable as told:
+                if told.delay_seconds > self._patience_seconds:
+                    raise  # somebody has to act first
+                self.wait(told, tries)
+                tries += 1
+
     def took(self) -> None:
         """Count progress."""
         self._taken_at = time.monotonic()

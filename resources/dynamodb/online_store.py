@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Asks = Sequence[tuple[str, Sequence[Key]]]
-_AGAIN = 2
-"""A try that hangs may take half the time, so that another fits in."""
+_READ_TRIES, _WRITE_TRIES = 2, 3
+"""How many requests that hang fit into a read's time, and into a write's patience."""
+_WRITE_SECONDS = 10.0
+"""How long a request of a write may take at most."""
 
 
-class _Link(NamedTuple):
-    """What a process holds open."""
+class _Pen(NamedTuple):
+    """What a process writes with."""
 
     table: Table
-    reader: Reader
     pace: Pace
 
 
@@ -55,7 +56,8 @@ class DynamodbOnlineStore(OnlineStore):
     timeout_seconds: float = Field(1.0, gt=0)
     patience_seconds: float = Field(30.0, gt=0)
     connections: int = Field(16, gt=0)
-    _links: OneAProcess[_Link] = PrivateAttr()
+    _readers: OneAProcess[Reader] = PrivateAttr()
+    _pens: OneAProcess[_Pen] = PrivateAttr()
     _trips: dict[asyncio.AbstractEventLoop, Trips] = PrivateAttr(default_factory=dict)
     _places: dict[str, Places] = PrivateAttr(default_factory=dict)
     _is_there: bool = PrivateAttr(False)
@@ -63,12 +65,12 @@ class DynamodbOnlineStore(OnlineStore):
     def model_post_init(self, context: object) -> None:
         """Connect when first asked."""
         super().model_post_init(context)
-        self._links = OneAProcess(self._linked)
+        self._readers, self._pens = OneAProcess(self._new_reader), OneAProcess(self._new_pen)
 
     def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
         """Fetch rows by a hundred keys a request, consistently, several requests at once."""
         places = self._asked(asks)
-        return _answers(places, self._links.get().reader.rows(place for each in places for place in each))
+        return _answers(places, self._readers.get().rows(place for each in places for place in each))
 
     async def fetch(self, asks: Asks) -> list[list[OnlineRow | None]]:
         """Fetch rows as ``read`` does, in threads; what is asked in the same turn of the event loop shares requests."""
@@ -104,10 +106,12 @@ class DynamodbOnlineStore(OnlineStore):
     def close(self) -> None:
         """Let every connection go."""
         self._trips.clear()
-        link = self._links.taken()
-        if link is not None:
-            link.reader.pool.shutdown(wait=False, cancel_futures=True)
-            link.table.client.close()
+        reader, pen = self._readers.taken(), self._pens.taken()
+        if reader is not None:
+            reader.pool.shutdown(wait=False, cancel_futures=True)
+            reader.table.client.close()
+        if pen is not None:
+            pen.table.client.close()
 
     def _asked(self, asks: Asks) -> list[list[Place | None]]:
         return [[*map(self._view(view).of, keys)] for view, keys in asks]
@@ -119,35 +123,37 @@ class DynamodbOnlineStore(OnlineStore):
 
     def _writer(self) -> Writer:
         """Return what one call writes with; the first of a process makes the table if it may."""
-        link = self._links.get()
+        pen = self._pens.get()
+        insistence = Insistence(pen.table, pen.pace, self.patience_seconds)
         if self.create and not self._is_there:
-            link.table.ensure()
+            insistence.repeat(pen.table.ensure)
             self._is_there = True
-        return Writer(Insistence(link.table, link.pace, self.patience_seconds), self.connections)
+        return Writer(insistence, self.connections)
 
     async def _trip(self) -> Trips:
         """Return the trips of the event loop that runs."""
         loop = asyncio.get_running_loop()
         if loop not in self._trips:
-            link = self._links.made
-            if link is None:  # boto3 takes half a second to load
-                link = await loop.run_in_executor(None, self._links.get)
+            reader = self._readers.made
+            if reader is None:  # boto3 takes half a second to load
+                reader = await loop.run_in_executor(None, self._readers.get)
             for ended in [old for old in self._trips if old.is_closed()]:
                 self._trips.pop(ended, None)
-            self._trips.setdefault(loop, Trips(link.reader))
+            self._trips.setdefault(loop, Trips(reader))
         return self._trips[loop]
 
-    def _linked(self) -> _Link:
-        reach = Reach(
-            self.region,
-            self.endpoint_url,
-            self.timeout_seconds / _AGAIN,
-            2 * self.connections,
-            tries=1,  # asking again is ours: within a read's time, at a write's pace
-        )
-        table = Table(make_client("dynamodb", reach, f"DynamoDB's table {self.table!r}"), self.table, self.create)
-        pool = ThreadPoolExecutor(self.connections, "dynamodb-read")
-        return _Link(table, Reader(table, pool, self.timeout_seconds), Pace(self.connections))
+    def _new_reader(self) -> Reader:
+        table = self._reached(self.timeout_seconds / _READ_TRIES)
+        return Reader(table, ThreadPoolExecutor(self.connections, "dynamodb-read"), self.timeout_seconds)
+
+    def _new_pen(self) -> _Pen:
+        table = self._reached(min(_WRITE_SECONDS, self.patience_seconds / _WRITE_TRIES))
+        return _Pen(table, Pace(self.connections))
+
+    def _reached(self, request_seconds: float) -> Table:
+        """Make a client, which asks once: asking again is ours, within a read's time and at a write's pace."""
+        reach = Reach(self.region, self.endpoint_url, request_seconds, self.connections, tries=1)
+        return Table(make_client("dynamodb", reach, f"DynamoDB's table {self.table!r}"), self.table, self.create)
 
 
 def _answers(places: Sequence[Sequence[Place | None]], rows: Rows) -> list[list[OnlineRow | None]]:

@@ -189,13 +189,13 @@ def test_rights_are_enough_and_needed(aws: AwsServer, monkeypatch: pytest.Monkey
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         store = _opened(aws, table=table, create=create)
-        store._links.get()  # credentials are found now
+        _finds_credentials(store)
         return store
 
     maker, writer, reader = opened(*MAKER, *WRITER), opened(*WRITER, create=False), opened(*READER)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     wrong = _opened(aws, table=table)
-    wrong._links.get()
+    _finds_credentials(wrong)
     with aws.checked():
         assert maker.write("v", "customer_id", rows) == 1
         assert writer.replace("v", "customer_id", rows, view_rows([1, 2], [1, 1])) == 1
@@ -261,6 +261,11 @@ def test_two_environments_share_a_table(store: DynamodbOnlineStore) -> None:
     store.drop(view)
     assert (events(store, view, ["1"]), events(other, view, ["1"])) == ({"1": None}, {"1": 1})
     other.close()
+
+
+def _finds_credentials(store: DynamodbOnlineStore) -> None:
+    store._readers.get()
+    store._pens.get()
 
 
 def _reads_right(store: DynamodbOnlineStore, view: str, key: str, event: int) -> None:
