@@ -275,6 +275,28 @@ def test_a_drop_goes_on_until_all_is_gone(store: DynamodbOnlineStore, proxy: Fau
     assert set(events(store, view, keys).values()) == {None}
 
 
+def test_a_table_is_made_whose_making_was_not_answered(aws: AwsServer, proxy: FaultProxy) -> None:
+    """It is looked at again, made once, and the service deletes what is gone."""
+    calls = {
+        name: faults.header("X-Amz-Target", f"\\.{name}$")
+        for name in ("DescribeTable", "CreateTable", "UpdateTimeToLive")
+    }
+    rules = [
+        proxy.add(calls["DescribeTable"], refused("InternalServerError", status=500), times=1),
+        proxy.add(calls["CreateTable"], THROTTLED, times=1),
+        proxy.add(calls["CreateTable"], faults.lose_response(), times=1),
+        proxy.add(calls["UpdateTimeToLive"], faults.lose_response(), times=1),
+    ]
+    store = DynamodbOnlineStore(
+        table=f"made-{uuid.uuid4().hex}", region=REGION, endpoint_url=proxy.url, create=True, timeout_seconds=30
+    )
+    assert store.write("v", "customer_id", view_rows([1], [1], spend=[1.0])) == 1
+    assert [rule.taken for rule in rules] == [1] * 4
+    described = aws.client("dynamodb").describe_time_to_live(TableName=store.table)
+    assert described["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED"
+    store.close()
+
+
 REFUSALS: dict[str, tuple[Does, type[LooplineError], str]] = {
     "expired": (refused("ExpiredTokenException", "expired"), StoreUnavailable, "have expired.*renew"),
     "unknown": (refused("UnrecognizedClientException"), InvalidEnvironment, "not accepted.*identity"),
