@@ -42,7 +42,13 @@ UNKNOWN_IDENTITY = frozenset({
     "AuthFailure",
 })  # fmt: skip
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"})
-MISSING = frozenset({"ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "QueueDoesNotExist"})
+MISSING = frozenset({
+    "ResourceNotFoundException",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "QueueDoesNotExist",
+    "AWS.SimpleQueueService.NonExistentQueue",
+})  # fmt: skip
 INVALID = frozenset({"ValidationException", "SerializationException", "InvalidParameterException"})
 _CLOCK = "Signature expired", "Signature not yet current"
 """How the refusal of a signature goes on if it is the clock's fault."""

@@ -38,11 +38,12 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What it gets."""
+    """What it gets, the body byte by byte if each takes so many seconds."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = {}
+    byte_seconds: float = 0
 
 
 Forward = Callable[[Request], Answer]
@@ -100,6 +101,11 @@ def slow_answer(seconds: float) -> Does:
         return given
 
     return late
+
+
+def trickle(byte_seconds: float) -> Does:
+    """Let the request through, and its answer come so slowly that no time-out between two bytes ends it."""
+    return lambda request, forward: forward(request)._replace(byte_seconds=byte_seconds)
 
 
 def changed(change: Callable[[Answer], Answer]) -> Does:
@@ -248,8 +254,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD" or "Content-Length" not in given.headers:
             self.send_header("Content-Length", str(len(given.body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command == "HEAD":
+            return
+        if not given.byte_seconds:
             self.wfile.write(given.body)
+            return
+        for at in range(len(given.body)):
+            self.wfile.write(given.body[at : at + 1])
+            time.sleep(given.byte_seconds)
 
     def _content(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

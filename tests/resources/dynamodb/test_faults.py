@@ -128,7 +128,10 @@ def test_a_read_outlives_what_passes(store: DynamodbOnlineStore, proxy: FaultPro
         assert time.monotonic() - begun < TIMEOUT_SECONDS + 1
 
 
-@pytest.mark.parametrize("does", [THROTTLED, refused("X", status=503), faults.lose_request(), faults.slow_answer(30)])
+STAYING = [THROTTLED, refused("X", status=503), faults.lose_request(), faults.slow_answer(30), faults.trickle(0.03)]
+
+
+@pytest.mark.parametrize("does", STAYING)
 def test_a_read_ends_in_time(
     store: DynamodbOnlineStore, held_briefly: DynamodbOnlineStore, proxy: FaultProxy, does: Does
 ) -> None:
