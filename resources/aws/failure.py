@@ -52,6 +52,8 @@ MISSING = frozenset({
 INVALID = frozenset({"ValidationException", "SerializationException", "InvalidParameterException"})
 _CLOCK = "Signature expired", "Signature not yet current"
 """How the refusal of a signature goes on if it is the clock's fault."""
+_CANONICAL = "Canonical String"
+"""Behind these words AWS repeats what was to be signed."""
 _SERVERS_FAULT, _NOT_LET_IN = 500, (401, 403)
 _WAITING_FOR_SOMEBODY_SECONDS = 30
 
@@ -110,7 +112,7 @@ def translated_errors(what: str, missing: str = "see that it was created, in tha
 
 def cause(error: Exception) -> Exception | None:
     """Return what may be shown as the cause of an error of ours: a refused signature repeats what was signed."""
-    return None if code(error) in UNKNOWN_IDENTITY | SKEWED | EXPIRED else error
+    return None if code(error) in UNKNOWN_IDENTITY | SKEWED | EXPIRED or _CANONICAL in str(error) else error
 
 
 def _refusal(error: Exception, name: str, what: str, missing: str) -> LooplineError:
@@ -170,5 +172,5 @@ def _status(told: Mapping[str, Any]) -> int:
 def _said(error: Exception) -> str:
     """Return the service's words, without what it was asked to sign: a session's token may be in there."""
     told = _told(error).get("Error", {})
-    words = str(told.get("Message") or "without words").partition("The Canonical String")[0]
+    words = str(told.get("Message") or "without words").partition(_CANONICAL)[0]
     return one_line(f"{told.get('Code')}: {words}")

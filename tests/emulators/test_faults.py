@@ -122,5 +122,5 @@ def test_answers_are_late_or_changed(proxy: FaultProxy, done: list[tuple[str, st
     assert [path for _, path, _ in done][-1] == "/late"
     proxy.add(faults.path("/trickle"), faults.trickle(0.02))
     begun = time.monotonic()
-    assert _ask(proxy, "PUT", "/trickle", b"x" * 20)[1] == b"x" * 20
+    assert _ask(proxy, "PUT", "/trickle", b"x" * 30)[1] == b"x" * 30
     assert time.monotonic() - begun >= 0.4

@@ -310,6 +310,7 @@ REFUSALS: dict[str, tuple[Does, type[LooplineError], str]] = {
         StoreUnavailable,
         "clock.*NTP",
     ),
+    "not let in": (refused("OddException", CANONICAL, 403), InvalidEnvironment, "OddException: It does not match"),
     "denied": (refused("AccessDeniedException", "not authorized to perform: dynamodb:X"), InvalidEnvironment, "right"),
     "invalid": (refused("ValidationException", "too odd"), ContractBroken, "too odd"),
     "missing": (refused("ResourceNotFoundException"), InvalidEnvironment, "create it there with partition key"),
