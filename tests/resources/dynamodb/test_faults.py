@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -262,6 +264,30 @@ def test_a_service_that_takes_nothing_is_given_up(
     proxy.clear()
     assert sum(event is not None for event in events(store, view, keys).values()) == 7
     assert store.write(view, "customer_id", rows) == 20
+
+
+def test_writers_leave_the_newest_whatever_happens(store: DynamodbOnlineStore, proxy: FaultProxy) -> None:
+    """Two writers shuffle the same events while a fifth of their requests is refused, lost or loses its answer."""
+    view, keys, chance = new_view(), [str(n) for n in range(10)], random.Random(3)
+    other = DynamodbOnlineStore(**store.model_dump())
+    happening = [THROTTLED, PASSING["server error"], faults.lose_request(), faults.lose_response()]
+    rules = [proxy.add(lambda seen: PUTS(seen) and chance.random() < 0.05, does) for does in happening]
+
+    def write(to: DynamodbOnlineStore, seed: int) -> None:
+        every = [(key, event) for key in keys for event in range(12)]
+        random.Random(seed).shuffle(every)
+        for at in range(0, len(every), 8):
+            part = every[at : at + 8]
+            values = [float(event) for _, event in part]
+            to.write(view, "customer_id", view_rows(*map(list, zip(*part, strict=True)), spend=values))
+
+    with ThreadPoolExecutor(2) as writers:
+        for done in [writers.submit(write, to, seed) for seed, to in enumerate((store, other))]:
+            done.result()
+    assert min(rule.taken for rule in rules) > 0
+    proxy.clear()
+    assert store.read([(view, keys)]) == [[OnlineRow(11, (11.0,))] * 10]
+    other.close()
 
 
 def test_a_drop_goes_on_until_all_is_gone(store: DynamodbOnlineStore, proxy: FaultProxy) -> None:
