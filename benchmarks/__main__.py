@@ -17,6 +17,7 @@ from benchmarks.cluster import turn
 from benchmarks.drift import alarms as drift_alarms
 from benchmarks.drift import blocks as drift_blocks
 from benchmarks.drift import compare as drift
+from benchmarks.dynamodb import compare as dynamodb
 from benchmarks.estimated_quality import compare as estimated_quality
 from benchmarks.feature_server import compare as feature_server
 from benchmarks.growth import compare as growth
@@ -50,6 +51,7 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "point_in_time": point_in_time.compare,
     "growth": growth.compare,
     "online_reads": online_reads.compare,
+    "dynamodb": dynamodb.compare,
     "materialization": materialization.compare,
     "feature_server": feature_server.compare,
     "serving": serving.compare,
