@@ -1,0 +1,55 @@
+"""A training job's log, as CloudWatch Logs has it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from loopline.resources.managed_jobs.patience import write_line
+from loopline.resources.managed_jobs.service import Lines
+from loopline.resources.sagemaker.link import Link
+
+GROUP = "/aws/sagemaker/TrainingJobs"
+_PAGE_LINES = 10_000
+
+
+class Log(Lines):
+    """Copies the log of each host of a job, line by line; of several each line says whose it is."""
+
+    def __init__(self, link: Link, job: str, workers: int) -> None:
+        self.client, self.job, self.workers = link.logs, job, workers
+        self.places: dict[str, str | None] = {}
+
+    def copy(self) -> None:
+        """Copy what came since; a log that cannot be read does not end what it tells of."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with suppress(BotoCoreError, ClientError):
+            if len(self.places) < self.workers:
+                self._look_for_hosts()
+            for stream in self.places:
+                self._copy(stream)
+
+    def _look_for_hosts(self) -> None:
+        found: dict[str, Any] = {"nextToken": None}
+        while "nextToken" in found:
+            more = {"nextToken": found["nextToken"]} if found["nextToken"] else {}
+            found = self.client.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{self.job}/", **more)
+            for stream in found.get("logStreams", ()):
+                self.places.setdefault(stream["logStreamName"], None)
+
+    def _copy(self, stream: str) -> None:
+        """Copy pages until one is the end: it has the token that it was asked with."""
+        host = stream.removeprefix(f"{self.job}/").rpartition("-")[0]
+        prefix = f"[{host}] " if self.workers > 1 else ""
+        while True:
+            place = self.places[stream]
+            more = {"nextToken": place} if place else {}
+            page = self.client.get_log_events(
+                logGroupName=GROUP, logStreamName=stream, startFromHead=True, limit=_PAGE_LINES, **more
+            )
+            for event in page["events"]:
+                write_line(f"{prefix}{event['message']}")
+            self.places[stream] = page["nextForwardToken"]
+            if page["nextForwardToken"] == place:
+                return
