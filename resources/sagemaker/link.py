@@ -107,13 +107,13 @@ def words(error: Any) -> str:
 
 def _away(error: Exception, operation: str) -> Exception:
     """Say what a failed call is: worth another try (``_Again``), an error of ours, or its caller's to judge."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore import exceptions as botocore
 
-    if isinstance(error, ClientError):
+    if isinstance(error, botocore.ClientError):
         return _said(error, operation)
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, (botocore.HTTPClientError, botocore.ConnectionError, botocore.MetadataRetrievalError)):
         return _Again(StoreUnavailable(f"{operation}: {one_line(error)}", "see whether AWS can be reached from here"))
-    if isinstance(error, BotoCoreError):
+    if isinstance(error, botocore.BotoCoreError):
         return _of_client(error, operation)
     return error
 

@@ -7,7 +7,8 @@ networks, real times. ``python -m tests.emulators.sagemaker <port> <folder> <s3 
 ``POST /_faults`` takes what shall go wrong: ``{"operation": name, "times": n, ...}`` with ``code``, ``status`` and
 ``message`` (it is answered so), or ``lost`` (it is done, and nobody is told); ``{"operation": "job", ...}`` with
 ``reason`` (it fails so before it begins), ``pending`` (seconds), ``interrupt_after`` (seconds until a spot machine is
-taken back), ``uploads_failed`` (false: of a failed job nothing is kept). ``GET /_requests`` tells what was asked.
+taken back), ``uploads_failed`` (false: of a failed job nothing is kept). ``null`` mends all. ``GET /_requests`` tells
+what was asked.
 """
 
 from __future__ import annotations
@@ -192,7 +193,8 @@ class Handler(BaseHTTPRequestHandler):
         """Answer one operation, or take a fault."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/_faults":
-            self.sagemaker.faults.append(json.loads(body))
+            fault = json.loads(body)
+            self.sagemaker.faults[:] = [*self.sagemaker.faults, fault] if fault else []
             return self._send(200, {})
         try:
             self._refuse_unsigned(body)
