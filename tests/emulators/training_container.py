@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = "LOOPLINE_SAGEMAKER_ROOT"
-_SCRATCH = "/tmp"
+_SCRATCH = ("/tmp", "/tmp/loopline")
+"""A container has these to itself; any other path is this machine's, as if it were mounted."""
 _PLAIN = ("LANG", "PYTHONPATH")
 
 
 class Container:
-    """One host of a job: of this machine it sees ``PATH`` only, and what would be in ``/tmp`` is in its own folder."""
+    """One host of a job: of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
 
     def __init__(self, request: dict[str, Any], host: str, hosts: list[str], folder: Path) -> None:
         self.host, self.folder, self.root = host, folder, folder / "ml"
@@ -64,7 +65,7 @@ class Container:
                 self.process = subprocess.Popen(["sh", "-c", "exit 127"])
 
     def _inside(self, value: str) -> str:
-        return str(self.folder / "tmp") + value[len(_SCRATCH) :] if value.startswith(_SCRATCH) else value
+        return str(self.folder / value.lstrip("/")) if value in _SCRATCH else value
 
     def _configure(self, name: str, content: Any) -> None:
         (self.root / f"input/config/{name}.json").write_text(json.dumps(content))
