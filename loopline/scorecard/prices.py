@@ -75,12 +75,13 @@ def read(path: Path) -> Prices:
     if not isinstance(sheet, dict) or set(sheet) - {_MACHINES} != set(_HOURS):
         fix = f"give those three, and types of machines below {_MACHINES} if you like"
         raise InvalidEnvironment(f"{document.at('prices')}: prices are not {', '.join(_HOURS)}", fix)
-    found = [_price(document, name, sheet[name]) for name in _HOURS]
+    found = {name: _price(document, name, sheet[name]) for name in _HOURS}
     machines = sheet.get(_MACHINES) or {}
     if not isinstance(machines, dict):
         raise InvalidEnvironment(f"{document.at('prices', _MACHINES)}: {_MACHINES} is no mapping", "write <type>: {…}")
     of_machines = {str(name): _price(document, str(name), said, _MACHINES) for name, said in machines.items()}
-    return Prices(str(data.get("name", path.stem)), str(data.get("currency", "USD")), *found, of_machines)
+    name, currency = str(data.get("name", path.stem)), str(data.get("currency", "USD"))
+    return Prices(name, currency, **found, machine_hours=of_machines)
 
 
 def _price(document: Located, name: str, said: Any, *below: str) -> Price:

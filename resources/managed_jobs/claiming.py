@@ -70,7 +70,7 @@ class Claim:
 
 def jobs_of(service: Service, prefix: str, key: str) -> list[tuple[str, Look]]:
     """Return the jobs that were made for a key, the first one first."""
-    found = []
+    found: list[tuple[str, Look]] = []
     for attempt in count(1):
         name = job_name(prefix, key, attempt, service.most_name_chars)
         if (look := service.look(name)) is None:

@@ -37,7 +37,7 @@ class Following:
         if look.phase in {Phase.STARTING, Phase.RUNNING, Phase.ENDING}:
             self._goes_on(look)
             return None
-        self.log.copy()
+        self.log.finish()
         found = self.service.answer(self.name, self.workers)
         if look.phase is Phase.DONE and found is not None:
             return found

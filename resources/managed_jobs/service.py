@@ -56,6 +56,10 @@ class Lines(abc.ABC):
     def copy(self) -> None:
         """Write to standard error what came since; what cannot be read now is read later."""
 
+    @abc.abstractmethod
+    def finish(self) -> None:
+        """Write the rest of an ended job's log, for whose last lines it waits a while."""
+
 
 class Service(abc.ABC):
     """One cloud's ML service, with the object store by which it is given tasks.

@@ -20,6 +20,8 @@ from loopline.resources.managed_jobs.carrying import TASK, unpack_task, write_an
 CHANNEL = "task"
 ROOT = "LOOPLINE_SAGEMAKER_ROOT"
 """The variable that says where SageMaker's files are, if not at ``/opt/ml``."""
+END = "loopline: nothing follows"
+"""A log's last line, by which its reader knows that it has arrived whole."""
 MOST_FAILURE_CHARS = 1024
 """So much of the failure's file is told by the service."""
 
@@ -38,6 +40,7 @@ def main(root: Path) -> None:
         root.joinpath("output/failure").write_text(f"{outcome.problem} → {outcome.fix}"[:MOST_FAILURE_CHARS])
     if failed or gang.leads:
         write_answer(root / "output/data", gang.rank, outcome)
+    sys.stderr.write(f"{END}\n")
     sys.stderr.flush()
     sys.exit(failed)
 

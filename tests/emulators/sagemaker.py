@@ -7,8 +7,8 @@ networks, real times. ``python -m tests.emulators.sagemaker <port> <folder> <s3 
 ``POST /_faults`` takes what shall go wrong: ``{"operation": name, "times": n, ...}`` with ``code``, ``status`` and
 ``message`` (it is answered so), or ``lost`` (it is done, and nobody is told); ``{"operation": "job", ...}`` with
 ``reason`` (it fails so before it begins), ``pending`` (seconds), ``interrupt_after`` (seconds until a spot machine is
-taken back), ``uploads_failed`` (false: of a failed job nothing is kept). ``null`` mends all. ``GET /_requests`` tells
-what was asked.
+taken back), ``uploads_failed`` (false: of a failed job nothing is kept), ``log_delay`` (seconds by which its last lines
+are late). ``null`` mends all. ``GET /_requests`` tells what was asked.
 """
 
 from __future__ import annotations
@@ -124,6 +124,9 @@ class SageMaker:
         for n, container in enumerate(job.containers if job else ()):
             if job and _stream(job, n) == asked["logStreamName"]:
                 lines = container.lines(ended=bool(job.ended))
+                late = job.how.get("log_delay", 0)
+                if late and not (job.ended and time.time() > job.ended + late):
+                    lines = lines[:-3]
                 start = int(asked.get("nextToken", "f/0").removeprefix("f/"))
                 page = lines[start : start + min(asked.get("limit", 10_000), 1000)]
                 token, now = f"f/{start + len(page)}", int(time.time() * 1000)

@@ -14,7 +14,7 @@ TRAIN = "loopline.platform_core.training.task:train"
 
 
 def test_a_training_runs_as_a_training_job(post, bound, server):
-    """Its environment comes as text, into a container that knows nothing of its caller; the caller finds the version."""
+    """Its environment comes as text into a container that knows no variable of its caller's; the version is found."""
     site = Path(__file__).parent / "parcels_site"
     known = {name: os.environ[name] for name in ("LOOPLINE_HOME", "PARCELS_CALLS")}
     compute = bound(env=known | {"PYTHONPATH": f"{post.home / 'site'}:{site}"})

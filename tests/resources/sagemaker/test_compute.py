@@ -21,6 +21,7 @@ from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.testing.compute import ECHO, ENDLESS, FRAGILE, SLOW, SMALL, TALK, ComputeKit, calls
 from loopline.resources.managed_jobs import patience
 from loopline.resources.managed_jobs.names import job_name
+from loopline.resources.sagemaker import logs
 from loopline.resources.sagemaker.bucket import Bucket
 from loopline.resources.sagemaker.link import Link
 from tests.s3_server import BUCKET
@@ -49,6 +50,12 @@ def at_work():
     """Run tasks in threads of their own."""
     with ThreadPoolExecutor(2) as pool:
         yield pool.submit
+
+
+@pytest.fixture
+def no_last_line(monkeypatch):
+    """Wait a second, not ten, for the last line of what was killed."""
+    monkeypatch.setattr(logs, "LAST_SECONDS", 1)
 
 
 @pytest.fixture
@@ -120,7 +127,7 @@ def test_failures_are_told_as_what_they_are_and_the_key_runs_anew(bound, server,
     assert compute.run(ECHO, {"folder": str(tmp_path), "value": 1}, SMALL, "fails") == {"value": 1, "before": 0}
 
 
-def test_killed_container_is_transient_and_runs_anew(bound, tmp_path):
+def test_killed_container_is_transient_and_runs_anew(bound, tmp_path, no_last_line):
     """Nobody knows whether memory was short: the error says what to do if it happens again."""
     compute = bound()
     with pytest.raises(Transient, match=r"was killed .*137.* raise memory_gb"):
@@ -135,7 +142,7 @@ def test_failure_is_told_if_nothing_of_a_failed_job_is_kept(bound, server, tmp_p
         bound().run(FRAGILE, {"folder": str(tmp_path)}, SMALL, "untold")
 
 
-def test_image_without_loopline_is_told_so(bound):
+def test_image_without_loopline_is_told_so(bound, no_last_line):
     """The command is not there: what the environment calls Python is looked at."""
     with pytest.raises(TaskFailed, match=r"127.*the path that 'python' names"):
         bound(python="/opt/no/python").run("os:getpid", {}, SMALL, "no-image")
@@ -161,13 +168,13 @@ def test_spot_machines_that_stay_away_are_transient(bound, server, tmp_path):
         )
 
 
-def test_task_that_takes_too_long_is_ended(bound, tmp_path):
+def test_task_that_takes_too_long_is_ended(bound, tmp_path, no_last_line):
     """Another try would take as long."""
     with pytest.raises(TaskFailed, match="raise max_runtime_hours"):
         bound(max_runtime_hours=1 / 3600).run(ENDLESS, {"folder": str(tmp_path), "seconds": 60}, SMALL, "long")
 
 
-def test_cancelled_task_is_refused(bound, tmp_path, at_work):
+def test_cancelled_task_is_refused(bound, tmp_path, at_work, no_last_line):
     """Whoever waits is told that somebody ended it."""
     compute = bound()
     waiting = at_work(compute.run, ENDLESS, {"folder": str(tmp_path), "seconds": 60}, SMALL, "cancelled")
@@ -193,6 +200,15 @@ def test_log_streams_while_the_task_runs(bound, capfd, at_work):
     assert waiting.result() == 6
     heard += capfd.readouterr().err
     assert [heard.count(f"line {number} of 6\n") for number in range(6)] == [1] * 6
+
+
+def test_the_last_lines_are_waited_for(bound, server, capfd):
+    """The service shows them two seconds after the job has ended; the line that says so is not shown."""
+    server.fail("job", log_delay=2)
+    assert bound().run(TALK, {"lines": 4, "pause_seconds": 0}, SMALL, "late") == 4
+    heard = capfd.readouterr().err
+    assert [heard.count(f"line {number} of 4\n") for number in range(4)] == [1] * 4
+    assert logs.END not in heard
 
 
 def test_answer_that_somebody_deleted_is_made_again(bound, server, tmp_path):
