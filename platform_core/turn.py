@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +176,18 @@ def _trained(turn: Turn) -> dict[str, Any]:
     if turn.model.search.parallel:
         args |= {"found": trials.searched(turn.platform, turn.model, args)}
     fitted: dict[str, Any] = turn.platform.compute.run(TRAIN, args, turn.model.compute, turn.cycle.cycle_id)
+    if "usage" in fitted:
+        fitted["usage"] |= _billed(turn)
     return fitted
+
+
+def _billed(turn: Turn) -> dict[str, Any]:
+    """Return what a service bills for the training, as the ledger keeps it; nothing where none says it."""
+    with suppress(LooplineError):  # a figure of its cost is no reason to lose the version
+        billed = turn.platform.compute.billed(turn.cycle.cycle_id, {"team": turn.team.name, "model": turn.model.name})
+        if billed is not None:
+            return {"billed_seconds": billed.seconds, "machine": billed.machine, "machines": billed.machines}
+    return {}
 
 
 def drop(platform: Platform, cycle: Cycle) -> bool:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loopline.scorecard.definitions import MONTH_DAYS
 from loopline.scorecard.figure import ORGANISATION, Measure
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from loopline.scorecard.servers import Used
     from loopline.scorecard.traffic import Day
 
-TRAINING = ("wall_seconds", "cpu_seconds", "memory_gb_seconds", "gpu_seconds", "core_seconds", "gpu_known", "gpu_busy")
+TRAINING = (
+    "wall_seconds",
+    "cpu_seconds",
+    "memory_gb_seconds",
+    "gpu_seconds",
+    "core_seconds",
+    "gpu_known",
+    "gpu_busy",
+    "cost",
+)
 _NO_TRAINING = "no training said what it used"
 _NO_SERVER = "no process that answers was looked at"
 _NO_PRICES = "no price sheet: name one in the environment file, 'prices: deploy/prices/aws-us-east-1.yaml'"
@@ -60,7 +69,9 @@ class Costs:
 
     def __init__(self, facts: Facts, days: Sequence[Day], used: Sequence[Used], prices: Prices | None) -> None:
         self.prices = prices
-        self.trainings = [(t.team, t.model, (t.at, *_training(t.figures))) for t in facts.trainings if t.figures]
+        self.trainings = [
+            (t.team, t.model, (t.at, *_training(t.figures, prices))) for t in facts.trainings if t.figures
+        ]
         self.used = {each.day: each for each in used}
         self.asked = _usage(days)
         self._series: dict[str, Series] = {}
@@ -79,9 +90,7 @@ class Costs:
         return {
             "training_cpu_utilisation": cpu,
             "training_gpu_utilisation": gpu,
-            "cost_a_training_run": self._money(
-                lambda p: p.of(sums["cpu_seconds"], sums["memory_gb_seconds"], sums["gpu_seconds"]), runs, _NO_TRAINING
-            ),
+            "cost_a_training_run": self._money(lambda _: sums["cost"], runs, _NO_TRAINING),
         }
 
     def _trainings(self, scope: str) -> Series:
@@ -128,11 +137,13 @@ class Costs:
         return Measure(cost(self.prices) / count, count, unit=self.prices.currency)
 
 
-def _training(used: Mapping[str, float]) -> tuple[float, ...]:
-    """Return the columns of ``TRAINING`` from what ``Usage.to_json`` wrote."""
+def _training(used: Mapping[str, Any], prices: Prices | None) -> tuple[float, ...]:
+    """Return the columns of ``TRAINING`` from what ``Usage.to_json`` wrote, and what a service bills."""
     plain = tuple(used[name] for name in TRAINING[:4])
     known = used["gpu_seconds"] if "gpu_share" in used else 0.0
-    return (*plain, used["cores"] * used["wall_seconds"], known, known * used.get("gpu_share", 0.0))
+    busy = known * used.get("gpu_share", 0.0)
+    cost = prices.of_training(used) if prices else 0.0
+    return (*plain, used["cores"] * used["wall_seconds"], known, busy, cost)
 
 
 def _usage(days: Sequence[Day]) -> dict[tuple[str, date], _Usage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.base import Vendor
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 Json = Any
 """What ``json.dumps`` accepts and ``json.loads`` returns."""
+
+
+@dataclass(frozen=True)
+class Billed:
+    """What a service bills for a task: seconds of each machine, its type as the service calls it, and how many."""
+
+    seconds: float
+    machine: str
+    machines: int = 1
 
 
 class Compute(Vendor):
@@ -32,6 +42,8 @@ class Compute(Vendor):
          the others (``specs.Gang``), and the first one's result is the task's. It is all or nothing: unless every one
          has its place none begins, and when one fails or dies the others are ended and the key may be run anew. A
          vendor that cannot raises ``Unsupported``.
+      9. ``billed`` tells what the service bills for a key that has its result (``can``: "billed"): the task's own
+         time at least, on a machine that has a name. Of any other key, and of a vendor that cannot, it is None.
     """
 
     @abc.abstractmethod
@@ -50,3 +62,10 @@ class Compute(Vendor):
             f"{type(self).__name__} cannot end the task {key!r}",
             "wait for it, or bind a compute vendor that can 'cancel'",
         )
+
+    def billed(self, key: str, args: Mapping[str, Json] | None = None) -> Billed | None:  # noqa: ARG002 - for vendors
+        """Return what the service bills for a key's task that has its result; None: nobody bills it, or there is none.
+
+        ``args`` are arguments of it, as far as they are known.
+        """
+        return None

@@ -297,6 +297,21 @@ class ComputeKit:
             compute.run(MEET, {"folder": str(tmp_path)}, many, "k8-many")
         assert calls(tmp_path) == 0
 
+    def test_9_what_a_task_was_billed_for_is_told(self, compute: Compute, tmp_path: Path) -> None:
+        """Its own second at least, on a machine that has a name; of what has no result nothing."""
+        claimed = "billed" in compute.can
+        took = compute.run(SLOW if claimed else ECHO, {"folder": str(tmp_path), "value": 9}, SMALL, "k9")
+        billed = compute.billed("k9", {"folder": str(tmp_path)})
+        if not claimed:
+            assert billed is None
+            return
+        assert took["value"] == 9
+        assert billed is not None
+        assert billed.seconds >= 1
+        assert billed.machine
+        assert billed.machines == 1
+        assert compute.billed("nobody runs this") is None
+
 
 def _until_called(folder: Path) -> None:
     _until(lambda: calls(folder))

@@ -57,6 +57,30 @@ def test_a_training_costs_what_it_used(office):
     assert found["training_gpu_utilisation"] == Measure(0.25, 1, unit="share")
 
 
+def test_a_training_of_a_service_costs_what_is_billed(make_office, tmp_path):
+    """Two machines that have a price, half an hour each: one machine's hour. Of another type the parts cost."""
+    sheet = tmp_path / "prices.yaml"
+    sheet.write_text(f"{SHEET}  machine_hours:\n    ml.m5.large: {PRICE.format(0.7)}\n")
+    office = make_office(sheet)
+    trained(office, 1, SHOP, billed_seconds=1800.0, machine="ml.m5.large", machines=2)
+    trained(office, 2, BANK, billed_seconds=1800.0, machine="ml.m5.xlarge", machines=2)
+    office.clock(10)
+    assert figures(office)["cost_a_training_run"] == Measure(pytest.approx((0.7 + 0.19) / 2), 2, unit="EUR")
+    assert figures(office, "shop")["cost_a_training_run"].value == pytest.approx(0.7)
+    assert figures(office, "shop")["training_cpu_utilisation"].value == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("said", ["5", "{ml.m5.large: 5}", "{ml.m5.large: {price: -1}}"])
+def test_a_machine_without_a_price_is_named(tmp_path, said):
+    """With the file and the line."""
+    sheet = tmp_path / "prices.yaml"
+    sheet.write_text(f"{SHEET}  machine_hours: {said}\n")
+    with pytest.raises(
+        InvalidEnvironment, match=r"prices.yaml:\d+: (machine_hours is no mapping|ml.m5.large is no price)"
+    ):
+        prices.read(sheet)
+
+
 def test_a_gpu_of_which_nobody_knows_how_busy_it_was_says_nothing(office):
     """It costs, and leaves the utilisation to those that are known."""
     trained(office, 1, SHOP, gpu_seconds=300.0)

@@ -13,6 +13,7 @@ import pytest
 from pydantic import PrivateAttr
 
 from loopline.platform_core import worker
+from loopline.platform_core.contracts.compute import Billed
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.testing import compute as kit
 from loopline.platform_core.testing.compute import ComputeKit
@@ -175,6 +176,50 @@ def _tuples(value: Any) -> Any:
 def test_mutant_is_caught(test: str, mutant: type[InProcessCompute], tmp_path: Path) -> None:
     """Each breaks one promise, and that promise's test fails."""
     assert_catches(ComputeKit, test, compute=mutant(), tmp_path=tmp_path)
+
+
+class BillingCompute(InProcessCompute):
+    """Breaks 9: says what is billed for, and does not claim that it can."""
+
+    def billed(self, key: str, args: Mapping[str, Any] | None = None) -> Billed | None:
+        """Make something up."""
+        return Billed(1.0, "large")
+
+
+class ClaimingCompute(InProcessCompute):
+    """Breaks 9: claims to know, and says nothing."""
+
+    can = frozenset({"billed"})
+
+
+class AnyKeyCompute(ClaimingCompute):
+    """Breaks 9: bills for what nobody ran."""
+
+    def billed(self, key: str, args: Mapping[str, Any] | None = None) -> Billed | None:
+        """Know no key from another."""
+        return Billed(1.5, "large")
+
+
+class GenerousCompute(ClaimingCompute):
+    """Breaks 9: the task took a second, and nothing is billed."""
+
+    def billed(self, key: str, args: Mapping[str, Any] | None = None) -> Billed | None:
+        """Give it away."""
+        return Billed(0.0, "large") if key == "k9" else None
+
+
+class NamelessCompute(ClaimingCompute):
+    """Breaks 9: says for how long, and not on what."""
+
+    def billed(self, key: str, args: Mapping[str, Any] | None = None) -> Billed | None:
+        """Forget the machine."""
+        return Billed(1.5, "") if key == "k9" else None
+
+
+@pytest.mark.parametrize("mutant", [BillingCompute, ClaimingCompute, AnyKeyCompute, GenerousCompute, NamelessCompute])
+def test_mutant_that_bills_otherwise_is_caught(mutant: type[InProcessCompute], tmp_path: Path) -> None:
+    """What is paid for is the task's own time, on a machine with a price."""
+    assert_catches(ComputeKit, "test_9_what_a_task_was_billed_for_is_told", compute=mutant(), tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize("mutant", [DeafCompute, ForgettingCompute])

@@ -1,0 +1,1 @@
+"""Vendors on Amazon SageMaker AI."""

@@ -1,0 +1,60 @@
+"""What a training job's container runs: the task that SageMaker has laid into it.
+
+``python -m loopline.resources.sagemaker.in_job`` needs no client, no credentials and no network of its own: the task
+is a file of an input channel, the answer one of the folder that SageMaker takes away when the container ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from loopline.platform_core import worker
+from loopline.platform_core.specs.gang import PORT, Gang
+from loopline.platform_core.worker import Failure
+from loopline.resources.managed_jobs.carrying import TASK, unpack_task, write_answer
+
+CHANNEL = "task"
+ROOT = "LOOPLINE_SAGEMAKER_ROOT"
+"""The variable that says where SageMaker's files are, if not at ``/opt/ml``."""
+END = "loopline: nothing follows"
+"""A log's last line, by which its reader knows that it has arrived whole."""
+MOST_FAILURE_CHARS = 1024
+"""So much of the failure's file is told by the service."""
+
+
+def main(root: Path) -> None:
+    """Run the task and leave its answer; whoever looks at the service sees that it failed, and in a sentence why."""
+    signal.signal(signal.SIGTERM, _end)
+    gang = _gang(json.loads(root.joinpath("input/config/resourceconfig.json").read_text()))
+    if gang.size > 1:
+        os.environ.update(gang.variables())
+    job = unpack_task(root.joinpath("input/data", CHANNEL, TASK).read_bytes())
+    outcome = worker.attempt(job.task, job.args)
+    failed = isinstance(outcome, Failure)
+    if isinstance(outcome, Failure):
+        sys.stderr.write(f"{outcome.problem}\n{outcome.trace}\n")
+        root.joinpath("output/failure").write_text(f"{outcome.problem} → {outcome.fix}"[:MOST_FAILURE_CHARS])
+    if failed or gang.leads:
+        write_answer(root / "output/data", gang.rank, outcome)
+    sys.stderr.write(f"{END}\n")
+    sys.stderr.flush()
+    sys.exit(failed)
+
+
+def _gang(config: dict[str, object]) -> Gang:
+    """Return which of the hosts this is: they are one job's, and none begins before all are there."""
+    hosts = sorted(str(host) for host in config["hosts"])  # type: ignore[attr-defined]
+    return Gang(hosts.index(str(config["current_host"])), tuple(f"{host}:{PORT}" for host in hosts))
+
+
+def _end(*_: object) -> None:
+    """End when the service asks, instead of being killed two minutes later."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main(Path(os.environ.get(ROOT, "/opt/ml")))

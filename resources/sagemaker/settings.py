@@ -1,0 +1,103 @@
+"""What an environment says about the account in which trainings run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import InvalidEnvironment
+from loopline.resources.managed_jobs.machines import Machine
+from loopline.resources.sagemaker.instance_types import SHIPPED
+
+MOST_ENV, MOST_ENV_CHARS, MOST_TAGS = 90, 512, 45
+"""The service takes 100 variables and 50 tags; the rest is ours."""
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=@+-]+)*")
+_VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
+_TAG = re.compile(r"[\w .:/=+\-@]*")
+_MOST_TAG_CHARS, _MOST_TAG_NAME_CHARS = 256, 128
+
+
+class Settings(Vendor):
+    """Where trainings run, as whom, and for how long.
+
+    ``store`` is a folder of a bucket, as ``s3://bucket/prefix``: tasks and answers lie there. ``role`` may hold
+    ``{team}``: each team's tasks run as its own role. ``instance_types`` replaces the list that is shipped. With
+    ``spot`` machines are taken back now and then, and the job begins again by itself for ``spot_wait_hours`` in all.
+    ``endpoints`` names other endpoints for ``sagemaker``, ``s3`` and ``logs``, such as those of a VPC.
+    """
+
+    image: str = Field(max_length=255)
+    role: str
+    store: str
+    region: str | None = None
+    endpoints: Mapping[str, str] = Field(default_factory=dict)
+    python: str = "python"
+    instance_types: Mapping[str, Machine] = Field(default_factory=lambda: dict(SHIPPED))
+    volume_gb: int = Field(default=30, ge=1)
+    volume_kms_key: str | None = None
+    output_kms_key: str | None = None
+    subnets: tuple[str, ...] = Field(default=(), max_length=16)
+    security_groups: tuple[str, ...] = Field(default=(), max_length=5)
+    encrypt_between_workers: bool = False
+    spot: bool = False
+    spot_wait_hours: float = Field(default=24, gt=0)
+    max_runtime_hours: float = Field(default=24, gt=0)
+    env: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_ENV)
+    tags: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_TAGS)
+    api_patience_seconds: float = 300
+
+    @field_validator("store")
+    @classmethod
+    def _is_store(cls, value: str) -> str:
+        if not _BUCKET.fullmatch(value.rstrip("/")):
+            raise ValueError("write s3://bucket/prefix")
+        return value.rstrip("/")
+
+    @field_validator("endpoints")
+    @classmethod
+    def _is_known(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        if unknown := set(value) - {"sagemaker", "s3", "logs"}:
+            raise ValueError(f"no endpoint {', '.join(sorted(unknown))}: sagemaker, s3 and logs have one")
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _is_env(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name, said in value.items():
+            if not _VARIABLE.fullmatch(name) or len(said) > MOST_ENV_CHARS:
+                raise ValueError(f"{name} is no variable of at most {MOST_ENV_CHARS} characters")
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _is_tag(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name, said in value.items():
+            fits = 0 < len(name) <= _MOST_TAG_NAME_CHARS and len(said) <= _MOST_TAG_CHARS
+            if not (fits and _TAG.fullmatch(name) and _TAG.fullmatch(said)):
+                raise ValueError(
+                    f"{name!r} is no tag: letters, digits, spaces and _.:/=+-@, at most 128 and 256 of them"
+                )
+        return value
+
+    def placed(self, args: Mapping[str, Any]) -> str:
+        """Return the role of a task.
+
+        Raises:
+            InvalidEnvironment: it holds ``{team}``, and the task's arguments name no team.
+        """
+        try:
+            return self.role.format(**({"team": str(args["team"])} if "team" in args else {}))
+        except (KeyError, IndexError, ValueError) as error:
+            raise InvalidEnvironment(
+                f"compute: the role {self.role!r} cannot be filled in for this task: {error}",
+                "name it without {team}: the task is the platform's own",
+            ) from error
+
+
+def tag_value(text: str) -> str:
+    """Return a text as a tag may have it."""
+    return re.sub(r"[^\w .:/=+\-@]", "-", text)[:_MOST_TAG_CHARS]

@@ -1,0 +1,88 @@
+"""SageMaker as a strict fake that runs the jobs, its objects in a real S3 server: fixtures for who imports them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from loopline.resources.sagemaker.compute import SageMakerCompute
+from tests.emulators.process import Emulator
+from tests.s3_server import BUCKET, KEY, SECRET, S3Server, free_ports
+
+ROLE = "arn:aws:iam::123456789012:role/loopline-training"
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/loopline:tests"
+
+
+class SageMakerServer:
+    """The fake's process, and what a test says to it."""
+
+    def __init__(self, folder: Path, s3: S3Server) -> None:
+        self.s3, port = s3, free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{port}"
+        self.endpoints = {"sagemaker": self.url, "logs": self.url, "s3": s3.url}
+        self.program = Emulator(
+            [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url], folder
+        )
+
+    def fail(self, operation: str, **how: Any) -> None:
+        """Let something go wrong."""
+        content = json.dumps({"operation": operation, **how}).encode()
+        urlopen(Request(f"{self.url}/_faults", content)).close()
+
+    def mend(self) -> None:
+        """Let nothing go wrong any more."""
+        urlopen(Request(f"{self.url}/_faults", b"null")).close()
+
+    def asked(self, operation: str) -> list[dict[str, Any]]:
+        """Return the requests of an operation."""
+        with urlopen(f"{self.url}/_requests") as answer:
+            return [said for name, said in json.load(answer) if name == operation]
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an object store of this session's own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[SageMakerServer]:
+    """Run the fake for this session."""
+    found = SageMakerServer(tmp_path_factory.mktemp("sagemaker"), s3)
+    found.program.start(lambda: urlopen(found.url).close())
+    yield found
+    found.program.end()
+
+
+@pytest.fixture
+def bound(server: SageMakerServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SageMakerCompute]:
+    """Bind the vendor with credentials as its client looks for them, to a folder and names of this test alone."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    server.mend()
+    own = uuid.uuid4().hex[:8]
+
+    def bind(**more: Any) -> SageMakerCompute:
+        settings = {
+            "image": IMAGE,
+            "role": ROLE,
+            "store": f"s3://{BUCKET}/{own}",
+            "region": "eu-west-1",
+            "endpoints": server.endpoints,
+            "name_prefix": f"t{own}",
+            "poll_seconds": 0.1,
+            "api_patience_seconds": 5,
+        }
+        return SageMakerCompute(**{**settings, **more})
+
+    return bind

@@ -1,0 +1,112 @@
+"""A training job's containers as processes of this machine, with the files and variables that SageMaker gives them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = "LOOPLINE_SAGEMAKER_ROOT"
+_SCRATCH = ("/tmp", "/tmp/loopline")
+"""A container has these to itself; any other path is this machine's, as if it were mounted."""
+_PLAIN = ("LANG", "PYTHONPATH")
+
+
+class Container:
+    """One host of a job: of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
+
+    def __init__(self, request: dict[str, Any], host: str, hosts: list[str], folder: Path) -> None:
+        self.host, self.folder, self.root = host, folder, folder / "ml"
+        for name in ("input/config", "input/data", "output/data", "model"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (folder / "tmp").mkdir(exist_ok=True)
+        self.log = folder / "log"
+        self._request = request
+        config = {"current_host": host, "hosts": hosts, "network_interface_name": "eth0"}
+        self._configure("resourceconfig", config)
+        self._configure("hyperparameters", request.get("HyperParameters", {}))
+        self._configure("inputdataconfig", {one["ChannelName"]: {} for one in request.get("InputDataConfig", ())})
+
+    def lay(self, channel: str, name: str, content: bytes) -> None:
+        """Put a file into an input channel."""
+        file = self.root / "input/data" / channel / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def start(self, region: str, arn: str) -> None:
+        """Run the image's command."""
+        algorithm = self._request["AlgorithmSpecification"]
+        command = [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", ())]
+        said = {name: self._inside(value) for name, value in self._request.get("Environment", {}).items()}
+        kept = {name: os.environ[name] for name in _PLAIN if name in os.environ}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        service = {"TRAINING_JOB_NAME": self._request["TrainingJobName"], "TRAINING_JOB_ARN": arn, "AWS_REGION": region}
+        everything = {"PATH": path, **kept, **service, **said, ROOT: str(self.root)}
+        with self.log.open("ab") as log:
+            try:
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=everything,
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                log.write(f"{error}\n".encode())
+                self.process = subprocess.Popen(["sh", "-c", "exit 127"])
+
+    def _inside(self, value: str) -> str:
+        return str(self.folder / value.lstrip("/")) if value in _SCRATCH else value
+
+    def _configure(self, name: str, content: Any) -> None:
+        (self.root / f"input/config/{name}.json").write_text(json.dumps(content))
+
+    @property
+    def code(self) -> int | None:
+        """Return the exit code as a container's; None: it runs."""
+        code = self.process.poll()
+        return 128 - code if code is not None and code < 0 else code
+
+    def end(self, grace_seconds: float) -> None:
+        """Ask it to end, and kill what is left after that time."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM if grace_seconds else signal.SIGKILL)
+        until = time.monotonic() + grace_seconds
+        while self.process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    @property
+    def failure(self) -> str:
+        """Return what the container says of its own failure: the first 1024 characters, as the service does."""
+        file = self.root / "output/failure"
+        return file.read_text()[:1024] if file.exists() else ""
+
+    def output(self) -> list[Path]:
+        """Return the files that are to be kept."""
+        return sorted(path for path in (self.root / "output/data").rglob("*") if path.is_file())
+
+    def lines(self, *, ended: bool) -> list[str]:
+        """Return the whole lines that were written."""
+        text = self.log.read_bytes().decode(errors="replace") if self.log.exists() else ""
+        *whole, rest = text.split("\n")
+        return [*whole, rest] if ended and rest else whole
+
+
+def hosts(count: int) -> list[str]:
+    """Name the hosts of a job. Names of several must lead somewhere: addresses of this machine's own stand for them."""
+    if count == 1:
+        return ["algo-1"]
+    net = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}"
+    return [f"{net}.{number}" for number in range(1, count + 1)]
