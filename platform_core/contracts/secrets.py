@@ -1,0 +1,114 @@
+"""Where credentials are kept, so that no environment file holds one."""
+
+from __future__ import annotations
+
+import abc
+import json
+from typing import Any
+
+from pydantic import Field, SecretStr
+
+from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, LooplineError, NotFound, Refused
+
+
+class Secrets(Vendor):
+    """Gives secrets by name; an environment file names one by ``secret://name`` or ``secret://name#field``.
+
+    Promises, each with a test in ``loopline.platform_core.testing.secrets``:
+      1. ``read`` gives the current value, character for character; bytes that are no UTF-8, and nothing at all, are
+         ``ContractBroken``.
+      2. A name that is not there is ``NotFound`` with the name, and one that the store cannot have ``InvalidEnvironment``
+         with the rule; neither is ever another secret's value. A secret that was withdrawn is ``Permanent``.
+      3. What was changed is what the next ``read`` gives: nothing is kept in this process.
+      4. A field of a secret that is a JSON object is read by its name: a text as it is, a number as it is written. One
+         that is not there is ``NotFound`` with both names, and a secret that is no such object is ``ContractBroken``.
+      5. No value shows in an error, a log, or the vendor written out or pickled; what is given is a ``SecretStr``.
+      6. An identity that the store does not let in, or not to this secret, is ``Refused`` with what to do.
+      7. A store that is busy, gone, or silent for ``timeout_seconds`` raises ``Transient`` in time, and answers again
+         when it is back.
+
+    A vendor has no setting that is a credential: it signs in by its client's own chain, by a file, or by a variable.
+    """
+
+    timeout_seconds: float = Field(default=10, gt=0)
+
+    @abc.abstractmethod
+    def current(self, name: str) -> str | bytes:
+        """Return the value of a secret as the store has it now.
+
+        Raises:
+            NotFound: there is none of this name. InvalidEnvironment: the store cannot have such a name.
+            Refused: the identity is not let in. Transient: the store is busy, gone or silent.
+        """
+
+    def read(self, name: str, field: str = "") -> SecretStr:
+        """Return a secret, or a field of one that is a JSON object.
+
+        Raises:
+            LooplineError: as ``current`` raises. ContractBroken: it is empty, or no text, or no JSON object.
+        """
+        value = _text(name, self.current(name))
+        return SecretStr(field_of(name, field, value) if field else value)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave connections and tokens behind: another process signs in itself."""
+        return {**super().__getstate__(), "__pydantic_private__": None}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Begin without connections."""
+        super().__setstate__(state)
+        self.model_post_init(None)
+
+
+def no_such(name: str, store: str) -> NotFound:
+    """Make the error for a name that is not there."""
+    return NotFound(f"{store} has no secret {name!r}", "write it there, or correct the name")
+
+
+def bad_name(name: str, rule: str) -> InvalidEnvironment:
+    """Make the error for a name that a store cannot have."""
+    return InvalidEnvironment(f"{name!r} is no name of a secret here", rule)
+
+
+def refused(name: str, store: str, fix: str) -> Refused:
+    """Make the error for an identity that is not let in."""
+    return Refused(f"{store} does not let this process read {name!r}", fix)
+
+
+def _text(name: str, value: str | bytes) -> str:
+    problem: LooplineError
+    try:
+        text = value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        problem = ContractBroken(f"the secret {name!r} is no UTF-8", "keep bytes as Base64")
+    else:
+        if text:
+            return text
+        problem = ContractBroken(f"the secret {name!r} is empty", "write its value, or take the reference away")
+    raise problem  # outside the handler: what was decoded is the value
+
+
+def field_of(name: str, field: str, text: str) -> str:
+    """Return a field of a secret that is a JSON object.
+
+    Raises:
+        ContractBroken: it is none, or the field is no text. NotFound: there is no such field.
+    """
+    problem: LooplineError = ContractBroken(
+        f"the secret {name!r} is no JSON object, so it has no field {field!r}", f"write secret://{name}, or keep JSON"
+    )
+    try:
+        data = json.loads(text, parse_int=str, parse_float=str)
+    except ValueError:
+        data = None
+    if isinstance(data, dict):
+        value = data.get(field)
+        if isinstance(value, str) and value:
+            return value
+        problem = NotFound(f"the secret {name!r} has no field {field!r}", "correct the field, or write it there")
+        if field in data:
+            problem = ContractBroken(
+                f"the field {field!r} of the secret {name!r} is empty, or no text and no number", "write its value"
+            )
+    raise problem
