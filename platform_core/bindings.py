@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loopline.platform_core.contracts.base import Vendor
-from loopline.platform_core.contracts.secrets import Secrets, field_of
+from loopline.platform_core.contracts.secrets import Held, Secrets
 from loopline.platform_core.errors import LooplineError, Transient
 from loopline.platform_core.foundation.credentials import Reference, filled, references
 from loopline.platform_core.foundation.located_yaml import Place
@@ -40,7 +40,7 @@ class Revealing:
         """
         return self._filled(value, place, {})
 
-    def _filled(self, value: Any, place: Place, known: dict[str, str]) -> Any:
+    def _filled(self, value: Any, place: Place, known: dict[str, Held]) -> Any:
         if isinstance(value, Mapping):
             return {key: self._filled(item, (*place, str(key)), known) for key, item in value.items()}
         if isinstance(value, list):
@@ -52,11 +52,10 @@ class Revealing:
         except LooplineError as error:
             raise located(error, self.at(place)) from None
 
-    def _read(self, reference: Reference, known: dict[str, str]) -> str:
+    def _read(self, reference: Reference, known: dict[str, Held]) -> str:
         if reference.name not in known:
-            known[reference.name] = self.store().read(reference.name).get_secret_value()
-        text = known[reference.name]
-        return field_of(reference.name, reference.field, text) if reference.field else text
+            known[reference.name] = self.store().held(reference.name)
+        return known[reference.name].pick(reference.field).get_secret_value()
 
 
 @dataclass

@@ -139,7 +139,7 @@ class Keeps(InMemorySecrets):
 class WholeForField(InMemorySecrets):
     """Breaks promise 4: the whole secret is given for a field."""
 
-    def read(self, name: str, field: str = "") -> SecretStr:  # noqa: ARG002
+    def read(self, name: str, field: str = "") -> SecretStr:
         return super().read(name)
 
 
@@ -148,7 +148,7 @@ class Rounds(InMemorySecrets):
 
     def read(self, name: str, field: str = "") -> SecretStr:
         value = super().read(name, field).get_secret_value()
-        return SecretStr(value.rstrip("0") if field == "rate" else value)
+        return SecretStr(value[:-1] if field == "rate" else value)
 
 
 class FieldsOfNothing(InMemorySecrets):
@@ -205,6 +205,7 @@ class Pickles(InMemorySecrets):
     """Breaks promise 5: the value travels with the store."""
 
     def __getstate__(self) -> dict[str, object]:
+        """Leave what is kept in."""
         return Secrets.__getstate__(self)
 
 
