@@ -93,6 +93,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
     clear_text.refuse(document)
     data = _expanded(document.data)
     _known(document, data, _KEYS, ())
+    _references_where_they_may(document, data)
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS) - set(SEVERAL), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
@@ -101,7 +102,6 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
             f"{document.at('bindings')}: no vendor is bound for {', '.join(missing)}",
             f"add a line such as '{missing[0]}: {{vendor: {_first(missing[0])}}}'",
         )
-    _references_where_they_may(document, data)
     binding = _Binding(document, bindings.get("secrets"))
     bound = {
         contract: binding.settings(contract, settings, ("bindings", contract))

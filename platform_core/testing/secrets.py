@@ -113,7 +113,9 @@ class SecretsKit:
     def test_4_a_field_of_a_json_object(self, secrets: Secrets, keeper: Keeper) -> None:
         """A text as it is, a number as it is written; no other value is given in its place."""
         name = keeper.name("fields")
-        keeper.put(name, '{"user": "ann", "password": "p@\\u00f6\\n", "port": 5432, "rate": 0.25, "none": null, "a": ""}')
+        keeper.put(
+            name, '{"user": "ann", "password": "p@\\u00f6\\n", "port": 5432, "rate": 0.25, "none": null, "a": ""}'
+        )
         expected = {"user": "ann", "password": "p@ö\n", "port": "5432", "rate": "0.25"}
         assert {field: secrets.read(name, field).get_secret_value() for field in expected} == expected
         with pytest.raises(NotFound, match=name) as caught:

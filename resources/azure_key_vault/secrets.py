@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from loopline.platform_core.contracts.secrets import Secrets, bad_name, no_such,
 from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
-_FORBIDDEN, _TOO_MANY, _BAD_REQUEST = 403, 429, 400
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY = 400, 401, 403, 429
 _RIGHTS = "give the identity the role 'Key Vault Secrets User' on the vault, and let its network in"
 _SIGN_IN = (
     "give the process an identity: workload identity (label the pod azure.workload.identity/use), or the machine's own"
@@ -54,14 +55,21 @@ class AzureKeyVault(Secrets):
         self._clients.clear()
 
     def _made(self) -> tuple[Any, Any]:
-        from azure.identity import DefaultAzureCredential
         from azure.keyvault.secrets import SecretClient
 
         seconds = self.timeout_seconds
         trust = {"connection_verify": str(self.authority)} if self.authority else {}
         patience = {"retry_total": 0, "connection_timeout": seconds, "read_timeout": seconds, **trust}
-        credential = DefaultAzureCredential(disable_instance_discovery=self.own_cloud, **patience)
+        credential = _identity(disable_instance_discovery=self.own_cloud, **patience)
         return SecretClient(self.vault_url, credential, **patience), credential
+
+
+def _identity(**settings: Any) -> Any:
+    """Return who we are; a pod's workload identity by itself, since in a chain nobody hears that the sign-in is away."""
+    from azure.identity import DefaultAzureCredential, WorkloadIdentityCredential
+
+    federated = "AZURE_FEDERATED_TOKEN_FILE" in os.environ and "AZURE_CLIENT_SECRET" not in os.environ
+    return (WorkloadIdentityCredential if federated else DefaultAzureCredential)(**settings)
 
 
 def _failure(name: str, error: Any) -> LooplineError:
@@ -72,7 +80,7 @@ def _failure(name: str, error: Any) -> LooplineError:
         return Refused(f"the current version of the secret {name!r} is disabled", "enable it, or set a new one")
     if status == _FORBIDDEN:
         return refused(name, "Key Vault", _RIGHTS)
-    if kind in {"ClientAuthenticationError", "CredentialUnavailableError"}:
+    if kind in {"ClientAuthenticationError", "CredentialUnavailableError"} or status == _UNAUTHORIZED:
         return refused(name, f"Azure's sign-in ({kind})", _SIGN_IN)
     if status == _BAD_REQUEST:
         return bad_name(name, "Key Vault does not take it")

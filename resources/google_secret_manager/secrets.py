@@ -109,6 +109,6 @@ def _answered(name: str, error: Any) -> LooplineError:
 
 def _unasked(name: str, error: Exception) -> LooplineError:
     kind = type(error).__name__
-    if kind == "TransportError":
+    if kind == "TransportError" or getattr(error, "retryable", False):
         return StoreUnavailable("Google's token service does not answer", "look whether it is reached from here")
     return refused(name, f"Google's client ({kind})", _SIGN_IN)

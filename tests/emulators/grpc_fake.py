@@ -19,7 +19,9 @@ class _Recorder:
     def __init__(self) -> None:
         self.methods: dict[str, tuple[Any, Any]] = {}
 
-    def unary_unary(self, path: str, request_serializer: Any, response_deserializer: Any, **_: Any) -> Callable[..., None]:
+    def unary_unary(
+        self, path: str, request_serializer: Any, response_deserializer: Any, **_: Any
+    ) -> Callable[..., None]:
         """Write a method down."""
         self.methods[path] = (request_serializer, response_deserializer)
         return lambda *_, **__: None

@@ -117,11 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
         fake: KeyVault = self.server.fake  # type: ignore[attr-defined]
         place = urlsplit(self.path)
         if place.path.endswith("/.well-known/openid-configuration"):
-            self._send(200, {
-                "issuer": f"{fake.url}/{TENANT}/v2.0",
-                "token_endpoint": f"{fake.url}/{TENANT}/oauth2/v2.0/token",
-                "authorization_endpoint": f"{fake.url}/{TENANT}/oauth2/v2.0/authorize",
-            })
+            self._send(
+                200,
+                {
+                    "issuer": f"{fake.url}/{TENANT}/v2.0",
+                    "token_endpoint": f"{fake.url}/{TENANT}/oauth2/v2.0/token",
+                    "authorization_endpoint": f"{fake.url}/{TENANT}/oauth2/v2.0/authorize",
+                },
+            )
             return
         if fake.mood == "gone":
             self.close_connection = True

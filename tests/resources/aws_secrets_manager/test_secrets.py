@@ -98,9 +98,7 @@ class TestAwsSecretsManager(SecretsServerKit):
     """Every promise, by boto3."""
 
 
-def test_rights_are_those_of_the_secret(
-    aws: AwsServer, keeper: Administrator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rights_are_those_of_the_secret(aws: AwsServer, keeper: Administrator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may read reads; who may not, whose key is unknown, and who has none is refused, each with what to do."""
     name = keeper.name("mine")
     keeper.put(name, "v")

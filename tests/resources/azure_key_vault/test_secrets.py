@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loopline.platform_core.errors import InvalidEnvironment, Refused
+from loopline.platform_core.errors import InvalidEnvironment, Refused, StoreUnavailable
 from loopline.platform_core.testing.secrets import Mood, SecretsServerKit
 from loopline.resources.azure_key_vault.secrets import AzureKeyVault
 from tests.emulators.key_vault import CLIENT, TENANT, KeyVault
@@ -92,6 +92,28 @@ def test_who_asks_is_found_by_the_clients_own_chain(
         vault.federated.write_text(vault.assertion)
     assert "workload identity" in caught.value.fix
     assert "nobody's" not in str(caught.value)
+
+
+def test_a_sign_in_that_is_away_is_worth_another_try(
+    vault: KeyVault, keeper: Administrator, secrets: AzureKeyVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no refusal: the vault answers, and the service that gives tokens does not."""
+    keeper.put("mine", "v")
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://127.0.0.1:9")
+    secrets.close()
+    with pytest.raises(StoreUnavailable):
+        secrets.read("mine")
+
+
+def test_a_process_that_nobody_is(vault: KeyVault, secrets: AzureKeyVault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client's own secret that is wrong is refused by the sign-in, and by us with what to do."""
+    monkeypatch.delenv("AZURE_FEDERATED_TOKEN_FILE")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "wr0ng")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    secrets.close()
+    with pytest.raises(Refused, match="mine") as caught:
+        secrets.read("mine")
+    assert "wr0ng" not in str(caught.value)
 
 
 def test_a_right_that_is_missing_and_a_secret_that_is_disabled_differ(

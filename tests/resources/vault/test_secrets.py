@@ -100,7 +100,9 @@ class TestVault(SecretsServerKit):
         secrets.close()
 
 
-def test_a_token_that_ends_is_replaced_in_time(openbao: OpenBao, keeper: Administrator, approle: dict[str, Any]) -> None:
+def test_a_token_that_ends_is_replaced_in_time(
+    openbao: OpenBao, keeper: Administrator, approle: dict[str, Any]
+) -> None:
     """Its greatest time is three seconds; reads go on for longer, and one sign-in serves several reads."""
     with FaultProxy(openbao.url) as between:
         secrets = VaultSecrets(url=between.url, **approle)
