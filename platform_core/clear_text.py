@@ -44,8 +44,8 @@ def _refused(document: Located, place: Place) -> InvalidEnvironment:
     name = ".".join(map(str, place))
     return InvalidEnvironment(
         f"{document.at(*place)}: {name} holds a credential in clear",
-        "write ${NAME} without a default and set that variable, or secret://name; then change the credential, which has "
-        "been in a file",
+        "write ${NAME} without a default and set that variable, or secret://name; then change the credential, which "
+        "has been in a file",
     )
 
 

@@ -61,8 +61,8 @@ class Secrets(Vendor):
     Promises, each with a test in ``loopline.platform_core.testing.secrets``:
       1. ``read`` gives the current value, character for character; bytes that are no UTF-8, and nothing at all, are
          ``ContractBroken``.
-      2. A name that is not there is ``NotFound`` with the name, and one that the store cannot have ``InvalidEnvironment``
-         with the rule; neither is ever another secret's value. A secret that was withdrawn is ``Permanent``.
+      2. A name that is not there is ``NotFound`` with the name, and one that the store cannot have is
+         ``InvalidEnvironment`` with the rule; neither is ever another's value. What was withdrawn is ``Permanent``.
       3. What was changed is what the next ``read`` gives: nothing is kept in this process.
       4. A field of a secret that is a JSON object, or has fields in its store, is read by its name: a text as it is, a
          number as it is written. One that is not there is ``NotFound`` with both names, and what has no fields is

@@ -26,8 +26,8 @@ _IDENTITY = {
 }
 _ALLOW = "allow the role secretsmanager:GetSecretValue on this secret, and kms:Decrypt on a key of yours"
 _SIGN_IN = (
-    "give the process an identity: a role for its service account (IRSA, EKS Pod Identity) or the instance; a clock that "
-    "is minutes wrong is refused too"
+    "give the process an identity: a role of its service account (IRSA, EKS Pod Identity) or the instance; a clock "
+    "that is minutes wrong is refused too"
 )
 
 
@@ -76,19 +76,18 @@ class AwsSecretsManager(Secrets):
 
 def _answered(name: str, error: Any) -> LooplineError:
     code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = f"Secrets Manager ({code or status})"
     if code == "ResourceNotFoundException":
         return no_such(name, "Secrets Manager")
     if code == _WITHDRAWN:
         return Refused(f"the secret {name!r} is marked for deletion", "restore it, or write another and name that")
-    if code in _RIGHTS:
-        return refused(name, f"Secrets Manager ({code})", _ALLOW)
-    if code in _IDENTITY:
-        return refused(name, f"Secrets Manager ({code})", _SIGN_IN)
+    if code in _RIGHTS or code in _IDENTITY:
+        return refused(name, said, _ALLOW if code in _RIGHTS else _SIGN_IN)
+    if status in {401, 403}:
+        return refused(name, said, f"{_SIGN_IN}; or {_ALLOW}")
     if code in {"ValidationException", "InvalidParameterException"}:
         return bad_name(name, "Secrets Manager does not take it")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if status in {401, 403}:
-        return refused(name, f"Secrets Manager ({code or status})", f"{_SIGN_IN}; or {_ALLOW}")
     return StoreUnavailable(f"Secrets Manager answers {code or status}", "nothing: it is tried again")
 
 

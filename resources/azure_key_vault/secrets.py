@@ -65,7 +65,7 @@ class AzureKeyVault(Secrets):
 
 
 def _identity(**settings: Any) -> Any:
-    """Return who we are; a pod's workload identity by itself, since in a chain nobody hears that the sign-in is away."""
+    """Return who we are; a pod's workload identity by itself, for a chain does not tell that the sign-in is away."""
     from azure.identity import DefaultAzureCredential, WorkloadIdentityCredential
 
     federated = "AZURE_FEDERATED_TOKEN_FILE" in os.environ and "AZURE_CLIENT_SECRET" not in os.environ

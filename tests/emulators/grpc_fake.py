@@ -1,4 +1,4 @@
-"""A strict server of a Google service over gRPC: the real messages on the wire, methods as the client's own transport has them.
+"""A strict server of a Google service over gRPC: real messages on the wire, methods as the client's transport has them.
 
 Every call must bear a token that a service account of ours has signed; a method that is not written is UNIMPLEMENTED.
 """
@@ -40,7 +40,7 @@ def methods(transport: type[Any]) -> dict[str, tuple[Any, Any]]:
 
 
 class GrpcFake(grpc.GenericRpcHandler):
-    """Serves the methods of a transport by those of ``service``; ``allows`` says of a bearer token whether it is let in."""
+    """Serves a transport's methods by those of ``service``; ``allows`` says of a bearer token whether it is let in."""
 
     def __init__(self, transport: type[Any], service: Any, allows: Callable[[str], bool]) -> None:
         self._table, self._service, self._allows = methods(transport), service, allows

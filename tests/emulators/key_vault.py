@@ -69,7 +69,7 @@ class KeyVault:
         """Say where to sign in; the client checks that the vault lies in the resource's domain."""
         return f'Bearer authorization="{self.url}/{TENANT}", resource="https://0.0.1:{self.port}"'
 
-    def answered(self, path: str, query: dict[str, list[str]], token: str) -> tuple[int, Any]:
+    def answered(self, path: str, query: dict[str, list[str]], token: str) -> tuple[int, Any]:  # noqa: PLR0911
         """Answer what a vault is asked."""
         self.asked.append(path)
         if self.mood == "busy":

@@ -29,7 +29,7 @@ class OpenBao(Emulator):
         import hvac
 
         self.root: Any = hvac.Client(self.url, token=ROOT_TOKEN)
-        self.start(lambda: self.root.secrets.kv.v2.read_configuration())
+        self.start(self.root.secrets.kv.v2.read_configuration)
         end = time.monotonic() + 10
         while time.monotonic() < end:  # an engine that was just mounted is upgraded for a moment
             try:

@@ -1,4 +1,4 @@
-"""Google's Secret Manager as a strict fake: names, states of versions, sizes and errors as the service documents them."""
+"""Google's Secret Manager as a strict fake: names, versions' states, sizes and errors as the service documents them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read(folder: Path, text: str) -> environment.Environment:
         ("bindings:\n  online_store:\n    url: redis://:hunter2@h/0\n", r"3: bindings\.online_store\.url"),
         ("bindings:\n  online_store: {url: 'redis://u:p@hunter2@h'}\n", r"2: bindings\.online_store\.url"),
         (
-            "bindings:\n  lake:\n    storage_options:\n      aws_access_key_id: AKIA\n      aws_secret_access_key: hunter2\n",
+            "bindings:\n  lake:\n    storage_options:\n      aws_key: AKIA\n      aws_secret_access_key: hunter2\n",
             r"5: bindings\.lake\.storage_options\.aws_secret_access_key",
         ),
         ("bindings: {lake: {storage_options: {azure_storage_account_key: 'hunter2=='}}}\n", "account_key"),

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 
 from loopline.cli import loopline
-
 from loopline.platform_core import bindings, environment
 from loopline.platform_core.environment import HOME, carried, landed
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, StoreUnavailable
@@ -48,6 +47,7 @@ def file(tmp_path: Path) -> File:
     return File(tmp_path)
 
 
+ONE = "bindings:\n  secrets: {vendor: files, root: /x}\n"
 REDIS = '  online_store: {vendor: redis, url: "redis://ann:${secret://redis}@there:6379/0"}\n'
 
 
@@ -119,8 +119,7 @@ def test_what_keeps_secrets_may_be_asked_by_a_program(file: File) -> None:
         ("bindings:\n  secrets: {vendor: files, root: /x}\nprices: secret://r\n", r"e\.yaml:3: prices names no secret"),
         ("bindings:\n  secrets: {vendor: files, root: /x}\nname: secret://r\n", r"e\.yaml:3: name names no secret"),
         (
-            "bindings:\n  secrets: {vendor: files, root: /x}\n  online_store:\n    vendor: redis\n    url: secret://r\n"
-            "    timeout_seconds: soon\n",
+            ONE + "  online_store: {vendor: redis, url: 'secret://r', timeout_seconds: soon}\n",
             r"e\.yaml:3: online_store\.timeout_seconds",
         ),
         (
@@ -156,7 +155,7 @@ def test_a_secret_that_does_not_fit_is_not_shown(file: File) -> None:
 
 
 def test_nothing_shows_a_secret(file: File, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the environment written out, nor the vendor, nor the log; and the text that travels holds the name only."""
+    """Neither environment nor vendor written out, nor the log; and the text that travels holds the name only."""
     file.keep("redis", SECRET)
     file.keep("key", SECRET)
     lake = '  lake: {vendor: delta, root: "/x", storage_options: {aws_secret_access_key: "secret://key"}}\n'

@@ -139,7 +139,7 @@ def test_a_region_is_needed(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> 
         (400, "SomethingNew", StoreUnavailable, "again"),
     ],
 )
-def test_what_the_service_answers_and_moto_does_not(
+def test_what_the_service_answers_and_moto_does_not(  # noqa: PLR0913, PLR0917 - what comes and what follows
     secrets: AwsSecretsManager, keeper: Administrator, status: int, code: str, kind: type[LooplineError], fix: str
 ) -> None:
     """A session that is over, or a key that is not ours, is somebody's to mend; the rest is worth another try."""

@@ -1,4 +1,4 @@
-"""Key Vault's secrets keep the promises, on a strict fake over TLS with the challenge, signed in by workload identity."""
+"""Key Vault's secrets keep the promises, on a strict fake with TLS and challenge, signed in by workload identity."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Mounted:
         for name, value in content.items():
             (new / name).write_bytes(value)
         (self.root / "..new").symlink_to(new.name)
-        os.replace(self.root / "..new", self.root / "..data")
+        (self.root / "..new").replace(self.root / "..data")
         for name in content:
             if not (self.root / name).is_symlink():
                 (self.root / name).symlink_to(f"..data/{name}")

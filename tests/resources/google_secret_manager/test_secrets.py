@@ -99,7 +99,7 @@ def test_secrets_of_another_project_or_place(service: SecretManager, secrets: Go
 
 
 def test_a_fork_reads_too(keeper: Administrator, secrets: GoogleSecretManager) -> None:
-    """gRPC's channels do not survive that a process forks; none is open when it does."""
+    """A channel of gRPC does not survive that its process forks; none is open when it does."""
     keeper.put("forked", "v")
     secrets.read("forked")
     child = os.fork()

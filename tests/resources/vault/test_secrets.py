@@ -134,7 +134,7 @@ def test_a_revoked_token_is_replaced_once(openbao: OpenBao, keeper: Administrato
 def test_a_token_of_a_file_or_a_variable(
     openbao: OpenBao, keeper: Administrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is read each time, since an agent writes it anew; without a token it is said where one could come from."""
+    """The file is read each time, for an agent writes it anew; without a token it is said where one comes from."""
     monkeypatch.delenv("VAULT_TOKEN", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     keeper.put("kit/token", "v")
@@ -158,7 +158,7 @@ def test_a_token_of_a_file_or_a_variable(
 
 
 def test_fields_and_versions(openbao: OpenBao, keeper: Administrator) -> None:
-    """A secret with several fields has no whole; a foreign path is refused, and a deleted secret gives no older version."""
+    """A secret with several fields has no whole, and a foreign path is refused."""
     token = openbao.root.auth.token.create(policies=["kit"], ttl="1h")["auth"]["client_token"]
     secrets = VaultSecrets(url=openbao.url)
     secrets.client(secrets._made).client.token = token
