@@ -8,17 +8,21 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
-from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Vendor
+from loopline.platform_core import clear_text
+from loopline.platform_core.bindings import Bindings, Recipe, Revealing
+from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Secrets, Vendor
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
 from loopline.platform_core.foundation import validation
+from loopline.platform_core.foundation.credentials import placed, references
 from loopline.platform_core.foundation.files import write
-from loopline.platform_core.foundation.located_yaml import Located, load
+from loopline.platform_core.foundation.located_yaml import Located, Place, load
 
 VENDORS = "loopline.vendors"
 """Entry point group: ``<contract>.<vendor> = "package.module:Class"``."""
@@ -27,6 +31,7 @@ HOME = "LOOPLINE_HOME"
 DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
 _KEYS = {"name", "bindings", "ledger", "clock", "traces", "prices", "promotions", "dagster", *SEVERAL.values()}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_MAY_NAME_SECRETS = {"bindings", "ledger", "traces", "dagster", *SEVERAL.values()}
 
 
 @dataclass(frozen=True)
@@ -41,20 +46,31 @@ class Promotions:
 class Environment:
     """What an environment file says: vendors by contract and name, ledger URL, replay clock's file, where spans go.
 
-    ``dagster`` is what it says about Dagster where its parts are pods, which ``loopline.pod`` checks.
+    ``dagster`` is what it says about Dagster where its parts are pods, which ``loopline.pod`` checks. Where ``ledger``,
+    ``traces`` or ``dagster`` name secrets, they do so here too: ``revealed`` asks for them.
     """
 
     name: str
     path: Path
     bindings: Mapping[str, Vendor]
-    ledger: str
+    ledger: str = field(repr=False)
     clock: Path | None
     home: Path
     traces: str | None = None
     prices: Path | None = None
     notifiers: Mapping[str, Vendor] = field(default_factory=dict)
-    dagster: Mapping[str, Any] = field(default_factory=dict)
+    dagster: Mapping[str, Any] = field(default_factory=dict, repr=False)
     promotions: Promotions | None = None
+    revealing: Revealing | None = field(default=None, repr=False, compare=False)
+
+    def revealed(self, key: str) -> Any:
+        """Return ``ledger``, ``traces`` or ``dagster`` with the secrets that it names.
+
+        Raises:
+            LooplineError: as the store of secrets raises, with the line.
+        """
+        value = getattr(self, key)
+        return value if self.revealing is None else self.revealing.filled(value, (key,))
 
 
 def home() -> Path:
@@ -74,8 +90,10 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         InvalidEnvironment: with ``file:line`` and the vendors that could be named instead.
     """
     document = _loaded(path)
+    clear_text.refuse(document)
     data = _expanded(document.data)
     _known(document, data, _KEYS, ())
+    _references_where_they_may(document, data)
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS) - set(SEVERAL), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
@@ -84,22 +102,26 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
             f"{document.at('bindings')}: no vendor is bound for {', '.join(missing)}",
             f"add a line such as '{missing[0]}: {{vendor: {_first(missing[0])}}}'",
         )
+    binding = _Binding(document, bindings.get("secrets"))
     bound = {
-        contract: _bind(document, contract, settings) for contract, settings in bindings.items() if contract in only
+        contract: binding.settings(contract, settings, ("bindings", contract))
+        for contract, settings in bindings.items()
+        if contract in only
     }
     clock = (data.get("clock") or {}).get("replay")
     return Environment(
         name=str(data.get("name", document.path.stem)),
         path=document.path,
-        bindings=bound,
+        bindings=_together(bound),
         ledger=str(data.get("ledger") or f"sqlite:///{home()}/ledger.db"),
         clock=Path(clock) if clock else None,
         home=home(),
         traces=data.get("traces"),
         prices=document.path.parent / data["prices"] if data.get("prices") else None,
-        notifiers=_named(document, data, "notifier") if "notifier" in only else {},
+        notifiers=_together(_named(binding, data, "notifier") if "notifier" in only else {}),
         dagster=data.get("dagster") or {},
         promotions=_promotions(document, data),
+        revealing=binding.revealing,
     )
 
 
@@ -165,15 +187,47 @@ def bind(contract: str, settings: Mapping[str, Any], where: str = "binding") -> 
     """Make a contract's vendor from ``{"vendor": name, **fields}``; ``where`` goes before error messages."""
     if contract not in CONTRACTS:
         raise InvalidEnvironment(f"{where}: no contract {contract!r}", f"use one of {', '.join(CONTRACTS)}")
-    fields = dict(settings)
-    vendor = _vendor_class(contract, str(fields.pop("vendor", "")), where)
+    vendor = _vendor_class(contract, str(settings.get("vendor", "")), where)
+    return _made(vendor, contract, settings, where)
+
+
+def _made(
+    vendor: type[Vendor], contract: str, settings: Mapping[str, Any], where: str, named: Collection[Place] = ()
+) -> Vendor:
+    """Make a vendor; where ``named`` are places of secrets, no error tells more than the field."""
     try:
-        return vendor(**fields)
+        return vendor(**{name: value for name, value in settings.items() if name != "vendor"})
     except ValidationError as error:
-        _, field, message = validation.first(error.errors())
-        raise InvalidEnvironment(
-            f"{where}: {contract}.{field}: {message}", f"fields are {', '.join(vendor.model_fields) or 'none'}"
-        ) from error
+        place, field, message = validation.first(error.errors())
+        if named:
+            told = any(place[: len(below)] == below for below in named) or not place
+            message, field = ("the secret does not fit the field", field) if told else (message, field)
+            problem = _misfit(vendor, f"{where}: {contract}.{field}: {message}")
+        else:
+            raise _misfit(vendor, f"{where}: {contract}.{field}: {message}") from error
+    raise problem  # outside the handler: what pydantic says may show the secret
+
+
+def _checked_but(
+    vendor: type[Vendor], contract: str, settings: Mapping[str, Any], where: str, named: Collection[Place]
+) -> None:
+    """Check settings but for the secrets that they name.
+
+    Raises:
+        InvalidEnvironment: another field is wrong, or there is no such field.
+    """
+    try:
+        vendor(**{name: value for name, value in settings.items() if name != "vendor"})
+    except ValidationError as error:
+        for one in error.errors():
+            place, field, message = validation.first([one])
+            unknown = one["type"] == "extra_forbidden"
+            if unknown or (place and not any(place[: len(below)] == below for below in named)):
+                raise _misfit(vendor, f"{where}: {contract}.{field}: {message}") from error
+
+
+def _misfit(vendor: type[Vendor], problem: str) -> InvalidEnvironment:
+    return InvalidEnvironment(problem, f"fields are {', '.join(vendor.model_fields) or 'none'}")
 
 
 def vendors(contract: str) -> dict[str, EntryPoint]:
@@ -183,26 +237,82 @@ def vendors(contract: str) -> dict[str, EntryPoint]:
     return {point.name.removeprefix(prefix): point for point in found if point.name.startswith(prefix)}
 
 
-def _bind(document: Located, contract: str, settings: Any) -> Vendor:
-    where = document.at("bindings", contract)
-    if not isinstance(settings, dict):
-        raise InvalidEnvironment(f"{where}: {contract} is no mapping", "write {vendor: name, field: value}")
-    return bind(contract, settings, where)
+class _Binding:
+    """Binds vendors of one file; ``secrets`` is what it says of who keeps secrets."""
+
+    def __init__(self, document: Located, secrets: Any) -> None:
+        self.document = document
+        self.revealing = Revealing(cache(lambda: self._secrets(secrets)), lambda place: document.at(*place))
+
+    def settings(self, contract: str, settings: Any, place: Place) -> Vendor | Recipe:
+        """Make the vendor; where its settings name secrets they are checked, and it is made when it is asked for."""
+        where = self.document.at(*place)
+        if not isinstance(settings, dict):
+            raise InvalidEnvironment(f"{where}: {place[-1]} is no mapping", "write {vendor: name, field: value}")
+        vendor = _vendor_class(contract, str(settings.get("vendor", "")), where)
+        clear_text.refuse_fields(self.document, place, vendor)
+        named = [below for below, text in placed(settings) if references(text)]
+        if not named:
+            return _made(vendor, contract, settings, where)
+        self._open(vendor, contract, named, place)
+        _checked_but(vendor, contract, settings, where, named)
+        return Recipe(
+            lambda: self.revealing.filled(settings, place), lambda found: _made(vendor, contract, found, where, named)
+        )
+
+    def _secrets(self, settings: Any) -> Secrets:
+        """Bind who keeps secrets, whose own settings name none."""
+        if settings is None:
+            raise InvalidEnvironment(
+                f"{self.document.at('bindings')}: no vendor is bound for secrets",
+                "add a line such as 'secrets: {vendor: environment_variables}'",
+            )
+        return cast("Secrets", self.settings("secrets", settings, ("bindings", "secrets")))
+
+    def _open(self, vendor: type[Vendor], contract: str, named: list[Place], place: Place) -> None:
+        """Refuse secrets that could not be had, and those in fields that others may read."""
+        where = self.document.at(*place, *named[0])
+        if contract == "secrets":
+            raise InvalidEnvironment(
+                f"{where}: what keeps secrets cannot be reached by one", "name a file or a variable: ${NAME}"
+            )
+        self.revealing.store()
+        for below in named:
+            if below[0] in vendor.open_fields:
+                raise InvalidEnvironment(
+                    f"{self.document.at(*place, *below)}: {contract}.{below[0]} is shown to whoever may read a pod's "
+                    "manifest",
+                    "give the pod the secret by 'environment_from' or 'secrets'",
+                )
 
 
-def _named(document: Located, data: Mapping[str, Any], contract: str) -> dict[str, Vendor]:
+def _together(bound: Mapping[str, Vendor | Recipe]) -> Bindings:
+    made = {name: one for name, one in bound.items() if isinstance(one, Vendor)}
+    recipes = {name: one for name, one in bound.items() if isinstance(one, Recipe)}
+    return Bindings(made, recipes, tuple(bound))
+
+
+def _named(binding: _Binding, data: Mapping[str, Any], contract: str) -> dict[str, Vendor | Recipe]:
     """Bind the vendors of a contract that an environment may have several of; each is told its name."""
     key = SEVERAL[contract]
     found = data.get(key) or {}
     if not isinstance(found, dict):
-        raise InvalidEnvironment(f"{document.at(key)}: {key} is no mapping", f"write {key}: {{<name>: {{vendor: …}}}}")
-    for name, settings in found.items():
-        if not isinstance(settings, dict):
-            raise InvalidEnvironment(f"{document.at(key, name)}: {name} is no mapping", "write {vendor: name, …}")
+        where = binding.document.at(key)
+        raise InvalidEnvironment(f"{where}: {key} is no mapping", f"write {key}: {{<name>: {{vendor: …}}}}")
     return {
-        str(name): bind(contract, settings | {"name": str(name)}, document.at(key, name))
+        str(name): binding.settings(
+            contract, settings | {"name": str(name)} if isinstance(settings, dict) else settings, (key, str(name))
+        )
         for name, settings in found.items()
     }
+
+
+def _references_where_they_may(document: Located, data: Mapping[str, Any]) -> None:
+    for place, text in placed({key: value for key, value in data.items() if key not in _MAY_NAME_SECRETS}):
+        if references(text):
+            raise InvalidEnvironment(
+                f"{document.at(*place)}: {place[0]} names no secret", "write the value itself: it is no credential"
+            )
 
 
 def _promotions(document: Located, data: Mapping[str, Any]) -> Promotions | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from loopline.platform_core import environment
+from loopline.platform_core.bindings import made
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import clock, logs, tracing
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Notifier,
         OnlineStore,
         Registry,
+        Secrets,
         Serving,
     )
     from loopline.platform_core.environment import Environment
@@ -35,7 +37,7 @@ class Platform:
         self.environment = bound
         self.clock = clock.chosen(bound.clock)
         logs.start()
-        tracing.start(bound.traces)
+        tracing.start(bound.revealed("traces"))
 
     @classmethod
     def open(cls, path: Path | None = None) -> Platform:
@@ -116,6 +118,20 @@ class Platform:
         return cast("Lineage", self.environment.bindings["lineage"])
 
     @property
+    def secrets(self) -> Secrets:
+        """Return who keeps secrets.
+
+        Raises:
+            InvalidEnvironment: the environment binds nobody.
+        """
+        if "secrets" not in self.environment.bindings:
+            raise InvalidEnvironment(
+                f"{self.environment.path}: no vendor is bound for secrets",
+                "add a line such as 'secrets: {vendor: environment_variables}'",
+            )
+        return cast("Secrets", self.environment.bindings["secrets"])
+
+    @property
     def notifiers(self) -> tuple[Notifier, ...]:
         """Return the bound notifiers, in the file's order; an environment may have none."""
         return tuple(cast("Notifier", notifier) for notifier in self.environment.notifiers.values())
@@ -125,11 +141,11 @@ class Platform:
         """Open the ledger, brought to the newest schema."""
         from loopline.platform_core.loop.ledger import Ledger
 
-        return Ledger.open(self.environment.ledger)
+        return Ledger.open(self.environment.revealed("ledger"))
 
     def close(self) -> None:
         """Let every vendor and the ledger go."""
-        for vendor in (*self.environment.bindings.values(), *self.environment.notifiers.values()):
+        for vendor in (*made(self.environment.bindings), *made(self.environment.notifiers)):
             vendor.close()
         if "ledger" in self.__dict__:
             self.ledger.close()

@@ -26,7 +26,15 @@ hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_
 hypothesis.settings.load_profile("loopline")
 OWNER = "loopline"
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
-pytest_plugins = ["kafka_broker", "kubernetes_cluster", "installed_chart", "tests.emulators.aws"]
+pytest_plugins = [
+    "kafka_broker",
+    "kubernetes_cluster",
+    "installed_chart",
+    "tests.emulators.aws",
+    "tests.emulators.openbao",
+    "tests.emulators.secret_manager",
+    "tests.emulators.key_vault",
+]
 FEW = ("daemon", "cluster", "spark")
 """Markers of a few files each."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -14,6 +15,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 KEY, SECRET, BUCKET = "tests", "tests-secret", "loopline"
+VARIABLE = "TESTS_S3"
+"""The variable in which a process finds the key's secret, which an environment file must not hold."""
 START_SECONDS = 120
 ROLES = ("master", "volume", "filer", "s3")
 
@@ -27,6 +30,12 @@ class S3Server:
         self._ports = dict(zip(ROLES, ports, strict=False))
         self._rpc = dict(zip(ROLES, ports[len(ROLES) :], strict=True))
         self.url = f"http://127.0.0.1:{self._ports['s3']}"
+
+    @property
+    def options_in_file(self) -> dict[str, str]:
+        """Return the same as an environment file says it to a process that inherits this one's variables."""
+        os.environ[VARIABLE] = SECRET
+        return {**self.options, "aws_secret_access_key": f"${{{VARIABLE}}}"}
 
     @property
     def options(self) -> dict[str, str]:

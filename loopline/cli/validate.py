@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def validate(teams: tuple[str, ...]) -> Answer:
     """Check the environment file, and each team's contracts, YAML models and specs; of all TEAMS when none is named.
 
-    Each problem is told once, as file:line: field: message. Ends with 1 when there is any. What is noted beside is no
+    Each problem is told once, as file:line: field: message. Ends with 1 when there is any. The store of secrets is not
+    asked: whether a secret is there shows when it is used. What is noted beside is no
     problem: models whose newest version is served in the slow form.
     """
     from loopline.cli.problems import answer
@@ -50,7 +51,7 @@ def _environment() -> Iterator[Problem]:
         if bound.dagster:
             from loopline.pod import settings  # imports Dagster
 
-            settings.of_environment()
+            settings.of_environment(asked=False)
     except LooplineError as error:
         yield of_error(error, f"{environment.environment_file()}:1")
 

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from loopline.platform_core import environment
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import validation
+from loopline.platform_core.foundation.credentials import SCHEME
 from loopline.platform_core.foundation.located_yaml import load
 from loopline.pod import run_pods
 from loopline.pod.run_pods import RunPods
 
-EXAMPLE = 'storage: "postgresql://user:password@host/dagster"'
+EXAMPLE = 'storage: "${LOOPLINE_DAGSTER_STORAGE}"'
 
 
 class Limit(BaseModel):
@@ -37,7 +38,7 @@ class DagsterSettings(BaseModel):
     run; None where no team's can be.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     storage: str
     run_logs: str = ""
     run_logs_options: Mapping[str, str] = Field(default_factory=dict)
@@ -58,8 +59,10 @@ class DagsterSettings(BaseModel):
         return f"postgresql+psycopg2://{rest}"
 
 
-def of_environment() -> DagsterSettings:
+def of_environment(*, asked: bool = True) -> DagsterSettings:
     """Return what the environment file in force says; no vendor is bound.
+
+    Unless ``asked``, the store of secrets is not: what names one then stands as the name.
 
     Raises:
         InvalidEnvironment: it says nothing, or something else than this.
@@ -70,7 +73,7 @@ def of_environment() -> DagsterSettings:
         raise InvalidEnvironment(
             f"{bound.path}: nothing is said about dagster, whose pods share a database", f"add dagster: {{{EXAMPLE}}}"
         )
-    said, beside = dict(bound.dagster), None
+    said, beside = dict(bound.revealed("dagster") if asked else _unasked(bound.dagster)), None
     if isinstance(said.get("run_pods"), str):
         beside = load(bound.path.parent / said["run_pods"]) if said["run_pods"] else None
         said["run_pods"] = beside.data if beside else None
@@ -82,7 +85,7 @@ def of_environment() -> DagsterSettings:
         where = beside.at(*place[1:]) if beside and is_beside else load(bound.path).at("dagster", *place)
         fields = RunPods.model_fields if place[0] == "run_pods" else DagsterSettings.model_fields
         raise InvalidEnvironment(f"{where}: dagster.{field}: {message}", f"fields are {', '.join(fields)}") from error
-    if _place(found.storage) == _place(bound.ledger):
+    if asked and _place(found.storage) == _place(bound.revealed("ledger")):
         raise InvalidEnvironment(
             f"{bound.path}: dagster.storage and ledger are one database, in which each would take the other's version "
             "of the tables for its own",
@@ -94,6 +97,12 @@ def of_environment() -> DagsterSettings:
             "install 'loopline[dagster-k8s]', or leave run_pods away: runs are then processes beside the code servers",
         )
     return found
+
+
+def _unasked(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    storage = said.get("storage")
+    names_one = isinstance(storage, str) and storage.startswith(SCHEME)
+    return {**said, "storage": "postgresql://kept-as-a-secret"} if names_one else said
 
 
 def _place(url: str) -> str:

@@ -11,6 +11,7 @@ from loopline.platform_core.contracts.lineage import Lineage
 from loopline.platform_core.contracts.notifier import Notifier
 from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.contracts.registry import Registry
+from loopline.platform_core.contracts.secrets import Secrets
 from loopline.platform_core.contracts.serving import Serving
 
 CONTRACTS: dict[str, type[Vendor]] = {
@@ -25,9 +26,10 @@ CONTRACTS: dict[str, type[Vendor]] = {
     "event_stream": EventStream,
     "notifier": Notifier,
     "lineage": Lineage,
+    "secrets": Secrets,
 }
 """Contract by the name under which an environment file binds it."""
-OPTIONAL = frozenset({"event_stream", "notifier", "lineage"})
+OPTIONAL = frozenset({"event_stream", "notifier", "lineage", "secrets"})
 """What an environment may leave unbound, as long as no team needs it."""
 SEVERAL = {"notifier": "notifiers"}
 """What an environment may bind several of: each by a name of its own, under this key at the file's top."""
@@ -46,6 +48,7 @@ __all__ = [
     "Notifier",
     "OnlineStore",
     "Registry",
+    "Secrets",
     "Serving",
     "Vendor",
 ]

@@ -36,6 +36,7 @@ class KubernetesCompute(Settings, Compute):
     """
 
     can: ClassVar[frozenset[str]] = frozenset({"cancel", "gang"})
+    open_fields: ClassVar[frozenset[str]] = frozenset({"env"})
     _link: Link | None = PrivateAttr(default=None)
 
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:

@@ -50,6 +50,7 @@ class PodServing(ObjectStoreServing):
     """
 
     elsewhere: ClassVar[bool] = True
+    open_fields: ClassVar[frozenset[str]] = frozenset({"env"})
     """No server runs where the platform does."""
 
     _absent: ClassVar[str] = "install the definitions of that kind"

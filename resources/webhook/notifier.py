@@ -7,9 +7,11 @@ import hmac
 import json
 import time
 from dataclasses import asdict
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from loopline.platform_core.contracts.base import NO_CREDENTIAL
 from loopline.platform_core.contracts.http_post import SecretUrl, post
 from loopline.platform_core.contracts.notifier import Message, Notifier, cut
 
@@ -19,12 +21,13 @@ class WebhookNotifier(Notifier):
 
     With a ``secret``, the header ``X-Loopline-Signature`` is ``sha256=`` and the HMAC of ``<timestamp>.<body>``, where
     the timestamp is that of ``X-Loopline-Timestamp`` (seconds since 1970). ``X-Loopline-Message`` is the message's id.
-    ``headers`` are sent along, such as ``Authorization``.
+    ``headers`` are sent along, such as ``Authorization``. An address without a token, and headers whose names are no
+    credential's, may stand in the file in clear; none of them is ever shown.
     """
 
-    url: SecretUrl
+    url: Annotated[SecretUrl, NO_CREDENTIAL]
     secret: SecretStr = SecretStr("")
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: Annotated[dict[str, SecretStr], NO_CREDENTIAL] = Field(default_factory=dict)
 
     def send(self, message: Message) -> None:
         """Post it."""

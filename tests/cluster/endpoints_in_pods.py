@@ -24,7 +24,7 @@ from scripts.cluster.outside import Cluster
 from scripts.cluster.python_layer import interpreter
 from scripts.cluster.settings import NODE_ADDRESS
 from tests.cluster.kubernetes_cluster import GRPC_PORT, HTTP_PORT, OBJECT_STORE_PORT
-from tests.s3_server import KEY, SECRET
+from tests.s3_server import KEY, SECRET, VARIABLE
 
 NUMBERS = count(1)
 BUCKET = "loopline"
@@ -40,6 +40,11 @@ def storage(url: str) -> dict[str, str]:
         "aws_secret_access_key": SECRET,
         "aws_region": "us-east-1",
     }
+
+
+def storage_in_file() -> dict[str, str]:
+    """Return how a pod reaches the object store by its environment file; its variable is ``VARIABLE``."""
+    return storage(f"http://{NODE_ADDRESS}:{OBJECT_STORE_PORT}") | {"aws_secret_access_key": f"${{{VARIABLE}}}"}
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +144,10 @@ def bound(
         "replicas": 1,
         "cpu": 0.1,
         "memory_gb": 0.5,
+        "env": {VARIABLE: SECRET},
         **settings,
     }
-    inside = {"vendor": vendor, **common, "storage_options": storage(f"http://{NODE_ADDRESS}:{OBJECT_STORE_PORT}")}
+    inside = {"vendor": vendor, **common, "storage_options": storage_in_file()}
     online = {"vendor": "sqlite", "path": "/tmp/online.db"}
     file = json.dumps({"name": "pods", "bindings": {"serving": inside, "online_store": online}})
     core.create_namespaced_config_map(namespace, {"metadata": {"name": name}, "data": {"environment.yaml": file}})

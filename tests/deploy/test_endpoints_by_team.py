@@ -22,7 +22,6 @@ from loopline.resources.kubernetes.pod_serving import PodServing
 from loopline.resources.kubernetes.serving import KubernetesServing
 from scripts.cluster import images
 from scripts.cluster.outside import Cluster
-from scripts.cluster.settings import NODE_ADDRESS
 from tests.cluster import kserve_definitions
 from tests.cluster.endpoints_in_pods import (
     BUCKET,
@@ -32,11 +31,11 @@ from tests.cluster.endpoints_in_pods import (
     reached,
     shown,
     signed_in,
-    storage,
+    storage_in_file,
 )
 from tests.cluster.installed_chart import CHART, merged
 from tests.cluster.kserve_controller import KServeController, controlling
-from tests.cluster.kubernetes_cluster import OBJECT_STORE_PORT
+from tests.s3_server import SECRET, VARIABLE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 TEAMS = ("north", "far_east")
@@ -80,7 +79,8 @@ def values(vendor: str, name: str) -> dict[str, object]:
     serving = {
         "vendor": vendor,
         "store": f"s3://{BUCKET}/{name}",
-        "storage_options": storage(f"http://{NODE_ADDRESS}:{OBJECT_STORE_PORT}"),
+        "storage_options": storage_in_file(),
+        "env": {VARIABLE: SECRET},
         "image": "${LOOPLINE_IMAGE}",
         "python": "${LOOPLINE_PYTHON}",
         "namespace": "${LOOPLINE_SERVING_NAMESPACE}",
@@ -99,7 +99,7 @@ def values(vendor: str, name: str) -> dict[str, object]:
             "teams": {team: {} for team in TEAMS},
             "stores": {"secret": "nobody-makes-it"},
             "serving": {"namespace": f"{name}-{{team}}"},
-            "environment": {"text": json.dumps({"name": name, "bindings": bindings})},
+            "environment": {"text": json.dumps({"name": name, "bindings": bindings}), "variables": {VARIABLE: SECRET}},
         },
     )
 

@@ -10,8 +10,8 @@ import pytest
 from loopline.platform_core import environment
 from loopline.platform_core.contracts import CONTRACTS
 
-NOBODY_NEEDS = {"notifier", "lineage"}
-"""What tells others: an environment works without."""
+NOBODY_NEEDS = {"notifier", "lineage", "secrets"}
+"""What tells others, and who keeps secrets where variables do: an environment works without."""
 UNSET = re.compile(r"\$\{(\w+)\}")
 """Variables without a default: a cluster's Secret sets them."""
 FILES = sorted(Path(__file__).parents[2].joinpath("deploy", "environments").glob("*.yaml"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.testing.endpoints import served
 from loopline.resources.kserve.serving import KServeServing
-from tests.s3_server import S3Server
+from tests.s3_server import VARIABLE, S3Server
 
 NOTES = {
     "loopline.dev/model": "retail.churn",
@@ -212,9 +213,11 @@ class Running:
 
     def __init__(self, serving: KServeServing, folder: Path) -> None:
         self.root = folder / "collected"
-        bound = {"vendor": "kserve", "image": "loopline:1", "store": serving.store}
+        os.environ[VARIABLE] = serving.storage_options["aws_secret_access_key"]
+        options = {**serving.storage_options, "aws_secret_access_key": f"${{{VARIABLE}}}"}
+        bound = {"vendor": "kserve", "image": "loopline:1", "store": serving.store, "storage_options": options}
         file = folder / "environment.yaml"
-        file.write_text(json.dumps({"bindings": {"serving": {**bound, "storage_options": serving.storage_options}}}))
+        file.write_text(json.dumps({"bindings": {"serving": bound}}))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"

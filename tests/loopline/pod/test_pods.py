@@ -92,7 +92,7 @@ def pods(tmp_path, new_database, s3_server) -> Iterator[Pods]:
         ledger=new_database(),
         storage=new_database(),
         logs=s3_server.place(),
-        options=s3_server.options,
+        options=s3_server.options_in_file,
     )
     found = Pods(tmp_path, text)
     try:

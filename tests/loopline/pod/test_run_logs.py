@@ -31,7 +31,7 @@ def logs(tmp_path, monkeypatch):
 
 def test_another_pod_reads_what_one_has_printed_until_it_is_deleted(logs, s3_server):
     """The pod that ran it may be gone."""
-    place = s3_server.place(), s3_server.options
+    place = s3_server.place(), s3_server.options_in_file
     with logs("one", *place).capture_logs(KEY):
         print("printed", file=sys.stderr, flush=True)  # noqa: T201
     read = logs("two", *place)
@@ -46,7 +46,7 @@ def test_a_store_that_is_away_fails_no_run(logs, caplog):
     options = {
         "aws_endpoint": f"http://127.0.0.1:{free_port()}",
         "aws_access_key_id": "k",
-        "aws_secret_access_key": "s",
+        "aws_secret_access_key": "${HOME}",
     }
     with logs("one", "s3://bucket/logs", {**options, "aws_region": "r"}).capture_logs(KEY):
         print("printed", file=sys.stderr, flush=True)  # noqa: T201

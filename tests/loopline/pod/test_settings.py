@@ -57,7 +57,7 @@ def test_the_shipped_file_binds_and_needs_no_more_variables_than_the_page_names(
         ("dagster: {storage: 'sqlite:///dagster.db'}", r"environment.yaml:2: dagster.storage: .*is no PostgreSQL URL"),
         ("dagster: {storage: 'postgresql://host/dagster', runs: 0}", "dagster.runs: .*greater than or equal to 1"),
         (
-            "ledger: 'postgresql://a@host/one'\ndagster: {storage: 'postgresql+psycopg2://b:c@host/one'}",
+            "ledger: 'postgresql://a@host/one'\ndagster: {storage: 'postgresql+psycopg2://b@host/one'}",
             "are one database",
         ),
         ("dagster: {storage: 'postgresql://host/dagster', teams: 3}", "dagster.teams: .*not permitted"),
@@ -106,7 +106,8 @@ def test_a_file_of_run_pods_is_named_with_its_line(said, tmp_path):
 
 def test_no_password_is_written_down(said, monkeypatch):
     """Dagster hands its settings from process to process: they name a variable, which each of our processes sets."""
-    said("dagster: {storage: 'postgresql://loopline:secret@host/dagster', run_logs: 's3://b/l'}")
+    monkeypatch.setenv("PASSWORD", "secret")
+    said("dagster: {storage: 'postgresql://loopline:${PASSWORD}@host/dagster', run_logs: 's3://b/l'}")
     monkeypatch.setenv("DAGSTER_HOME", "before")
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "no")
     monkeypatch.setenv(instance.STORAGE, "")

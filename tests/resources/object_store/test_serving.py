@@ -51,7 +51,7 @@ class Machine:
     def environment(self) -> Path:
         """Write the environment file of the machine."""
         file = self.folder / "environment.yaml"
-        options = "".join(f"\n      {name}: {value}" for name, value in self.server.options.items())
+        options = "".join(f"\n      {name}: {value}" for name, value in self.server.options_in_file.items())
         kafka = f"kafka_logs: {{bootstrap_servers: '{self.kafka}', replication: 1}}" if self.kafka else ""
         file.write_text(f"""
 name: machine

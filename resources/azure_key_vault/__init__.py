@@ -1,0 +1,1 @@
+"""Key Vault of Azure."""

@@ -1,0 +1,116 @@
+"""Secrets in Vault's key-value engine, version 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from loopline.platform_core.contracts.secrets import Secrets, bad_name, no_such, refused
+from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
+from loopline.resources.vault.signing_in import SignIn
+
+_PART = re.compile(r"[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]{0,127}")
+_LONGEST = 512
+
+
+class VaultSecrets(Secrets):
+    """``secret://path/of/it#field`` is a field of the newest version below ``mount``; an only field needs no name.
+
+    ``url`` and ``namespace`` are else those of VAULT_ADDR and VAULT_NAMESPACE. ``auth`` is ``token``: VAULT_TOKEN, or
+    ``token_file``, which an agent renews; ``approle``: ``role`` is the role's id, and its secret lies in
+    ``secret_id_file``; or ``kubernetes``: ``role`` with the service account's token in ``jwt_file``. ``auth_mount`` is
+    where that method is mounted, when not under its own name. Who signs in so does it again when two thirds of the
+    token's time are over, or when it was revoked. ``authority`` is the file of a certificate authority of your own.
+    """
+
+    url: str = ""
+    mount: str = "secret"
+    namespace: str = ""
+    auth: Literal["token", "approle", "kubernetes"] = "token"
+    role: str = ""
+    token_file: Path | None = None
+    secret_id_file: Path | None = None
+    jwt_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    auth_mount: str = ""
+    authority: Path | None = None
+
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Self:
+        if self.auth != "token" and not self.role:
+            raise ValueError(f"auth '{self.auth}' needs 'role'")
+        if self.auth == "approle" and self.secret_id_file is None:
+            raise ValueError("auth 'approle' needs 'secret_id_file'")
+        return self
+
+    def current(self, name: str) -> Mapping[str, Any]:
+        """Read the newest version, as a path below the mount."""
+        if len(name) > _LONGEST or not all(_PART.fullmatch(part) for part in name.split("/")):
+            raise bad_name(name, "a path has letters, digits and ._@+=-, in folders by '/'")
+        from hvac.exceptions import Forbidden
+
+        problem: LooplineError
+        try:
+            sign_in: SignIn = self.client(self._made)
+            try:
+                return self._read(sign_in, name)
+            except Forbidden:
+                if not sign_in.again():
+                    raise
+                return self._read(sign_in, name)
+        except LooplineError:
+            raise
+        except Exception as error:  # noqa: BLE001 - hvac lets those of requests through
+            problem = _failure(name, error)
+        raise problem  # outside the handler, so that nothing but what we say is told
+
+    def close(self) -> None:
+        """Let connections go."""
+        for sign_in in self._clients.values():
+            sign_in.client.adapter.close()
+        self._clients.clear()
+
+    def _read(self, sign_in: SignIn, name: str) -> Mapping[str, Any]:
+        sign_in.be_signed_in()
+        answer = sign_in.client.secrets.kv.v2.read_secret_version(
+            name, mount_point=self.mount, raise_on_deleted_version=True
+        )
+        return {field: _written(value) for field, value in answer["data"]["data"].items()}
+
+    def _made(self) -> SignIn:
+        import hvac
+
+        client = hvac.Client(
+            url=self.url or None,
+            namespace=self.namespace or None,
+            verify=str(self.authority) if self.authority else None,
+            timeout=self.timeout_seconds,
+        )
+        return SignIn(
+            client, self.auth, self.role, self.auth_mount, self.token_file, self.secret_id_file, self.jwt_file
+        )
+
+
+def _written(value: Any) -> Any:
+    """Return a number as it is written; a text and anything else as it is."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _failure(name: str, error: Exception) -> LooplineError:
+    kind = type(error).__name__
+    if kind == "InvalidPath":
+        return no_such(name, "Vault")
+    if kind in {"Forbidden", "Unauthorized"}:
+        fix = "give the token's policy 'read' on <mount>/data/<name>; if the token is over, sign in anew"
+        return refused(name, f"Vault ({kind})", fix)
+    if kind == "InvalidRequest":
+        fix = "look at the role, its secret, and whether the mount is a key-value engine of version 2"
+        return Refused("Vault does not take the request, or the sign-in", fix)
+    if kind in {"SSLError", "CertificateError"}:
+        return Refused("Vault's certificate is not trusted", "name its authority's file by 'authority'")
+    return StoreUnavailable(
+        f"Vault does not answer: {kind}", "look whether it runs, is unsealed, and is reached from here"
+    )
