@@ -1,0 +1,80 @@
+"""The object stores of the three clouds, each as tests can have it; sessions share them, and tests take places there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+
+from tests.emulators.azurite import Azurite
+from tests.emulators.faults import FaultProxy
+from tests.emulators.gcs import GcsServer
+from tests.s3_server import S3Server
+
+CLOUDS = ("s3", "gs", "az")
+
+
+class StoreServer(Protocol):
+    """A server with buckets (containers), at ``url``."""
+
+    url: str
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Return what a client of object stores is told."""
+
+    def options_at(self, url: str) -> dict[str, str]:
+        """Return options that lead over another URL."""
+
+    def wrong_secret(self) -> dict[str, str]:
+        """Return options with a secret that is none."""
+
+    def place(self, bucket: str = "loopline") -> str:
+        """Return the URL of a prefix that no other test has."""
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket."""
+
+    def drop_bucket(self, name: str) -> None:
+        """Delete a bucket with all that is in it."""
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
+    """Run Cloud Storage's emulator for this session."""
+    server = GcsServer(tmp_path_factory.mktemp("gcs"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Run Azure's emulator for this session."""
+    server = Azurite(tmp_path_factory.mktemp("azurite"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=CLOUDS)
+def cloud(request: pytest.FixtureRequest) -> str:
+    """Name each of the three stores in turn, by the scheme of its URLs."""
+    return str(request.param)
+
+
+@pytest.fixture
+def store_server(cloud: str, request: pytest.FixtureRequest) -> StoreServer:
+    """Give the server of the store that ``cloud`` names; no other is started."""
+    fixture = {"s3": "s3_server", "gs": "gcs_server", "az": "azurite"}[cloud]
+    server: S3Server | GcsServer | Azurite = request.getfixturevalue(fixture)
+    return server
+
+
+@pytest.fixture
+def faults(store_server: StoreServer) -> Iterator[FaultProxy]:
+    """Put a proxy before that server."""
+    proxy = FaultProxy(store_server.url)
+    yield proxy
+    proxy.close()
