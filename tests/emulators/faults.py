@@ -1,21 +1,27 @@
 """A proxy between a client and a server that does what networks and services do: it delays, refuses, and loses answers.
 
 Rules are asked in turn about each request; the first that is meant takes it. What none takes is passed on as it came.
+It is a process of its own, since some clients let no other thread of theirs run while they wait.
 """
 
 from __future__ import annotations
 
 import http.client
+import multiprocessing
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import urlsplit
 
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+EVER = 1_000_000
 
 
 @dataclass
@@ -30,35 +36,91 @@ class Asked:
 
 @dataclass
 class Fault:
-    """What is done to requests that ``when`` is true of, at most ``times`` of them.
+    """What is done to requests of a method ("" for any) and a path that has ``pattern`` in it.
 
-    It waits ``seconds``; it passes the request on where that is ``passed_on``, changed by ``change``; it answers with
-    ``status`` and ``body`` or, where there is none, cuts the connection without an answer.
+    The first ``skip`` of them pass, then ``times`` of them are met; with ``each`` that is counted for each method and
+    path by itself. One that is met waits ``seconds``; it is passed on where that is ``passed_on``, or changed by
+    ``change``; else it is answered with ``status`` and ``body`` or, where there is none, its connection is cut.
+    ``change`` is called in the proxy's process, so it must be of a module that can be imported.
     """
 
-    when: Callable[[Asked], bool]
-    times: int = 1_000_000
+    method: str = ""
+    pattern: str = ""
+    skip: int = 0
+    times: int = EVER
+    each: bool = False
     passed_on: bool = False
     status: int | None = None
     body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
     change: Callable[[Asked], Asked] | None = None
     met: int = 0
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    def takes(self, asked: Asked) -> bool:
+        """Say whether this request is met, and count it."""
+        if (self.method and self.method != asked.method) or not re.search(self.pattern, asked.path):
+            return False
+        which = f"{asked.method} {asked.path}" if self.each else ""
+        self._seen[which] += 1
+        is_met = self.skip < self._seen[which] <= self.skip + self.times
+        self.met += is_met
+        return is_met
 
 
-@dataclass
 class FaultProxy:
-    """A server on a port of its own before the one at ``upstream``."""
+    """The proxy before the server at ``upstream``, at ``url``."""
 
-    upstream: str
-    asked: list[Asked] = field(default_factory=list)
-    _faults: list[Fault] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, upstream: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._told, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(upstream, theirs), daemon=True)
+        self._process.start()
+        self.url: str = self._told.recv()
 
-    def __post_init__(self) -> None:
-        """Begin to listen."""
-        proxy, parts = self, urlsplit(self.upstream)
+    @contextmanager
+    def fault(self, *faults: Fault) -> Iterator[list[int]]:
+        """Let faults be while the block runs; afterwards the list says how many requests each has met."""
+        met: list[int] = []
+        self._say("begin", faults)
+        try:
+            yield met
+        finally:
+            met += self._say("end")
+
+    def asked(self) -> list[tuple[str, str]]:
+        """Return method and path of what was asked since this was asked last."""
+        found: list[tuple[str, str]] = self._say("asked")
+        return found
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.join()
+
+    def _say(self, *what: Any) -> Any:
+        self._told.send(what)
+        return self._told.recv()
+
+
+def _serve(upstream: str, told: Connection) -> None:
+    """Be the proxy's process, until the other end is gone."""
+    proxy = _Proxy(upstream)
+    told.send(proxy.url)
+    with suppress(EOFError):
+        while True:
+            what, *more = told.recv()
+            told.send(proxy.do(what, *more))
+
+
+class _Proxy:
+    """The server in its process."""
+
+    def __init__(self, upstream: str) -> None:
+        self._asked: list[Asked] = []
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+        proxy, parts = self, urlsplit(upstream)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -84,22 +146,20 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self._server.server_port}{parts.path}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    @contextmanager
-    def fault(self, fault: Fault) -> Iterator[Fault]:
-        """Let a fault be while the block runs."""
-        self._faults.append(fault)
-        try:
-            yield fault
-        finally:
-            self._faults.remove(fault)
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._server.shutdown()
-        self._server.server_close()
+    def do(self, what: str, *more: Any) -> Any:
+        """Do what the other end says."""
+        if what == "begin":
+            self._faults = list(more[0])
+        elif what == "end":
+            ended, self._faults = self._faults, []
+            return [fault.met for fault in ended]
+        else:
+            asked, self._asked = self._asked, []
+            return [(each.method, each.path) for each in asked]
+        return None
 
     def _answer(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
-        self.asked.append(asked)
+        self._asked.append(asked)
         fault = self._fault(asked)
         if fault is None:
             self._pass_on(handler, asked)
@@ -114,15 +174,11 @@ class FaultProxy:
             handler.close_connection = True
             handler.connection.shutdown(2)
             return
-        _say(handler, fault.status, list(fault.headers.items()), fault.body)
+        _say(handler, fault.status, [], b"" if asked.method == "HEAD" else fault.body)
 
     def _fault(self, asked: Asked) -> Fault | None:
         with self._lock:
-            for fault in self._faults:
-                if fault.met < fault.times and fault.when(asked):
-                    fault.met += 1
-                    return fault
-        return None
+            return next((fault for fault in self._faults if fault.takes(asked)), None)
 
     def _pass_on(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         status, headers, body, length = self._ask(asked)

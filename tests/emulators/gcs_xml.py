@@ -54,7 +54,7 @@ class Answer:
     length: int | None = None
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What the API says instead."""
 
     def __init__(self, status: int, code: str) -> None:
@@ -82,7 +82,7 @@ class XmlApi:
         if not ask.key:
             if ask.method == "GET" and ask.query.get("list-type") == "2":
                 return await self._list(ask)
-            raise Refusal(400, "NotUnderstood")
+            raise RefusalError(400, "NotUnderstood")
         if "uploads" in ask.query or "uploadId" in ask.query:
             return await self._upload(ask)
         if ask.method == "PUT":
@@ -92,7 +92,7 @@ class XmlApi:
         if ask.method == "DELETE":
             _checked(await self._json.delete(_object(ask.bucket, ask.key)))
             return Answer(204)
-        raise Refusal(400, "NotUnderstood")
+        raise RefusalError(400, "NotUnderstood")
 
     def _identify(self, authorization: str) -> None:
         """Believe a token that the key signed and that has not expired."""
@@ -107,7 +107,7 @@ class XmlApi:
         except (ValueError, KeyError, InvalidSignature):
             kind, expires = "", 0
         if kind != "Bearer" or expires < time.time():
-            raise Refusal(401, "AuthenticationRequired")
+            raise RefusalError(401, "AuthenticationRequired")
         self._believed[token] = expires
 
     async def _put(self, ask: Ask, data: bytes, headers: Mapping[str, str]) -> Answer:
@@ -143,7 +143,7 @@ class XmlApi:
             return Answer(body=_xml("InitiateMultipartUploadResult", f"<UploadId>{upload}</UploadId>"))
         parts = self._parts.get(ask.query.get("uploadId", ""))
         if parts is None:
-            raise Refusal(404, "NoSuchUpload")
+            raise RefusalError(404, "NoSuchUpload")
         if ask.method == "PUT":
             parts[int(ask.query["partNumber"])] = ask.body
             return Answer(headers={"etag": f'"{ask.query["partNumber"]}"'})
@@ -177,7 +177,7 @@ class XmlApi:
         about = _checked(await self._json.get(where)).json()
         wanted = ask.query.get("generation")
         if wanted and wanted != about["generation"]:
-            raise Refusal(404, "NoSuchKey")
+            raise RefusalError(404, "NoSuchKey")
         headers = {
             "etag": _etag(about),
             "last-modified": format_datetime(_instant(about["updated"]), usegmt=True),
@@ -185,9 +185,9 @@ class XmlApi:
             **{f"{META}{name}": value for name, value in about.get("metadata", {}).items()},
         }
         if ask.headers.get("if-none-match") == headers["etag"]:
-            raise Refusal(304, "NotModified")
+            raise RefusalError(304, "NotModified")
         if ask.headers.get("if-match", headers["etag"]) != headers["etag"]:
-            raise Refusal(412, "PreconditionFailed")
+            raise RefusalError(412, "PreconditionFailed")
         if ask.method == "HEAD":
             return Answer(200, b"", headers, int(about["size"]))
         part = {name: ask.headers[name] for name in ("range",) if name in ask.headers}
@@ -204,7 +204,7 @@ class XmlApi:
         ask = await _ask(scope, receive)
         try:
             told = await self.answer(ask)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             told = refusal.answer
         empty = ask.method == "HEAD" or told.status in {204, 304}
         length = told.length if told.length is not None else len(told.body)
@@ -228,9 +228,9 @@ async def _ask(scope: Any, receive: Any) -> Ask:
 
 def _checked(answer: httpx.Response, absent: str = "NoSuchKey") -> httpx.Response:
     if answer.status_code == 404:
-        raise Refusal(404, absent)
+        raise RefusalError(404, absent)
     if not answer.is_success:
-        raise Refusal(answer.status_code, CODES.get(answer.status_code, "InternalError"))
+        raise RefusalError(answer.status_code, CODES.get(answer.status_code, "InternalError"))
     return answer
 
 
@@ -253,7 +253,7 @@ def _etag(about: Mapping[str, Any]) -> str:
 
 
 def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)
 
 
 def _decoded(text: str) -> bytes:

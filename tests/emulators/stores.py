@@ -1,4 +1,4 @@
-"""The object stores of the three clouds, each as tests can have it; sessions share them, and tests take places there."""
+"""The object stores of the three clouds as tests can have them; sessions share them, and tests take places there."""
 
 from __future__ import annotations
 
@@ -72,9 +72,18 @@ def store_server(cloud: str, request: pytest.FixtureRequest) -> StoreServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def proxies() -> Iterator[dict[str, FaultProxy]]:
+    """Keep the proxies of this session by the server before which they are."""
+    kept: dict[str, FaultProxy] = {}
+    yield kept
+    for proxy in kept.values():
+        proxy.close()
+
+
 @pytest.fixture
-def faults(store_server: StoreServer) -> Iterator[FaultProxy]:
+def faults(store_server: StoreServer, proxies: dict[str, FaultProxy]) -> FaultProxy:
     """Put a proxy before that server."""
-    proxy = FaultProxy(store_server.url)
-    yield proxy
-    proxy.close()
+    if store_server.url not in proxies:
+        proxies[store_server.url] = FaultProxy(store_server.url)
+    return proxies[store_server.url]
