@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.emulators.faults import Asked
+from tests.emulators.store_faults import Asked
 
 
 @dataclass(frozen=True)

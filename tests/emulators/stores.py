@@ -8,8 +8,8 @@ from typing import Protocol
 import pytest
 
 from tests.emulators.azurite import Azurite
-from tests.emulators.faults import FaultProxy
 from tests.emulators.gcs import GcsServer
+from tests.emulators.store_faults import FaultProxy
 from tests.s3_server import S3Server
 
 CLOUDS = ("s3", "gs", "az")

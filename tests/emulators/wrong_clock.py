@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tests.emulators.faults import Asked
+from tests.emulators.store_faults import Asked
 from tests.s3_server import SECRET
 
 

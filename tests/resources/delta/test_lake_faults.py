@@ -17,8 +17,8 @@ import pytest
 from loopline.platform_core.errors import CommitConflict, StoreUnavailable
 from loopline.platform_core.testing.lake import numbered, numbers
 from loopline.resources.delta.lake import DeltaLake
-from tests.emulators.faults import Fault, FaultProxy
 from tests.emulators.other_writer import OtherWriter
+from tests.emulators.store_faults import Fault, FaultProxy, unchanged
 from tests.emulators.stores import StoreServer
 from tests.emulators.wrong_clock import WrongClock
 
@@ -154,10 +154,23 @@ def test_an_answer_that_is_lost_after_the_commit(
 def test_who_cannot_look_whether_it_happened_is_told_so(far: DeltaLake, lake: DeltaLake, faults: FaultProxy) -> None:
     """The commit happened and nothing answers from then on: the same append later adds nothing."""
     lake.append(TABLE, numbered(0), {APP: 0})
-    lost, silence = at_commit(times=1, passed_on=True), Fault("GET", r"\d{20}\.json", skip=1)
+    lost, silence = at_commit(times=1, passed_on=True), Fault("GET", r"0{19}1\.json")
     with faults.fault(lost, silence), pytest.raises(StoreUnavailable):
         far.append(TABLE, numbered(1), {APP: 1})
     assert numbers(lake, TABLE) == [0, 1]
+    assert far.append(TABLE, numbered(1), {APP: 1}) == 1
+    assert numbers(lake, TABLE) == [0, 1]
+
+
+def test_a_commit_that_happens_late_is_not_repeated(far: DeltaLake, lake: DeltaLake, faults: FaultProxy) -> None:
+    """The request lay on its way while its writer gave up: it is told so, and the same append later adds nothing."""
+    lake.append(TABLE, numbered(0), {APP: 0})
+    with faults.fault(at_commit(times=1, seconds=4, change=unchanged)):
+        with pytest.raises(StoreUnavailable):
+            far.append(TABLE, numbered(1), {APP: 1})
+        end = time.monotonic() + 30
+        while lake.version(TABLE) == 0 and time.monotonic() < end:
+            time.sleep(0.1)
     assert far.append(TABLE, numbered(1), {APP: 1}) == 1
     assert numbers(lake, TABLE) == [0, 1]
 

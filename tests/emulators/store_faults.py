@@ -39,9 +39,9 @@ class Fault:
     """What is done to requests of a method ("" for any) and a path that has ``pattern`` in it.
 
     The first ``skip`` of them pass, then ``times`` of them are met; with ``each`` that is counted for each method and
-    path by itself. One that is met waits ``seconds``; it is passed on where that is ``passed_on``, or changed by
-    ``change``; else it is answered with ``status`` and ``body`` or, where there is none, its connection is cut.
-    ``change`` is called in the proxy's process, so it must be of a module that can be imported.
+    path by itself. One that is met is passed on where that is ``passed_on``, then waits ``seconds``, and is passed on
+    then where ``change`` gives what it becomes. Else it is answered with ``status`` and ``body`` or, where there is no
+    status, its connection is cut. ``change`` is called in the proxy's process: it must be of a module to be imported.
     """
 
     method: str = ""
@@ -66,6 +66,11 @@ class Fault:
         is_met = self.skip < self._seen[which] <= self.skip + self.times
         self.met += is_met
         return is_met
+
+
+def unchanged(asked: Asked) -> Asked:
+    """Be a fault's ``change`` that changes nothing: the request is late."""
+    return asked
 
 
 class FaultProxy:
@@ -164,12 +169,12 @@ class _Proxy:
         if fault is None:
             self._pass_on(handler, asked)
             return
+        if fault.passed_on:
+            self._ask(asked)
         time.sleep(fault.seconds)
         if fault.change is not None:
             self._pass_on(handler, fault.change(asked))
             return
-        if fault.passed_on:
-            self._ask(asked)
         if fault.status is None:
             handler.close_connection = True
             handler.connection.shutdown(2)
