@@ -249,7 +249,7 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
     limits: Any = {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=ANSWER_SECONDS)}
     config: Any = {name: value for name, value in options.items() if name.lower() not in _ALLOW_HTTP}
     retries: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=2 * seconds)}
-    http = any(value.startswith("http://") for value in options.values()) or _is_http_allowed(options)
+    http = any("http://" in value for value in options.values()) or _is_http_allowed(options)
     try:
         made: ObjectStore = from_url(
             url,

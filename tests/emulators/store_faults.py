@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 EVER = 1_000_000
@@ -39,9 +39,11 @@ class Fault:
     """What is done to requests of a method ("" for any) and a path that has ``pattern`` in it.
 
     The first ``skip`` of them pass, then ``times`` of them are met; with ``each`` that is counted for each method and
-    path by itself. One that is met is passed on where that is ``passed_on``, then waits ``seconds``, and is passed on
-    then where ``change`` gives what it becomes. Else it is answered with ``status`` and ``body`` or, where there is no
-    status, its connection is cut. ``change`` is called in the proxy's process: it must be of a module to be imported.
+    path by itself. One that ``follows`` begins once the fault before it has met a request.
+
+    A request that is met is passed on where that is ``passed_on``, then waits ``seconds``, and is passed on then where
+    ``change`` gives what it becomes. Else it is answered with ``status`` and ``body`` or, where there is no status, its
+    connection is cut. ``change`` is called in the proxy's process: it must be of a module to be imported.
     """
 
     method: str = ""
@@ -49,6 +51,7 @@ class Fault:
     skip: int = 0
     times: int = EVER
     each: bool = False
+    follows: bool = False
     passed_on: bool = False
     status: int | None = None
     body: bytes = b""
@@ -59,7 +62,7 @@ class Fault:
 
     def takes(self, asked: Asked) -> bool:
         """Say whether this request is met, and count it."""
-        if (self.method and self.method != asked.method) or not re.search(self.pattern, asked.path):
+        if (self.method and self.method != asked.method) or not re.search(self.pattern, unquote(asked.path)):
             return False
         which = f"{asked.method} {asked.path}" if self.each else ""
         self._seen[which] += 1
@@ -160,7 +163,7 @@ class _Proxy:
             return [fault.met for fault in ended]
         else:
             asked, self._asked = self._asked, []
-            return [(each.method, each.path) for each in asked]
+            return [(each.method, unquote(each.path)) for each in asked]
         return None
 
     def _answer(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
@@ -183,7 +186,10 @@ class _Proxy:
 
     def _fault(self, asked: Asked) -> Fault | None:
         with self._lock:
-            return next((fault for fault in self._faults if fault.takes(asked)), None)
+            for number, fault in enumerate(self._faults):
+                if (not fault.follows or self._faults[number - 1].met) and fault.takes(asked):
+                    return fault
+        return None
 
     def _pass_on(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         status, headers, body, length = self._ask(asked)

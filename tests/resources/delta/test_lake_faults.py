@@ -154,7 +154,7 @@ def test_an_answer_that_is_lost_after_the_commit(
 def test_who_cannot_look_whether_it_happened_is_told_so(far: DeltaLake, lake: DeltaLake, faults: FaultProxy) -> None:
     """The commit happened and nothing answers from then on: the same append later adds nothing."""
     lake.append(TABLE, numbered(0), {APP: 0})
-    lost, silence = at_commit(times=1, passed_on=True), Fault("GET", r"0{19}1\.json")
+    lost, silence = at_commit(times=1, passed_on=True), Fault("GET", r"0{19}1\.json", follows=True)
     with faults.fault(lost, silence), pytest.raises(StoreUnavailable):
         far.append(TABLE, numbered(1), {APP: 1})
     assert numbers(lake, TABLE) == [0, 1]
@@ -179,6 +179,7 @@ def test_another_s_commit_is_not_taken_for_one_s_own(far: DeltaLake, lake: Delta
     """The answer is lost of a request that came too late: the other writer's rows are there, and ours beside them."""
     lake.append(TABLE, numbered(0))
 
+    far = DeltaLake(root=far.root, storage_options=far.storage_options | {"timeout": "60s", "retry_timeout": "60s"})
     other = OtherWriter(lake.root, lake.storage_options, TABLE, 1, {"other": 1})
     with faults.fault(at_commit(times=1, change=other)):
         assert far.append(TABLE, numbered(2)) == 2
