@@ -15,8 +15,9 @@ from loopline.platform_core.errors import NotFound, Transient
 from loopline.resources.folder import file_kinds
 from loopline.resources.object_store.arrival_pieces import ArrivalPieces
 from loopline.resources.object_store.landing_prefix import LandingPrefix
-from loopline.resources.object_store.notifications import Notifications, notifications_of
+from loopline.resources.object_store.notifications import Notifications
 from loopline.resources.object_store.objects import Objects
+from loopline.resources.object_store.queues import notifications_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,10 +6,8 @@ A queue may tell twice, late, in any order, or not at all: what it tells is only
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from loopline.platform_core.errors import InvalidEnvironment
 
 
 @dataclass(frozen=True)
@@ -38,19 +36,3 @@ class Notifications(abc.ABC):
         Raises:
             StoreUnavailable: the queue does not answer; then they come again.
         """
-
-
-def notifications_of(queue: str, url: str, options: Mapping[str, str]) -> Notifications:
-    """Open a queue by its URL, in which a store tells of objects below ``url``.
-
-    Raises:
-        InvalidEnvironment: nothing reads such a queue, or its client is not installed.
-    """
-    if url.startswith("s3://") and queue.startswith(("https://", "http://")):
-        from loopline.resources.object_store.sqs import SqsNotifications
-
-        return SqsNotifications(queue, url, options)
-    raise InvalidEnvironment(
-        f"{queue} is no queue in which {url} can tell of objects",
-        "name an SQS queue's URL for a bucket of S3; leave 'notifications' out elsewhere, and everything is listed",
-    )

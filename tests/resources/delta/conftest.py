@@ -10,8 +10,8 @@ from loopline.resources.delta.lake import DeltaLake
 from tests.emulators.stores import StoreServer
 
 HTTP = {"allow_http": "true"}
-SOON = {"timeout": "2s", "retry_timeout": "4s"}
-"""Bounds on a store's answers, so that a test need not wait for ours."""
+BOUNDS = {"timeout": "15s", "retry_timeout": "30s"}
+"""On a store's answers, where a machine that others use as well may be slow."""
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def make_lake(store_server: StoreServer) -> Callable[..., DeltaLake]:
     root = f"{store_server.place()}/lake"
 
     def make(options: dict[str, str] | None = None, at: str = root, **more: object) -> DeltaLake:
-        told = {**(options or store_server.options), **HTTP, **SOON}
+        told = {**(options or store_server.options), **HTTP, **BOUNDS}
         return DeltaLake.model_validate({"root": at, "storage_options": told, **more})
 
     return make

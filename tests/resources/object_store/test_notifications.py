@@ -16,7 +16,7 @@ from obstore.store import from_url
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
 from loopline.resources.object_store.event_source import ObjectStoreEventSource
-from loopline.resources.object_store.notifications import notifications_of
+from loopline.resources.object_store.queues import notifications_of
 from tests.emulators.aws import KEY, REGION, SECRET, AwsServer
 from tests.resources.object_store.test_event_source import ObjectDelivery
 
