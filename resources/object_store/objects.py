@@ -111,15 +111,15 @@ class Objects:
 
         with self._translated_errors(key):
             try:
-                mode: Any = "create" if etag is None else {"e_tag": etag, "version": self._version(key, etag)}
+                mode: Any = "create" if etag is None else self._condition(key, etag)
                 self._store.put(key, content, mode=mode, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
 
-    def _version(self, key: str, etag: str) -> str | None:
+    def _condition(self, key: str, etag: str) -> dict[str, str]:
         read, version = self._versions.get(key, ("", None))
-        return version if read == etag else None
+        return {"e_tag": etag} | ({"version": version} if version and read == etag else {})
 
     def summed(self, key: str) -> Summed | None:
         """Read an object of any size through; None where there is none."""

@@ -216,7 +216,7 @@ def test_names_that_grow_are_listed_from_the_last_one(
         deliver.whole(SOURCE, name, name.encode(), MORNING)
     faults.asked()
     assert names(events) == ["2020-01-01.csv", "2020-01-02.csv", "2020-01-03.csv"]
-    listing = [path for _, path in faults.asked() if "/t/s/" in path and "arrivals" not in path]
+    listing = [path for _, path in faults.asked() if "prefix=" in path and "arrivals" not in path]
     assert len(listing) == 1
     assert all("2020-01-02.csv" in path for path in listing)
     events._prefix(SOURCE).list_next()
