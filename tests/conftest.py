@@ -34,6 +34,7 @@ pytest_plugins = [
     "tests.emulators.openbao",
     "tests.emulators.secret_manager",
     "tests.emulators.key_vault",
+    "tests.emulators.stores",
 ]
 FEW = ("daemon", "cluster", "spark")
 """Markers of a few files each."""

@@ -13,6 +13,7 @@ import time
 import uuid
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 KEY, SECRET, BUCKET = "tests", "tests-secret", "loopline"
 VARIABLE = "TESTS_S3"
@@ -40,12 +41,20 @@ class S3Server:
     @property
     def options(self) -> dict[str, str]:
         """Return what a client of object stores is told."""
+        return self.options_at(self.url)
+
+    def options_at(self, url: str, secret: str = SECRET) -> dict[str, str]:
+        """Return options that lead over another URL, or with another secret."""
         return {
-            "aws_endpoint": self.url,
+            "aws_endpoint": url,
             "aws_access_key_id": KEY,
-            "aws_secret_access_key": SECRET,
+            "aws_secret_access_key": secret,
             "aws_region": "us-east-1",
         }
+
+    def wrong_secret(self) -> dict[str, str]:
+        """Return options with a secret of somebody else's."""
+        return self.options_at(self.url, "wrong")
 
     def start(self) -> None:
         """Start it and wait until it takes an object."""
@@ -70,9 +79,27 @@ class S3Server:
             )
         self._wait()
 
-    def place(self) -> str:
+    def place(self, bucket: str = BUCKET) -> str:
         """Return the URL of a prefix that no other test has."""
-        return f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}"
+        return f"s3://{bucket}/{uuid.uuid4().hex[:12]}"
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket."""
+        self._client().create_bucket(Bucket=name)
+
+    def drop_bucket(self, name: str) -> None:
+        """Delete a bucket with all that is in it."""
+        client = self._client()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+            for each in page.get("Contents", ()):
+                client.delete_object(Bucket=name, Key=each["Key"])
+        client.delete_bucket(Bucket=name)
+
+    def _client(self) -> Any:
+        import boto3
+
+        keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+        return boto3.client("s3", endpoint_url=self.url, **keys)
 
     def _wait(self) -> None:
         """Write something: this server makes a bucket for an administrator who writes to it."""

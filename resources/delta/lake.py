@@ -60,7 +60,8 @@ class DeltaLake(Lake):
         def once() -> int:
             found = self.find(table, own=True)
             known = self._committed(table, found) if found is not None and append.transactions else {}
-            version = append.once(found, self.uri(table), self._options, known)
+            uri = self.uri(table)
+            version = append.once(found, uri, self._options, lambda: self._store(uri), known)
             folder = self._folders.get(table)
             if found is not None and folder is not None:
                 self._opened.keep(folder, found, self._store(f"{self._root}/{folder}"))

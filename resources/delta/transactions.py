@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -153,6 +153,21 @@ def _commit(store: FileSystem, version: int) -> list[bytes]:
     """Return what one commit says, line by line."""
     with store.open_input_stream(f"{LOG}/{version:020}.json") as file:
         return list(file.read().splitlines())
+
+
+def version_of(store: Callable[[], FileSystem], mark: bytes, first: int) -> int | None:
+    """Return which commit from ``first`` on bears a mark; None where none does, or nobody can say."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    version = first
+    with contextlib.suppress(OSError, pa.ArrowException, DeltaError):
+        log = store()
+        while True:
+            if any(mark in line for line in _commit(log, version) if b'"commitInfo"' in line):
+                return version
+            version += 1
+    return None
 
 
 def _table(lines: list[bytes]) -> str:

@@ -7,10 +7,8 @@ need not read every file again; and an arrival keeps the id that it was given, w
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from loopline.resources.folder import lines
+from loopline.resources.folder.tally import Tally
 
 LOG = ".arrivals.jsonl"
 FEW_ARRIVALS = 16
@@ -53,52 +52,13 @@ class FileState(NamedTuple):
 
 
 @dataclass
-class _Tally:
-    """How often each content came under each name: counted once one comes again; that it is new is seen at once."""
-
-    unread: list[LoggedFile] = field(default_factory=list)
-    _uncounted: list[LoggedFile] = field(default_factory=list)
-    _contents: set[str] = field(default_factory=set)
-    _came: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _last: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def contents(self) -> AbstractSet[str]:
-        """Return the contents that ever came."""
-        self._contents.update([seen.digest for seen in self.unread])
-        self._uncounted += self.unread
-        self.unread.clear()
-        return self._contents
-
-    def put_before(self, earlier: list[LoggedFile]) -> None:
-        """Take in what came before everything else; nothing may have been counted."""
-        self.unread = [*earlier, *self._uncounted, *self.unread]
-        self._uncounted.clear()
-
-    def next_id(self, found: FileState) -> str:
-        """Return the id of a content that comes now."""
-        if found.digest not in self.contents:
-            return found.digest
-        self._count()
-        again = f"{found.digest}\n{found.name}\n{self._came[found.digest, found.name]}"
-        return hashlib.sha256(again.encode()).hexdigest()
-
-    def _count(self) -> None:
-        for seen in self._uncounted:
-            if self._last.get(seen.name) != seen.arrival_id:
-                self._came[seen.digest, seen.name] += 1
-            self._last[seen.name] = seen.arrival_id
-        self._uncounted.clear()
-
-
-@dataclass
 class ArrivalLog:
     """The arrivals of one folder, the newest of each name; for one process, which looks at what others append."""
 
     folder: Path
     known: dict[str, LoggedFile] = field(default_factory=dict)
     _offset: int = 0
-    _tally: _Tally = field(default_factory=_Tally)
+    _tally: Tally[LoggedFile] = field(default_factory=Tally)
     _migrated: bool = False
     _unread_bytes: int = 0
     """How much of the log's beginning is not read: what it says is known to be settled."""
@@ -189,7 +149,7 @@ class ArrivalLog:
         if before is not None and before.digest == found.digest:
             arrival_id = before.arrival_id
         else:
-            arrival_id = self._tally.next_id(found)
+            arrival_id = self._tally.next_id(found.name, found.digest)
         return self._keep([LoggedFile(*found, arrival_id)])[0]
 
     def _keep(self, seen: list[LoggedFile]) -> list[LoggedFile]:

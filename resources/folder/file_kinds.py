@@ -17,6 +17,7 @@ Reader = Callable[[bytes, str], "pa.Table"]
 """Content and where it lies, to rows as ``EventSource.read`` gives them."""
 PACKED = (".gz", ".zst")
 KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+UNFINISHED = (".tmp", ".part", ".crdownload", ".filepart")
 LARGEST_BYTES = 4 << 30
 """Unpacked; a small file must not fill the memory."""
 BLOCK = 1 << 22
@@ -25,6 +26,12 @@ BLOCK = 1 << 22
 def is_read(name: str) -> bool:
     """Say whether files of a name are read."""
     return _kind(name)[0] is not None
+
+
+def is_taken(name: str) -> bool:
+    """Say whether a file of a name is no draft, nor a mark."""
+    is_hidden = name[0] == "." or (name[0] == "_" and not is_read(name))
+    return not is_hidden and not name.lower().endswith(UNFINISHED)
 
 
 def reader_of(name: str) -> Reader:

@@ -23,7 +23,6 @@ from loopline.resources.folder import file_kinds, settled
 from loopline.resources.folder.arrival_log import ArrivalLog, FileState, LoggedFile
 from loopline.resources.folder.settled import NUL, Settled
 
-UNFINISHED = (".tmp", ".part", ".crdownload", ".filepart")
 FEW, SWEEP_SECONDS = 100, 30.0
 """So many files, the last that came, are looked at each time; all of them once in a while, by whichever process."""
 NEW_IDS, MOST_OPEN, MOST_FOREIGN = 16, 100, 1_000
@@ -182,7 +181,7 @@ class LandingFolder:
         for gone in self._files.keys() - others - self._settled_there:
             del self._files[gone]
             self._answered = None
-        return set(filter(_is_taken, others.difference(self._files)))
+        return set(filter(file_kinds.is_taken, others.difference(self._files)))
 
     def _take(self, names: Iterable[str]) -> None:
         """Take in files that are new or another than they were, once they are still."""
@@ -236,7 +235,7 @@ class LandingFolder:
 
 def names(folder: Path) -> Iterator[str]:
     """Name what lies in a folder and is no draft, nor a mark."""
-    return filter(_is_taken, _listed(folder))
+    return filter(file_kinds.is_taken, _listed(folder))
 
 
 def _listed(folder: Path) -> list[str]:
@@ -244,11 +243,6 @@ def _listed(folder: Path) -> list[str]:
         return os.listdir(folder)  # noqa: PTH208 - names are all that is wanted
     except FileNotFoundError:
         return []
-
-
-def _is_taken(name: str) -> bool:
-    hidden = name[0] == "." or (name[0] == "_" and not file_kinds.is_read(name))
-    return not hidden and not name.lower().endswith(UNFINISHED)
 
 
 def shown(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ _ALLOW_HTTP = {"allow_http", "aws_allow_http"}
 _CLOCK = "clock"
 _USED_BY: dict[str, int] = {}
 _NO_CERTIFICATES = "No CA certificates"
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted")
 _REFUSED = ("403 Forbidden", "401 Unauthorized")
 K = TypeVar("K")
 V = TypeVar("V")
@@ -43,6 +45,15 @@ class Found:
     etag: str
 
 
+@dataclass(frozen=True)
+class Summed:
+    """An object that was read through: its ETag, the SHA-256 of its content, and what was written beside it."""
+
+    etag: str
+    digest: str
+    attributes: Mapping[str, str]
+
+
 class Objects:
     """The objects below a URL such as ``s3://bucket/prefix``; ``options`` are those of the object store.
 
@@ -55,6 +66,7 @@ class Objects:
         self.url = url.rstrip("/")
         self._store = _store(self.url, options, ANSWER_SECONDS)
         self._transfers = _store(self.url, options, TRANSFER_SECONDS)
+        self._versions: dict[str, tuple[str, str | None]] = {}
 
     def now(self) -> datetime:
         """Return the store's own time, by which it says when something was written: of an object written just now."""
@@ -67,7 +79,9 @@ class Objects:
         with self._translated_errors(key):
             try:
                 answer = self._store.get(key)
-                return bytes(answer.bytes()), str(answer.meta["e_tag"])
+                etag = str(answer.meta["e_tag"])
+                self._versions[key] = etag, answer.meta["version"]
+                return bytes(answer.bytes()), etag
             except FileNotFoundError:
                 return None
 
@@ -89,16 +103,44 @@ class Objects:
             self._store.put(key, content, mode="overwrite", use_multipart=False)
 
     def write_if(self, key: str, content: bytes, etag: str | None) -> bool:
-        """Write an object only if it is the one with this ETag (None: only if there is none); says whether it was."""
+        """Write an object only if it is the one with this ETag (None: only if there is none); says whether it was.
+
+        Cloud Storage holds the version against it that was read last: there the same content has the same ETag.
+        """
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         with self._translated_errors(key):
             try:
-                mode: Any = "create" if etag is None else {"e_tag": etag}
+                mode: Any = "create" if etag is None else self._condition(key, etag)
                 self._store.put(key, content, mode=mode, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
+
+    def _condition(self, key: str, etag: str) -> dict[str, str]:
+        read, version = self._versions.get(key, ("", None))
+        return {"e_tag": etag} | ({"version": version} if version and read == etag else {})
+
+    def summed(self, key: str) -> Summed | None:
+        """Read an object of any size through; None where there is none."""
+        with self._translated_errors(key):
+            try:
+                answer = self._transfers.get(key)
+            except FileNotFoundError:
+                return None
+            hashed = hashlib.sha256()
+            for chunk in answer.stream():
+                hashed.update(chunk)
+            attributes = {str(name): str(value) for name, value in answer.attributes.items()}
+            return Summed(_quoted(answer.meta["e_tag"]), hashed.hexdigest(), attributes)
+
+    def found(self, key: str) -> Found | None:
+        """Look at one object as a listing would."""
+        with self._translated_errors(key):
+            try:
+                return _listed_object(self._store.head(key))
+            except FileNotFoundError:
+                return None
 
     def send(self, key: str, file: Path) -> None:
         """Write a file of any size."""
@@ -162,6 +204,9 @@ class Objects:
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
         problem = f"{self.url}/{key}: {_short(error)}"
+        if any(said in str(error) for said in _NO_BUCKET):
+            fix = "make the bucket again, restore what was in it, or name another one in the environment file"
+            return StoreUnavailable(f"{problem.partition(': ')[0]}: its bucket is gone", fix, delay_seconds=30)
         by_kind = isinstance(error, PermissionDeniedError | UnauthenticatedError)
         if by_kind or any(status in str(error) for status in _REFUSED):  # a refused listing has no kind of its own
             fix = "give this identity the right to list, read, write and delete below that prefix"
@@ -204,7 +249,7 @@ def _store(url: str, options: Mapping[str, str], seconds: int) -> ObjectStore:
     limits: Any = {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=ANSWER_SECONDS)}
     config: Any = {name: value for name, value in options.items() if name.lower() not in _ALLOW_HTTP}
     retries: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=2 * seconds)}
-    http = any(value.startswith("http://") for value in options.values()) or _is_http_allowed(options)
+    http = any("http://" in value for value in options.values()) or _is_http_allowed(options)
     try:
         made: ObjectStore = from_url(
             url,
@@ -232,7 +277,12 @@ def _is_http_allowed(options: Mapping[str, str]) -> bool:
 
 
 def _listed_object(meta: Any) -> Found:
-    return Found(str(meta["path"]), int(meta["size"]), meta["last_modified"], str(meta["e_tag"]))
+    return Found(str(meta["path"]), int(meta["size"]), meta["last_modified"], _quoted(meta["e_tag"]))
+
+
+def _quoted(etag: object) -> str:
+    """Return an ETag as requests have it: Azure lists them without their quotes."""
+    return str(etag) if '"' in str(etag) else f'"{etag}"'
 
 
 def _short(error: BaseException) -> str:

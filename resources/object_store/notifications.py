@@ -1,0 +1,38 @@
+"""What a store tells of new objects through a queue, instead of being asked for a list.
+
+A queue may tell twice, late, in any order, or not at all: what it tells is only where to look.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Told:
+    """One message: keys of objects below the source's URL, and by what the message is let go."""
+
+    keys: tuple[str, ...]
+    receipt: str
+
+
+class Notifications(abc.ABC):
+    """A queue of such messages. What was received and is not let go is told again later."""
+
+    @abc.abstractmethod
+    def receive(self) -> Sequence[Told]:
+        """Return the next messages, none where there are none; it does not wait for any.
+
+        Raises:
+            StoreUnavailable: the queue does not answer.
+        """
+
+    @abc.abstractmethod
+    def done(self, told: Sequence[Told]) -> None:
+        """Let messages go.
+
+        Raises:
+            StoreUnavailable: the queue does not answer; then they come again.
+        """

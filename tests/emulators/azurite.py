@@ -1,0 +1,86 @@
+"""Azure's storage as an emulator: Azurite, which checks who asks, on ports of its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import subprocess
+import uuid
+from email.utils import formatdate
+from pathlib import Path
+
+import httpx
+
+from tests.emulators.process import NODE_MODULES, Emulator, program
+from tests.s3_server import free_ports
+
+CONTAINER, ACCOUNT = "loopline", "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The one key that Azurite knows unless it is told another: it is written in its manual."""
+SCRIPT = Path(__file__).parents[2] / "scripts" / "emulators.sh"
+
+
+class Azurite:
+    """One process with blobs and queues in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        blob, queue, table = free_ports(3)
+        self.url, self.queue_url = (f"http://127.0.0.1:{port}/{ACCOUNT}" for port in (blob, queue))
+        ports = {"blob": blob, "queue": queue, "table": table}
+        where = [
+            word for name, port in ports.items() for word in (f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port))
+        ]
+        how = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+        script = NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js"
+        compiled = {"NODE_COMPILE_CACHE": str(NODE_MODULES.parent / ".compiled")}  # half of what starting costs
+        self._server = Emulator([program("node"), str(script), *how, *where], folder, compiled)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Return what a client of object stores is told."""
+        return self.options_at(self.url)
+
+    def options_at(self, url: str, key: str = KEY) -> dict[str, str]:
+        """Return options that lead over another URL, or with another key."""
+        return {
+            "azure_storage_account_name": ACCOUNT,
+            "azure_storage_account_key": key,
+            "azure_endpoint": url,
+        }
+
+    def wrong_secret(self) -> dict[str, str]:
+        """Return options with a key of somebody else's."""
+        return self.options_at(self.url, base64.b64encode(b"wrong" * 10).decode())
+
+    def start(self) -> None:
+        """Start it, and make the container."""
+        subprocess.run([str(SCRIPT)], check=True)
+        self._server.start(lambda: self.make_bucket(CONTAINER))
+
+    def make_bucket(self, name: str) -> None:
+        """Make a container."""
+        self._ask("PUT", name)
+
+    def drop_bucket(self, name: str) -> None:
+        """Delete a container with all that is in it."""
+        self._ask("DELETE", name)
+
+    def place(self, bucket: str = CONTAINER) -> str:
+        """Return the URL of a prefix that no other test has."""
+        return f"az://{bucket}/{uuid.uuid4().hex[:12]}"
+
+    def _ask(self, method: str, container: str) -> None:
+        """Ask for a container, signed by the account's key as the protocol has it."""
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+        about = "\n".join(f"{name}:{value}" for name, value in sorted(headers.items()))
+        what = f"/{ACCOUNT}/{ACCOUNT}/{container}\nrestype:container"
+        text = "\n".join([method, *[""] * 11, about, what])
+        signed = hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()
+        headers["authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(signed).decode()}"
+        url = f"{self.url}/{container}?restype=container"
+        httpx.request(method, url, headers=headers).raise_for_status()
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._server.end()

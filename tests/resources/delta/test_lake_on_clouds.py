@@ -1,0 +1,69 @@
+"""Delta tables keep the lake's promises on S3, Cloud Storage and Azure's Blob storage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from loopline.platform_core.testing.lake import LakeKit, numbered, numbers
+from loopline.resources.delta.lake import DeltaLake
+
+WRITERS, COMMITS = 6, int(os.environ.get("LOOPLINE_TEST_COMMITS", "8"))
+"""Fifty commits each are the whole size; it takes minutes where two cores are shared."""
+TABLE = "a/raw/b"
+WRITER = f"""
+import sys
+from loopline.platform_core.testing.lake import numbered
+from loopline.resources.delta.lake import DeltaLake
+lake = DeltaLake.model_validate_json(sys.argv[1])
+number, commits = int(sys.argv[2]), int(sys.argv[3])
+for n in range(commits):
+    rows = numbered(1000 * number + n, day=1 + n % 2)
+    lake.append({TABLE!r}, rows, {{f"w{{number}}": n}}, after={{f"w{{number}}": n - 1}} if n else {{}})
+"""
+
+
+class TestOnAnObjectStore(LakeKit):
+    """Every promise, on each."""
+
+    @pytest.fixture
+    def lake(self, make_lake: Callable[..., DeltaLake]) -> DeltaLake:
+        """Open a lake."""
+        return make_lake()
+
+    @pytest.fixture
+    def opened_anew(self, make_lake: Callable[..., DeltaLake]) -> DeltaLake:
+        """Open it again."""
+        return make_lake()
+
+
+def test_writers_at_once_lose_and_double_nothing(make_lake: Callable[..., DeltaLake]) -> None:
+    """Processes that begin a table together and go on together: each commit is a version, and each row there once."""
+    lake = make_lake(attempts=100)
+    told = json.dumps({"root": lake.root, "storage_options": lake.storage_options, "attempts": lake.attempts})
+    command = [sys.executable, "-c", WRITER, told]
+    writers = [subprocess.Popen([*command, str(number), str(COMMITS)]) for number in range(WRITERS)]
+    assert [writer.wait() for writer in writers] == [0] * WRITERS
+    assert lake.version(TABLE) == WRITERS * COMMITS - 1
+    assert numbers(lake, TABLE) == [1000 * number + n for number in range(WRITERS) for n in range(COMMITS)]
+    assert lake.committed(TABLE) == {f"w{number}": COMMITS - 1 for number in range(WRITERS)}
+    versions = [
+        len(lake.read(TABLE, version=version, columns=["n"])) for version in (0, COMMITS, WRITERS * COMMITS - 1)
+    ]
+    assert versions == [1, COMMITS + 1, WRITERS * COMMITS]
+
+
+def test_a_log_is_listed_from_an_offset(make_lake: Callable[..., DeltaLake]) -> None:
+    """Who opens a table sees what was committed after the last checkpoint, and nothing of before is missing."""
+    lake = make_lake()
+    for n in range(4):
+        lake.append(TABLE, numbered(n), {"app": n})
+        if n == 1:
+            lake.open(TABLE).create_checkpoint()
+    anew = make_lake()
+    assert (anew.version(TABLE), anew.open(TABLE).version(), numbers(anew, TABLE)) == (3, 3, [0, 1, 2, 3])
