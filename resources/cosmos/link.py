@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +11,8 @@ from loopline.platform_core.errors import InvalidEnvironment, Unsupported
 from loopline.resources.cosmos import failure
 
 CONNECT_SECONDS = 5
+CONNECTIONS = 10
+"""As many as the client keeps open; one more would be made, greeted and thrown away for a single request."""
 STRONG_ENOUGH = ("Strong", "BoundedStaleness")
 """Levels at which a reader in the region of the writes sees what another process wrote."""
 _KEYED_BY = {"paths": ["/id"], "kind": "Hash", "version": 2}
@@ -29,6 +32,8 @@ class Link:
 
         self.place = f"{database}/{container} at {endpoint}"
         self._credential = DefaultAzureCredential()
+        self._readers = ThreadPoolExecutor(CONNECTIONS, "loopline-cosmos-read")
+        self.writers = ThreadPoolExecutor(CONNECTIONS, "loopline-cosmos-write")
         with self._translated():
             # who asks decides whether to try again, so the client does not
             self._client = CosmosClient(
@@ -47,7 +52,8 @@ class Link:
     def items(self, ids: Sequence[str], seconds: float) -> list[dict[str, Any]]:
         """Read the items that exist, in any order: one by point, several by a query a physical partition."""
         with self._translated():
-            return list(self._container.read_items([(one, one) for one in ids], **_ended(seconds)))
+            pairs = [(one, one) for one in ids]
+            return list(self._container.read_items(pairs, executor=self._readers, **_ended(seconds)))
 
     def create(self, item: Mapping[str, Any], seconds: float) -> bool:
         """Create an item; says whether there was none."""
@@ -79,7 +85,9 @@ class Link:
             return next(([one["id"] for one in page] for page in pages), [])
 
     def close(self) -> None:
-        """Let connections go."""
+        """Let connections and threads go."""
+        for threads in (self._readers, self.writers):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
         self._credential.close()
 

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import Transient
 from loopline.resources.cosmos.items import counts, item_id, item_of, now_us, packed, parts
 from loopline.resources.nosql.settling import Change, Held, Outcome, Seen
-from loopline.resources.nosql.together import spread
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key
     from loopline.resources.cosmos.link import Link
 
 WRITES_AT_ONCE = 100
-"""Rows that are looked at and changed in one round."""
-_THREADS = 8
-"""Writes of one round that are on their way together; each item is a partition of its own, so none can share a request."""
+"""Rows that are looked at and changed in one round; each is a partition of its own, so that no two share a request."""
 
 
 class CosmosService:
@@ -46,7 +43,7 @@ class CosmosService:
     def forget(self, view: str, after: str) -> str:  # noqa: ARG002 - what was deleted is not listed again
         """Delete up to 500 items of a view."""
         names = self._link.ids(view, self._write_seconds)
-        spread(lambda name: self._link.delete(name, None, self._write_seconds), names, _THREADS)
+        list(self._link.writers.map(lambda name: self._link.delete(name, None, self._write_seconds), names))
         return names[-1] if names else ""
 
     def close(self) -> None:
@@ -71,7 +68,7 @@ class _ViewRows:
 
     def change(self, changes: Sequence[Change]) -> list[Outcome]:
         """Write items, some at once; each succeeds or fails by itself."""
-        return spread(self._changed, changes, _THREADS)
+        return list(self._link.writers.map(self._changed, changes))
 
     def _changed(self, change: Change) -> Outcome:
         try:

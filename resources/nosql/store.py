@@ -7,7 +7,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.online_packing import unpack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
-from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.resources.nosql.pace import Pace, Patience
 from loopline.resources.nosql.settling import Replacement, Rows, settle, writing
 from loopline.resources.nosql.together import Together, spread
@@ -27,6 +27,10 @@ AT_ONCE = 4
 """Requests of one call that are on their way together."""
 THREADS = 16
 """Reads of one process that wait for the service at once."""
+OPENING_SECONDS = 15.0
+"""How long a first request may take longer: the client is loaded, and introduces itself."""
+AGAIN_SECONDS = 5.0
+"""How long after it failed to open the same is told, without a try: many may ask at once."""
 
 
 class Service(Protocol):
@@ -64,6 +68,7 @@ class DocumentStore(OnlineStore):
     _services: dict[int, tuple[Service, int]] = PrivateAttr(default_factory=dict)
     _fetching: dict[int, Together] = PrivateAttr(default_factory=dict)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _failed: tuple[float, LooplineError | None] = PrivateAttr((0.0, None))
     _pace: Pace = PrivateAttr(default_factory=Pace)
 
     @abc.abstractmethod
@@ -85,7 +90,7 @@ class DocumentStore(OnlineStore):
         """Fetch rows as ``read`` does, in a thread; what is asked in the same turn of the event loop travels together."""
         here = os.getpid()
         if here not in self._services:
-            await asyncio.to_thread(self._opened)
+            await _in_time(asyncio.to_thread(self._opened), self.timeout_seconds + OPENING_SECONDS)
         if here not in self._fetching:
             self._fetching[here] = Together(self.read, THREADS, self.timeout_seconds)
         return await self._fetching[here].fetch(asks)
@@ -118,6 +123,7 @@ class DocumentStore(OnlineStore):
             fetching.close()
         if (opened := self._services.pop(here, None)) is not None:
             opened[0].close()
+        self._failed = 0.0, None
 
     def _settle(self, view: str, wishes: list[Replacement], keep: Keep | None) -> int:
         service, at_once = self._opened()
@@ -132,8 +138,23 @@ class DocumentStore(OnlineStore):
         with self._lock:
             here = os.getpid()
             if here not in self._services:
-                self._services[here] = self._open()
+                told, error = self._failed
+                if error is not None and time.monotonic() - told < AGAIN_SECONDS:
+                    raise error
+                try:
+                    self._services[here] = self._open()
+                except LooplineError as error:
+                    self._failed = time.monotonic(), error
+                    raise
             return self._services[here]
+
+
+async def _in_time(work: Awaitable[object], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(work, seconds)
+    except TimeoutError as error:
+        problem = f"the store did not open in {seconds:g} s"
+        raise StoreUnavailable(problem, "see that the service is reached from here") from error
 
 
 def _read(service: Service, end: float, names: Sequence[str]) -> Mapping[str, bytes]:
