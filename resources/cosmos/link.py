@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from loopline.resources.cosmos import failure
 CONNECT_SECONDS = 5
 CONNECTIONS = 10
 """As many as the client keeps open; one more would be made, greeted and thrown away for a single request."""
+LOOK_SECONDS = 10
+"""After so long, who finds nothing looks whether there is a container at all."""
 STRONG_ENOUGH = ("Strong", "BoundedStaleness")
 """Levels at which a reader in the region of the writes sees what another process wrote."""
 _KEYED_BY = {"paths": ["/id"], "kind": "Hash", "version": 2}
@@ -48,12 +51,17 @@ class Link:
             self._container = self._client.get_database_client(database).get_container_client(container)
             account, made = self._client.get_database_account(), self._container.read()
         _see_that_it_serves(self.place, account, made)
+        self._looked_at = time.monotonic()
 
     def items(self, ids: Sequence[str], seconds: float) -> list[dict[str, Any]]:
         """Read the items that exist, in any order: one by point, several by a query a physical partition."""
         with self._translated():
             pairs = [(one, one) for one in ids]
-            return list(self._container.read_items(pairs, executor=self._readers, **_ended(seconds)))
+            found = list(self._container.read_items(pairs, executor=self._readers, **_ended(seconds)))
+            if not found and time.monotonic() - self._looked_at > LOOK_SECONDS:
+                self._container.read(**_ended(seconds))  # to a read by point, a container that is gone is a missing item
+                self._looked_at = time.monotonic()
+        return found
 
     def create(self, item: Mapping[str, Any], seconds: float) -> bool:
         """Create an item; says whether there was none."""

@@ -172,6 +172,7 @@ class CosmosFake:
         return 200, {"_rid": "rid==", "PartitionKeyRanges": ranges, "_count": len(ranges)}, {"etag": '"1"'}
 
     def _read(self, path: str, headers: Any, body: Any) -> Answer:
+        self._here()
         with self.lock:
             item = self._item(_keyed(path, headers))
             return 200, item, {"etag": item["_etag"]}
@@ -225,7 +226,7 @@ class CosmosFake:
 
     def _here(self) -> None:
         if not self.there:
-            raise RefusedError(404, "Owner resource does not exist")
+            raise RefusedError(404, "Owner resource does not exist", **{"x-ms-substatus": "1003"})
 
     def _item(self, name: str) -> dict[str, Any]:
         self._here()
@@ -250,6 +251,7 @@ class CosmosFake:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 120
+            disable_nagle_algorithm, wbufsize = True, -1
 
             def log_message(self, *told: Any) -> None:
                 """Say nothing."""
@@ -269,6 +271,7 @@ class CosmosFake:
                 self.send_header("Content-Length", str(len(told)))
                 self.end_headers()
                 self.wfile.write(told)
+                self.wfile.flush()
 
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do  # noqa: N815 - the library's names
 
