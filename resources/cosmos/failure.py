@@ -6,12 +6,12 @@ from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, Lo
 from loopline.resources.nosql.pace import NotLetIn, Throttled
 
 GONE, TAKEN, ANOTHER = 404, 409, 412
-"""An item that is not there, is there already, or has another ETag; of a container, the first means that there is none."""
+"""An item that is not there, is there already, or has another ETag; of a container: there is none."""
 THROTTLED, RETRY_WITH = 429, 449
 CREDENTIALS_SECONDS = 30.0
 _RETRY_AFTER = "x-ms-retry-after-ms"
 _LOGIN = "give this process an identity (workload identity, managed identity), or log in anew: 'az login'"
-_RIGHTS = "assign it the role 'Cosmos DB Built-in Data Contributor' on the database ('az cosmosdb sql role assignment create')"
+_RIGHTS = "assign it 'Cosmos DB Built-in Data Contributor': 'az cosmosdb sql role assignment create'"
 
 
 def of_client(error: Exception, place: str) -> LooplineError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -59,7 +60,9 @@ class Link:
             pairs = [(one, one) for one in ids]
             found = list(self._container.read_items(pairs, executor=self._readers, **_ended(seconds)))
             if not found and time.monotonic() - self._looked_at > LOOK_SECONDS:
-                self._container.read(**_ended(seconds))  # to a read by point, a container that is gone is a missing item
+                self._container.read(
+                    **_ended(seconds)
+                )  # to a read by point, a container that is gone is a missing item
                 self._looked_at = time.monotonic()
         return found
 
@@ -116,7 +119,9 @@ def _see_that_it_serves(place: str, account: Any, made: Mapping[str, Any]) -> No
         raise Unsupported(problem, fix)
     if getattr(account, "_EnableMultipleWritableLocations", False):  # the client tells it nowhere else
         problem = f"Cosmos DB {place}: with several regions that write, conditions on writes hold in one region only"
-        raise Unsupported(problem, "'az cosmosdb update --enable-multiple-write-locations false', or bind another store")
+        raise Unsupported(
+            problem, "'az cosmosdb update --enable-multiple-write-locations false', or bind another store"
+        )
     if {name: made.get("partitionKey", {}).get(name) for name in _KEYED_BY} != _KEYED_BY:
         problem = f"Cosmos DB {place}: the partition key is {made.get('partitionKey')}"
         raise InvalidEnvironment(problem, "make the container with --partition-key-path /id --partition-key-version 2")
@@ -125,7 +130,7 @@ def _see_that_it_serves(place: str, account: Any, made: Mapping[str, Any]) -> No
         raise InvalidEnvironment(problem, "'az cosmosdb sql container update --ttl -1': each row says its own")
 
 
-def _done(beaten: Set[int], write: Any, *what: Any, **how: Any) -> bool:
+def _done(beaten: AbstractSet[int], write: Any, *what: Any, **how: Any) -> bool:
     """Write; says whether the item was as it was seen. Where the container is gone, the next read says so."""
     from azure.cosmos.exceptions import CosmosHttpResponseError
 

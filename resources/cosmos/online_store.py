@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class CosmosOnlineStore(DocumentStore):
     """Rows as items of one container of the account at ``endpoint``, such as ``https://name.documents.azure.com``.
 
-    Who asks is found by Azure's own rules (workload identity, managed identity, ``az login``). The container is keyed by
-    ``/id`` and has a time to live of -1; the account promises bounded staleness or more, and writes in one region. A
-    read ends within ``timeout_seconds``; a request of a write within ``write_seconds``, and a write that is throttled, or
-    meets other writers, gives up when it got nowhere for ``patience_seconds``.
+    Who asks is found by Azure's own rules (workload identity, managed identity, ``az login``). The container is keyed
+    by ``/id`` and has a time to live of -1; the account promises bounded staleness or more, and writes in one region.
+    A read ends within ``timeout_seconds``; a request of a write within ``write_seconds``, and a write that is
+    throttled, or meets other writers, gives up when it got nowhere for ``patience_seconds``.
     """
 
     endpoint: str = Field(pattern="^https://")

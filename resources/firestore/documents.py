@@ -2,7 +2,7 @@
 
 ``<collection>/<view>/<collection>_rows/<xx>-<key>``: all rows of all views are one collection group, so that one policy
 for their time to live and one exemption from indexes serve them all. ``<xx>`` scatters keys that follow one another,
-which would otherwise be written side by side. Fields: ``row``, a row in the encoding of every store, and ``expires_at``.
+which would otherwise be written side by side. Fields: ``row``, in the encoding of every store, and ``expires_at``.
 
 Source: https://cloud.google.com/firestore/quotas.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, LooplineError, StoreUnavailable, one_line
 from loopline.resources.nosql.pace import NotLetIn, Throttled
 
@@ -16,18 +15,22 @@ CREDENTIALS_SECONDS = 30.0
 _LOGIN = "log in anew: 'gcloud auth application-default login', or bind the service account of the workload identity"
 
 
-def of_code(code: int, database: str, told: object) -> LooplineError:
+def of_code(code: int, database: str, told: object) -> LooplineError:  # noqa: PLR0911 - a table
     """Make the error for a code of gRPC."""
     problem = f"Firestore {database}: {one_line(told)}"
     if code in (EXHAUSTED, ABORTED):
-        return Throttled(problem, "nothing: it is tried again, slower; else raise the quota, or write less at once", 0.1)
+        return Throttled(
+            problem, "nothing: it is tried again, slower; else raise the quota, or write less at once", 0.1
+        )
     if code == UNAUTHENTICATED:
         return NotLetIn(problem, _LOGIN, CREDENTIALS_SECONDS)
     if code == DENIED:
         fix = "grant this identity roles/datastore.user on the project, and enable firestore.googleapis.com"
         return NotLetIn(problem, fix, CREDENTIALS_SECONDS)
     if code == NOT_FOUND:
-        fix = f"create it ('gcloud firestore databases create --database={database.rpartition('/')[2]}'), or name another"
+        fix = (
+            f"create it ('gcloud firestore databases create --database={database.rpartition('/')[2]}'), or name another"
+        )
         return InvalidEnvironment(problem, fix)
     if code == INVALID:
         return ContractBroken(problem, "tell us what was asked: it should have been refused before it was sent")

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class FirestoreOnlineStore(DocumentStore):
     """Rows as documents of ``<collection>/<view>/<collection>_rows``, in the database ``database`` of ``project``.
 
-    Who asks is found by Google's own rules (workload identity, a service account, ``gcloud auth``); ``project`` too when
-    it is left out. ``endpoint`` is another host than the service's, or ``http://host:port`` of an emulator. A read ends
-    within ``timeout_seconds``; a request of a write within ``write_seconds``, and a write that is throttled, or meets
-    other writers, gives up when it got nowhere for ``patience_seconds``.
+    Who asks is found by Google's own rules (workload identity, a service account, ``gcloud auth``); ``project`` too
+    when it is left out. ``endpoint`` is another host than the service's, or ``http://host:port`` of an emulator. A read
+    ends within ``timeout_seconds``; a request of a write within ``write_seconds``, and a write that is throttled, or
+    meets other writers, gives up when it got nowhere for ``patience_seconds``.
     """
 
     project: str | None = None

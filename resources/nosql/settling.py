@@ -1,7 +1,8 @@
 """Writing so that the newest event stays, whoever else writes.
 
 Each round looks at what lies there, decides key by key, and changes a key only on the condition that it still holds
-what was seen. Who was faster, or was not heard, is looked at again: nothing is lost, and doing it twice changes nothing.
+what was seen. What another writer changed first, or what no answer came for, is looked at again: nothing is lost, and
+doing it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ def writing(rows: Mapping[Key, OnlineRow], keep: Keep | None) -> list[Replacemen
     ]
 
 
-def settle(
-    rows: Rows, wishes: Iterable[Replacement], keep: Keep | None, pace: Pace, patience_seconds: float
-) -> int:
+def settle(rows: Rows, wishes: Iterable[Replacement], keep: Keep | None, pace: Pace, patience_seconds: float) -> int:
     """Carry out replacements of different keys; returns how many keys changed.
 
     Raises:
@@ -121,11 +120,12 @@ class _Batch:
         """Return the change that a key needs; one that needs none is done with."""
         (row, until), held = self.left[key], seen.rows.get(key)
         packed = None if row is None else pack(row)
+        counts = held is not None and held.counts
         if key in self._unsure and _is_ours(held, packed, self._unsure[key]):
             self._done(key, changed=True)
-        elif held is not None and held.counts and unpack(held.packed).event_time_us > until:
+        elif packed is None and not counts:  # nothing to take away
             self._done(key, changed=False)
-        elif packed is None and (held is None or not held.counts):
+        elif held is not None and counts and unpack(held.packed).event_time_us > until:
             self._done(key, changed=False)
         else:
             life_us = None if row is None or self._oldest_us is None else row.event_time_us - self._oldest_us + 1
@@ -140,7 +140,7 @@ class _Batch:
 
 
 def _is_ours(held: Held | None, packed: bytes | None, seal: Any) -> bool:
-    """Say whether a change whose answer was lost was made: the key holds what it wanted, and another state than then."""
+    """Say whether a change without an answer was made: the key holds what it wanted, in another state than then."""
     if held is None:
         return packed is None and seal is not None
     return held.packed == packed and held.seal != seal

@@ -87,7 +87,7 @@ class DocumentStore(OnlineStore):
         return [[found.get(name) for name in ask] for ask in named]
 
     async def fetch(self, asks: Sequence[tuple[str, Sequence[Key]]]) -> list[list[OnlineRow | None]]:
-        """Fetch rows as ``read`` does, in a thread; what is asked in the same turn of the event loop travels together."""
+        """Fetch rows as ``read`` does, in a thread; what is asked in one turn of the event loop travels together."""
         here = os.getpid()
         if here not in self._services:
             await _in_time(asyncio.to_thread(self._opened), self.timeout_seconds + OPENING_SECONDS)
@@ -129,9 +129,7 @@ class DocumentStore(OnlineStore):
         service, at_once = self._opened()
         rows = service.rows(view)
         parts = [wishes[first : first + at_once] for first in range(0, len(wishes), at_once)]
-        return sum(
-            spread(lambda part: settle(rows, part, keep, self._pace, self.patience_seconds), parts, AT_ONCE)
-        )
+        return sum(spread(lambda part: settle(rows, part, keep, self._pace, self.patience_seconds), parts, AT_ONCE))
 
     def _opened(self) -> tuple[Service, int]:
         """Return this process's own connection, and how many rows it writes at once."""

@@ -47,7 +47,9 @@ class Together:
                 return await one.answers
         except TimeoutError as error:
             problem = f"no features in {self._timeout_seconds:g} s"
-            raise StoreUnavailable(problem, "see how much is asked at once, and whether the service is reached") from error
+            raise StoreUnavailable(
+                problem, "see how much is asked at once, and whether the service is reached"
+            ) from error
 
     def close(self) -> None:
         """Let the threads go when they have ended what they do."""

@@ -1,8 +1,8 @@
 """A strict fake of Cosmos DB's gateway over TLS, and of the place where a managed identity gets its tokens.
 
-It keeps the service's rules on items of one container (ids, sizes, partition keys, ETags, throttling, tokens), shows what
-has expired until it is swept, and refuses every request that it does not know. What only this fake has shown is not shown
-for the service.
+It keeps the service's rules on items of one container (ids, sizes, partition keys, ETags, throttling, tokens), shows
+what has expired until it is swept, and refuses every request that it does not know. What only this fake has shown is
+not shown for the service.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -74,6 +75,7 @@ class CosmosFake:
     page: int = 100
 
     def __post_init__(self) -> None:
+        """Start both servers."""
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.faults: list[Fault] = []
@@ -167,7 +169,7 @@ class CosmosFake:
         edges = ["", *(f"{0x40 * n // self.ranges:02X}" for n in range(1, self.ranges)), "FF"]
         ranges = [
             {"id": str(n), "_rid": "r", "minInclusive": low, "maxExclusive": high, "parents": []}
-            for n, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
+            for n, (low, high) in enumerate(pairwise(edges))
         ]
         return 200, {"_rid": "rid==", "PartitionKeyRanges": ranges, "_count": len(ranges)}, {"etag": '"1"'}
 

@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Fault:
-    """What goes wrong with the next calls of a method: before it is done, or after (the answer is lost), or never ends."""
+    """What goes wrong with the next calls of a method: before it is done, after it (nobody hears), or it hangs."""
 
     method: str
     code: grpc.StatusCode | None = None
@@ -56,6 +56,7 @@ class FirestoreFake:
     credentials: Any = None
 
     def __post_init__(self) -> None:
+        """Start it."""
         self.stored: dict[str, Any] = {}
         self.calls: list[tuple[str, int]] = []
         self.faults: list[Fault] = []
@@ -82,7 +83,7 @@ class FirestoreFake:
         now, gone = time.time(), []
         with self._lock:
             for name, document in self.stored.items():
-                at = document.fields["expires_at"] if "expires_at" in document.fields else None
+                at = document.fields.get("expires_at")
                 if at is not None and at.timestamp_value.ToMicroseconds() <= now * 1e6:
                     gone.append(name)
             for name in gone:
@@ -137,7 +138,7 @@ class FirestoreFake:
             result, status = answer.write_results.add(), status_pb2.Status()
             try:
                 if fault is not None and fault.code is not None and place < fault.of_each:
-                    raise RefusedError(fault.code, "too much")
+                    raise RefusedError(fault.code, "too much")  # noqa: TRY301
                 result.update_time.FromMicroseconds(self._write(write, request.database))
             except RefusedError as refused:
                 status.code, status.message = refused.code.value[0], refused.told
@@ -293,16 +294,16 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         try:
             self._let_in(dict(context.invocation_metadata()))
             if len(data) > MAX_REQUEST:
-                raise RefusedError(Code.INVALID_ARGUMENT, f"a request of {len(data)} bytes is larger than 10 MiB")
+                raise RefusedError(Code.INVALID_ARGUMENT, f"{len(data)} bytes are too many")  # noqa: TRY301
             while fault is not None and fault.code is None and context.is_active():
                 time.sleep(0.01)  # it hangs
             if fault is not None and fault.code is not None and not fault.after and not fault.of_each:
-                raise RefusedError(fault.code, "a fault of the tests")
+                raise RefusedError(fault.code, "a fault of the tests")  # noqa: TRY301
             request = read(data)
             fake.calls.append((name, len(getattr(request, "documents", ()) or getattr(request, "writes", ()))))
             answer = method(request, fault)
             if fault is not None and fault.after:
-                raise RefusedError(fault.code or Code.UNAVAILABLE, "the answer was lost")
+                raise RefusedError(fault.code or Code.UNAVAILABLE, "the answer was lost")  # noqa: TRY301
         except RefusedError as refused:
             context.abort(refused.code, refused.told)
         return answer

@@ -31,7 +31,7 @@ def metadata_server(project: str, token: str) -> Iterator[str]:
         def log_message(self, *told: Any) -> None:
             """Say nothing."""
 
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             found = answers.get(urlsplit(self.path).path)
             known = found is not None and (self.path == "/" or self.headers.get("Metadata-Flavor") == "Google")
             said = (found if isinstance(found, str) else json.dumps(found)).encode() if known else b""

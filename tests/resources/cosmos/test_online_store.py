@@ -217,6 +217,6 @@ def _write_one(store: CosmosOnlineStore) -> int:
 def test_a_server_that_nobody_vouches_for_is_not_talked_to(fake: CosmosFake, opened: Any, monkeypatch: Any) -> None:
     """Without the authority's certificate there is no connection, and no token goes out."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    with pytest.raises(StoreUnavailable, match="(?i)certificate"):
+    with pytest.raises(StoreUnavailable, match=r"(?i)certificate"):
         opened().read([("v", ["1"])])
     assert fake.calls == []

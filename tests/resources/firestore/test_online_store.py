@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.nosql.settling import Change
 from tests.emulators.firestore_fake import Fault, FirestoreFake
 from tests.emulators.metadata_server import metadata_server
+from tests.emulators.process import NODE_MODULES, Emulator, program
 from tests.resources.nosql.faults import Faults
 
 
@@ -213,7 +215,7 @@ def test_a_database_that_is_not_there_and_rights_that_are_missing(fake: Firestor
     with pytest.raises(InvalidEnvironment, match="databases create --database=other"):
         opened(database="other").read([("v", ["1"])])
     fake.rights = False
-    with pytest.raises(StoreUnavailable, match="roles/datastore.user"):
+    with pytest.raises(StoreUnavailable, match=r"roles/datastore\.user"):
         opened().write("v", "customer_id", view_rows([1], [1], spend=[1.0]))
 
 
@@ -228,7 +230,7 @@ print(events(store, "v", ["1"]), repr(store))
 
 
 def test_the_identity_of_the_workload_is_enough(tmp_path: Path) -> None:
-    """Over TLS, with a token of the metadata server, as on GKE: no key, no project, nothing in the file but the host."""
+    """Over TLS, with a token of the metadata server, as on GKE: no key, no project, nothing but a host."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     own = authority.issue_cert("localhost")
@@ -257,3 +259,37 @@ def test_a_forked_process_has_a_connection_of_its_own(fake: FirestoreFake, opene
 
 def _reads(store: FirestoreOnlineStore) -> None:
     assert store.read([("v", ["1"])]) == [[None]]
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the emulator that comes by npm, for what it tells truly: reading and the wire."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    script = Path(__file__).parents[2] / "emulators" / "firestore.mjs"
+    begun = tmp_path_factory.mktemp("firestore") / script.name
+    begun.symlink_to(script)
+    (begun.parent / "node_modules").symlink_to(NODE_MODULES)
+    command = [program("node"), "--preserve-symlinks", "--preserve-symlinks-main", str(begun), str(port)]
+    server = Emulator(command, begun.parent)
+    server.start(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+    yield f"127.0.0.1:{port}"
+    server.end()
+
+
+def test_another_server_answers_reads_as_the_fake_does(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents that Google's other client wrote to the npm emulator are read; it has no BatchWrite to write them by."""
+    from google.cloud import firestore
+
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", emulator)
+    store = FirestoreOnlineStore(project="kit", timeout_seconds=30, write_seconds=30, patience_seconds=1)
+    client = firestore.Client(project="kit")
+    now, rows = datetime.now(UTC), [OnlineRow(time_us, (1.5, "Ærø")) for time_us in range(3)]
+    ends = [None, now + timedelta(hours=1), now - timedelta(seconds=1)]
+    for key, row, end in zip("123", rows, ends, strict=True):
+        fields = {"row": pack(row)} | ({} if end is None else {"expires_at": end})
+        client.document(_name(store, key).partition("/documents/")[2]).set(fields)
+    assert store.read([("v", ["3", "2", "1", "0", "1"])]) == [[None, rows[1], rows[0], None, rows[0]]]
+    client.close()
+    store.close()

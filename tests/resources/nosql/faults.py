@@ -1,7 +1,8 @@
 """What a service of documents may do to a store, and what must come of it: nothing lost, nothing twice, and in time.
 
 Subclass ``Faults`` and give ``opened``, which opens a store with other settings, and ``broken``, which lets the next
-requests of the service fail: ``broken("read" | "write" | "take", "throttled" | "away" | "lost" | "hangs" | "expired", times)``.
+requests of the service fail: ``broken(kind, fault, times)``, of ``read``, ``write`` or ``take``, that is ``throttled``,
+``away``, ``lost``, ``expired`` or ``hangs``.
 ``take`` is a write that takes a row away; an answer that is ``lost`` is one of a request that was done.
 """
 
@@ -107,7 +108,7 @@ class Faults:
         store.write("v", "customer_id", FEW)
         for kind, ask in (("read", lambda: events(store, "v", ["1"])), ("write", lambda: _written(store))):
             broken(kind, "expired", 1)
-            with pytest.raises(StoreUnavailable, match="log in anew|assign|grant") as caught:
+            with pytest.raises(StoreUnavailable, match=r"log in anew|assign|grant") as caught:
                 ask()
             assert caught.value.delay_seconds == 30
         assert events(store, "v", ["1"]) == {"1": 10}
