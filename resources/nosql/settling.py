@@ -121,11 +121,11 @@ class _Batch:
         (row, until), held = self.left[key], seen.rows.get(key)
         packed = None if row is None else pack(row)
         counts = held is not None and held.counts
+        nothing_to_take = packed is None and not counts
+        newer = held is not None and counts and unpack(held.packed).event_time_us > until
         if key in self._unsure and _is_ours(held, packed, self._unsure[key]):
             self._done(key, changed=True)
-        elif packed is None and not counts:  # nothing to take away
-            self._done(key, changed=False)
-        elif held is not None and counts and unpack(held.packed).event_time_us > until:
+        elif nothing_to_take or newer:
             self._done(key, changed=False)
         else:
             life_us = None if row is None or self._oldest_us is None else row.event_time_us - self._oldest_us + 1

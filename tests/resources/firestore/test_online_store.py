@@ -279,7 +279,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_another_server_answers_reads_as_the_fake_does(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Documents that Google's other client wrote to the npm emulator are read; it has no BatchWrite to write them by."""
+    """Documents that Google's other client wrote to the npm emulator are read; it has no BatchWrite to write by."""
     from google.cloud import firestore
 
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", emulator)
