@@ -46,7 +46,7 @@ class Link:
                 connection_timeout=CONNECT_SECONDS,
                 read_timeout=seconds,
                 retry_total=0,
-                retry_throttle_backoff_max=1e-6,
+                retry_throttle_total=-1,  # 0 would be taken for "as many as usual"
                 no_response_on_write=True,
             )
             self._container = self._client.get_database_client(database).get_container_client(container)

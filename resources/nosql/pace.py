@@ -40,7 +40,7 @@ class Pace:
         self._sent, self._last = 0, 0.0
 
     def take(self, rows: int) -> None:
-        """Wait until so many rows may go."""
+        """Wait until so many rows may go, some seconds at most: what then is too much is said by the service."""
         with self._lock:
             now = self._clock()
             self._count(rows, now)
@@ -48,7 +48,7 @@ class Pace:
                 return
             self.rows_per_second *= GROWTH ** (now - self._changed_at)
             self._changed_at = now
-            begin = max(now, self._free_at)
+            begin = min(max(now, self._free_at), now + LONGEST_PAUSE_SECONDS)
             self._free_at = begin + rows / self.rows_per_second
         if begin > now:
             self._sleep(begin - now)

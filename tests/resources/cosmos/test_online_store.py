@@ -74,7 +74,7 @@ def broken(fake: CosmosFake) -> Callable[..., None]:
 
     def broken(kind: str, fault: str, times: int) -> None:
         how = {"status": statuses[fault], "after": fault == "lost", "hangs": fault == "hangs", "times": times}
-        fake.faults = [Fault(one, **how) for one in kinds[kind]]
+        fake.faults += [Fault(one, **how) for one in kinds[kind]]
 
     return broken
 

@@ -248,9 +248,12 @@ def test_the_identity_of_the_workload_is_enough(tmp_path: Path) -> None:
     assert "good" not in done.stdout
 
 
-def test_a_forked_process_has_a_connection_of_its_own(fake: FirestoreFake, opened: Any) -> None:
-    """A process that was forked before the store was used opens it for itself."""
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_forked_process_has_a_connection_of_its_own(opened: Any, used_before: bool) -> None:
+    """A run that was forked off a code server, where gRPC is at work already, opens the store for itself."""
     store = opened()
+    if used_before:
+        _reads(store)
     child = multiprocessing.get_context("fork").Process(target=_reads, args=(store,))
     child.start()
     child.join(60)

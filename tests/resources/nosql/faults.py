@@ -9,6 +9,8 @@ requests of the service fail: ``broken(kind, fault, times)``, of ``read``, ``wri
 from __future__ import annotations
 
 import asyncio
+import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -112,6 +114,34 @@ class Faults:
                 ask()
             assert caught.value.delay_seconds == 30
         assert events(store, "v", ["1"]) == {"1": 10}
+
+    def test_writers_at_once_lose_nothing_over_faults(self, opened: Opened, broken: Broken) -> None:
+        """Three writers of the same events, each in an order of its own, leave the newest, whatever fails meanwhile."""
+        every = [(key, time_us) for key in range(8) for time_us in range(9)]
+        failed: list[BaseException] = []
+
+        def write(seed: int, store: OnlineStore) -> None:
+            mine = random.Random(seed).sample(every, len(every))
+            try:
+                for first in range(0, len(mine), 12):
+                    keys, times = zip(*mine[first : first + 12], strict=True)
+                    store.write("v", "customer_id", view_rows(list(keys), list(times), spend=[float(t) for t in times]))
+            except BaseException as error:  # noqa: BLE001 - shown below
+                failed.append(error)
+
+        stores = [opened() for _ in range(3)]
+        for store in stores:
+            store.read([])
+        for fault in ("throttled", "lost", "away"):
+            broken("write", fault, 2)
+        writers = [threading.Thread(target=write, args=each) for each in enumerate(stores)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert failed == []
+        keys = [str(key) for key in range(8)]
+        assert stores[0].read([("v", keys)]) == [[OnlineRow(8, (8.0,))] * 8]
 
 
 def _written(store: OnlineStore) -> int:

@@ -64,6 +64,21 @@ def test_it_recovers() -> None:
     assert (pace.rows_per_second or 0) == pytest.approx(before * 1.1**20, rel=0.2)
 
 
+def test_nobody_waits_long_for_the_pace() -> None:
+    """However much was refused, and however many wait: the service is asked again within seconds."""
+    clock = Clock()
+    pace = Pace(clock.read, clock.sleep)
+    pace.take(500)
+    for _ in range(20):
+        clock.now += 1
+        pace.slow_down()
+    assert pace.rows_per_second == 5
+    begun = clock.now
+    for _ in range(4):
+        pace.take(500)
+    assert clock.now - begun <= 4 * 5
+
+
 def test_refusals_at_once_count_once() -> None:
     """Four threads that are refused together do not slow each other down to nothing."""
     clock = Clock()
