@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +79,7 @@ class CosmosFake:
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.faults: list[Fault] = []
+        self.between: list[Callable[[], object]] = []
         self.tokens = {"good"}
         self.rights = self.there = True
         self.lock, self.over = threading.RLock(), threading.Event()
@@ -126,6 +127,8 @@ class CosmosFake:
                 self.over.wait(60)
             if fault is not None and not fault.after:
                 raise _of_fault(fault)
+            while kind in ("create", "replace", "delete") and self.between:
+                self.between.pop()()
             answer = getattr(self, f"_{kind}")(path, headers, json.loads(body) if body else None)
             if fault is not None:
                 raise _of_fault(fault)

@@ -60,6 +60,7 @@ class FirestoreFake:
         self.stored: dict[str, Any] = {}
         self.calls: list[tuple[str, int]] = []
         self.faults: list[Fault] = []
+        self.between: list[Callable[[], object]] = []
         self._lock, self._last_us = threading.RLock(), 0
         self._server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.max_receive_message_length", -1)])
         self._server.add_generic_rpc_handlers((_Handler(self),))
@@ -133,6 +134,8 @@ class FirestoreFake:
         names = [_target(write) for write in request.writes]
         if len(set(names)) != len(names):
             raise RefusedError(Code.INVALID_ARGUMENT, "cannot write to the same document more than once")
+        while self.between:
+            self.between.pop()()
         answer = messages.BatchWriteResponse.pb(messages.BatchWriteResponse())
         for place, write in enumerate(request.writes):
             result, status = answer.write_results.add(), status_pb2.Status()

@@ -79,6 +79,12 @@ def broken(fake: CosmosFake) -> Callable[..., None]:
     return broken
 
 
+@pytest.fixture
+def between(fake: CosmosFake) -> Callable[[Callable[[], object]], None]:
+    """Give a function that lets something happen before the next write is done."""
+    return fake.between.append
+
+
 class TestFaults(Faults):
     """Every fault, between Microsoft's client and the fake."""
 

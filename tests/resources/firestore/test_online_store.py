@@ -89,6 +89,12 @@ def broken(fake: FirestoreFake) -> Callable[..., None]:
     return broken
 
 
+@pytest.fixture
+def between(fake: FirestoreFake) -> Callable[[Callable[[], object]], None]:
+    """Give a function that lets something happen before the next write is done."""
+    return fake.between.append
+
+
 class TestFaults(Faults):
     """Every fault, between Google's client and the fake."""
 

@@ -2,7 +2,8 @@
 
 Subclass ``Faults`` and give ``opened``, which opens a store with other settings, and ``broken``, which lets the next
 requests of the service fail: ``broken(kind, fault, times)``, of ``read``, ``write`` or ``take``, that is ``throttled``,
-``away``, ``lost``, ``expired`` or ``hangs``.
+``away``, ``lost``, ``expired`` or ``hangs``; and ``between(action)``, which does something once, when the next write
+has come to the service and is not yet done.
 ``take`` is a write that takes a row away; an answer that is ``lost`` is one of a request that was done.
 """
 
@@ -23,6 +24,7 @@ from loopline.platform_core.testing.online_store import events, view_rows
 
 Opened = Callable[..., Any]
 Broken = Callable[..., None]
+Between = Callable[[Callable[[], object]], None]
 FEW = view_rows([1, 2, 3], [10, 20, 30], spend=[1.0, 2.0, 3.0])
 
 
@@ -114,6 +116,26 @@ class Faults:
                 ask()
             assert caught.value.delay_seconds == 30
         assert events(store, "v", ["1"]) == {"1": 10}
+
+    @pytest.mark.parametrize("held", [0, 1])
+    def test_a_row_that_changed_meanwhile_is_not_overwritten(self, opened: Opened, between: Between, held: int) -> None:
+        """Between look and write somebody was faster, with a newer event: it stays, and nothing of ours is counted."""
+        store, other = opened(), opened()
+        other.read([])
+        if held:
+            store.write("v", "customer_id", view_rows([1], [5], spend=[5.0]))
+        between(lambda: other.write("v", "customer_id", view_rows([1], [20], spend=[20.0])))
+        assert store.write("v", "customer_id", view_rows([1], [10], spend=[10.0])) == 0
+        assert store.read([("v", ["1"])]) == [[OnlineRow(20, (20.0,))]]
+
+    def test_a_row_that_changed_meanwhile_is_not_taken_back(self, opened: Opened, between: Between) -> None:
+        """What was void is no more; what came in its place is newer than that, and stays."""
+        store, other = opened(), opened()
+        other.read([])
+        store.write("v", "customer_id", view_rows([1], [5], spend=[5.0]))
+        between(lambda: other.write("v", "customer_id", view_rows([1], [20], spend=[20.0])))
+        assert store.replace("v", "customer_id", FEW.slice(0, 0), view_rows([1], [10])) == 0
+        assert store.read([("v", ["1"])]) == [[OnlineRow(20, (20.0,))]]
 
     def test_writers_at_once_lose_nothing_over_faults(self, opened: Opened, broken: Broken) -> None:
         """Three writers of the same events, each in an order of its own, leave the newest, whatever fails meanwhile."""
