@@ -1,0 +1,1 @@
+"""Cosmos DB (its NoSQL API): Azure's items, reached by every process that may."""

@@ -1,0 +1,33 @@
+"""Online features in Cosmos DB: an item a view and entity, changed only on the condition of what was seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from loopline.resources.nosql.store import DocumentStore
+
+if TYPE_CHECKING:
+    from loopline.resources.nosql.store import Service
+
+
+class CosmosOnlineStore(DocumentStore):
+    """Rows as items of one container of the account at ``endpoint``, such as ``https://name.documents.azure.com``.
+
+    Who asks is found by Azure's own rules (workload identity, managed identity, ``az login``). The container is keyed
+    by ``/id`` and has a time to live of -1; the account promises bounded staleness or more, and writes in one region.
+    A read ends within ``timeout_seconds``; a request of a write within ``write_seconds``, and a write that is
+    throttled, or meets other writers, gives up when it got nowhere for ``patience_seconds``.
+    """
+
+    endpoint: str = Field(pattern="^https://")
+    database: str = "loopline"
+    container: str = "features"
+
+    def _open(self) -> tuple[Service, int]:
+        from loopline.resources.cosmos.link import Link
+        from loopline.resources.cosmos.service import WRITES_AT_ONCE, CosmosService
+
+        link = Link(self.endpoint, self.database, self.container, self.write_seconds)
+        return CosmosService(link, self.write_seconds), WRITES_AT_ONCE

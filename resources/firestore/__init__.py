@@ -1,0 +1,1 @@
+"""Firestore: Google Cloud's documents, reached by every process that may."""
