@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,3 +24,13 @@ def put_folder(draft: Path, target: Path) -> Path:
         if not target.is_dir():
             raise
     return target
+
+
+@contextmanager
+def lent(folder: Path) -> Iterator[Path]:
+    """Give a folder that is there while the block runs, and gone with all that is in it when it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
