@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def conformance(wanted: tuple[str, ...]) -> Answer:
     """Hold the vendors that the environment file binds to their contracts' promises, with the kits of their own tests.
 
-    Each works on a place of its own in its real account, a folder, a prefix or a schema called loopline-kit-<time>,
-    which is gone afterwards; what a killed run left is cleared away by the next one. Told is each promise: kept, broken,
-    or not claimed by the vendor; and how often each method of the contract was called, for what that may cost. Ends
-    with 1 when a promise is broken, or a kit could not run.
+    Each works on a place of its own in its real account, such as a folder or a prefix called loopline-kit-<time>, which
+    is gone afterwards; what a killed run left is cleared away by the next one. Told is each promise: kept, broken, or
+    not claimed by the vendor; and how often each method of the contract was called, for what that may cost. Ends with 1
+    when a promise is broken, or a kit could not run.
     """
     from loopline.platform_core import environment
     from loopline.platform_core.testing import run_notes
@@ -137,11 +137,13 @@ def _lines(held: Held) -> Iterator[str]:
         yield from _promise(promise)
     if held.calls:
         counts = ", ".join(f"{method} {count}" for method, count in held.calls.items())
-        yield f"  calls of the contract, each one request to the service or more: {counts}"
+        yield f"  calls of the contract, of a service each one request or more: {counts}"
 
 
 def _promise(promise: Promise) -> Iterator[str]:
     yield f"  {promise.number:>2}  {promise.verdict:<11}  {promise.words}"
+    if promise.why:
+        yield f"        {promise.why}"
     for tried in promise.tried:
         if tried.verdict != "kept":
             yield f"        {tried.verdict}: {tried.test}: {tried.says}"

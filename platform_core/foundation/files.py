@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -28,9 +28,13 @@ def put_folder(draft: Path, target: Path) -> Path:
 
 @contextmanager
 def lent(folder: Path) -> Iterator[Path]:
-    """Give a folder that is there while the block runs, and gone with all that is in it when it ends."""
+    """Give a folder that is there while the block runs; then it goes, with all in it and the parents it needed."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     finally:
         shutil.rmtree(folder)
+        with suppress(OSError):  # others have come to need a parent
+            for parent in missing:
+                parent.rmdir()

@@ -41,12 +41,13 @@ class Tried:
 
 @dataclass(frozen=True)
 class Promise:
-    """A promise of the contract, the worst that its tests showed, and each of them."""
+    """A promise of the contract, the worst that its tests showed, and each of them; or why there is none that runs."""
 
     number: int
     words: str
     verdict: Verdict
     tried: Sequence[Tried]
+    why: str = ""
 
 
 @dataclass
@@ -90,7 +91,7 @@ def hold(contract: str, vendor: Vendor, name: str, said: Callable[[str], None] =
                 tried += try_kit(kit, counted, said)
     except Unsupported as error:
         held.left_out = str(error)
-    except Exception as error:  # whatever a vendor's library raises, the other contracts are tried all the same
+    except Exception as error:  # noqa: BLE001 - whatever a library raises, the other contracts are tried
         held.problem = str(error) if isinstance(error, LooplineError) else f"{type(error).__name__}: {one_line(error)}"
     held.promises, held.calls = _by_promise(contract, tried), tally.counts
     return held
@@ -122,7 +123,7 @@ def _outcome(kit: kits.Kit, vendor: Vendor, test: Callable[..., None]) -> tuple[
             return "not claimed", str(skipped), ""
         except Unsupported as refused:
             return "not claimed", str(refused), ""
-        except Exception as error:  # whatever a vendor's library raises breaks the promise
+        except Exception as error:  # noqa: BLE001 - whatever a vendor's library raises breaks the promise
             return "broken", *_told(error)
     return "kept", "", ""
 
@@ -161,11 +162,11 @@ def _statement(frame: traceback.FrameSummary) -> str:
 
 
 def _by_promise(contract: str, tried: Sequence[Tried]) -> list[Promise]:
-    found = []
+    found, without = [], "; ".join(f"{kit.module}: {kit.without}" for kit in kits.of(contract) if kit.without)
     for number, words in promises(CONTRACTS[contract]).items() if tried else ():
         own = [one for one in tried if one.promise == number]
         verdict: Verdict = min((one.verdict for one in own), key=WORST.index, default="not run")
-        found.append(Promise(number, words, verdict, own))
+        found.append(Promise(number, words, verdict, own, "" if own else without))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What kits need of a test framework: they run under pytest, and where none is installed, as ``loopline conformance``."""
+"""What kits need of a test framework, so that they run under pytest and, in ``loopline conformance``, without it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def raises(*kinds: type[BaseException], match: str = "") -> Iterator[Raised]:
         yield caught
     except kinds as error:
         caught.value = error
-        assert re.search(match, str(error)), f"{type(error).__name__} says nothing of {match!r}: {error}"
+        if not re.search(match, str(error)):
+            raise AssertionError(f"{type(error).__name__} says nothing of {match!r}: {error}") from error
         return
     raise AssertionError(f"{' or '.join(kind.__name__ for kind in kinds)} was not raised")
 

@@ -36,7 +36,7 @@ class KafkaMember(Member):
     consumer goes back to what the group has committed.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is told once
+    def __init__(
         self,
         settings: Mapping[str, Any],
         topic_of: Callable[[str], str],

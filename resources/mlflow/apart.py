@@ -24,7 +24,9 @@ def beside(registry: MlflowRegistry, name: str) -> Iterator[MlflowRegistry]:
     """Give a database and files in a folder beside the registry's own database."""
     database = Path(registry.tracking_uri.removeprefix(_SQLITE)).absolute()
     with lent(database.parent / name) as folder:
-        place = registry.with_settings(tracking_uri=f"{_SQLITE}{folder / database.name}", artifacts=str(folder / "files"))
+        place = registry.with_settings(
+            tracking_uri=f"{_SQLITE}{folder / database.name}", artifacts=str(folder / "files")
+        )
         try:
             yield place
         finally:

@@ -64,6 +64,8 @@ def opened_anew(root: str) -> DeltaLake:
 class TestInAFolderWithASpace(LakeKit):
     """Also where somebody's home has a space, an umlaut or a percent sign in its name."""
 
+    tested_on = "disk"
+
     @pytest.fixture
     def root(self, tmp_path: Path) -> str:
         """Name the folder."""
@@ -72,6 +74,8 @@ class TestInAFolderWithASpace(LakeKit):
 
 class TestDeltaLake(LakeKit):
     """Every promise of the contract."""
+
+    tested_on = "disk"
 
 
 def test_tables_lie_in_months(lake: DeltaLake, root: str) -> None:

@@ -47,6 +47,8 @@ def deliver(tmp_path: Path) -> FolderDelivery:
 class TestFolderEventSource(EventSourceKit):
     """Every promise of the contract."""
 
+    tested_on = "disk"
+
 
 def test_a_new_process_does_not_read_every_file_again(
     events: FolderEventSource, deliver: FolderDelivery, tmp_path: Path

@@ -73,6 +73,8 @@ def raw(redis_server: Any) -> Iterator[redis.Redis]:
 class TestRedisOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
 
+    tested_on = "real server: Redis"
+
 
 def test_a_row_is_one_value_in_the_shared_encoding(store: RedisOnlineStore, raw: redis.Redis) -> None:
     """What lies on the server is what every other reader of the encoding expects, under a name it can build."""
