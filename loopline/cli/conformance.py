@@ -39,9 +39,10 @@ def conformance(wanted: tuple[str, ...]) -> Answer:
         cleared, stays = _clear_left()
         note = run_notes.Note(run_notes.new_name(), str(file), names, os.getpid())
         held: list[Held] = []
-        with run_notes.noted(home, note):
+        with run_notes.noted(home, note) as problems:
             for contract in names:
                 held += [hold(contract, vendor, note.name, said) for vendor in _bound(contract).values()]
+            problems += [one.problem for one in held]
     well = all(one.well and not (wanted and one.left_out) for one in held) and not stays
     data = {"place": note.name, "held": held, "cleared": cleared, "left": stays, "well": well}
     return Answer(data, _text(note.name, held, cleared, stays), exit_code=0 if well else 1)

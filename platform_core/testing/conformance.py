@@ -17,7 +17,7 @@ from unittest import SkipTest
 from loopline.platform_core.contracts import CONTRACTS, Vendor
 from loopline.platform_core.errors import LooplineError, Unsupported, one_line
 from loopline.platform_core.testing import kits
-from loopline.platform_core.testing.promises import promises, tests
+from loopline.platform_core.testing.promises import promises, tried_by
 from loopline.platform_core.testing.tally import Tally
 
 Verdict = Literal["kept", "broken", "not claimed", "not run"]
@@ -100,7 +100,7 @@ def hold(contract: str, vendor: Vendor, name: str, said: Callable[[str], None] =
 def try_kit(kit: kits.Kit, vendor: Vendor, said: Callable[[str], None] = lambda _: None) -> Iterator[Tried]:
     """Run each test of a kit on a vendor that stands apart already."""
     kit_class = kit.load()
-    for number, name, test in tests(kit_class):
+    for number, name, test in tried_by(kit_class):
         said(f"{kit.contract}: {name}")
         if kit.capability and kit.capability not in vendor.can:
             why = f"{type(vendor).__name__} does not claim {kit.capability}"

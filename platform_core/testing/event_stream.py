@@ -148,6 +148,19 @@ class EventStreamKit:
             (b"key", b""),
         ]
 
+    def test_6_a_record_too_large_is_refused(self, events: EventStream) -> None:
+        """Two million bytes come back whole, or are refused; what was published before and after is there."""
+        stream, large, kept = new_stream(), bytes(2_000_000), [b"before"]
+        events.publish(stream, [Record(b"before", b"key")])
+        try:
+            events.publish(stream, [Record(large, b"key")])
+        except ContractBroken:
+            pass
+        else:
+            kept.append(large)
+        events.publish(stream, [Record(b"after", b"key")])
+        assert [row["value"] for row in read(events, stream)] == [*kept, b"after"]
+
     def test_7_nobody_wrote(self, events: EventStream) -> None:
         """A stream without records is empty, with the columns of one that has some."""
         stream = new_stream()

@@ -17,7 +17,7 @@ from loopline.platform_core import environment
 from loopline.platform_core.contracts import CONTRACTS, Vendor
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.testing import kits
-from loopline.platform_core.testing.promises import promise_of, promises, tests
+from loopline.platform_core.testing.promises import promise_of, promises, tried_by
 
 KINDS = ("real server", "real cluster", "emulator", "strict fake", "disk", "this machine", "this process")
 """What a vendor may be tested on: ``tested_on`` begins with one of these, and may name it after a colon."""
@@ -25,13 +25,12 @@ KEPT, NOT_CLAIMED, NOT_TESTED = "kept", "not claimed", "not tested"
 
 
 @dataclass(frozen=True)
-class TestClass:
+class HeldClass:
     """A class that holds a vendor to a kit: where it stands, on what it runs, and which tests it takes away.
 
     ``can`` is what the vendor claims as the class sets it up, None for all that it claims.
     """
 
-    __test__ = False
     kit: kits.Kit
     vendor: str
     where: str
@@ -68,13 +67,13 @@ def vendor_class(contract: str, vendor: str) -> type[Vendor]:
 
 def matrix(folder: Path) -> dict[str, dict[str, dict[int, Cell]]]:
     """Return contract, vendor, promise: what the test classes below a folder say."""
-    found = list(test_classes(folder))
+    found = list(held_classes(folder))
     return {
         contract: {vendor: _cells(contract, vendor, found) for vendor in _vendors(contract)} for contract in CONTRACTS
     }
 
 
-def test_classes(folder: Path) -> Iterator[TestClass]:
+def held_classes(folder: Path) -> Iterator[HeldClass]:
     """Yield every class that holds a vendor to a kit: those of ``<folder>/<vendor>/test_*.py``.
 
     Raises:
@@ -84,11 +83,8 @@ def test_classes(folder: Path) -> Iterator[TestClass]:
         yield from classes_in(file)
 
 
-test_classes.__test__ = False  # type: ignore[attr-defined]
-
-
 @cache
-def classes_in(file: Path) -> Sequence[TestClass]:
+def classes_in(file: Path) -> Sequence[HeldClass]:
     """Return the classes of one file; one that pytest is told not to collect is none."""
     by_name, found = {kit.name: kit for kit in kits.KITS}, []
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
@@ -99,7 +95,7 @@ def classes_in(file: Path) -> Sequence[TestClass]:
     return found
 
 
-def _read(node: ast.ClassDef, kit: kits.Kit, file: Path) -> TestClass:
+def _read(node: ast.ClassDef, kit: kits.Kit, file: Path) -> HeldClass:
     values = dict(_assigned(node))
     where, on = f"{file.parent.name}/{file.name}:{node.lineno}", values.get("tested_on")
     if not isinstance(on, str) or on.partition(":")[0] not in KINDS:
@@ -110,7 +106,7 @@ def _read(node: ast.ClassDef, kit: kits.Kit, file: Path) -> TestClass:
     gone = frozenset(name for name, value in values.items() if promise_of(name) and value is None)
     can = values.get("can")
     claimed = frozenset(map(str, can)) if isinstance(can, tuple) else None
-    return TestClass(kit, file.parent.name, where, node.name, on, gone, claimed)
+    return HeldClass(kit, file.parent.name, where, node.name, on, gone, claimed)
 
 
 def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, object]]:
@@ -127,13 +123,13 @@ def _vendors(contract: str) -> list[str]:
     return sorted(name for name, point in points.items() if point.value.startswith("loopline.resources."))
 
 
-def _cells(contract: str, vendor: str, found: Sequence[TestClass]) -> dict[int, Cell]:
+def _cells(contract: str, vendor: str, found: Sequence[HeldClass]) -> dict[int, Cell]:
     own = [one for one in found if (one.kit.contract, one.vendor) == (contract, vendor)]
     return {number: _cell(number, own, contract, vendor) for number in promises(CONTRACTS[contract])}
 
 
-def _cell(number: int, own: Sequence[TestClass], contract: str, vendor: str) -> Cell:
-    trying = {one: [name for n, name, _ in tests(one.kit.load()) if n == number] for one in own}
+def _cell(number: int, own: Sequence[HeldClass], contract: str, vendor: str) -> Cell:
+    trying = {one: [name for n, name, _ in tried_by(one.kit.load()) if n == number] for one in own}
     trying = {one: names for one, names in trying.items() if names}
     if keeping := [one for one, names in trying.items() if all(map(one.claims, names))]:
         return Cell(KEPT, sorted({one.tested_on for one in keeping}))
@@ -145,7 +141,7 @@ def _cell(number: int, own: Sequence[TestClass], contract: str, vendor: str) -> 
 def _promised(number: int, contract: str, vendor: str) -> bool:
     """Say whether a kit of which every vendor must keep this promise tries it, or one whose capability it claims."""
     can = vendor_class(contract, vendor).can
-    trying = [kit for kit in kits.of(contract) if any(n == number for n, _, _ in tests(kit.load()))]
+    trying = [kit for kit in kits.of(contract) if any(n == number for n, _, _ in tried_by(kit.load()))]
     return any(kit.capability in {"", *can} for kit in trying)
 
 

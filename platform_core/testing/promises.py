@@ -32,7 +32,7 @@ def promise_of(test: str) -> int | None:
     return int(named[1]) if named else None
 
 
-def tests(kit: type) -> Iterator[tuple[int, str, Any]]:
+def tried_by(kit: type) -> Iterator[tuple[int, str, Any]]:
     """Yield promise, name and function of each test of a kit, by promise and then as they stand there."""
     named = [(promise_of(name), name) for one in reversed(kit.__mro__) for name in vars(one)]
     found = {name: number for number, name in named if number is not None}

@@ -50,12 +50,18 @@ def left(home: Path) -> list[Note]:
 
 
 @contextmanager
-def noted(home: Path, note: Note) -> Iterator[None]:
-    """Keep a note while the block runs, and for good if its process is killed in it."""
+def noted(home: Path, note: Note) -> Iterator[list[str]]:
+    """Keep a note while the block runs; it stays if its process is killed, or if problems are put into the list."""
     _folder(home).mkdir(parents=True, exist_ok=True)
     write(_file(home, note), json.dumps(asdict(note)).encode())
-    yield
-    strike(home, note)
+    problems: list[str] = []
+    try:
+        yield problems
+    except (KeyboardInterrupt, SystemExit):  # places end with their blocks
+        strike(home, note)
+        raise
+    if not any(problems):
+        strike(home, note)
 
 
 def strike(home: Path, note: Note) -> None:

@@ -42,7 +42,7 @@ class DeltaLake(Lake):
     """
 
     root: str
-    storage_options: dict[str, str] = Field(default_factory=dict)
+    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a secret
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
     _new: dict[TableName, NewTransactions] = PrivateAttr(default_factory=dict)

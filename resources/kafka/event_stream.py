@@ -41,7 +41,7 @@ class KafkaEventStream(EventStream):
     can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
 
     bootstrap_servers: str
-    options: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a password
     timeout_seconds: float = 10.0
     partitions: int = Field(default=1, ge=1)
     replication: int = Field(default=1, ge=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.matrix import TestClass, classes_in, vendor_class
+from loopline.platform_core.testing.matrix import HeldClass, classes_in, vendor_class
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,6 +36,6 @@ def _wrong(item: pytest.Item, report: pytest.TestReport) -> str:
     return ""
 
 
-def _held(item: pytest.Item) -> list[TestClass]:
+def _held(item: pytest.Item) -> list[HeldClass]:
     cls = getattr(item, "cls", None)
     return [one for one in classes_in(item.path) if cls is not None and one.name == cls.__name__]
