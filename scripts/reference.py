@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+TESTS = Path(__file__).parents[1] / "tests" / "resources"
 WIDTH = 110
 SPECS = (
     "team",
@@ -54,6 +55,7 @@ def pages() -> dict[str, str]:
         "contracts.md": contracts(),
         "declarations.md": declarations(),
         "vendors.md": vendors(),
+        "promises.md": promises(),
         "errors.md": errors(),
         "command-line.md": command_line(),
         "scorecard.md": scorecard(),
@@ -93,7 +95,10 @@ def vendors() -> Iterator[str]:
     from loopline.platform_core import environment
     from loopline.platform_core.contracts import CONTRACTS
 
-    yield from _head("Vendors", "What comes with Loopline, as an environment file binds it.")
+    yield from _head(
+        "Vendors",
+        "What comes with Loopline, as an environment file binds it; [which promises each keeps](promises.md).",
+    )
     for contract in CONTRACTS:
         yield from ("", f"## {contract}")
         for name, point in sorted(environment.vendors(contract).items()):
@@ -109,6 +114,36 @@ def _vendor(name: str, vendor: Any) -> Iterator[str]:
         yield f"- `{field}`: {_type(info.annotation)}, {default}"
     if vendor.can:
         yield from ("", f"Beyond the promises it can: {', '.join(sorted(vendor.can))}.")
+
+
+def promises() -> Iterator[str]:
+    """Tell which vendor keeps which promise, and on what that is tested, as the test classes say."""
+    from loopline.platform_core.contracts import CONTRACTS
+    from loopline.platform_core.testing.matrix import KINDS, counts, matrix
+    from loopline.platform_core.testing.promises import promises as words_of
+
+    table = matrix(TESTS)
+    yield from _head("Promises", "Which vendor keeps which promise of its contract, and on what its kit runs.")
+    yield ""
+    yield (
+        "`kept` stands only where every test of the promise runs on the vendor, and a run that skips one fails; "
+        "`not claimed` where the vendor says that it does not, and refuses; `not tested` where no test of the vendor "
+        f"tries it. It runs on: {', '.join(KINDS)}. Hold your own account to them: "
+        "[hold vendors to their promises](../how-to/hold-vendors-to-their-promises.md)."
+    )
+    yield ""
+    yield f"In all: {', '.join(f'{count} {verdict}' for verdict, count in counts(table).items())}."
+    for contract, vendors_ in table.items():
+        yield from (
+            "",
+            f"## {contract}",
+            "",
+            f"| promise | {' | '.join(vendors_)} |",
+            f"|{' --- |' * (len(vendors_) + 1)}",
+        )
+        for number, words in words_of(CONTRACTS[contract]).items():
+            cells = " | ".join(str(cells[number]) for cells in vendors_.values())
+            yield f"| {number}. {words.partition('. ')[0].rstrip('.')} | {cells} |"
 
 
 def errors() -> Iterator[str]:

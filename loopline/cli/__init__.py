@@ -16,6 +16,10 @@ COMMANDS = {
         "loopline.cli.validate:validate",
         "Check environment, contracts and specs: file:line, field, message.",
     ),
+    "conformance": (
+        "loopline.cli.conformance:conformance",
+        "Hold the vendors of an environment to their promises, where they really are.",
+    ),
     "model": ("loopline.cli.model:model", "What a model is doing now."),
     "cycle": ("loopline.cli.cycle:cycle", "Turns of the loop: open one, list them, end one."),
     "history": ("loopline.cli.history:history", "What was live at a time, and why."),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.foundation.credentials import shown
 
 NO_CREDENTIAL: Final = "no credential"
@@ -32,3 +34,26 @@ class Vendor(BaseModel, abc.ABC):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the settings without passwords."""
         return [(name, shown(value, name or "")) for name, value in super().__repr_args__()]
+
+    def set_apart(self, name: str) -> AbstractContextManager[Self]:
+        """Give this vendor on a place of its own called ``name``, with the same servers, accounts and bounds.
+
+        What it does there touches nothing that is elsewhere, and nothing of it is left when the block ends. Who enters
+        under a name that another left in the midst gets what lies there, and so clears it away. A vendor that is told
+        its place by its fields shows it in them. ``name`` is letters, digits and dashes.
+
+        Raises:
+            Unsupported: it has no such places.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot be set apart from what it holds, so {name} has no place there",
+            "implement Vendor.set_apart: docs/how-to/add-a-vendor.md",
+        )
+
+    def with_settings(self, **changed: Any) -> Self:
+        """Return another one with the same settings but for these, which shares no connection with this one."""
+        return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | changed)
+
+    def kit_fixtures(self) -> Mapping[str, Any]:
+        """Give what the contract's kit wants beside the vendor, by fixture, such as ``deliver`` of an event source."""
+        return {}

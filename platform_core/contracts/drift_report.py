@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import Unsupported
@@ -27,6 +28,11 @@ class DriftReport(Vendor):
 
     max_rows: int = 10_000
     workspace: str = ""
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[Self]:  # noqa: ARG002 - pages lie where they are asked for
+        """Give one without the workspace."""
+        yield self.with_settings(workspace="")
 
     @abc.abstractmethod
     def render(self, reference: pa.Table, current: pa.Table, page: Path, title: str) -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from loopline.platform_core.contracts.base import Vendor
 
@@ -66,6 +67,11 @@ class Engine(Vendor):
     """
 
     is_light: ClassVar[bool] = True
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[Self]:  # noqa: ARG002 - it keeps nothing
+        """Give another one: an engine holds nothing from which it had to be set apart."""
+        yield self.with_settings()
 
     @abc.abstractmethod
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:

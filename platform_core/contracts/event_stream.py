@@ -89,7 +89,8 @@ class EventStream(Vendor):
       3. ``limit`` bounds the records of a call; what is left comes with the next.
       4. ``next`` of a record, given as offset, reads on behind it.
       5. ``ends`` gives the offset behind the newest record; a partition that was read up to there has no lag.
-      6. Bytes come back as they were published: keys, values, headers; a null key is null.
+      6. Bytes come back as they were published: keys, values, headers; a null key is null. A record that is too large
+         is refused (``ContractBroken``).
       7. A stream that nobody wrote to has no records.
       8. Records of one key are in one partition, in the order in which they were published.
       9. A read that finds nothing waits ``wait_seconds`` for a first record, and no longer than until it comes.

@@ -96,7 +96,8 @@ class OnlineStore(Vendor):
       1. ``read`` answers in the order asked; an unknown key or view is None.
       2. A write is seen by the next read in the same process, and by another process that opens the same store.
       3. A write never replaces a row whose event time is newer; equal event time: the later write wins.
-      4. Values come back with their Python type (whole number, number, text, truth value, vector, null).
+      4. Values come back with their Python type (whole number, number, text, truth value, vector, null). What is too
+         large for the store is refused (``ContractBroken``), and nothing of that call is kept.
       5. Several views are answered in one call, each for its own keys.
       6. Concurrent writers of the same keys leave the newest event.
       7. ``drop`` removes one view and leaves the others.
@@ -127,6 +128,9 @@ class OnlineStore(Vendor):
 
         Returns:
             How many keys now hold a row of this call.
+
+        Raises:
+            ContractBroken: a key or a row is larger than the store takes.
         """
 
     def replace(

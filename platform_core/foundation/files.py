@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -21,3 +24,17 @@ def put_folder(draft: Path, target: Path) -> Path:
         if not target.is_dir():
             raise
     return target
+
+
+@contextmanager
+def lent(folder: Path) -> Iterator[Path]:
+    """Give a folder that is there while the block runs; then it goes, with all in it and the parents it needed."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        with suppress(OSError):  # others have come to need a parent
+            for parent in missing:
+                parent.rmdir()

@@ -19,12 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from loopline.platform_core.contracts.compute import Compute
 from loopline.platform_core.errors import LooplineError, TaskFailed, Unsupported
 from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.model import Requirements
+from loopline.platform_core.testing.expect import claimed, raises
 
 SMALL = Requirements(cpu=1, memory_gb=0.1)
 _HERE = "loopline.platform_core.testing.compute"
@@ -192,7 +191,7 @@ class ComputeKit:
 
     def test_3_failure_keeps_its_message_and_may_be_repeated(self, compute: Compute, tmp_path: Path) -> None:
         """The task's own words arrive, and a failed key runs anew."""
-        with pytest.raises(TaskFailed, match="the cup fell"):
+        with raises(TaskFailed, match="the cup fell"):
             compute.run(FRAGILE, {"folder": str(tmp_path)}, SMALL, "k3")
         assert compute.run(FRAGILE, {"folder": str(tmp_path)}, SMALL, "k3") == "whole"
 
@@ -219,30 +218,28 @@ class ComputeKit:
     def test_6_what_cannot_be_met_is_refused_before_it_runs(self, compute: Compute, tmp_path: Path) -> None:
         """More than any machine has is refused, and nothing ran."""
         for too_much in (Requirements(cpu=100_000), Requirements(memory_gb=1e9), Requirements(gpu=10_000)):
-            with pytest.raises(Unsupported):
+            with raises(Unsupported):
                 compute.run(ECHO, {"folder": str(tmp_path), "value": 6}, too_much, "k6")
         assert calls(tmp_path) == 0
 
+    @claimed("cancel", by="compute")
     def test_7_cancelled_work_ends_and_may_be_done_anew(self, compute: Compute, tmp_path: Path) -> None:
         """Who waits is told long before the task would have ended; a result that is there stays."""
-        if "cancel" not in compute.can:
-            pytest.skip("the vendor does not cancel")
         endless = {"folder": str(tmp_path), "seconds": ENDLESS_SECONDS}
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(compute.run, ENDLESS, endless, SMALL, "k7")
             _until_called(tmp_path)
             compute.cancel("k7")
-            with pytest.raises(LooplineError):
+            with raises(LooplineError):
                 waiting.result()
         assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
         compute.cancel("k7")
         compute.cancel("nobody runs this")
         assert compute.run(ENDLESS, endless | {"seconds": 0}, SMALL, "k7") == 1
 
+    @claimed("cancel", by="compute")
     def test_7_what_is_below_a_key_ends_with_it(self, compute: Compute, tmp_path: Path) -> None:
         """The trials of a search go with it; a key that only begins like it stays at work."""
-        if "cancel" not in compute.can:
-            pytest.skip("the vendor does not cancel")
         keys = ("k7b/1", "k7b/2", "k7bc")
         with ThreadPoolExecutor(len(keys)) as pool:
             folders = [tmp_path / f"of-{number}" for number in range(len(keys))]
@@ -256,18 +253,18 @@ class ComputeKit:
             _until(lambda: all(map(calls, folders)))
             compute.cancel("k7b")
             for one in waiting[:2]:
-                with pytest.raises(LooplineError):
+                with raises(LooplineError):
                     one.result()
             time.sleep(1)
             assert not waiting[2].done()
             compute.cancel("k7bc")
-            with pytest.raises(LooplineError):
+            with raises(LooplineError):
                 waiting[2].result()
 
     def test_8_a_gang_meets_and_its_first_worker_answers(self, compute: Compute, tmp_path: Path) -> None:
         """Each is told who it is and where all are, in the names that others read as well; the key is done then."""
         if "gang" not in compute.can:
-            with pytest.raises(Unsupported):
+            with raises(Unsupported):
                 compute.run(MEET, {"folder": str(tmp_path)}, PAIR, "k8")
             return
         met = compute.run(MEET, {"folder": str(tmp_path)}, PAIR, "k8")
@@ -278,22 +275,32 @@ class ComputeKit:
         assert compute.run(MEET, {"folder": str(tmp_path)}, PAIR, "k8") == met
         assert calls(tmp_path) == PAIR.workers
 
-    @pytest.mark.parametrize("how", ["raise", "die"])
-    def test_8_one_that_falls_ends_the_gang(self, compute: Compute, tmp_path: Path, how: str) -> None:
+    @claimed("gang", by="compute")
+    def test_8_one_that_raises_ends_the_gang(self, compute: Compute, tmp_path: Path) -> None:
+        """Who waits is told at once in the task's own words, nobody works on, and the key runs anew as a whole."""
+        told = self._one_falls(compute, tmp_path, "raise")
+        assert isinstance(told, TaskFailed)
+        assert "the cup fell" in str(told)
+
+    @claimed("gang", by="compute")
+    def test_8_one_that_dies_ends_the_gang(self, compute: Compute, tmp_path: Path) -> None:
         """Who waits is told at once, nobody works on, and the key runs anew as a whole."""
-        if "gang" not in compute.can:
-            pytest.skip("the vendor runs no gangs")
-        args, key = {"folder": str(tmp_path), "how": how, "seconds": ENDLESS_SECONDS}, f"k8-{how}"
-        with pytest.raises(LooplineError) as told:
+        self._one_falls(compute, tmp_path, "die")
+
+    @staticmethod
+    def _one_falls(compute: Compute, folder: Path, how: str) -> LooplineError:
+        args, key = {"folder": str(folder), "how": how, "seconds": ENDLESS_SECONDS}, f"k8-{how}"
+        with raises(LooplineError) as told:
             compute.run(FALL, args, PAIR, key)
-        assert how != "raise" or (isinstance(told.value, TaskFailed) and "the cup fell" in str(told.value))
-        _until(lambda: time.time() - tmp_path.joinpath("at-work").stat().st_mtime > 1, FALLEN_SECONDS)
+        _until(lambda: time.time() - folder.joinpath("at-work").stat().st_mtime > 1, FALLEN_SECONDS)
         assert compute.run(FALL, args, PAIR, key) == "whole"
+        error: LooplineError = told.value
+        return error
 
     def test_8_a_gang_without_a_place_for_each_does_not_begin(self, compute: Compute, tmp_path: Path) -> None:
         """One of them would fit, all of them never do."""
         many = Requirements(cpu=0.5, memory_gb=0.1, workers=100_000)
-        with pytest.raises(Unsupported):
+        with raises(Unsupported):
             compute.run(MEET, {"folder": str(tmp_path)}, many, "k8-many")
         assert calls(tmp_path) == 0
 

@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from loopline.platform_core.contracts.engine import Engine, ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, TaskFailed
 from loopline.platform_core.testing.engine_joins import PointInTimeKit
@@ -24,6 +22,7 @@ from loopline.platform_core.testing.engine_tables import (
     raw_orders,
     spending,
 )
+from loopline.platform_core.testing.expect import raises
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -99,7 +98,7 @@ class EngineKit(PointInTimeKit):
 
     def test_2_vectors_of_several_lengths_are_refused(self, engine: Engine) -> None:
         """No model could put them side by side."""
-        with pytest.raises(ContractBroken, match="vectors of 1 to 2 numbers"):
+        with raises(ContractBroken, match="vectors of 1 to 2 numbers"):
             engine.compute_view(meanings, raw_orders((1, 0, 5, 1.0, "1,2"), (1, 3, 5, 1.0, "4")))
 
     def test_2_a_view_that_breaks_the_rules_is_refused(self, engine: Engine) -> None:
@@ -114,7 +113,7 @@ class EngineKit(PointInTimeKit):
             lambda f: f.select("customer", nw.col("ordered_at").dt.replace_time_zone(None), "amount").unique(),
             lambda f: f.group_by("customer", "ordered_at").agg(amount.sum(), since=nw.col("ordered_at").max() - at(0)),
         ):
-            with pytest.raises(ContractBroken, match="spending"):
+            with raises(ContractBroken, match="spending"):
                 engine.compute_view(replace(spending, compute=function), raw)
 
     def test_2_a_function_that_fails_is_named(self, engine: Engine) -> None:
@@ -128,9 +127,9 @@ class EngineKit(PointInTimeKit):
             return orders.select("customer", "nothing")
 
         for function in (divides, unknown):
-            with pytest.raises(TaskFailed, match=r"spending.*engine\.py:\d+"):
+            with raises(TaskFailed, match=r"spending.*engine\.py:\d+"):
                 engine.compute_view(replace(spending, compute=function), raw_orders((1, 0, 1, 1.0, "a")))
-        with pytest.raises(InvalidSpec, match="moment"):
+        with raises(InvalidSpec, match="moment"):
             engine.compute_view(replace(spending, time="moment"), raw_orders((1, 0, 1, 1.0, "a")))
 
     def test_6_the_order_of_rows_does_not_matter(self, engine: Engine) -> None:
@@ -176,9 +175,9 @@ class EngineKit(PointInTimeKit):
     def test_8_labels_other_than_0_and_1_are_refused(self, engine: Engine) -> None:
         """A label that is a number of its own, or a column that is not there, is the team's mistake."""
         raw = raw_orders((1, 0, 1, 3.0, "a"))
-        with pytest.raises(ContractBroken, match=r"large_order.*3"):
+        with raises(ContractBroken, match=r"large_order.*3"):
             engine.compute_labels(replace(large_order, label="amount"), raw)
-        with pytest.raises(InvalidSpec, match=r"large_order.*'market'"):
+        with raises(InvalidSpec, match=r"large_order.*'market'"):
             engine.compute_labels(replace(large_order, segments=("market",)), raw)
 
     def test_11_each_row_gets_its_score(self, engine: Engine, tmp_path: Path) -> None:
@@ -190,5 +189,5 @@ class EngineKit(PointInTimeKit):
         assert list(engine.score(tmp_path, rows, thrice)) == [3 * n / 8 for n in range(500)]
         assert list(engine.score(tmp_path, rows.slice(0, 0), thrice)) == []
         lacking = pa.table({"number": [1.0, None]})
-        with pytest.raises(TaskFailed, match="a row has no number → give it one"):
+        with raises(TaskFailed, match="a row has no number → give it one"):
             engine.score(tmp_path, lacking, thrice)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from loopline.platform_core.contracts.engine import Engine, ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.foundation.names import BEGUN_AT, DATE
 from loopline.platform_core.testing.engine_tables import asked, joined, offline_rows, spending, spends
+from loopline.platform_core.testing.expect import raises
 
 
 class PointInTimeKit:
@@ -58,15 +57,15 @@ class PointInTimeKit:
 
         labels, rows = asked((1, 9)), offline_rows((1, 0, 0, 1.0))
         naive = pa.timestamp("us")
-        with pytest.raises(ContractBroken, match="event_time"):
+        with raises(ContractBroken, match="event_time"):
             spends(engine, labels.set_column(2, "event_time", labels["event_time"].cast(naive)), rows)
-        with pytest.raises(ContractBroken, match="created_at"):
+        with raises(ContractBroken, match="created_at"):
             spends(engine, labels, rows.set_column(2, "created_at", rows["created_at"].cast(naive)))
-        with pytest.raises(ContractBroken, match="customer"):
+        with raises(ContractBroken, match="customer"):
             spends(engine, labels.set_column(1, "customer", labels["customer"].cast(pa.string())), rows)
-        with pytest.raises(InvalidSpec, match="customer"):
+        with raises(InvalidSpec, match="customer"):
             spends(engine, labels.drop_columns("customer"), rows)
-        with pytest.raises(InvalidSpec, match="spend"):
+        with raises(InvalidSpec, match="spend"):
             joined(engine, labels, ViewRows(spending, rows), ViewRows(spending, rows))
 
     def test_4_the_correction_counts_once_it_is_known(self, engine: Engine) -> None:

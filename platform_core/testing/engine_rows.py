@@ -9,11 +9,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from loopline.platform_core.contracts.engine import Engine
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.testing.expect import raises
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,7 +172,7 @@ class RowChecksKit:
 
     def test_1_a_missing_column_breaks_the_contract(self, engine: Engine) -> None:
         """The error names it, and columns that the contract does not name: it may have been renamed."""
-        with pytest.raises(ContractBroken, match=r"'Customer ID'.* is missing.*'customer'"):
+        with raises(ContractBroken, match=r"'Customer ID'.* is missing.*'customer'"):
             engine.check_rows(text_rows(customer=["1"]), contract([Column("customer_id", "Customer ID", "integer")]))
 
     def test_1_an_optional_column_may_be_absent(self, engine: Engine) -> None:
@@ -184,13 +183,13 @@ class RowChecksKit:
         assert str(checked.good.schema.field("more").type) == "double"
         bad = engine.check_rows(text_rows(N=["x"]), contract(columns, rule("n", "parsable"))).bad
         assert (bad["reasons"].to_pylist(), "More" in bad.column_names) == ([["n.parsable"]], False)
-        with pytest.raises(ContractBroken, match="'N'"):
+        with raises(ContractBroken, match="'N'"):
             engine.check_rows(text_rows(More=["1"]), contract(columns))
 
     def test_1_a_retyped_column_breaks_the_contract(self, engine: Engine) -> None:
         """Where half of a required column no longer parses, and more than a few values, it is not the rows' fault."""
         held = contract([Column("n", "N", "integer", required=True)], rule("n", "parsable"))
-        with pytest.raises(ContractBroken, match=r"'N' is no longer integer: 3 of 6 .*'x'"):
+        with raises(ContractBroken, match=r"'N' is no longer integer: 3 of 6 .*'x'"):
             engine.check_rows(text_rows(N=["1", "x", None, "y", "2", "z", "3"]), held)
         assert len(engine.check_rows(text_rows(N=["1", "x", "y"]), held).bad) == 2
         optional = contract([Column("n", "N", "integer")], rule("n", "parsable"))

@@ -10,10 +10,9 @@ import abc
 import uuid
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from loopline.platform_core.contracts.event_source import Arrival, EventSource
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.testing.expect import raises
 
 MORNING = datetime(2020, 1, 2, 6, tzinfo=UTC)
 ROWS = b'id,name\n1,"a, ""b"""\n2,\n,\n3,x,too many\n4\n5,"two\nlines"\n6,z\n'
@@ -113,7 +112,7 @@ class EventSourceKit:
         """Content that is empty, no text, or names a column twice raises, and stays."""
         for content in (b"\n", b"id,name\n\xff\xfe,1\n", b"id,id\n1,2\n"):
             source, arrival = _delivered(events, deliver, content)
-            with pytest.raises(ContractBroken, match="day"):
+            with raises(ContractBroken, match="day"):
                 events.read(source, arrival)
             assert events.arrivals(source) == [arrival]
             assert deliver.holds(source, "day")

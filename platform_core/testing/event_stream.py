@@ -15,10 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from loopline.platform_core.contracts.event_stream import EventStream, Record, records_schema
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.testing.expect import raises
 
 ALL = 10_000
 ODD = [b"", b"\n", b'"\\\r\n\0', "ä€𝄞".encode(), bytes(range(256)), b'{"json": "\xc3"}', b"x" * 100_000]
@@ -149,6 +148,19 @@ class EventStreamKit:
             (b"key", b""),
         ]
 
+    def test_6_a_record_too_large_is_refused(self, events: EventStream) -> None:
+        """Two million bytes come back whole, or are refused; what was published before and after is there."""
+        stream, large, kept = new_stream(), bytes(2_000_000), [b"before"]
+        events.publish(stream, [Record(b"before", b"key")])
+        try:
+            events.publish(stream, [Record(large, b"key")])
+        except ContractBroken:
+            pass
+        else:
+            kept.append(large)
+        events.publish(stream, [Record(b"after", b"key")])
+        assert [row["value"] for row in read(events, stream)] == [*kept, b"after"]
+
     def test_7_nobody_wrote(self, events: EventStream) -> None:
         """A stream without records is empty, with the columns of one that has some."""
         stream = new_stream()
@@ -183,8 +195,8 @@ class EventStreamKit:
         """Such an offset is of another stream that had the name, whose records must not be mixed with these."""
         stream = published(events, 3)
         for partition, end in events.ends(stream).items():
-            with pytest.raises(ContractBroken, match=stream.removeprefix("kit/")):
+            with raises(ContractBroken, match=stream.removeprefix("kit/")):
                 events.read(stream, {partition: end + 5}, ALL)
         gone = new_stream()
-        with pytest.raises(ContractBroken, match=gone.removeprefix("kit/")):
+        with raises(ContractBroken, match=gone.removeprefix("kit/")):
             events.read(gone, {0: 5}, ALL)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow, OnlineStore
+from loopline.platform_core.errors import ContractBroken
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,6 +102,18 @@ class OnlineStoreKit:
         assert row is not None
         assert row.values == (2**53 + 1, 3.0, "Ærø", True, None, [0.5, -1.0, 3.0])
         assert [type(value) for value in row.values] == [int, float, str, bool, type(None), list]
+
+    def test_4_what_is_too_large_is_refused_whole(self, store: OnlineStore) -> None:
+        """A large value and a long key come back as they are, or are refused, and then nothing of the call is there."""
+        for key, text in (("large", "x" * 1_000_000), ("k" * 5_000, "x")):
+            view = new_view()
+            try:
+                store.write(view, "customer_id", view_rows(["small", key], [1, 1], words=["y", text]))
+            except ContractBroken:
+                assert events(store, view, ["small"]) == {"small": None}
+            else:
+                small, large = OnlineRow(1, ("y",)), OnlineRow(1, (text,))
+                assert store.read([(view, ["small", key])]) == [[small, large]]
 
     def test_5_several_views_in_one_call(self, store: OnlineStore) -> None:
         """Each view is answered for its own keys, also when many keys and the same key are asked of several."""

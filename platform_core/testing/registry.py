@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from loopline.platform_core.contracts.registry import Publication, Registry
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.testing.expect import raises
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,9 +118,9 @@ class RegistryKit:
         registry.publish(publication(model, tmp_path))
         assert registry.by_alias(model, "champion") is None
         for name, version in ((new_model(), "1"), (model, "7"), (model, "latest")):
-            with pytest.raises(NotFound):
+            with raises(NotFound):
                 registry.get(name, version)
-            with pytest.raises(NotFound):
+            with raises(NotFound):
                 registry.fetch(name, version, tmp_path / "nothing")
 
 

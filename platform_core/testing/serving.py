@@ -36,8 +36,9 @@ from loopline.platform_core.testing.endpoints import (
     settle,
     wait_for,
 )
+from loopline.platform_core.testing.expect import claimed
 from loopline.platform_core.testing.model_packages import AMOUNT
-from loopline.platform_core.testing.serving_capabilities import CapabilitiesKit, needs
+from loopline.platform_core.testing.serving_capabilities import CapabilitiesKit
 
 __all__ = ["Answered", "Ask", "ServingKit", "broken", "come_to", "new_model", "served", "wait_for"]
 
@@ -81,9 +82,9 @@ class ServingKit(CapabilitiesKit):
         assert serving.observe(model).generation == 8
         assert ask(serving, model, "k", 1.0).version == "8"
 
+    @claimed(CANARY, by="serving")
     def test_3_the_split_is_sticky_and_monotone(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """About the share asked for goes to the candidate, the same keys each time, and more percent only adds keys."""
-        needs(serving, CANARY)
         model, stable, candidate = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
 
         def taken() -> set[str]:

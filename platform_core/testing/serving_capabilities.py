@@ -31,6 +31,7 @@ from loopline.platform_core.testing.endpoints import (
     wait_for,
     wait_until,
 )
+from loopline.platform_core.testing.expect import claimed
 
 SAME = ("request_id", "row", "event_time", "keys", "features", "missing", "stale", "asked_at")
 """What a shadow's row shares with the row of the caller."""
@@ -38,12 +39,6 @@ ASKED = 100
 """Requests of a split: four standard deviations of its share are 0.2."""
 Idle = Callable[[Serving, str], None]
 """Lets the endpoint of a model become idle, as if nobody had asked for ``idle_minutes``."""
-
-
-def needs(serving: Serving, capability: str) -> None:
-    """Skip the test of a vendor that does not claim a capability."""
-    if capability not in serving.abilities(new_model()):
-        pytest.skip(f"{type(serving).__name__} does not claim {capability}")
 
 
 def logged(serving: Serving, model: str, *, shadow: bool) -> list[dict[str, Any]]:
@@ -69,9 +64,9 @@ class CapabilitiesKit:
 
         return unknown
 
+    @claimed(SHADOW, by="serving")
     def test_8_each_answered_request_is_replayed_once(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """From when the shadow was asked for until it is gone; callers never meet it, and its rows are like theirs."""
-        needs(serving, SHADOW)
         model, stable, shadow = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
         come_to(serving, DesiredState(model, 1, stable))
         ask(serving, model, "before", 1.0)
@@ -91,12 +86,12 @@ class CapabilitiesKit:
         settle()
         assert len(logged(serving, model, shadow=True)) == len(met)
 
+    @claimed(SHADOW, by="serving")
+    @claimed(CANARY, by="serving")
     def test_11_what_each_version_answered_is_replayed_through_the_other(
         self, serving: Serving, ask: Ask, tmp_path: Path
     ) -> None:
         """Both ways, each request once at most, and never by the version that answered it."""
-        needs(serving, SHADOW)
-        needs(serving, CANARY)
         model, stable, candidate = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
         come_to(serving, DesiredState(model, 1, stable, candidate, 50, paired=True))
         met = [ask(serving, model, f"key-{n}", float(n)) for n in range(30)]
@@ -116,9 +111,9 @@ class CapabilitiesKit:
             other = "1" if caller["version"] == "2" else "2"
             assert (row["version"], row["cycle"], row["score"]) == (other, f"cycle-{other}", float(other) / 10)
 
+    @claimed(SHADOW, by="serving")
     def test_8_a_shadow_that_cannot_be_loaded_is_told(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """The endpoint comes to the generation and answers; only the shadow is missing, and ``observe`` says so."""
-        needs(serving, SHADOW)
         model, stable = new_model(), served(tmp_path, "1")
         come_to(serving, DesiredState(model, 1, stable, shadow=broken(tmp_path, "2")))
         seen = wait_for(serving, model, lambda seen: "package" in seen.problem)
@@ -127,11 +122,11 @@ class CapabilitiesKit:
         assert ask(serving, model, "k", 1.0).version == "1"
         assert logged(serving, model, shadow=True) == []
 
+    @claimed(SCALE_TO_ZERO, by="serving")
     def test_9_an_idle_endpoint_answers_the_next_request(
         self, serving: Serving, ask: Ask, idle: Idle, tmp_path: Path
     ) -> None:
         """It is still at its generation, and the request that wakes it is answered and logged as any other."""
-        needs(serving, SCALE_TO_ZERO)
         model = new_model()
         come_to(serving, DesiredState(model, 4, served(tmp_path, "3"), idle_minutes=5))
         for _ in range(2):
@@ -142,9 +137,9 @@ class CapabilitiesKit:
             assert (answer.status, answer.version, answer.score) == (200, "3", 0.3)
             assert logged(serving, model, shadow=False)[-1]["request_id"] == answer.request_id
 
+    @claimed(GRPC, by="serving")
     def test_10_grpc_gives_the_same_answer(self, serving: Serving, ask: Ask, ask_grpc: Ask, tmp_path: Path) -> None:
         """Version, role and score are those of REST, and the log holds each request once."""
-        needs(serving, GRPC)
         model = new_model()
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
         both = [way(serving, model, "k", 7.0) for way in (ask, ask_grpc)]
@@ -155,9 +150,9 @@ class CapabilitiesKit:
         assert sorted(row["request_id"] for row in rows) == sorted(answer.request_id for answer in both)
         assert len({json.dumps([row["keys"], row["features"]]) for row in rows}) == 1
 
+    @claimed(SPLIT, by="serving")
     def test_12_a_split_by_chance_takes_its_share(self, serving: Serving, ask: Ask, tmp_path: Path) -> None:
         """About the share asked for goes to the candidate, all of one entity's requests; at 0 and 100 all or none."""
-        needs(serving, SPLIT)
         model, stable, candidate = new_model(), served(tmp_path, "1"), served(tmp_path, "2")
         for generation, percent in enumerate((40, 0, 100)):
             come_to(serving, DesiredState(model, generation, stable, candidate, percent))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.foundation.files import lent
 from loopline.resources.delta.away import bounded, translating
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
@@ -39,7 +42,7 @@ class DeltaLake(Lake):
     """
 
     root: str
-    storage_options: dict[str, str] = Field(default_factory=dict)
+    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a secret
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
     _new: dict[TableName, NewTransactions] = PrivateAttr(default_factory=dict)
@@ -183,6 +186,29 @@ class DeltaLake(Lake):
     def place(self, table: TableName) -> str:
         """Return the table's folder; of Azure's store with the account, which is part of the name that others use."""
         return with_account(self.uri(table), self.storage_options)
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[DeltaLake]:
+        """Give a folder of its own in this one, deeper than tables lie: who lists them does not see it."""
+        place = self.with_settings(root=f"{self._root}/{name}")
+        if "://" not in self.root:
+            with lent(Path(place.root)):
+                yield place
+            return
+        try:
+            yield place
+        finally:
+            place.clear()
+
+    @translating
+    def clear(self) -> None:
+        """Delete every file below the root, of an object store one by one."""
+        from pyarrow.fs import FileSelector, FileType
+
+        store = self._store(self._root)
+        for info in store.get_file_info(FileSelector("", recursive=True, allow_not_found=True)):
+            if info.type == FileType.File:
+                store.delete_file(info.path)
 
     @property
     def _options(self) -> dict[str, str]:

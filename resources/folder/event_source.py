@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.event_source import EventSource
 from loopline.platform_core.errors import ContractBroken, NotFound
+from loopline.platform_core.foundation.files import lent
 from loopline.resources.folder import file_kinds
 from loopline.resources.folder.landing_folder import LandingFolder, names, shown
 
@@ -41,6 +43,18 @@ class FolderEventSource(EventSource):
     def settled(self, source: str) -> str:
         """Return the mark beside the files."""
         return self._folder(source).settled_mark()
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[FolderEventSource]:
+        """Give a folder of its own in this one."""
+        with lent(Path(self.root, name)) as folder:
+            yield self.with_settings(root=str(folder))
+
+    def kit_fixtures(self) -> Mapping[str, Any]:
+        """Deliver as a careful sender does."""
+        from loopline.resources.folder.delivery import FolderDelivery
+
+        return {"deliver": FolderDelivery(Path(self.root))}
 
     def _folder(self, source: str) -> LandingFolder:
         if source not in self._folders:

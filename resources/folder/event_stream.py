@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Read, Record, records_table
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.files import lent
 from loopline.resources.folder import lines
 
 if TYPE_CHECKING:
@@ -61,6 +63,12 @@ class FolderEventStream(EventStream):
         from loopline.resources.folder.member import FolderMember
 
         return FolderMember(self, stream, group, member)
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[FolderEventStream]:
+        """Give a folder of its own in this one, with as many partitions as members of a group can share."""
+        with lent(Path(self.root, name)) as folder:
+            yield self.with_settings(root=str(folder), partitions=max(self.partitions, 3))
 
     def _files(self, stream: str) -> dict[int, Path]:
         found = sorted(Path(self.root, stream).glob("*.jsonl"))

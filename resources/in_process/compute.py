@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from pydantic import PrivateAttr
 
@@ -19,6 +20,11 @@ class InProcessCompute(Compute):
 
     _results: dict[str, Json] = PrivateAttr(default_factory=dict)
     _locks: defaultdict[str, threading.Lock] = PrivateAttr(default_factory=lambda: defaultdict(threading.Lock))
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[InProcessCompute]:  # noqa: ARG002 - what it remembers ends with it
+        """Give another one."""
+        yield self.with_settings()
 
     def run(self, task: str, args: Mapping[str, Json], requirements: Requirements, key: str) -> Json:
         """Run the task, or return what it returned before.

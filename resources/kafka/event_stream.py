@@ -6,12 +6,15 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
+from loopline.platform_core.errors import ContractBroken
+from loopline.resources.kafka.clearing import delete_all
 from loopline.resources.kafka.member import Joining, KafkaMember
 from loopline.resources.kafka.reader import Reader, unavailable
 from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
@@ -29,7 +32,8 @@ class KafkaEventStream(EventStream):
     """Topics of a cluster; ``team/source`` is the topic ``team.source``.
 
     ``options`` go to the client as they are, for TLS and SASL. A topic that is not there is made by the first
-    publication, with ``partitions`` and ``replication``. Who reads by offsets joins no group and commits none to Kafka;
+    publication, with ``partitions`` and ``replication``. ``prefix`` goes before the names of topics and groups, for a
+    cluster that others use. Who reads by offsets joins no group and commits none to Kafka;
     records of transactions that were not committed are not read. Of a member of a group that died others take the
     partitions over after ``session_seconds``; its open transaction ends as late.
     """
@@ -37,26 +41,27 @@ class KafkaEventStream(EventStream):
     can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
 
     bootstrap_servers: str
-    options: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a password
     timeout_seconds: float = 10.0
     partitions: int = Field(default=1, ge=1)
     replication: int = Field(default=1, ge=1)
     session_seconds: float = Field(default=10.0, ge=6)
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
     _readers: dict[tuple[int, int], Reader] = PrivateAttr(default_factory=dict)
     _producers: dict[int, Producer] = PrivateAttr(default_factory=dict)
     _known: set[str] = PrivateAttr(default_factory=set)
 
     def ends(self, stream: str) -> Mapping[int, int]:
         """Ask for the last stable offsets: what an open transaction holds back is no lag."""
-        return self._reader().ends(topic_of(stream))
+        return self._reader().ends(self._topic(stream))
 
     def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
         """Read by this thread's consumer, which goes on fetching where it was if that is what is asked for."""
-        return records_table(self._reader().read(topic_of(stream), offsets, limit, wait_seconds))
+        return records_table(self._reader().read(self._topic(stream), offsets, limit, wait_seconds))
 
     def publish(self, stream: str, records: Sequence[Record]) -> None:
         """Send records by an idempotent producer and wait until all replicas in sync have them."""
-        producer, topic = self._producer(), topic_of(stream)
+        producer, topic = self._producer(), self._topic(stream)
         self._make(topic)
         refused: list[Any] = []
         for record in records:
@@ -69,16 +74,17 @@ class KafkaEventStream(EventStream):
         """Name the topic by the first of the servers, as other tools' connectors do."""
         server = self.bootstrap_servers.split(",")[0].strip().rpartition("://")[2]
         port = "" if re.search(r":\d+$", server) else f":{PORT}"
-        return f"kafka://{server}{port}/{topic_of(stream)}"
+        return f"kafka://{server}{port}/{self._topic(stream)}"
 
     def join(self, stream: str, group: str, member: str = "") -> Member:
         """Join a consumer group; with a name as its static member."""
-        self._make(topic_of(stream))
-        return KafkaMember(self._settings(), topic_of(stream), Joining(group, member, self.session_seconds), self._make)
+        self._make(self._topic(stream))
+        joining = Joining(self.prefix + group, member, self.session_seconds)
+        return KafkaMember(self._settings(), self._topic, stream, joining, self._make)
 
     def let_go(self, stream: str, partition: int, before_offset: int, before_ms: int) -> int:
         """Let go of a partition's records before an offset that were written before a time (ms); returns how many."""
-        return self._reader().let_go(topic_of(stream), partition, before_offset, before_ms)
+        return self._reader().let_go(self._topic(stream), partition, before_offset, before_ms)
 
     def close(self) -> None:
         """Close this process's consumers and send what a producer still holds."""
@@ -90,6 +96,30 @@ class KafkaEventStream(EventStream):
             if process == os.getpid():
                 producer.flush(self.timeout_seconds)
         self._producers.clear()
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[KafkaEventStream]:
+        """Give a prefix of its own below this one's, and as many partitions as members of a group can share."""
+        place = self.with_settings(prefix=f"{self.prefix}{name}.", partitions=max(self.partitions, 3))
+        try:
+            yield place
+        finally:
+            place.clear()
+            place.close()
+
+    def clear(self) -> None:
+        """Delete every topic and group that begins with the prefix.
+
+        Raises:
+            ContractBroken: there is no prefix, so that nothing is kept apart from what is others'.
+        """
+        if not self.prefix:
+            raise ContractBroken(f"{self.bootstrap_servers}: without a prefix all topics are meant", "name a prefix")
+        delete_all(self._reader().admin, self.prefix, self.timeout_seconds)
+        self._known.clear()
+
+    def _topic(self, stream: str) -> str:
+        return self.prefix + topic_of(stream)
 
     def _settings(self) -> dict[str, Any]:
         timeout_ms = int(self.timeout_seconds * 1000)

@@ -11,7 +11,7 @@ from uuid import uuid4
 from loopline.platform_core.contracts.event_stream import Member, Record, records_table
 from loopline.platform_core.errors import CommitConflict, Refused
 from loopline.resources.kafka.reader import row, unavailable
-from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
+from loopline.resources.kafka.sending import raise_delivery_errors, send
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,10 +36,18 @@ class KafkaMember(Member):
     consumer goes back to what the group has committed.
     """
 
-    def __init__(self, settings: Mapping[str, Any], topic: str, joining: Joining, make: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        topic_of: Callable[[str], str],
+        stream: str,
+        joining: Joining,
+        make: Callable[[str], None],
+    ) -> None:
         from confluent_kafka import Consumer
 
-        self._settings, self._topic, self._make = dict(settings), topic, make
+        self._settings, self._topic_of, self._make = dict(settings), topic_of, make
+        self._topic = topic_of(stream)
         self._timeout = self._settings["socket.timeout.ms"] / 1000
         self._session_ms = int(joining.session_seconds * 1000)
         self._id = f"{joining.group}.{joining.member or uuid4().hex}"
@@ -59,7 +67,7 @@ class KafkaMember(Member):
         self._moved, self._behind = False, False
         self._producer: Producer | None = self._new_producer()
         moved = dict.fromkeys(("on_assign", "on_revoke", "on_lost"), self._on_rebalance)
-        self._consumer.subscribe([topic], **moved)
+        self._consumer.subscribe([self._topic], **moved)
 
     def take(self, limit: int, wait_seconds: float = 0.0) -> pa.Table:
         """Poll; what came while partitions changed hands is fetched again by whoever has them now."""
@@ -83,7 +91,7 @@ class KafkaMember(Member):
         from confluent_kafka import KafkaException
 
         self._recover()
-        topics = {topic_of(stream): records for stream, records in out.items() if records}
+        topics = {self._topic_of(stream): records for stream, records in out.items() if records}
         for topic in topics:
             self._make(topic)
         if not self._taken and not topics:

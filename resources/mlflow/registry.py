@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
+
+from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.resources.mlflow.apart import MARK, beside, clear, marked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,6 +47,7 @@ class MlflowRegistry(Registry):
 
     tracking_uri: str
     artifacts: str
+    _mark: str = PrivateAttr("")
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's signature
         """Keep MLflow off the network and the terminal, which it must hear before it is imported."""
@@ -60,7 +64,7 @@ class MlflowRegistry(Registry):
             known = _search(self._client, name, f" AND tags.`key` = '{key}'") if key else []
             if known:
                 return known[0]
-            run = _log(self._client, _experiment(self._client, name, self._root), publication)
+            run = _log(self._client, _experiment(self._client, name, self._root, self._mark), publication)
             return _version(self._client, _made(self._client, run, publication), ())
 
     def get(self, model: str, version: str) -> ModelVersion:
@@ -88,6 +92,25 @@ class MlflowRegistry(Registry):
                 self._client.delete_registered_model_alias(model, alias)
             else:
                 self._client.set_registered_model_alias(model, alias, version)
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[MlflowRegistry]:
+        """Give a database and a folder of their own beside this one's; of a server, models marked as one place's.
+
+        What a server deletes stays in its trash, files included, until somebody runs ``mlflow gc`` there.
+        """
+        with (marked if self._is_server else beside)(self, name) as place:
+            yield place
+
+    def marking(self, place: str) -> Self:
+        """Mark every model that is made from now on as a place's."""
+        self._mark = place
+        return self
+
+    def clear(self, place: str) -> None:
+        """Delete every model that is marked as a place's."""
+        with _translated(place):
+            clear(self._client, self._root, place)
 
     def page(self, model: str, version: str, ui: str = "") -> str:
         """Return the version's page at a tracking server; a database has none until ``ui`` serves it."""
@@ -165,14 +188,14 @@ def _version(client: MlflowClient, found: Any, aliases: Sequence[str]) -> ModelV
     return ModelVersion(found.name, version, dict(found.tags), dict(metrics), tuple(sorted(aliases)), url)
 
 
-def _experiment(client: MlflowClient, model: str, root: str) -> str:
+def _experiment(client: MlflowClient, model: str, root: str, mark: str) -> str:
     """Return the model's experiment, made with the registered model if need be."""
-    _unless_there(client.create_registered_model, model)
+    _unless_there(client.create_registered_model, model, {MARK: mark} if mark else {})
     _unless_there(client.create_experiment, model, f"{root}/{model}")
     return str(client.get_experiment_by_name(model).experiment_id)
 
 
-def _unless_there(create: Callable[..., Any], *arguments: str) -> None:
+def _unless_there(create: Callable[..., Any], *arguments: Any) -> None:
     from mlflow.exceptions import MlflowException
 
     try:

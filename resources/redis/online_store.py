@@ -31,7 +31,7 @@ class RedisOnlineStore(OnlineStore):
     ``timeout_seconds``.
     """
 
-    url: str = Field("redis://localhost:6379/0", pattern="^(rediss?|unix)://")
+    url: str = Field("redis://localhost:6379/0", pattern="^(rediss?|unix)://", repr=False)  # may hold a password
     timeout_seconds: float = Field(1.0, gt=0)
     prefix: str = "loopline:"
     _pool: Any = PrivateAttr(None)
@@ -72,6 +72,16 @@ class RedisOnlineStore(OnlineStore):
                 self._call("UNLINK", *keys)
             if int(cursor) == 0:
                 return
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[RedisOnlineStore]:
+        """Give a prefix of its own below this one's."""
+        place = self.with_settings(prefix=f"{self.prefix}{name}:")
+        try:
+            yield place
+        finally:
+            place.close()
+            self.drop(name)
 
     def close(self) -> None:
         """Let every connection go."""

@@ -17,6 +17,7 @@ from pydantic import PrivateAttr
 from loopline.platform_core.contracts.online_packing import pack_values, unpack_values
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.platform_core.foundation.files import lent
 from loopline.platform_core.foundation.sqlite_file import write_ahead
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ class SqliteOnlineStore(OnlineStore):
         """Forget a view."""
         with self._connection("write") as connection, _transaction(connection):
             connection.execute("delete from features where view = ?", (view,))
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[SqliteOnlineStore]:
+        """Give a file in a folder of its own, beside this one."""
+        with lent(Path(self.path).absolute().parent / name) as folder:
+            place = self.with_settings(path=str(folder / Path(self.path).name))
+            try:
+                yield place
+            finally:
+                place.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from loopline.platform_core import worker
 from loopline.platform_core.contracts.compute import Compute, Json
-from loopline.platform_core.foundation.files import write
+from loopline.platform_core.foundation.files import lent, write
 from loopline.platform_core.specs.model import Requirements
 from loopline.resources.subprocess import gang
 
@@ -64,13 +64,21 @@ class SubprocessCompute(Compute):
         module, more = ("loopline.platform_core.worker", []) if alone else (self._gang_module, [requirements.workers])
         return [sys.executable, "-m", module, str(folder), *map(str, more)]
 
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[Self]:
+        """Give a folder of its own in this one; who works there still is killed before it goes."""
+        with lent(self.root / name) as folder:
+            try:
+                yield self.with_settings(root=folder)
+            finally:
+                for each in folder.iterdir():
+                    _end(each)
+
     def cancel(self, key: str, args: Mapping[str, Json] | None = None) -> None:  # noqa: ARG002 - all run here
         """Kill the workers of the key and of those below it, with all that they started, if they are at work."""
         root, below = self.root.absolute(), worker.file_name(f"{key}/")
         for folder in (root / worker.file_name(key), *root.glob(f"{glob.escape(below)}*")):
-            if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
+            _end(folder)
 
 
 def _start(command: list[str], folder: Path, lock: int, threads: int) -> subprocess.Popen[bytes]:
@@ -85,6 +93,13 @@ def _start(command: list[str], folder: Path, lock: int, threads: int) -> subproc
             pass_fds=(lock,),
             start_new_session=True,  # neither Ctrl-C nor the caller's death reaches it
         )
+
+
+def _end(folder: Path) -> None:
+    """Kill the worker of a key with all that it started, if it is at work."""
+    if folder.joinpath(PID).exists() and _at_work(folder / "lock"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(folder.joinpath(PID).read_text()), signal.SIGKILL)
 
 
 def _at_work(path: Path) -> bool:

@@ -247,9 +247,9 @@ def test_mutant_that_cancels_others_is_caught(
     [
         ("test_8_a_gang_meets_and_its_first_worker_answers", LonelyCompute, {}),
         ("test_8_a_gang_meets_and_its_first_worker_answers", LastWordCompute, {}),
-        ("test_8_one_that_falls_ends_the_gang", UnboundCompute, {"how": "raise"}),
-        ("test_8_one_that_falls_ends_the_gang", UnboundCompute, {"how": "die"}),
-        ("test_8_one_that_falls_ends_the_gang", ForgivingCompute, {"how": "die"}),
+        ("test_8_one_that_raises_ends_the_gang", UnboundCompute, {}),
+        ("test_8_one_that_dies_ends_the_gang", UnboundCompute, {}),
+        ("test_8_one_that_dies_ends_the_gang", ForgivingCompute, {}),
         ("test_8_a_gang_without_a_place_for_each_does_not_begin", LonelyCompute, {}),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.event_stream import Record
-from loopline.platform_core.errors import NotFound
+from loopline.platform_core.errors import NotFound, StoreUnavailable
 from loopline.platform_core.testing.event_stream import ALL, EventStreamKit
 from loopline.platform_core.testing.fakes.event_stream import GAP, InMemoryEventStream, Row
 from loopline.platform_core.testing.mutants import assert_catches
@@ -205,6 +205,24 @@ class TakesAnyOffset(InMemoryEventStream):
         return super().behind(stream, {p: min(at, ends.get(p, 0)) for p, at in offsets.items()})
 
 
+class CutsLargeRecords(InMemoryEventStream):
+    """Breaks promise 6: of a large record the end is lost."""
+
+    def publish(self, stream: str, records: Sequence[Record]) -> None:
+        """Keep the first million bytes."""
+        super().publish(stream, [replace(one, value=one.value and one.value[:1_000_000]) for one in records])
+
+
+class IsBusyForEver(InMemoryEventStream):
+    """Breaks promise 6: whoever sends a large record is told to try again."""
+
+    def publish(self, stream: str, records: Sequence[Record]) -> None:
+        """Refuse as if it were a matter of time."""
+        if any(len(one.value or b"") > 1_000_000 for one in records):
+            raise StoreUnavailable("the stream did not take it", "try again")
+        super().publish(stream, records)
+
+
 FROM = "test_1_reads_from_the_offsets_on"
 LIMIT = "test_3_what_is_beyond_the_limit_comes_next"
 NEXT = "test_4_next_reads_on_behind_a_record"
@@ -232,6 +250,8 @@ WAITS = "test_9_a_read_waits_for_a_first_record"
         (KeysAreText, BYTES),
         (NoNullKey, BYTES),
         (NoHeaders, BYTES),
+        (CutsLargeRecords, "test_6_a_record_too_large_is_refused"),
+        (IsBusyForEver, "test_6_a_record_too_large_is_refused"),
         (MustBeMade, NOBODY),
         (AlwaysSomething, NOBODY),
         (SpreadsKeys, "test_8_records_of_a_key_keep_their_order"),

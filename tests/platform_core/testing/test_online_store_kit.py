@@ -11,6 +11,7 @@ import pytest
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, newest
+from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.online_store import OnlineStoreKit, new_view
@@ -113,6 +114,31 @@ class VectorsAsText(InMemoryOnlineStore):
 
 def _number(value: Any) -> Any:
     return float(value) if isinstance(value, int) else value
+
+
+class CutsLargeValues(InMemoryOnlineStore):
+    """Breaks promise 4: of a long text the end is lost."""
+
+    def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
+        """Answer with the first 400,000 characters."""
+        return [[_cut(row) for row in rows] for rows in super().read(asks)]
+
+
+class RefusesWhenHalfIsWritten(InMemoryOnlineStore):
+    """Breaks promise 4: a key that is too long is refused, and the rows before it are there."""
+
+    def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
+        """Write row by row."""
+        for at in range(len(rows)):
+            if len(str(rows[entity][at].as_py())) > 2_000:
+                raise ContractBroken("a key has more than 2,000 characters", "give shorter keys")
+            super().write(view, entity, rows.slice(at, 1), keep)
+        return len(rows)
+
+
+def _cut(row: OnlineRow | None) -> OnlineRow | None:
+    cut = row and tuple(value[:400_000] if isinstance(value, str) else value for value in row.values)
+    return row and OnlineRow(row.event_time_us, cut or ())
 
 
 class MixesViews(InMemoryOnlineStore):
@@ -252,6 +278,8 @@ class PutsBackWhatIsTooOld(InMemoryOnlineStore):
         (FirstOfEqualsWins, "test_3_an_older_event_never_wins"),
         (NumbersOnly, "test_4_values_keep_their_type"),
         (VectorsAsText, "test_4_values_keep_their_type"),
+        (CutsLargeValues, "test_4_what_is_too_large_is_refused_whole"),
+        (RefusesWhenHalfIsWritten, "test_4_what_is_too_large_is_refused_whole"),
         (MixesViews, "test_5_several_views_in_one_call"),
         (CutsLongAsks, "test_5_several_views_in_one_call"),
         (RemembersItsOwnWritesOnly, "test_6_writers_at_once_leave_the_newest"),

@@ -16,9 +16,11 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.lake import LakeKit, numbered, numbers
 from loopline.resources.delta.commits import OURS
 from loopline.resources.delta.lake import DeltaLake
+from tests.s3_server import S3Server
 
 WRITER = """
 import sys
@@ -64,6 +66,8 @@ def opened_anew(root: str) -> DeltaLake:
 class TestInAFolderWithASpace(LakeKit):
     """Also where somebody's home has a space, an umlaut or a percent sign in its name."""
 
+    tested_on = "disk"
+
     @pytest.fixture
     def root(self, tmp_path: Path) -> str:
         """Name the folder."""
@@ -72,6 +76,35 @@ class TestInAFolderWithASpace(LakeKit):
 
 class TestDeltaLake(LakeKit):
     """Every promise of the contract."""
+
+    tested_on = "disk"
+
+
+class TestWrongSecret(CredentialsKit):
+    """An S3 server that checks who asks."""
+
+    @pytest.fixture
+    def wrong_secret(self) -> str:
+        """Give a secret that is none."""
+        return "mellon-mellon-mellon"
+
+    @pytest.fixture
+    def stranger(self, s3_server: S3Server, wrong_secret: str) -> DeltaLake:
+        """Open a lake with it."""
+        options = {**s3_server.options, "aws_allow_http": "true", "aws_secret_access_key": wrong_secret}
+        bounds = {"timeout": "5s", "retry_timeout": "5s"}
+        return DeltaLake(root=f"{s3_server.place()}/lake", storage_options=options | bounds)
+
+
+def test_set_apart_on_an_object_store_leaves_nothing(s3_server: S3Server) -> None:
+    """The tables of the place are gone with it; another one's are as they were, and nobody listed the place's."""
+    lake = DeltaLake(root=f"{s3_server.place()}/lake", storage_options={**s3_server.options, "aws_allow_http": "true"})
+    lake.append("t/raw/own", numbered(1))
+    with lake.set_apart("loopline-kit-x") as place:
+        place.append("kit/raw/a", numbered(2))
+        assert (place.tables(), lake.tables()) == (["kit/raw/a"], ["t/raw/own"])
+    assert place.with_settings().tables() == []
+    assert numbers(lake, "t/raw/own") == [1]
 
 
 def test_tables_lie_in_months(lake: DeltaLake, root: str) -> None:

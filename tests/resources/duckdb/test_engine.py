@@ -26,10 +26,16 @@ def reference() -> PolarsEngine:
 class TestDuckdbEngine(EngineKit):
     """Promises two to eight."""
 
+    tested_on = "this process"
+
 
 class TestDuckdbHistories(EngineHistoriesKit):
     """The ninth promise."""
 
+    tested_on = "this process"
+
 
 class TestDuckdbRowChecks(RowChecksKit):
     """The first promise."""
+
+    tested_on = "this process"

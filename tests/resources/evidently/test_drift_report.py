@@ -25,6 +25,8 @@ from loopline.resources.evidently.instead import instead, measurable
 class TestEvidentlyDriftReport(DriftReportKit):
     """The kit, and what only Evidently can show."""
 
+    tested_on = "this process"
+
     @pytest.fixture
     def report(self) -> EvidentlyDriftReport:
         """The vendor with its defaults."""

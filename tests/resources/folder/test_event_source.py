@@ -23,37 +23,13 @@ from pyarrow import parquet
 
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.ingestion.inbox import LandedIds, application
-from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
+from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
 from loopline.resources.folder import landing_folder
 from loopline.resources.folder.arrival_log import HASHES, LOG, ArrivalLog, FileState, LoggedFile
 from loopline.resources.folder.csv_rows import read_rows
+from loopline.resources.folder.delivery import FolderDelivery
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
-
-
-class FolderDelivery(Delivery):
-    """Writes files as a careful sender does: under another name first."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def whole(self, source: str, name: str, content: bytes, arrived_at: datetime) -> None:
-        """Rename the file when it is written, and set its time."""
-        self.unfinished(source, name, content)
-        draft = self.root / source / f"{name}.csv.tmp"
-        os.utime(draft, (arrived_at.timestamp(), arrived_at.timestamp()))
-        draft.rename(self.root / source / f"{name}.csv")
-
-    def unfinished(self, source: str, name: str, content: bytes) -> None:
-        """Write under the name that says so, and under other such names."""
-        folder = self.root / source
-        folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in (f"{name}.csv.tmp", f".{name}.csv", f"{name}.csv.part"):
-            (folder / unfinished).write_bytes(content)
-
-    def holds(self, source: str, name: str) -> bool:
-        """Look for the file."""
-        return (self.root / source / f"{name}.csv").exists()
 
 
 @pytest.fixture
@@ -70,6 +46,8 @@ def deliver(tmp_path: Path) -> FolderDelivery:
 
 class TestFolderEventSource(EventSourceKit):
     """Every promise of the contract."""
+
+    tested_on = "disk"
 
 
 def test_a_new_process_does_not_read_every_file_again(

@@ -23,6 +23,8 @@ def events(tmp_path: Path) -> FolderEventStream:
 class TestFolderEventStream(EventStreamKit):
     """Every promise of the contract."""
 
+    tested_on = "disk"
+
 
 def test_a_torn_line_is_not_read_and_is_taken_away(events: FolderEventStream) -> None:
     """A writer that was killed in the middle of a line leaves nothing behind that anybody reads."""

@@ -30,6 +30,8 @@ def events(tmp_path: Path) -> FolderEventStream:
 class TestFolderGroups(EventStreamGroupsKit):
     """Every promise about groups."""
 
+    tested_on = "disk"
+
 
 @pytest.mark.parametrize("written", [0, 1, 1_000])
 def test_who_comes_after_a_kill_appends_what_is_missing(

@@ -9,6 +9,8 @@ from loopline.resources.in_process.compute import InProcessCompute
 
 
 class TestInProcessCompute(ComputeKit):
+    tested_on = "this process"
+
     @pytest.fixture
     def compute(self) -> InProcessCompute:
         """A fresh one; results live as long as it does."""

@@ -25,6 +25,8 @@ def events(kafka: str) -> Iterator[KafkaEventStream]:
 class TestKafkaEventStream(EventStreamKit):
     """Every promise of the contract."""
 
+    tested_on = "real server: Kafka"
+
 
 def test_a_transaction_is_no_lag_and_what_was_aborted_is_not_read(events: KafkaEventStream, kafka: str) -> None:
     """Offsets of its marks are passed, an open one holds its records back, and one that was aborted has none."""

@@ -31,6 +31,8 @@ def events(kafka: str) -> Iterator[KafkaEventStream]:
 class TestKafkaGroups(EventStreamGroupsKit):
     """Every promise about groups."""
 
+    tested_on = "real server: Kafka"
+
 
 def test_a_record_that_is_too_large_undoes_the_whole_commit(events: KafkaEventStream) -> None:
     """What was sent beside it is not seen, and what was taken is taken again."""

@@ -78,6 +78,8 @@ def divided(
 
 
 class TestKServeServing(ServingKit):
+    tested_on = "real cluster: a stand-in for KServe's controller"
+
     @pytest.fixture
     def serving(self, shared: KServeServing) -> KServeServing:
         """The vendor outside of the cluster, with two pods behind an InferenceService."""
@@ -86,6 +88,9 @@ class TestKServeServing(ServingKit):
 
 class TestVersionsApart(ServingKit):
     """Each version in pods of its own, requests split by weights."""
+
+    tested_on = "real cluster: a stand-in for KServe's controller"
+    can = ("split",)
 
     @pytest.fixture(autouse=True)
     def patient(self, monkeypatch: pytest.MonkeyPatch, kserve: KServeController) -> Iterator[None]:

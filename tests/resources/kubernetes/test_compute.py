@@ -38,6 +38,8 @@ TOLD_SECONDS = 30
 
 
 class TestKubernetesCompute(ComputeKit):
+    tested_on = "real cluster"
+
     @pytest.fixture
     def compute(self, bound, request):
         """One whose keys are of this test alone."""

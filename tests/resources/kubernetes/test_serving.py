@@ -42,6 +42,8 @@ def shared(
 
 
 class TestKubernetesServing(ServingKit):
+    tested_on = "real cluster"
+
     @pytest.fixture
     def serving(self, shared: KubernetesServing) -> KubernetesServing:
         """The vendor outside of the cluster, with two pods behind a Service."""

@@ -78,6 +78,8 @@ def place(tmp_path: Path) -> Place:
 
 
 class TestLocalServing(ServingKit):
+    tested_on = "this machine: our inference server"
+
     @pytest.fixture
     def serving(self, running: Place) -> LocalServing:
         """The vendor beside its server."""

@@ -20,6 +20,8 @@ def _registry(folder: Path) -> MlflowRegistry:
 class TestMlflowRegistry(RegistryKit):
     """A real MLflow."""
 
+    tested_on = "disk: SQLite"
+
 
 def test_boosted_trees_load_in_mlflow_with_signature_and_example(registry: MlflowRegistry, tmp_path: Path) -> None:
     """What is published is a whole MLflow model: pyfunc predicts the estimator's probabilities."""

@@ -108,6 +108,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> It
 
 
 class TestObjectStoreServing(ServingKit):
+    tested_on = "real server: SeaweedFS"
+
     @pytest.fixture
     def serving(self, machine: Machine) -> ObjectStoreServing:
         """The vendor far from its servers."""

@@ -47,6 +47,8 @@ def sink() -> Iterator[HttpSink]:
 class TestHttp(LineageKit):
     """Every promise over HTTP."""
 
+    tested_on = "strict fake: an HTTP receiver"
+
     @pytest.fixture
     def lineage(self, sink: HttpSink) -> OpenLineage:
         return OpenLineage(url=sink.url, namespace="plant", timeout_seconds=2)

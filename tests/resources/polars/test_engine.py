@@ -20,6 +20,8 @@ def engine() -> PolarsEngine:
 class TestPolarsEngine(EngineKit):
     """Promises two to eight; the first is tested with the landing of rows."""
 
+    tested_on = "this process"
+
 
 class ReadsBackwards(PolarsEngine):
     """Polars on the same rows in another order."""
@@ -35,6 +37,8 @@ class ReadsBackwards(PolarsEngine):
 
 class TestPolarsHistories(EngineHistoriesKit):
     """The ninth promise; the others are compared with Polars, so Polars is compared with itself."""
+
+    tested_on = "this process"
 
     @pytest.fixture
     def reference(self) -> PolarsEngine:

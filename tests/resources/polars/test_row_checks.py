@@ -23,6 +23,8 @@ def engine() -> PolarsEngine:
 class TestPolarsRowChecks(RowChecksKit):
     """The engine's first promise."""
 
+    tested_on = "this process"
+
 
 def test_an_unknown_kind_of_rule_is_refused(engine: PolarsEngine) -> None:
     """A rule that the engine cannot hold is not passed over."""

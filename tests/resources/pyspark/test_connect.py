@@ -31,3 +31,5 @@ class TestOnConnect(OnClusterKit):
 
 class TestConnectKit(EngineKit):
     """Promises two to eight, and ten."""
+
+    tested_on = "real server: Spark Connect"

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.peers.spark_cluster import SMALL
 from loopline.platform_core.testing.engine import EngineKit
 from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.engine_rows import RowChecksKit
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 
@@ -26,8 +27,18 @@ def reference() -> PolarsEngine:
 class TestPysparkEngine(EngineKit):
     """Promises two to eight."""
 
+    tested_on = "this process"
+
+
+class TestPysparkRowChecks(RowChecksKit):
+    """The first promise."""
+
+    tested_on = "this process"
+
 
 class TestPysparkHistories(EngineHistoriesKit):
     """The ninth promise."""
+
+    tested_on = "this process"
 
     SLOW = True

@@ -33,6 +33,8 @@ class TestOnMaster(OnClusterKit):
 class TestMasterKit(EngineKit):
     """Promises two to eight, and ten."""
 
+    tested_on = "real server: Spark standalone"
+
 
 @pytest.mark.parametrize("where", [{"master": "spark://127.0.0.1:1"}, {"remote": "sc://127.0.0.1:1"}])
 def test_nobody_there(where: dict[str, str]) -> None:

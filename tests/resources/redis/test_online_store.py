@@ -20,6 +20,7 @@ import redis
 from loopline.platform_core.contracts.online_packing import pack
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable, Unsupported
+from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
 from loopline.resources.redis.online_store import RedisOnlineStore
@@ -72,6 +73,26 @@ def raw(redis_server: Any) -> Iterator[redis.Redis]:
 
 class TestRedisOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
+
+    tested_on = "real server: Redis"
+
+
+class TestWrongPassword(CredentialsKit):
+    """A server that asks for a password."""
+
+    @pytest.fixture
+    def wrong_secret(self) -> str:
+        """Give a password that is none."""
+        return "mellon"
+
+    @pytest.fixture
+    def stranger(self, own_redis_server: Any, wrong_secret: str) -> Iterator[RedisOnlineStore]:
+        """Open a store with it."""
+        own_redis_server.kill()
+        own_redis_server.start("--requirepass", "open-sesame")
+        store = RedisOnlineStore(url=own_redis_server.url.replace("://", f"://default:{wrong_secret}@"))
+        yield store
+        store.close()
 
 
 def test_a_row_is_one_value_in_the_shared_encoding(store: RedisOnlineStore, raw: redis.Redis) -> None:

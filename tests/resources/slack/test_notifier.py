@@ -71,6 +71,8 @@ def notifier(sink: HttpSink) -> SlackNotifier:
 class TestSlack(NotifierKit):
     """Every promise, over a real connection."""
 
+    tested_on = "strict fake: an HTTP receiver"
+
     @pytest.fixture
     def receiver(self, sink: HttpSink) -> Channel:
         return Channel(sink)

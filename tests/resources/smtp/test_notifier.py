@@ -176,6 +176,8 @@ class Mailbox:
 class TestSmtp(NotifierKit):
     """Every promise, over STARTTLS and with a login."""
 
+    tested_on = "strict fake: a mail server with STARTTLS"
+
     @pytest.fixture
     def receiver(self, server: MailServer) -> Mailbox:
         return Mailbox(server)

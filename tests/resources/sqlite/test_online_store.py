@@ -53,6 +53,8 @@ def opened_anew(path: str) -> Iterator[SqliteOnlineStore]:
 class TestSqliteOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
 
+    tested_on = "disk"
+
 
 def test_another_process_sees_writes_and_is_seen(store: SqliteOnlineStore) -> None:
     """A real second process reads what this one wrote, and this one reads what it wrote."""

@@ -18,6 +18,8 @@ from loopline.resources.subprocess.compute import SubprocessCompute
 
 
 class TestSubprocessCompute(ComputeKit):
+    tested_on = "this machine"
+
     @pytest.fixture
     def compute(self, tmp_path: Path) -> SubprocessCompute:
         """One with its own root."""

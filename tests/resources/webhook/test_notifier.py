@@ -54,6 +54,8 @@ def notifier(sink: HttpSink) -> WebhookNotifier:
 class TestWebhook(NotifierKit):
     """Every promise, over a real connection."""
 
+    tested_on = "strict fake: an HTTP receiver"
+
     @pytest.fixture
     def receiver(self, sink: HttpSink) -> Program:
         return Program(sink)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
+from loopline.platform_core.foundation.files import lent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,12 @@ class ShelfOnlineStore(OnlineStore):
     def drop(self, view: str) -> None:
         """Clear one shelf."""
         self._file(view).unlink(missing_ok=True)
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[ShelfOnlineStore]:
+        """Give a folder of its own in this one."""
+        with lent(self.folder / name) as folder:
+            yield self.with_settings(folder=folder)
 
     def _file(self, view: str) -> Path:
         return self.folder / f"{view}.json"

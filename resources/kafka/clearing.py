@@ -1,0 +1,33 @@
+"""Deletes topics and groups of a prefix."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from loopline.resources.kafka.reader import unavailable
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+
+def delete_all(admin: AdminClient, prefix: str, timeout_seconds: float) -> None:
+    """Delete every topic, then every group, whose name begins with the prefix; a group that others still use stays.
+
+    Raises:
+        StoreUnavailable: the cluster did not answer, or did not delete a topic.
+    """
+    from confluent_kafka import KafkaException
+
+    try:
+        topics = [name for name in admin.list_topics(timeout=timeout_seconds).topics if name.startswith(prefix)]
+        deleting = admin.delete_topics(topics, operation_timeout=timeout_seconds) if topics else {}
+        for deleted in deleting.values():
+            deleted.result()
+        listed = admin.list_consumer_groups(request_timeout=timeout_seconds).result().valid
+        groups = [one.group_id for one in listed if one.group_id.startswith(prefix)]
+        for gone in (admin.delete_consumer_groups(groups) if groups else {}).values():
+            with contextlib.suppress(KafkaException):
+                gone.result()
+    except KafkaException as error:
+        raise unavailable(prefix, error) from error
