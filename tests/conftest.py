@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_
 hypothesis.settings.load_profile("loopline")
 OWNER = "loopline"
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
-pytest_plugins = ["kafka_broker", "kubernetes_cluster", "installed_chart"]
+pytest_plugins = ["kafka_broker", "kubernetes_cluster", "installed_chart", "tests.emulators.aws"]
 FEW = ("daemon", "cluster", "spark")
 """Markers of a few files each."""
 

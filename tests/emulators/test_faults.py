@@ -1,0 +1,122 @@
+"""The fault proxy does to requests what it is told, and nothing to others."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.emulators import faults
+from tests.emulators.faults import Answer, FaultProxy
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Answers with what it was sent, and remembers it."""
+
+    protocol_version = "HTTP/1.1"
+    done: list[tuple[str, str, bytes]]
+
+    def _echo(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.done.append((self.command, self.path, body))
+        self.send_response(200 if self.command != "DELETE" else 204)
+        self.send_header("X-Host", self.headers["Host"])
+        self.send_header("Content-Length", "7" if self.command == "HEAD" else str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _echo  # noqa: N815 - as the library calls them
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def done() -> list[tuple[str, str, bytes]]:
+    """Hold what the server did."""
+    return []
+
+
+@pytest.fixture
+def proxy(done: list[tuple[str, str, bytes]]) -> Iterator[FaultProxy]:
+    """Stand before a server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Echo,), {"done": done}))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with FaultProxy(f"http://127.0.0.1:{server.server_address[1]}") as proxy:
+        yield proxy
+    server.shutdown()
+    server.server_close()
+
+
+def _ask(proxy: FaultProxy, method: str, path: str, body: Any = None, chunked: bool = False) -> tuple[int, bytes, Any]:
+    connection = http.client.HTTPConnection(proxy.url.removeprefix("http://"), timeout=10)
+    connection.request(method, path, body, {"X-Kind": "plain"}, encode_chunked=chunked)
+    given = connection.getresponse()
+    found = given.status, given.read(), given.headers
+    connection.close()
+    return found
+
+
+def test_what_no_rule_takes_goes_through(proxy: FaultProxy, done: list[tuple[str, str, bytes]]) -> None:
+    """Methods, paths, bodies in one piece and in chunks, and the host that was signed for."""
+    proxy.add(faults.header("X-Kind", "other"), faults.answer(500))
+    assert _ask(proxy, "POST", "/a?b=c", b"x" * 100_000)[:2] == (200, b"x" * 100_000)
+    assert _ask(proxy, "PUT", "/chunks", iter([b"one", b"two"]), chunked=True)[:2] == (200, b"onetwo")
+    assert _ask(proxy, "HEAD", "/h")[2]["Content-Length"] == "7"
+    assert _ask(proxy, "DELETE", "/d")[0] == 204
+    assert _ask(proxy, "GET", "/g")[2]["X-Host"] == proxy.url.removeprefix("http://")
+    assert [request[:2] for request in done] == [
+        ("POST", "/a?b=c"),
+        ("PUT", "/chunks"),
+        ("HEAD", "/h"),
+        ("DELETE", "/d"),
+        ("GET", "/g"),
+    ]
+    assert proxy.count(faults.every()) == 5
+
+
+def test_a_rule_takes_so_many_of_what_it_matches(proxy: FaultProxy, done: list[tuple[str, str, bytes]]) -> None:
+    """Its own answer comes twice, after the first that matched; what is matched by another part stays."""
+    asked = faults.every(faults.method("POST"), faults.path("^/a"), faults.body(b"x+"), faults.header("X-Kind", "^pl"))
+    rule = proxy.add(asked, faults.answer(503, b"busy", {"Retry-After": "1"}), times=2, skip=1)
+    statuses = [_ask(proxy, "POST", "/a", b"xx")[0] for _ in range(4)]
+    assert (statuses, rule.taken) == ([200, 503, 503, 200], 2)
+    assert _ask(proxy, "POST", "/b", b"xx")[0] == _ask(proxy, "POST", "/a", b"y")[0] == 200
+    assert len(done) == 4
+
+
+def test_connections_are_cut_before_and_after_it_is_done(proxy: FaultProxy, done: list[tuple[str, str, bytes]]) -> None:
+    """A lost request was never done, a lost response was; the client sees the same."""
+    proxy.add(faults.path("/request"), faults.lose_request())
+    proxy.add(faults.path("/response"), faults.lose_response())
+    for path in ("/request", "/response"):
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+            _ask(proxy, "PUT", path, b"1")
+    assert [path for _, path, _ in done] == ["/response"]
+
+
+def test_answers_are_late_or_changed(proxy: FaultProxy, done: list[tuple[str, str, bytes]]) -> None:
+    """A delay holds the request back, a slow answer does not; both come whole, and others are not kept waiting."""
+    proxy.add(faults.path("/late"), faults.delay(0.4))
+    proxy.add(faults.path("/slow"), faults.slow_answer(0.4))
+    proxy.add(faults.path("/changed"), faults.changed(lambda given: Answer(given.status, given.body.upper())))
+    found: dict[str, bytes] = {}
+    asks = [
+        threading.Thread(target=lambda p=p: found.update({p: _ask(proxy, "PUT", p, b"a")[1]}))
+        for p in ("/late", "/slow")
+    ]
+    begun = time.monotonic()
+    for ask in asks:
+        ask.start()
+    assert _ask(proxy, "PUT", "/changed", b"a")[1] == b"A"
+    for ask in asks:
+        ask.join()
+    assert time.monotonic() - begun >= 0.4
+    assert found == {"/late": b"a", "/slow": b"a"}
+    assert [path for _, path, _ in done][-1] == "/late"
