@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from loopline.resources.kafka.reader import unavailable
-
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
+    from loopline.resources.kafka.told import Told
 
-def delete_all(admin: AdminClient, prefix: str, timeout_seconds: float) -> None:
+
+def delete_all(admin: AdminClient, prefix: str, timeout_seconds: float, told: Told) -> None:
     """Delete every topic, then every group, whose name begins with the prefix; a group that others still use stays.
 
     Raises:
@@ -30,4 +30,4 @@ def delete_all(admin: AdminClient, prefix: str, timeout_seconds: float) -> None:
             with contextlib.suppress(KafkaException):
                 gone.result()
     except KafkaException as error:
-        raise unavailable(prefix, error) from error
+        raise told.error(prefix, error) from error

@@ -7,17 +7,19 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, LooplineError
 from loopline.resources.kafka.clearing import delete_all
-from loopline.resources.kafka.member import Joining, KafkaMember
-from loopline.resources.kafka.reader import Reader, unavailable
+from loopline.resources.kafka.member import Clients, Joining, KafkaMember
+from loopline.resources.kafka.reader import Reader
+from loopline.resources.kafka.security import KafkaConnection
 from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
+from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,21 +30,18 @@ PORT = 9092
 """Of a server that is named without one, as clients have it."""
 
 
-class KafkaEventStream(EventStream):
+class KafkaEventStream(EventStream, KafkaConnection):
     """Topics of a cluster; ``team/source`` is the topic ``team.source``.
 
-    ``options`` go to the client as they are, for TLS and SASL. A topic that is not there is made by the first
-    publication, with ``partitions`` and ``replication``. ``prefix`` goes before the names of topics and groups, for a
-    cluster that others use. Who reads by offsets joins no group and commits none to Kafka;
-    records of transactions that were not committed are not read. Of a member of a group that died others take the
-    partitions over after ``session_seconds``; its open transaction ends as late.
+    ``tls`` and ``sasl`` say how it is reached and who one is; ``options`` go to the client as they are. A topic that is
+    not there is made by the first publication, with ``partitions`` and ``replication``. ``prefix`` goes before the
+    names of topics and groups, for a cluster that others use. Who reads by offsets joins no group and commits none to
+    Kafka; records of transactions that were not committed are not read. Of a member of a group that died others take
+    the partitions over after ``session_seconds``; its open transaction ends as late.
     """
 
     can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
 
-    bootstrap_servers: str
-    options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a password
-    timeout_seconds: float = 10.0
     partitions: int = Field(default=1, ge=1)
     replication: int = Field(default=1, ge=1)
     session_seconds: float = Field(default=10.0, ge=6)
@@ -50,6 +49,7 @@ class KafkaEventStream(EventStream):
     _readers: dict[tuple[int, int], Reader] = PrivateAttr(default_factory=dict)
     _producers: dict[int, Producer] = PrivateAttr(default_factory=dict)
     _known: set[str] = PrivateAttr(default_factory=set)
+    _told: Told | None = PrivateAttr(default=None)
 
     def ends(self, stream: str) -> Mapping[int, int]:
         """Ask for the last stable offsets: what an open transaction holds back is no lag."""
@@ -61,14 +61,14 @@ class KafkaEventStream(EventStream):
 
     def publish(self, stream: str, records: Sequence[Record]) -> None:
         """Send records by an idempotent producer and wait until all replicas in sync have them."""
-        producer, topic = self._producer(), self._topic(stream)
+        topic, refused = self._topic(stream), list[Any]()
         self._make(topic)
-        refused: list[Any] = []
+        producer = self._producer()
         for record in records:
             send(producer, topic, record, refused)
-        left = producer.flush(self.timeout_seconds + 1)
+        left = self._flushed(producer, topic)
         if left or refused:
-            raise_delivery_errors(topic, refused, left)
+            raise_delivery_errors(topic, refused, left, self._hearing())
 
     def place(self, stream: str) -> str:
         """Name the topic by the first of the servers, as other tools' connectors do."""
@@ -79,8 +79,9 @@ class KafkaEventStream(EventStream):
     def join(self, stream: str, group: str, member: str = "") -> Member:
         """Join a consumer group; with a name as its static member."""
         self._make(self._topic(stream))
+        clients = Clients(self._settings(), self._hearing())
         joining = Joining(self.prefix + group, member, self.session_seconds)
-        return KafkaMember(self._settings(), self._topic, stream, joining, self._make)
+        return KafkaMember(clients, self._topic, stream, joining, self._make)
 
     def let_go(self, stream: str, partition: int, before_offset: int, before_ms: int) -> int:
         """Let go of a partition's records before an offset that were written before a time (ms); returns how many."""
@@ -94,7 +95,8 @@ class KafkaEventStream(EventStream):
         self._readers.clear()
         for process, producer in list(self._producers.items()):
             if process == os.getpid():
-                producer.flush(self.timeout_seconds)
+                with suppress(LooplineError):
+                    self._flushed(producer, "")
         self._producers.clear()
 
     @contextmanager
@@ -115,25 +117,26 @@ class KafkaEventStream(EventStream):
         """
         if not self.prefix:
             raise ContractBroken(f"{self.bootstrap_servers}: without a prefix all topics are meant", "name a prefix")
-        delete_all(self._reader().admin, self.prefix, self.timeout_seconds)
+        delete_all(self._reader().admin, self.prefix, self.timeout_seconds, self._hearing())
         self._known.clear()
 
     def _topic(self, stream: str) -> str:
         return self.prefix + topic_of(stream)
 
     def _settings(self) -> dict[str, Any]:
-        timeout_ms = int(self.timeout_seconds * 1000)
-        return {
-            "bootstrap.servers": self.bootstrap_servers,
-            "socket.timeout.ms": timeout_ms,
-            "logger": LOG,
-        } | self.options
+        return {"logger": LOG, "error_cb": self._hearing().hear} | self.client_settings()
+
+    def _hearing(self) -> Told:
+        if self._told is None:
+            ca = self.tls.ca if self.tls else ""
+            self._told = Told(self.who, ca or self.options.get("ssl.ca.location"))
+        return self._told
 
     def _reader(self) -> Reader:
         """Return this thread's reader: a consumer's place is no other thread's business, nor a forked process's."""
         mine = (os.getpid(), threading.get_ident())
         if mine not in self._readers:
-            self._readers[mine] = Reader(self._settings(), self.timeout_seconds)
+            self._readers[mine] = Reader(self._settings(), self.timeout_seconds, self._hearing())
         return self._readers[mine]
 
     def _producer(self) -> Producer:
@@ -148,6 +151,16 @@ class KafkaEventStream(EventStream):
             self._producers[os.getpid()] = Producer(self._settings() | sure)
         return self._producers[os.getpid()]
 
+    def _flushed(self, producer: Producer, topic: str) -> int:
+        """Wait until all is sent or refused; returns how many are neither. After a fatal error another is made."""
+        from confluent_kafka import KafkaException
+
+        try:
+            return int(producer.flush(self.timeout_seconds + 1))
+        except KafkaException as error:
+            self._producers.pop(os.getpid(), None)
+            raise self._hearing().error(topic, error) from error
+
     def _make(self, topic: str) -> None:
         from confluent_kafka import KafkaError, KafkaException
         from confluent_kafka.admin import NewTopic
@@ -161,6 +174,6 @@ class KafkaEventStream(EventStream):
                 reader.admin.create_topics([new], operation_timeout=self.timeout_seconds)[topic].result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise unavailable(topic, error) from error
+                    raise self._hearing().error(topic, error) from error
         reader.ends(topic)  # once every partition's leader answers, what is sent cannot meet a topic half made
         self._known.add(topic)

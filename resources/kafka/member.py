@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from loopline.platform_core.contracts.event_stream import Member, Record, records_table
 from loopline.platform_core.errors import CommitConflict, Refused
-from loopline.resources.kafka.reader import row, unavailable
+from loopline.resources.kafka.reader import row
 from loopline.resources.kafka.sending import raise_delivery_errors, send
+from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +30,13 @@ class Joining(NamedTuple):
     session_seconds: float
 
 
+class Clients(NamedTuple):
+    """What every client is made with, and what hears their errors."""
+
+    settings: Mapping[str, Any]
+    told: Told
+
+
 class KafkaMember(Member):
     """A consumer that is subscribed, and a producer of its own.
 
@@ -38,7 +46,7 @@ class KafkaMember(Member):
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        clients: Clients,
         topic_of: Callable[[str], str],
         stream: str,
         joining: Joining,
@@ -46,8 +54,8 @@ class KafkaMember(Member):
     ) -> None:
         from confluent_kafka import Consumer
 
-        self._settings, self._topic_of, self._make = dict(settings), topic_of, make
-        self._topic = topic_of(stream)
+        self._settings, self._told = dict(clients.settings), clients.told
+        self._topic_of, self._topic, self._make = topic_of, topic_of(stream), make
         self._timeout = self._settings["socket.timeout.ms"] / 1000
         self._session_ms = int(joining.session_seconds * 1000)
         self._id = f"{joining.group}.{joining.member or uuid4().hex}"
@@ -126,7 +134,7 @@ class KafkaMember(Member):
                 send(producer, topic, record, refused)
         left = producer.flush(self._timeout + 1)
         if left or refused:
-            raise_delivery_errors(", ".join(topics), refused, left)
+            raise_delivery_errors(", ".join(topics), refused, left, self._told)
         places = [TopicPartition(self._topic, partition, offset) for partition, offset in self._taken.items()]
         producer.send_offsets_to_transaction(places, self._consumer.consumer_group_metadata(), self._timeout)
         producer.commit_transaction(self._timeout)
@@ -142,7 +150,7 @@ class KafkaMember(Member):
             raise Refused(
                 f"topic {self._topic}: another process reads as {self._id!r}", "give each member a name of its own"
             ) from error
-        raise unavailable(self._topic, error) from error
+        raise self._told.error(self._topic, error) from error
 
     def _forget(self) -> None:
         """Take nothing for done: the next call asks the broker what is."""
@@ -171,7 +179,7 @@ class KafkaMember(Member):
                 places = self._consumer.committed(self._consumer.assignment(), self._timeout)
             except KafkaException as error:
                 if time.monotonic() > until:
-                    raise unavailable(self._topic, error) from error
+                    raise self._told.error(self._topic, error) from error
             else:
                 if not any(place.error for place in places):
                     break
@@ -193,14 +201,14 @@ class KafkaMember(Member):
         try:
             producer.init_transactions(self._timeout + self._session_ms / 1000)
         except KafkaException as error:
-            raise unavailable(self._topic, error) from error
+            raise self._told.error(self._topic, error) from error
         return producer
 
     def _check(self, error: KafkaError | None) -> None:
         from confluent_kafka import KafkaException
 
         if error is not None:
-            raise unavailable(self._topic, KafkaException(error))
+            raise self._told.error(self._topic, KafkaException(error))
 
     def _on_rebalance(self, *_: Any) -> None:
         """Hear from the client, within a poll, that partitions come or go."""

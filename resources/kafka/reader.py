@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.event_stream import Read
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
+from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
@@ -18,12 +19,15 @@ NO_LEADER = (3, 5, 6, 74, 75)
 
 A new topic answers so at first.
 """
+NOT_THERE = 3
+FIRST_LOOKS = (0.25, 0.5, 1.0)
+"""Seconds after which it is looked whether to wait on for a cluster makes sense; the client itself would never stop."""
 
 
 class Reader:
     """One thread's consumer; where it stands is remembered, so that who reads on waits for no new fetch."""
 
-    def __init__(self, settings: Mapping[str, Any], timeout_seconds: float) -> None:
+    def __init__(self, settings: Mapping[str, Any], timeout_seconds: float, told: Told) -> None:
         from confluent_kafka import Consumer, KafkaException
         from confluent_kafka.admin import AdminClient
 
@@ -36,13 +40,14 @@ class Reader:
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 100,  # who reads from elsewhere waits for the last fetch to come back
         }
-        self.timeout_seconds = timeout_seconds
+        self.timeout_seconds, self.told = timeout_seconds, told
         try:
             self.consumer: Consumer = Consumer({**settings, **own})
             self.admin: AdminClient = AdminClient(dict(settings))
         except KafkaException as error:
             raise InvalidEnvironment(
-                f"event_stream.options: {error.args[0].str()}", "write them as librdkafka's configuration names them"
+                f"event_stream: {error.args[0].str()}",
+                "mend tls, sasl or options; these are written as librdkafka's configuration names them",
             ) from error
         self.at: dict[tuple[str, int], int] = {}
 
@@ -51,13 +56,17 @@ class Reader:
         self.consumer.close()
 
     def partitions(self, topic: str) -> list[int]:
-        """Return the topic's partitions, none where it is not there."""
-        from confluent_kafka import KafkaException
+        """Return the topic's partitions, none where it is not there.
 
-        try:
-            found = self.consumer.list_topics(topic, timeout=self.timeout_seconds).topics[topic]
-        except KafkaException as error:
-            raise unavailable(topic, error) from error
+        Raises:
+            InvalidEnvironment: credentials, certificates or rights are wrong; told as soon as the brokers say so.
+            StoreUnavailable: the cluster did not answer in time.
+        """
+        found = self._described(topic)
+        if found.error is not None and found.error.code() == NOT_THERE:
+            return []
+        if found.error is not None and found.error.code() not in NO_LEADER:
+            raise self._error(topic, found.error)
         return sorted(found.partitions)
 
     def ends(self, topic: str) -> dict[int, int]:
@@ -91,7 +100,7 @@ class Reader:
             for answer in self.admin.delete_records([TopicPartition(topic, partition, until)]).values():
                 answer.result()
         except KafkaException as error:
-            raise unavailable(topic, error) from error
+            raise self.told.error(topic, error) from error
         return until - first
 
     def _starts(self, topic: str, offsets: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
@@ -124,6 +133,8 @@ class Reader:
             rows += found
             if found:
                 until = time.monotonic() + seconds
+            elif self.told.hopeless:
+                raise self.told.error(topic, StoreUnavailable("the brokers refuse", ""))
             elif time.monotonic() > until:
                 raise StoreUnavailable(
                     f"topic {topic}: the cluster sent no record for {seconds:g} s, though it has some",
@@ -153,18 +164,20 @@ class Reader:
 
     def _pass(self, topic: str, message: Message, error: KafkaError) -> None:
         """Stand behind what is no record, such as the end of a transaction; other errors are the caller's."""
-        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka import KafkaError
 
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client spells its own codes so
             self.at[topic, message.partition()] = message.offset()
             return
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return  # the client asks for its group's coordinator, though nobody joins: no right is needed for that
         self.at = {}  # whatever comes next is fetched anew
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             raise ContractBroken(
                 f"topic {topic} no longer keeps what was asked for: {error.str()}",
                 "records are lost to its retention; declare a source of a new name, and give the topic a longer one",
             )
-        raise unavailable(topic, KafkaException(error))
+        raise self._error(topic, error)
 
     def _with_next(self, topic: str, rows: list[Read]) -> list[Read]:
         """Let the last record of a partition say how far it was read, past what is no record."""
@@ -178,6 +191,29 @@ class Reader:
         time.sleep(min(seconds, 0.2))
         return []
 
+    def _described(self, topic: str) -> Any:
+        """Ask for a topic; the first looks are short, so that who is refused does not wait for nothing."""
+        from confluent_kafka import KafkaException
+
+        until = time.monotonic() + self.timeout_seconds
+        for look in (*FIRST_LOOKS, self.timeout_seconds):
+            left = until - time.monotonic()
+            try:
+                found = self.admin.list_topics(topic, timeout=max(min(look, left), 0.01)).topics[topic]
+            except KafkaException as error:
+                self.admin.poll(0)  # here the client tells what it has heard
+                if self.told.hopeless or left <= look:
+                    raise self.told.error(topic, error) from error
+            else:
+                self.told.well()
+                return found
+        raise AssertionError("the last look takes what is left")
+
+    def _error(self, topic: str, error: KafkaError) -> Exception:
+        from confluent_kafka import KafkaException
+
+        return self.told.error(topic, KafkaException(error))
+
     def _offsets(self, topic: str, partitions: list[int], which: Any) -> dict[int, int]:
         """Ask for offsets until every partition has a leader that answers; a new topic has none at first."""
         from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
@@ -190,16 +226,9 @@ class Reader:
                 return {place.partition: answer.result().offset for place, answer in answers.items()}
             except KafkaException as error:
                 if error.args[0].code() not in NO_LEADER or time.monotonic() > until:
-                    raise unavailable(topic, error) from error
+                    raise self.told.error(topic, error) from error
             time.sleep(0.05)
         return {}
-
-
-def unavailable(topic: str, error: Exception) -> StoreUnavailable:
-    """Say that the cluster did not answer."""
-    return StoreUnavailable(
-        f"topic {topic}: {error}", "look at bootstrap_servers and at options for TLS and SASL; is the cluster up?"
-    )
 
 
 def row(message: Message) -> Read:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
-from loopline.resources.kafka.reader import unavailable
+from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
@@ -43,7 +43,7 @@ def _keep(refused: list[KafkaError], error: KafkaError | None) -> None:
         refused.append(error)
 
 
-def raise_delivery_errors(topic: str, refused: Sequence[KafkaError], left: int) -> None:
+def raise_delivery_errors(topic: str, refused: Sequence[KafkaError], left: int, told: Told) -> None:
     """Raise what hinders: a record that no broker would ever take, or a cluster that does not answer."""
     from confluent_kafka import KafkaError, KafkaException
 
@@ -53,6 +53,6 @@ def raise_delivery_errors(topic: str, refused: Sequence[KafkaError], left: int) 
             f"topic {topic}: the broker refuses {len(broken)} records: {broken[0].str()}",
             "send smaller records, or raise the topic's max.message.bytes",
         )
-    if refused:
-        raise unavailable(topic, KafkaException(refused[0]))
+    if refused or told.hopeless:
+        raise told.error(topic, KafkaException(refused[0] if refused else KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001
     raise StoreUnavailable(f"topic {topic}: {left} records are not acknowledged in time", "is the cluster up?")

@@ -6,9 +6,10 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.runtime.prediction_log.log import Keep
+from loopline.resources.kafka.security import KafkaConnection
 from loopline.resources.local.serving import LocalServing
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
@@ -20,18 +21,15 @@ if TYPE_CHECKING:
     from loopline.resources.kafka.logs import KafkaLogs
 
 
-class KafkaLogSettings(BaseModel):
+class KafkaLogSettings(KafkaConnection):
     """Prediction logs in Kafka: a topic ``<prefix>.<model>`` each, made with so many replicas.
 
     With ``acknowledge: kafka`` an answer is given when all replicas in sync have its record, and refused when they do
-    not within ``timeout_seconds``; with ``disk`` the relay sends it within a second or so after it.
+    not within ``timeout_seconds``; with ``disk`` the relay sends it within a second or so after it. The cluster is
+    reached as by the event stream of vendor ``kafka``: ``tls``, ``sasl``, ``options``.
     """
 
-    model_config = ConfigDict(extra="forbid")
-    bootstrap_servers: str
-    options: dict[str, str] = Field(default_factory=dict)
     replication: int = Field(3, ge=1)
-    timeout_seconds: float = 10.0
     prefix: str = "loopline-log"
     acknowledge: Literal["kafka", "disk"] = "kafka"
 

@@ -1,0 +1,101 @@
+"""A strict fake of who issues tokens: OpenID Connect's client credentials, and the managed identity of App Service.
+
+The tokens are real ones, signed, and the broker verifies them by the key that is published.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+CLIENT, SECRET, SCOPE, HEADER = "loopline-app", "issuer-secret", "kafka.write", "identity-header"
+SERVICE_BUS = "https://ns.servicebus.windows.net"
+
+
+class Issuer:
+    """Signs tokens for the user ``loopline``; ``asked`` lists the paths that were asked for."""
+
+    audience = "kafka"
+
+    def __init__(self) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        numbers = self._key.public_key().public_numbers()
+        modulus, exponent = (n.to_bytes((n.bit_length() + 7) // 8, "big") for n in (numbers.n, numbers.e))
+        self.jwk = {"kty": "RSA", "kid": "one", "alg": "RS256", "use": "sig", "n": _text(modulus), "e": _text(exponent)}
+        self.asked: list[str] = []
+
+    def token(self, subject: str = "loopline", seconds: int = 600) -> str:
+        """Sign a token that ends after so many seconds."""
+        now = int(time.time())
+        claims = {"sub": subject, "iat": now - 10, "exp": now + seconds, "aud": self.audience, "scope": SCOPE}
+        parts = ({"alg": "RS256", "typ": "JWT", "kid": "one"}, claims)
+        signed = ".".join(_text(json.dumps(part).encode()) for part in parts)
+        return f"{signed}.{_text(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Answer at the URL that is given."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (_Asked,), {"issuer": self}))
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+class _Asked(BaseHTTPRequestHandler):
+    issuer: Issuer
+
+    def do_POST(self) -> None:
+        """Give a token to a client that says who it is and what it wants, in the forms that RFC 6749 has."""
+        self.issuer.asked.append(self.path)
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"] or 0)).decode())
+        known = b64encode(f"{quote(CLIENT)}:{quote(SECRET)}".encode()).decode()
+        posted = (form.get("client_id"), form.get("client_secret")) == ([CLIENT], [SECRET])
+        if self.path != "/token" or form.get("grant_type") != ["client_credentials"]:
+            return self._answer(400, {"error": "unsupported_grant_type"})
+        if self.headers["Authorization"] != f"Basic {known}" and not posted:
+            return self._answer(401, {"error": "invalid_client"})
+        if form.get("scope") != [SCOPE]:
+            return self._answer(400, {"error": "invalid_scope"})
+        return self._answer(200, {"access_token": self.issuer.token(), "token_type": "Bearer", "expires_in": 600})
+
+    def do_GET(self) -> None:
+        """Give a managed identity's token to whoever knows the header."""
+        self.issuer.asked.append(self.path)
+        asked = parse_qs(urlsplit(self.path).query)
+        if self.headers["X-IDENTITY-HEADER"] != HEADER:
+            return self._answer(403, {"statusCode": 403, "message": "forbidden"})
+        if asked.get("resource") != [SERVICE_BUS] or asked.get("api-version") != ["2019-08-01"]:
+            return self._answer(400, {"statusCode": 400, "message": "no such resource"})
+        until = str(int(time.time()) + 600)
+        return self._answer(
+            200,
+            {"access_token": self.issuer.token(), "expires_on": until, "resource": SERVICE_BUS, "token_type": "Bearer"},
+        )
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _text(part: bytes) -> str:
+    return urlsafe_b64encode(part).rstrip(b"=").decode()
