@@ -29,6 +29,7 @@ class Kit:
 
 NOBODY_READS = "what is sent cannot be read back here, and no receiver is busy at will: its kit runs in its tests"
 SERVES = "its kit brings endpoints of its own up and asks them under load: it runs in the vendor's tests"
+KEEPS = "somebody has to write secrets into the store, and make it refuse: it runs in the vendor's tests"
 KITS = (
     Kit("lake", "lake", "LakeKit", "lake"),
     Kit("online_store", "online_store", "OnlineStoreKit", "store"),
@@ -44,6 +45,8 @@ KITS = (
     Kit("event_stream", "event_stream_groups", "EventStreamGroupsKit", "events", capability="transactions"),
     Kit("notifier", "notifier", "NotifierKit", "notifier", without=NOBODY_READS),
     Kit("lineage", "lineage", "LineageKit", "lineage", without=NOBODY_READS),
+    Kit("secrets", "secrets", "SecretsKit", "secrets", without=KEEPS),
+    Kit("secrets", "secrets", "SecretsServerKit", "secrets", without=KEEPS),
 )
 """Every kit of a contract that an environment file binds."""
 

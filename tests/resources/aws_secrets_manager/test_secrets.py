@@ -97,6 +97,8 @@ def secrets(aws: AwsServer, made: AwsSecretsManager) -> AwsSecretsManager:
 class TestAwsSecretsManager(SecretsServerKit):
     """Every promise, by boto3."""
 
+    tested_on = "emulator: moto"
+
 
 def test_rights_are_those_of_the_secret(aws: AwsServer, keeper: Administrator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may read reads; who may not, whose key is unknown, and who has none is refused, each with what to do."""

@@ -73,6 +73,8 @@ def secrets(vault: KeyVault) -> Iterator[AzureKeyVault]:
 class TestAzureKeyVault(SecretsServerKit):
     """Every promise, by Azure's client."""
 
+    tested_on = "strict fake"
+
 
 def test_who_asks_is_found_by_the_clients_own_chain(
     vault: KeyVault, keeper: Administrator, secrets: AzureKeyVault, monkeypatch: pytest.MonkeyPatch

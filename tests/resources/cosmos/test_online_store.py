@@ -51,6 +51,8 @@ def opened_anew(fake: CosmosFake) -> Iterator[CosmosOnlineStore]:
 class TestCosmosOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
 
+    tested_on = "strict fake"
+
 
 @pytest.fixture
 def opened(fake: CosmosFake) -> Iterator[Callable[..., CosmosOnlineStore]]:

@@ -31,6 +31,8 @@ for n in range(commits):
 class TestOnAnObjectStore(LakeKit):
     """Every promise, on each."""
 
+    tested_on = "emulator: Azurite, fake-gcs-server; and a real server: SeaweedFS"
+
     @pytest.fixture
     def lake(self, make_lake: Callable[..., DeltaLake]) -> DeltaLake:
         """Open a lake."""

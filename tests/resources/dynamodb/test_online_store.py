@@ -56,6 +56,7 @@ def opened_anew(store: DynamodbOnlineStore) -> Iterator[DynamodbOnlineStore]:
 class TestDynamodbOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
 
+    tested_on = "emulator: moto"
     many = 350  # four requests of a read; the emulator takes 4 ms a write
 
 

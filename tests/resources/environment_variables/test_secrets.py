@@ -38,6 +38,8 @@ class Setter:
 class TestEnvironmentVariables(SecretsKit):
     """Every promise that no server is needed for."""
 
+    tested_on = "this process"
+
     @pytest.fixture
     def secrets(self) -> EnvironmentVariables:
         return EnvironmentVariables(prefix=PREFIX)

@@ -72,6 +72,8 @@ def keeper(secrets: Files) -> Mounted:
 class TestFiles(SecretsKit):
     """Every promise that no server is needed for."""
 
+    tested_on = "disk"
+
 
 def test_a_reader_sees_old_or_new_and_nothing_else(secrets: Files, keeper: Mounted) -> None:
     """While a kubelet changes all files again and again, each read is a whole version, and none fails."""

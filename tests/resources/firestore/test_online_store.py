@@ -60,6 +60,8 @@ def opened_anew(fake: FirestoreFake) -> Iterator[FirestoreOnlineStore]:
 class TestFirestoreOnlineStore(OnlineStoreKit):
     """Every promise of the contract."""
 
+    tested_on = "strict fake"
+
 
 @pytest.fixture
 def opened(fake: FirestoreFake) -> Iterator[Callable[..., FirestoreOnlineStore]]:

@@ -66,6 +66,8 @@ def secrets(service: SecretManager) -> Iterator[GoogleSecretManager]:
 class TestGoogleSecretManager(SecretsServerKit):
     """Every promise, by Google's client."""
 
+    tested_on = "strict fake"
+
 
 def test_who_asks_is_found_by_the_clients_own_chain(
     service: SecretManager, keeper: Administrator, secrets: GoogleSecretManager, monkeypatch: pytest.MonkeyPatch

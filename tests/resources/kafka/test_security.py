@@ -96,6 +96,8 @@ def test_prediction_logs_go_the_same_way(opened: Opened, kafka_broker: Broker) -
 class TestKafkaBySaslSsl(EventStreamKit):
     """Every promise of the contract, by TLS with a CA of one's own and SCRAM, under ACLs."""
 
+    tested_on = "real server: Kafka by SASL and TLS"
+
     @pytest.fixture
     def events(self, opened: Opened) -> KafkaEventStream:
         return opened(sasl=scram())

@@ -45,6 +45,8 @@ def bound(aws: AwsServer, **fields: Any) -> KinesisEventStream:
 
 
 class TestKinesisOnMoto(EventStreamKit):
+    tested_on = "emulator: moto"
+
     @pytest.fixture
     def events(self, aws: AwsServer) -> Iterator[KinesisEventStream]:
         stream = bound(aws, table=new_table(aws))
@@ -94,6 +96,8 @@ def another(fake: tuple[Kinesis, str], aws: AwsServer, places: str, **fields: An
 
 class TestKinesisOnTheFake(EventStreamKit):
     """With numbers as long as the service's, empty answers, and all requests checked."""
+
+    tested_on = "strict fake"
 
 
 def numbers(rows: Any) -> list[int]:

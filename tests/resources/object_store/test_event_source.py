@@ -90,6 +90,8 @@ def deliver(store_server: StoreServer, place: str) -> ObjectDelivery:
 class TestObjectStoreEventSource(EventSourceKit):
     """Every promise, on each."""
 
+    tested_on = "emulator: Azurite, fake-gcs-server; and a real server: SeaweedFS"
+
 
 def names(events: ObjectStoreEventSource) -> list[str]:
     """Name what is listed, by name."""

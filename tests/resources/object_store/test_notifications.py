@@ -105,6 +105,8 @@ def deliver(bucket: Bucket) -> ObjectDelivery:
 class TestByNotifications(EventSourceKit):
     """Every promise, where everything is listed once an hour only."""
 
+    tested_on = "emulator: moto"
+
 
 def names(events: ObjectStoreEventSource, source: str = SOURCE) -> list[str]:
     """Name what is listed, the oldest first."""

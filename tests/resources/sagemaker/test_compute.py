@@ -30,6 +30,8 @@ KILLED_ONCE = "loopline.platform_core.testing.compute:killed_once"
 
 
 class TestSageMakerCompute(ComputeKit):
+    tested_on = "strict fake"
+
     @pytest.fixture
     def compute(self, bound):
         """One whose keys are of this test alone."""

@@ -91,6 +91,8 @@ def role(openbao: OpenBao, folder: Path, ttl: str) -> dict[str, Any]:
 class TestVault(SecretsServerKit):
     """Every promise, by a role that signs in."""
 
+    tested_on = "real server: OpenBao"
+
     @pytest.fixture
     def secrets(
         self, openbao: OpenBao, keeper: Administrator, proxy: FaultProxy, tmp_path: Path
