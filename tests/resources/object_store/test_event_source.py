@@ -133,6 +133,25 @@ def test_two_processes_name_arrivals_alike(make: Make, deliver: ObjectDelivery, 
 
 
 @pytest.mark.parametrize("cloud", ["s3"])
+def test_a_content_that_comes_twice_at_once_is_two(make: Make, deliver: ObjectDelivery, cloud: str) -> None:
+    """The first bears the content's id, the other one of its own; also where both processes would name them."""
+    one, other = make(), make()
+    other.arrivals(SOURCE)
+    for number in range(3):
+        deliver.whole(SOURCE, str(number), b"id\n1", MORNING + timedelta(minutes=number))
+    found = one.arrivals(SOURCE)
+    assert found[0].arrival_id == found[0].content
+    assert (len({each.arrival_id for each in found}), len({each.content for each in found})) == (3, 1)
+    assert other.arrivals(SOURCE) == found
+    stale = other._prefix(SOURCE)
+    deliver.whole(SOURCE, "3", b"id\n2", MORNING + timedelta(minutes=3))
+    new = [each for each in stale._listed() if each.key.endswith("3.csv")]
+    assert len(one.arrivals(SOURCE)) == 4
+    stale._take(new)  # it has not seen the other's piece, and finds its number taken
+    assert other.arrivals(SOURCE) == one.arrivals(SOURCE) == make().arrivals(SOURCE)
+
+
+@pytest.mark.parametrize("cloud", ["s3"])
 def test_who_begins_reads_one_piece(
     make: Make, deliver: ObjectDelivery, cloud: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
