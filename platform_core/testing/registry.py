@@ -1,6 +1,7 @@
 """Holds a registry to its promises.
 
-Subclass ``RegistryKit`` and give the fixture ``registry``; it may hold models of other tests.
+Subclass ``RegistryKit`` and give the fixture ``registry``; it may hold models of other tests. One that ``can``
+``carry`` is also given ``other_registry``, another of the same vendor.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loopline.platform_core.contracts.registry import Publication, Registry
-from loopline.platform_core.errors import NotFound
+from loopline.platform_core.contracts.registry import CARRY, Publication, Registry
+from loopline.platform_core.errors import NotFound, Refused, Unsupported
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +58,12 @@ def new_model() -> str:
 
 class RegistryKit:
     """Subclass it, give ``registry``; every test is one promise."""
+
+    @pytest.fixture
+    def other_registry(self, registry: Registry) -> Registry:
+        """Give another one; who can carry versions to it says which."""
+        assert CARRY not in registry.can, "give the fixture other_registry"
+        return registry
 
     def test_1_versions_count_from_one_and_stay(self, registry: Registry, tmp_path: Path) -> None:
         """Three publications are 1, 2, 3, oldest first, and a later one changes none before it."""
@@ -123,6 +130,44 @@ class RegistryKit:
                 registry.get(name, version)
             with pytest.raises(NotFound):
                 registry.fetch(name, version, tmp_path / "nothing")
+
+    def test_7_a_carried_version_is_the_same(
+        self, registry: Registry, other_registry: Registry, tmp_path: Path
+    ) -> None:
+        """Two versions are carried, the first one twice; what comes before its turn is refused, and leaves nothing."""
+        model, metrics = new_model(), {"roc_auc": 0.1 + 0.2}
+        registry.publish(publication(model, tmp_path, {"key": "c-1", "words": "ä, two"}, metrics))
+        registry.publish(publication(model, tmp_path, {"key": "c-2"}))
+        registry.tag(model, "1", {"later": "yes"})
+        if CARRY not in registry.can:
+            for refused in (registry.models, lambda: registry.carry(model, "1", tmp_path)):
+                with pytest.raises(Unsupported):
+                    refused()
+            return
+        assert model in registry.models()
+        assert model not in other_registry.models()
+        carried = {version: tmp_path / f"carried-{version}" for version in "12"}
+        for folder in carried.values():
+            folder.mkdir()
+        said = {version: registry.carry(model, version, folder) for version, folder in carried.items()}
+        with pytest.raises(Refused):
+            other_registry.adopt(said["2"], carried["2"])
+        assert list(other_registry.versions(model)) == []
+        for version in "112":
+            assert other_registry.adopt(said[version], carried[version]).version == version
+        assert [version.version for version in other_registry.versions(model)] == ["1", "2"]
+        for version in "12":
+            there, here = other_registry.get(model, version), registry.get(model, version)
+            assert (there.tags, there.metrics) == (here.tags, here.metrics)
+            packages = [
+                each.fetch(model, version, tmp_path / f"{n}-{version}")
+                for n, each in enumerate((registry, other_registry))
+            ]
+            assert contents(packages[0]) == contents(packages[1])
+        assert other_registry.publish(publication(model, tmp_path, {"key": "c-1"})).version == "1"
+        assert other_registry.publish(publication(model, tmp_path, {"key": "c-3"})).version == "3"
+        with pytest.raises(NotFound):
+            registry.carry(model, "7", tmp_path)
 
 
 def _pointed(registry: Registry, model: str, alias: str) -> str | None:

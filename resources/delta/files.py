@@ -1,0 +1,120 @@
+"""The lake as files: a table's data first, then its log in order, so that a copy never shows what is not there yet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from loopline.platform_core.contracts.lake_files import LakeFiles, StoredFile, TableFiles
+from loopline.platform_core.errors import NotFound, StoreUnavailable
+from loopline.resources.delta.away import plain_words, translating
+from loopline.resources.delta.opened import ABSENT, LOG
+
+if TYPE_CHECKING:
+    from pyarrow import NativeFile
+    from pyarrow.fs import FileSystem
+
+    from loopline.resources.delta.lake import DeltaLake
+
+HINT = f"{LOG}/_last_checkpoint"
+"""Where the log says from which checkpoint on to read: the one file that is written again."""
+DRAFTS = ".drafts"
+"""Folder of a local lake in which files are written before they get their names; no table lies so high."""
+PIECE = 8 * 2**20
+_VERSION = re.compile(rf"{LOG}/(\d{{20}})\.")
+
+
+class DeltaFiles(LakeFiles):
+    """Files below a Delta lake's root, on this machine or in an object store."""
+
+    form: ClassVar[str] = "delta"
+
+    def __init__(self, lake: DeltaLake, root: str, store: FileSystem) -> None:
+        self._lake, self.root, self._store = lake, root, store
+
+    def of(self, table: str) -> TableFiles:
+        """List what lies in the table's folder: what no version holds any more is there too, until it is tidied."""
+        self._lake.open(table)
+        folder = self._lake.uri(table).removeprefix(f"{self.root}/")
+        found = self.below(folder)
+        inside = sorted((path.removeprefix(f"{folder}/"), size) for path, size in found.items())
+        turns = {path: _turn(path) for path, _ in inside}
+        data = [StoredFile(f"{folder}/{path}", size) for path, size in inside if turns[path] is None]
+        log = sorted((turn, path, size) for path, size in inside if (turn := turns[path]) is not None)
+        return TableFiles(folder, data, [StoredFile(f"{folder}/{path}", size, path == HINT) for _, path, size in log])
+
+    @translating
+    def below(self, folder: str) -> dict[str, int]:
+        """List recursively; a folder that is not there has none."""
+        from pyarrow.fs import FileSelector, FileType
+
+        found = self._store.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
+        return {info.path: int(info.size) for info in found if info.type == FileType.File}
+
+    @translating
+    def read(self, path: str) -> Iterator[bytes]:
+        """Read by pieces of 8 MiB."""
+        try:
+            stream = self._store.open_input_stream(path)
+        except ABSENT as error:
+            raise NotFound(f"{self.root}/{path} is not there", "see whether the table was tidied meanwhile") from error
+        return self._pieces(stream, path)
+
+    def _pieces(self, stream: NativeFile, path: str) -> Iterator[bytes]:
+        with stream:
+            while True:
+                try:
+                    piece = stream.read(PIECE)
+                except OSError as error:
+                    raise _unavailable(self.root, path, error) from error
+                if not piece:
+                    return
+                yield piece
+
+    def put(self, path: str, content: Path) -> None:
+        """Write a draft and rename it, or hand the file to the object store, which shows it once it is whole."""
+        try:
+            self._put_here(path, content) if self._is_local else self._put_away(path, content)
+        except OSError as error:
+            raise _unavailable(self.root, path, error) from error
+
+    @cached_property
+    def _is_local(self) -> bool:
+        return "://" not in self.root
+
+    def _put_here(self, path: str, content: Path) -> None:
+        """Write; a draft that a killed process left is written anew, since it is called after what it becomes."""
+        draft = Path(self.root, DRAFTS, hashlib.sha256(path.encode()).hexdigest())
+        target = Path(self.root, path)
+        for folder in (draft.parent, target.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(content, draft)
+        draft.replace(target)
+
+    def _put_away(self, path: str, content: Path) -> None:
+        with content.open("rb") as file, self._store.open_output_stream(path) as stream:
+            while piece := file.read(PIECE):
+                stream.write(piece)
+
+
+def _turn(path: str) -> tuple[int, int, bool] | None:
+    """Return when a file of the log is copied: each version's state and its commit, then the hint; None for data.
+
+    A checkpoint comes before its commit: of a log that was trimmed it needs nothing before it.
+    """
+    version = _VERSION.match(path)
+    if version is not None:
+        return 0, int(version[1]), path.endswith(".json")
+    return (1, 0, False) if path == HINT else None
+
+
+def _unavailable(root: str, path: str, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the lake at {root} fails at {path}: {plain_words(error)}",
+        "look at space and permissions of the lake, and whether its store answers; then do it again",
+    )
