@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -43,10 +43,9 @@ class DeltaFiles(LakeFiles):
         folder = self._lake.uri(table).removeprefix(f"{self.root}/")
         found = self.below(folder)
         inside = sorted((path.removeprefix(f"{folder}/"), size) for path, size in found.items())
-        turns = {path: _turn(path) for path, _ in inside}
-        data = [StoredFile(f"{folder}/{path}", size) for path, size in inside if turns[path] is None]
-        log = sorted((turn, path, size) for path, size in inside if (turn := turns[path]) is not None)
-        return TableFiles(folder, data, [StoredFile(f"{folder}/{path}", size, path == HINT) for _, path, size in log])
+        data = [StoredFile(f"{folder}/{path}", size) for path, size in inside if not _is_log(path)]
+        sizes = {path: size for path, size in inside if _is_log(path)}
+        return TableFiles(folder, data, [StoredFile(f"{folder}/{p}", sizes[p], p == HINT) for p in _ordered(sizes)])
 
     @translating
     def below(self, folder: str) -> dict[str, int]:
@@ -102,15 +101,23 @@ class DeltaFiles(LakeFiles):
                 stream.write(piece)
 
 
-def _turn(path: str) -> tuple[int, int, bool] | None:
-    """Return when a file of the log is copied: each version's state and its commit, then the hint; None for data.
+def _is_log(path: str) -> bool:
+    return path == HINT or _VERSION.match(path) is not None
 
-    A checkpoint comes before its commit: of a log that was trimmed it needs nothing before it.
+
+def _ordered(log: Collection[str]) -> list[str]:
+    """Order a log: versions up to the newest as far as none between them is gone, the hint, then those before.
+
+    A reader takes a version for the newest when the next one is not there, so none may be seen before a gap. A
+    checkpoint comes before its commit: of a log that was trimmed it needs nothing before it.
     """
-    version = _VERSION.match(path)
-    if version is not None:
-        return 0, int(version[1]), path.endswith(".json")
-    return (1, 0, False) if path == HINT else None
+    versions = {path: int(found[1]) for path in log if (found := _VERSION.match(path))}
+    there, first = set(versions.values()), max(versions.values(), default=0)
+    while first - 1 in there:
+        first -= 1
+    ordered = sorted(versions, key=lambda path: (versions[path], path.endswith(".json")))
+    newest, before = ([p for p in ordered if (versions[p] >= first) is wanted] for wanted in (True, False))
+    return [*newest, *([HINT] if HINT in log else []), *before]
 
 
 def _unavailable(root: str, path: str, error: OSError) -> StoreUnavailable:

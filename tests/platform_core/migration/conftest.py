@@ -23,6 +23,7 @@ from loopline.platform_core.migration.move import Move
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.platform_core.testing.registry import contents
+from loopline.resources.mlflow.registry import MlflowRegistry
 
 SITE = Path(__file__).parents[1] / "training" / "parcels_site"
 POINTS = "[loopline.teams]\nparcels = parcels:team\n"
@@ -59,6 +60,13 @@ class Home:
             return Platform(environment.read(self.file))
 
 
+def new_home(folder: Path, file: Path, empty_registry: Path) -> Home:
+    """Make a home in which nothing has happened."""
+    folder.mkdir()
+    shutil.copy(empty_registry, folder / "mlflow.db")
+    return Home(folder, file)
+
+
 def parcels_team() -> Team:
     """Load the team."""
     return plugins.installed(only=["parcels"]).team("parcels")
@@ -73,7 +81,16 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Home:
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make MLflow's tables once, which takes seconds; each home begins with a copy of the file."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    registry = MlflowRegistry(tracking_uri=f"sqlite:///{file}", artifacts=str(file.parent))
+    assert list(registry.models()) == []
+    return file
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, clock: Path, empty_registry: Path) -> Home:
     """Let the team's history happen, once for all tests."""
     base = tmp_path_factory.mktemp("source")
     info = base / "site" / "parcels-1.0.dist-info"
@@ -81,7 +98,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Home:
     info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: parcels\nVersion: 1.0\n")
     info.joinpath("entry_points.txt").write_text(POINTS)
     base.joinpath("calls").mkdir()
-    home = Home(base / "home", base / "laptop.yaml")
+    home = new_home(base / "home", base / "laptop.yaml", empty_registry)
     home.file.write_text(LAPTOP % clock)
     with pytest.MonkeyPatch.context() as patch:
         _install(patch, home)
@@ -166,11 +183,11 @@ def raw_rows() -> pa.Table:
 
 
 @pytest.fixture
-def target(source: Home, tmp_path: Path, clock: Path) -> Home:
+def target(source: Home, tmp_path: Path, clock: Path, empty_registry: Path) -> Home:
     """Give an empty home like a laptop's."""
     file = tmp_path / "target.yaml"
     file.write_text(LAPTOP % clock)
-    return Home(tmp_path / "target", file)
+    return new_home(tmp_path / "target", file, empty_registry)
 
 
 def move(source: Home, target: Home, report: Any = lambda _: None) -> Any:

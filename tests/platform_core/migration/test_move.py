@@ -17,7 +17,7 @@ from loopline.platform_core.errors import ContractBroken, StoreUnavailable
 from loopline.platform_core.loop import cycles, deployments, history
 from loopline.platform_core.loop.entry_kinds import PINNED
 from loopline.platform_core.training import training_set
-from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, parcels_team, turned
+from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, new_home, parcels_team, turned
 from tests.s3_server import KEY, SECRET, S3Server
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def stores(
 
 
 @pytest.fixture
-def cloud(source: Home, stores: dict[str, str], tmp_path: Path, clock: Path) -> Home:
+def cloud(source: Home, stores: dict[str, str], tmp_path: Path, clock: Path, empty_registry: Path) -> Home:
     """Give an empty environment on them."""
     file = tmp_path / "cloud.yaml"
     file.write_text(CLOUD.format(clock=clock, **stores))
-    return Home(tmp_path / "cloud", file)
+    return new_home(tmp_path / "cloud", file, empty_registry)
 
 
 def migrate(source: Home, target: Home, *more: str, code: int = 0) -> Any:

@@ -25,7 +25,7 @@ from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.lake import numbered
 from loopline.resources.delta.lake import DeltaLake
 from loopline.up import lock
-from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, parcels_team, raw_rows
+from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, new_home, parcels_team, raw_rows
 
 Told = type[LooplineError]
 
@@ -104,13 +104,13 @@ def test_a_target_that_was_at_work_is_refused(source: Home, target: Home) -> Non
     there.close()
 
 
-def test_a_ledger_of_its_own_is_refused(source: Home, target: Home, tmp_path: Path) -> None:
+def test_a_ledger_of_its_own_is_refused(source: Home, target: Home, tmp_path: Path, empty_registry: Path) -> None:
     """Another installation's, and the source's with one entry more."""
     move(source, target)
     there = target.open()
     there.ledger.record(Entry("model.retired", NOW, *REF, reason="by mistake"))
     assert "(model.retired) is not one of the source's" in refused(source, target)
-    empty = Home(tmp_path / "other", target.file)
+    empty = new_home(tmp_path / "other", target.file, empty_registry)
     other = empty.open()
     other.ledger.record(Entry("model.retired", NOW, *REF, reason="somebody else's"))
     assert "entry 1 of the target's ledger (model.retired) is not one of the source's" in refused(source, empty)
