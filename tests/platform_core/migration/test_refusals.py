@@ -15,17 +15,19 @@ from loopline.platform_core.contracts.lake_files import LakeFiles
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import LooplineError, Refused, Unsupported
 from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.migration import ledger_rows
 from loopline.platform_core.migration.move import Move
 from loopline.platform_core.migration.tables import files_of
 from loopline.platform_core.migration.versions import refuse_unable
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.lake_files import InMemoryLakeFiles
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.lake import numbered
 from loopline.resources.delta.lake import DeltaLake
 from loopline.up import lock
-from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, new_home, parcels_team, raw_rows
+from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, parcels_team, raw_rows
 
 Told = type[LooplineError]
 
@@ -96,26 +98,36 @@ def test_a_home_that_has_read_a_log_is_not_the_target_s(own_source: Home, target
 
 
 def test_a_target_that_was_at_work_is_refused(source: Home, target: Home) -> None:
-    """Whatever it has of its own is named: an entry, a version, a table's file."""
-    move(source, target)
-    there = target.open()
-    there.lake.append("parcels/raw/parcels", raw_rows().slice(0, 1))
-    assert "table 'parcels/raw/parcels' has 2 files at the target that the source has not" in refused(source, target)
-    there.close()
-
-
-def test_a_ledger_of_its_own_is_refused(source: Home, target: Home, tmp_path: Path, empty_registry: Path) -> None:
-    """Another installation's, and the source's with one entry more."""
+    """What it has of its own is named: an entry of the ledger, a table's file."""
     move(source, target)
     there = target.open()
     there.ledger.record(Entry("model.retired", NOW, *REF, reason="by mistake"))
     assert "(model.retired) is not one of the source's" in refused(source, target)
-    empty = new_home(tmp_path / "other", target.file, empty_registry)
-    other = empty.open()
-    other.ledger.record(Entry("model.retired", NOW, *REF, reason="somebody else's"))
-    assert "entry 1 of the target's ledger (model.retired) is not one of the source's" in refused(source, empty)
-    for platform in (there, other):
-        platform.close()
+    there.lake.append("parcels/raw/parcels", raw_rows().slice(0, 1))
+    told = refused(source, target)
+    assert "table 'parcels/raw/parcels' has" in told
+    assert "files at the target that the source has not" in told
+    there.close()
+
+
+def test_a_ledger_of_another_installation_is_refused(tmp_path: Path) -> None:
+    """As soon as one entry is another; one that is how the source's begins is gone on with."""
+    here, there = (Ledger.open(f"sqlite:///{tmp_path}/{name}.db") for name in ("here", "there"))
+    for ledger, reasons in ((here, "abc"), (there, "ab")):
+        for reason in reasons:
+            ledger.record(Entry("model.retired", NOW, *REF, reason=reason))
+    with pytest.raises(Refused, match="entry 1 of the target's ledger"):  # recorded at another instant
+        ledger_rows.run(here, there, print)
+    empty = Ledger.open(f"sqlite:///{tmp_path}/empty.db")
+    counted = ledger_rows.count(here, empty)
+    assert [(rows.table, rows.rows, rows.copied) for rows in counted if rows.rows] == [("entries", 3, 3)]
+    assert ledger_rows.run(here, empty, print) == counted
+    here.record(Entry("model.retired", NOW, *REF, reason="d"))
+    assert ledger_rows.run(here, empty, print)[0].copied == 1
+    assert [entry.entry_id for entry in empty.entries()] == [1, 2, 3, 4]
+    assert empty.record(Entry("model.retired", NOW, *REF)) == 5
+    for ledger in (here, there, empty):
+        ledger.close()
 
 
 def test_a_source_that_goes_on_is_noticed(own_source: Home, target: Home, tmp_path: Path) -> None:
@@ -138,11 +150,10 @@ def test_a_source_that_goes_on_is_noticed(own_source: Home, target: Home, tmp_pa
     here.close()
 
 
-class OtherFiles(LakeFiles):
+class OtherFiles(InMemoryLakeFiles):
     """Files that nobody else reads."""
 
     form = "rows"
-    __abstractmethods__ = frozenset()  # type: ignore[assignment]
 
 
 class OtherLake(InMemoryLake):
@@ -150,7 +161,7 @@ class OtherLake(InMemoryLake):
 
     def files(self) -> OtherFiles:
         """Give them."""
-        return OtherFiles()  # type: ignore[abstract]
+        return OtherFiles(self)
 
 
 class NoFiles(InMemoryLake):
