@@ -96,7 +96,8 @@ class DeltaFiles(LakeFiles):
         draft.replace(target)
 
     def _put_away(self, path: str, content: Path) -> None:
-        with content.open("rb") as file, self._store.open_output_stream(path) as stream:
+        """Stream it, through a buffer larger than a piece: delta-rs takes bytes, and gets Arrow's buffers without."""
+        with content.open("rb") as file, self._store.open_output_stream(path, buffer_size=2 * PIECE) as stream:
             while piece := file.read(PIECE):
                 stream.write(piece)
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from loopline.cli import loopline
 from loopline.platform_core import turn
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.platform_core.features import materialize
 from loopline.platform_core.loop import cycles, deployments, history
 from loopline.platform_core.loop.entry_kinds import PINNED
 from loopline.platform_core.training import training_set
@@ -159,17 +160,16 @@ def test_a_changed_bit_is_found_and_named(source: Home, target: Home) -> None:
     assert not any(table.copied_files for table in move(source, target).tables)
 
 
-def test_an_online_row_that_differs_is_counted(source: Home, target: Home) -> None:
+def test_an_online_row_that_differs_is_counted(own_source: Home, target: Home) -> None:
     """The source lost a row: the target holds what the lake does, and says whose answer is another."""
-    here = source.open()
+    here = own_source.open()
     (row,) = here.online_store.read([("parcels.sender_history.v1", ["7"])])[0]
     assert row is not None
     here.online_store.drop("parcels.sender_history.v1")
-    (view,) = move(source, target).views
+    (view,) = move(own_source, target).views
     assert (view.keys, view.differing) == (50, 50)
-    from loopline.platform_core.features import materialize
-
-    materialize.refill(here, parcels_team(), parcels_team().views[0])
-    assert move(source, target).views[0].differing == 0
+    (online,) = (view for view in parcels_team().views if view.served == "online")
+    assert materialize.refill(here, parcels_team(), online) == 50
+    assert move(own_source, target).views[0].differing == 0
     assert here.clock.now() == NOW
     here.close()
