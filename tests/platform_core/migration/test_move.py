@@ -114,8 +114,9 @@ def _the_loop_goes_on(source: Home, cloud: Home) -> None:
     live = deployments.deployment(there.ledger, REF)
     assert live is not None
     assert (live.stable.version, {c.state for c in cycles.cycles(there.ledger, REF)}) == ("1", STATES)
-    around = turned(there, "at the new place")
-    assert turn.deploy(around).version == "3"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOOPLINE_HOME", str(cloud.folder))  # the training opens the environment by its file
+        assert turn.deploy(turned(there, "at the new place")).version == "3"
     assert [version.version for version in there.registry.versions(REF.dotted)] == ["1", "2", "3"]
     assert len(there.ledger.entries()) > len(here.ledger.entries())
     for platform in (here, there):
