@@ -14,6 +14,8 @@ from loopline.platform_core.errors import Unsupported
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.contracts.lake_files import LakeFiles
+
 TableName = str
 """``team/stage/name``, made by ``loopline.platform_core.foundation.names``."""
 
@@ -58,6 +60,8 @@ class Lake(Vendor):
       15. ``committed`` without applications tells of every one.
       16. ``committed_since`` tells what was committed after a mark, by whoever, and nothing of before; of another
           table's mark it tells nothing. A vendor that gives no mark tells nothing ever.
+      17. A table put elsewhere file by file, where a lake can ``files``, is the same: versions, rows, transactions. On
+          the way a reader of the copy sees no version of which a file is not there.
     """
 
     @abc.abstractmethod
@@ -150,6 +154,17 @@ class Lake(Vendor):
         raise Unsupported(
             f"{type(self).__name__} cannot take days of {table!r} away before {before}",
             "leave retention_days out, or let the lake's own lifecycle rules do it",
+        )
+
+    def files(self) -> LakeFiles:
+        """Return the lake as files, by which tables are moved with their versions.
+
+        Raises:
+            Unsupported: the vendor cannot.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} does not give its tables as files, by which their versions could be moved",
+            "move the lake by its own tools, versions included, or bind 'delta' on both sides",
         )
 
     def place(self, table: TableName) -> str:  # noqa: ARG002 - vendors that have one need it

@@ -6,9 +6,10 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
+CARRY = "carry"
+"""A registry gives versions whole, and takes them with the number that they have."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,18 @@ class ModelVersion:
     url: str = ""
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A version on its way to another registry of the same ``form``; ``details`` are the vendor's own, as JSON has it.
+
+    Its files lie in a folder of this machine: all that the registry keeps of it, not the package alone.
+    """
+
+    form: str
+    version: ModelVersion
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Registry(Vendor):
     """Model versions with their files, aliases and tags.
 
@@ -57,6 +72,8 @@ class Registry(Vendor):
       4. Publishing with the ``key`` tag of an existing version returns that version: a repeated task adds none.
       5. Tags and metrics come back as they were given; tags may be added later.
       6. An unknown model, version or alias: ``by_alias`` is None, ``get`` and ``fetch`` raise ``NotFound``.
+      7. A version that one gives and another takes, of those that can ``carry``, is the same there: number, files, tags
+         and metrics. Taken again it is no second one, and a number that is not the next is refused.
     """
 
     @abc.abstractmethod
@@ -82,6 +99,36 @@ class Registry(Vendor):
     @abc.abstractmethod
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
+
+    def models(self) -> Sequence[str]:
+        """List every model that has a version, sorted.
+
+        Raises:
+            Unsupported: the vendor cannot.
+        """
+        raise self._cannot_carry()
+
+    def carry(self, model: str, version: str, folder: Path) -> Carried:  # noqa: ARG002 - a vendor that can needs them
+        """Copy all files of a version into ``folder``, which is there and empty, and say the rest.
+
+        Raises:
+            Unsupported: the vendor cannot. NotFound: there is no such version.
+        """
+        raise self._cannot_carry()
+
+    def adopt(self, carried: Carried, folder: Path) -> ModelVersion:  # noqa: ARG002 - as above
+        """Make a carried version with the number that it has; if it is there already it is only returned.
+
+        Raises:
+            Unsupported: the vendor cannot. Refused: the next number would be another; nothing is made.
+        """
+        raise self._cannot_carry()
+
+    def _cannot_carry(self) -> Unsupported:
+        return Unsupported(
+            f"{type(self).__name__} neither gives nor takes versions whole",
+            "move the registry by its own tools with its numbers, or bind 'mlflow' on both sides",
+        )
 
     def page(self, model: str, version: str, ui: str = "") -> str:  # noqa: ARG002 - vendors that have pages need them
         """Return the address of a version's page in the vendor's own UI (at ``ui``, if given), "" for none."""

@@ -102,7 +102,11 @@ def kept_since(platform: Platform, model: Model) -> date | None:
 
 def waiting(platform: Platform, team: Team, model: Model) -> int:
     """Count the log's rows beyond the last batch."""
-    ref = ModelRef(team.name, model.name)
+    return waiting_of(platform, ModelRef(team.name, model.name))
+
+
+def waiting_of(platform: Platform, ref: ModelRef) -> int:
+    """Count them for a model of which the name alone is known."""
     done = _committed(platform, prediction_table(*ref))
     return len(_log_after(platform, ref, spool(platform, ref), done).rows)
 

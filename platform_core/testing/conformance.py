@@ -24,6 +24,8 @@ Verdict = Literal["kept", "broken", "not claimed", "not run"]
 WORST: tuple[Verdict, ...] = ("broken", "not run", "not claimed", "kept")
 AGAIN = "opened_anew"
 """The fixture that is the same vendor on the same data, as another process opens it."""
+ELSEWHERE = "elsewhere"
+"""The fixture that is the same vendor on a place with nothing in it."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,14 @@ def _fixtures(kit: kits.Kit, vendor: Vendor, ends: ExitStack) -> dict[str, Calla
         ends.callback(other.close)
         return other
 
+    def empty() -> Vendor:
+        return ends.enter_context(vendor.set_apart("elsewhere"))
+
     def folder() -> Path:
         return Path(ends.enter_context(TemporaryDirectory(prefix="loopline-kit-", ignore_cleanup_errors=True)))
 
     given = {name: lambda one=one: one for name, one in vendor.kit_fixtures().items()}
-    return {**given, kit.fixture: lambda: vendor, AGAIN: again, "tmp_path": folder}
+    return {**given, kit.fixture: lambda: vendor, AGAIN: again, ELSEWHERE: empty, "tmp_path": folder}
 
 
 def _told(error: Exception) -> tuple[str, str]:

@@ -1,7 +1,9 @@
 """Holds a lake to its promises.
 
 Subclass ``LakeKit`` and give two fixtures: ``lake``, and ``opened_anew``, a second instance on the same tables as
-another process would make it. The lake may hold tables of other tests.
+another process would make it. The lake may hold tables of other tests. A lake that ``can`` ``files`` is also given
+``elsewhere``, an empty one of the same vendor, such as ``empty_beside`` makes; of one that
+cannot it is None.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.lake import Lake
+from loopline.platform_core.contracts.lake_files import FILES
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
-from loopline.platform_core.testing.expect import raises, skip
+from loopline.platform_core.testing.expect import claimed, raises, skip
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +61,15 @@ def every_type() -> pa.Table:
 def numbers(lake: Lake, table: str, **how: Any) -> list[int]:
     """Read ``n``, sorted."""
     return sorted(lake.read(table, columns=["n"], **how)["n"].to_pylist())
+
+
+def empty_beside(lake: Lake) -> Lake:
+    """Open an empty lake of the same vendor, below the root of one that has a root."""
+    settings = lake.model_dump()
+    named = (
+        {"root": f"{settings['root']}/elsewhere"} if "root" in settings else {"name": f"elsewhere-{uuid.uuid4().hex}"}
+    )
+    return type(lake)(**settings | named)
 
 
 class LakeKit:
@@ -334,3 +347,32 @@ class LakeKit:
         none = lake.committed_since(table, since[0].mark if since[0] else "")
         assert none is not None
         assert none.transactions == {}
+
+    @claimed(FILES, by="lake")
+    def test_17_a_copy_of_its_files_is_the_table(self, lake: Lake, elsewhere: Lake, tmp_path: Path) -> None:
+        """Put one by one elsewhere: no version is seen there before it is whole, and in the end all are the same."""
+        table = new_table()
+        with raises(NotFound):
+            lake.files().of(table)
+        shown = [[], [1], [1, 2, 3], [1, 2, 3]]
+        for n, rows in enumerate((numbered(), numbered(1), numbered(2, 3, day=2), numbered())):
+            lake.append(table, rows, {"all": n, f"app{n}": n})
+        source, target = lake.files(), elsewhere.files()
+        assert target.form == source.form
+        folder, data, log = source.of(table)
+        files = [*reversed(data), *log]
+        assert target.below(folder) == {}
+        for file in files:
+            tmp_path.joinpath("content").write_bytes(b"".join(source.read(file.path)))
+            target.put(file.path, tmp_path / "content")
+            seen = elsewhere.version(table)
+            assert seen is None or numbers(elsewhere, table) == shown[seen]
+        assert target.below(folder) == {file.path: file.size for file in files}
+        assert elsewhere.files().of(table) == source.of(table)
+        assert [numbers(elsewhere, table, version=version) for version in range(4)] == shown
+        assert elsewhere.committed(table) == lake.committed(table)
+        assert elsewhere.append(table, numbered(4), {"all": 4}, after={"all": 3}) == 4
+        assert numbers(elsewhere, table, newer_than=1) == [2, 3, 4]
+        assert numbers(lake, table) == [1, 2, 3]
+        with raises(NotFound):
+            b"".join(target.read(f"{folder}/nothing"))

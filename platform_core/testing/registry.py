@@ -1,6 +1,7 @@
 """Holds a registry to its promises.
 
-Subclass ``RegistryKit`` and give the fixture ``registry``; it may hold models of other tests.
+Subclass ``RegistryKit`` and give the fixture ``registry``; it may hold models of other tests. One that ``can``
+``carry`` is also given ``elsewhere``, another of the same vendor; of one that cannot it is None.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.contracts.registry import Publication, Registry
-from loopline.platform_core.errors import NotFound
-from loopline.platform_core.testing.expect import raises
+from loopline.platform_core.contracts.registry import CARRY, Publication, Registry
+from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.testing.expect import claimed, raises
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,6 +123,37 @@ class RegistryKit:
                 registry.get(name, version)
             with raises(NotFound):
                 registry.fetch(name, version, tmp_path / "nothing")
+
+    @claimed(CARRY, by="registry")
+    def test_7_a_carried_version_is_the_same(self, registry: Registry, elsewhere: Registry, tmp_path: Path) -> None:
+        """Two versions are carried, the first one twice; what comes before its turn is refused, and leaves nothing."""
+        model, metrics = new_model(), {"roc_auc": 0.1 + 0.2}
+        registry.publish(publication(model, tmp_path, {"key": "c-1", "words": "ä, two"}, metrics))
+        registry.publish(publication(model, tmp_path, {"key": "c-2"}))
+        registry.tag(model, "1", {"later": "yes"})
+        assert model in registry.models()
+        assert model not in elsewhere.models()
+        carried = {version: tmp_path / f"carried-{version}" for version in "12"}
+        for folder in carried.values():
+            folder.mkdir()
+        said = {version: registry.carry(model, version, folder) for version, folder in carried.items()}
+        with raises(Refused):
+            elsewhere.adopt(said["2"], carried["2"])
+        assert list(elsewhere.versions(model)) == []
+        for version in "112":
+            assert elsewhere.adopt(said[version], carried[version]).version == version
+        assert [version.version for version in elsewhere.versions(model)] == ["1", "2"]
+        for version in "12":
+            there, here = elsewhere.get(model, version), registry.get(model, version)
+            assert (there.tags, there.metrics) == (here.tags, here.metrics)
+            packages = [
+                each.fetch(model, version, tmp_path / f"{n}-{version}") for n, each in enumerate((registry, elsewhere))
+            ]
+            assert contents(packages[0]) == contents(packages[1])
+        assert elsewhere.publish(publication(model, tmp_path, {"key": "c-1"})).version == "1"
+        assert elsewhere.publish(publication(model, tmp_path, {"key": "c-3"})).version == "3"
+        with raises(NotFound):
+            registry.carry(model, "7", tmp_path)
 
 
 def _pointed(registry: Registry, model: str, alias: str) -> str | None:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake_files import FILES
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.files import lent
 from loopline.resources.delta.away import bounded, translating
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyarrow.fs import FileSystem
 
+    from loopline.resources.delta.files import DeltaFiles
+
 LEVELS = 3  # a table's name is team/stage/name
 LOOKS = 5  # how often a table is opened whose log is trimmed at the same moment
 
@@ -40,6 +43,8 @@ class DeltaLake(Lake):
     folder is one that catalogs take, with ``__`` for each dot of the name, unless it was written when folders still had
     dots.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({FILES})
 
     root: str
     storage_options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a secret
@@ -182,6 +187,13 @@ class DeltaLake(Lake):
             inside = [info for folder in folders for info in store.get_file_info(FileSelector(folder))]
             folders = [info.path for info in inside if info.type == FileType.Directory]
         return sorted({name_of(found, folder) for folder in folders if (found := self._at(folder))})
+
+    @translating
+    def files(self) -> DeltaFiles:
+        """Return the files below the root."""
+        from loopline.resources.delta.files import DeltaFiles
+
+        return DeltaFiles(self, self._root, self._store(self._root))
 
     def place(self, table: TableName) -> str:
         """Return the table's folder; of Azure's store with the account, which is part of the name that others use."""

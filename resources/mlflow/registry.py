@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
+from loopline.platform_core.contracts.registry import CARRY, Carried, ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
 from loopline.resources.mlflow.apart import MARK, beside, clear, marked
 
@@ -44,6 +44,8 @@ class MlflowRegistry(Registry):
     ``tracking_uri`` is a server's URL or ``sqlite:///path``; ``artifacts`` is the root of the files: a path, or a
     URL that MLflow knows. MLflow's global state is not touched, so several registries may live in one process.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({CARRY})
 
     tracking_uri: str
     artifacts: str
@@ -84,6 +86,34 @@ class MlflowRegistry(Registry):
             run = self._client.get_model_version(model, version).run_id
             shutil.copytree(self._client.download_artifacts(run, _PACKAGE, scratch), folder, dirs_exist_ok=True)
         return folder
+
+    def models(self) -> Sequence[str]:
+        """List the registered models whose newest version has a package: others on a shared server are not ours."""
+        from loopline.resources.mlflow import carrying
+
+        with _translated("models"):
+            return carrying.models(self._client)
+
+    def carry(self, model: str, version: str, folder: Path) -> Carried:
+        """Copy all artifacts of the version's run, and say what its page shows."""
+        from loopline.resources.mlflow import carrying
+
+        with _translated(f"{model} version {version}"):
+            found = self._client.get_model_version(model, version)
+            return carrying.carried(self._client, found, _version(self._client, found, ()), folder)
+
+    def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
+        """Log the run again, and make the version on it: it appears whole or not at all."""
+        from loopline.resources.mlflow import carrying
+
+        version = carried.version
+        with _translated(f"{version.model} version {version.version}"):
+            known = {each.version: each for each in _search(self._client, version.model)}
+            if version.version in known:
+                return known[version.version]
+            carrying.refuse_another_number(version, known)
+            experiment = _experiment(self._client, version.model, self._root)
+            return _version(self._client, carrying.adopted(self._client, experiment, carried, folder), ())
 
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
         """Point an alias at a version, or remove it."""

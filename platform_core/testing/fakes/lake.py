@@ -6,12 +6,13 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake_files import FILES, LakeFiles
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
 from loopline.platform_core.foundation.names import DATE
 
@@ -50,6 +51,8 @@ _lock = threading.RLock()
 
 class InMemoryLake(Lake):
     """Tables as lists of appends; instances of one ``name`` share them within the process, as processes a disk."""
+
+    can: ClassVar[frozenset[str]] = frozenset({FILES})
 
     name: str = ""
     _own: dict[TableName, LakeTable] = PrivateAttr(default_factory=dict)
@@ -169,6 +172,12 @@ class InMemoryLake(Lake):
                 kept.before[newest] = kept.appends
                 kept.appends = [*rest, pa.table({DATE: pa.array([], pa.date32())})]
             return older
+
+    def files(self) -> LakeFiles:
+        """Give appends and their transactions as files."""
+        from loopline.platform_core.testing.fakes.lake_files import InMemoryLakeFiles
+
+        return InMemoryLakeFiles(self)
 
     def tables(self) -> Sequence[TableName]:
         """List the names."""

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import ClassVar
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.registry import ModelVersion, Publication, Registry
-from loopline.platform_core.errors import NotFound
+from loopline.platform_core.contracts.registry import CARRY, Carried, ModelVersion, Publication, Registry
+from loopline.platform_core.errors import NotFound, Refused
 
 
 class InMemoryRegistry(Registry):
     """Keeps versions in a list and their packages in a temporary folder."""
+
+    can: ClassVar[frozenset[str]] = frozenset({CARRY})
 
     _versions: dict[str, list[ModelVersion]] = PrivateAttr(default_factory=dict)
     _aliases: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
@@ -65,6 +68,28 @@ class InMemoryRegistry(Registry):
         position = self._position(model, version)
         found = self._versions[model][position]
         self._versions[model][position] = replace(found, tags={**found.tags, **tags})
+
+    def models(self) -> Sequence[str]:
+        """List the names."""
+        return sorted(model for model, versions in self._versions.items() if versions)
+
+    def carry(self, model: str, version: str, folder: Path) -> Carried:
+        """Copy the package's files."""
+        found = self.get(model, version)
+        shutil.copytree(self._package(model, version), folder, dirs_exist_ok=True)
+        return Carried("memory", found)
+
+    def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
+        """Keep it as the next version."""
+        model, version = carried.version.model, carried.version.version
+        known = self._versions.setdefault(model, [])
+        if version in [found.version for found in known]:
+            return self.get(model, version)
+        if version != str(len(known) + 1):
+            raise Refused(f"{model}: the next version is {len(known) + 1}, not {version}", "move those before it first")
+        shutil.copytree(folder, self._package(model, version))
+        known.append(replace(carried.version, aliases=()))
+        return self.get(model, version)
 
     def close(self) -> None:
         """Remove the packages."""

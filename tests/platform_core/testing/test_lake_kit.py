@@ -6,16 +6,19 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loopline.platform_core.contracts.lake import Committed, TableName, Tidied
+from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake_files import TableFiles
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.testing.fakes.lake import InMemoryLake, LakeTable
-from loopline.platform_core.testing.lake import LakeKit
+from loopline.platform_core.testing.fakes.lake_files import InMemoryLakeFiles
+from loopline.platform_core.testing.lake import LakeKit, empty_beside
 from loopline.platform_core.testing.mutants import assert_catches
 
 Transactions = Mapping[str, int] | None
@@ -33,6 +36,11 @@ class TestInMemoryLake(LakeKit):
     def opened_anew(self) -> InMemoryLake:
         """Open the same lake again."""
         return InMemoryLake(name="kit")
+
+    @pytest.fixture
+    def elsewhere(self, lake: InMemoryLake) -> Lake:
+        """Make another one."""
+        return empty_beside(lake)
 
 
 class LosesMicroseconds(InMemoryLake):
@@ -313,6 +321,52 @@ class HearsItselfOnly(InMemoryLake):
         return found and Committed({}, found.mark)
 
 
+class LogFirst(InMemoryLakeFiles):
+    """Breaks promise 17: the log comes before the rows that it names."""
+
+    def of(self, table: TableName) -> TableFiles:
+        found = super().of(table)
+        return TableFiles(found.folder, found.log, found.data)
+
+
+class NewestFirst(InMemoryLake):
+    """Breaks promise 17: a reader of the copy sees what is not there yet."""
+
+    def files(self) -> LogFirst:
+        return LogFirst(self)
+
+
+class NewestOnly(InMemoryLakeFiles):
+    """Breaks promise 17: the last version's log is left out."""
+
+    def of(self, table: TableName) -> TableFiles:
+        found = super().of(table)
+        return TableFiles(found.folder, found.data, found.log[:-1])
+
+
+class LosesTheLastVersion(InMemoryLake):
+    """Breaks promise 17: not every version is moved."""
+
+    def files(self) -> NewestOnly:
+        return NewestOnly(self)
+
+
+class Wordless(InMemoryLakeFiles):
+    """Breaks promise 17: transactions stay behind."""
+
+    def put(self, path: str, content: Path) -> None:
+        if "/log/" in path:
+            content.write_text("{}")
+        super().put(path, content)
+
+
+class LeavesTransactions(InMemoryLake):
+    """Breaks promise 17: what was committed is not known to the copy."""
+
+    def files(self) -> Wordless:
+        return Wordless(self)
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -348,10 +402,14 @@ class HearsItselfOnly(InMemoryLake):
         (TakesAnothersMark, "test_16_committed_since_tells_what_came_after_a_mark"),
         (MarksNoFurther, "test_16_committed_since_tells_what_came_after_a_mark"),
         (HearsItselfOnly, "test_16_committed_since_tells_what_came_after_a_mark"),
+        (NewestFirst, "test_17_a_copy_of_its_files_is_the_table"),
+        (LosesTheLastVersion, "test_17_a_copy_of_its_files_is_the_table"),
+        (LeavesTransactions, "test_17_a_copy_of_its_files_is_the_table"),
     ],
 )
-def test_the_kit_catches(mutant: type[InMemoryLake], test: str) -> None:
+def test_the_kit_catches(mutant: type[InMemoryLake], test: str, tmp_path: Path) -> None:
     """A lake that breaks one promise fails that promise's test."""
     needs: Sequence[str] = getattr(LakeKit, test).__code__.co_varnames[: getattr(LakeKit, test).__code__.co_argcount]
-    lakes = {"lake": mutant(name=test), "opened_anew": mutant(name=test)}
-    assert_catches(LakeKit, test, **{name: lake for name, lake in lakes.items() if name in needs})
+    lakes = {"lake": mutant(name=test), "opened_anew": mutant(name=test), "elsewhere": mutant(name=f"not-{test}")}
+    given = {**lakes, "tmp_path": tmp_path}
+    assert_catches(LakeKit, test, **{name: value for name, value in given.items() if name in needs})

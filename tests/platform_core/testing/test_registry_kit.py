@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.registry import ModelVersion, Publication
+from loopline.platform_core.contracts.registry import Carried, ModelVersion, Publication
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.registry import RegistryKit
@@ -20,6 +20,11 @@ class TestInMemoryRegistry(RegistryKit):
     @pytest.fixture
     def registry(self) -> InMemoryRegistry:
         """A fresh one."""
+        return InMemoryRegistry()
+
+    @pytest.fixture
+    def elsewhere(self) -> InMemoryRegistry:
+        """Another one."""
         return InMemoryRegistry()
 
 
@@ -123,6 +128,49 @@ class Generous(InMemoryRegistry):
         return known.index(version) if version in known else super()._position(model, known[-1] if known else version)
 
 
+class Renumbering(InMemoryRegistry):
+    """Breaks 7: what is carried gets the number that is next."""
+
+    def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
+        """Count."""
+        known = [found.version for found in self.versions(carried.version.model)]
+        if carried.version.version in known:
+            return self.get(carried.version.model, carried.version.version)
+        number = str(len(known) + 1)
+        return super().adopt(replace(carried, version=replace(carried.version, version=number)), folder)
+
+
+class Doubling(InMemoryRegistry):
+    """Breaks 7: what is carried again is a second version."""
+
+    def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
+        """Publish."""
+        version = carried.version
+        next_one = str(len(self.versions(version.model)) + 1)
+        if int(version.version) > int(next_one):
+            return super().adopt(carried, folder)
+        return super().adopt(replace(carried, version=replace(version, version=next_one)), folder)
+
+
+class Tagless(InMemoryRegistry):
+    """Breaks 7: tags that came later stay behind."""
+
+    def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
+        """Leave them out."""
+        tags = {key: value for key, value in carried.version.tags.items() if key != "later"}
+        return super().adopt(replace(carried, version=replace(carried.version, tags=tags)), folder)
+
+
+class Partial(InMemoryRegistry):
+    """Breaks 7: gives a version without what lies in folders."""
+
+    def carry(self, model: str, version: str, folder: Path) -> Carried:
+        """Leave a folder out."""
+        carried = super().carry(model, version, folder)
+        shutil.rmtree(folder / "nested")
+        return carried
+
+
 @pytest.mark.parametrize(
     ("test", "mutant"),
     [
@@ -136,8 +184,13 @@ class Generous(InMemoryRegistry):
         ("test_5_tags_and_metrics_come_back", Rounding),
         ("test_5_tags_and_metrics_come_back", Replacing),
         ("test_6_unknown_is_none_or_not_found", Generous),
+        ("test_7_a_carried_version_is_the_same", Renumbering),
+        ("test_7_a_carried_version_is_the_same", Doubling),
+        ("test_7_a_carried_version_is_the_same", Tagless),
+        ("test_7_a_carried_version_is_the_same", Partial),
     ],
 )
 def test_mutant_is_caught(test: str, mutant: type[InMemoryRegistry], tmp_path: Path) -> None:
     """Each breaks one promise, and that promise's test fails."""
-    assert_catches(RegistryKit, test, registry=mutant(), tmp_path=tmp_path)
+    more = {"elsewhere": mutant()} if test.startswith("test_7") else {}
+    assert_catches(RegistryKit, test, registry=mutant(), tmp_path=tmp_path, **more)

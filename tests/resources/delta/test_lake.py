@@ -15,9 +15,10 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from loopline.platform_core.contracts.lake import Lake
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
 from loopline.platform_core.testing.credentials import CredentialsKit
-from loopline.platform_core.testing.lake import LakeKit, numbered, numbers
+from loopline.platform_core.testing.lake import LakeKit, empty_beside, numbered, numbers
 from loopline.resources.delta.commits import OURS
 from loopline.resources.delta.lake import DeltaLake
 from tests.s3_server import S3Server
@@ -61,6 +62,12 @@ def lake(root: str) -> DeltaLake:
 def opened_anew(root: str) -> DeltaLake:
     """Open the same lake again."""
     return DeltaLake(root=root)
+
+
+@pytest.fixture
+def elsewhere(lake: DeltaLake) -> Lake:
+    """Open one that is empty."""
+    return empty_beside(lake)
 
 
 class TestInAFolderWithASpace(LakeKit):

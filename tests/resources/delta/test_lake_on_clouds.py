@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from loopline.platform_core.testing.lake import LakeKit, numbered, numbers
+from loopline.platform_core.contracts.lake import Lake
+from loopline.platform_core.testing.lake import LakeKit, empty_beside, numbered, numbers
 from loopline.resources.delta.lake import DeltaLake
 
 WRITERS, COMMITS = 6, int(os.environ.get("LOOPLINE_TEST_COMMITS", "8"))
@@ -42,6 +43,11 @@ class TestOnAnObjectStore(LakeKit):
     def opened_anew(self, make_lake: Callable[..., DeltaLake]) -> DeltaLake:
         """Open it again."""
         return make_lake()
+
+    @pytest.fixture
+    def elsewhere(self, lake: DeltaLake) -> Lake:
+        """Open one that is empty."""
+        return empty_beside(lake)
 
 
 def test_writers_at_once_lose_and_double_nothing(make_lake: Callable[..., DeltaLake]) -> None:

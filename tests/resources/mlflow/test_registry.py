@@ -22,6 +22,11 @@ class TestMlflowRegistry(RegistryKit):
 
     tested_on = "disk: SQLite"
 
+    @pytest.fixture(scope="class")
+    def elsewhere(self, tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
+        """Another one."""
+        return _registry(tmp_path_factory.mktemp("other"))
+
 
 def test_boosted_trees_load_in_mlflow_with_signature_and_example(registry: MlflowRegistry, tmp_path: Path) -> None:
     """What is published is a whole MLflow model: pyfunc predicts the estimator's probabilities."""
