@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from loopline.platform_core.contracts.lake_files import LakeFiles, StoredFile, TableFiles
 from loopline.platform_core.errors import NotFound, StoreUnavailable
-from loopline.resources.delta.away import plain_words, translating
+from loopline.resources.delta.away import translating, unavailable
 from loopline.resources.delta.opened import ABSENT, LOG
 
 if TYPE_CHECKING:
@@ -122,7 +122,5 @@ def _ordered(log: Collection[str]) -> list[str]:
 
 
 def _unavailable(root: str, path: str, error: OSError) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"the lake at {root} fails at {path}: {plain_words(error)}",
-        "look at space and permissions of the lake, and whether its store answers; then do it again",
-    )
+    fix = "look at space and permissions of the lake, and whether its store answers; then do it again"
+    return unavailable(f"the lake at {root} fails at {path}", error, fix)

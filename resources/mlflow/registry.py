@@ -112,7 +112,7 @@ class MlflowRegistry(Registry):
             if version.version in known:
                 return known[version.version]
             carrying.refuse_another_number(version, known)
-            experiment = _experiment(self._client, version.model, self._root)
+            experiment = _experiment(self._client, version.model, self._root, self._mark)
             return _version(self._client, carrying.adopted(self._client, experiment, carried, folder), ())
 
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
