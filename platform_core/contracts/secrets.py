@@ -55,6 +55,10 @@ class Held:
         return self._field(fields, next(iter(fields)))
 
 
+REMOTE = "remote"
+"""What a store claims that is asked over a network, which may refuse an identity, and be away."""
+
+
 class Secrets(Vendor):
     """Gives secrets by name; an environment file names one by ``secret://name`` or ``secret://name#field``.
 
@@ -68,9 +72,10 @@ class Secrets(Vendor):
          number as it is written. One that is not there is ``NotFound`` with both names, and what has no fields is
          ``ContractBroken``. Where a store's secrets have fields, the whole of one is its only field.
       5. No value shows in an error, a log, or the vendor written out or pickled; what is given is a ``SecretStr``.
-      6. An identity that the store does not let in, or not to this secret, is ``Refused`` with what to do.
-      7. A store that is busy, gone, or silent for ``timeout_seconds`` raises ``Transient`` in time, and answers again
-         when it is back.
+      6. An identity that the store (``can``: "remote") does not let in, or not to this secret, is ``Refused`` with what
+         to do.
+      7. A store (``can``: "remote") that is busy, gone, or silent for ``timeout_seconds`` raises ``Transient`` in
+         time, and answers again when it is back.
 
     A vendor has no setting that is a credential: it signs in by its client's own chain, by a file, or by a variable.
     """

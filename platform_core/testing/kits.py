@@ -46,7 +46,7 @@ KITS = (
     Kit("notifier", "notifier", "NotifierKit", "notifier", without=NOBODY_READS),
     Kit("lineage", "lineage", "LineageKit", "lineage", without=NOBODY_READS),
     Kit("secrets", "secrets", "SecretsKit", "secrets", without=KEEPS),
-    Kit("secrets", "secrets", "SecretsServerKit", "secrets", without=KEEPS),
+    Kit("secrets", "secrets", "SecretsServerKit", "secrets", capability="remote", without=KEEPS),
 )
 """Every kit of a contract that an environment file binds."""
 

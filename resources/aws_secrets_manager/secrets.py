@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
-from loopline.platform_core.contracts.secrets import Secrets, bad_name, no_such, refused
+from loopline.platform_core.contracts.secrets import REMOTE, Secrets, bad_name, no_such, refused
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Refused, StoreUnavailable
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
@@ -37,6 +37,8 @@ class AwsSecretsManager(Secrets):
     Who asks is found by boto3's own chain: variables, profile, web identity (IRSA), EKS Pod Identity, instance.
     ``endpoint_url`` is a VPC endpoint's, where its private name is not in force.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     region: str = ""
     endpoint_url: str = ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from loopline.platform_core.contracts.secrets import Secrets, bad_name, no_such, refused
+from loopline.platform_core.contracts.secrets import REMOTE, Secrets, bad_name, no_such, refused
 from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
@@ -27,6 +27,8 @@ class AzureKeyVault(Secrets):
     ``own_cloud`` is for a cloud whose sign-in (AZURE_AUTHORITY_HOST) Microsoft does not know of; ``authority`` is the
     file of a certificate authority of your own, for vault and sign-in.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     vault_url: str = Field(pattern="^https://[^/]+/?$")
     own_cloud: bool = False

@@ -57,6 +57,10 @@ class _ViewRows:
     def __init__(self, link: Link, view: str, seconds: float) -> None:
         self._link, self._view, self._seconds = link, view, seconds
 
+    def refuse_too_large(self, key: Key, packed: bytes) -> None:
+        """Refuse a key or a row that no item can hold."""
+        item_of(self._view, key, packed, None)
+
     def look(self, keys: Sequence[Key]) -> Seen:
         """Read items; an item's state is its ETag."""
         named = {name: key for key in keys if (name := item_id(self._view, key)) is not None}

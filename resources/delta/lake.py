@@ -47,7 +47,7 @@ class DeltaLake(Lake):
     can: ClassVar[frozenset[str]] = frozenset({FILES})
 
     root: str
-    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a secret
+    storage_options: dict[str, str] = Field(default_factory=dict)
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
     _new: dict[TableName, NewTransactions] = PrivateAttr(default_factory=dict)

@@ -75,6 +75,22 @@ def counts(document: Any, now_us: int) -> bool:
     return EXPIRES_AT not in document.fields or document.fields[EXPIRES_AT].timestamp_value.ToMicroseconds() > now_us
 
 
+def checked_name(place: Place, key: Key, packed: bytes) -> str:
+    """Name the document of a row.
+
+    Raises:
+        ContractBroken: the key or the row is more than a document may hold.
+    """
+    name = place.name(key)
+    if name is None:
+        fix = f"use keys of at most {ID_BYTES - 3} letters and digits; every other byte counts three times"
+        raise ContractBroken(f"a key of {place.view!r} is too long for Firestore: {key[:40]!r}...", fix)
+    if len(name) + len(packed) + _WRAPPING > DOCUMENT_BYTES:
+        problem = f"a row of {place.view!r} has {len(packed)} bytes; a document of Firestore has 1 MiB at most"
+        raise ContractBroken(problem, "give the view fewer or shorter features")
+    return name
+
+
 def write_of(place: Place, change: Change) -> Any:
     """Make the message of a change: ``google.firestore.v1.Write``.
 
@@ -83,10 +99,7 @@ def write_of(place: Place, change: Change) -> Any:
     """
     from google.cloud.firestore_v1.types import write as messages
 
-    name = place.name(change.key)
-    if name is None:
-        fix = f"use keys of at most {ID_BYTES - 3} letters and digits; every other byte counts three times"
-        raise ContractBroken(f"a key of {place.view!r} is too long for Firestore: {change.key[:40]!r}...", fix)
+    name = checked_name(place, change.key, change.packed or b"")
     message = messages.Write.pb(messages.Write())
     if change.seal is None:
         message.current_document.exists = False
@@ -95,9 +108,6 @@ def write_of(place: Place, change: Change) -> Any:
     if change.packed is None:
         message.delete = name
         return message
-    if len(name) + len(change.packed) + _WRAPPING > DOCUMENT_BYTES:
-        problem = f"a row of {place.view!r} has {len(change.packed)} bytes; a document of Firestore has 1 MiB at most"
-        raise ContractBroken(problem, "give the view fewer or shorter features")
     message.update.name = name
     message.update.fields[ROW].bytes_value = change.packed
     if change.until_us is not None:

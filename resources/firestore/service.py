@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import Transient
-from loopline.resources.firestore.documents import READS, WRITES, Place, batches, counts, deletion, packed, write_of
+from loopline.resources.firestore.documents import (
+    READS,
+    WRITES,
+    Place,
+    batches,
+    checked_name,
+    counts,
+    deletion,
+    packed,
+    write_of,
+)
 from loopline.resources.firestore.failure import BEATEN, OK, of_code
 from loopline.resources.nosql.settling import Change, Held, Outcome, Seen
 
@@ -61,6 +71,10 @@ class _ViewRows:
 
     def __init__(self, link: Link, place: Place, seconds: float) -> None:
         self._link, self._place, self._seconds = link, place, seconds
+
+    def refuse_too_large(self, key: Key, packed: bytes) -> None:
+        """Refuse a key or a row that no document can hold."""
+        checked_name(self._place, key, packed)
 
     def look(self, keys: Sequence[Key]) -> Seen:
         """Read documents; a document's state is the time of its last change."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from loopline.platform_core.contracts.secrets import Secrets, bad_name, no_such, refused
+from loopline.platform_core.contracts.secrets import REMOTE, Secrets, bad_name, no_such, refused
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Refused, StoreUnavailable
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -22,6 +22,8 @@ class GoogleSecretManager(Secrets):
     GOOGLE_APPLICATION_CREDENTIALS names. ``location`` is that of regional secrets, ``endpoint`` a host and port of your
     own network, with ``authority`` where its certificate is of your own authority.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     project: str = ""
     location: str = ""

@@ -125,7 +125,7 @@ class KafkaConnection(BaseModel):
     bootstrap_servers: str
     tls: Tls | None = None
     sasl: Sasl | None = None
-    options: dict[str, str] = Field(default_factory=dict, repr=False)
+    options: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float = 10.0
 
     def client_settings(self) -> dict[str, Any]:

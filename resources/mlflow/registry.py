@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import CARRY, Carried, ModelVersion, Publication, Registry
-from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
+from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable, Unsupported
 from loopline.resources.mlflow.apart import MARK, beside, clear, marked
 
 if TYPE_CHECKING:
@@ -128,7 +128,15 @@ class MlflowRegistry(Registry):
         """Give a database and a folder of their own beside this one's; of a server, models marked as one place's.
 
         What a server deletes stays in its trash, files included, until somebody runs ``mlflow gc`` there.
+
+        Raises:
+            Unsupported: this is such a place of a server already, whose models all have one list of names.
         """
+        if self._mark:
+            raise Unsupported(
+                f"{self.tracking_uri} has one list of models, so {name} is no other registry there",
+                "name another tracking server",
+            )
         with (marked if self._is_server else beside)(self, name) as place:
             yield place
 

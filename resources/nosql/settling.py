@@ -48,6 +48,9 @@ class Change(NamedTuple):
 class Rows(Protocol):
     """The rows of one view at a service."""
 
+    def refuse_too_large(self, key: Key, packed: bytes) -> None:
+        """Raise ContractBroken where the service cannot hold such a key or row."""
+
     def look(self, keys: Sequence[Key]) -> Seen:
         """Read what lies under keys."""
 

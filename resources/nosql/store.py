@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field, PrivateAttr
 
-from loopline.platform_core.contracts.online_packing import unpack
+from loopline.platform_core.contracts.online_packing import pack, unpack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.resources.nosql.pace import Pace, Patience
@@ -128,6 +128,9 @@ class DocumentStore(OnlineStore):
     def _settle(self, view: str, wishes: list[Replacement], keep: Keep | None) -> int:
         service, at_once = self._opened()
         rows = service.rows(view)
+        for key, row, _ in wishes:
+            if row is not None:
+                rows.refuse_too_large(key, pack(row))  # before the first of them is written
         parts = [wishes[first : first + at_once] for first in range(0, len(wishes), at_once)]
         return sum(spread(lambda part: settle(rows, part, keep, self._pace, self.patience_seconds), parts, AT_ONCE))
 

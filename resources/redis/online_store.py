@@ -31,7 +31,7 @@ class RedisOnlineStore(OnlineStore):
     ``timeout_seconds``.
     """
 
-    url: str = Field("redis://localhost:6379/0", pattern="^(rediss?|unix)://", repr=False)  # may hold a password
+    url: str = Field("redis://localhost:6379/0", pattern="^(rediss?|unix)://")
     timeout_seconds: float = Field(1.0, gt=0)
     prefix: str = "loopline:"
     _pool: Any = PrivateAttr(None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from loopline.platform_core.contracts.secrets import Secrets, bad_name, no_such, refused
+from loopline.platform_core.contracts.secrets import REMOTE, Secrets, bad_name, no_such, refused
 from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
 from loopline.resources.vault.signing_in import SignIn
 
@@ -26,6 +26,8 @@ class VaultSecrets(Secrets):
     where that method is mounted, when not under its own name. Who signs in so does it again when two thirds of the
     token's time are over, or when it was revoked. ``authority`` is the file of a certificate authority of your own.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     url: str = ""
     mount: str = "secret"

@@ -43,8 +43,9 @@ def app(world, install, sink: HttpSink, monkeypatch: pytest.MonkeyPatch) -> Iter
     install("lamp", LAMP, lamp_shop=WELL)
     text = world.environment.read_text()
     local = 'serving: {vendor: local, root: "${LOOPLINE_HOME}/serving", port: "${LOOPLINE_INFERENCE_PORT:-8080}"}'
-    notifiers = f'notifiers:\n  test: {{vendor: webhook, url: "{sink.url}", secret: key}}\n'
+    notifiers = f'notifiers:\n  test: {{vendor: webhook, url: "{sink.url}", secret: "${{TESTS_WEBHOOK}}"}}\n'
     world.environment.write_text(text.replace("serving: {vendor: kept}", local) + notifiers)
+    monkeypatch.setenv("TESTS_WEBHOOK", "key")
     for name, value in (("PATIENCE", "3"), ("INTERVAL", "1"), ("HEARTBEAT", "90")):
         monkeypatch.setenv(f"LOOPLINE_WATCHDOG_{name}", value)
     with running(world.home, world.environment, options=Options(port=free_port(3200))) as started:

@@ -49,7 +49,7 @@ def stores(
     for name, value in (("ACCESS_KEY_ID", KEY), ("SECRET_ACCESS_KEY", SECRET), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", s3_server.url)
-    options = json.dumps({**s3_server.options, "aws_allow_http": "true"})
+    options = json.dumps({**s3_server.options_in_file, "aws_allow_http": "true"})
     lake = {"place": s3_server.place(), "options": options}
     return {**lake, "redis": redis_server.url, "prefix": uuid.uuid4().hex, "ledger": new_database()}
 
@@ -127,7 +127,7 @@ def test_a_store_that_hangs_is_told_and_the_move_goes_on(
     source: Home, tmp_path: Path, clock: Path, own_s3_server: S3Server, target: Home
 ) -> None:
     """In the midst of the lake; what was there is compared and passed over."""
-    options = {**own_s3_server.options, "aws_allow_http": "true", "timeout": "1s", "retry_timeout": "1s"}
+    options = {**own_s3_server.options_in_file, "aws_allow_http": "true", "timeout": "1s", "retry_timeout": "1s"}
     lake = f'{{vendor: delta, root: "{own_s3_server.place()}/lake", storage_options: {json.dumps(options)}}}'
     target.file.write_text(target.file.read_text().replace('{vendor: delta, root: "${LOOPLINE_HOME}/lake"}', lake))
     steps: list[str] = []

@@ -81,7 +81,9 @@ class TellsItBehind(Guarded):
 class WritesItOut(Guarded):
     """Breaks the second: whoever prints the store prints the secret."""
 
-    secret: str
+    def __repr__(self) -> str:
+        """Print all of it."""
+        return f"WritesItOut(secret={self.secret!r})"
 
 
 @pytest.mark.parametrize(

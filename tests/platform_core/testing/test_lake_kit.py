@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -409,7 +410,7 @@ class LeavesTransactions(InMemoryLake):
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str, tmp_path: Path) -> None:
     """A lake that breaks one promise fails that promise's test."""
-    needs: Sequence[str] = getattr(LakeKit, test).__code__.co_varnames[: getattr(LakeKit, test).__code__.co_argcount]
+    needs = inspect.signature(getattr(LakeKit, test)).parameters
     lakes = {"lake": mutant(name=test), "opened_anew": mutant(name=test), "elsewhere": mutant(name=f"not-{test}")}
     given = {**lakes, "tmp_path": tmp_path}
     assert_catches(LakeKit, test, **{name: value for name, value in given.items() if name in needs})
