@@ -20,7 +20,7 @@ from loopline.asset_defs.dagster_bases import (
     PollingComputeLogSubscriptionManager,
 )
 from loopline.platform_core.environment import home
-from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.errors import StoreUnavailable, Unsupported
 from loopline.pod import settings
 from loopline.resources.object_store.objects import Objects
 
@@ -77,9 +77,18 @@ class ObjectRunLogs(CloudStorageComputeLogManager[Any], ConfigurableClass):
         elif prefix:
             self._objects.delete([one.key for one in self._objects.listed("/".join(prefix))])
 
-    def download_url_for_type(self, log_key: Sequence[str], io_type: ComputeIOType) -> None:  # noqa: ARG002
-        """Offer no URL: browsers do not reach the store; the web server shows logs itself."""
-        return
+    def download_url_for_type(self, log_key: Sequence[str], io_type: ComputeIOType) -> str | None:
+        """Sign a link to a whole log, where browsers reach the store; else the web server shows logs itself."""
+        seconds = settings.of_environment().run_log_link_seconds
+        with _store_may_be_away():
+            if seconds and self._objects.has(_key(log_key, io_type)):
+                return self._objects.link(_key(log_key, io_type), seconds)
+        return None
+
+    def dispose(self) -> None:
+        """Let the thread end that follows logs."""
+        self._subscriptions.dispose()
+        super().dispose()  # type: ignore[no-untyped-call]
 
     def display_path_for_type(self, log_key: Sequence[str], io_type: ComputeIOType) -> str:
         """Say where a log lies."""
@@ -123,7 +132,7 @@ def _store_may_be_away() -> Iterator[None]:
     """Let no run fail because what it prints cannot be kept."""
     try:
         yield
-    except StoreUnavailable as error:
+    except (StoreUnavailable, Unsupported) as error:
         _log.warning("%s → %s", error.problem, error.fix)
 
 

@@ -32,8 +32,9 @@ class DagsterSettings(BaseModel):
     """Where Dagster keeps what it knows, and how many runs may be under way at once.
 
     ``storage`` is a PostgreSQL URL. ``run_logs`` is the URL of the object store's prefix for what runs print, with the
-    store's options in ``run_logs_options``; "" leaves it in the pod that ran them. ``runs`` counts all, ``trainings``
-    those of cycles, ``team_runs`` each team's; ``limits`` adds bounds by tag, ``pools`` is Dagster's own setting.
+    store's options in ``run_logs_options``; "" leaves it in the pod that ran them. ``run_log_link_seconds`` is how long
+    a link to a log of that store reads it without asking who follows it; 0 makes none. ``runs`` counts all,
+    ``trainings`` those of cycles, ``team_runs`` each team's; ``limits`` adds bounds by tag, ``pools`` is Dagster's own.
     ``run_pods`` names the teams whose runs are pods, in the file itself or in one beside it, which may change while we
     run; None where no team's can be.
     """
@@ -42,6 +43,7 @@ class DagsterSettings(BaseModel):
     storage: str
     run_logs: str = ""
     run_logs_options: Mapping[str, str] = Field(default_factory=dict)
+    run_log_link_seconds: int = Field(default=0, ge=0, le=3600)
     runs: int = Field(default=20, ge=1)
     trainings: int = Field(default=10, ge=1)
     team_runs: int = Field(default=8, ge=1)

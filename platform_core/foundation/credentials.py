@@ -21,6 +21,8 @@ _VARIABLE = re.compile(r"\$\{\w+(?::-([^}]*))?\}")
 _URL = re.compile(r"^[A-Za-z][\w+.-]*://")
 _URL_PASSWORD = re.compile(r"(?P<before>[A-Za-z][\w+.-]*://[^/?#@:\s]*:)(?P<value>[^/?#\s]+)(?=@)")
 _ASSIGNED = re.compile(r"(?P<before>(?:^|[?&;\s])(?P<key>[\w.-]+)=\s*)(?P<value>[^&;#\s]+)")
+_IN_JSON = re.compile(r'"(?P<key>[\w.-]+)"\s*:\s*"[^"]+"')
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _CREDENTIAL = re.compile(
     r"(password|passwd|passphrase|(^|_)pwd|(^|_)secret|(^|_)token|(^|_)sig"
     r"|(^|_)(secret|access|account|master|sas|api|private|shared_access|service_account|accesskey)_?key"
@@ -100,11 +102,13 @@ def in_clear(value: Any) -> bool:
 
 
 def holds_password(text: str) -> bool:
-    """Say whether a URL, a query or a connection string holds a credential in clear."""
+    """Say whether a URL, a query, a connection string, JSON or a private key is, or holds, a credential in clear."""
     if text.startswith(SCHEME):
         return False
     kept = _VARIABLE.sub(lambda match: _default(match[1]), _INSIDE.sub("", text))
-    return _URL_PASSWORD.search(kept) is not None or any(is_credential(one["key"]) for one in _ASSIGNED.finditer(kept))
+    named = (*_ASSIGNED.finditer(kept), *_IN_JSON.finditer(kept))
+    whole = _URL_PASSWORD.search(kept) or _PRIVATE_KEY.search(kept)
+    return whole is not None or any(is_credential(one["key"]) for one in named)
 
 
 def masked(text: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported, is_panic, one_line
 
@@ -101,6 +102,27 @@ class Objects:
         """Write an object, whatever was there."""
         with self._translated_errors(key):
             self._store.put(key, content, mode="overwrite", use_multipart=False)
+
+    def link(self, key: str, seconds: int) -> str:
+        """Return a URL by which whoever has it reads this object, and nothing else, for so long.
+
+        It is made here by a key. An identity without one asks its cloud to sign; one whose session ends sooner
+        takes its links along.
+
+        Raises:
+            Unsupported: on Azure, a name that URLs have quoted.
+        """
+        import obstore
+        from obstore.store import AzureStore
+
+        place = f"{self.url}/{key}".partition("://")[2]
+        store: Any = self._store  # one of a service's: a folder's has no links
+        if isinstance(store, AzureStore) and quote(place) != place:  # it signs the name as it is quoted
+            fix = "name prefix and object by letters, digits, '-', '_', '.' and '/'"
+            raise Unsupported(f"{self.url}/{key}: a link to such a name would be refused", fix)
+        with self._translated_errors(key):
+            signed: str = obstore.sign(store, "GET", key, timedelta(seconds=seconds))
+            return signed
 
     def write_if(self, key: str, content: bytes, etag: str | None) -> bool:
         """Write an object only if it is the one with this ETag (None: only if there is none); says whether it was.

@@ -52,7 +52,8 @@ def release(
 ) -> Iterator[str]:
     """Install the chart for two teams, by each vendor; gives its namespace.
 
-    Its own processes wait for a Secret that nobody makes: what is looked at are rights, accounts and environments.
+    Its own processes wait for a Secret that nobody makes: what is looked at are rights, accounts and environments. What
+    opens the object store is a variable of endpoints alone: the chart fills its own variables into the file.
     """
     import helm_python as helm
 
@@ -99,7 +100,7 @@ def values(vendor: str, name: str) -> dict[str, object]:
             "teams": {team: {} for team in TEAMS},
             "stores": {"secret": "nobody-makes-it"},
             "serving": {"namespace": f"{name}-{{team}}"},
-            "environment": {"text": json.dumps({"name": name, "bindings": bindings}), "variables": {VARIABLE: SECRET}},
+            "environment": {"text": json.dumps({"name": name, "bindings": bindings})},
         },
     )
 

@@ -57,6 +57,20 @@ def read(folder: Path, text: str) -> environment.Environment:
             "headers.Authorization",
         ),
         ("notifiers: {x: {vendor: webhook, url: 'https://h', headers: {X-Api-Key: hunter2}}}\n", "headers.X-Api-Key"),
+        (
+            "sites: {eu: {bindings: {online_store: {url: 'redis://:hunter2@h/0'}}}}\n",
+            r"1: sites\.eu\.bindings\.online_store\.url",
+        ),
+        (
+            "sites:\n  eu:\n    lake:\n      options: {account_key: '${K:-hunter2}'}\n",
+            r"4: sites\.eu\.lake\.options\.account_key",
+        ),
+        ("bindings: {compute: {more: [[{name: x}], ['https://u:hunter2@h']]}}\n", r"compute\.more\.1\.0"),
+        ("bindings: {lake: {storage_options: {account_key: '${A:-${B:-hunter2}}'}}}\n", "account_key"),
+        ('ledger: "${L:-postgresql://u:${PW:-hunter2}@h/d}"\n', r"1: ledger"),
+        ("bindings: {lake: {storage_options: {sas: 'sv=1&sig=hunter2'}}}\n", r"storage_options\.sas"),
+        ('bindings: {lake: {account: \'{"user": "u", "password": "hunter2"}\'}}\n', r"lake\.account"),
+        ("bindings: {lake: {signer: '-----BEGIN RSA PRIVATE KEY-----hunter2'}}\n", r"lake\.signer"),
     ],
 )
 def test_a_credential_in_clear_is_refused(tmp_path: Path, text: str, place: str) -> None:
@@ -82,6 +96,8 @@ def test_a_credential_in_clear_is_refused(tmp_path: Path, text: str, place: str)
         "notifiers: {x: {vendor: webhook, url: 'https://h/in', headers: {X-Team: retail}}}\n",
         "notifiers: {x: {vendor: webhook, url: 'https://h/in', headers: {Authorization: 'Bearer ${PW}'}}}\n",
         "notifiers: {x: {vendor: webhook, url: 'https://h/in', secret: ''}}\n",
+        'clock: {note: \'{"password": "${PW}"}\'}\n',
+        "clock: {note: '-----BEGIN PUBLIC KEY-----'}\n",
     ],
 )
 def test_what_is_none_is_let_in(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
