@@ -4,17 +4,16 @@ output "environment" {
     LOOPLINE_REGION        = var.region
     LOOPLINE_STORE         = "s3://${aws_s3_bucket.this.bucket}"
     LOOPLINE_TABLE         = aws_dynamodb_table.online.name
+    LOOPLINE_OFFSETS_TABLE = aws_dynamodb_table.places.name
     LOOPLINE_IMAGE         = aws_ecr_repository.this["platform"].repository_url
     LOOPLINE_TRAINING_ROLE = aws_iam_role.training.arn
   }
 }
 
 output "places" {
-  description = "What bindings beside those may name: the queue of new files, streams, the network of training jobs, identities, PostgreSQL."
+  description = "What bindings beside those may name: the queue of new files, the network of training jobs, identities, PostgreSQL."
   value = {
     landing_queue     = aws_sqs_queue.landing.url
-    stream_prefix     = "${var.name}-"
-    stream_places     = aws_dynamodb_table.places.name
     subnets           = [for subnet in aws_subnet.private : subnet.id]
     security_group    = aws_security_group.jobs.id
     serving_image     = aws_ecr_repository.this["serving"].repository_url

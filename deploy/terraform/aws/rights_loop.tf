@@ -33,13 +33,16 @@ data "aws_iam_policy_document" "loop" {
     actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"]
     resources = [aws_dynamodb_table.places.arn]
   }
-  statement {
-    sid = "Streams"
-    actions = [
-      "kinesis:ListShards", "kinesis:DescribeStreamSummary", "kinesis:GetShardIterator", "kinesis:GetRecords",
-      "kinesis:PutRecords"
-    ]
-    resources = ["arn:aws:kinesis:${var.region}:${local.account}:stream/${var.name}-*"]
+  dynamic "statement" {
+    for_each = length(var.streams) == 0 ? [] : ["streams"]
+    content {
+      sid = "Streams"
+      actions = [
+        "kinesis:ListShards", "kinesis:DescribeStreamSummary", "kinesis:GetShardIterator", "kinesis:GetRecords",
+        "kinesis:PutRecords"
+      ]
+      resources = [for stream in aws_kinesis_stream.this : stream.arn]
+    }
   }
   statement {
     sid       = "NewFiles"

@@ -1,8 +1,8 @@
-# Streams of events, and the queue in which the landing bucket tells of new files.
+# Streams of events, named as resources/kinesis names them, and the queue in which the landing bucket tells of new files.
 
 resource "aws_kinesis_stream" "this" {
   for_each                  = var.streams
-  name                      = "${var.name}-${each.key}"
+  name                      = each.key
   retention_period          = each.value * 24
   encryption_type           = "KMS"
   kms_key_id                = "alias/aws/kinesis"
@@ -75,6 +75,29 @@ data "aws_iam_policy_document" "landing_tells" {
 resource "aws_sqs_queue_policy" "landing" {
   queue_url = aws_sqs_queue.landing.id
   policy    = data.aws_iam_policy_document.landing_tells.json
+}
+
+data "aws_iam_policy_document" "not_understood_tls_only" {
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["sqs:*"]
+    resources = [aws_sqs_queue.landing_not_understood.arn]
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_sqs_queue_policy" "landing_not_understood" {
+  queue_url = aws_sqs_queue.landing_not_understood.id
+  policy    = data.aws_iam_policy_document.not_understood_tls_only.json
 }
 
 resource "aws_s3_bucket_notification" "landing" {
