@@ -78,8 +78,13 @@ data "aws_iam_policy_document" "loop" {
   }
   statement {
     sid       = "LogsOfTrainings"
-    actions   = ["logs:DescribeLogStreams", "logs:GetLogEvents"]
-    resources = [local.training_logs, "${local.training_logs}:log-stream:*"]
+    actions   = ["logs:DescribeLogStreams"]
+    resources = ["${local.training_logs}:*"]
+  }
+  statement {
+    sid       = "LinesOfTrainings"
+    actions   = ["logs:GetLogEvents"]
+    resources = ["${local.training_logs}:log-stream:*"]
   }
 }
 

@@ -12,6 +12,11 @@ data "aws_iam_policy_document" "serving" {
     resources = ["${aws_s3_bucket.this.arn}/serving/*"]
   }
   statement {
+    sid       = "ReportOfAServerThatLeaves"
+    actions   = ["s3:DeleteObject"]
+    resources = ["${aws_s3_bucket.this.arn}/serving/observed/*"]
+  }
+  statement {
     sid       = "EncryptedObjects"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = [aws_kms_key.this.arn]

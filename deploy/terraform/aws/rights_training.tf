@@ -44,7 +44,7 @@ data "aws_iam_policy_document" "training" {
   statement {
     sid       = "Log"
     actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = [local.training_logs, "${local.training_logs}:log-stream:*"]
+    resources = ["${local.training_logs}:*"]
   }
   statement {
     sid       = "Metrics"
@@ -70,9 +70,13 @@ data "aws_iam_policy_document" "training" {
       "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
       "ec2:DeleteNetworkInterfacePermission"
     ]
-    resources = concat(
-      [for subnet in aws_subnet.private : subnet.arn],
-      [aws_security_group.jobs.arn, "arn:aws:ec2:${var.region}:${local.account}:network-interface/*"]
-    )
+    resources = local.network_of_jobs
   }
+}
+
+locals {
+  network_of_jobs = concat(
+    [for subnet in aws_subnet.private : subnet.arn],
+    [aws_security_group.jobs.arn, "arn:aws:ec2:${var.region}:${local.account}:network-interface/*"]
+  )
 }

@@ -17,7 +17,7 @@ BROKEN: list[Broken] = [
         "aws_kms_key.that.arn",
         "aws_kms_key.that is not there",
     ),
-    ("what_is_named_is_there", "buckets.tf", "${var.name}", "${var.nam}", "var.nam is not there"),
+    ("what_is_named_is_there", "buckets.tf", "${var.name}", "${var.title}", "var.title is not there"),
     ("what_is_named_is_there", "database.tf", "var.database_class", '"db.m7g.large"', "var.database_class is used by"),
     ("types_are_known", "secrets.tf", '"aws_secretsmanager_secret"', '"aws_instance"', "aws_instance.this: no check"),
     (
