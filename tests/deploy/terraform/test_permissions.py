@@ -161,7 +161,7 @@ def _loop(asks: _Asks) -> None:
     asks.serving.states.ask(DesiredState(MODEL, 1, Served("1", package, "cycle-1")))
     asks.serving.states.observed(MODEL)
     asks.serving.logs.read(MODEL, None)
-    asks.serving.states.drop("shop.other")
+    asks.serving.feed.drop("shop.other")
 
 
 def _tables(lake: DeltaLake) -> None:
