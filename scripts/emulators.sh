@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the emulators that come by npm (Azurite, Firestore) into .peers/emulators, once; npm itself comes from PyPI.
+# Fetches the emulators that come by npm (Azurite, Firestore, the parser of HCL) into .peers/emulators, once; npm itself comes from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,0 +1,24 @@
+output "environment" {
+  description = "Variables of an environment file on AWS: 'terraform output -json environment'."
+  value = {
+    LOOPLINE_REGION        = var.region
+    LOOPLINE_STORE         = "s3://${aws_s3_bucket.this.bucket}"
+    LOOPLINE_TABLE         = aws_dynamodb_table.online.name
+    LOOPLINE_OFFSETS_TABLE = aws_dynamodb_table.places.name
+    LOOPLINE_IMAGE         = aws_ecr_repository.this["platform"].repository_url
+    LOOPLINE_TRAINING_ROLE = aws_iam_role.training.arn
+  }
+}
+
+output "places" {
+  description = "What bindings beside those may name: the queue of new files, the network of training jobs, identities, PostgreSQL."
+  value = {
+    landing_queue     = aws_sqs_queue.landing.url
+    subnets           = [for subnet in aws_subnet.private : subnet.id]
+    security_group    = aws_security_group.jobs.id
+    serving_image     = aws_ecr_repository.this["serving"].repository_url
+    roles             = { for name, role in aws_iam_role.pods : name => role.arn }
+    database          = aws_db_instance.this.address
+    database_password = aws_db_instance.this.master_user_secret[0].secret_arn
+  }
+}

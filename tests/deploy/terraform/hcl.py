@@ -1,0 +1,147 @@
+"""Terraform's files as HashiCorp's own parser reads them: blocks, and the statements of IAM policies.
+
+It knows syntax alone: no provider's schema, no types, no values. Expressions stay texts, such as ``${var.name}``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.emulators.process import NODE_MODULES, program
+
+ROOT = Path(__file__).parents[3]
+AWS = ROOT / "deploy" / "terraform" / "aws"
+Tree = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A resource or a data source."""
+
+    kind: str
+    type: str
+    name: str
+    body: Tree
+
+    @property
+    def address(self) -> str:
+        """Return it as expressions name it."""
+        return f"{'data.' if self.kind == 'data' else ''}{self.type}.{self.name}"
+
+    def inner(self, *names: str) -> Tree:
+        """Return the first block inside blocks of these names; empty: there is none."""
+        found: Any = self.body
+        for name in names:
+            inside = found.get(name) or [{}]
+            found = inside[0] if isinstance(inside, list) else {}
+        return found  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One of a policy's document."""
+
+    policy: str
+    sid: str
+    effect: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    principals: tuple[str, ...]
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The files of one folder, each as the parser gave it."""
+
+    files: Mapping[str, Tree]
+
+    def named(self, kind: str) -> dict[str, Any]:
+        """Return variables or outputs by their names."""
+        return {name: each[0] for tree in self.files.values() for name, each in tree.get(kind, {}).items()}
+
+    @property
+    def locals(self) -> dict[str, Any]:
+        """Return local values."""
+        return {
+            name: value
+            for tree in self.files.values()
+            for each in tree.get("locals", ())
+            for name, value in each.items()
+        }
+
+    def blocks(self, type_: str | None = None, kind: str = "resource") -> list[Block]:
+        """Return resources (or what else is declared with a type and a name), of one type or of all."""
+        return [
+            Block(kind, each, name, bodies[0])
+            for tree in self.files.values()
+            for each, inside in tree.get(kind, {}).items()
+            for name, bodies in inside.items()
+            if type_ in (None, each)
+        ]
+
+    def statements(self, policy: str | None = None) -> list[Statement]:
+        """Return the statements of one policy's document, or of all, those inside ``dynamic`` included."""
+        return [
+            _statement(block.name, one)
+            for block in self.blocks("aws_iam_policy_document", "data")
+            if policy in (None, block.name)
+            for one in _written(block.body)
+        ]
+
+
+def parsed(texts: Mapping[str, str]) -> dict[str, Tree]:
+    """Parse files by their names.
+
+    Raises:
+        ValueError: with what the parser says of each that is no HCL, with the line.
+    """
+    done = subprocess.run(
+        [program("node"), str(Path(__file__).with_name("hcl.cjs")), str(NODE_MODULES.parent)],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if done.returncode or not done.stdout:
+        raise OSError(f"HCL's parser did not run: {done.stderr[-1000:]}")
+    said = json.loads(done.stdout)
+    if wrong := [each["wrong"] for each in said.values() if "wrong" in each]:
+        raise ValueError("; ".join(wrong))
+    return {name: each["found"] for name, each in said.items()}
+
+
+def strings(tree: Any) -> Iterator[str]:
+    """Give every text in a tree."""
+    if isinstance(tree, str):
+        yield tree
+    for inside in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
+        yield from strings(inside)
+
+
+def _written(body: Tree) -> Iterator[Tree]:
+    yield from body.get("statement", ())
+    for dynamic in body.get("dynamic", {}).get("statement", ()):
+        yield from dynamic["content"]
+
+
+def _statement(policy: str, said: Tree) -> Statement:
+    return Statement(
+        policy,
+        said.get("sid", ""),
+        said.get("effect", "Allow"),
+        _several(said.get("actions")),
+        _several(said.get("resources")),
+        tuple(each for one in said.get("principals", ()) for each in _several(one["identifiers"])),
+        tuple((one["test"], one["variable"], _several(one["values"])) for one in said.get("condition", ())),
+    )
+
+
+def _several(said: Any) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else tuple(said or ())
