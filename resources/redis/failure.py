@@ -11,7 +11,7 @@ CLUSTER = ("CROSSSLOT", "MOVED", "ASK ", "CLUSTERDOWN", "Cluster", "Moved", "Ask
 def failure(why: str) -> LooplineError:
     """Make the error for a reply or an exception."""
     if why.startswith(CLUSTER):
-        return Unsupported(f"Redis Cluster: {why}", "bind a Redis that is no cluster; a primary with replicas will do")
+        return Unsupported(f"Redis Cluster: {why}", "bind the vendor 'redis_cluster' instead")
     return StoreUnavailable(f"Redis: {why}", "see that the server runs and is reached, and that it lets this user in")
 
 

@@ -1,6 +1,7 @@
 """Online features in Redis: a packed value a view and entity, of which the newest event stays.
 
-One server, or a primary with replicas: keys of one request lie in many hash slots, so Redis Cluster is out of scope.
+One server, or a primary with replicas. A Redis Cluster, where keys of one request lie on many servers, is
+``resources/redis_cluster``.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class RedisOnlineStore(OnlineStore):
 
     def drop(self, view: str) -> None:
         """Forget a view; the server walks over its keys without stopping for long."""
-        match, cursor = f"{_escaped(self.prefix + view)}:*", "0"
+        match, cursor = f"{escaped(self.prefix + view)}:*", "0"
         while True:
             cursor, keys = self._call("SCAN", cursor, "MATCH", match, "COUNT", 1000)
             if keys:
@@ -142,7 +143,8 @@ def _rows(asks: Sequence[tuple[str, Sequence[Key]]], packed: Iterable[bytes | No
     return [[None if v is None else unpack(v) for v in islice(values, len(keys))] for _, keys in asks]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Write a text so that a pattern of Redis means it as it is."""
     return "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in text)
 
 

@@ -244,14 +244,14 @@ def test_a_full_server_refuses_aloud(own_redis_server: Any) -> None:
     store.close()
 
 
-def test_a_cluster_is_not_supported(own_redis_server: Any) -> None:
+def test_a_cluster_has_a_vendor_of_its_own(own_redis_server: Any) -> None:
     """It is said what to bind instead, on every path."""
     own_redis_server.kill()
     own_redis_server.start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     store = RedisOnlineStore(url=own_redis_server.url)
     asks = [("v", ["1", "2"])]
     for attempt in (lambda: store.read(asks), lambda: asyncio.run(store.fetch(asks))):
-        with pytest.raises(Unsupported, match="no cluster"):
+        with pytest.raises(Unsupported, match="redis_cluster"):
             attempt()
     store.close()
 
