@@ -32,7 +32,8 @@ import json, sys, time
 before = time.process_time()
 {code}
 seconds = time.process_time() - before
-print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules)}}))
+files = [name for name, module in sys.modules.items() if getattr(module, "__file__", None)]  # no bare namespaces
+print(json.dumps({{"seconds": seconds, "modules": sorted(files)}}))
 """
 LOAD_ALL = """
 from loopline.asset_defs import code_location

@@ -1,4 +1,4 @@
-"""A training job's containers as processes of this machine, with the files and variables that SageMaker gives them."""
+"""A job's containers as processes of this machine; SageMaker's with the files and variables that it gives them."""
 
 from __future__ import annotations
 
@@ -19,36 +19,19 @@ _SCRATCH = ("/tmp", "/tmp/loopline")
 _PLAIN = ("LANG", "PYTHONPATH")
 
 
-class Container:
-    """One host of a job: of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
+class HostProcess:
+    """A container as a process: of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
 
-    def __init__(self, request: dict[str, Any], host: str, hosts: list[str], folder: Path) -> None:
-        self.host, self.folder, self.root = host, folder, folder / "ml"
-        for name in ("input/config", "input/data", "output/data", "model"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-        (folder / "tmp").mkdir(exist_ok=True)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
         self.log = folder / "log"
-        self._request = request
-        config = {"current_host": host, "hosts": hosts, "network_interface_name": "eth0"}
-        self._configure("resourceconfig", config)
-        self._configure("hyperparameters", request.get("HyperParameters", {}))
-        self._configure("inputdataconfig", {one["ChannelName"]: {} for one in request.get("InputDataConfig", ())})
 
-    def lay(self, channel: str, name: str, content: bytes) -> None:
-        """Put a file into an input channel."""
-        file = self.root / "input/data" / channel / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-
-    def start(self, region: str, arn: str) -> None:
-        """Run the image's command."""
-        algorithm = self._request["AlgorithmSpecification"]
-        command = [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", ())]
-        said = {name: self._inside(value) for name, value in self._request.get("Environment", {}).items()}
+    def run(self, command: list[str], said: dict[str, str], more: dict[str, str]) -> None:
+        """Run a command with the variables that its job says, and those of the service."""
         kept = {name: os.environ[name] for name in _PLAIN if name in os.environ}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        service = {"TRAINING_JOB_NAME": self._request["TrainingJobName"], "TRAINING_JOB_ARN": arn, "AWS_REGION": region}
-        everything = {"PATH": path, **kept, **service, **said, ROOT: str(self.root)}
+        inside = {name: self._inside(value) for name, value in said.items()}
         with self.log.open("ab") as log:
             try:
                 self.process = subprocess.Popen(
@@ -56,7 +39,7 @@ class Container:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=everything,
+                    env={"PATH": path, **kept, **more, **inside},
                     cwd=self.folder,
                     start_new_session=True,
                 )
@@ -66,9 +49,6 @@ class Container:
 
     def _inside(self, value: str) -> str:
         return str(self.folder / value.lstrip("/")) if value in _SCRATCH else value
-
-    def _configure(self, name: str, content: Any) -> None:
-        (self.root / f"input/config/{name}.json").write_text(json.dumps(content))
 
     @property
     def code(self) -> int | None:
@@ -87,6 +67,43 @@ class Container:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def lines(self, *, ended: bool) -> list[str]:
+        """Return the whole lines that were written."""
+        text = self.log.read_bytes().decode(errors="replace") if self.log.exists() else ""
+        *whole, rest = text.split("\n")
+        return [*whole, rest] if ended and rest else whole
+
+
+class Container(HostProcess):
+    """One host of a SageMaker job."""
+
+    def __init__(self, request: dict[str, Any], host: str, hosts: list[str], folder: Path) -> None:
+        super().__init__(folder)
+        self.host, self.root = host, folder / "ml"
+        for name in ("input/config", "input/data", "output/data", "model"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        self._request = request
+        config = {"current_host": host, "hosts": hosts, "network_interface_name": "eth0"}
+        self._configure("resourceconfig", config)
+        self._configure("hyperparameters", request.get("HyperParameters", {}))
+        self._configure("inputdataconfig", {one["ChannelName"]: {} for one in request.get("InputDataConfig", ())})
+
+    def lay(self, channel: str, name: str, content: bytes) -> None:
+        """Put a file into an input channel."""
+        file = self.root / "input/data" / channel / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def start(self, region: str, arn: str) -> None:
+        """Run the image's command."""
+        algorithm = self._request["AlgorithmSpecification"]
+        command = [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", ())]
+        service = {"TRAINING_JOB_NAME": self._request["TrainingJobName"], "TRAINING_JOB_ARN": arn, "AWS_REGION": region}
+        self.run(command, self._request.get("Environment", {}), {**service, ROOT: str(self.root)})
+
+    def _configure(self, name: str, content: Any) -> None:
+        (self.root / f"input/config/{name}.json").write_text(json.dumps(content))
+
     @property
     def failure(self) -> str:
         """Return what the container says of its own failure: the first 1024 characters, as the service does."""
@@ -96,12 +113,6 @@ class Container:
     def output(self) -> list[Path]:
         """Return the files that are to be kept."""
         return sorted(path for path in (self.root / "output/data").rglob("*") if path.is_file())
-
-    def lines(self, *, ended: bool) -> list[str]:
-        """Return the whole lines that were written."""
-        text = self.log.read_bytes().decode(errors="replace") if self.log.exists() else ""
-        *whole, rest = text.split("\n")
-        return [*whole, rest] if ended and rest else whole
 
 
 def hosts(count: int) -> list[str]:

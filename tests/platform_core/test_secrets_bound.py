@@ -233,7 +233,9 @@ for vendor in json.loads(sys.argv[1]):
     text = f"bindings:\\n  secrets: {json.dumps(vendor)}\\n  online_store: {{vendor: redis, url: 'secret://r'}}\\n"
     open(sys.argv[2], "w").write(text)
     made.append(environment.read(__import__("pathlib").Path(sys.argv[2]), only=("online_store", "secrets")))
-heavy = [name for name in sys.modules if name.split(".")[0] in {"boto3", "botocore", "azure", "hvac", "grpc", "google"}]
+clients = {"boto3", "botocore", "azure", "hvac", "grpc", "google"}
+loaded = [name for name, module in sys.modules.items() if getattr(module, "__file__", None)]  # not names of namespaces
+heavy = [name for name in loaded if name.split(".")[0] in clients]
 print(len(made), heavy)
 """
 

@@ -1,0 +1,1 @@
+"""Vertex AI: heavy work as its custom jobs."""
