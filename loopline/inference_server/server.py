@@ -23,6 +23,7 @@ from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.app import App
 from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
 from loopline.platform_core.runtime.fast_path.turn_batch import TurnBatch
+from loopline.platform_core.runtime.invocations import Invocations
 from loopline.platform_core.runtime.lifespan import Beside, Lifespan
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.prediction_log import open_files
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread that computes; Python's own 5 ms would be seen in every answer."""
 
+_OPTIONS = ("tls", "gateway", "limits", "grpc_port", "deferred", "keep", "invoked")
+
 
 @dataclass(frozen=True)
 class Settings:
     """Where the server keeps its state, where it listens, where online features come from, and the platform's time.
 
-    ``grpc_port`` is None when gRPC is not wanted.
+    ``grpc_port`` is None when gRPC is not wanted. Where it is ``invoked``, it also answers to SageMaker's paths.
     """
 
     root: Path
@@ -63,6 +66,7 @@ class Settings:
     gateway: GatewaySettings | None = None
     deferred: DeferredSettings = field(default_factory=DeferredSettings)
     keep: Keep | None = None
+    invoked: bool = False
 
 
 def settings(file: Path | None = None) -> Settings:
@@ -98,7 +102,7 @@ def settings(file: Path | None = None) -> Settings:
 
 def _server_options(vendor: Vendor) -> dict[str, Any]:
     """Return who may connect and ask, and how much, as far as the vendor says it."""
-    said = {name: getattr(vendor, name, None) for name in ("tls", "gateway", "limits", "grpc_port", "deferred", "keep")}
+    said = {name: getattr(vendor, name, None) for name in _OPTIONS}
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -133,7 +137,7 @@ def assemble(chosen: Settings) -> Application:
     whole = _together(deferred, chosen.root, worker)
     if guards is None:
         app.state[FAST_PATH] = FastPath(inference, TurnBatch(inference, metrics, log.write_many), bounds)
-        return whole
+        return Invocations(whole, inference.models) if chosen.invoked else whole
     from loopline.gateway.gateway import Gateway
 
     return Gateway(whole, *guards)

@@ -10,7 +10,7 @@ from loopline.platform_core.contracts.state_store import together
 from loopline.resources.kserve.apart import VERSION, part_name
 from loopline.resources.kserve.inference_service import around, predictor
 from loopline.resources.kubernetes.endpoint_manifests import labels
-from loopline.resources.kubernetes.groups import version_place
+from loopline.resources.object_store.groups import version_place
 from loopline.resources.object_store.states import ObjectStates
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from loopline.platform_core.runtime.prediction_log.collected import (
 )
 from loopline.resources.kserve import apart
 from loopline.resources.kubernetes.endpoint_manifests import budget, labels, named, placement, resources
-from loopline.resources.kubernetes.groups import version_place
-from loopline.resources.kubernetes.pod_serving import filled
+from loopline.resources.object_store.grouped import filled
+from loopline.resources.object_store.groups import version_place
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served

@@ -17,8 +17,9 @@ from loopline.resources.kserve.runtimes import ForeignRuntimes, Runtime
 from loopline.resources.kserve.versions import Versions
 from loopline.resources.kubernetes.by_team import of_its_team
 from loopline.resources.kubernetes.endpoint_manifests import BUDGET, GRPC_PORT, Manifest, object_name
-from loopline.resources.kubernetes.groups import VERSIONS, SinkByGroup
-from loopline.resources.kubernetes.pod_serving import PodServing, filled
+from loopline.resources.kubernetes.pod_serving import PodServing
+from loopline.resources.object_store.grouped import filled
+from loopline.resources.object_store.groups import VERSIONS, SinkByGroup
 from loopline.resources.object_store.logs import ObjectLogs
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.resources.kubernetes.names import SERVING
 from loopline.resources.kubernetes.quantities import cores, gigabytes
+from loopline.resources.object_store.grouped import GROUP_VARIABLE
 
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.pod_serving import PodServing
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 GROUP = "loopline.dev/endpoint-group"
-GROUP_VARIABLE = "LOOPLINE_ENDPOINT_GROUP"
-"""The variable by which a pod's processes know which group they serve."""
 HTTP_PORT, GRPC_PORT = 8080, 8081
 ROOT = "/var/lib/loopline/serving"
 BUDGET = "policy/v1 PodDisruptionBudget"

@@ -9,49 +9,38 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
-from loopline.platform_core.errors import InvalidEnvironment, Refused
+from loopline.platform_core.errors import Refused
 from loopline.resources.kubernetes import room
 from loopline.resources.kubernetes.by_team import TEAM, of_its_team
 from loopline.resources.kubernetes.endpoint_manifests import (
-    GROUP_VARIABLE,
     GRPC_PORT,
     HTTP_PORT,
     ROOT,
     Manifest,
     labels,
 )
-from loopline.resources.kubernetes.groups import LogsByGroup, StatesByGroup, group_of
 from loopline.resources.kubernetes.link import Link, api_message
 from loopline.resources.kubernetes.names import team_word
 from loopline.resources.kubernetes.obstacles import obstacle
-from loopline.resources.object_store.logs import ObjectLogs
-from loopline.resources.object_store.objects import Objects
-from loopline.resources.object_store.serving import ObjectStoreServing
-from loopline.resources.object_store.states import ObjectStates
-
-if TYPE_CHECKING:
-    from loopline.platform_core.contracts.log_store import LogStore
-    from loopline.platform_core.contracts.state_store import StateStore
+from loopline.resources.object_store.grouped import GroupedServing, filled
 
 _MANAGER = "loopline"
 _PROBLEM_SECONDS = 15.0
 _GONE_SECONDS = 0.2
 
 
-class PodServing(ObjectStoreServing):
+class PodServing(GroupedServing):
     """What vendors share whose servers are pods: settings, states and logs by endpoint group, how the API is asked.
 
     A vendor says which objects a group is made of, and by which address the group is reached inside the cluster.
     """
 
-    elsewhere: ClassVar[bool] = True
     open_fields: ClassVar[frozenset[str]] = frozenset({"env"})
-    """No server runs where the platform does."""
 
     _absent: ClassVar[str] = "install the definitions of that kind"
     """What to do where the cluster does not know a kind."""
@@ -60,7 +49,6 @@ class PodServing(ObjectStoreServing):
     port: int = HTTP_PORT
     host: str = "0.0.0.0"  # noqa: S104 - a pod listens where its Service finds it
     grpc_port: int | None = GRPC_PORT
-    address: str = ""
     image: str
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
@@ -71,7 +59,6 @@ class PodServing(ObjectStoreServing):
     api_patience_seconds: float = 30
     namespace: str = "loopline"
     service_account: str = "default"
-    endpoint_group: str = "{team}.{model}"
     environment_map: str = "loopline-environment"
     environment_from: tuple[str, ...] = ()
     secrets: Mapping[str, str] = Field(default_factory=dict)
@@ -90,8 +77,6 @@ class PodServing(ObjectStoreServing):
     tolerations: tuple[Mapping[str, Any], ...] = ()
     priority_class: str | None = None
     _link: Link | None = PrivateAttr(default=None)
-    _stores: dict[str, Objects] = PrivateAttr(default_factory=dict)
-    _by_group: StatesByGroup | None = PrivateAttr(default=None)
     _problems: dict[tuple[object, ...], tuple[float, str]] = PrivateAttr(default_factory=dict)
     _by_team: dict[str, Self] = PrivateAttr(default_factory=dict)
     _of_all: Self | None = PrivateAttr(default=None)
@@ -124,32 +109,6 @@ class PodServing(ObjectStoreServing):
         made = self.model_copy(update=places)
         made._of_all, made._by_team = self, {}  # noqa: SLF001 - another one of this class
         return made
-
-    @property
-    def states(self) -> StateStore:
-        """Return where desired states reach the servers of a model's group."""
-        if self._by_group is None:
-            self._by_group = StatesByGroup(self.group, self.group_states)
-        return self._by_group
-
-    def group_states(self, group: str) -> ObjectStates:
-        """Return where desired states reach the servers of a group."""
-        return ObjectStates(self.below(group))
-
-    @property
-    def logs(self) -> LogStore:
-        """Return where the logs of a model's group are read."""
-        return LogsByGroup(self.group, lambda group: ObjectLogs(self.below(group)))
-
-    @property
-    def feed(self) -> ObjectStates:
-        """Return the servers' side of the states of the pod's own group."""
-        return ObjectStates(self.below(_own_group()))
-
-    @property
-    def sink(self) -> ObjectLogs:
-        """Return the servers' side of the logs of the pod's own group."""
-        return ObjectLogs(self.below(group_of(_own_group())))
 
     @of_its_team
     def apply(self, state: DesiredState) -> None:
@@ -245,16 +204,6 @@ class PodServing(ObjectStoreServing):
         """Return where callers reach gRPC: what the environment says, else the Service inside the cluster."""
         return self.grpc_address or self._inside(model)[1]
 
-    def group(self, model: str) -> str:
-        """Return the endpoint group of a model.
-
-        Raises:
-            InvalidEnvironment: ``endpoint_group`` holds something else than ``{team}`` and ``{model}``.
-        """
-        team, _, name = model.partition(".")
-        fix = "use {team} and {model}, or a plain word"
-        return filled("endpoint_group", self.endpoint_group, fix, team=team, model=name)
-
     def close(self) -> None:
         """Let the connections go; pods go on."""
         if self._link is not None:
@@ -327,41 +276,9 @@ class PodServing(ObjectStoreServing):
         found = [(pod.metadata.name, why) for pod in pods if (why := obstacle(link, pod))]
         return f"{found[0][0]} does not start: {found[0][1]}" if found else ""
 
-    def below(self, group: str) -> Objects:
-        """Return the objects of an endpoint group, or of another place of states."""
-        if group not in self._stores:
-            self._stores[group] = Objects(f"{self.store.rstrip('/')}/{group}", self.storage_options)
-        return self._stores[group]
-
     def _linked(self) -> Link:
         if self._of_all is not None:
             return self._of_all._linked()  # noqa: SLF001 - another one of this class
         if self._link is None or self._link.pid != os.getpid():
             self._link = Link(self)
         return self._link
-
-
-def filled(setting: str, text: str, fix: str, **known: str) -> str:
-    """Fill in what stands in braces in a setting.
-
-    Raises:
-        InvalidEnvironment: something else than what is ``known`` does.
-    """
-    try:
-        return text.format(**known)
-    except (LookupError, ValueError, AttributeError, TypeError) as error:
-        raise InvalidEnvironment(f"serving: {setting} {text!r} cannot be filled in: {error}", fix) from error
-
-
-def _own_group() -> str:
-    """Return the group of the pod that this is.
-
-    Raises:
-        InvalidEnvironment: it is none.
-    """
-    try:
-        return os.environ[GROUP_VARIABLE]
-    except KeyError as error:
-        raise InvalidEnvironment(
-            f"{GROUP_VARIABLE} is not set: this is no pod of an endpoint group", "let the platform make the Deployment"
-        ) from error

@@ -75,13 +75,7 @@ class Settings(Vendor):
     @field_validator("tags")
     @classmethod
     def _is_tag(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for name, said in value.items():
-            fits = 0 < len(name) <= _MOST_TAG_NAME_CHARS and len(said) <= _MOST_TAG_CHARS
-            if not (fits and _TAG.fullmatch(name) and _TAG.fullmatch(said)):
-                raise ValueError(
-                    f"{name!r} is no tag: letters, digits, spaces and _.:/=+-@, at most 128 and 256 of them"
-                )
-        return value
+        return check_tags(value)
 
     def placed(self, args: Mapping[str, Any]) -> str:
         """Return the role of a task.
@@ -96,6 +90,15 @@ class Settings(Vendor):
                 f"compute: the role {self.role!r} cannot be filled in for this task: {error}",
                 "name it without {team}: the task is the platform's own",
             ) from error
+
+
+def check_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Return tags as they are, unless the service would refuse one."""
+    for name, said in tags.items():
+        fits = 0 < len(name) <= _MOST_TAG_NAME_CHARS and len(said) <= _MOST_TAG_CHARS
+        if not (fits and _TAG.fullmatch(name) and _TAG.fullmatch(said)):
+            raise ValueError(f"{name!r} is no tag: letters, digits, spaces and _.:/=+-@, at most 128 and 256 of them")
+    return tags
 
 
 def tag_value(text: str) -> str:

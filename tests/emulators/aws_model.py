@@ -76,7 +76,7 @@ def _string(shape: Any, value: Any, place: str) -> list[str]:
 
 def _python_pattern(pattern: str) -> str:
     """Write Java's classes of letters as Python has them."""
-    return pattern.replace(r"\p{L}\p{Z}\p{N}_", r"\w\s")
+    return pattern.replace(r"\p{L}\p{Z}\p{N}_", r"\w\s").replace(r"\p{ASCII}", r"[\x00-\x7f]")
 
 
 def _number(shape: Any, value: Any, place: str) -> list[str]:

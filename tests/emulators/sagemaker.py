@@ -1,23 +1,28 @@
-"""A strict fake of SageMaker's training jobs and of their log in CloudWatch Logs; no emulator has a state machine.
+"""A strict fake of SageMaker's training jobs and endpoints, and of the jobs' log; no emulator has a state machine.
 
 It holds every request and every answer against AWS's shipped models and runs the job's command as a process of this
-machine, with the files, variables and hosts that SageMaker would give it. What it cannot show: rights, quotas, images,
+machine, with the files, variables and hosts that SageMaker would give it; an endpoint's containers run too, and
+``InvokeEndpoint`` asks them (``sagemaker_endpoints.py``). What it cannot show: rights, quotas, images,
 networks, real times. ``python -m tests.emulators.sagemaker <port> <folder> <s3 url>`` takes the key of ``S3Server``.
 
 ``POST /_faults`` takes what shall go wrong: ``{"operation": name, "times": n, ...}`` with ``code``, ``status`` and
-``message`` (it is answered so), or ``lost`` (it is done, and nobody is told); ``{"operation": "job", ...}`` with
-``reason`` (it fails so before it begins), ``pending`` (seconds), ``interrupt_after`` (seconds until a spot machine is
-taken back), ``uploads_failed`` (false: of a failed job nothing is kept), ``log_delay`` (seconds by which its last lines
-are late). ``null`` mends all. ``GET /_requests`` tells what was asked.
+``message`` (it is answered so), or ``lost`` (it is done, and nobody is told; the connection falls ``after`` so many
+seconds); ``{"operation": "job", ...}`` with ``reason`` (it fails so before it begins), ``pending`` (seconds),
+``interrupt_after`` (seconds until a spot machine is taken back), ``uploads_failed`` (false: of a failed job nothing is
+kept), ``log_delay`` (seconds by which its last lines are late); ``{"operation": "endpoint", ...}`` as told there.
+``null`` mends all. ``GET /_requests`` tells what was asked.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,12 +30,14 @@ from typing import Any
 import boto3
 
 from tests.emulators.aws_model import model, problems, signer
+from tests.emulators.sagemaker_endpoints import Endpoints, Refused
 from tests.emulators.training_jobs import Account, TrainingJob
 from tests.s3_server import KEY, SECRET
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 GROUP = "/aws/sagemaker/TrainingJobs"
 SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+INVOKED = re.compile(r"/endpoints/([^/]+)/invocations")
 NOT_FOUND = "Requested resource not found."
 Message = dict[str, Any]
 
@@ -41,6 +48,14 @@ class Refusal(Exception):  # noqa: N818 - what the service does, not what is wro
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.code, self.message, self.status = code, message, status
+
+
+class ModelError(Refusal):
+    """A container answered with an error."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__("ModelError", f'Received client error ({status}) from primary with message "{said}".', 424)
+        self.more = {"OriginalStatusCode": status, "OriginalMessage": said}
 
 
 class Lost(Exception):  # noqa: N818 - as above
@@ -59,6 +74,7 @@ class SageMaker:
             "s3", endpoint_url=s3_url, region_name=REGION, aws_access_key_id=KEY, aws_secret_access_key=SECRET
         )
         self.account = Account(REGION, s3, folder)
+        self.endpoints = Endpoints(REGION, ACCOUNT, folder / "endpoints", self.fault)
         self.operations: dict[str, Callable[[Message], Message]] = {
             "CreateTrainingJob": self.create,
             "DescribeTrainingJob": lambda asked: self.job(asked).described(),
@@ -66,6 +82,7 @@ class SageMaker:
             "ListTrainingJobs": self.listed,
             "DescribeLogStreams": self.streams,
             "GetLogEvents": self.events,
+            **self.endpoints.operations,
         }
 
     def create(self, asked: Message) -> Message:
@@ -162,12 +179,51 @@ class SageMaker:
         fault = self.fault(name) or {}
         if "code" in fault:
             raise Refusal(fault["code"], fault.get("message", "as the test asked"), fault.get("status", 400))
-        said = self.operations[name](asked)
+        try:
+            with self.lock if name in self.endpoints.operations else nullcontext():
+                said = self.operations[name](asked)
+        except Refused as no:
+            raise Refusal("ValidationException", str(no)) from no
         if shapes.output_shape is not None and (wrong := problems(shapes.output_shape, said)):
             raise Refusal("FakeIsWrong", "; ".join(wrong), 400)
         if fault.get("lost"):
+            time.sleep(fault.get("after", 0))
             raise Lost
         return said
+
+    def invoked(self, asked: Message, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Hand a request to a container, as ``InvokeEndpoint`` does: of its headers only those that the service knows.
+
+        Returns:
+            Status, headers and body of the service's own answer.
+        """
+        input_shape = model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape
+        known = {name: shape for name, shape in input_shape.members.items() if name != "Body"}
+        said = {"EndpointName": asked["EndpointName"]}
+        for name, shape in known.items():
+            if (value := headers.get(shape.serialization.get("name", "").lower())) is not None:
+                said[name] = value
+        wrong = [each for name, value in said.items() for each in problems(known[name], value, name)]
+        if wrong or len(body) > input_shape.members["Body"].metadata["max"]:
+            raise Refusal("ValidationError", "; ".join(wrong) or "The body is too large", 413 if not wrong else 400)
+        self.requests.append(("InvokeEndpoint", said))
+        fault = self.fault("InvokeEndpoint") or {}
+        if "code" in fault:
+            raise Refusal(fault["code"], fault.get("message", "as the test asked"), fault.get("status", 400))
+        container = self.endpoints.invoked(said["EndpointName"])
+        if container is None:
+            raise Refusal("ValidationError", f"Endpoint {said['EndpointName']} of account {ACCOUNT} not found.")
+        handed = {"Content-Type": said.get("ContentType", ""), "Accept": said.get("Accept", "*/*")}
+        if "CustomAttributes" in said:
+            handed["X-Amzn-SageMaker-Custom-Attributes"] = said["CustomAttributes"]
+        try:
+            status, given, content = container.ask("/invocations", body, handed)
+        except OSError as error:
+            raise Refusal("ServiceUnavailable", f"the container does not answer: {error}", 503) from error
+        if status != 200:
+            raise ModelError(status, content.decode(errors="replace"))
+        named = {"content-type": given.get("content-type", ""), "x-Amzn-Invoked-Production-Variant": "loopline"}
+        return 200, named, content
 
 
 def _summary(job: TrainingJob) -> Message:
@@ -183,6 +239,8 @@ class Handler(BaseHTTPRequestHandler):
     """HTTP around it."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """Headers and body leave together: in two pieces the second waits 40 ms for the client's word on the first."""
     sagemaker: SageMaker
 
     def log_message(self, *_: object) -> None:
@@ -201,9 +259,13 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(200, {})
         try:
             self._refuse_unsigned(body)
+            if invoked := INVOKED.fullmatch(self.path):
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                return self._give(*self.sagemaker.invoked({"EndpointName": invoked[1]}, body, headers))
             return self._send(200, self.sagemaker.answer(self.headers.get("X-Amz-Target", ""), json.loads(body)))
         except Refusal as no:
-            return self._send(no.status, {"__type": no.code, "message": no.message})
+            said = {"__type": no.code, "message": no.message, **getattr(no, "more", {})}
+            return self._send(no.status, said, {"x-amzn-ErrorType": no.code})
         except Lost:
             self.close_connection = True
             return None
@@ -213,10 +275,14 @@ class Handler(BaseHTTPRequestHandler):
         if signer("POST", f"http://{headers['host']}{self.path}", headers, body, {KEY: SECRET}) is None:
             raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
 
-    def _send(self, status: int, message: Any) -> None:
-        content = json.dumps(message).encode()
+    def _send(self, status: int, message: Any, headers: dict[str, str] | None = None) -> None:
+        given = {"Content-Type": "application/x-amz-json-1.1", **(headers or {})}
+        self._give(status, given, json.dumps(message).encode())
+
+    def _give(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -225,7 +291,11 @@ class Handler(BaseHTTPRequestHandler):
 def main(port: int, folder: Path, s3_url: str) -> None:
     """Serve until it is ended."""
     Handler.sagemaker = SageMaker(folder, s3_url)
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    finally:
+        Handler.sagemaker.endpoints.end()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class SageMakerServer:
         self.s3, port = s3, free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
         self.endpoints = {"sagemaker": self.url, "logs": self.url, "s3": s3.url}
+        self.hosting = {"sagemaker": self.url, "sagemaker-runtime": self.url}
         self.program = Emulator(
             [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url], folder
         )
@@ -61,6 +62,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[S
     found = SageMakerServer(tmp_path_factory.mktemp("sagemaker"), s3)
     found.program.start(lambda: urlopen(found.url).close())
     yield found
+    found.program.process.terminate()  # its containers end with it
+    found.program.process.wait(30)
     found.program.end()
 
 

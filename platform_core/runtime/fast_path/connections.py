@@ -20,6 +20,7 @@ from loopline.platform_core.runtime.wire.http import Response, as_json, respond
 from loopline.platform_core.runtime.wire.sending import Sending
 
 _MOST_HEADERS = 128
+_INFERENCES = ("/infer", "/invocations")
 _LOG = logging.getLogger("uvicorn.error.connections")
 _LOG.setLevel(logging.ERROR)  # anybody can send what is no HTTP, and need not fill our log with it
 
@@ -191,7 +192,7 @@ class Connection(HttpToolsProtocol):
 
     async def _overloaded(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse an inference; whoever asks for health, metadata or metrics is answered."""
-        if not scope["path"].rstrip("/").endswith("/infer"):  # the application takes slashes off too
+        if not scope["path"].rstrip("/").endswith(_INFERENCES):  # the application takes slashes off too
             await self.app(scope, receive, send)
             return
         self.bounds.refused["requests"] += 1

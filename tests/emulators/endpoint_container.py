@@ -1,0 +1,91 @@
+"""A container of an endpoint as processes of this machine: our image's entry point, with what a service gives it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.s3_server import free_ports
+
+GRACE_SECONDS = 30
+_ENTRY = "loopline.resources.managed_endpoints.container"
+_SCRATCH = "/tmp"
+_PLAIN = ("LANG", "PYTHONPATH")
+
+
+class EndpointContainer:
+    """One machine's container; of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
+
+    def __init__(
+        self, said: dict[str, Any], folder: Path, port_variable: str = "SAGEMAKER_BIND_TO_PORT", ping: str = "/ping"
+    ) -> None:
+        self.folder, self._ping, self.port = folder, ping, free_ports(1)[0]
+        self.answers = False
+        folder.joinpath("tmp").mkdir(parents=True)
+        given = {name: self._inside(value) for name, value in said.get("Environment", {}).items()}
+        kept = {name: os.environ[name] for name in _PLAIN if name in os.environ}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._variables = {"PATH": path, **kept, **given, port_variable: str(self.port)}
+        self._start()
+
+    def look(self) -> None:
+        """Ask whether it answers, as the service does; start one that has fallen anew."""
+        if self.process.poll() is not None:
+            self.answers = False
+            self._start()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", self._ping)
+            self.answers = connection.getresponse().status == 200
+        except OSError:
+            self.answers = False
+        finally:
+            connection.close()
+
+    def ask(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Hand a request on; a container that has just fallen raises ``OSError``."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        """Ask it to end, and kill what is left when its time is over."""
+        self.answers = False
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill all of its processes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _start(self) -> None:
+        with self.folder.joinpath("log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", _ENTRY, "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._variables,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+
+    def _inside(self, value: str) -> str:
+        """Let the container's own ``/tmp`` be a folder of its own."""
+        is_own = value == _SCRATCH or value.startswith(f"{_SCRATCH}/")
+        return str(self.folder / value.lstrip("/")) if is_own else value
