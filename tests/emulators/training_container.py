@@ -17,10 +17,12 @@ ROOT = "LOOPLINE_SAGEMAKER_ROOT"
 _SCRATCH = ("/tmp", "/tmp/loopline")
 """A container has these to itself; any other path is this machine's, as if it were mounted."""
 _PLAIN = ("LANG", "PYTHONPATH")
+_ROLE = "ROLE_"
+"""What begins so in the fake's own variables is given to every job without that beginning: who its role is."""
 
 
 class Container:
-    """One host of a job: of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
+    """One host of a job: of its parent's variables it knows few, and it has a home of its own."""
 
     def __init__(self, request: dict[str, Any], host: str, hosts: list[str], folder: Path) -> None:
         self.host, self.folder, self.root = host, folder, folder / "ml"
@@ -46,6 +48,7 @@ class Container:
         command = [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", ())]
         said = {name: self._inside(value) for name, value in self._request.get("Environment", {}).items()}
         kept = {name: os.environ[name] for name in _PLAIN if name in os.environ}
+        kept |= {name.removeprefix(_ROLE): value for name, value in os.environ.items() if name.startswith(_ROLE)}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         service = {"TRAINING_JOB_NAME": self._request["TrainingJobName"], "TRAINING_JOB_ARN": arn, "AWS_REGION": region}
         everything = {"PATH": path, **kept, **service, **said, ROOT: str(self.root)}
