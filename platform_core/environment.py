@@ -31,6 +31,7 @@ HOME = "LOOPLINE_HOME"
 DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
 _KEYS = {"name", "bindings", "ledger", "clock", "traces", "prices", "promotions", "dagster", *SEVERAL.values()}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_EMPTY = re.compile(r"\$\{\w+:-\}")
 _MAY_NAME_SECRETS = {"bindings", "ledger", "traces", "dagster", *SEVERAL.values()}
 
 
@@ -372,8 +373,10 @@ def _first(contract: str) -> str:
 
 
 def _expanded(value: Any) -> Any:
+    """Put variables into settings; one that is ``${NAME:-}`` alone is left out where there is nothing in NAME."""
     if isinstance(value, dict):
-        return {key: _expanded(item) for key, item in value.items()}
+        found = {key: _expanded(item) for key, item in value.items()}
+        return {key: item for key, item in found.items() if item != "" or not _EMPTY.fullmatch(value[key])}
     if isinstance(value, list):
         return [_expanded(item) for item in value]
     return _VARIABLE.sub(_variable, value) if isinstance(value, str) else value

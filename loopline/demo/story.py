@@ -45,7 +45,7 @@ def main(days: int | None = None, *, keep: bool = False, output: str = "text") -
     last = GO_LIVE + timedelta(days=days) if days else None
     with running(home=home, environment=stage.platform.environment.path) as app:
         teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, inference server {app.endpoint}")
-        client = Client(stage.platform.serving.endpoint(REF.dotted))
+        client = Client(app.platform.serving.endpoint(REF.dotted))  # the stage was set before there was a port
         show = Show(stage, app, teller, Replay(stage.clock, client))
         told = _told(show, last)
         _to_stdout(json.dumps(told.facts) if output == "json" else told.text)

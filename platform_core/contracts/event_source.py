@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.base import Vendor
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, Unsupported
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
 
 if TYPE_CHECKING:
@@ -101,6 +101,16 @@ class EventSource(Vendor):
     def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it
         """Return the path or URL by which other tools know where a source arrives, "" where there is none."""
         return ""
+
+    def lay(self, source: str, name: str, content: bytes, at: datetime) -> None:  # noqa: ARG002 - for who can
+        """Let a file come to ``team/source``, whole at once, as one that arrived at that time; for replays of history.
+
+        Raises:
+            Unsupported: files come here by nobody's hand.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} takes no files", "replay history into a folder or an object store's prefix"
+        )
 
     @abc.abstractmethod
     def read(self, source: str, arrival: Arrival) -> pa.Table:

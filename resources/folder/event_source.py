@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,15 @@ class FolderEventSource(EventSource):
     def place(self, source: str) -> str:
         """Return the folder."""
         return os.path.abspath(Path(self.root, source))  # noqa: PTH100 - without its ..
+
+    def lay(self, source: str, name: str, content: bytes, at: datetime) -> None:
+        """Write a file under another name first."""
+        folder = Path(self.root, source)
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{name}"
+        draft.write_bytes(content)
+        os.utime(draft, (at.timestamp(), at.timestamp()))
+        draft.rename(folder / name)
 
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read a file whose content is still that of the arrival."""

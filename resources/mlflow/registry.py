@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import CARRY, Carried, ModelVersion, Publication, Registry
-from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable, Unsupported
+from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable, Unsupported, one_line
 from loopline.resources.mlflow.apart import MARK, beside, clear, marked
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _SQLITE = "sqlite:///"
+_POSTGRESQL = "postgresql+"
+_TABLES = 770_250_085
+"""PostgreSQL's advisory lock for whoever makes MLflow's tables; any number that no other program takes."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """What is no path; ``mlflow-artifacts:/folder`` are artifacts that the tracking server itself keeps."""
 _MODEL, _PACKAGE = "model", "package"
@@ -159,7 +162,7 @@ class MlflowRegistry(Registry):
         """Return MLflow's own server on the database, if it is installed; a tracking server runs already."""
         if self._is_server or not _has_interface():
             return ()
-        where = ("--backend-store-uri", self.tracking_uri, "--host", "127.0.0.1", "--port", str(port))
+        where = ("--backend-store-uri", _with_driver(self.tracking_uri), "--host", "127.0.0.1", "--port", str(port))
         return (sys.executable, "-m", "mlflow", "server", *where, "--workers", "1")
 
     @property
@@ -185,8 +188,14 @@ class MlflowRegistry(Registry):
 
     @cached_property
     def _client(self) -> MlflowClient:
-        with _alone(self.tracking_uri):
-            return _connect(self.tracking_uri)
+        uri = _with_driver(self.tracking_uri)
+        with _alone(uri):
+            return _connect(uri)
+
+
+def _with_driver(uri: str) -> str:
+    """Name the driver that the extra ``postgres`` brings: SQLAlchemy's releases take different ones by themselves."""
+    return uri.replace("postgresql://", "postgresql+psycopg2://", 1) if uri.startswith("postgresql://") else uri
 
 
 def _has_interface() -> bool:
@@ -296,7 +305,11 @@ def _translated(what: str) -> Iterator[None]:
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Let one process at a time make the tables of an SQLite file; a server sees to that itself."""
+    """Let one process at a time make the tables of a database; a tracking server sees to that itself."""
+    if uri.startswith(_POSTGRESQL):
+        with _locked(uri):
+            yield
+        return
     if not uri.startswith(_SQLITE):
         yield
         return
@@ -305,3 +318,26 @@ def _alone(uri: str) -> Iterator[None]:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _locked(uri: str) -> Iterator[None]:
+    """Hold PostgreSQL's advisory lock until MLflow's tables are there.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+    """
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import OperationalError
+
+    engine = create_engine(uri)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES})
+            yield
+    except OperationalError as error:
+        raise StoreUnavailable(
+            f"the registry's database does not answer: {one_line(error.orig)}", "see that it runs"
+        ) from None  # what SQLAlchemy says may hold the URL
+    finally:
+        engine.dispose()

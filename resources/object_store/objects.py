@@ -98,10 +98,11 @@ class Objects:
             except FileNotFoundError:
                 return None
 
-    def write(self, key: str, content: bytes) -> None:
-        """Write an object, whatever was there."""
+    def write(self, key: str, content: bytes, beside: Mapping[str, str] | None = None) -> None:
+        """Write an object, whatever was there; ``beside`` it what is said of it."""
+        said: Any = dict(beside) if beside else None
         with self._translated_errors(key):
-            self._store.put(key, content, mode="overwrite", use_multipart=False)
+            self._store.put(key, content, attributes=said, mode="overwrite", use_multipart=False)
 
     def link(self, key: str, seconds: int) -> str:
         """Return a URL by which whoever has it reads this object, and nothing else, for so long.

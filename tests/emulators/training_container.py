@@ -17,10 +17,12 @@ ROOT = "LOOPLINE_SAGEMAKER_ROOT"
 _SCRATCH = ("/tmp", "/tmp/loopline")
 """A container has these to itself; any other path is this machine's, as if it were mounted."""
 _PLAIN = ("LANG", "PYTHONPATH")
+_ROLE = "ROLE_"
+"""What begins so in the fake's own variables is given to every job without that beginning: who its role is."""
 
 
 class HostProcess:
-    """A container as a process: of its parent's variables it knows ``PATH`` only, and it has a home of its own."""
+    """A container as a process: of its parent's variables it knows few, and it has a home of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,6 +32,7 @@ class HostProcess:
     def run(self, command: list[str], said: dict[str, str], more: dict[str, str]) -> None:
         """Run a command with the variables that its job says, and those of the service."""
         kept = {name: os.environ[name] for name in _PLAIN if name in os.environ}
+        kept |= {name.removeprefix(_ROLE): value for name, value in os.environ.items() if name.startswith(_ROLE)}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         inside = {name: self._inside(value) for name, value in said.items()}
         with self.log.open("ab") as log:

@@ -27,7 +27,6 @@ def test_what_is_put_out_is_of_environment_variables(files: Configuration) -> No
     assert all(re.search(r"\$\{(aws_\w+\.|var\.region)", value) for value in put_out.values())
 
 
-@pytest.mark.skipif(not FILE.exists(), reason="there is no environment file of AWS yet")
 def test_outputs_fill_the_environment_file(files: Configuration) -> None:
     """No variable without a default is left open, none that the file does not ask for is put out, secrets are there."""
     text = FILE.read_text()

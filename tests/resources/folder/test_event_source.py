@@ -448,3 +448,12 @@ def test_what_is_known_may_grow_between_two_looks(events: FolderEventSource, tmp
     assert LandedIds(landed) != LandedIds(dict(landed))
     assert list(LandedIds(landed)) == [ids["1.csv"]]
     assert len(LandedIds(landed)) == 1
+
+
+def test_a_replay_s_file_comes_whole_with_the_time_that_it_had(tmp_path: Path) -> None:
+    """What a replay lays down is listed at once, though nobody waits for it to be still."""
+    source = FolderEventSource(root=str(tmp_path))
+    at = datetime(2010, 7, 2, 2, tzinfo=UTC)
+    source.lay("shop/orders", "a.csv", b"n\n1\n", at)
+    (arrival,) = source.arrivals("shop/orders")
+    assert (arrival.name, arrival.arrived_at) == ("a.csv", at)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.testing.registry import RegistryKit, contents, new_model, publication
 from loopline.resources.mlflow.registry import MlflowRegistry
 from tests.mlflow_server import mlflow_server
@@ -54,14 +56,19 @@ from pathlib import Path
 from loopline.platform_core.testing.registry import publication
 from loopline.resources.mlflow.registry import MlflowRegistry
 home = Path(sys.argv[1])
-registry = MlflowRegistry(tracking_uri=f"sqlite:///{home}/new/mlflow.db", artifacts=str(home / "new/files"))
-print(registry.publish(publication("t.m", home, {"key": sys.argv[2]})).version)
+registry = MlflowRegistry(tracking_uri=sys.argv[2], artifacts=str(home / "new/files"))
+print(registry.publish(publication("t.m", home, {"key": sys.argv[3]})).version)
 """
 
 
-def test_two_processes_make_the_tables_once_and_quietly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["sqlite", "postgresql"])
+def test_two_processes_make_the_tables_once_and_quietly(
+    kept: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Both start on nothing, both publish; nothing is written to the terminal or into the working folder."""
-    command = [sys.executable, "-c", PUBLISH, str(tmp_path)]
+    sqlite = kept == "sqlite"
+    uri = f"sqlite:///{tmp_path}/new/mlflow.db" if sqlite else request.getfixturevalue("new_database")()
+    command = [sys.executable, "-c", PUBLISH, str(tmp_path), uri]
     folder = tmp_path / "cwd"
     folder.mkdir()
     both = [
@@ -83,6 +90,14 @@ def test_a_server_keeps_the_artifacts_of_who_shares_no_disk_with_it(tmp_path: Pa
         fetched = MlflowRegistry(**bound).fetch(made.model, made.version, tmp_path / "fetched")
         assert contents(fetched) == contents(published.package)
         assert list(tmp_path.glob("artifacts/loopline/**/manifest.json"))
+
+
+def test_a_database_that_is_away_is_told_without_its_password() -> None:
+    """What PostgreSQL's client says is told, as of any store that does not answer."""
+    away = MlflowRegistry(tracking_uri="postgresql://me:kept-quiet@127.0.0.1:9/registry", artifacts="unused")
+    with pytest.raises(StoreUnavailable, match=r"database does not answer: .*Connection refused") as told:
+        away.versions("t.m")
+    assert "kept-quiet" not in "".join(traceback.format_exception(told.value))
 
 
 def test_module_loads_without_mlflow() -> None:

@@ -1,0 +1,119 @@
+"""A cloud's emulators, all that its environment file names, and the variables by which a process finds them.
+
+``python -m tests.emulators.clouds aws -- <command>`` runs a command among them, and ends them with it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.request import urlopen
+
+from tests.emulators.aws import NOBODY, REGION, AwsServer
+from tests.emulators.postgresql import postgresql
+from tests.emulators.process import Emulator
+from tests.s3_server import KEY, SECRET, S3Server, free_ports
+
+ENVIRONMENTS = Path(__file__).parents[2] / "deploy" / "environments"
+ROLE = "arn:aws:iam::123456789012:role/loopline-training"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/loopline:emulated"
+DATABASES = ("ledger", "registry")
+WHO = {**NOBODY, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ALLOW_HTTP": "true"}
+"""Who asks, as a role would tell it; and that these services, unlike the real ones, speak plain HTTP."""
+Variables = dict[str, str]
+
+
+@contextmanager
+def aws(folder: Path) -> Iterator[Variables]:
+    """Run S3 (SeaweedFS), DynamoDB, Kinesis and Secrets Manager (moto), SageMaker (the fake), and PostgreSQL."""
+    with ExitStack() as stack:
+        s3, moto = S3Server(_made(folder / "s3")), AwsServer(_made(folder / "aws"))
+        stack.callback(_ended, s3.kill)
+        s3.start()
+        moto.begin()
+        stack.callback(moto.end)
+        sagemaker = stack.enter_context(_sagemaker(_made(folder / "sagemaker"), s3))
+        server = stack.enter_context(postgresql(free_ports(1)[0]))
+        secrets = moto.client("secretsmanager")
+        for name in DATABASES:
+            secrets.create_secret(Name=f"loopline-{name}", SecretString=server.database(name))
+        _make_tables(moto.client("dynamodb"))
+        yield {
+            **WHO,
+            "LOOPLINE_REGION": REGION,
+            "LOOPLINE_STORE": s3.place(),
+            "LOOPLINE_IMAGE": IMAGE,
+            "LOOPLINE_TRAINING_ROLE": ROLE,
+            "LOOPLINE_S3_ENDPOINT": s3.url,
+            "MLFLOW_S3_ENDPOINT_URL": s3.url,
+            "LOOPLINE_SAGEMAKER_ENDPOINT": sagemaker,
+            "LOOPLINE_LOGS_ENDPOINT": sagemaker,
+            "LOOPLINE_SECRETS_ENDPOINT": moto.url,
+            "LOOPLINE_DYNAMODB_ENDPOINT": moto.url,
+            "LOOPLINE_KINESIS_ENDPOINT": moto.url,
+            "LOOPLINE_POLL_SECONDS": "0.5",
+            "LOOPLINE_REPLAY_CLOCK": str(folder / "clock"),
+            "LOOPLINE_ONLINE_SECONDS": "20",
+        }
+
+
+CLOUDS: Mapping[str, Callable[[Path], Any]] = {"aws": aws}
+"""The emulators of each cloud whose demo runs on them."""
+
+
+@contextmanager
+def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
+    """Run the fake; its jobs have a role, by which they read and write the stores."""
+    port = free_ports(1)[0]
+    url = f"http://127.0.0.1:{port}"
+    role = {f"ROLE_{name}": value for name, value in WHO.items()}
+    command = [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url]
+    fake = Emulator(command, folder, role)
+    fake.start(lambda: urlopen(url).close())
+    try:
+        yield url
+    finally:
+        fake.end()
+
+
+def _make_tables(dynamodb: Any) -> None:
+    """Make the tables that ``deploy/terraform`` would: of features, and of where a stream's records stand."""
+    from loopline.resources.dynamodb.table import Table
+
+    Table(dynamodb, "loopline-online", create=True).ensure()
+    keys = {"shard": ("S", "HASH"), "offset": ("N", "RANGE")}
+    dynamodb.create_table(
+        TableName="loopline-offsets",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, (kind, _) in keys.items()],
+        KeySchema=[{"AttributeName": name, "KeyType": place} for name, (_, place) in keys.items()],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _ended(kill: Callable[[], None]) -> None:
+    """End a server that may not have started."""
+    try:
+        kill()
+    except AttributeError:
+        return
+
+
+def main(cloud: str, command: list[str]) -> int:
+    """Run a command among a cloud's emulators; returns its exit code."""
+    with TemporaryDirectory(prefix=f"loopline-{cloud}-") as scratch, CLOUDS[cloud](Path(scratch)) as variables:
+        return subprocess.run(command, env=os.environ | variables, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[3:]))
