@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 import dagster as dg
 import pytest
@@ -146,6 +147,10 @@ def test_2_the_first_model_goes_live(shop: Shop) -> None:
     assert shop.state(first) == "promoted"
     live = deployments.deployment(shop.platform.ledger, REF)
     assert (live.stable.version, live.percent) == ("1", 0)
+    end = monotonic() + 120  # a busy machine takes its time to load it
+    while not shop.platform.serving.observe(REF.dotted).ready:
+        assert monotonic() < end
+        sleep(0.05)
 
 
 def test_3_the_training_set_is_rebuilt_bit_for_bit(shop: Shop) -> None:
