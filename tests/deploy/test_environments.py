@@ -14,7 +14,10 @@ NOBODY_NEEDS = {"notifier", "lineage", "secrets"}
 """What tells others, and who keeps secrets where variables do: an environment works without."""
 UNSET = re.compile(r"\$\{(\w+)\}")
 """Variables without a default: a cluster's Secret sets them."""
-FILES = sorted(Path(__file__).parents[2].joinpath("deploy", "environments").glob("*.yaml"))
+CLOUDS = {"aws", "gcp", "azure"}
+"""Their variables are of many kinds: `tests/platform_core/test_cloud_environments.py`."""
+SHIPPED = Path(__file__).parents[2].joinpath("deploy", "environments").glob("*.yaml")
+FILES = sorted(file for file in SHIPPED if file.stem not in CLOUDS)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
