@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from loopline.platform_core.contracts.compute import Billed
-from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.errors import InvalidSpec, LooplineError
 from loopline.platform_core.specs.model import Requirements
 from loopline.resources.managed_jobs.carrying import Outcome
 from loopline.resources.managed_jobs.patience import Wait
@@ -47,6 +47,15 @@ class Order:
     args: Mapping[str, Any]
     requirements: Requirements
     machine: str
+
+    def check_key(self, most_chars: int) -> None:
+        """Refuse a key that is longer than the service keeps, or than we let it become.
+
+        Raises:
+            InvalidSpec: it is.
+        """
+        if len(self.key) > most_chars:
+            raise InvalidSpec(f"the key of {self.name} has {len(self.key)} characters", f"use {most_chars} at most")
 
 
 class Lines(abc.ABC):

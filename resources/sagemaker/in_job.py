@@ -12,10 +12,10 @@ import signal
 import sys
 from pathlib import Path
 
-from loopline.platform_core import worker
 from loopline.platform_core.specs.gang import PORT, Gang
 from loopline.platform_core.worker import Failure
-from loopline.resources.managed_jobs.carrying import TASK, unpack_task, write_answer
+from loopline.resources.managed_jobs.carrying import TASK
+from loopline.resources.managed_jobs.in_job import done
 
 CHANNEL = "task"
 ROOT = "LOOPLINE_SAGEMAKER_ROOT"
@@ -30,19 +30,12 @@ def main(root: Path) -> None:
     """Run the task and leave its answer; whoever looks at the service sees that it failed, and in a sentence why."""
     signal.signal(signal.SIGTERM, _end)
     gang = _gang(json.loads(root.joinpath("input/config/resourceconfig.json").read_text()))
-    if gang.size > 1:
-        os.environ.update(gang.variables())
-    job = unpack_task(root.joinpath("input/data", CHANNEL, TASK).read_bytes())
-    outcome = worker.attempt(job.task, job.args)
-    failed = isinstance(outcome, Failure)
+    outcome = done(root.joinpath("input/data", CHANNEL, TASK), root / "output/data", gang)
     if isinstance(outcome, Failure):
-        sys.stderr.write(f"{outcome.problem}\n{outcome.trace}\n")
         root.joinpath("output/failure").write_text(f"{outcome.problem} → {outcome.fix}"[:MOST_FAILURE_CHARS])
-    if failed or gang.leads:
-        write_answer(root / "output/data", gang.rank, outcome)
     sys.stderr.write(f"{END}\n")
     sys.stderr.flush()
-    sys.exit(failed)
+    sys.exit(isinstance(outcome, Failure))
 
 
 def _gang(config: dict[str, object]) -> Gang:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, StoreUnavailable, one_line
-from loopline.resources.managed_jobs.patience import write_line
+from loopline.resources.managed_jobs.asking import Again, Asking
 
 if TYPE_CHECKING:
     from loopline.resources.sagemaker.settings import Settings
 
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 5, 30, 4
-_PAUSE_SECONDS = 2.0
-_TOLD_SECONDS = 10.0
 _PASSING = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded"}
     | {"SlowDown", "ServiceUnavailable", "ServiceUnavailableException", "InternalFailure", "InternalServerError"}
@@ -33,7 +30,7 @@ class Link:
     """Clients of SageMaker, S3 and CloudWatch Logs, with credentials of the client's own chain."""
 
     def __init__(self, settings: Settings) -> None:
-        self.patience_seconds = settings.api_patience_seconds
+        self._asking = Asking("AWS", _away, settings.api_patience_seconds)
         self._settings = settings
         try:
             import boto3
@@ -51,19 +48,7 @@ class Link:
             ClientError: the service said no in words that its caller knows (``code``).
             StoreUnavailable: it does not answer. InvalidEnvironment: it does not know us, or gives us no right.
         """
-        began, told = time.monotonic(), False
-        while True:
-            try:
-                return operation(**members)
-            except Exception as error:
-                away = _away(error, getattr(operation, "__name__", "the call"))
-                waited = time.monotonic() - began
-                if not isinstance(away, _Again) or waited > self.patience_seconds:
-                    raise (away.error if isinstance(away, _Again) else away) from error
-            if waited > _TOLD_SECONDS and not told:
-                write_line(f"AWS does not answer; what runs goes on: {away.error.problem}")
-                told = True
-            time.sleep(_PAUSE_SECONDS)
+        return self._asking.ask(lambda: operation(**members), getattr(operation, "__name__", "the call"))
 
     def close(self) -> None:
         """Let the connections go."""
@@ -88,13 +73,6 @@ class Link:
             ) from error
 
 
-class _Again(Exception):  # noqa: N818 - no error, but what to do
-    """The call may be made again; ``error`` is what to raise when nobody waits any longer."""
-
-    def __init__(self, error: StoreUnavailable) -> None:
-        self.error = error
-
-
 def code(error: Any) -> str:
     """Return what a service calls its refusal."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -106,13 +84,13 @@ def words(error: Any) -> str:
 
 
 def _away(error: Exception, operation: str) -> Exception:
-    """Say what a failed call is: worth another try (``_Again``), an error of ours, or its caller's to judge."""
+    """Say what a failed call is: worth another try (``Again``), an error of ours, or its caller's to judge."""
     from botocore import exceptions as botocore
 
     if isinstance(error, botocore.ClientError):
         return _said(error, operation)
     if isinstance(error, (botocore.HTTPClientError, botocore.ConnectionError, botocore.MetadataRetrievalError)):
-        return _Again(StoreUnavailable(f"{operation}: {one_line(error)}", "see whether AWS can be reached from here"))
+        return Again(StoreUnavailable(f"{operation}: {one_line(error)}", "see whether AWS can be reached from here"))
     if isinstance(error, botocore.BotoCoreError):
         return _of_client(error, operation)
     return error
@@ -122,7 +100,7 @@ def _said(error: Any, operation: str) -> Exception:
     name, told = code(error), f"{operation}: {code(error)}: {words(error)}"
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     if name in _PASSING or status >= _SERVER_ERROR:
-        return _Again(StoreUnavailable(told, "try again later; ask for a higher rate of requests if it lasts"))
+        return Again(StoreUnavailable(told, "try again later; ask for a higher rate of requests if it lasts"))
     if name in _EXPIRED:
         return StoreUnavailable(told, "sign in to AWS again, or give this process a role, which renews itself", 30)
     if name in _SKEWED:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopline.platform_core.errors import InvalidSpec
 from loopline.resources.managed_jobs.service import Order
+from loopline.resources.managed_jobs.settings import SAID, filled
 from loopline.resources.sagemaker.in_job import CHANNEL
 from loopline.resources.sagemaker.settings import Settings, tag_value
 
@@ -14,8 +14,6 @@ KEY, WORKERS = "loopline-key", "loopline-workers"
 MOST_KEY_CHARS = 2500
 """A hyperparameter's value may have so many."""
 _HOUR_SECONDS = 3600
-_SCRATCH = "/tmp"  # noqa: S108 - the container's own
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Request = dict[str, Any]
 
@@ -26,8 +24,7 @@ def training_job(settings: Settings, order: Order, task_url: str) -> Request:
     Raises:
         InvalidSpec: the key is longer than the service keeps.
     """
-    if len(order.key) > MOST_KEY_CHARS:
-        raise InvalidSpec(f"the key of {order.name} has {len(order.key)} characters", f"use {MOST_KEY_CHARS} at most")
+    order.check_key(MOST_KEY_CHARS)
     found: Request = {
         "TrainingJobName": order.name,
         "AlgorithmSpecification": {
@@ -35,9 +32,9 @@ def training_job(settings: Settings, order: Order, task_url: str) -> Request:
             "TrainingInputMode": "File",
             "ContainerEntrypoint": [settings.python, "-m", "loopline.resources.sagemaker.in_job"],
         },
-        "RoleArn": settings.placed(order.args),
+        "RoleArn": filled(settings.role, order.args, "role"),
         "HyperParameters": {KEY: order.key, WORKERS: str(order.requirements.workers)},
-        "Environment": _environment(settings, order),
+        "Environment": settings.variables(order.requirements.cpu),
         "InputDataConfig": [_channel(task_url)],
         "OutputDataConfig": _given(S3OutputPath=settings.store, KmsKeyId=settings.output_kms_key),
         "ResourceConfig": _resources(settings, order),
@@ -72,12 +69,6 @@ def _channel(task_url: str) -> Request:
     return {"ChannelName": CHANNEL, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
-def _environment(settings: Settings, order: Order) -> dict[str, str]:
-    threads = dict.fromkeys(_THREADS, str(max(1, int(order.requirements.cpu))))
-    return {"HOME": _SCRATCH, "LOOPLINE_HOME": f"{_SCRATCH}/loopline", **threads, **settings.env}
-
-
 def _tags(settings: Settings, order: Order) -> dict[str, str]:
-    said = {name: str(order.args[name]) for name in ("team", "model", "cycle") if name in order.args}
-    own = {f"loopline:{name}": tag_value(value) for name, value in said.items()}
+    own = {f"loopline:{name}": tag_value(str(order.args[name])) for name in SAID if name in order.args}
     return {**settings.tags, **own, "loopline:key": tag_value(order.key), "loopline:managed-by": "loopline"}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import Field, field_validator
 
-from loopline.platform_core.contracts.base import Vendor
-from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.managed_jobs.machines import Machine
+from loopline.resources.managed_jobs.settings import JobSettings
 from loopline.resources.sagemaker.instance_types import SHIPPED
 
 MOST_ENV, MOST_ENV_CHARS, MOST_TAGS = 90, 512, 45
@@ -21,7 +19,7 @@ _TAG = re.compile(r"[\w .:/=+\-@]*")
 _MOST_TAG_CHARS, _MOST_TAG_NAME_CHARS = 256, 128
 
 
-class Settings(Vendor):
+class Settings(JobSettings):
     """Where trainings run, as whom, and for how long.
 
     ``store`` is a folder of a bucket, as ``s3://bucket/prefix``: tasks and answers lie there. ``role`` may hold
@@ -35,7 +33,6 @@ class Settings(Vendor):
     store: str
     region: str | None = None
     endpoints: Mapping[str, str] = Field(default_factory=dict)
-    python: str = "python"
     instance_types: Mapping[str, Machine] = Field(default_factory=lambda: dict(SHIPPED))
     volume_gb: int = Field(default=30, ge=1)
     volume_kms_key: str | None = None
@@ -45,10 +42,8 @@ class Settings(Vendor):
     encrypt_between_workers: bool = False
     spot: bool = False
     spot_wait_hours: float = Field(default=24, gt=0)
-    max_runtime_hours: float = Field(default=24, gt=0)
     env: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_ENV)
     tags: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_TAGS)
-    api_patience_seconds: float = 300
 
     @field_validator("store")
     @classmethod
@@ -76,20 +71,6 @@ class Settings(Vendor):
     @classmethod
     def _is_tag(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         return check_tags(value)
-
-    def placed(self, args: Mapping[str, Any]) -> str:
-        """Return the role of a task.
-
-        Raises:
-            InvalidEnvironment: it holds ``{team}``, and the task's arguments name no team.
-        """
-        try:
-            return self.role.format(**({"team": str(args["team"])} if "team" in args else {}))
-        except (KeyError, IndexError, ValueError) as error:
-            raise InvalidEnvironment(
-                f"compute: the role {self.role!r} cannot be filled in for this task: {error}",
-                "name it without {team}: the task is the platform's own",
-            ) from error
 
 
 def check_tags(tags: Mapping[str, str]) -> Mapping[str, str]:

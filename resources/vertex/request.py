@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopline.platform_core.errors import InvalidSpec
 from loopline.resources.managed_jobs.folder import LEFT
 from loopline.resources.managed_jobs.service import Order
 from loopline.resources.managed_jobs.settings import SAID, filled
@@ -27,8 +26,7 @@ def custom_job(settings: Settings, order: Order, prefix: str, task: str) -> Requ
     Raises:
         InvalidSpec: the key is longer than we let it become.
     """
-    if len(order.key) > MOST_KEY_CHARS:
-        raise InvalidSpec(f"the key of {order.name} has {len(order.key)} characters", f"use {MOST_KEY_CHARS} at most")
+    order.check_key(MOST_KEY_CHARS)
     spec: Request = {
         "worker_pool_specs": _pools(settings, order, task),
         "scheduling": {"timeout": {"seconds": int(settings.max_runtime_hours * _HOUR_SECONDS)}},
