@@ -57,12 +57,8 @@ class Stage:
 
     def land(self, day: Day) -> None:
         """Drop a day's file, whole at once, with the time at which it arrived."""
-        folder = self.platform.home / "landing" / REF.team / self.source.name
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{day.name}"
-        draft.write_bytes(day.content)
-        os.utime(draft, (day.arrives_at.timestamp(), day.arrives_at.timestamp()))
-        draft.rename(folder / day.name)
+        source = f"{REF.team}/{self.source.name}"
+        self.platform.event_source.lay(source, day.name, day.content, day.arrives_at)
 
     def script(self, first: date, last: date | None) -> Script:
         """Return what happens from one day to another."""

@@ -5,7 +5,6 @@ A third of the wholesaler's customers, on the data's own clock, through every re
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -56,11 +55,8 @@ class Shop:
 
     def land(self, chosen: list[Day]) -> None:
         """Drop daily files with the time at which they arrived."""
-        folder = self.home / "landing" / "retail" / "orders"
-        folder.mkdir(parents=True, exist_ok=True)
         for day in chosen:
-            (folder / day.name).write_bytes(day.content)
-            os.utime(folder / day.name, (day.arrives_at.timestamp(),) * 2)
+            self.platform.event_source.lay("retail/orders", day.name, day.content, day.arrives_at)
 
     def trade(self, first: date, last: date) -> None:
         """Ask about every order from one day to another, landing files every seven weeks."""
