@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import signal
 import socket
@@ -13,18 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
 
 import hypothesis
 import psycopg2
 import pytest
 
+from tests.emulators.postgresql import OWNER
+from tests.emulators.postgresql import postgresql as postgresql_server
 from tests.s3_server import S3Server
 
 # how long an example takes is the machine's affair, which others use as well
 hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("loopline")
-OWNER = "loopline"
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
 pytest_plugins = [
     "kafka_broker",
@@ -48,45 +46,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return f"mark.{marker}" not in collection_path.read_text(encoding="utf-8") or None
 
 
-def _postgresql(program: str) -> str:
-    """Find a program of the newest PostgreSQL server; failing is better than a suite that quietly tests less."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3]))
-    path = str(found[-1]) if found else shutil.which(program)
-    if path is None:
-        pytest.fail(f"PostgreSQL's {program} is missing: install the server, for example 'apt-get install postgresql'")
-    return path
-
-
-def _account() -> str | None:
-    """Return the account to run as: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """Run a PostgreSQL server of this session's own, reached through a socket in the folder that is given."""
-    folder, account = Path(mkdtemp(prefix="pg-", dir="/tmp")), _account()
-    if account:
-        shutil.chown(folder, account)
-    options = ["-A", "trust", "-U", OWNER, "-E", "UTF8", "--locale=C", "--no-sync"]
-    data = str(folder / "data")
-    subprocess.run(
-        [_postgresql("initdb"), "-D", data, *options], user=account, cwd="/", check=True, capture_output=True
-    )
-    settings = [f"-cunix_socket_directories={folder}", "-clisten_addresses=", "-cfsync=off", "-cmax_connections=200"]
-    log = (folder / "log").open("wb")
-    server = subprocess.Popen([_postgresql("postgres"), "-D", data, *settings], user=account, cwd="/", stderr=log)
-    try:
-        _wait_for(str(folder), server)
-        yield str(folder)
-    finally:
-        server.send_signal(signal.SIGQUIT)  # at once, whoever is still connected
-        server.wait(30)
-        log.close()
-        shutil.rmtree(folder)
+    with postgresql_server() as server:
+        yield str(server.folder)
 
 
 @pytest.fixture(scope="session")
@@ -106,19 +70,6 @@ def new_database(postgresql: str) -> Callable[[], str]:
         return f"postgresql://{OWNER}@/postgres?host={postgresql}&options=-csearch_path%3D{name}"
 
     return make
-
-
-def _wait_for(folder: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        if server.poll() is not None:
-            break
-        try:
-            psycopg2.connect(host=folder, user=OWNER, dbname="postgres").close()
-        except psycopg2.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"PostgreSQL did not start: {Path(folder, 'log').read_text()[-2000:]}")
 
 
 class RedisServer:
