@@ -55,9 +55,12 @@ class ObjectRunLogs(CloudStorageComputeLogManager[Any], ConfigurableClass):
         return cls(inst_data=inst_data, **config_value)
 
     @cached_property
+    def _said(self) -> settings.DagsterSettings:
+        return settings.of_environment()
+
+    @cached_property
     def _objects(self) -> Objects:
-        found = settings.of_environment()
-        return Objects(found.run_logs, found.run_logs_options)
+        return Objects(self._said.run_logs, self._said.run_logs_options)
 
     @property
     def local_manager(self) -> LocalComputeLogManager:
@@ -79,7 +82,7 @@ class ObjectRunLogs(CloudStorageComputeLogManager[Any], ConfigurableClass):
 
     def download_url_for_type(self, log_key: Sequence[str], io_type: ComputeIOType) -> str | None:
         """Sign a link to a whole log, where browsers reach the store; else the web server shows logs itself."""
-        seconds = settings.of_environment().run_log_link_seconds
+        seconds = self._said.run_log_link_seconds
         with _store_may_be_away():
             if seconds and self._objects.has(_key(log_key, io_type)):
                 return self._objects.link(_key(log_key, io_type), seconds)
