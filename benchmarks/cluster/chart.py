@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import helm_python as helm
 import yaml
 
 from benchmarks.cluster.site import NAMESPACE, Site, until
-from benchmarks.peers.postgresql import OWNER, postgresql
 from scripts.cluster import images
 from scripts.cluster.python_layer import interpreter
 from scripts.cluster.settings import NODE_ADDRESS
@@ -21,6 +19,7 @@ from tests.cluster.kubernetes_cluster import OBJECT_STORE_PORT
 from tests.cluster.let_in import let_in
 from tests.conftest import RedisServer
 from tests.deploy.helm_chart import CHART, merged
+from tests.emulators.postgresql import OWNER, postgresql
 
 RELEASE, PLACE = "loopline", "mlops"
 POSTGRESQL, REDIS = 5432, 6379
@@ -117,7 +116,7 @@ def _stores(site: Site) -> Iterator[dict[str, str]]:
     folder.mkdir()
     redis = RedisServer(folder)
     with ExitStack() as stack:
-        (place,) = parse_qs(urlsplit(stack.enter_context(postgresql())).query)["host"]
+        place = str(stack.enter_context(postgresql(syncs=True)).folder)
         connection = psycopg2.connect(host=place, user=OWNER, dbname="postgres")
         connection.autocommit = True
         for name in ("dagster", "ledger"):

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.page import Promise, Section
-from benchmarks.peers.postgresql import postgresql
 from benchmarks.scorecard.past import DAYS, MODELS, TEAMS
 from benchmarks.turns import json_lines
+from tests.emulators.postgresql import postgresql
 
 ROWS = 100_000
 HOW = f"""A ledger of two years of {TEAMS} teams and {MODELS} models: a third of its rows are cycles with their
@@ -27,8 +27,8 @@ def compare(quick: bool = False) -> Section:
     rows = ROWS // 10 if quick else ROWS
     with TemporaryDirectory() as folder:
         found = {"SQLite": _side(f"sqlite:///{Path(folder) / 'ledger.db'}", rows)}
-    with postgresql() as url:
-        found["PostgreSQL"] = _side(url, rows)
+    with postgresql(syncs=True) as server:
+        found["PostgreSQL"] = _side(server.url, rows)
     table = [_row(name, rows, one) for name, said in found.items() for one in said]
     promises = [promise for name, said in found.items() for promise in _promises(name, said)]
     return Section(f"Scorecard over {ROWS:,} ledger rows", HOW, HEADER, table, promises)

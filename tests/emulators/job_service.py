@@ -30,6 +30,17 @@ class Lost(Exception):  # noqa: N818 - as above
     """The answer does not arrive."""
 
 
+def taken(faults: list[Message], operation: str) -> Message | None:
+    """Take a fault of an operation out of a list, once less the times that it is to happen; None: there is none."""
+    for fault in faults:
+        if fault["operation"] == operation:
+            fault["times"] = fault.get("times", 1) - 1
+            if fault["times"] <= 0:
+                faults.remove(fault)
+            return {**fault}
+    return None
+
+
 class JobService:
     """Answers operations by name; who subclasses it finds the operation of a request, and has a method for each."""
 
@@ -57,13 +68,7 @@ class JobService:
     def fault(self, operation: str) -> Message:
         """Take what shall go wrong now."""
         with self.lock:
-            for fault in self.faults:
-                if fault["operation"] == operation:
-                    fault["times"] = fault.get("times", 1) - 1
-                    if fault["times"] <= 0:
-                        self.faults.remove(fault)
-                    return {**fault}
-        return {}
+            return taken(self.faults, operation) or {}
 
     def answer(self, method: str, url: str, token: str, body: bytes) -> tuple[int, Message]:
         """Answer a request."""

@@ -29,6 +29,11 @@ class Postgresql:
     port: int = 5432
     password: str = ""
 
+    @property
+    def url(self) -> str:
+        """Return the URL of the database that is there already, by the socket."""
+        return f"postgresql://{OWNER}@/postgres?host={self.folder}"
+
     def database(self, name: str) -> str:
         """Make an empty database; returns its URL."""
         connection = psycopg2.connect(host=str(self.folder), port=self.port, user=OWNER, dbname="postgres")
@@ -41,15 +46,23 @@ class Postgresql:
 
 
 @contextmanager
-def postgresql(port: int = 0) -> Iterator[Postgresql]:
-    """Run one until the block ends; with a port it listens on this machine, and asks there for a password."""
+def postgresql(port: int = 0, *, syncs: bool = False) -> Iterator[Postgresql]:
+    """Run one until the block ends; with a port it listens on this machine, and asks there for a password.
+
+    It syncs, as one in production does, only where that is measured.
+    """
     folder, account = Path(mkdtemp(prefix="pg-", dir="/tmp")), _account()
     if account:
         shutil.chown(folder, account)
     server = Postgresql(folder, port or 5432, secrets.token_urlsafe(16) if port else "")
     data = _made(server, account)
     listening = [f"-clisten_addresses={'127.0.0.1' if port else ''}", f"-p{server.port}"]
-    settings = [f"-cunix_socket_directories={folder}", "-cfsync=off", "-cmax_connections=200", *listening]
+    settings = [
+        f"-cunix_socket_directories={folder}",
+        f"-cfsync={'on' if syncs else 'off'}",
+        "-cmax_connections=200",
+        *listening,
+    ]
     log = (folder / "log").open("wb")
     process = subprocess.Popen([_program("postgres"), "-D", data, *settings], user=account, cwd="/", stderr=log)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 START_SECONDS = 120
 PEERS = Path(__file__).parents[2] / ".peers"
@@ -50,3 +53,22 @@ class Emulator:
         with suppress(ProcessLookupError):
             self.process.kill()
         self.process.wait(30)
+
+
+class Faulty:
+    """What a test says to a fake with ``/_faults`` and ``/_requests``, reached at ``url``."""
+
+    url: str
+
+    def fail(self, operation: str, **how: Any) -> None:
+        """Let something go wrong."""
+        urlopen(Request(f"{self.url}/_faults", json.dumps({"operation": operation, **how}).encode())).close()
+
+    def mend(self) -> None:
+        """Let nothing go wrong any more."""
+        urlopen(Request(f"{self.url}/_faults", b"null")).close()
+
+    def asked(self, operation: str) -> list[dict[str, Any]]:
+        """Return the requests of an operation."""
+        with urlopen(f"{self.url}/_requests") as answer:
+            return [said for name, said in json.load(answer) if name == operation]

@@ -30,6 +30,7 @@ from typing import Any
 import boto3
 
 from tests.emulators.aws_model import model, problems, signer
+from tests.emulators.job_service import taken
 from tests.emulators.sagemaker_endpoints import Endpoints, Refused
 from tests.emulators.training_jobs import Account, TrainingJob
 from tests.s3_server import KEY, SECRET
@@ -158,13 +159,7 @@ class SageMaker:
 
     def fault(self, operation: str) -> Message | None:
         """Take what shall go wrong now."""
-        for fault in self.faults:
-            if fault["operation"] == operation:
-                fault["times"] = fault.get("times", 1) - 1
-                if fault["times"] <= 0:
-                    self.faults.remove(fault)
-                return {**fault}
-        return None
+        return taken(self.faults, operation)
 
     def answer(self, target: str, asked: Message) -> Message:
         """Do one operation, with both messages held against the model."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
 
 from loopline.resources.sagemaker.compute import SageMakerCompute
-from tests.emulators.process import Emulator
+from tests.emulators.process import Emulator, Faulty
 from tests.s3_server import BUCKET, KEY, SECRET, S3Server, free_ports
 
 ROLE = "arn:aws:iam::123456789012:role/loopline-training"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/loopline:tests"
 
 
-class SageMakerServer:
+class SageMakerServer(Faulty):
     """The fake's process, and what a test says to it."""
 
     def __init__(self, folder: Path, s3: S3Server) -> None:
@@ -31,20 +30,6 @@ class SageMakerServer:
         self.program = Emulator(
             [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url], folder
         )
-
-    def fail(self, operation: str, **how: Any) -> None:
-        """Let something go wrong."""
-        content = json.dumps({"operation": operation, **how}).encode()
-        urlopen(Request(f"{self.url}/_faults", content)).close()
-
-    def mend(self) -> None:
-        """Let nothing go wrong any more."""
-        urlopen(Request(f"{self.url}/_faults", b"null")).close()
-
-    def asked(self, operation: str) -> list[dict[str, Any]]:
-        """Return the requests of an operation."""
-        with urlopen(f"{self.url}/_requests") as answer:
-            return [said for name, said in json.load(answer) if name == operation]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from loopline.resources.vertex.compute import VertexCompute
 from tests.emulators.gcs import BUCKET, GcsServer
-from tests.emulators.process import Emulator
+from tests.emulators.process import Emulator, Faulty
 from tests.s3_server import free_ports
 
 IMAGE = "europe-west4-docker.pkg.dev/tests/ml/loopline:tests"
 PROJECT = "tests"
 
 
-class VertexServer:
+class VertexServer(Faulty):
     """The fake's process, and what a test says to it."""
 
     def __init__(self, folder: Path, gcs: GcsServer) -> None:
@@ -52,19 +52,6 @@ class VertexServer:
         }
         file.write_text(json.dumps(said))
         return file
-
-    def fail(self, operation: str, **how: Any) -> None:
-        """Let something go wrong."""
-        urlopen(Request(f"{self.url}/_faults", json.dumps({"operation": operation, **how}).encode())).close()
-
-    def mend(self) -> None:
-        """Let nothing go wrong any more."""
-        urlopen(Request(f"{self.url}/_faults", b"null")).close()
-
-    def asked(self, operation: str) -> list[dict[str, Any]]:
-        """Return the requests of an operation."""
-        with urlopen(f"{self.url}/_requests") as answer:
-            return [said for name, said in json.load(answer) if name == operation]
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,7 @@ class TestRotation:
         now[0] += bindings.AGAIN_SECONDS
         for _ in range(3):
             assert bound["online_store"] is first
-        assert len([record for record in caplog.records if "cannot be asked for again" in record.message]) == 1
+        assert len([record for record in caplog.records if "cannot be asked for again" in record.getMessage()]) == 1
         file.keep("redis", "new")
         now[0] += bindings.AGAIN_SECONDS
         assert bound["online_store"] is not first
