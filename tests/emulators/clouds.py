@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.emulators.aws import NOBODY, REGION, AwsServer
+from tests.emulators.dynalite import Dynalite
 from tests.emulators.postgresql import postgresql
 from tests.emulators.process import Emulator
 from tests.s3_server import KEY, SECRET, S3Server, free_ports
@@ -31,19 +32,22 @@ Variables = dict[str, str]
 
 @contextmanager
 def aws(folder: Path) -> Iterator[Variables]:
-    """Run S3 (SeaweedFS), DynamoDB, Kinesis and Secrets Manager (moto), SageMaker (the fake), and PostgreSQL."""
+    """Run S3 (SeaweedFS), DynamoDB (Dynalite), Kinesis and Secrets Manager (moto), SageMaker (the fake), PostgreSQL."""
     with ExitStack() as stack:
         s3, moto = S3Server(_made(folder / "s3")), AwsServer(_made(folder / "aws"))
         stack.callback(_ended, s3.kill)
         s3.start()
         moto.begin()
         stack.callback(moto.end)
+        dynamodb = Dynalite(_made(folder / "dynamodb"))
+        dynamodb.start()
+        stack.callback(dynamodb.end)
         sagemaker = stack.enter_context(_sagemaker(_made(folder / "sagemaker"), s3))
         server = stack.enter_context(postgresql(free_ports(1)[0]))
         secrets = moto.client("secretsmanager")
         for name in DATABASES:
             secrets.create_secret(Name=f"loopline-{name}", SecretString=server.database(name))
-        _make_tables(moto.client("dynamodb"))
+        _make_tables(dynamodb.client(), moto.client("dynamodb"))
         yield {
             **WHO,
             "LOOPLINE_REGION": REGION,
@@ -55,7 +59,7 @@ def aws(folder: Path) -> Iterator[Variables]:
             "LOOPLINE_SAGEMAKER_ENDPOINT": sagemaker,
             "LOOPLINE_LOGS_ENDPOINT": sagemaker,
             "LOOPLINE_SECRETS_ENDPOINT": moto.url,
-            "LOOPLINE_DYNAMODB_ENDPOINT": moto.url,
+            "LOOPLINE_DYNAMODB_ENDPOINT": dynamodb.url,
             "LOOPLINE_KINESIS_ENDPOINT": moto.url,
             "LOOPLINE_POLL_SECONDS": "0.5",
             "LOOPLINE_REPLAY_CLOCK": str(folder / "clock"),
@@ -82,16 +86,17 @@ def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
         fake.end()
 
 
-def _make_tables(dynamodb: Any) -> None:
+def _make_tables(features: Any, offsets: Any) -> None:
     """Make the tables that ``deploy/terraform`` would: of features, and of where a stream's records stand."""
-    from loopline.resources.dynamodb.table import Table
+    _make_table(features, "loopline-online", {"v": ("S", "HASH"), "k": ("S", "RANGE")})
+    _make_table(offsets, "loopline-offsets", {"shard": ("S", "HASH"), "offset": ("N", "RANGE")})
 
-    Table(dynamodb, "loopline-online", create=True).ensure()
-    keys = {"shard": ("S", "HASH"), "offset": ("N", "RANGE")}
+
+def _make_table(dynamodb: Any, name: str, keys: Mapping[str, tuple[str, str]]) -> None:
     dynamodb.create_table(
-        TableName="loopline-offsets",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, (kind, _) in keys.items()],
-        KeySchema=[{"AttributeName": name, "KeyType": place} for name, (_, place) in keys.items()],
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, (kind, _) in keys.items()],
+        KeySchema=[{"AttributeName": key, "KeyType": place} for key, (_, place) in keys.items()],
         BillingMode="PAY_PER_REQUEST",
     )
 
