@@ -38,7 +38,7 @@ demo: $(TOOLS)
 	$(BIN)/python -m tests.emulators.clouds $(ENVIRONMENT) -- $(BIN)/loopline demo \
 		--on deploy/environments/$(ENVIRONMENT).yaml --like tests/emulators/laptop.json
 else
-demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws: on AWS' emulators
+demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws, gcp, azure: on a cloud's emulators
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo
 endif

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from loopline.platform_core.environment import bind
 from loopline.platform_core.features.changes import last_of_each, living
 from loopline.platform_core.features.materialize import materialize
@@ -24,13 +26,15 @@ from loopline.platform_core.training import training_set
 from loopline.platform_core.training.fingerprints import row_hash
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable
 
     from loopline.demo.stage import Stage
     from loopline.platform_core.specs import FeatureView
 
 AS_OF = tuple(datetime(year, month, 1, tzinfo=UTC) for year, month in ((2010, 10), (2011, 2), (2011, 7), (2011, 12)))
 """Days of which training sets are put together when all is over."""
+DIGITS = 8
+"""Of a number; a row whose numbers differ by less than 1e-9 of them is no new one (``features.changes``)."""
 SURELY_KEPT = timedelta(days=80)
 """A row so old at the end is online in every run; one near its view's 90 days may be gone or not."""
 
@@ -88,11 +92,23 @@ def differing(found: dict[str, str], other: Path) -> list[str]:
 
 
 def _features(stage: Stage, view: FeatureView) -> str:
-    """Hash the newest row of each entity and moment, but for when it was known."""
+    """Hash the newest row of each entity and moment, but for when it was known and what is no news."""
     rows = stage.platform.lake.read(view_table(stage.team.name, view))
     newest = living(last_of_each(rows, [view.entity, EVENT_TIME], by=CREATED_AT))
     told = [name for name in newest.column_names if name != CREATED_AT and not name.startswith("_")]
-    return row_hash(_in_order(newest.select(told)))
+    return row_hash(_in_order(_rounded(newest.select(told))))
+
+
+def _rounded(rows: pa.Table) -> pa.Table:
+    """Leave out of numbers what makes no row new: in which order a sum was added up shows in its last bits."""
+    for place, (name, kind) in enumerate(zip(rows.column_names, rows.schema.types, strict=True)):
+        if pa.types.is_floating(kind):
+            rows = rows.set_column(place, name, pa.array(_shortened(rows[name].to_pylist()), kind))
+    return rows
+
+
+def _shortened(values: Iterable[Any]) -> list[Any]:
+    return [float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for value in values]
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
@@ -112,6 +128,7 @@ def _online(stage: Stage, view: FeatureView) -> str:
     keys = sorted({str(key) for key in lately[view.entity].to_pylist()})
     (answers,) = stage.platform.online_store.read([(online_view(stage.team.name, view), keys)])
     rows = [
-        None if row is None else (key, row.event_time_us, *row.values) for key, row in zip(keys, answers, strict=True)
+        None if row is None else (key, row.event_time_us, *_shortened(row.values))
+        for key, row in zip(keys, answers, strict=True)
     ]
     return hashlib.sha256(repr(rows).encode()).hexdigest()

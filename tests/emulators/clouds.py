@@ -196,6 +196,8 @@ def _ended(kill: Callable[[], None]) -> None:
 
 def main(cloud: str, command: list[str]) -> int:
     """Run a command among a cloud's emulators; returns its exit code."""
+    if cloud not in CLOUDS:
+        sys.exit(f"no emulators of {cloud!r}: {', '.join(CLOUDS)} have some")
     with TemporaryDirectory(prefix=f"loopline-{cloud}-") as scratch, CLOUDS[cloud](Path(scratch)) as variables:
         return subprocess.run(command, env=os.environ | variables, check=False).returncode
 

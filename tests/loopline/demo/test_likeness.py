@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from loopline.demo.likeness import Asked, differing
+import pyarrow as pa
+
+from loopline.demo.likeness import Asked, _rounded, differing
 
 
 def test_what_only_one_run_has_or_has_otherwise_is_named(tmp_path: Path) -> None:
@@ -14,6 +16,14 @@ def test_what_only_one_run_has_or_has_otherwise_is_named(tmp_path: Path) -> None
     other.write_text(json.dumps({"rows": "a", "features": "b", "gone": "c"}))
     assert differing({"rows": "a", "features": "x", "new": "d"}, other) == ["features", "gone", "new"]
     assert differing({"rows": "a", "features": "b", "gone": "c"}, other) == []
+
+
+def test_the_order_in_which_a_sum_was_added_up_makes_no_other_rows() -> None:
+    """The last bits of a number say nothing; its eighth digit does, and what is no number is as it is."""
+    rows = pa.table({"spend": [0.1 + 0.2, None, 1e300], "orders": [1, 2, 3], "country": ["DE", None, "GB"]})
+    assert _rounded(rows).equals(_rounded(rows.set_column(0, "spend", pa.array([0.3, None, 1e300]))))
+    assert not _rounded(rows).equals(_rounded(rows.set_column(0, "spend", pa.array([0.30000001, None, 1e300]))))
+    assert _rounded(rows).drop_columns(["spend"]).equals(rows.drop_columns(["spend"]))
 
 
 def test_nothing_is_hashed_unless_asked_for(tmp_path: Path) -> None:
