@@ -108,7 +108,7 @@ def _rounded(rows: pa.Table) -> pa.Table:
 
 
 def _shortened(values: Iterable[Any]) -> list[Any]:
-    return [float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for value in values]
+    return [float(f"{value:.{DIGITS}g}") + 0.0 if isinstance(value, float) else value for value in values]  # no -0.0
 
 
 def _in_order(rows: pa.Table) -> pa.Table:

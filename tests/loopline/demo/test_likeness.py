@@ -20,6 +20,7 @@ def test_what_only_one_run_has_or_has_otherwise_is_named(tmp_path: Path) -> None
 
 def test_the_order_in_which_a_sum_was_added_up_makes_no_other_rows() -> None:
     """The last bits of a number say nothing; its eighth digit does, and what is no number is as it is."""
+    assert [*map(str, _rounded(pa.table({"spend": [-0.0, 0.0]}))["spend"].to_pylist())] == ["0.0", "0.0"]
     rows = pa.table({"spend": [0.1 + 0.2, None, 1e300], "orders": [1, 2, 3], "country": ["DE", None, "GB"]})
     assert _rounded(rows).equals(_rounded(rows.set_column(0, "spend", pa.array([0.3, None, 1e300]))))
     assert not _rounded(rows).equals(_rounded(rows.set_column(0, "spend", pa.array([0.30000001, None, 1e300]))))
