@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from loopline.platform_core.foundation.names import PLATFORM
-from loopline.platform_core.plugins import TEAMS
+from loopline.platform_core.plugins import names
 from loopline.up.ports import HOST
 
 MODULE = "loopline.asset_defs.code_location"
@@ -29,8 +29,8 @@ STAMP = "initialised-with"
 
 
 def team_names() -> tuple[str, ...]:
-    """Return the installed teams by name; nothing of theirs is loaded."""
-    return tuple(sorted({point.name for point in entry_points(group=TEAMS)}))
+    """Return the installed teams by name, those at sites once a site; nothing of theirs is loaded."""
+    return names()
 
 
 def location_names() -> tuple[str, ...]:
