@@ -82,10 +82,10 @@ def installed(only: Sequence[str] | None = None, environment: Path | None = None
 
 
 def names(environment: Path | None = None) -> tuple[str, ...]:
-    """Return the teams that ``installed`` would give, by name; nothing of theirs is loaded."""
+    """Return the teams that ``installed`` would give, and those whose code servers are at sites; none is loaded."""
     every = sites(environment)
     found = {point.name for point in entry_points(group=TEAMS)}
-    return tuple(sorted(team for name in found for team in every.spread(name)))
+    return tuple(sorted({team for name in found for team in every.spread(name)} | set(every.code_servers)))
 
 
 def take_place(team: str) -> None:

@@ -129,10 +129,15 @@ def _bound(document: Located, site: str) -> dict[str, Any]:
     shared, own = _shared(document), _own(document, site)
     found = {name: settings for name, settings in shared.items() if name not in _ONLY_OWN}
     for name, settings in own.items():
-        before = shared.get(name)
-        whole = not (isinstance(settings, Mapping) and isinstance(before, Mapping)) or "vendor" in settings
-        found[name] = settings if whole else {**before, **settings}
+        found[name] = _over(shared.get(name), settings)
     return found
+
+
+def _over(before: Any, settings: Any) -> Any:
+    """Return a site's settings of a contract: a vendor of its own, or the shared one with other fields."""
+    if isinstance(settings, Mapping) and isinstance(before, Mapping) and "vendor" not in settings:
+        return {**before, **settings}
+    return settings
 
 
 def _lines(document: Located, site: str) -> dict[Place, int]:

@@ -37,10 +37,10 @@ def status(sites: bool) -> Answer:
 
 
 def _found(platform: Platform) -> dict[str, Any]:
-    from loopline.platform_core import alarms, plugins
+    from loopline.platform_core import alarms
     from loopline.platform_core.loop import deployments
 
-    teams = plugins.names()
+    teams = _teams(platform)
     live = [d for team in teams for d in deployments.deployments(platform.ledger, team).values() if d.stable]
     return {
         "environment": f"{platform.environment.name} ({platform.environment.path})",
@@ -52,14 +52,21 @@ def _found(platform: Platform) -> dict[str, Any]:
     }
 
 
+def _teams(platform: Platform) -> list[str]:
+    """Return the teams that are installed, and those at sites, whose packages need not be here."""
+    from loopline.platform_core import plugins
+
+    every = platform.environment.sites
+    return sorted({*plugins.names(), *(team for base in every.teams for team in every.spread(base))})
+
+
 def _sites(platform: Platform) -> list[dict[str, Any]]:
     """Give a row for each model of each site and of the control plane; one without model where nothing is live."""
-    from loopline.platform_core import plugins
     from loopline.platform_core.loop import deployments, presence
 
     told = {one.ref: one for one in presence.told(platform.ledger)}
     every, now, rows = platform.environment.sites, datetime.now(UTC), []
-    for team in sorted(plugins.names(), key=lambda name: (every.of(name), name)):
+    for team in sorted(_teams(platform), key=lambda name: (every.of(name), name)):
         named = {"site": every.of(team), "team": team}
         found = [d for d in deployments.deployments(platform.ledger, team).values() if d.stable or d.candidate]
         rows += [{**named, **_model(one, told.get(one.ref), now)} for one in found] or [{**named, **_nothing()}]

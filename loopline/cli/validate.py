@@ -69,8 +69,9 @@ def _of_nobody() -> Iterator[Problem]:
     from loopline.cli.problems import Problem
     from loopline.platform_core import environment, plugins
 
-    there = {point.name for point in entry_points(group=plugins.TEAMS)}
-    for team in sorted(set(environment.sites().teams) - there):
+    there, every = {point.name for point in entry_points(group=plugins.TEAMS)}, environment.sites()
+    here = {team for team in every.teams if set(every.spread(team)) - set(every.code_servers)}
+    for team in sorted(here - there):
         fix = f"installed are {', '.join(sorted(there)) or 'none'}; or install it, or leave the line out"
         yield Problem(f"{environment.environment_file()}:1", f"teams.{team}", "no such team is installed", fix)
 

@@ -79,10 +79,16 @@ def settings() -> dict[str, Any]:
     }
 
 
-def write_grpc_workspace(path: Path, ports: Mapping[str, int]) -> Path:
-    """Write a workspace of running code servers: team and port."""
-    servers = [{"grpc_server": {"host": HOST, "port": port, "location_name": team}} for team, port in ports.items()]
+def write_grpc_workspace(path: Path, ports: Mapping[str, int], elsewhere: Mapping[str, str] | None = None) -> Path:
+    """Write a workspace of running code servers: team and port, or for those ``elsewhere`` team and ``host:port``."""
+    servers = [_server(team, HOST, port) for team, port in ports.items()]
+    addresses = {team: address.rpartition(":") for team, address in (elsewhere or {}).items()}
+    servers += [_server(team, host, int(port)) for team, (host, _, port) in addresses.items()]
     return write_yaml(path, {"load_from": servers})
+
+
+def _server(team: str, host: str, port: int) -> dict[str, Any]:
+    return {"grpc_server": {"host": host, "port": port, "location_name": team}}
 
 
 def module_workspace(teams: Sequence[str]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
 from loopline.platform_core.environment import home
+from loopline.platform_core.sites import SITE
 from loopline.up.ports import HOST
 from loopline.up.program import Program
 from loopline.up.sweep import MARK
@@ -63,11 +64,12 @@ class Programs:
         """Run sensors, schedules and the queue."""
         return self._program(DAEMON, Rank.DAEMON, "-m", "loopline.up.daemon", "run", "--workspace", str(workspace))
 
-    def inference_server(self, environment: Path) -> Program:
-        """Answer for models."""
-        return self._program(
-            INFERENCE, Rank.INFERENCE, "-m", "loopline.inference_server", "--environment", str(environment)
-        )
+    def inference_server(self, environment: Path, site: str = "") -> Program:
+        """Answer for models, of a site if one is named."""
+        name = f"{INFERENCE}:{site}" if site else INFERENCE
+        where = ("--environment", str(environment))
+        program = self._program(name, Rank.INFERENCE, "-m", "loopline.inference_server", *where)
+        return replace(program, env={**self.env, SITE: site}) if site else program
 
     def relay(self, environment: Path) -> Program:
         """Carry states to the inference server, and its log away."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event as Flag
 from urllib.parse import urlsplit
 
+from loopline.platform_core import environment as environments
 from loopline.platform_core.contracts.serving import SHADOW, Serving
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import PLATFORM
@@ -79,6 +80,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     try:
         _ = app.platform.ledger  # its migrations run here, before any child opens it
         _start_inference_server(app, programs)
+        _start_sites_inference_servers(app, programs)
         if not known:  # a code server opens the instance too
             _initialised(initialising, programs, waiting)
         servers = _start_code_servers(app, programs, waiting)
@@ -86,7 +88,8 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     finally:
         initialising.kill()
         initialising.wait()
-    _start_dagster(app, programs, dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers), waiting)
+    workspace = dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers, app.code_servers_elsewhere)
+    _start_dagster(app, programs, workspace, waiting)
     _reapply(app, waiting)
     _start_shadow(app, programs)
     _start_feature_server(app, programs)
@@ -111,6 +114,16 @@ def _start_inference_server(app: App, programs: Programs) -> None:
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
         if hasattr(serving, RELAYED):
             app.supervisor.start(programs.relay(app.platform.environment.path))
+
+
+def _start_sites_inference_servers(app: App, programs: Programs) -> None:
+    """Start those of sites that are on this machine: where a team's code server is, and ours answers for its models."""
+    environment = app.platform.environment
+    for site in sorted({environment.sites.of(team) for team in app.teams if team not in app.code_servers_elsewhere}):
+        if site:
+            serving = environments.read(environment.path, ("serving",), site).bindings["serving"]
+            if all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False):
+                app.supervisor.start(programs.inference_server(environment.path, site))
 
 
 def _start_shadow(app: App, programs: Programs) -> None:
@@ -149,7 +162,7 @@ def _choose_again(app: App, name: str) -> None:
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:
-    ports = {name: app.ports[name] for name in (*app.teams, PLATFORM)}
+    ports = {name: app.ports[name] for name in (*app.teams, PLATFORM) if name not in app.code_servers_elsewhere}
     for team, port in ports.items():
         app.supervisor.start(programs.code_server(team, port))
     for team, port in ports.items():
