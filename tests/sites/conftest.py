@@ -32,7 +32,7 @@ bindings:
   engine: {{vendor: polars}}
   registry: {{vendor: mlflow, tracking_uri: "${{CONTROL_REGISTRY}}", artifacts: "${{LOOPLINE_HOME}}/mlflow"}}
   compute: {{vendor: in_process}}
-  serving: {{vendor: local, root: "${{LOOPLINE_HOME}}/serving"}}
+  serving: {{vendor: local, root: "${{LOOPLINE_HOME}}/serving", port: 8080}}
   drift_report: {{vendor: evidently}}
 ledger: "${{CONTROL_LEDGER}}"
 clock: {{replay: "${{LOOPLINE_HOME}}/clock"}}

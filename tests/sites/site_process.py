@@ -1,4 +1,4 @@
-"""What a site's code server does at the daemon's word, without Dagster: a line of stdin names a step, one of stdout answers.
+"""What a site's code server does at the daemon's word, without Dagster: stdin names a step a line, stdout answers.
 
 Each step is what the team's assets and sensors call. What fails is answered with the error, as a run would end with it.
 """
@@ -108,10 +108,10 @@ def _write_readings(folder: Path, first: int) -> datetime:
     heat = {first + number: 50.0 for number in range(PRESSES)}
     for hour in range(HOURS):
         moment, lines = START + timedelta(hours=hour), ["Press,Measured,Heat,Stopped"]
-        for press in heat:
-            heat[press] = max(0.0, 0.9 * heat[press] + chance.gauss(5, 10))
-            stopped = int(chance.random() < (0.8 if heat[press] > 60 else 0.1))
-            lines.append(f"{press},{moment:%Y-%m-%d %H:%M},{heat[press]:.2f},{stopped}")
+        for press, before in heat.items():
+            heat[press] = now = max(0.0, 0.9 * before + chance.gauss(5, 10))
+            stopped = int(chance.random() < (0.8 if now > 60 else 0.1))
+            lines.append(f"{press},{moment:%Y-%m-%d %H:%M},{now:.2f},{stopped}")
         _deliver(folder / f"{hour:03}.csv", "\n".join(lines), moment)
     return START + timedelta(hours=HOURS)
 
