@@ -28,14 +28,14 @@ RUNS = 4
 STAMP = "initialised-with"
 
 
-def team_names() -> tuple[str, ...]:
+def team_names(environment: Path | None = None) -> tuple[str, ...]:
     """Return the installed teams by name, those at sites once a site; nothing of theirs is loaded."""
-    return names()
+    return names(environment)
 
 
-def location_names() -> tuple[str, ...]:
+def location_names(environment: Path | None = None) -> tuple[str, ...]:
     """Return the code locations: every installed team's, and the platform's own."""
-    return (*team_names(), PLATFORM)
+    return (*team_names(environment), PLATFORM)
 
 
 def prepare(folder: Path) -> bool:

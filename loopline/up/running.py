@@ -72,7 +72,7 @@ def running(
         stack.enter_context(lock.only_one(folder))
         stack.callback(lock.withdraw, folder)
         held = stack.enter_context(closing(HeldPorts()))
-        ports = _ports(chosen, held)
+        ports = _ports(chosen, held, file)
         stack.enter_context(_variables(folder, file, ports))
         yield _started(chosen, ports, held, stack)
 
@@ -102,14 +102,14 @@ def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], 
     return on_event
 
 
-def _ports(options: Options, held: HeldPorts) -> dict[str, int]:
+def _ports(options: Options, held: HeldPorts, environment: Path) -> dict[str, int]:
     wanted = int(os.environ.get(INFERENCE_PORT, DEFAULT_INFERENCE_PORT))
     ports = {"inference": held.hold(wanted), "features": held.hold(FEATURES_PORT)} | (
         {"web": held.hold(options.port), "portal": held.hold(PORTAL_PORT)} if options.web else {}
     )
     if options.registry_ui:
         ports |= {"registry": held.hold(REGISTRY_PORT)}
-    return ports | {team: held.hold() for team in dagster_home.location_names()}
+    return ports | {team: held.hold() for team in dagster_home.location_names(environment)}
 
 
 @contextmanager
