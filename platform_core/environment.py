@@ -19,7 +19,7 @@ from loopline.platform_core import clear_text
 from loopline.platform_core import sites as places
 from loopline.platform_core.bindings import Bindings, Recipe, Revealing
 from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Secrets, Vendor
-from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec, NotFound, Refused
+from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec, NotFound
 from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.credentials import placed, references
 from loopline.platform_core.foundation.files import write
@@ -68,18 +68,17 @@ class Environment:
     sites: places.Sites = field(default_factory=places.Sites)
     revealing: Revealing | None = field(default=None, repr=False, compare=False)
 
+    def is_here(self, team: str) -> bool:
+        """Say whether a team's lake, endpoint and online store are those that are bound here."""
+        return self.sites.of(team) == self.site
+
     def refuse_elsewhere(self, team: str) -> None:
         """Hold whoever acts on a team's endpoint to the team's own site: what is bound here is another one's.
 
         Raises:
             Refused: the team is at another site, or at none and this process is.
         """
-        site = self.sites.of(team)
-        if site != self.site:
-            at = f"at site {site}" if site else "at the control plane"
-            mine = f"of site {self.site}" if self.site else "of the control plane"
-            to_set = f"set {places.SITE}={site}" if site else f"unset {places.SITE}"
-            raise Refused(f"team {team} is {at}, and this process is {mine}", f"{to_set} and do it again")
+        self.sites.refuse_elsewhere(team, self.site)
 
     def revealed(self, key: str) -> Any:
         """Return ``ledger``, ``traces`` or ``dagster`` with the secrets that it names.

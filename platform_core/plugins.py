@@ -9,12 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loopline.platform_core import sites as places
 from loopline.platform_core.environment import sites
 from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.specs.team import Team
+
+if TYPE_CHECKING:
+    from loopline.platform_core.environment import Environment
 
 TEAMS = "loopline.teams"
 """Entry point group: ``<team> = "package.module:team"``."""
@@ -54,6 +58,10 @@ class Installed:
             if broken.team == name:
                 raise InvalidSpec(str(broken), "mend the line, then run 'loopline plugin check'")
         raise NotFound(f"no team {name!r} is installed", f"installed are {[t.name for t in self.teams]}")
+
+    def here(self, bound: Environment) -> tuple[Team, ...]:
+        """Return the teams whose data is where an environment's bindings are, of those that load."""
+        return tuple(team for team in self.teams if bound.is_here(team.name))
 
     def owner_of(self, model: str) -> Team:
         """Return the team that has a model, written ``model`` or ``team/model``."""

@@ -23,7 +23,7 @@ from itertools import combinations
 from typing import Any
 
 from loopline.platform_core.contracts import CONTRACTS, SEVERAL
-from loopline.platform_core.errors import InvalidEnvironment, NotFound
+from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused
 from loopline.platform_core.foundation.located_yaml import Located, Place
 
 SITE = "LOOPLINE_SITE"
@@ -75,6 +75,19 @@ class Sites:
         """Return the name under which the package of a team, at a site or not, is installed."""
         site = self.of(team)
         return team.removesuffix(f"{_AT}{site}") if site else team
+
+    def refuse_elsewhere(self, team: str, site: str) -> None:
+        """Hold whoever works at a ``site`` ("" for the control plane) to the teams that are there.
+
+        Raises:
+            Refused: the team is at another one.
+        """
+        own = self.of(team)
+        if own != site:
+            at = f"at site {own}" if own else "at the control plane"
+            mine = f"of site {site}" if site else "of the control plane"
+            to_set = f"set {SITE}={own}" if own else f"unset {SITE}"
+            raise Refused(f"team {team} is {at}, and this process is {mine}", f"{to_set} and do it again")
 
     def spread(self, team: str) -> tuple[str, ...]:
         """Return the teams that a package makes: itself, or itself at each of its sites."""

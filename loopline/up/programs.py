@@ -66,20 +66,21 @@ class Programs:
 
     def inference_server(self, environment: Path, site: str = "") -> Program:
         """Answer for models, of a site if one is named."""
-        name = f"{INFERENCE}:{site}" if site else INFERENCE
-        where = ("--environment", str(environment))
-        program = self._program(name, Rank.INFERENCE, "-m", "loopline.inference_server", *where)
-        return replace(program, env={**self.env, SITE: site}) if site else program
+        return self._of(site, INFERENCE, "loopline.inference_server", environment)
 
-    def relay(self, environment: Path) -> Program:
+    def relay(self, environment: Path, site: str = "") -> Program:
         """Carry states to the inference server, and its log away."""
-        return self._program(RELAY, Rank.INFERENCE, "-m", "loopline.relay", "--environment", str(environment))
+        return self._of(site, RELAY, "loopline.relay", environment)
 
-    def shadow(self, environment: Path) -> Program:
+    def shadow(self, environment: Path, site: str = "") -> Program:
         """Replay answered requests through shadows, with the processor time that nobody else wants."""
-        return self._program(
-            SHADOW, Rank.INFERENCE, "-m", "loopline.platform_core.runtime.shadow", "--environment", str(environment)
-        )
+        return self._of(site, SHADOW, "loopline.platform_core.runtime.shadow", environment)
+
+    def _of(self, site: str, name: str, module: str, environment: Path) -> Program:
+        """Run a module on the bindings of a site, "" for the control plane's."""
+        named = f"{name}:{site}" if site else name
+        program = self._program(named, Rank.INFERENCE, "-m", module, "--environment", str(environment))
+        return replace(program, env={**self.env, SITE: site}) if site else program
 
     def feature_server(self, port: int) -> Program:
         """Answer for features: the registry, online values, training sets."""

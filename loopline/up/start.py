@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
+from typing import cast
 from urllib.parse import urlsplit
 
 from loopline.platform_core import environment as environments
@@ -80,7 +81,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     try:
         _ = app.platform.ledger  # its migrations run here, before any child opens it
         _start_inference_server(app, programs)
-        _start_sites_inference_servers(app, programs)
+        _start_sites(app, programs)
         if not known:  # a code server opens the instance too
             _initialised(initialising, programs, waiting)
         servers = _start_code_servers(app, programs, waiting)
@@ -108,7 +109,7 @@ def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, wait
 def _start_inference_server(app: App, programs: Programs) -> None:
     """Start the inference server if the environment serves by one of ours."""
     serving = app.platform.serving
-    if all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False):
+    if _is_ours(serving):
         url = urlsplit(serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
@@ -116,14 +117,22 @@ def _start_inference_server(app: App, programs: Programs) -> None:
             app.supervisor.start(programs.relay(app.platform.environment.path))
 
 
-def _start_sites_inference_servers(app: App, programs: Programs) -> None:
-    """Start those of sites that are on this machine: where a team's code server is, and ours answers for its models."""
-    environment = app.platform.environment
-    for site in sorted({environment.sites.of(team) for team in app.teams if team not in app.code_servers_elsewhere}):
-        if site:
-            serving = environments.read(environment.path, ("serving",), site).bindings["serving"]
-            if all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False):
-                app.supervisor.start(programs.inference_server(environment.path, site))
+def _start_sites(app: App, programs: Programs) -> None:
+    """Start what answers at sites that are on this machine: where no code server is said to run elsewhere."""
+    file, every = app.platform.environment.path, app.platform.environment.sites
+    for site in sorted({every.of(team) for team in app.teams if team not in app.code_servers_elsewhere} - {""}):
+        serving = cast("Serving", environments.read(file, ("serving",), site).bindings["serving"])
+        if _is_ours(serving):
+            app.supervisor.start(programs.inference_server(file, site))
+            if hasattr(serving, RELAYED):
+                app.supervisor.start(programs.relay(file, site))
+            if SHADOW in serving.can:
+                app.supervisor.start(programs.shadow(file, site))
+
+
+def _is_ours(serving: Serving) -> bool:
+    """Say whether it is answered by a server of ours on this machine."""
+    return all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False)
 
 
 def _start_shadow(app: App, programs: Programs) -> None:

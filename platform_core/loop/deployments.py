@@ -161,8 +161,7 @@ def reapply(platform: Platform) -> dict[ModelRef, LooplineError]:
     with platform.ledger.reading() as connection:
         rows = connection.execute(select(_column.team, _column.model)).all()
     failed = {}
-    environment = platform.environment
-    for ref in (ModelRef(*row) for row in rows if environment.sites.of(row.team) == environment.site):
+    for ref in (ModelRef(*row) for row in rows if platform.environment.is_here(row.team)):
         try:
             carry_out(platform, ref)
         except LooplineError as error:
