@@ -97,10 +97,12 @@ def names(environment: Path | None = None) -> tuple[str, ...]:
 
 
 def take_place(team: str) -> None:
-    """Make this process, and those that it starts, one of the team's site, if the team is at any."""
+    """Make this process, and those that it starts, one of the team's site, or of the control plane if it is at none."""
     site = sites().of(team)
     if site:
         os.environ[places.SITE] = site
+    else:
+        os.environ.pop(places.SITE, None)
 
 
 def _spread(one: Team | Quarantined, every: places.Sites) -> list[Team | Quarantined]:

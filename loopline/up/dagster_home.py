@@ -82,9 +82,13 @@ def settings() -> dict[str, Any]:
 def write_grpc_workspace(path: Path, ports: Mapping[str, int], elsewhere: Mapping[str, str] | None = None) -> Path:
     """Write a workspace of running code servers: team and port, or for those ``elsewhere`` team and ``host:port``."""
     servers = [_server(team, HOST, port) for team, port in ports.items()]
-    addresses = {team: address.rpartition(":") for team, address in (elsewhere or {}).items()}
-    servers += [_server(team, host, int(port)) for team, (host, _, port) in addresses.items()]
-    return write_yaml(path, {"load_from": servers})
+    return write_yaml(path, {"load_from": [*servers, *servers_elsewhere(elsewhere or {})]})
+
+
+def servers_elsewhere(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a workspace's entries of code servers at other places, by team and ``host:port``."""
+    parts = {team: address.rpartition(":") for team, address in addresses.items()}
+    return [_server(team, host, int(port)) for team, (host, _, port) in parts.items()]
 
 
 def _server(team: str, host: str, port: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from loopline.cli import loopline
 from loopline.platform_core import environment, plugins, sites
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused
 from loopline.platform_core.specs import Model, Source, Team, labels
 from loopline.platform_core.tasks import opened
+from loopline.up.running import running
 
 ORDERS = Source("orders", contract="orders.yaml")
 
@@ -256,3 +260,39 @@ def test_a_credential_of_a_site_is_refused_in_clear(file: Path) -> None:
     file.write_text(yaml.safe_dump(document))
     with pytest.raises(InvalidEnvironment, match="holds a credential in clear"):
         environment.read(file, only=(), site="us")
+
+
+def test_a_code_server_has_its_teams_site_whatever_it_was_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A team of the control plane that is started in a site's shell does not keep its rows there."""
+    monkeypatch.setenv(sites.SITE, "eu")
+    plugins.take_place("shop_at_us")
+    assert sites.here() == "us"
+    plugins.take_place("plain")
+    assert sites.here() == ""
+
+
+def test_the_workspace_names_code_servers_where_they_run(
+    file: Path, installed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the site where an address is given, whether or not the package is here too; on this machine elsewhere."""
+    document = _document()
+    document["sites"]["eu"]["code_servers"] = {"shop": "shop.eu.example:4000"}
+    file.write_text(yaml.safe_dump(document))
+    done = CliRunner().invoke(loopline, ["workspace", "--output", "json"], catch_exceptions=False)
+    served = {
+        name: entry
+        for one in json.loads(done.stdout)["load_from"]
+        for entry in one.values()
+        for name in [entry["location_name"]]
+    }
+    assert served["shop_at_eu"] == {"host": "shop.eu.example", "port": 4000, "location_name": "shop_at_eu"}
+    assert served["shop_at_us"]["attribute"] == "shop_at_us"
+    installed.clear()
+    assert plugins.names() == ("shop_at_eu",)
+
+
+def test_everything_is_started_at_the_control_plane(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who starts it in a site's shell is told so, before anything runs."""
+    monkeypatch.setenv(sites.SITE, "eu")
+    with pytest.raises(Refused, match="LOOPLINE_SITE is eu"), running():
+        pass
