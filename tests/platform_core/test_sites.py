@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from loopline.cli import loopline
+from loopline.cli.subject import source_of
 from loopline.platform_core import environment, plugins, sites
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused
 from loopline.platform_core.specs import Model, Source, Team, labels
@@ -296,3 +297,13 @@ def test_everything_is_started_at_the_control_plane(file: Path, monkeypatch: pyt
     monkeypatch.setenv(sites.SITE, "eu")
     with pytest.raises(Refused, match="LOOPLINE_SITE is eu"), running():
         pass
+
+
+def test_rows_of_a_site_are_asked_for_at_the_site(
+    file: Path, installed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the control plane there are none, and to say so would be wrong."""
+    with pytest.raises(Refused, match="shop_at_eu is at site eu"):
+        source_of("shop_at_eu/orders")
+    monkeypatch.setenv(sites.SITE, "eu")
+    assert source_of("shop_at_eu/orders")[1] is ORDERS
