@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core.environment import sites
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import names
 from loopline.up.ports import HOST
@@ -25,6 +26,10 @@ BACKFILL_TAG = "dagster/backfill"
 """Dagster gives it to each run of a backfill."""
 RUNS = 4
 """At once."""
+SENSORS = 4
+"""Asked at once on this machine."""
+MOST_SENSORS = 6
+"""Of one team: each waits for a site that is cut off in a thread of its own, until it is given up."""
 STAMP = "initialised-with"
 
 
@@ -73,10 +78,15 @@ def settings() -> dict[str, Any]:
         },
         "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "free_slots_after_run_end_seconds": 60},
         "retention": {"sensor": {"purge_after_days": days}, "schedule": {"purge_after_days": days}},
-        "sensors": {"use_threads": True, "num_workers": 4},
+        "sensors": {"use_threads": True, "num_workers": sensor_threads()},
         "auto_materialize": {"enabled": False},
         "freshness": {"enabled": False},
     }
+
+
+def sensor_threads() -> int:
+    """Return how many sensors are asked at once: those of sites that do not answer hold no other's up."""
+    return SENSORS + MOST_SENSORS * len(sites().code_servers)
 
 
 def write_grpc_workspace(path: Path, ports: Mapping[str, int], elsewhere: Mapping[str, str] | None = None) -> Path:

@@ -51,7 +51,8 @@ class LoopLooks:
 
     def sites(self) -> Looked:
         """Was every site at which something is live heard of lately? What it answers meanwhile nobody here knows."""
-        now, last = datetime.now(UTC), {}
+        now = datetime.now(UTC)
+        last: dict[str, datetime] = {}
         for one in presence.told(self.platform.ledger):
             if one.site in self.platform.environment.sites.names:
                 last[one.site] = max(one.seen_at, last.get(one.site, one.seen_at))

@@ -18,6 +18,7 @@ from loopline.platform_core import environment, plugins, sites
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused
 from loopline.platform_core.specs import Model, Source, Team, labels
 from loopline.platform_core.tasks import opened
+from loopline.up import dagster_home
 from loopline.up.running import running
 
 ORDERS = Source("orders", contract="orders.yaml")
@@ -290,6 +291,9 @@ def test_the_workspace_names_code_servers_where_they_run(
     assert served["shop_at_us"]["attribute"] == "shop_at_us"
     installed.clear()
     assert plugins.names() == ("shop_at_eu",)
+    assert dagster_home.settings()["sensors"]["num_workers"] == 4 + 6, (
+        "those of a site that is cut off hold no other up"
+    )
 
 
 def test_everything_is_started_at_the_control_plane(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
