@@ -24,4 +24,5 @@ def __getattr__(name: str) -> dg.Definitions:
         return platform_definitions()
     from loopline.asset_defs.team import team_definitions  # nor does the platform's need a team's
 
+    plugins.take_place(name)
     return team_definitions(plugins.installed(only=[name]).team(name))

@@ -12,6 +12,8 @@ from importlib.abc import MetaPathFinder
 from importlib.metadata import entry_points
 
 from loopline.asset_defs.dagster_private import fork_run_workers, keep_connections, keep_engines, keep_instance
+from loopline.platform_core import plugins
+from loopline.platform_core.environment import sites
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import TEAMS
 
@@ -68,6 +70,7 @@ def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> N
 
     collect_seldom()
     keep_engines()
+    plugins.take_place(team)
     if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
         _import_all([*PRELOAD, *_modules_of(team)])
         fork_run_workers()
@@ -88,7 +91,8 @@ def _import_all(modules: Sequence[str]) -> None:
 
 def _modules_of(team: str) -> list[str]:
     """Name the team's module."""
-    return [point.module for point in entry_points(group=TEAMS) if point.name == team]
+    base = sites().base(team)
+    return [point.module for point in entry_points(group=TEAMS) if point.name == base]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import dagster as dg
 from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
 from loopline.asset_defs.runs import LOOK_SECONDS, under_way
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import watching
+from loopline.platform_core.loop import presence, watching
 from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.monitor.predictions import waiting
 from loopline.platform_core.platform import Platform
@@ -33,16 +33,16 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         watching.watch(platform, team.name, [live[model.name] for model in deployed], time.time())
         busy = under_way(context.instance, MONITOR_JOB, MODEL_TAG)
         idle = [model for model in deployed if str(ModelRef(team.name, model.name)) not in busy]
-        requests = [request for model in idle if (request := _request(platform, team, model))]
+        counted = [(model, waiting(platform, team, model)) for model in idle]
+        presence.looked(platform, [(ModelRef(team.name, model.name), rows) for model, rows in counted])
+        requests = [_request(team, model) for model, rows in counted if rows >= model.drift.min_rows]
         return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no full window yet")
 
     return monitor
 
 
-def _request(platform: Platform, team: Team, model: Model) -> dg.RunRequest | None:
+def _request(team: Team, model: Model) -> dg.RunRequest:
     ref = ModelRef(team.name, model.name)
-    if waiting(platform, team, model) < model.drift.min_rows:
-        return None
     return dg.RunRequest(
         asset_selection=[key(team.name, stage, model.name) for stage in WATCH], tags={MODEL_TAG: str(ref)}
     )

@@ -16,9 +16,10 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from loopline.platform_core import clear_text
+from loopline.platform_core import sites as places
 from loopline.platform_core.bindings import Bindings, Recipe, Revealing
 from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Secrets, Vendor
-from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
+from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec, NotFound
 from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.credentials import placed, references
 from loopline.platform_core.foundation.files import write
@@ -48,7 +49,8 @@ class Environment:
     """What an environment file says: vendors by contract and name, ledger URL, replay clock's file, where spans go.
 
     ``dagster`` is what it says about Dagster where its parts are pods, which ``loopline.pod`` checks. Where ``ledger``,
-    ``traces`` or ``dagster`` name secrets, they do so here too: ``revealed`` asks for them.
+    ``traces`` or ``dagster`` name secrets, they do so here too: ``revealed`` asks for them. ``site`` is whose bindings
+    these are, "" for the control plane's; ``sites`` are all that there are.
     """
 
     name: str
@@ -62,7 +64,21 @@ class Environment:
     notifiers: Mapping[str, Vendor] = field(default_factory=dict)
     dagster: Mapping[str, Any] = field(default_factory=dict, repr=False)
     promotions: Promotions | None = None
+    site: str = ""
+    sites: places.Sites = field(default_factory=places.Sites)
     revealing: Revealing | None = field(default=None, repr=False, compare=False)
+
+    def is_here(self, team: str) -> bool:
+        """Say whether a team's lake, endpoint and online store are those that are bound here."""
+        return self.sites.of(team) == self.site
+
+    def refuse_elsewhere(self, team: str) -> None:
+        """Hold whoever acts on a team's endpoint to the team's own site: what is bound here is another one's.
+
+        Raises:
+            Refused: the team is at another site, or at none and this process is.
+        """
+        self.sites.refuse_elsewhere(team, self.site)
 
     def revealed(self, key: str) -> Any:
         """Return ``ledger``, ``traces`` or ``dagster`` with the secrets that it names.
@@ -84,14 +100,18 @@ def environment_file() -> Path:
     return Path(os.environ.get(FILE, DEFAULT_FILE)).absolute()
 
 
-def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> Environment:
+def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), site: str | None = None) -> Environment:
     """Read an environment file and bind its vendors; the inference server binds ``only`` what it needs.
 
+    They are those of a ``site``, "" for the control plane, where none is given of this process's own.
+
     Raises:
-        InvalidEnvironment: with ``file:line`` and the vendors that could be named instead.
+        InvalidEnvironment: with ``file:line`` and the vendors that could be named instead. NotFound: no such site.
     """
-    document = _loaded(path)
-    clear_text.refuse(document)
+    whole, site = _loaded(path), places.here() if site is None else site
+    clear_text.refuse(whole)
+    every = places.of(whole)
+    document = places.laid(whole, site)
     data = _expanded(document.data)
     _known(document, data, _KEYS, ())
     _references_where_they_may(document, data)
@@ -122,6 +142,8 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS)) -> 
         notifiers=_together(_named(binding, data, "notifier") if "notifier" in only else {}),
         dagster=data.get("dagster") or {},
         promotions=_promotions(document, data),
+        site=site,
+        sites=every,
         revealing=binding.revealing,
     )
 
@@ -161,10 +183,23 @@ def promotes(path: Path | None = None) -> bool:
     return bool(_raw_settings(path).get("promotions"))
 
 
+def sites(path: Path | None = None) -> places.Sites:
+    """Return the sites of an environment file, without loading a vendor; a file that is none names none.
+
+    Raises:
+        InvalidEnvironment: what it says of them does not hold together.
+    """
+    try:
+        document = load(path or environment_file())
+    except InvalidSpec:
+        return places.Sites()
+    return places.of(document)
+
+
 def _raw_settings(path: Path | None) -> Mapping[str, Any]:
     try:
-        data = load(path or environment_file()).data
-    except InvalidSpec:
+        data = places.laid(load(path or environment_file()), places.here()).data
+    except (InvalidSpec, NotFound):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -40,9 +40,9 @@ class Platform:
         tracing.start(bound.revealed("traces"))
 
     @classmethod
-    def open(cls, path: Path | None = None) -> Platform:
-        """Bind the environment file in force, or the one given."""
-        return cls(environment.read(path))
+    def open(cls, path: Path | None = None, site: str | None = None) -> Platform:
+        """Bind the environment file in force, or the one given, as this process's site or the one given has it."""
+        return cls(environment.read(path, site=site))
 
     @property
     def home(self) -> Path:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from loopline.platform_core import sites as places
+from loopline.platform_core.environment import sites
 from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.specs.team import Team
+
+if TYPE_CHECKING:
+    from loopline.platform_core.environment import Environment
 
 TEAMS = "loopline.teams"
 """Entry point group: ``<team> = "package.module:team"``."""
@@ -53,6 +59,10 @@ class Installed:
                 raise InvalidSpec(str(broken), "mend the line, then run 'loopline plugin check'")
         raise NotFound(f"no team {name!r} is installed", f"installed are {[t.name for t in self.teams]}")
 
+    def here(self, bound: Environment) -> tuple[Team, ...]:
+        """Return the teams whose data is where an environment's bindings are, of those that load."""
+        return tuple(team for team in self.teams if bound.is_here(team.name))
+
     def owner_of(self, model: str) -> Team:
         """Return the team that has a model, written ``model`` or ``team/model``."""
         team_name, _, name = model.rpartition("/")
@@ -64,16 +74,77 @@ class Installed:
         raise NotFound(problem, f"use one of {', '.join(names) or 'none: no team is installed'}")
 
 
-def installed(only: Sequence[str] | None = None) -> Installed:
-    """Load every installed team, or only those named."""
-    teams: list[Team] = []
-    broken: list[Quarantined] = []
+def installed(only: Sequence[str] | None = None, environment: Path | None = None) -> Installed:
+    """Load every installed team, or only those named, as the environment file (in force, or given) spreads them.
+
+    A team that is at sites is one team at each of them, and none by its own name.
+    """
+    every = sites(environment)
+    loaded: list[Team | Quarantined] = []
     for point in sorted(entry_points(group=TEAMS), key=lambda p: p.name):
-        if only is not None and point.name not in only:
-            continue
-        loaded = load(point)
-        (teams if isinstance(loaded, Team) else broken).append(loaded)  # type: ignore[arg-type]
-    return Installed(tuple(teams), tuple(broken))
+        if only is None or {point.name, *every.spread(point.name)} & set(only):
+            found = _spread(load(point), every)
+            loaded += found if only is None else [one for one in found if _name(one) in {*only, point.name}]
+    teams = tuple(one for one in loaded if isinstance(one, Team))
+    return Installed(teams, tuple(one for one in loaded if isinstance(one, Quarantined)))
+
+
+def names(environment: Path | None = None) -> tuple[str, ...]:
+    """Return the teams that ``installed`` would give, and those whose code servers are at sites; none is loaded."""
+    every = sites(environment)
+    found = {point.name for point in entry_points(group=TEAMS)}
+    return tuple(sorted({team for name in found for team in every.spread(name)} | set(every.code_servers)))
+
+
+def take_place(team: str) -> None:
+    """Make this process, and those that it starts, one of the team's site, or of the control plane if it is at none."""
+    site = sites().of(team)
+    if site:
+        os.environ[places.SITE] = site
+    else:
+        os.environ.pop(places.SITE, None)
+
+
+def _spread(one: Team | Quarantined, every: places.Sites) -> list[Team | Quarantined]:
+    """Return a team as it is at each of its sites, with the models that are there."""
+    name = _name(one)
+    if every.of(name):
+        said = f"its name is that of team {every.base(name)!r} at site {every.of(name)!r}: call one of them otherwise"
+        return [Quarantined(name, "environment file", 1, said)]
+    if isinstance(one, Quarantined):
+        return [replace(one, team=each) for each in every.spread(name)]
+    problem = next(_misplaced(one, every), None)
+    if problem:
+        return [Quarantined(each, str(one.package), 1, problem) for each in every.spread(name)]
+    if name not in every.teams:
+        return [one]
+    return [_at(one, site) for site in every.teams[name]]
+
+
+def _at(team: Team, site: str) -> Team:
+    models = tuple(model for model in team.models if not model.sites or site in model.sites)
+    return replace(team, name=places.team_at(team.name, site), models=models)
+
+
+def _misplaced(team: Team, every: places.Sites) -> Iterator[str]:
+    """Say of models that they are where their team is not; nothing does where the environment has no sites."""
+    for model in team.models if every.names else ():
+        known = every.teams.get(team.name, ())
+        if not known and model.sites:
+            yield (
+                f"model {model.name!r} names the sites {', '.join(model.sites)}, and the team is at none: "
+                f"add teams: {{{team.name}: {{sites: [...]}}}} to the environment file"
+            )
+        unknown = sorted(set(model.sites) - set(known))
+        if known and unknown:
+            yield (
+                f"model {model.name!r} is at {', '.join(unknown)}, where its team is not: "
+                f"let it be at some of {', '.join(known)}, or add the site to the team's in the environment file"
+            )
+
+
+def _name(one: Team | Quarantined) -> str:
+    return one.name if isinstance(one, Team) else one.team
 
 
 def load(point: EntryPoint) -> Team | Quarantined:

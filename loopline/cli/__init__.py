@@ -20,6 +20,7 @@ COMMANDS = {
         "loopline.cli.conformance:conformance",
         "Hold the vendors of an environment to their promises, where they really are.",
     ),
+    "status": ("loopline.cli.status:status", "What is there and live, at each site and here."),
     "model": ("loopline.cli.model:model", "What a model is doing now."),
     "cycle": ("loopline.cli.cycle:cycle", "Turns of the loop: open one, list them, end one."),
     "history": ("loopline.cli.history:history", "What was live at a time, and why."),

@@ -48,6 +48,8 @@ def _arrived(platform: Platform, one: Cycle) -> bool:
     wanted = deployments.deployment(platform.ledger, one.ref)
     if wanted is None:
         return True
+    if not platform.environment.is_here(one.ref.team):
+        return wanted.applied >= wanted.generation
     seen = platform.serving.observe(one.ref.dotted)
     return bool(seen.problem) or (seen.generation is not None and seen.generation >= wanted.generation)
 

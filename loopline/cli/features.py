@@ -9,7 +9,7 @@ import click
 from loopline.cli.command import Command, progress
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer
-from loopline.cli.subject import opened
+from loopline.cli.subject import opened, refuse_elsewhere
 
 if TYPE_CHECKING:
     from loopline.platform_core.specs import FeatureView, Team
@@ -46,7 +46,7 @@ def view_of(name: str) -> tuple[Team, FeatureView]:
     """Return the team and the declaration of ``view`` or ``team/view``; from version 2 on ``view_v2``.
 
     Raises:
-        NotFound: no team, or more than one, declares it.
+        NotFound: no team, or more than one, declares it. Refused: the team is at another site than this process.
     """
     from loopline.platform_core import plugins
     from loopline.platform_core.errors import NotFound
@@ -58,6 +58,7 @@ def view_of(name: str) -> tuple[Team, FeatureView]:
     if len(found) != 1:
         problem = "several teams have" if found else "no team has"
         raise NotFound(f"{problem} a feature view {wanted!r}", "write it as team/view; see 'loopline plugin check'")
+    refuse_elsewhere(found[0][0])
     return found[0]
 
 

@@ -42,7 +42,7 @@ def audit(view: str | None, team: str | None, sample: int, mend: bool) -> Answer
 
 def _wanted(view: str | None, team: str | None) -> Iterator[tuple[Team, FeatureView]]:
     from loopline.cli.features import view_of
-    from loopline.platform_core import plugins
+    from loopline.platform_core import environment, plugins, sites
     from loopline.platform_core.errors import NotFound
 
     if view is not None:
@@ -51,7 +51,8 @@ def _wanted(view: str | None, team: str | None) -> Iterator[tuple[Team, FeatureV
     teams = plugins.installed([team] if team else None).teams
     if team and not teams:
         raise NotFound(f"no team {team!r} is installed", "see 'loopline plugin check'")
-    yield from ((owner, one) for owner in teams for one in owner.views)
+    every = environment.sites()
+    yield from ((owner, one) for owner in teams if every.of(owner.name) == sites.here() for one in owner.views)
 
 
 def _row(found: Audited) -> tuple[str, ...]:

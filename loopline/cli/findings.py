@@ -106,6 +106,10 @@ def _newest(platform: Platform, ref: ModelRef, kind: str) -> Entry | None:
 
 
 def _endpoint(platform: Platform, ref: ModelRef) -> dict[str, Any]:
+    if not platform.environment.is_here(ref.team):
+        site = platform.environment.sites.of(ref.team) or "the control plane"
+        said = f"it is at {site}, not looked at from here: 'loopline status --sites' says what is known of it"
+        return {"url": "", "ready": False, "generation": None, "problem": said}
     url = platform.serving.endpoint(ref.dotted)
     try:
         observed = platform.serving.observe(ref.dotted)

@@ -126,4 +126,16 @@ def source_of(name: str) -> tuple[Team, Source]:
     if len(found) != 1:
         problem = "several teams have" if found else "no team has"
         raise NotFound(f"{problem} a source {source!r}", "write it as team/source; see 'loopline plugin check'")
+    refuse_elsewhere(found[0][0])
     return found[0]
+
+
+def refuse_elsewhere(team: Team) -> None:
+    """Hold whoever asks for a team's rows to the team's own site: here are none of them.
+
+    Raises:
+        Refused: the team is at another one than this process.
+    """
+    from loopline.platform_core import environment, sites
+
+    environment.sites().refuse_elsewhere(team.name, sites.here())

@@ -25,15 +25,21 @@ def validate(teams: tuple[str, ...]) -> Answer:
     asked: whether a secret is there shows when it is used. What is noted beside is no
     problem: models whose newest version is served in the slow form.
     """
-    from loopline.cli.problems import answer
+    from loopline.cli.problems import answer, of_error
     from loopline.cli.slow_forms import slow_forms
     from loopline.platform_core import plugins
     from loopline.platform_core.environment import environment_file
+    from loopline.platform_core.errors import InvalidEnvironment
 
     with progress("checking"):
         problems = list(_environment())
-        installed = plugins.installed(teams or None)
+        try:
+            installed = plugins.installed(teams or None)
+        except InvalidEnvironment as error:  # where teams are is not known, and so none is looked at
+            told = of_error(error, f"{environment_file()}:1")
+            return answer([str(environment_file())], [*problems, told])
         problems += unknown(teams, installed)
+        problems += _of_nobody()
         problems += [problem for team in installed.teams for problem in sound(team)]
         problems += [problem for broken in installed.quarantined for problem in quarantined(broken)]
     names = [str(environment_file()), *(f"team {team.name}" for team in installed.teams)]
@@ -54,6 +60,20 @@ def _environment() -> Iterator[Problem]:
             settings.of_environment(asked=False)
     except LooplineError as error:
         yield of_error(error, f"{environment.environment_file()}:1")
+
+
+def _of_nobody() -> Iterator[Problem]:
+    """Yield the teams that the environment file places at sites, and that are not installed."""
+    from importlib.metadata import entry_points
+
+    from loopline.cli.problems import Problem
+    from loopline.platform_core import environment, plugins
+
+    there, every = {point.name for point in entry_points(group=plugins.TEAMS)}, environment.sites()
+    here = {team for team in every.teams if set(every.spread(team)) - set(every.code_servers)}
+    for team in sorted(here - there):
+        fix = f"installed are {', '.join(sorted(there)) or 'none'}; or install it, or leave the line out"
+        yield Problem(f"{environment.environment_file()}:1", f"teams.{team}", "no such team is installed", fix)
 
 
 def unknown(teams: Sequence[str], installed: Installed) -> Iterator[Problem]:

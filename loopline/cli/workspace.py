@@ -16,9 +16,12 @@ def workspace(write: str | None) -> Answer:
     """Print the workspace of the installed teams, one code location each, and the platform's own, for plain Dagster."""
     import yaml
 
+    from loopline.platform_core import environment
     from loopline.up import dagster_home
 
-    data = dagster_home.module_workspace(dagster_home.location_names())
+    elsewhere = environment.sites().code_servers
+    data = dagster_home.module_workspace([name for name in dagster_home.location_names() if name not in elsewhere])
+    data["load_from"] += dagster_home.servers_elsewhere(elsewhere)
     text = yaml.safe_dump(data, sort_keys=False)
     if write:
         Path(write).write_text(text, encoding="utf-8")

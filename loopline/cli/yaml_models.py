@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loopline.cli.problems import Problem
+from loopline.platform_core.environment import sites
 from loopline.platform_core.plugins import TEAMS
 
 COMPONENT = "LooplineModel"
@@ -35,8 +36,9 @@ def model_files(team: str) -> Iterator[Path]:
 
 
 def _folders(team: str) -> Iterator[Path]:
+    base = sites().base(team)
     for point in entry_points(group=TEAMS):
-        spec = find_spec(point.module.partition(".")[0]) if point.name == team else None
+        spec = find_spec(point.module.partition(".")[0]) if point.name == base else None
         if spec is not None and spec.submodule_search_locations:
             yield Path(spec.submodule_search_locations[0])
 

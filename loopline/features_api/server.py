@@ -51,7 +51,7 @@ def register_all() -> None:
 
     platform = Platform(environment.read(only=BINDINGS))
     try:
-        register(platform, plugins.installed().teams)
+        register(platform, plugins.installed().here(platform.environment))
     finally:
         platform.close()
 
@@ -75,7 +75,9 @@ def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), keys: P
     platform = Platform(environment.read(only=BINDINGS))
     try:
         register_apart()
-        app = create_app(platform, plugins.installed().teams, hosts=allowed(host, *names), keys=keys)
+        app = create_app(
+            platform, plugins.installed().here(platform.environment), hosts=allowed(host, *names), keys=keys
+        )
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     finally:
         platform.close()

@@ -45,6 +45,13 @@ class App:
         return self.platform.home
 
     @property
+    def code_servers_elsewhere(self) -> dict[str, str]:
+        """Return the addresses of code servers that run at sites, by team."""
+        return {
+            team: where for team, where in self.platform.environment.sites.code_servers.items() if team in self.teams
+        }
+
+    @property
     def graphql_url(self) -> str | None:
         """Return the address of Dagster's GraphQL."""
         return f"{self.ui_url}/graphql" if self.ui_url else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core.environment import sites
 from loopline.platform_core.foundation.names import PLATFORM
-from loopline.platform_core.plugins import TEAMS
+from loopline.platform_core.plugins import names
 from loopline.up.ports import HOST
 
 MODULE = "loopline.asset_defs.code_location"
@@ -25,17 +26,21 @@ BACKFILL_TAG = "dagster/backfill"
 """Dagster gives it to each run of a backfill."""
 RUNS = 4
 """At once."""
+SENSORS = 4
+"""Asked at once on this machine."""
+MOST_SENSORS = 6
+"""Of one team: each waits for a site that is cut off in a thread of its own, until it is given up."""
 STAMP = "initialised-with"
 
 
-def team_names() -> tuple[str, ...]:
-    """Return the installed teams by name; nothing of theirs is loaded."""
-    return tuple(sorted({point.name for point in entry_points(group=TEAMS)}))
+def team_names(environment: Path | None = None) -> tuple[str, ...]:
+    """Return the installed teams by name, those at sites once a site; nothing of theirs is loaded."""
+    return names(environment)
 
 
-def location_names() -> tuple[str, ...]:
+def location_names(environment: Path | None = None) -> tuple[str, ...]:
     """Return the code locations: every installed team's, and the platform's own."""
-    return (*team_names(), PLATFORM)
+    return (*team_names(environment), PLATFORM)
 
 
 def prepare(folder: Path) -> bool:
@@ -73,16 +78,31 @@ def settings() -> dict[str, Any]:
         },
         "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "free_slots_after_run_end_seconds": 60},
         "retention": {"sensor": {"purge_after_days": days}, "schedule": {"purge_after_days": days}},
-        "sensors": {"use_threads": True, "num_workers": 4},
+        "sensors": {"use_threads": True, "num_workers": sensor_threads()},
         "auto_materialize": {"enabled": False},
         "freshness": {"enabled": False},
     }
 
 
-def write_grpc_workspace(path: Path, ports: Mapping[str, int]) -> Path:
-    """Write a workspace of running code servers: team and port."""
-    servers = [{"grpc_server": {"host": HOST, "port": port, "location_name": team}} for team, port in ports.items()]
-    return write_yaml(path, {"load_from": servers})
+def sensor_threads() -> int:
+    """Return how many sensors are asked at once: those of sites that do not answer hold no other's up."""
+    return SENSORS + MOST_SENSORS * len(sites().code_servers)
+
+
+def write_grpc_workspace(path: Path, ports: Mapping[str, int], elsewhere: Mapping[str, str] | None = None) -> Path:
+    """Write a workspace of running code servers: team and port, or for those ``elsewhere`` team and ``host:port``."""
+    servers = [_server(team, HOST, port) for team, port in ports.items()]
+    return write_yaml(path, {"load_from": [*servers, *servers_elsewhere(elsewhere or {})]})
+
+
+def servers_elsewhere(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a workspace's entries of code servers at other places, by team and ``host:port``."""
+    parts = {team: address.rpartition(":") for team, address in addresses.items()}
+    return [_server(team, host, int(port)) for team, (host, _, port) in parts.items()]
+
+
+def _server(team: str, host: str, port: int) -> dict[str, Any]:
+    return {"grpc_server": {"host": host, "port": port, "location_name": team}}
 
 
 def module_workspace(teams: Sequence[str]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
 from loopline.platform_core.environment import home
+from loopline.platform_core.sites import SITE
 from loopline.up.ports import HOST
 from loopline.up.program import Program
 from loopline.up.sweep import MARK
@@ -63,21 +64,23 @@ class Programs:
         """Run sensors, schedules and the queue."""
         return self._program(DAEMON, Rank.DAEMON, "-m", "loopline.up.daemon", "run", "--workspace", str(workspace))
 
-    def inference_server(self, environment: Path) -> Program:
-        """Answer for models."""
-        return self._program(
-            INFERENCE, Rank.INFERENCE, "-m", "loopline.inference_server", "--environment", str(environment)
-        )
+    def inference_server(self, environment: Path, site: str = "") -> Program:
+        """Answer for models, of a site if one is named."""
+        return self._of(site, INFERENCE, "loopline.inference_server", environment)
 
-    def relay(self, environment: Path) -> Program:
+    def relay(self, environment: Path, site: str = "") -> Program:
         """Carry states to the inference server, and its log away."""
-        return self._program(RELAY, Rank.INFERENCE, "-m", "loopline.relay", "--environment", str(environment))
+        return self._of(site, RELAY, "loopline.relay", environment)
 
-    def shadow(self, environment: Path) -> Program:
+    def shadow(self, environment: Path, site: str = "") -> Program:
         """Replay answered requests through shadows, with the processor time that nobody else wants."""
-        return self._program(
-            SHADOW, Rank.INFERENCE, "-m", "loopline.platform_core.runtime.shadow", "--environment", str(environment)
-        )
+        return self._of(site, SHADOW, "loopline.platform_core.runtime.shadow", environment)
+
+    def _of(self, site: str, name: str, module: str, environment: Path) -> Program:
+        """Run a module on the bindings of a site, "" for the control plane's."""
+        named = f"{name}:{site}" if site else name
+        program = self._program(named, Rank.INFERENCE, "-m", module, "--environment", str(environment))
+        return replace(program, env={**self.env, SITE: site}) if site else program
 
     def feature_server(self, port: int) -> Program:
         """Answer for features: the registry, online values, training sets."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from threading import Event as Flag
 
 from loopline.platform_core import environment as environments
+from loopline.platform_core import sites
 from loopline.platform_core.alarms.pages import DAGSTER_URL
+from loopline.platform_core.errors import Refused
 from loopline.platform_core.platform import Platform
 from loopline.up import dagster_home, lock, start
 from loopline.up.app import App
@@ -62,17 +64,23 @@ def running(
     ``LOOPLINE_ENVIRONMENT`` are those of the app while it runs.
 
     Raises:
-        Refused: another supervisor runs in this home. InvalidEnvironment: the file does not bind.
+        Refused: another supervisor runs in this home, or this process is one of a site.
+        InvalidEnvironment: the file does not bind.
         StoreUnavailable: something was not ready in time. Stopped: the flag of ``options`` was set.
     """
     chosen = options or Options(web=web)
+    if sites.here():
+        raise Refused(
+            f"{sites.SITE} is {sites.here()}, and everything is started at the control plane",
+            f"unset {sites.SITE}; what runs at a site is in docs/how-to/run-in-several-sites.md",
+        )
     folder = Path(home or environments.home()).absolute()
     file = Path(environment or environments.environment_file()).absolute()
     with ExitStack() as stack:
         stack.enter_context(lock.only_one(folder))
         stack.callback(lock.withdraw, folder)
         held = stack.enter_context(closing(HeldPorts()))
-        ports = _ports(chosen, held)
+        ports = _ports(chosen, held, file)
         stack.enter_context(_variables(folder, file, ports))
         yield _started(chosen, ports, held, stack)
 
@@ -102,14 +110,14 @@ def _announcing(app: App, report: Callable[[Event], None]) -> Callable[[Event], 
     return on_event
 
 
-def _ports(options: Options, held: HeldPorts) -> dict[str, int]:
+def _ports(options: Options, held: HeldPorts, environment: Path) -> dict[str, int]:
     wanted = int(os.environ.get(INFERENCE_PORT, DEFAULT_INFERENCE_PORT))
     ports = {"inference": held.hold(wanted), "features": held.hold(FEATURES_PORT)} | (
         {"web": held.hold(options.port), "portal": held.hold(PORTAL_PORT)} if options.web else {}
     )
     if options.registry_ui:
         ports |= {"registry": held.hold(REGISTRY_PORT)}
-    return ports | {team: held.hold() for team in dagster_home.location_names()}
+    return ports | {team: held.hold() for team in dagster_home.location_names(environment)}
 
 
 @contextmanager

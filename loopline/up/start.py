@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
+from typing import cast
 from urllib.parse import urlsplit
 
+from loopline.platform_core import environment as environments
 from loopline.platform_core.contracts.serving import SHADOW, Serving
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import PLATFORM
@@ -79,6 +81,7 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     try:
         _ = app.platform.ledger  # its migrations run here, before any child opens it
         _start_inference_server(app, programs)
+        _start_sites(app, programs)
         if not known:  # a code server opens the instance too
             _initialised(initialising, programs, waiting)
         servers = _start_code_servers(app, programs, waiting)
@@ -86,7 +89,8 @@ def everything(app: App, programs: Programs, waiting: Waiting) -> None:
     finally:
         initialising.kill()
         initialising.wait()
-    _start_dagster(app, programs, dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers), waiting)
+    workspace = dagster_home.write_grpc_workspace(folder / "workspace.yaml", servers, app.code_servers_elsewhere)
+    _start_dagster(app, programs, workspace, waiting)
     _reapply(app, waiting)
     _start_shadow(app, programs)
     _start_feature_server(app, programs)
@@ -105,12 +109,30 @@ def _initialised(initialising: subprocess.Popen[bytes], programs: Programs, wait
 def _start_inference_server(app: App, programs: Programs) -> None:
     """Start the inference server if the environment serves by one of ours."""
     serving = app.platform.serving
-    if all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False):
+    if _is_ours(serving):
         url = urlsplit(serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
         app.supervisor.start(programs.inference_server(app.platform.environment.path))
         if hasattr(serving, RELAYED):
             app.supervisor.start(programs.relay(app.platform.environment.path))
+
+
+def _start_sites(app: App, programs: Programs) -> None:
+    """Start what answers at sites that are on this machine: where no code server is said to run elsewhere."""
+    file, every = app.platform.environment.path, app.platform.environment.sites
+    for site in sorted({every.of(team) for team in app.teams if team not in app.code_servers_elsewhere} - {""}):
+        serving = cast("Serving", environments.read(file, ("serving",), site).bindings["serving"])
+        if _is_ours(serving):
+            app.supervisor.start(programs.inference_server(file, site))
+            if hasattr(serving, RELAYED):
+                app.supervisor.start(programs.relay(file, site))
+            if SHADOW in serving.can:
+                app.supervisor.start(programs.shadow(file, site))
+
+
+def _is_ours(serving: Serving) -> bool:
+    """Say whether it is answered by a server of ours on this machine."""
+    return all(getattr(serving, field, None) for field in OURS) and not getattr(serving, "elsewhere", False)
 
 
 def _start_shadow(app: App, programs: Programs) -> None:
@@ -149,7 +171,7 @@ def _choose_again(app: App, name: str) -> None:
 
 
 def _start_code_servers(app: App, programs: Programs, waiting: Waiting) -> dict[str, int]:
-    ports = {name: app.ports[name] for name in (*app.teams, PLATFORM)}
+    ports = {name: app.ports[name] for name in (*app.teams, PLATFORM) if name not in app.code_servers_elsewhere}
     for team, port in ports.items():
         app.supervisor.start(programs.code_server(team, port))
     for team, port in ports.items():

@@ -40,6 +40,8 @@ def watchdog(
         Look("programs", partial(programs, platform.home), ("program:",)),
         Look("cycles", own.cycles, ("cycle:",), patient=False),
     ]
+    if platform.environment.sites.names:
+        looks.append(Look("sites", own.sites, ("site:",)))
     if dagster_url:
         looks += _of_dagster(dagster_url, bounds, words)
     return Watchdog(platform, looks, bounds, say)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.contracts.notifier import Severity
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop import presence, tables
 from loopline.watchdog.look import Bounds, Looked
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ class LoopLooks:
             return Looked((Alarm("serving", "error", said, fix),), blind=("serving:",))
         return Looked(tuple(_unready(ref, said) for ref, said in silent.items()))
 
+    def sites(self) -> Looked:
+        """Was every site at which something is live heard of lately? What it answers meanwhile nobody here knows."""
+        now = datetime.now(UTC)
+        last: dict[str, datetime] = {}
+        for one in presence.told(self.platform.ledger):
+            if one.site in self.platform.environment.sites.names:
+                last[one.site] = max(one.seen_at, last.get(one.site, one.seen_at))
+        return Looked(tuple(_unheard(site, at) for site, at in last.items() if now - at > presence.SILENT))
+
     def cycles(self) -> Looked:
         """Which model's newest turn did not end well? It stands until the next one does, or a week has gone."""
         return Looked(tuple(self._unhappy()))
@@ -56,7 +66,8 @@ class LoopLooks:
         column = tables.deployments.c
         query = select(column.team, column.model).where(column.stable.is_not(None)).order_by(column.team, column.model)
         with self.platform.ledger.reading() as connection:
-            return [ModelRef(*row) for row in connection.execute(query)]
+            every = [ModelRef(*row) for row in connection.execute(query)]
+        return [ref for ref in every if self.platform.environment.is_here(ref.team)]
 
     def _silent(self, ref: ModelRef) -> str | None:
         """Return why a model does not answer; None when it does."""
@@ -74,6 +85,16 @@ class LoopLooks:
                 severity, fix = FIX[row.state]
                 said = f"cycle {row.cycle_id} {row.state.replace('_', ' ')}: {row.verdict}"
                 yield Alarm(f"cycle:{row.cycle_id}", severity, said, fix, ref)
+
+
+def _unheard(site: str, at: datetime) -> Alarm:
+    said = (
+        f"nothing was heard of site {site} since {at:%Y-%m-%d %H:%M:%S}: it is cut off, or its code servers do not run"
+    )
+    fix = (
+        "its endpoints may answer all the same, and what they answered comes when it is back; see the wire and its pods"
+    )
+    return Alarm(f"site:{site}", "error", said, fix)
 
 
 def _unready(ref: ModelRef, said: str) -> Alarm:

@@ -23,6 +23,7 @@ from loopline.platform_core.features.materialize import recompute
 from loopline.platform_core.features.reach import Reach, Tables
 from loopline.platform_core.features.standing import Standing, standing
 from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, ModelRef, online_view, view_name
+from loopline.platform_core.loop import crossing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,6 +85,8 @@ def audit(platform: Platform, team: Team, view: FeatureView, sample: int = SAMPL
         As ``Engine.compute_view``.
     """
     found = _looked(platform, team, view, sample)
+    if found.example:
+        found = replace(found, example=crossing.told(platform, f"the difference in {found.view}", found.example))
     if found.cause and (mend or found.cause == "rests on others"):
         found = replace(found, mended=_mended(platform, team, view, found.cause))
     _update_alarm(platform, team, found)

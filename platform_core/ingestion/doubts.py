@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core import alarms
 from loopline.platform_core.ingestion.quality import history
 from loopline.platform_core.ingestion.quality_bounds import LAST, judge
+from loopline.platform_core.loop import crossing
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -30,7 +31,8 @@ def sources(model: Model) -> list[Source]:
 def _of(platform: Platform, team: Team, source: Source) -> list[str]:
     landings = history(platform, team, source, LAST + 1)
     findings = judge(landings, platform.clock.now()) if landings else []
-    failed = [f"check {finding.check}: {finding}" for finding in findings if not finding.passed]
+    away = crossing.at_site(platform)
+    failed = [f"check {one.check}: {one.name if away else one}" for one in findings if not one.passed]
     causes = [f"{cause}:{team.name}/{source.name}" for cause in CAUSES]
     standing = [one.alarm.problem for one in alarms.standing(platform.ledger) if one.alarm.cause in causes]
     return [*failed, *standing]

@@ -53,6 +53,11 @@ class Finding:
         """Say whether the figure is within its bounds."""
         return (self.low is None or self.value >= self.low) and (self.high is None or self.value <= self.high)
 
+    @property
+    def name(self) -> str:
+        """Name the figure, without what it is."""
+        return f"{self.column}: {self.what}" if self.column else self.what
+
     def __str__(self) -> str:
         """Write it as one line."""
         ends = ["-∞" if self.low is None else f"{self.low:.4g}", "∞" if self.high is None else f"{self.high:.4g}"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from loopline.platform_core.alarms import events
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import crossing
 from loopline.platform_core.loop.entry_kinds import REFUSED
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ def refuse(inbox: Inbox, arrival: Arrival, error: BaseException, known: Refusals
     foreseen = isinstance(error, ContractBroken)
     problem = error.problem if isinstance(error, ContractBroken) else f"{arrival.name}: {_named(error)}"
     fix = error.fix if isinstance(error, ContractBroken) else _UNFORESEEN
+    if crossing.at_site(inbox.platform):
+        more = "" if foreseen else "".join(traceback.format_exception(error))
+        problem = crossing.told(inbox.platform, f"{arrival.name} is refused", f"{problem} → {fix} {more}")
+        fix, foreseen = "read there why", True
     key = f"{REFUSED}:{inbox.where}:{arrival.arrival_id}:{inbox.contract.version}"
     tries = known.settlements.get(arrival.arrival_id, 0)
     details = {"arrival": arrival.arrival_id, "name": arrival.name, "problem": problem, "fix": fix}

@@ -31,7 +31,7 @@ from loopline.platform_core.foundation.sqlite_file import write_ahead
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
-HEAD = "0007"
+HEAD = "0008"
 """The newest schema; a test holds it to the migrations."""
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 

@@ -84,7 +84,9 @@ def change(  # noqa: PLR0913 - a change is what, who, why and when
 
     Raises:
         Unsupported: a candidate or a shadow is asked of a vendor that has none.
+        Refused: the model's team is at another site than this process.
     """
+    platform.environment.refuse_elsewhere(ref.team)
     newest = (candidate or shadow or stable or Served("", Path(), "")).version
     wanted = Deployment(ref, 0, stable, candidate, percent, shadow=shadow)
     if stable is not None:
@@ -116,7 +118,9 @@ def carry_out(platform: Platform, ref: ModelRef) -> Deployment:
 
     Raises:
         NotFound: nothing was ever deployed. StoreUnavailable: endpoint or registry did not answer; call again.
+        Refused: the model's team is at another site than this process.
     """
+    platform.environment.refuse_elsewhere(ref.team)
     alone = True
     while True:
         current = deployment(platform.ledger, ref)
@@ -149,13 +153,15 @@ def unfinished(ledger: Ledger, team: str) -> list[ModelRef]:
 def reapply(platform: Platform) -> dict[ModelRef, LooplineError]:
     """Ask for every deployment's state again, with packages fetched anew where they are gone; for a restart.
 
+    Those of other sites are theirs to ask for.
+
     Returns:
         Whatever could not be asked for, and why: one model whose package is lost keeps no other back.
     """
     with platform.ledger.reading() as connection:
         rows = connection.execute(select(_column.team, _column.model)).all()
     failed = {}
-    for ref in (ModelRef(*row) for row in rows):
+    for ref in (ModelRef(*row) for row in rows if platform.environment.is_here(row.team)):
         try:
             carry_out(platform, ref)
         except LooplineError as error:

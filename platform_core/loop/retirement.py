@@ -26,9 +26,11 @@ def retire(platform: Platform, ref: ModelRef, actor: str, reason: str, now: date
         False where the vendor ends no endpoints, so that whatever answers goes on.
 
     Raises:
-        Refused: nobody is named, or no reason given. NotFound: it was never deployed.
+        Refused: nobody is named, or no reason given, or the team is at another site than this process.
+        NotFound: it was never deployed.
     """
     signed(actor, reason, "a retirement")
+    platform.environment.refuse_elsewhere(ref.team)
     rollouts.end(platform, ref, actor, reason, now)
     with platform.ledger.writing(ref) as connection:
         if deployments.read(connection, ref) is None:

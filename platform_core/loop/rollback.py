@@ -31,10 +31,11 @@ def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and w
         What is live now; of generation 0, with nothing stable, where the first rollout ended before anything was live.
 
     Raises:
-        Refused: nobody is named, or no reason given, or another version would be taken back. NotFound: there is
-        nothing to go back to.
+        Refused: nobody is named, or no reason given, or another version would be taken back, or the team is at another
+        site than this process. NotFound: there is nothing to go back to.
     """
     signed(actor, reason, "a rollback")
+    platform.environment.refuse_elsewhere(ref.team)
     if rollouts.end(platform, ref, actor, reason, now, version):
         if deployments.deployment(platform.ledger, ref) is None:
             return Deployment(ref, 0, None, None, 0)

@@ -93,11 +93,13 @@ def start(  # noqa: PLR0913, PLR0917 - a rollout is of a version, in a cycle, by
     reason why it ``waits`` the rollout begins held: nobody meets the version until a person lets it go on.
 
     Raises:
-        Refused: its gates did not pass, it is live already, another rollout runs, or ``admit`` refuses it.
+        Refused: its gates did not pass, it is live already, another rollout runs, ``admit`` refuses it, or the team is
+            at another site than this process.
         NotFound: no such version.
         Unsupported: the endpoint has no canary, no shadow where the model wants one, or no pairs for a judge that
             speaks of nothing else.
     """
+    platform.environment.refuse_elsewhere(ref.team)
     rollout_id = id_of(cycle, ref, version)
     with platform.ledger.reading() as connection:
         known = by_id(connection, rollout_id)
@@ -119,8 +121,10 @@ def step(platform: Platform, model: Model, rollout_id: str, now: datetime) -> De
 
     Raises:
         NotFound: no such rollout. StoreUnavailable: endpoint, registry or ledger did not answer; call again.
+        Refused: the team is at another site than this process.
     """
     record = rollout(platform.ledger, rollout_id)
+    platform.environment.refuse_elsewhere(record.ref.team)
     deployments.repair(platform, record.ref)
     record = arrival.settled(platform, record, now)
     named = {"team": record.ref.team, "model": record.ref.model, "version": record.version, "rollout": rollout_id}

@@ -247,3 +247,14 @@ alarm_deliveries = Table(
     Column("level", Integer, nullable=False),
     Column("severity", String(16), nullable=False),
 )
+
+site_looks = Table(
+    "site_looks",
+    metadata,
+    Column("team", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("site", String(128), nullable=False),
+    Column("seen_at", UtcTime, nullable=False),  # the wall's time
+    Column("waiting", BigInteger, nullable=False),
+    Column("until", UtcTime),  # the newest event in the site's lake
+)

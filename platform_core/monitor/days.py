@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from loopline.platform_core.foundation.names import DATE, ModelRef
+from loopline.platform_core.loop import crossing
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.columns import AnyTally
 from loopline.platform_core.monitor.drift_verdicts import WindowVerdict, from_details
@@ -116,6 +117,8 @@ def judge_days(
         if day > last and windows[day] >= FEWEST_WINDOWS:
             counted = [w for w in counted_windows(platform, ref, version, day, day) if ends.get(w.number) == w.until]
             if found := _judge(profile, day, counted):
+                if crossing.at_site(platform):
+                    found = replace(found, verdict=found.verdict.without_words())
                 _record(platform, ref, version, found)
                 judged.append(found)
     return judged

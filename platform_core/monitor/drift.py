@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import packages
+from loopline.platform_core.loop import crossing, packages
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.alarm import Alarm, alarm
@@ -120,6 +120,7 @@ def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list
         window, number = as_table(rows, profile.sample.schema), len(past) + len(new) + 1
         counted.append(Counted(number, place(rows), profile_window(profile, window, lasted(rows))))
         verdict = judge_table(profile, window, counted[-1].profile)
+        verdict = verdict.without_words() if crossing.at_site(on.platform) else verdict
         new.append(Window(number, after, place(rows), verdict))
         after = new[-1].until
     keep(on.platform, on.ref, on.version, counted)  # first, so that no window of the ledger is without its counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 JOINT = "(joint)"
@@ -41,6 +41,10 @@ class WindowVerdict:
     def drifted(self) -> tuple[str, ...]:
         """Name the columns that have drifted."""
         return tuple(name for name, verdict in self.columns.items() if verdict.drifted)
+
+    def without_words(self) -> WindowVerdict:
+        """Return the figures alone: how a column moved may name values that are in rows."""
+        return replace(self, columns={name: replace(verdict, moved="") for name, verdict in self.columns.items()})
 
 
 def from_details(details: Mapping[str, Any]) -> WindowVerdict:

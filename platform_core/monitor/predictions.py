@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_table, realised_table
-from loopline.platform_core.loop import rollout_table
+from loopline.platform_core.loop import presence, rollout_table
 from loopline.platform_core.monitor import unmeasured
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def compact(platform: Platform, team: Team, model: Model) -> Compacted:
         _forget(folder, number)
     rows = sum(part.num_rows for part in moved)
     newest = max((pc.max(part.column("event_time")).as_py() for part in moved), default=None)
+    presence.brought(platform, ref, rows, newest)
     return Compacted(rows, platform.lake.version(table), newest)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from loopline.platform_core.alarms import events
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, online_view, view_table
-from loopline.platform_core.loop import packages, skews
+from loopline.platform_core.loop import crossing, packages, skews
 from loopline.platform_core.loop.deployments import CHANGED, deployment, served
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.answers import COLUMNS, answers, place, resumed
@@ -85,9 +85,12 @@ class Skew:
         if not self.differing:
             return f"0 of {self.rows} rows differ"
         said = ", ".join(f"{view_cause} {count}" for view_cause, count in self.causes.items())
+        differ = f"{self.differing} of {self.rows} rows differ ({said})"
+        if not self.examples:  # they stay at the site of the rows
+            return differ
         one = self.examples[0]
         return (
-            f"{self.differing} of {self.rows} rows differ ({said}); {one.feature} of {one.entity} was served as "
+            f"{differ}; {one.feature} of {one.entity} was served as "
             f"{one.served!r} and is {one.offline!r} offline: {MEANING[one.cause]}"
         )
 
@@ -100,6 +103,7 @@ def check(platform: Platform, team: Team, model: Model) -> list[Skew]:
     """
     ref = ModelRef(team.name, model.name)
     found = [s for served in _served_lately(platform, ref) if (s := _check_version(platform, team, model, served))]
+    found = [_crossing(platform, ref, skew) for skew in found]
     for skew in found:
         _record(platform, ref, skew)
     reason, share = _standing(platform, ref)
@@ -276,6 +280,14 @@ def _as_key(raw: Any, kind: pa.DataType) -> Any:
         return pa.scalar(int(raw), kind).as_py()
     except (ValueError, TypeError, OverflowError):  # no number, or one beyond the type
         return None
+
+
+def _crossing(platform: Platform, ref: ModelRef, skew: Skew) -> Skew:
+    """Leave the examples at the site, if this is one."""
+    if not skew.examples or not crossing.at_site(platform):
+        return skew
+    crossing.told(platform, f"skew of {ref} version {skew.version}", f"{skew.reason}; {list(skew.examples)}")
+    return replace(skew, examples=())
 
 
 def _record(platform: Platform, ref: ModelRef, skew: Skew) -> None:

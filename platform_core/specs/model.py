@@ -121,7 +121,8 @@ class Model:
     ``source_checks`` says what becomes of a cycle while checks of its sources fail: it is held until they pass or a
     person lets it go on (``hold``), or its story only says so (``warn``). ``segments`` are columns by which live
     figures are split: segment columns of the labels or features of the model (none: those of the labels). Without
-    ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too.
+    ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too. ``sites`` are those of its team's sites
+    where it is made and served (none: all of them); an environment that names no sites does not look at them.
     """
 
     name: str
@@ -144,3 +145,4 @@ class Model:
     quality: Quality = field(default_factory=Quality)
     fairness: tuple[Fairness, ...] = ()
     source_checks: Literal["hold", "warn"] = "hold"
+    sites: tuple[str, ...] = ()

@@ -160,6 +160,7 @@ class ModelFile(_Strict):
     quality: Annotated[Quality, WrapValidator(_declared)] = Quality()
     fairness: tuple[Annotated[Fairness, WrapValidator(_declared)], ...] = Model.fairness
     source_checks: Literal["hold", "warn"] = Model.source_checks
+    sites: tuple[str, ...] = Model.sites
     batch: BatchFile | None = None
 
     def to_model(self) -> Model:

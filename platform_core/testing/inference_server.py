@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,16 +25,21 @@ def free_port() -> int:
 
 @contextmanager
 def inference_server(
-    environment: Path, port: int, workers: int = 1, context: ssl.SSLContext | None = None
+    environment: Path,
+    port: int,
+    workers: int = 1,
+    context: ssl.SSLContext | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the server of an environment file until the block ends; it has looked at every desired state by then.
 
-    With ``context`` it is asked over TLS whether it is ready.
+    With ``context`` it is asked over TLS whether it is ready. It sees ``variables``, this process's where none are
+    given.
 
     The process leads a group of its own, so that a test may kill it with all its workers.
     """
     command = [sys.executable, "-m", "loopline.inference_server", "--environment", str(environment)]
-    process = subprocess.Popen([*command, "--workers", str(workers)], start_new_session=True)
+    process = subprocess.Popen([*command, "--workers", str(workers)], start_new_session=True, env=variables)
     try:
         _wait_until_ready(process, port, context)
         yield process

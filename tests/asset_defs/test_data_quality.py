@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.ingestion import landing
 from loopline.platform_core.ingestion.quality import look
 from loopline.platform_core.ingestion.quality_bounds import CHECKS, ENOUGH
+from loopline.platform_core.sites import Sites
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 RAW = key("tiny", "raw", "events")
@@ -76,6 +78,18 @@ def test_an_odd_landing_warns_and_stops_nothing(quiet):
     assert all(check.severity == dg.AssetCheckSeverity.WARN for check in checks.values())
     assert "rows an arrival 5, usually" in checks["volume"].description
     assert "who: " in checks["ranges"].description
+
+
+def test_at_a_site_a_check_names_the_figure_alone(quiet):
+    """Extremes are values of rows, and Dagster is elsewhere; the table in the site's lake has them."""
+    quiet.platform.environment = replace(quiet.platform.environment, site="eu", sites=Sites(("eu",)))
+    yesterday = quiet.platform.clock.now() - timedelta(days=1)
+    checks = land(quiet, "odd", *(f"{n * 1000},{yesterday:%Y-%m-%d}" for n in range(1, 6)))
+    assert {name for name, check in checks.items() if not check.passed} == {"volume", "ranges"}
+    assert checks["volume"].description == "not as usual: rows an arrival"
+    assert checks["ranges"].description.startswith("not as usual: who: ")
+    assert not any(character.isdecimal() for character in checks["ranges"].description)
+    assert not any(checks[name].metadata for name in CHECKS)
 
 
 def test_a_source_that_has_gone_quiet_warns(quiet):

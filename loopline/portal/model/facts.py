@@ -93,7 +93,9 @@ def since(portal: Portal, live: Deployment) -> datetime | None:
 
 
 def trouble(portal: Portal, live: Deployment) -> str:
-    """Say what keeps the endpoint from the newest generation, "" where it is there."""
+    """Say what keeps the endpoint from the newest generation, "" where it is there; of another site what it told."""
+    if not portal.platform.environment.is_here(live.ref.team):
+        return "" if live.applied >= live.generation else "its site has not asked for the newest generation yet"
     try:
         seen = portal.platform.serving.observe(live.ref.dotted)
     except LooplineError as error:

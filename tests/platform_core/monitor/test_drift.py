@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
 from loopline.platform_core.monitor.drift_windows import WINDOW, Place, judged
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.monitor.profile import SAMPLE
+from loopline.platform_core.sites import Sites
 
 
 def look(shop):
@@ -120,6 +122,19 @@ def test_an_alarm_stands_until_windows_calm_down(shop) -> None:
         calm = look(shop)
     assert calm.alarm is None
     assert standing(shop.platform.ledger) == []
+
+
+def test_from_a_site_only_figures_of_drift_are_told(shop) -> None:
+    """How a column moved names values: the alarm says which column, how far, and nothing of what stood in it."""
+    shop.deploy()
+    shop.platform.environment = replace(shop.platform.environment, site="eu", sites=Sites(("eu",)))
+    for _ in range(2):
+        shop.answer(500, factor=1.6)
+        found = look(shop).alarm
+    assert found is not None
+    assert re.fullmatch(r"amount \d\.\d\d \(from \d\.\d\d\)", found.moved["amount"])
+    verdicts = [entry.details["verdict"]["columns"] for entry in _windows(shop)]
+    assert {column["moved"] for columns in verdicts for column in columns.values()} == {""}
 
 
 def test_the_largest_floats_stop_no_watch(shop) -> None:

@@ -1,0 +1,97 @@
+"""What a site tells of itself, and that it shows when it no longer does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from loopline.platform_core.errors import NotFound, StoreUnavailable
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import crossing, presence
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.sites import Sites
+from loopline.watchdog.look import Bounds
+from loopline.watchdog.loop_looks import LoopLooks
+
+REF = ModelRef("shop_at_eu", "returns")
+T0 = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def at_site(url: str, tmp_path: Path, make_platform: Callable[[str, Path], Platform]) -> Platform:
+    """Make a platform of a site."""
+    platform = make_platform(url, tmp_path)
+    platform.environment = replace(platform.environment, site="eu", sites=Sites(("eu", "us"), {"shop": ("eu",)}))
+    return platform
+
+
+def test_the_newest_word_of_each_model_is_kept(at_site: Platform) -> None:
+    """A second look changes the row; what is in the lake is never told to be less than before."""
+    presence.looked(at_site, [(REF, 3), (ModelRef("shop_at_eu", "other"), 0)])
+    presence.brought(at_site, REF, 3, T0)
+    presence.brought(at_site, REF, 1, T0 - timedelta(hours=1))
+    presence.brought(at_site, REF, 0, None)
+    presence.looked(at_site, [(REF, 2)])
+    told = {one.ref.model: one for one in presence.told(at_site.ledger)}
+    assert set(told) == {"returns", "other"}
+    assert (told["returns"].site, told["returns"].waiting, told["returns"].until) == ("eu", 2, T0)
+    assert not told["returns"].silent(datetime.now(UTC))
+    assert told["returns"].silent(datetime.now(UTC) + timedelta(minutes=3))
+
+
+def test_the_same_is_not_told_again_at_once(at_site: Platform) -> None:
+    """A look each three seconds writes nothing most of the time."""
+    presence.looked(at_site, [(REF, 3)])
+    [before] = presence.told(at_site.ledger)
+    presence.looked(at_site, [(REF, 3)])
+    assert presence.told(at_site.ledger) == [before]
+
+
+def test_the_control_plane_tells_nothing(at_site: Platform) -> None:
+    """Where there are no sites, nothing is written, and words are told as they are."""
+    at_site.environment = replace(at_site.environment, site="")
+    presence.looked(at_site, [(REF, 3)])
+    presence.brought(at_site, REF, 3, T0)
+    assert presence.told(at_site.ledger) == []
+    assert crossing.told(at_site, "a file", "its words") == "its words"
+    assert not crossing.file(at_site).parent.exists()
+
+
+def test_a_ledger_that_is_away_keeps_no_row_from_the_lake(at_site: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows are there; that they are is told with the next look."""
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the ledger did not answer", "wait")
+
+    monkeypatch.setattr(presence, "told", away)
+    presence.brought(at_site, REF, 3, T0)
+
+
+def test_the_watchdog_tells_of_a_site_that_is_silent(at_site: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of that one alone, and of no endpoint that is elsewhere; a site that is no more is not missed."""
+    presence.looked(at_site, [(REF, 3)])
+    at_site.environment = replace(at_site.environment, site="")
+    looks = LoopLooks(at_site, Bounds())
+    assert looks.sites().alarms == ()
+    monkeypatch.setattr(presence, "SILENT", timedelta(0))
+    [alarm] = looks.sites().alarms
+    assert alarm.cause == "site:eu"
+    at_site.environment = replace(at_site.environment, sites=Sites())
+    assert looks.sites().alarms == ()
+
+
+def test_what_is_said_of_rows_stays_at_the_site(at_site: Platform) -> None:
+    """Who reads the ledger is told what it is about, and where the words are; an error keeps its kind of sentence."""
+    said = crossing.told(at_site, "orders.csv is refused", "column\n'Jane Doe' is unknown")
+    error = crossing.error_told(at_site, "view v fails", NotFound("no 'Jane Doe'", "look"))
+    assert "Jane" not in f"{said}{error}"
+    assert said.startswith("orders.csv is refused: said in withheld/eu.log")
+    lines = crossing.file(at_site).read_text().splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [
+        "orders.csv is refused: column 'Jane Doe' is unknown",
+        "view v fails: no 'Jane Doe' → look",
+    ]
