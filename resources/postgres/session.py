@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment
 from loopline.resources.postgres.failures import refuse_odd, told
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ class PostgresSession:
     @contextmanager
     def opened(cls, url: str, statement_seconds: float) -> Iterator[Self]:
         """Connect and begin; the transaction ends with the block, and has changed nothing."""
-        import psycopg2
+        try:
+            import psycopg2
+        except ImportError as error:
+            raise InvalidEnvironment("psycopg2 is not installed", "install the extra 'postgres'") from error
 
         refuse_odd(url)
         connected = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -83,6 +84,13 @@ def test_a_text_that_is_none_is_told(make: Make, monkeypatch: pytest.MonkeyPatch
     tables = {"shop/orders": {"query": "SELECT 1 AS id, now() AS at", "watermark": "at"}}
     with pytest.raises(ContractBroken, match="is no text"):
         make(tables=tables).arrivals("shop/orders")
+
+
+def test_a_missing_driver_is_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to install."""
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(InvalidEnvironment, match="the extra 'postgres'"):
+        make().arrivals("shop/orders")
 
 
 def test_the_database_is_only_read(make: Make, run: Run) -> None:

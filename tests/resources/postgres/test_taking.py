@@ -21,6 +21,7 @@ from loopline.resources.postgres.event_source import PostgresEventSource
 from loopline.resources.taking import page_log
 from loopline.resources.taking.shelf import FolderShelf
 from tests.resources.postgres.reading import Make, Run, taken
+from tests.s3_server import S3Server
 
 MANY = 60
 """Steps of the story of writers: enough that commits cross looks in each way."""
@@ -120,6 +121,17 @@ def test_writers_that_commit_late_in_any_order_lose_nothing(make: Make, run: Run
             writer.commit()
     for events in (*sources, make()):
         _settles(events, run)
+
+
+def test_pages_may_lie_in_an_object_store(make: Make, run: Run, s3_server: S3Server) -> None:
+    """Two sources that know nothing of each other take turns there, and a page's number is given once."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 4) n")
+    where = {"landing": s3_server.place(), "storage_options": {**s3_server.options, "allow_http": "true"}}
+    one, other = (make(table={"page_rows": 3}, **where) for _ in range(2))
+    assert sorted(map(str, taken(one))) == ["1", "2", "3", "4"]
+    run("INSERT INTO orders VALUES (5, now())")
+    assert sorted(map(str, taken(other))) == sorted(map(str, taken(one))) == ["1", "2", "3", "4", "5"]
+    assert len(one.arrivals("shop/orders")) == 3
 
 
 def test_rows_with_one_watermark_are_more_than_a_page(make: Make, run: Run) -> None:
