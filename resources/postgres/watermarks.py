@@ -82,8 +82,8 @@ def read(kind: Kind, text: str) -> Mark:
 def start_behind(kind: Kind, mark: Mark, now: datetime, late_seconds: float, late_numbers: int) -> Mark:
     """Return below what no row can come any more, where all up to ``mark`` were read at ``now``."""
     if isinstance(mark, datetime):
-        ends = timedelta(days=1 if kind == "date" else 0)
-        return min(mark, now - timedelta(seconds=late_seconds) - ends)
+        start = min(mark, now - timedelta(seconds=late_seconds))
+        return datetime.combine(start, time(), UTC) if kind == "date" else start
     return mark - late_numbers
 
 

@@ -123,6 +123,25 @@ def test_writers_that_commit_late_in_any_order_lose_nothing(make: Make, run: Run
         _settles(events, run)
 
 
+def test_who_comes_second_forgets_his_page(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process takes more rows between what he read and what he writes; he goes on behind them."""
+    run("CREATE TABLE orders AS SELECT 1 AS id, now() AS at")
+    first, second, write_if = make(), make(), FolderShelf.write_if
+    is_overtaken = False
+
+    def overtaken(self: FolderShelf, *args: Any) -> bool:
+        nonlocal is_overtaken
+        if not is_overtaken:
+            is_overtaken = True
+            run("INSERT INTO orders VALUES (2, now())")
+            assert taken(first) == ["1", "2"]
+        return write_if(self, *args)
+
+    monkeypatch.setattr(FolderShelf, "write_if", overtaken)
+    assert taken(second) == ["1", "2"]
+    assert taken(make()) == ["1", "2"]
+
+
 def test_pages_may_lie_in_an_object_store(make: Make, run: Run, s3_server: S3Server) -> None:
     """Two sources that know nothing of each other take turns there, and a page's number is given once."""
     run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 4) n")
@@ -156,13 +175,17 @@ def test_a_row_that_comes_later_than_said_is_not_taken(make: Make, run: Run) -> 
     assert events.arrivals("shop/orders")[1].arrived_at >= before
 
 
-def test_a_day_ends_before_its_rows_can_be_late(make: Make, run: Run) -> None:
-    """Rows of a day come until it is over, and for ``late_seconds`` more."""
-    run("CREATE TABLE orders AS SELECT 'ahead' AS id, current_date + 1 AS at")
-    events = make(table={"late_seconds": 60})
-    assert taken(events) == ["ahead"]
-    run("INSERT INTO orders VALUES ('today', current_date), ('long ago', current_date - 3)")
-    assert taken(events) == ["ahead", "today"]
+def test_rows_of_a_day_come_until_it_is_over(make: Make, run: Run) -> None:
+    """And for ``late_seconds`` more: a day's rows are all asked for again, and known."""
+    run("CREATE TABLE orders AS SELECT n::text AS id, current_date - n AS at FROM generate_series(-1, 3) n")
+    events = make(table={"late_seconds": 86_400})
+    for _ in range(3):
+        assert taken(events) == ["3", "2", "1", "0", "-1"]
+    run(
+        "INSERT INTO orders VALUES ('today', current_date), ('yesterday', current_date - 1), ('late', current_date - 2)"
+    )
+    assert taken(events)[5:] == ["yesterday", "today"]
+    assert taken(make(table={"late_seconds": 0}))[5:] == ["yesterday", "today"]
 
 
 def test_numbers_may_be_late_by_so_many(make: Make, run: Run) -> None:
