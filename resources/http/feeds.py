@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.resources.http.asking import Answer
+
+_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]*")
 
 
 class Feed(BaseModel):
@@ -35,7 +38,7 @@ class Feed(BaseModel):
         """Return each row as it is written, on one line."""
         found = _at(answer.body, self.rows)
         try:
-            rows = msgspec.json.decode(found or b"", type=list[msgspec.Raw])
+            rows = msgspec.json.decode(found or b"", type=list[msgspec.Raw] | None) or []
         except (msgspec.MsgspecError, RecursionError) as error:
             raise self._odd(answer, f"has no list of rows at {self.rows!r}") from error
         return [bytes(row).replace(b"\n", b" ").replace(b"\r", b" ") for row in rows]
@@ -46,10 +49,9 @@ class Feed(BaseModel):
         Raises:
             ContractBroken: it leads to another server.
         """
-        found = self._scalar(answer, self.next) if self.next else answer.link
-        if found is None or found == "":
+        text = self._text(answer, self.next) if self.next else answer.link
+        if not text:
             return ""
-        text = str(found)
         if self.next and "://" not in text:
             return f"={text}"
         url = urlsplit(urljoin(answer.url, text))
@@ -67,22 +69,26 @@ class Feed(BaseModel):
 
     def known_at_of(self, answer: Answer) -> datetime | None:
         """Return the instant of a page (UTC), None if it has none."""
-        found = self._scalar(answer, self.known_at) if self.known_at else None
-        if found is None:
+        text = self._text(answer, self.known_at) if self.known_at else ""
+        if not text:
             return None
         try:
-            instant = datetime.fromisoformat(str(found))
+            instant = datetime.fromisoformat(text)
         except ValueError as error:
             raise self._odd(answer, f"has no instant of ISO 8601 at {self.known_at!r}") from error
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
-    def _scalar(self, answer: Answer, path: str) -> str | int | float | None:
-        found = _at(answer.body, path)
+    def _text(self, answer: Answer, path: str) -> str:
+        """Return the text or number at a path, as it is written; "" where there is none, or ``null`` or ``false``."""
+        found = (_at(answer.body, path) or b"").strip()
+        if found in (b"", b"null", b"false"):
+            return ""
         try:
-            value: str | int | float | None = msgspec.json.decode(found or b"null", type=str | int | float | None)
+            if _NUMBER.fullmatch(found):
+                return found.decode()
+            return msgspec.json.decode(found, type=str)
         except msgspec.MsgspecError as error:
             raise self._odd(answer, f"has neither a text nor a number at {path!r}") from error
-        return value
 
     def _odd(self, answer: Answer, problem: str) -> ContractBroken:
         return ContractBroken(f"the answer of {answer.url} {problem}", f"mend the feed of {self.url}, or ask its owner")

@@ -26,9 +26,10 @@ _AS_WRITTEN = (114, 3802, 1186)
 
 
 class Answer(NamedTuple):
-    """Names of columns, and rows as the driver gives them, fetched as they are used."""
+    """Names and types of columns, and rows as the driver gives them, fetched as they are used."""
 
     columns: Sequence[str]
+    types: Sequence[int]
     rows: Iterator[Sequence[Any]]
 
 
@@ -89,7 +90,8 @@ class PostgresSession:
         cursor.execute(f"DECLARE taken CURSOR FOR {filled}", (*values,) or None)
         self._is_open = True
         first = _fetched(cursor)
-        return Answer([column[0] for column in cursor.description or ()], _all(first, cursor))
+        described = cursor.description or ()
+        return Answer([each[0] for each in described], [each[1] for each in described], _all(first, cursor))
 
 
 def _fetched(cursor: Any) -> list[Sequence[Any]]:

@@ -41,7 +41,9 @@ def look(log: PageLog, reading: Reading, until: float) -> None:
         asked = watermarks.value_of(last.kind, start)
         _fill(window, log, start)
     top = None if last is None else watermarks.read(last.kind, last.top)
-    for draft in _drafts(reading, window, reading.rows(columns, asked).rows, last):
+    answer = reading.rows(columns, asked)
+    kind = watermarks.kind_of(answer.types[0], reading.table.watermark)
+    for draft in _drafts(reading, window, answer.rows, kind, top):
         content = draft.content(columns, reading, now, top)
         if not log.add(content) or time.monotonic() > until:
             return
@@ -109,13 +111,12 @@ class _Draft:
 
 
 def _drafts(
-    reading: Reading, window: TakenRows, rows: Iterator[Sequence[object]], last: Cursor | None
+    reading: Reading, window: TakenRows, rows: Iterator[Sequence[object]], kind: Kind, top: Mark | None
 ) -> Iterator[_Draft]:
     """Yield pages of the rows that were not taken, as they fill; rows are late below what was taken before."""
     draft: _Draft | None = None
-    top = None if last is None else watermarks.read(last.kind, last.top)
     for value, *values in rows:
-        kind, mark = watermarks.kind_of(value), watermarks.mark_of(value)
+        mark = watermarks.mark_of(value)
         row = (watermarks.written(mark), *map(taken_rows.text, values))
         if window.take(row):
             continue

@@ -5,8 +5,9 @@ Instants are those of UTC, also where the column has no zone; a day begins its i
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -15,9 +16,13 @@ from loopline.platform_core.errors import InvalidEnvironment
 
 Kind = Literal["instant", "local", "date", "number"]
 Mark = datetime | int
+_FIX = "name a column of instants, days or numbers that never grow smaller"
 FARTHEST = datetime(9999, 12, 31, tzinfo=UTC)
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
-_UNBOUNDED = {"infinity": FARTHEST, "-infinity": EARLIEST}
+"""Stand for what no date of Python's can be: ``infinity``, and years beyond these."""
+_DATED: Mapping[int, Kind] = {1184: "instant", 1114: "local", 1082: "date"}
+_NUMBERS = frozenset({20, 21, 23, 26, 700, 701, 1700})
+"""By the type's number in PostgreSQL's catalogue."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -32,36 +37,41 @@ class Cursor(msgspec.Struct, frozen=True):
     top: str
 
 
-def kind_of(value: Any) -> Kind:
+def kind_of(type_code: int, column: str) -> Kind:
     """Say what kind of watermark a column has.
 
     Raises:
         InvalidEnvironment: it has none of these.
     """
-    if isinstance(value, datetime):
-        return "instant" if value.tzinfo else "local"
-    if isinstance(value, date):
-        return "date"
-    if isinstance(value, Decimal) and value != value.to_integral_value():
-        raise _no_watermark(value)
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if type_code in _DATED:
+        return _DATED[type_code]
+    if type_code in _NUMBERS:
         return "number"
-    if value in _UNBOUNDED:
-        return "instant"
-    raise _no_watermark(value)
+    raise InvalidEnvironment(f"the watermark column {column!r} holds neither instants, days nor numbers", _FIX)
 
 
 def mark_of(value: Any) -> Mark:
-    """Return a value as an instant of UTC or as a number."""
+    """Return a value as an instant of UTC, or as the whole number below it.
+
+    Raises:
+        InvalidEnvironment: it is no number.
+    """
     if isinstance(value, str):
-        return _UNBOUNDED[value]
+        return EARLIEST if value.startswith("-") or value.endswith("BC") else FARTHEST
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    return datetime.combine(value, time(), UTC) if isinstance(value, date) else int(value)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC)
+    if not math.isfinite(value):
+        raise InvalidEnvironment(f"a watermark is {value}", _FIX)
+    number: int = math.floor(value)
+    return number
 
 
 def value_of(kind: Kind, mark: Mark) -> Any:
-    """Return what a column of a kind is compared with."""
+    """Return what a column of a kind is compared with, None where nothing may be left out."""
+    if mark == EARLIEST:
+        return None
     if not isinstance(mark, datetime):
         return mark
     if kind == "date":
@@ -85,10 +95,3 @@ def start_behind(kind: Kind, mark: Mark, now: datetime, late_seconds: float, lat
         start = min(mark, now - timedelta(seconds=late_seconds))
         return datetime.combine(start, time(), UTC) if kind == "date" else start
     return mark - late_numbers
-
-
-def _no_watermark(value: Any) -> InvalidEnvironment:
-    return InvalidEnvironment(
-        f"a watermark column holds {value!r}, which is neither an instant nor a whole number",
-        "name a column of instants, days or whole numbers that never grow smaller",
-    )

@@ -34,7 +34,8 @@ class Api:
         self.asked.append(path)
         self.tokens.append(token)
         parts = urlsplit(path)
-        pages, at = self.feeds.get(parts.path), int(parse_qs(parts.query).get("cursor", ["0"])[0])
+        pages, cursor = self.feeds.get(parts.path), parse_qs(parts.query).get("cursor", ["0"])[0]
+        at = int(cursor) if cursor.isdecimal() else 0
         if token != f"Bearer {TOKEN}":
             return 401, b"{}", {}
         if pages is None:

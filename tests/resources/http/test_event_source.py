@@ -161,6 +161,18 @@ def test_rows_stay_as_they_are_written(api: Api, make: Make) -> None:
     }
 
 
+def test_a_cursor_is_sent_as_it_is_written(api: Api, make: Make) -> None:
+    """Longer than any number of ours, with signs that URLs quote; ``null``, ``false`` and an empty text are none."""
+    api.feeds["/orders"] = []
+    cursors = iter(["12345678901234567890123", '"a/b=&+ \\u00f8"', "false"])
+    api.answers = lambda *_: (200, b'{"data": [{"id": 1}], "paging": {"next": %s}}' % next(cursors).encode(), {})
+    assert taken(make()) == ["1", "1", "1"]
+    assert api.asked == ["/orders", "/orders?cursor=12345678901234567890123", "/orders?cursor=a%2Fb%3D%26%2B+%C3%B8"]
+    for nothing in (b'{"data": null}', b'{"data": [], "paging": {"next": ""}}'):
+        api.answers = lambda *_, nothing=nothing: (200, nothing, {})
+        assert taken(make()) == ["1", "1", "1"]
+
+
 def test_what_begins_with_a_list_is_rows(api: Api, make: Make) -> None:
     """``rows`` may be left out."""
     api.feeds["/orders"] = []

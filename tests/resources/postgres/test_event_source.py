@@ -152,7 +152,7 @@ def test_a_query_is_read_as_it_stands(make: Make, run: Run) -> None:
     [
         ({"watermark": "att"}, "no column 'att' → name one of id, at"),
         ({"without": ["x"]}, "no column 'x'"),
-        ({"watermark": "id"}, "'a', which is neither an instant nor a whole number → name a column"),
+        ({"watermark": "id"}, "column 'id' holds neither instants, days nor numbers → name a column"),
         ({"table": "", "query": "SELECT at, at FROM orders"}, "'at' stands twice"),
         ({"table": "", "query": "SELECT at, id AS _watermark FROM orders"}, "'_watermark' of their own"),
         ({"table": "", "query": "SELEC"}, "syntax error.*mend the query"),

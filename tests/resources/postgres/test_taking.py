@@ -197,14 +197,45 @@ def test_numbers_may_be_late_by_so_many(make: Make, run: Run) -> None:
     assert taken(events) == ["1", "20", "6", "21"]
 
 
-def test_watermarks_without_bounds_stop_nothing(make: Make, run: Run) -> None:
-    """Infinite ones are as any other."""
-    run("CREATE TABLE orders (id text, at timestamptz)")
-    run("INSERT INTO orders VALUES ('ever', 'infinity'), ('never', '-infinity'), ('now', now())")
-    events = make()
-    assert taken(events) == ["never", "now", "ever"]
-    run("INSERT INTO orders VALUES ('then', now()), ('again', 'infinity')")
-    assert taken(events) == ["never", "now", "ever", "then", "again"]
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_watermarks_without_bounds_stop_nothing(kind: str, make: Make, run: Run) -> None:
+    """Nor do those that no date of Python's can be: each row comes once, also where a page ends among them."""
+    run(f"CREATE TABLE orders (id text, at {kind})")
+    run("INSERT INTO orders VALUES ('ever', 'infinity'), ('far', '20000-01-01'), ('ever too', 'infinity')")
+    one = {"page_rows": 1}
+    assert sorted(map(str, taken(make(table=one)))) == ["ever", "ever too", "far"]
+    run("INSERT INTO orders VALUES ('long ago', '0044-03-15 BC'), ('never', '-infinity'), ('now', now())")
+    assert "now" in taken(make(table=one))
+    run("INSERT INTO orders VALUES ('again', 'infinity'), ('then', now())")
+    wanted = ["again", "ever", "ever too", "far", "now", "then"]
+    for _ in range(2):
+        assert sorted(map(str, taken(make(table=one)))) == wanted
+
+
+def test_a_page_may_end_among_rows_of_no_time(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look of a table that begins with them takes them all, whenever it ends."""
+    from loopline.resources.taking import event_source
+
+    monkeypatch.setattr(event_source, "LOOK_SECONDS", -1)
+    run("CREATE TABLE orders AS SELECT n AS id, '-infinity'::timestamptz AS at FROM generate_series(1, 3) n")
+    run("INSERT INTO orders VALUES (4, now())")
+    for count in range(1, 5):
+        assert len(taken(make(table={"page_rows": 1}))) == count
+    assert sorted(map(str, taken(make(table={"page_rows": 1})))) == ["1", "2", "3", "4"]
+
+
+def test_numbers_may_have_fractions(make: Make, run: Run) -> None:
+    """Seconds since 1970, for example; what is no number is told."""
+    run("CREATE TABLE orders AS SELECT n AS id, n / 4::numeric AS at FROM generate_series(-2, 2) n")
+    events = make(table={"late_numbers": 0, "page_rows": 2})
+    for _ in range(2):
+        assert taken(events) == ["-2", "-1", "0", "1", "2"]
+    run("INSERT INTO orders VALUES (3, 0.1), (4, 'NaN')")
+    known = {arrival.arrival_id for arrival in events.arrivals("shop/orders")}
+    with pytest.raises(InvalidEnvironment, match="a watermark is NaN"):
+        events.arrivals("shop/orders", known=known)
+    run("DELETE FROM orders WHERE id = 4")
+    assert taken(events)[5:] == ["3"]
 
 
 def test_a_row_without_a_watermark_holds_up_no_other(make: Make, run: Run) -> None:
