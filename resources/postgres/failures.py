@@ -17,6 +17,8 @@ _WORDS = {
     "pg_hba.conf": "let the server take this account from here, by pg_hba.conf or its network's rules",
     "does not exist": "name a database and an account that are there",
     "invalid dsn": "write postgresql://user:password@host/database",
+    "not permitted to log in": "give the account LOGIN",
+    "does not support SSL": "leave sslmode=require out of the url, or let the server speak TLS",
     "certificate": "name the server's certificate authority in the url: sslrootcert=...",
 }
 """What stands in the refusal of a connection, which trying again does not change."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -17,7 +20,8 @@ VALUE = "\0"
 """Stands in a SELECT for a value: a query of the settings may hold whatever the driver would take for one."""
 FETCHED = 200
 """Rows that are in memory together, beside the page that they become."""
-CONNECT_SECONDS = 10
+CONNECT_SECONDS, HUNG_SECONDS = 10, 5.0
+"""How long connecting may take, and a server longer than it said for a statement."""
 _ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """After a minute a connection to a server that is no more there is given up."""
 _DATED = {"DATE": (1082,), "TIMESTAMP": (1114,), "TIMESTAMPTZ": (1184,)}
@@ -43,8 +47,9 @@ class PostgresSession:
     isolation: ClassVar[str] = "REPEATABLE READ"
     now_is: ClassVar[str] = "SELECT now()"
 
-    def __init__(self, connected: connection) -> None:
+    def __init__(self, connected: connection, statement_seconds: float) -> None:
         self._connection, self._is_open = connected, False
+        self._hung_seconds = statement_seconds + HUNG_SECONDS
 
     @classmethod
     @contextmanager
@@ -61,10 +66,11 @@ class PostgresSession:
             connected = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS, **_ALIVE)
             connected.set_session(isolation_level=cls.isolation, readonly=True)
             _cast(connected)
-            with connected.cursor() as cursor:
+            session = cls(connected, statement_seconds)
+            with session._not_for_ever(), connected.cursor() as cursor:
                 cursor.execute("SET timezone TO 'UTC'")
                 cursor.execute("SET statement_timeout TO %s", (max(1, int(statement_seconds * 1000)),))
-            yield cls(connected)
+            yield session
         except psycopg2.Error as error:
             raise told(error, url) from error
         except UnicodeDecodeError as error:
@@ -84,26 +90,42 @@ class PostgresSession:
         The next call ends what is left of this answer.
         """
         cursor = self._connection.cursor()
-        if self._is_open:
-            cursor.execute("CLOSE taken")
         filled = select.replace("%", "%%").replace(VALUE, "%s") if values else select
-        cursor.execute(f"DECLARE taken CURSOR FOR {filled}", (*values,) or None)
+        with self._not_for_ever():
+            if self._is_open:
+                cursor.execute("CLOSE taken")
+            cursor.execute(f"DECLARE taken CURSOR FOR {filled}", (*values,) or None)
         self._is_open = True
-        first = _fetched(cursor)
+        first = self._fetched(cursor)
         described = cursor.description or ()
-        return Answer([each[0] for each in described], [each[1] for each in described], _all(first, cursor))
+        return Answer([each[0] for each in described], [each[1] for each in described], self._all(first, cursor))
 
+    def _fetched(self, cursor: Any) -> list[Sequence[Any]]:
+        with self._not_for_ever():
+            cursor.execute(f"FETCH FORWARD {FETCHED} FROM taken")
+            return list(cursor.fetchall())
 
-def _fetched(cursor: Any) -> list[Sequence[Any]]:
-    cursor.execute(f"FETCH FORWARD {FETCHED} FROM taken")
-    return list(cursor.fetchall())
-
-
-def _all(rows: list[Sequence[Any]], cursor: Any) -> Iterator[Sequence[Any]]:
-    yield from rows
-    while len(rows) == FETCHED:
-        rows = _fetched(cursor)
+    def _all(self, rows: list[Sequence[Any]], cursor: Any) -> Iterator[Sequence[Any]]:
         yield from rows
+        while len(rows) == FETCHED:
+            rows = self._fetched(cursor)
+            yield from rows
+
+    @contextmanager
+    def _not_for_ever(self) -> Iterator[None]:
+        """Cut the connection of a server that hangs: it would not end the statement itself, and the driver waits."""
+        timer = threading.Timer(self._hung_seconds, _cut, [self._connection])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _cut(connected: connection) -> None:
+    with suppress(Exception), socket.socket(fileno=os.dup(connected.fileno())) as there:  # it may be gone by now
+        there.shutdown(socket.SHUT_RDWR)
 
 
 def _cast(connected: connection) -> None:

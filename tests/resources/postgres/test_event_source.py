@@ -71,6 +71,7 @@ def test_who_is_not_let_in_is_told_how(guarded: Postgresql, make: Make) -> None:
         ("loopline:wrong", "postgres", "secret://name"),
         ("loopline", "postgres", "secret://name"),
         (f"loopline:{guarded.password}", "nowhere", "name a database"),
+        (f"loopline:{guarded.password}", "postgres?sslmode=require", "sslmode"),
     ):
         with pytest.raises(InvalidEnvironment, match=fix):
             make(url=f"postgresql://{account}@{place}/{database}").arrivals("shop/orders")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,7 +41,12 @@ def test_a_connection_that_is_cut_costs_a_look(
     """The server ends the session after so many fetches; what was taken by then stays, the next look has the rest."""
     run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 7) n")
     monkeypatch.setattr(session, "FETCHED", 2)
-    monkeypatch.setattr(session, "_fetched", _cutting(session._fetched, run, after))
+
+    def cut(backend: int) -> None:
+        run("SELECT pg_terminate_backend(%s)", backend)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(PostgresSession, "_fetched", _before(PostgresSession._fetched, cut, after))
     known: set[str] = set()
 
     def look() -> None:
@@ -52,19 +60,43 @@ def test_a_connection_that_is_cut_costs_a_look(
     assert sorted(map(str, taken(make(table={"page_rows": 1})))) == list("1234567")
 
 
-def _cutting(fetched: Any, run: Run, after: int) -> Any:
-    """Fetch, and end the session before its ``after``-th fetch, in every look."""
+def _before(fetched: Any, does: Callable[[int], None], after: int) -> Any:
+    """Fetch, and do something to the session's process before its ``after``-th fetch, in every look."""
     counts: dict[int, int] = {}
 
-    def fetches(cursor: Any) -> Any:
+    def fetches(self: PostgresSession, cursor: Any) -> Any:
         backend = cursor.connection.info.backend_pid
         counts[backend] = counts.get(backend, 0) + 1
         if counts[backend] == after:
-            run("SELECT pg_terminate_backend(%s)", backend)
-            time.sleep(0.05)
-        return fetched(cursor)
+            does(backend)
+        return fetched(self, cursor)
 
     return fetches
+
+
+def test_a_server_that_hangs_is_left(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps its connections and says nothing; what it gave by then stays."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 5) n")
+    stopped: list[int] = []
+
+    def hang(backend: int) -> None:
+        os.kill(backend, signal.SIGSTOP)
+        stopped.append(backend)
+
+    monkeypatch.setattr(session, "FETCHED", 2)
+    monkeypatch.setattr(session, "HUNG_SECONDS", 0.3)
+    monkeypatch.setattr(PostgresSession, "_fetched", _before(PostgresSession._fetched, hang, 4))
+    try:
+        first = make(table={"page_rows": 1}, statement_seconds=1).arrivals("shop/orders")
+        known = {arrival.arrival_id for arrival in first}
+        with pytest.raises(StoreUnavailable):
+            make(table={"page_rows": 9}, statement_seconds=1).arrivals("shop/orders", known=known)
+    finally:
+        for backend in stopped:
+            os.kill(backend, signal.SIGCONT)
+    monkeypatch.undo()
+    assert 0 < len(known) < 5
+    assert sorted(map(str, taken(make()))) == list("12345")
 
 
 def test_a_statement_that_takes_too_long_is_ended(make: Make, run: Run) -> None:
