@@ -74,7 +74,8 @@ class EventSource(Vendor):
     Promises, each with a test in ``loopline.platform_core.testing.event_source``:
       1. ``arrivals`` lists what came for a source, oldest first, without those already ``known``. The first arrival of
          a content has the content's id; what comes again, under another name or after other content under its own, is
-         another arrival of the same content, and keeps the id that it was given.
+         another arrival of the same content, and keeps the id that it was given. Where rows are asked for, each once,
+         those that look like earlier ones are another content.
       2. ``read`` gives every row as text, in order, with its line; a missing value is null; nothing is dropped,
          also where a row has too few or too many fields.
       3. Reading does not consume: the same arrival reads the same again.

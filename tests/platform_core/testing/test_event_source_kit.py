@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ import pytest
 from loopline.platform_core.contracts.event_source import Arrival
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
-from loopline.platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource
+from loopline.platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource, read_csv
 from loopline.platform_core.testing.mutants import assert_catches
 
 
@@ -130,6 +131,94 @@ class ThrowsAway(InMemoryEventSource):
             raise
 
 
+class Adding(InMemoryEventSource):
+    """Keeps every promise, and each content that ever came: rows are added, and those that look alike are others."""
+
+    def bring(self, source: str, content: Content) -> None:
+        held = self.contents(source)
+        is_new = content.digest not in {each.digest for each in held}
+        again = hashlib.sha256(f"{content.digest}{len(held)}".encode()).hexdigest()
+        held.append(replace(content, arrival_id=content.digest if is_new else again))
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        return [replace(a, content_id="") for a in super().arrivals(source, *args, **how)]
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        [content] = [each for each in self.contents(source) if each.arrival_id == arrival.arrival_id]
+        return read_csv(content)
+
+
+class AddingDelivery(InMemoryDelivery):
+    """Rows of a table: each has every field, and there is no header without them."""
+
+    replaces, is_ragged, is_bare = False, False, False
+    lines = (2, 3, 4, 5, 7)
+    unreadable: ClassVar[Sequence[bytes]] = (b"id,id\n1,2\n",)
+
+
+class TestAdding(EventSourceKit):
+    """The other fake keeps every promise as well."""
+
+    @pytest.fixture
+    def events(self) -> Adding:
+        """Make a source."""
+        return Adding()
+
+    @pytest.fixture
+    def deliver(self, events: Adding) -> AddingDelivery:
+        """Deliver into it."""
+        return AddingDelivery(events)
+
+
+class AddsCopies(Adding):
+    """Breaks promise 1: rows that look like earlier ones are taken for a copy of them."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        return InMemoryEventSource.arrivals(self, source, *args, **how)
+
+
+class AddsOnce(Adding):
+    """Breaks promise 1: rows that look like earlier ones do not come."""
+
+    def bring(self, source: str, content: Content) -> None:
+        if content.digest not in {each.digest for each in self.contents(source)}:
+            super().bring(source, content)
+
+
+class Renames(Adding):
+    """Breaks promise 1: what came is called otherwise when more comes."""
+
+    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
+        found = super().arrivals(source, *args, **how)
+        return [replace(a, name=f"{at - len(found)}") for at, a in enumerate(found)]
+
+
+class DropsEmptyRows(Adding):
+    """Breaks promise 2: a row of nulls is dropped."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        rows = super().read(source, arrival)
+        return rows.filter(pc.or_(pc.is_valid(rows[0]), pc.is_valid(rows[1])))
+
+
+class NumbersAreNumbers(Adding):
+    """Breaks promise 2: a number loses its zeros."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        rows = super().read(source, arrival)
+        return rows.set_column(1, rows.column_names[1], pc.utf8_rtrim(rows[1], "0")) if len(rows) == 1 else rows
+
+
+class ReadsTwice(Adding):
+    """Breaks promise 6: a column that stands twice is read."""
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        try:
+            return super().read(source, arrival)
+        except ContractBroken:
+            return pa.table({})
+
+
 ARRIVALS, TEXT = "test_1_arrivals_come_oldest_first", "test_2_every_row_is_read_as_text_with_its_line"
 AGAIN = "test_1_content_that_comes_again_is_another_arrival"
 
@@ -155,9 +244,26 @@ def test_the_kit_catches(mutant: type[InMemoryEventSource], test: str) -> None:
     assert_catches(EventSourceKit, test, events=events, deliver=InMemoryDelivery(events))
 
 
+@pytest.mark.parametrize(
+    ("mutant", "test"),
+    [
+        (AddsCopies, AGAIN),
+        (AddsOnce, AGAIN),
+        (Renames, AGAIN),
+        (DropsEmptyRows, TEXT),
+        (NumbersAreNumbers, "test_2_columns_are_text_whatever_they_hold"),
+        (ReadsTwice, "test_6_what_is_no_table_is_refused_and_kept"),
+    ],
+)
+def test_the_kit_catches_who_only_adds(mutant: type[Adding], test: str) -> None:
+    """So it is with a source to which rows are added."""
+    events = mutant()
+    assert_catches(EventSourceKit, test, events=events, deliver=AddingDelivery(events))
+
+
 def test_the_kit_catches_what_lists_too_early() -> None:
     """A source that lists unfinished content, or content that never came, fails those promises' tests."""
     events = InMemoryEventSource()
     unfinished = "test_4_what_is_being_written_is_not_listed"
     assert_catches(EventSourceKit, unfinished, events=events, deliver=EagerDelivery(events))
-    assert_catches(EventSourceKit, "test_5_nothing_came", events=AlwaysSomething())
+    assert_catches(EventSourceKit, "test_5_nothing_came", events=AlwaysSomething(), deliver=InMemoryDelivery(events))

@@ -1,0 +1,1 @@
+"""An API over HTTP that gives JSON."""

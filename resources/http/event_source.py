@@ -1,0 +1,58 @@
+"""Rows of an API over HTTP that gives JSON by pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, PrivateAttr, SecretStr
+
+from loopline.platform_core.contracts.base import NO_CREDENTIAL
+from loopline.resources.http.asking import Pause
+from loopline.resources.http.feeds import Feed
+from loopline.resources.taking.event_source import TakenEventSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from loopline.resources.taking.page_log import PageLog
+
+
+class HttpEventSource(TakenEventSource):
+    """Rows that an API gives page by page, each page with a cursor to the next.
+
+    ``feeds`` says for ``team/source`` what is asked; other sources arrive as files in ``landing``. Rows are read once
+    and kept as pages in ``<landing>/.taken``: an arrival is a page. ``token`` is sent as ``Authorization: Bearer``,
+    with ``headers``; neither goes to another server than the feed's. An answer must be whole within
+    ``timeout_seconds``. What ``Retry-After`` says is waited for. One process asks each ``look_seconds`` at most.
+    """
+
+    feeds: dict[str, Feed]
+    token: SecretStr = SecretStr("")
+    headers: Annotated[dict[str, SecretStr], NO_CREDENTIAL] = Field(default_factory=dict)
+    timeout_seconds: float = Field(15.0, gt=0)
+    _pause: Pause = PrivateAttr(default_factory=Pause)
+    _ahead: dict[str, tuple[int, str]] = PrivateAttr(default_factory=dict)
+
+    def is_asked(self, source: str) -> bool:
+        """Say whether a source has a feed."""
+        return source in self.feeds
+
+    def take(self, source: str, log: PageLog, until: float) -> None:
+        """Take the rows that are new."""
+        from loopline.resources.http.asking import asking
+        from loopline.resources.http.taking import look
+
+        sent = {name: value.get_secret_value() for name, value in self.headers.items()}
+        if token := self.token.get_secret_value():
+            sent["Authorization"] = f"Bearer {token}"
+        pages, ahead = self._ahead.pop(source, (-1, None))
+        with asking(sent, self.timeout_seconds, self._pause) as ask:
+            stopped = look(log, self.feeds[source], ask, until, ahead if pages == len(log.pages) else None)
+        if stopped is not None:
+            self._ahead[source] = len(log.pages), stopped
+
+    def rows_of(self, content: bytes, name: str) -> pa.Table:
+        """Read a page, which is kept as JSON lines."""
+        from loopline.resources.folder.jsonl_rows import read_rows
+
+        return read_rows(content, name)

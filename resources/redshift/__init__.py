@@ -1,0 +1,1 @@
+"""Amazon Redshift, by its PostgreSQL protocol."""

@@ -1,0 +1,145 @@
+"""Rows that somebody is asked for, as arrivals: each is taken once and kept as part of a page."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import logging
+import time
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PrivateAttr
+
+from loopline.platform_core.contracts.event_source import Arrival, EventSource
+from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.resources.taking.page_log import Page, PageLog
+from loopline.resources.taking.shelf import Shelf, shelf_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TAKEN = ".taken"
+LOOK_SECONDS = 20.0
+"""For how long one look takes pages, one at least; the next goes on, for Dagster ends a sensor's look in a minute."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_log = logging.getLogger(__name__)
+
+
+class TakenEventSource(EventSource):
+    """Pages below ``<landing>/.taken``, a folder or an object store's URL with its ``storage_options``.
+
+    A vendor says of which sources rows are asked for, and asks; other sources arrive as files in ``landing``. One
+    process asks each ``look_seconds`` at most. While nobody answers, what was taken before is listed all the same.
+    """
+
+    landing: str
+    storage_options: dict[str, str] = Field(default_factory=dict)
+    look_seconds: float = Field(30.0, ge=0)
+    _shelf: Shelf | None = PrivateAttr(default=None)
+    _files: EventSource | None = PrivateAttr(default=None)
+    _logs: dict[str, PageLog] = PrivateAttr(default_factory=dict)
+    _looked_at: dict[str, float] = PrivateAttr(default_factory=dict)
+
+    @abc.abstractmethod
+    def is_asked(self, source: str) -> bool:
+        """Say whether rows of a source are asked for; if not, it arrives as files."""
+
+    @abc.abstractmethod
+    def take(self, source: str, log: PageLog, until: float) -> None:
+        """Add to a log what is new, a page at least, until a time of the monotonic clock."""
+
+    @abc.abstractmethod
+    def rows_of(self, content: bytes, name: str) -> pa.Table:
+        """Give a page's content as rows, as ``read`` does."""
+
+    def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
+        """Take what is new, and list the pages in the order in which they were taken."""
+        if not self.is_asked(source):
+            return self._landed().arrivals(source, known, limit)
+        log = self._pages(source)
+        log.catch_up()
+        problem = self._look(source, log)
+        others = {page.arrival_id for page in log.pages} - _as_set(known)
+        found = [_arrival(page) for page in log.pages if page.arrival_id in others] if others else []
+        if problem is not None and not found:
+            raise problem
+        return found[:limit]
+
+    def settled(self, source: str) -> str:
+        """Return the mark beside the files of a source that arrives as files."""
+        return "" if self.is_asked(source) else self._landed().settled(source)
+
+    def place(self, source: str) -> str:
+        """Return where the pages lie, or the files."""
+        if self.is_asked(source):
+            return f"{self.landing.rstrip('/')}/{TAKEN}/{source}"
+        return self._landed().place(source)
+
+    def lay(self, source: str, name: str, content: bytes, at: datetime) -> None:
+        """Let a file come to a source that arrives as files."""
+        if self.is_asked(source):
+            super().lay(source, name, content, at)
+        self._landed().lay(source, name, content, at)
+
+    def read(self, source: str, arrival: Arrival) -> pa.Table:
+        """Read a page that is still what was taken; its lines are counted from 1."""
+        if not self.is_asked(source):
+            return self._landed().read(source, arrival)
+        content = self._pages(source).content(arrival.name)
+        hashed = "" if content is None else hashlib.sha256(content).hexdigest()
+        if content is None or not hashed.startswith(arrival.name.rpartition("-")[2]):
+            where = f"{self.place(source)}/pages/{arrival.name}"
+            raise NotFound(f"{where} is gone or no longer what was taken", "restore it from a backup")
+        return self.rows_of(content, f"page {arrival.name} of {source}")
+
+    def _look(self, source: str, log: PageLog) -> LooplineError | None:
+        """Take what is new, unless it was asked just now; return what went wrong."""
+        now = time.monotonic()
+        if now - self._looked_at.get(source, float("-inf")) < self.look_seconds:
+            return None
+        try:
+            self.take(source, log, now + LOOK_SECONDS)
+        except LooplineError as error:
+            _log.warning("%s: rows cannot be had: %s", source, error)
+            return error
+        self._looked_at[source] = now
+        return None
+
+    def _landed(self) -> EventSource:
+        if self._files is None:
+            self._files = _files_in(self.landing, self.storage_options)
+        return self._files
+
+    def _pages(self, source: str) -> PageLog:
+        if self._shelf is None:
+            self._shelf = shelf_of(self.landing, self.storage_options)
+        if source not in self._logs:
+            self._logs[source] = PageLog(self._shelf, f"{TAKEN}/{source}")
+        return self._logs[source]
+
+
+def micros(instant: datetime) -> int:
+    """Return microseconds since 1970 of an instant (UTC)."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _arrival(page: Page) -> Arrival:
+    return Arrival(page.arrival_id, page.name, _EPOCH + page.at * _MICROSECOND)
+
+
+def _files_in(landing: str, options: dict[str, str]) -> EventSource:
+    if "://" in landing:
+        from loopline.resources.object_store.event_source import ObjectStoreEventSource
+
+        return ObjectStoreEventSource(url=landing, storage_options=options)
+    from loopline.resources.folder.event_source import FolderEventSource
+
+    return FolderEventSource(root=landing)
+
+
+def _as_set(known: Collection[str]) -> AbstractSet[str]:
+    return known if isinstance(known, AbstractSet) else frozenset(known)

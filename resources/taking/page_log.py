@@ -1,0 +1,111 @@
+"""Which pages were taken of a source: a log whose pieces are written once, so that all processes agree on it.
+
+``<folder>/log/<number>.json`` is one page: when it could be known, and ``cursor``, from where its source goes on behind
+it. A page is there once this piece is, and its rows were written before; who finds the number taken lost the race,
+forgets his page and asks again from where the other one stopped. So a row is in one page, whoever is killed. Now and
+then all pieces up to a number are written once more in one, ``whole``, for processes that begin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+from loopline.platform_core.errors import ContractBroken
+from loopline.resources.taking.shelf import Shelf
+
+MANY_PIECES = 64
+"""After so many pieces they are written once more in one."""
+NAMED_BY = 12
+"""Letters of a hash in a page's name."""
+
+
+class Page(msgspec.Struct, frozen=True, gc=False, rename={"arrival_id": "id"}):
+    """A page: its file's name, its id, when it could be known (µs of UTC), and ``cursor`` as its source writes it."""
+
+    name: str
+    arrival_id: str
+    at: int
+    cursor: str
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What becomes a page: its file, what names its rows, when it could be known (µs of UTC), and the cursor."""
+
+    data: bytes
+    digest: str
+    at: int
+    cursor: str
+
+
+@dataclass
+class PageLog:
+    """The pages of one source, in their order; for one process, which looks at what others add."""
+
+    shelf: Shelf
+    folder: str
+    pages: list[Page] = field(default_factory=list)
+    _ids: set[str] = field(default_factory=set)
+    _whole: int = -1
+
+    def catch_up(self) -> None:
+        """Read what was added since.
+
+        Raises:
+            ContractBroken: what lies there is no log.
+        """
+        if self._whole < 0:
+            found = self.shelf.read(f"{self.folder}/log/whole")
+            self._keep(found[0] if found else b"")
+            self._whole = len(self.pages)
+        while (found := self.shelf.read(self._key(len(self.pages) + 1))) is not None:
+            self._keep(found[0])
+
+    def add(self, content: Content) -> bool:
+        """Write a page behind the last one that is known; say whether it is there, or another came first.
+
+        A page is known no earlier than the one before it. Rows that look like those of an earlier page are others, so
+        that its id is another.
+        """
+        number = len(self.pages) + 1
+        name = f"{number:012}-{hashlib.sha256(content.data).hexdigest()[:NAMED_BY]}"
+        again = hashlib.sha256(f"{content.digest}\n{name}".encode()).hexdigest()
+        at = max(content.at, self.pages[-1].at) if self.pages else content.at
+        page = Page(name, again if content.digest in self._ids else content.digest, at, content.cursor)
+        self.shelf.write(f"{self.folder}/pages/{name}", content.data)
+        line = _encoder.encode(page) + b"\n"
+        if not self.shelf.write_if(self._key(number), line, None):
+            self.catch_up()
+            return self.pages[number - 1] == page  # ours, of which the answer was lost
+        self._keep(line)
+        self._write_whole()
+        return True
+
+    def content(self, name: str) -> bytes | None:
+        """Return a page's file, None where it is gone."""
+        found = self.shelf.read(f"{self.folder}/pages/{name}")
+        return None if found is None else found[0]
+
+    def _key(self, number: int) -> str:
+        return f"{self.folder}/log/{number:012}.json"
+
+    def _keep(self, data: bytes) -> None:
+        try:
+            found = _decoder.decode_lines(data)
+        except (msgspec.MsgspecError, ValueError) as error:
+            fix = "restore it from a backup: what was taken is known from nowhere else"
+            raise ContractBroken(f"{self.folder}/log is no log of pages: {error}", fix) from error
+        self.pages += found
+        self._ids.update(page.arrival_id for page in found)
+
+    def _write_whole(self) -> None:
+        if len(self.pages) - self._whole < MANY_PIECES:
+            return
+        self.shelf.write(f"{self.folder}/log/whole", b"".join(_encoder.encode(page) + b"\n" for page in self.pages))
+        self._whole = len(self.pages)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Page)

@@ -1,0 +1,313 @@
+"""Each row is taken once: whoever is killed, however late it is committed, whatever its watermark."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment
+from loopline.resources.postgres.event_source import PostgresEventSource
+from loopline.resources.taking import page_log
+from loopline.resources.taking.shelf import FolderShelf
+from tests.resources.postgres.reading import Make, Run, taken
+from tests.s3_server import S3Server
+
+MANY = 60
+"""Steps of the story of writers: enough that commits cross looks in each way."""
+
+
+class Died(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("key", ["pages/", "log/"])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_who_dies_while_taking_loses_and_doubles_nothing(
+    key: str, is_written: bool, make: Make, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before or behind each of a page's two files, for every page in turn."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() - interval '1 day' AS at FROM generate_series(1, 5) n")
+    for number in range(1, 4):
+        monkeypatch.setattr(FolderShelf, "_draft", _dying(FolderShelf._draft, key, number, is_written=is_written))
+        with suppress(Died):
+            make(table={"page_rows": 2}).arrivals("shop/orders")
+        monkeypatch.undo()
+    assert sorted(map(str, taken(make(table={"page_rows": 2})))) == ["1", "2", "3", "4", "5"]
+
+
+def _dying(draft: Any, key: str, number: int, *, is_written: bool) -> Any:
+    @contextmanager
+    def dies(self: FolderShelf, name: str, content: bytes) -> Iterator[Path]:
+        is_meant = key in name and f"{number:012}" in name
+        if is_meant and not is_written:
+            raise Died
+        with draft(self, name, content) as path:
+            yield path
+        if is_meant:
+            raise Died
+
+    return dies
+
+
+def test_a_lost_answer_is_no_lost_race(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of which it is said that its number is taken was written by ourselves: the look goes on."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 3) n")
+    write_if = FolderShelf.write_if
+    monkeypatch.setattr(FolderShelf, "write_if", lambda *args: write_if(*args) and False)
+    assert sorted(map(str, taken(make(table={"page_rows": 1})))) == ["1", "2", "3"]
+
+
+def test_several_processes_share_a_table_and_one_is_killed(make: Make, run: Run) -> None:
+    """Rows go on coming meanwhile."""
+    run("CREATE TABLE orders (id serial, at timestamptz DEFAULT clock_timestamp())")
+    events = make(table={"page_rows": 3})
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_takes, args=(events.model_dump(),)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for step in range(40):
+        run("INSERT INTO orders (id) SELECT nextval('orders_id_seq') FROM generate_series(1, %s)", step % 5 + 1)
+        if step == 20:
+            os.kill(processes[0].pid or 0, signal.SIGKILL)
+    for process in processes:
+        process.kill()
+        process.join(30)
+    _settles(events, run)
+
+
+def _takes(settings: dict[str, Any]) -> None:
+    events = PostgresEventSource.model_validate(settings)
+    while True:
+        events.arrivals("shop/orders")
+
+
+def _settles(events: PostgresEventSource, run: Run) -> None:
+    """Hold what arrived to what is in the table, each row once."""
+    [[wanted]] = run("SELECT array_agg(id::text ORDER BY id::text) FROM orders")
+    assert sorted(map(str, taken(events))) == wanted
+    assert sorted(map(str, taken(events))) == wanted
+
+
+def test_writers_that_commit_late_in_any_order_lose_nothing(make: Make, run: Run, database: str) -> None:
+    """Transactions begin, insert, wait, and commit or roll back while others look: nothing is lost or twice."""
+    run("CREATE TABLE orders (id serial, at timestamptz DEFAULT date_trunc('second', clock_timestamp()))")
+    chance = random.Random(7)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(closing(psycopg2.connect(database))) for _ in range(4)]
+        sources = [make(table={"page_rows": 4}), make(table={"page_rows": 4})]
+        for _ in range(MANY):
+            writer, does = chance.choice(writers), chance.random()
+            if does < 0.5:
+                rows = chance.randint(1, 3)
+                writer.cursor().execute("INSERT INTO orders SELECT FROM generate_series(1, %s)", (rows,))
+            elif does < 0.7:
+                writer.commit()
+            elif does < 0.75:
+                writer.rollback()
+            else:
+                chance.choice(sources).arrivals("shop/orders")
+        for writer in writers:
+            writer.commit()
+    for events in (*sources, make()):
+        _settles(events, run)
+
+
+def test_who_comes_second_forgets_his_page(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process takes more rows between what he read and what he writes; he goes on behind them."""
+    run("CREATE TABLE orders AS SELECT 1 AS id, now() AS at")
+    first, second, write_if = make(), make(), FolderShelf.write_if
+    is_overtaken = False
+
+    def overtaken(self: FolderShelf, *args: Any) -> bool:
+        nonlocal is_overtaken
+        if not is_overtaken:
+            is_overtaken = True
+            run("INSERT INTO orders VALUES (2, now())")
+            assert taken(first) == ["1", "2"]
+        return write_if(self, *args)
+
+    monkeypatch.setattr(FolderShelf, "write_if", overtaken)
+    assert taken(second) == ["1", "2"]
+    assert taken(make()) == ["1", "2"]
+
+
+def test_pages_may_lie_in_an_object_store(make: Make, run: Run, s3_server: S3Server) -> None:
+    """Two sources that know nothing of each other take turns there, and a page's number is given once."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 4) n")
+    where = {"landing": s3_server.place(), "storage_options": {**s3_server.options, "allow_http": "true"}}
+    one, other = (make(table={"page_rows": 3}, **where) for _ in range(2))
+    assert sorted(map(str, taken(one))) == ["1", "2", "3", "4"]
+    run("INSERT INTO orders VALUES (5, now())")
+    assert sorted(map(str, taken(other))) == sorted(map(str, taken(one))) == ["1", "2", "3", "4", "5"]
+    assert len(one.arrivals("shop/orders")) == 3
+
+
+def test_rows_with_one_watermark_are_more_than_a_page(make: Make, run: Run) -> None:
+    """A load gives all rows one instant; rows that are there twice come twice, and those that follow under it too."""
+    run("CREATE TABLE orders AS SELECT n % 5 AS id, '2020-01-01'::timestamptz AS at FROM generate_series(1, 10) n")
+    events = make(table={"page_rows": 3})
+    assert sorted(map(str, taken(events))) == sorted("0123401234")
+    assert len(events.arrivals("shop/orders")) == 4
+    run("INSERT INTO orders VALUES (1, '2020-01-01')")
+    assert sorted(map(str, taken(events))) == sorted("01234012341")
+    assert len({arrival.content for arrival in events.arrivals("shop/orders")}) == 5
+
+
+def test_a_row_that_comes_later_than_said_is_not_taken(make: Make, run: Run) -> None:
+    """``late_seconds`` bounds it; within them a row below the last watermark is taken, as known from then on."""
+    run("CREATE TABLE orders AS SELECT 'last' AS id, now() AS at")
+    events = make(table={"late_seconds": 60})
+    assert taken(events) == ["last"]
+    before = datetime.now(UTC)
+    run("INSERT INTO orders VALUES ('late', now() - interval '50 s'), ('too late', now() - interval '70 s')")
+    assert taken(events) == ["last", "late"]
+    assert events.arrivals("shop/orders")[1].arrived_at >= before
+
+
+def test_rows_of_a_day_come_until_it_is_over(make: Make, run: Run) -> None:
+    """And for ``late_seconds`` more: a day's rows are all asked for again, and known."""
+    run("CREATE TABLE orders AS SELECT n::text AS id, current_date - n AS at FROM generate_series(-1, 3) n")
+    events = make(table={"late_seconds": 86_400})
+    for _ in range(3):
+        assert taken(events) == ["3", "2", "1", "0", "-1"]
+    run(
+        "INSERT INTO orders VALUES ('today', current_date), ('yesterday', current_date - 1), ('late', current_date - 2)"
+    )
+    assert taken(events)[5:] == ["yesterday", "today"]
+    assert taken(make(table={"late_seconds": 0}))[5:] == ["yesterday", "today"]
+
+
+def test_numbers_may_be_late_by_so_many(make: Make, run: Run) -> None:
+    """A sequence's numbers are given before they are committed."""
+    run("CREATE TABLE orders AS SELECT n AS id, n AS at FROM unnest(ARRAY[1, 20]) n")
+    events = make(table={"late_numbers": 15})
+    assert taken(events) == ["1", "20"]
+    run("INSERT INTO orders VALUES (6, 6), (2, 2), (21, 21)")
+    assert taken(events) == ["1", "20", "6", "21"]
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_watermarks_without_bounds_stop_nothing(kind: str, make: Make, run: Run) -> None:
+    """Nor do those that no date of Python's can be: each row comes once, also where a page ends among them."""
+    run(f"CREATE TABLE orders (id text, at {kind})")
+    run("INSERT INTO orders VALUES ('ever', 'infinity'), ('far', '20000-01-01'), ('ever too', 'infinity')")
+    one = {"page_rows": 1}
+    assert sorted(map(str, taken(make(table=one)))) == ["ever", "ever too", "far"]
+    run("INSERT INTO orders VALUES ('long ago', '0044-03-15 BC'), ('never', '-infinity'), ('now', now())")
+    assert "now" in taken(make(table=one))
+    run("INSERT INTO orders VALUES ('again', 'infinity'), ('then', now())")
+    wanted = ["again", "ever", "ever too", "far", "now", "then"]
+    for _ in range(2):
+        assert sorted(map(str, taken(make(table=one)))) == wanted
+
+
+def test_a_page_may_end_among_rows_of_no_time(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look of a table that begins with them takes them all, whenever it ends."""
+    from loopline.resources.taking import event_source
+
+    monkeypatch.setattr(event_source, "LOOK_SECONDS", -1)
+    run("CREATE TABLE orders AS SELECT n AS id, '-infinity'::timestamptz AS at FROM generate_series(1, 3) n")
+    run("INSERT INTO orders VALUES (4, now())")
+    for count in range(1, 5):
+        assert len(taken(make(table={"page_rows": 1}))) == count
+    assert sorted(map(str, taken(make(table={"page_rows": 1})))) == ["1", "2", "3", "4"]
+
+
+def test_numbers_may_have_fractions(make: Make, run: Run) -> None:
+    """Seconds since 1970, for example; what is no number is told."""
+    run("CREATE TABLE orders AS SELECT n AS id, n / 4::numeric AS at FROM generate_series(-2, 2) n")
+    events = make(table={"late_numbers": 0, "page_rows": 2})
+    for _ in range(2):
+        assert taken(events) == ["-2", "-1", "0", "1", "2"]
+    run("INSERT INTO orders VALUES (3, 0.1), (4, 'NaN')")
+    known = {arrival.arrival_id for arrival in events.arrivals("shop/orders")}
+    with pytest.raises(InvalidEnvironment, match="a watermark is NaN"):
+        events.arrivals("shop/orders", known=known)
+    run("DELETE FROM orders WHERE id = 4")
+    assert taken(events)[5:] == ["3"]
+
+
+def test_a_row_without_a_watermark_holds_up_no_other(make: Make, run: Run) -> None:
+    """The others are taken; who waits for more is told of it, until it is mended."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 2) n")
+    run("INSERT INTO orders VALUES (3, NULL)")
+    events = make()
+    found = events.arrivals("shop/orders")
+    with pytest.raises(ContractBroken, match=r"'at' is null.*coalesce"):
+        events.arrivals("shop/orders", known={arrival.arrival_id for arrival in found})
+    run("UPDATE orders SET at = now() WHERE at IS NULL")
+    assert taken(events) == ["1", "2", "3"]
+
+
+def test_a_row_that_changes_comes_again(make: Make, run: Run) -> None:
+    """As it is then; one that was deleted stays as it came."""
+    run("CREATE TABLE orders AS SELECT n AS id, 'new' AS state, now() AS at FROM generate_series(1, 2) n")
+    events = make()
+    assert taken(events, column="state") == ["new", "new"]
+    run("UPDATE orders SET state = 'paid', at = now() WHERE id = 1")
+    run("DELETE FROM orders WHERE id = 2")
+    assert taken(events, column="state") == ["new", "new", "paid"]
+
+
+def test_a_schema_that_changes_makes_no_row_another(make: Make, run: Run) -> None:
+    """Columns come, go and change places: rows that were taken are known by the others; a new kind is refused."""
+    run("CREATE TABLE orders AS SELECT n AS id, 'x' AS old, now() AS at FROM generate_series(1, 2) n")
+    events = make()
+    assert taken(events) == ["1", "2"]
+    run("ALTER TABLE orders ADD COLUMN fresh text DEFAULT 'y', DROP COLUMN old")
+    run("INSERT INTO orders (id, at) VALUES (3, now())")
+    assert taken(events) == ["1", "2", "3"]
+    last = events.arrivals("shop/orders")[-1]
+    assert events.read("shop/orders", last).column_names == ["id", "at", "fresh", "_line", "_malformed"]
+    run("ALTER TABLE orders DROP COLUMN at, ADD COLUMN at bigint DEFAULT 1")
+    known = {arrival.arrival_id for arrival in events.arrivals("shop/orders")}
+    with pytest.raises(InvalidEnvironment, match=r"bigint >= timestamp.*or a new source"):
+        events.arrivals("shop/orders", known=known)
+
+
+def test_a_row_that_is_larger_than_a_page_is_one(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next begins another one."""
+    from loopline.resources.postgres import taking
+
+    monkeypatch.setattr(taking, "MOST_BYTES", 1000)
+    run("CREATE TABLE orders AS SELECT repeat(n::text, 5000) AS id, now() AS at FROM generate_series(1, 3) n")
+    events = make()
+    assert sorted(map(str, taken(events))) == ["1" * 5000, "2" * 5000, "3" * 5000]
+    assert len(events.arrivals("shop/orders")) == 3
+
+
+def test_a_look_ends_in_time_and_the_next_goes_on(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a page at least; history is known when it could be, and a long log is read in one piece."""
+    from loopline.resources.taking import event_source
+
+    monkeypatch.setattr(event_source, "LOOK_SECONDS", -1)
+    monkeypatch.setattr(page_log, "MANY_PIECES", 2)
+    days = "generate_series('2020-01-01'::timestamptz, '2020-01-05', '1 day') d"
+    run(f"CREATE TABLE orders AS SELECT d::date::text AS id, d AS at FROM {days}")
+    for count in range(1, 6):
+        found = make().arrivals("shop/orders")
+        assert len(found) == count
+    assert [arrival.arrived_at.day for arrival in found] == [1, 2, 3, 4, 5]
+    assert taken(make()) == [f"2020-01-0{day}" for day in range(1, 6)]
+
+
+def test_a_quiet_table_is_asked_seldom(make: Make, run: Run) -> None:
+    """Once in ``look_seconds``, by one process."""
+    run("CREATE TABLE orders AS SELECT 1 AS id, now() AS at")
+    events = make(look_seconds=0.5)
+    assert taken(events) == ["1"]
+    run("INSERT INTO orders VALUES (2, now())")
+    assert taken(events) == ["1"]
+    time.sleep(0.6)
+    assert taken(events) == ["1", "2"]
