@@ -16,7 +16,7 @@ from tests.emulators.process import NODE_MODULES, program
 
 ROOT = Path(__file__).parents[3]
 TERRAFORM = ROOT / "deploy" / "terraform"
-CLOUDS = ("aws", "gcp")
+CLOUDS = ("aws", "gcp", "azure")
 Tree = Mapping[str, Any]
 
 

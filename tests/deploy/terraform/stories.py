@@ -28,7 +28,8 @@ from loopline.platform_core.testing.online_store import view_rows
 from loopline.resources.object_store.serving import ObjectStoreServing
 
 VALUE = "postgresql://one"
-TABLE, SOURCE, VIEW, MODEL = "shop/raw/orders", "shop/orders", "shop.orders.v1", "shop.model"
+TABLE, SOURCE, VIEW = "shop/raw/orders", "shop/orders", "shop.orders.v1"
+MODEL, OTHER = "shop.model", "shop.other"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,11 @@ def loop(bound: Bound) -> None:
     package = bound.folder / "package"
     package.mkdir()
     package.joinpath("weights").write_bytes(b"1" * bound.package_bytes)
-    bound.serving.states.ask(DesiredState(MODEL, 1, Served("1", package, "cycle-1")))
+    for model in (MODEL, OTHER):
+        bound.serving.states.ask(DesiredState(model, 1, Served("1", package, "cycle-1")))
     bound.serving.states.observed(MODEL)
     bound.serving.logs.read(MODEL, None)
-    bound.serving.feed.drop("shop.other")
+    bound.serving.feed.drop(OTHER)
 
 
 def serving(bound: Bound) -> None:
@@ -85,7 +87,8 @@ def serving(bound: Bound) -> None:
     for _ in range(2):
         bound.serving.feed.report("one", ServerReport({MODEL: ObservedState(1, ready=True)}))
     bound.serving.feed.leave("one")
-    asyncio.run(bound.online.fetch([(VIEW, ["1"])]))
+    for keys in (["1"], [*"12345"]):  # which some services are asked for in two ways
+        asyncio.run(bound.online.fetch([(VIEW, keys)]))
     assert bound.serving.sink.put("one", MODEL, f"0-000001{log.SUFFIX}", 0, b"frames") == 6
 
 

@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from tests.deploy.terraform import broken_aws, broken_gcp, checks_aws, checks_gcp
+from tests.deploy.terraform import broken_aws, broken_azure, broken_gcp, checks_aws, checks_azure, checks_gcp
 from tests.deploy.terraform.hcl import TERRAFORM, Configuration, Tree, parsed, texts
 
-CHECKS: dict[str, ModuleType] = {"aws": checks_aws, "gcp": checks_gcp}
-BROKEN = {"aws": broken_aws.BROKEN, "gcp": broken_gcp.BROKEN}
+CHECKS: dict[str, ModuleType] = {"aws": checks_aws, "gcp": checks_gcp, "azure": checks_azure}
+BROKEN = {"aws": broken_aws.BROKEN, "gcp": broken_gcp.BROKEN, "azure": broken_azure.BROKEN}
 TEXTS = {cloud: texts(cloud) for cloud in CHECKS}
 HELD = [(cloud, name) for cloud, checks in CHECKS.items() for name in checks.CHECKS]
 CASES = [(cloud, number) for cloud, broken in BROKEN.items() for number in range(len(broken))]

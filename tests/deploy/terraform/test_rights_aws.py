@@ -80,16 +80,16 @@ def recorder(made: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def needed(made: AwsServer, recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Right]]:
     """Do as each identity what our vendors do, and return the rights that it took."""
-    bound, taken = _bound(made, recorder.urls, tmp_path_factory.mktemp("work")), recorder.taken
-    stories.loop(bound)
+    folder, taken = tmp_path_factory.mktemp("work"), recorder.taken
+    stories.loop(_bound(made, recorder.urls, folder))
     _records(recorder.urls["aws"])
     found = {"loop": asked_aws.asked([*taken("aws"), *taken("sagemaker")])}
-    stories.serving(bound)
+    stories.serving(_bound(made, recorder.urls, folder))
     found["serving"] = asked_aws.asked(taken("aws"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_S3_ENDPOINT_URL", recorder.urls["aws"])
         environment.setenv("AWS_DEFAULT_REGION", REGION)
-        stories.training(bound)
+        stories.training(_bound(made, recorder.urls, folder))
     found["training"] = asked_aws.asked([*taken("aws"), *taken("role")])
     return found
 

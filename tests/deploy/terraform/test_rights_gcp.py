@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.request import urlopen
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -26,7 +27,9 @@ from tests.deploy.terraform.stories import VALUE, Bound
 from tests.emulators.faults import Request
 from tests.emulators.firestore_fake import FirestoreFake
 from tests.emulators.gcs import GcsServer
+from tests.emulators.job_service import listening
 from tests.emulators.secret_manager import SecretManager
+from tests.emulators.vertex import Vertex
 from tests.emulators.vertex_server import IMAGE, VertexServer
 
 IDENTITIES = ("loop", "serving", "training")
@@ -42,7 +45,9 @@ class _Cloud:
         self.firestore = FirestoreFake({f"projects/{PROJECT}/databases/{DATABASE}"})
         mounted: Any = SimpleNamespace(json_url=recorder.urls["mounted"])
         self.vertex = VertexServer(folder, mounted)
-        self.vertex.program.start(lambda: urlopen(f"{self.vertex.url}/_requests").close())
+        service = Vertex(folder, mounted.json_url, (folder / "public.pem").read_bytes())
+        self._jobs = listening(service, urlsplit(self.vertex.url).port or 0)  # here, where its client is loaded anyway
+        threading.Thread(target=self._jobs.serve_forever, args=(0.05,), daemon=True).start()
         recorder.add("vertex", self.vertex.url)
         self.buckets = Buckets()
 
@@ -59,7 +64,8 @@ class _Cloud:
 
     def end(self) -> None:
         """End what was started here."""
-        self.vertex.program.end()
+        self._jobs.shutdown()
+        self._jobs.server_close()
         self.firestore.stop()
 
 
@@ -89,21 +95,26 @@ def given() -> dict[str, set[Right]]:
 @pytest.fixture(scope="module")
 def needed(cloud: _Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Right]]:
     """Do as each identity what our vendors do, and return the rights that it took."""
-    bound = _bound(cloud, tmp_path_factory.mktemp("work"))
+    folder = tmp_path_factory.mktemp("work")
+    found = {"loop": _done(cloud, folder, stories.loop, "xml", "json")}
+    found["serving"] = _done(cloud, folder, stories.serving, "xml", "json")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STORAGE_EMULATOR_HOST", cloud.recorder.urls["json"])
+        environment.setenv("GOOGLE_CLOUD_PROJECT", PROJECT)
+        found["training"] = _done(cloud, folder, stories.training, "xml", "json", "mounted")
+    return found
+
+
+def _done(cloud: _Cloud, folder: Path, story: Callable[[Bound], None], *ways: str) -> set[Right]:
+    """Do a story as a process of its own, which knows nothing yet; returns the rights that it took."""
+    bound = _bound(cloud, folder)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(cloud.manager.account))
         bound.reveal()  # each fake knows an account of its own
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(cloud.vertex.account))
-        stories.loop(bound)
-        found = {"loop": cloud.asked("xml", "json")}
-        stories.serving(bound)
-        found["serving"] = cloud.asked("xml", "json")
-        environment.setenv("STORAGE_EMULATOR_HOST", cloud.recorder.urls["json"])
-        environment.setenv("GOOGLE_CLOUD_PROJECT", PROJECT)
-        stories.training(bound)
-        found["training"] = cloud.asked("xml", "json", "mounted")
+        story(bound)
     bound.online.close()
-    return found
+    return cloud.asked(*ways)
 
 
 def _bound(cloud: _Cloud, folder: Path) -> Bound:
