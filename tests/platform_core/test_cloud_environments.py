@@ -13,8 +13,8 @@ FILES = Path(__file__).parents[2] / "deploy" / "environments"
 MUST = {
     "aws": {"LOOPLINE_STORE": "s3://acme/prod", "LOOPLINE_REGION": "eu-central-1", "LOOPLINE_IMAGE": "acme/ml:1"}
     | {"LOOPLINE_TRAINING_ROLE": "arn:aws:iam::123456789012:role/ml"},
-    "gcp": {"LOOPLINE_STORE": "gs://acme/prod", "LOOPLINE_PROJECT": "acme", "LOOPLINE_REGION": "europe-west4"}
-    | {"LOOPLINE_IMAGE": "acme/ml:1", "LOOPLINE_TRAINING_ACCOUNT": "ml@acme.iam.gserviceaccount.com"},
+    "gcp": {"LOOPLINE_STORE": "gs://acme/prod", "LOOPLINE_PROJECT": "acme", "LOOPLINE_LOCATION": "europe-west4"}
+    | {"LOOPLINE_IMAGE": "acme/ml:1"},
     "azure": {
         "LOOPLINE_STORE": "az://lake/prod",
         "LOOPLINE_ACCOUNT": "acme",

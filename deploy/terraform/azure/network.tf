@@ -1,5 +1,5 @@
 # A network whose nodes have no way to the internet: what Loopline asks of Azure goes over private endpoints. The AKS cluster belongs into the
-# subnet of nodes.
+# subnet of nodes; what AKS itself asks outside, unless it is an isolated one, belongs into the rules below.
 
 locals {
   inside = {

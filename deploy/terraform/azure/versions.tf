@@ -10,10 +10,13 @@ terraform {
 
 provider "azurerm" {
   subscription_id     = var.subscription
-  storage_use_azuread = true # no keys of accounts, by which the files below would be made else
+  storage_use_azuread = true
   features {
     resource_group {
       prevent_deletion_if_contains_resources = true
+    }
+    storage {
+      data_plane_available = false # nobody outside the network reaches it, whoever runs Terraform included
     }
     key_vault {
       purge_soft_delete_on_destroy = false

@@ -5,16 +5,19 @@
 resource "google_service_account" "loop" {
   account_id   = "${var.name}-loop"
   display_name = "Dagster's pods and code locations of ${var.name}"
+  depends_on   = [google_project_service.this]
 }
 
 resource "google_service_account" "serving" {
   account_id   = "${var.name}-serving"
   display_name = "Inference servers of ${var.name}"
+  depends_on   = [google_project_service.this]
 }
 
 resource "google_service_account" "training" {
   account_id   = "${var.name}-training"
   display_name = "Training jobs of ${var.name}"
+  depends_on   = [google_project_service.this]
 }
 
 resource "google_service_account_iam_member" "loop_pods" {

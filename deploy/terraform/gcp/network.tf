@@ -1,10 +1,12 @@
-# A network without a way to or from the internet: Google's services are asked from inside. The GKE cluster belongs into its subnet.
+# A network without a way to or from the internet: Google's services are asked from inside. The GKE cluster belongs into its subnet; the last
+# quarter of the addresses is for what Google peers with it.
 
 resource "google_compute_network" "this" {
   name                            = var.name
   auto_create_subnetworks         = false
   delete_default_routes_on_create = true
   routing_mode                    = "REGIONAL"
+  depends_on                      = [google_project_service.this]
 }
 
 resource "google_compute_subnetwork" "nodes" {
@@ -41,6 +43,7 @@ resource "google_dns_managed_zone" "google" {
   name       = "${var.name}-${replace(each.key, ".", "-")}"
   dns_name   = "${each.key}."
   visibility = "private"
+  depends_on = [google_project_service.this]
   labels     = { name = var.name }
   private_visibility_config {
     networks {
@@ -73,8 +76,8 @@ resource "google_compute_global_address" "google" {
   network       = google_compute_network.this.id
   purpose       = "VPC_PEERING"
   address_type  = "INTERNAL"
-  prefix_length = 18
-  address       = cidrhost(cidrsubnet(var.cidr, 2, 3), 0)
+  address       = split("/", cidrsubnet(var.cidr, 2, 3))[0]
+  prefix_length = tonumber(split("/", cidrsubnet(var.cidr, 2, 3))[1])
 }
 
 resource "google_service_networking_connection" "google" {

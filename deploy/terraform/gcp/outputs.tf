@@ -2,7 +2,7 @@ output "environment" {
   description = "Variables of an environment file on Google Cloud: 'terraform output -json environment'."
   value = {
     LOOPLINE_PROJECT          = var.project
-    LOOPLINE_REGION           = var.region
+    LOOPLINE_LOCATION         = var.region
     LOOPLINE_STORE            = "gs://${google_storage_bucket.this.name}"
     LOOPLINE_DATABASE         = google_firestore_database.online.name
     LOOPLINE_IMAGE            = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.this.repository_id}/platform"

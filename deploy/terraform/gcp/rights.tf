@@ -6,30 +6,28 @@ resource "google_project_iam_custom_role" "list_objects" {
   role_id     = "${local.roles}.listObjects"
   title       = "${var.name}: list objects"
   permissions = ["storage.objects.list"]
+  depends_on  = [google_project_service.this]
 }
 
 resource "google_project_iam_custom_role" "read_objects" {
   role_id     = "${local.roles}.readObjects"
   title       = "${var.name}: read objects"
   permissions = ["storage.objects.get"]
+  depends_on  = [google_project_service.this]
 }
 
 resource "google_project_iam_custom_role" "write_objects" {
   role_id     = "${local.roles}.writeObjects"
   title       = "${var.name}: write new objects"
   permissions = ["storage.objects.create"]
-}
-
-resource "google_project_iam_custom_role" "replace_objects" {
-  role_id     = "${local.roles}.replaceObjects"
-  title       = "${var.name}: write objects over, and delete them"
-  permissions = ["storage.objects.delete"]
+  depends_on  = [google_project_service.this]
 }
 
 resource "google_project_iam_custom_role" "read_secrets" {
   role_id     = "${local.roles}.readSecrets"
   title       = "${var.name}: read secrets"
   permissions = ["secretmanager.versions.access"]
+  depends_on  = [google_project_service.this]
 }
 
 locals {

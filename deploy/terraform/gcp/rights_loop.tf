@@ -7,6 +7,7 @@ resource "google_project_iam_custom_role" "loop_objects" {
     "storage.multipartUploads.abort", "storage.multipartUploads.create", "storage.objects.create", "storage.objects.delete",
     "storage.objects.get", "storage.objects.list"
   ]
+  depends_on = [google_project_service.this]
 }
 
 resource "google_storage_bucket_iam_member" "loop_objects" {
@@ -22,6 +23,7 @@ resource "google_project_iam_custom_role" "loop_rows" {
     "datastore.entities.create", "datastore.entities.delete", "datastore.entities.get", "datastore.entities.list",
     "datastore.entities.update"
   ]
+  depends_on = [google_project_service.this]
 }
 
 resource "google_project_iam_member" "loop_rows" {
@@ -47,6 +49,7 @@ resource "google_project_iam_custom_role" "loop_trainings" {
   permissions = [
     "aiplatform.customJobs.cancel", "aiplatform.customJobs.create", "aiplatform.customJobs.get", "aiplatform.customJobs.list"
   ]
+  depends_on = [google_project_service.this]
 }
 
 resource "google_project_iam_member" "loop_trainings" {
@@ -59,6 +62,7 @@ resource "google_project_iam_custom_role" "loop_acts_as" {
   role_id     = "${local.roles}.loopActsAs"
   title       = "${var.name}: have jobs run as an account"
   permissions = ["iam.serviceAccounts.actAs"]
+  depends_on  = [google_project_service.this]
 }
 
 resource "google_service_account_iam_member" "loop_acts_as_training" {

@@ -26,6 +26,13 @@ resource "google_storage_bucket_iam_member" "serving_writes" {
   }
 }
 
+resource "google_project_iam_custom_role" "replace_objects" {
+  role_id     = "${local.roles}.replaceObjects"
+  title       = "${var.name}: write objects over, and delete them"
+  permissions = ["storage.objects.delete"]
+  depends_on  = [google_project_service.this]
+}
+
 resource "google_storage_bucket_iam_member" "serving_replaces_reports" {
   bucket = google_storage_bucket.this.name
   role   = google_project_iam_custom_role.replace_objects.id
@@ -42,6 +49,7 @@ resource "google_project_iam_custom_role" "serving_rows" {
   permissions = [
     "datastore.entities.get"
   ]
+  depends_on = [google_project_service.this]
 }
 
 resource "google_project_iam_member" "serving_rows" {

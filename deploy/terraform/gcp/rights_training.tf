@@ -27,12 +27,19 @@ resource "google_storage_bucket_iam_member" "training_writes" {
   }
 }
 
-resource "google_storage_bucket_iam_member" "training_replaces_answers" {
+resource "google_project_iam_custom_role" "mount_objects" {
+  role_id     = "${local.roles}.mountObjects"
+  title       = "${var.name}: what a mount asks besides"
+  permissions = ["storage.objects.delete", "storage.objects.update"]
+  depends_on  = [google_project_service.this]
+}
+
+resource "google_storage_bucket_iam_member" "training_mounts_tasks" {
   bucket = google_storage_bucket.this.name
-  role   = google_project_iam_custom_role.replace_objects.id
+  role   = google_project_iam_custom_role.mount_objects.id
   member = google_service_account.training.member
   condition {
-    title      = "replaces answers"
+    title      = "mounts tasks"
     expression = "${local.objects}tasks/')"
   }
 }

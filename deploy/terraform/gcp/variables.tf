@@ -28,7 +28,7 @@ variable "labels" {
 }
 
 variable "cidr" {
-  description = "Addresses of the network: nodes have the first quarter, pods the second, services the third."
+  description = "Addresses of the network: nodes have the first quarter, pods the second, services the third, Google the last."
   type        = string
   default     = "10.64.0.0/16"
 }

@@ -28,13 +28,11 @@ EXPRESSIONS = {
     "var.project": PROJECT,
 }
 """What expressions in bindings come to."""
-_MOUNT = (
-    "mounting a bucket, required permissions (storage/docs/cloud-storage-fuse/mount-bucket): a file is moved by copying"
-)
+_MOUNT = "what mounting a bucket requires (storage/docs/cloud-storage-fuse/mount-bucket): a file is moved by copying"
 UNSEEN: dict[str, dict[str, str]] = {
     "loop": {"storage.multipartUploads.abort": "asked only when an upload in parts fails (iam-xml, DELETE uploadId)"},
     "serving": {},
-    "training": {"storage.objects.delete": _MOUNT},
+    "training": {"storage.objects.delete": _MOUNT, "storage.objects.update": _MOUNT},
 }
 """Permissions by identity that no request of ours shows, each with its source."""
 _JSON = re.compile(r"/(?:(upload|download)/)?storage/v1/b/([^/]+)(?:/o(?:/([^/]+))?)?")

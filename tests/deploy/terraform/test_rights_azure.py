@@ -140,3 +140,10 @@ def test_other_requests_are_refused() -> None:
         asked_azure.of_vault(["/secrets"])
     with pytest.raises(KeyError):
         asked_azure.of_rows(["unknown"])
+
+
+def test_each_part_of_a_batch_is_asked_for() -> None:
+    """Beside the batch itself, which is written to the container."""
+    body = b"--x\r\nContent-Type: application/http\r\n\r\nDELETE /a/c/k%201 HTTP/1.1\r\nContent-Length: 0\r\n\r\n--x--"
+    found = asked_azure.of_blobs([Request("POST", "/a/c?restype=container&comp=batch", {}, body)])
+    assert found == {Right(f"{BLOBS}/write", "containers/c/"), Right(f"{BLOBS}/delete", "containers/c/k 1")}

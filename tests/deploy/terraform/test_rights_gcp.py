@@ -183,3 +183,15 @@ def test_other_methods_are_refused() -> None:
         asked_gcp.of_firestore([("Listen", SimpleNamespace(database=f"projects/{PROJECT}/databases/{DATABASE}"))])
     with pytest.raises(ValueError, match="not known here"):
         asked_gcp.of_secrets([("/google.cloud.secretmanager.v1.SecretManagerService/AddSecretVersion", None)])
+
+
+def test_to_write_over_is_to_delete() -> None:
+    """Where nothing was, where it is said that nothing is, and where it was deleted, it is not."""
+    new, over = Request("PUT", "/b/k", {}, b""), Request("PUT", "/b/k", {"x-goog-if-generation-match": "7"}, b"")
+    never = Request("PUT", "/b/k", {"x-goog-if-generation-match": "0"}, b"")
+    create, delete = (Right(f"storage.objects.{verb}", "buckets/b/objects/k") for verb in ("create", "delete"))
+    buckets = Buckets()
+    assert buckets.asked([new]) == buckets.asked([never]) == {create}
+    assert buckets.asked([new]) == buckets.asked([over]) == {create, delete}
+    assert buckets.asked([Request("DELETE", "/b/k", {}, b"")]) == {delete}
+    assert buckets.asked([new]) == {create}
