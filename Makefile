@@ -31,9 +31,17 @@ $(TOOLS): $(INSTALLED) sdk/python/pyproject.toml
 
 install: $(INSTALLED) ## Loopline and the demo's team into .venv, without test tools
 
-demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story
+# Of the shell's variables, where many have one of this name, none chooses a cloud.
+ifeq ($(origin ENVIRONMENT),command line)
+demo: $(TOOLS)
+	@scripts/system-packages.sh
+	$(BIN)/python -m tests.emulators.clouds $(ENVIRONMENT) -- $(BIN)/loopline demo \
+		--on deploy/environments/$(ENVIRONMENT).yaml --like tests/emulators/laptop.json
+else
+demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws, gcp, azure: on a cloud's emulators
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo
+endif
 
 up: $(INSTALLED) ## The same, left running to look at
 	@scripts/system-packages.sh run

@@ -24,7 +24,9 @@ from benchmarks.growth import compare as growth
 from benchmarks.idle import compare as idle
 from benchmarks.ingestion import compare as ingestion
 from benchmarks.judges import compare as judges
+from benchmarks.lake_on_s3 import compare as lake_on_s3
 from benchmarks.load import compare as load
+from benchmarks.managed_jobs import compare as managed_jobs
 from benchmarks.materialization import compare as materialization
 from benchmarks.online_reads import compare as online_reads
 from benchmarks.page import Section
@@ -48,10 +50,12 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "idle": idle.compare,
     "contract_checks": contract_checks.compare,
     "ingestion": ingestion.compare,
+    "lake_on_s3": lake_on_s3.compare,
     "point_in_time": point_in_time.compare,
     "growth": growth.compare,
     "online_reads": online_reads.compare,
     "dynamodb": dynamodb.compare,
+    "managed_jobs": managed_jobs.compare,
     "materialization": materialization.compare,
     "feature_server": feature_server.compare,
     "serving": serving.compare,

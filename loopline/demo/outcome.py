@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loopline.demo import likeness
+from loopline.demo.likeness import NOTHING, Asked
 from loopline.demo.stage import REF
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import OPENED
@@ -37,8 +39,8 @@ class Outcome:
     text: str
 
 
-def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
-    """Read the outcome from the ledger, the lake and the client's count."""
+def of(stage: Stage, teller: Teller, tally: Tally, trouble: str, asked: Asked = NOTHING) -> Outcome:
+    """Read the outcome from the ledger, the lake and the client's count; hash what is there if it is ``asked`` for."""
     all_cycles = cycles.cycles(stage.platform.ledger, REF)
     turned, drill = _first(all_cycles, "drift", "promoted"), _first(all_cycles, "drill", "rolled_back")
     facts: dict[str, Any] = {
@@ -51,6 +53,7 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str) -> Outcome:
         "realised": _realised(stage),
         "estimated": _estimated(stage),
         "skew": _skew(stage),
+        **(likeness.told(stage, asked) if asked and not trouble else {}),
     }
     broken = _broken(facts, tally, trouble)
     return Outcome(not broken, facts | {"held": not broken, "broken": broken}, _page(facts, broken))
@@ -147,6 +150,7 @@ def _broken(facts: dict[str, Any], tally: Tally, trouble: str) -> list[str]:
         "the drill's candidate was not taken back": facts["drill"] is not None,
         "no request was answered": tally.answered > 0,
         f"{facts['skew']['differing']} rows were served otherwise than training sees": not facts["skew"]["differing"],
+        f"other rows than in the run it is like: {', '.join(facts.get('other_rows', ()))}": not facts.get("other_rows"),
         f"{tally.failed} requests failed, the last with {tally.trouble}": tally.failed == 0,
     }
     return [part for part, held in parts.items() if not held]
@@ -171,6 +175,7 @@ def _page(facts: dict[str, Any], broken: list[str]) -> str:
             f"{facts['skew']['differing']} differ"
         ),
         f"  {facts['requests_served']:,} requests served, {facts['requests_failed']} failed",
+        *_likeness_lines(facts),
         "",
         "  The story did not hold: " + "; ".join(broken) if broken else "  The story held.",
     ]
@@ -186,6 +191,13 @@ def _estimate_lines(estimated: dict[str, Any]) -> list[str]:
         f"    AUC of 28 days, estimated before labels came / realised (off by {error}):",
         f"      {' '.join(pairs)}",
     ]
+
+
+def _likeness_lines(facts: dict[str, Any]) -> list[str]:
+    if "other_rows" not in facts:
+        return []
+    alike = [name for name in facts["hashes"] if name not in facts["other_rows"]]
+    return [f"  row for row as in the other run: {len(alike)} of {len(facts['hashes'])} ({', '.join(alike)})"]
 
 
 def _shortly(cause: str) -> str:

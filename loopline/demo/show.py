@@ -27,7 +27,7 @@ SLOW_DAYS, SLOW_PACE = 120, 1.5
 
 @dataclass
 class Show:
-    """A running story."""
+    """A running story; ``patience`` is how much longer than on the laptop its parts may take."""
 
     stage: Stage
     app: App
@@ -35,6 +35,7 @@ class Show:
     replay: Replay
     lag_days: int = LAG_DAYS
     over: bool = False
+    patience: float = 1.0
 
     def look(self) -> None:
         """Tell what is new, and let the replay go on unless landing lags behind it."""
@@ -43,7 +44,7 @@ class Show:
         lag = len(pending(stage.platform, stage.team, stage.source))
         (self.replay.free.set if lag <= self.lag_days else self.replay.free.clear)()
         if not self.over and 0 < self.replay.days_left < SLOW_DAYS:
-            self.replay.days_per_second = SLOW_PACE
+            self.replay.days_per_second = SLOW_PACE / self.patience
         time.sleep(LOOK_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
@@ -52,6 +53,7 @@ class Show:
         Raises:
             StoreUnavailable: it did not hold in time, or the replay ended or broke before.
         """
+        seconds *= self.patience
         give_up = time.monotonic() + seconds
         while not holds():
             self.look()

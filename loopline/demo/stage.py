@@ -16,6 +16,7 @@ from loopline import shipped
 from loopline.demo import days as history
 from loopline.demo.replay import Script
 from loopline.platform_core import plugins
+from loopline.platform_core.errors import InvalidEnvironment, Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.platform import Platform
 
@@ -96,12 +97,33 @@ def bring_team(home: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([*places, *([inherited] if inherited else [])])
 
 
-def open_stage(home: Path) -> Stage:
-    """Bind the platform in a home and read the team's two years."""
-    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(ENVIRONMENT)}
+def open_stage(home: Path, environment: Path | None = None) -> Stage:
+    """Bind the platform in a home, to the laptop's vendors or another environment's, and read the team's two years.
+
+    Raises:
+        InvalidEnvironment: that environment has a clock of its own. Refused: its lake holds tables already.
+    """
+    file = environment or ENVIRONMENT
+    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(file)}
     bring_team(home)
     team = plugins.installed(only=[REF.team]).team(REF.team)
-    return Stage(Platform.open(ENVIRONMENT), team, list(history.days(team.folder / "data" / "online_retail.csv.xz")))
+    platform = Platform.open(file)
+    if environment is not None:
+        _refuse_what_is_used(platform)
+    days = list(history.days(team.folder / "data" / "online_retail.csv.xz"))
+    return Stage(platform, team, days)
+
+
+def _refuse_what_is_used(platform: Platform) -> None:
+    """Two years are replayed only where nobody works: on a clock of the replay's, into a lake without tables."""
+    bound = platform.environment
+    if bound.clock is None:
+        raise InvalidEnvironment(
+            f"{bound.path} has no replay clock, so that two years of another shop would be landed as of today",
+            "give the demo stores of its own, and 'clock: {replay: <path>}'",
+        )
+    if tables := platform.lake.tables():
+        raise Refused(f"the lake of {bound.path} holds {len(tables)} tables already", "name an empty place for it")
 
 
 def history_lands(stage: Stage, until: date) -> int:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.demo import outcome
 from loopline.demo.client import Client
+from loopline.demo.likeness import NOTHING, Asked
 from loopline.demo.replay import Replay, Script
 from loopline.demo.show import LAG_DAYS, Show
 from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
 from loopline.platform_core import environment as environments
 from loopline.platform_core.errors import LooplineError, Refused
+from loopline.platform_core.features.standing import progress
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.ingestion.landing import pending
 from loopline.platform_core.loop import cycles, gates
 from loopline.platform_core.loop.cycles import Cycle
 from loopline.platform_core.turn import start_rollout
-from loopline.up.running import running
+from loopline.up.running import Options, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from loopline.up.app import App
 
@@ -33,41 +37,59 @@ DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 10
 """The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
 
 
-def main(days: int | None = None, *, keep: bool = False, output: str = "text") -> int:
-    """Run the story; 0 when it held, 1 when it did not."""
+SETTLED_SECONDS = 60
+"""How long features may take to follow the last file."""
+PATIENCE = 4.0
+"""How much longer the parts of the story may take where each store is asked over a network."""
+
+
+def main(
+    days: int | None = None,
+    *,
+    keep: bool = False,
+    output: str = "text",
+    environment: Path | None = None,
+    asked: Asked = NOTHING,
+) -> int:
+    """Run the story on the laptop's vendors, or on those of an environment; 0 when it held, 1 when it did not."""
     say = _to_stderr if output == "json" else _to_stdout
     home = fresh_home(environments.home())
     say("Loopline: two years of a gift wholesaler's orders, on the data's own clock.")
-    stage = open_stage(home)
+    stage = open_stage(home, environment)
+    patience = PATIENCE if environment else 1.0
+    options = Options(timeout_seconds=Options.timeout_seconds * patience)
     teller = Teller(stage.platform.ledger, say)
     landed = history_lands(stage, GO_LIVE)
     teller.say(f"{landed} daily files from {stage.days[0].date} to {GO_LIVE} lie in the landing folder")
     last = GO_LIVE + timedelta(days=days) if days else None
-    with running(home=home, environment=stage.platform.environment.path) as app:
+    with running(home=home, environment=stage.platform.environment.path, options=options) as app:
         teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, inference server {app.endpoint}")
         client = Client(app.platform.serving.endpoint(REF.dotted))  # the stage was set before there was a port
-        show = Show(stage, app, teller, Replay(stage.clock, client))
-        told = _told(show, last)
+        replay = Replay(stage.clock, client, days_per_second=Replay.days_per_second / patience)
+        show = Show(stage, app, teller, replay, patience=patience)
+        told = _told(show, last, asked)
         _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
         if keep:
             _wait_for_ctrl_c(app, say)
     return 0 if told.held else 1
 
 
-def _told(show: Show, last: date | None) -> outcome.Outcome:
+def _told(show: Show, last: date | None, asked: Asked) -> outcome.Outcome:
     trouble = ""
     try:
         show.replay.start(_first_model(show, last))
         _drift_to_promotion(show)
         _drill(show)
         _to_the_end(show)
+        if asked:
+            _until_settled(show)
     except LooplineError as error:
         trouble = str(error)
     finally:
         show.replay.end()
         show.replay.client.close()
         show.teller.listen()
-    return outcome.of(show.stage, show.teller, show.replay.client.tally, trouble)
+    return outcome.of(show.stage, show.teller, show.replay.client.tally, trouble, asked)
 
 
 def _first_model(show: Show, last: date | None) -> Script:
@@ -129,6 +151,13 @@ def _to_the_end(show: Show) -> None:
         show.look()
 
 
+def _until_settled(show: Show) -> None:
+    """Wait until features have followed the last file, so that runs of any pace can be compared."""
+    end = time.monotonic() + SETTLED_SECONDS * show.patience
+    while not _materialized(show.stage) and time.monotonic() < end:
+        show.look()
+
+
 def _open(show: Show, cause: str, key: str, drill: dict[str, float] | None = None) -> Cycle:
     stage = show.stage
     now = stage.clock.now()
@@ -142,6 +171,11 @@ def _landed(stage: Stage) -> bool:
     view = next(view for view in stage.team.views if view.served == "online")
     written = stage.platform.lake.version(view_table(stage.team.name, view)) is not None
     return written and not pending(stage.platform, stage.team, stage.source)
+
+
+def _materialized(stage: Stage) -> bool:
+    """Say whether every row that has landed is a feature."""
+    return all(progress(stage.platform, stage.team, view).nothing_new for view in stage.team.views)
 
 
 def _cycles(show: Show) -> list[Cycle]:

@@ -6,6 +6,7 @@ The light ones are written as rows, so that a thousand take seconds.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.stories import portal_data, portal_light, portal_story
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NOW = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)
@@ -62,6 +64,13 @@ class PortalHome:
     platform: Platform
     teams: Installed
 
+    def copied(self, folder: Path) -> PortalHome:
+        """Make another home with the same past, for whoever changes it: nothing of it is made anew."""
+        shutil.copytree(self.platform.home, folder)
+        found = self.platform.environment.bindings
+        platform = _open(folder, {name: vendor.model_copy(deep=True) for name, vendor in found.items()})
+        return PortalHome(platform, self.teams)
+
     def close(self) -> None:
         """Let it go."""
         self.platform.close()
@@ -89,20 +98,24 @@ def portal_home(folder: Path, light: int = 0, *, rich: bool = True) -> PortalHom
 
 
 def _platform(folder: Path) -> Platform:
-    serving = TimedServing()
     bindings = {
         "lake": InMemoryLake(),
         "online_store": InMemoryOnlineStore(),
         "event_source": InMemoryEventSource(),
         "engine": bind("engine", {"vendor": "polars"}),
         "registry": InMemoryRegistry(),
-        "serving": serving,
+        "serving": TimedServing(),
         "drift_report": InMemoryDriftReport(),
     }
+    platform = _open(folder, bindings)
+    _set(platform, NOW - timedelta(days=120))
+    return platform
+
+
+def _open(folder: Path, bindings: Mapping[str, Any]) -> Platform:
     ledger, clock = f"sqlite:///{folder}/ledger.db", folder / "clock"
     platform = Platform(Environment("portal", folder / "portal.yaml", bindings, ledger, clock, folder))
-    _set(platform, NOW - timedelta(days=120))
-    serving.follow(platform.clock)
+    bindings["serving"].follow(platform.clock)
     return platform
 
 

@@ -31,6 +31,7 @@ from loopline.platform_core.monitor.skew_cause import (
     histories,
     likely_cause,
 )
+from loopline.platform_core.monitor.underway import is_behind, offline_since
 from loopline.platform_core.monitor.values import objects
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.specs import personal
@@ -136,21 +137,28 @@ def _check_version(platform: Platform, team: Team, model: Model, one: Served) ->
 
 def compare(  # noqa: PLR0913, PLR0917 - rows of a version of a model are compared view by view
     platform: Platform, team: Team, model: Model, version: str, rows: pa.Table, views: Sequence[Read]
-) -> Skew:
-    """Compare answered rows (columns ``LOGGED``) with the offline rows of the views from which they were served."""
+) -> Skew | None:
+    """Compare answered rows (columns ``LOGGED``) with the offline rows of the views from which they were served.
+
+    From the first row on that differs and may have been served what is not offline yet, rows wait for the next check;
+    None: all of them do.
+    """
     served, keys = objects(rows.column("features")), objects(rows.column("keys"))
-    marked: NDArray[np.bool_] = np.zeros(len(rows), dtype=np.bool_)
-    causes: Counter[str] = Counter()
-    examples: list[Difference] = []
+    found: list[tuple[int, Difference]] = []
+    end = len(rows)
     for read in views:
         compared = _ViewCheck(read, online_view(team.name, read.view), rows, served, keys, model.skew.relative)
-        for index, difference in compared.differences(platform, team):
-            examples.append(difference)
-            marked[index] = True
-            causes[f"{read.view.name}: {difference.cause}"] += 1
-    differing = int(marked.sum())
-    passed = differing <= model.skew.at_most * len(rows)
-    return Skew(version, len(rows), differing, dict(causes.most_common()), examples[:EXAMPLES], passed, place(rows))
+        differences, told = compared.differences(platform, team)
+        found += differences
+        end = min(end, told)
+    if not end:
+        return None
+    found = [(index, difference) for index, difference in found if index < end]
+    causes = Counter(f"{difference.view}: {difference.cause}" for _, difference in found)
+    differing = len({index for index, _ in found})
+    passed = differing <= model.skew.at_most * end
+    examples = [difference for _, difference in found[:EXAMPLES]]
+    return Skew(version, end, differing, dict(causes.most_common()), examples, passed, place(rows.slice(0, end)))
 
 
 class Read(NamedTuple):
@@ -171,14 +179,17 @@ class _ViewCheck:
     keys: Sequence[Mapping[str, Any]]
     relative: float
 
-    def differences(self, platform: Platform, team: Team) -> Iterator[tuple[int, Difference]]:
-        """Yield each row that differs, with its first differing feature."""
+    def differences(self, platform: Platform, team: Team) -> tuple[list[tuple[int, Difference]], int]:
+        """Return each row that differs, with its first differing feature; and before which row it can be told."""
+        behind = is_behind(platform, team, self.view)  # asked before the offline rows are read: they may come meanwhile
         true, held = _held(platform, team, self.view, [row.get(self.view.entity) for row in self.keys])
         asked = self._asked(true, held.schema.field(self.view.entity).type)
         readings = OfflineView(*self.read, held).replay(platform.engine, asked)
         wrong = np.flatnonzero(self._wrong(readings))
-        if len(wrong):
-            yield from self._explained(wrong, held, asked, readings)
+        if not len(wrong):
+            return [], len(self.rows)
+        end = self._told_before(wrong, asked, offline_since(platform, team, self.view)) if behind else len(self.rows)
+        return list(self._explained(wrong, held, asked, readings)), end
 
     @property
     def view(self) -> FeatureView:
@@ -199,6 +210,11 @@ class _ViewCheck:
             for wrong, reading in zip(bad, readings, strict=True):
                 np.logical_or(wrong, differs(values, reading[name], self.relative), out=wrong)
         return bad[0] & bad[1]
+
+    def _told_before(self, wrong: NDArray[np.int64], asked: Asked, since_us: int) -> int:
+        """Return the first row that differs and was answered when what is not offline yet may have been online."""
+        waiting = wrong[asked.answered_us[wrong] >= since_us]
+        return int(waiting[0]) if len(waiting) else len(self.rows)
 
     def _explained(
         self, wrong: NDArray[np.int64], held: pa.Table, asked: Asked, readings: Readings

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import subprocess
 import uuid
 from email.utils import formatdate
 from pathlib import Path
 
 import httpx
 
-from tests.emulators.process import NODE_MODULES, Emulator, program
+from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, program
 from tests.s3_server import free_ports
 
 CONTAINER, ACCOUNT = "loopline", "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The one key that Azurite knows unless it is told another: it is written in its manual."""
-SCRIPT = Path(__file__).parents[2] / "scripts" / "emulators.sh"
 
 
 class Azurite:
@@ -55,7 +53,7 @@ class Azurite:
 
     def start(self) -> None:
         """Start it, and make the container."""
-        subprocess.run([str(SCRIPT)], check=True)
+        fetch_node_modules()
         self._server.start(lambda: self.make_bucket(CONTAINER))
 
     def make_bucket(self, name: str) -> None:

@@ -16,8 +16,17 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.emulators.aws import NOBODY, REGION, AwsServer
+from tests.emulators.azurite import Azurite
+from tests.emulators.cosmos_fake import running
+from tests.emulators.dynalite import Dynalite
+from tests.emulators.firestore_fake import FirestoreFake
+from tests.emulators.gcs import GcsServer
+from tests.emulators.key_vault import KeyVault
 from tests.emulators.postgresql import postgresql
 from tests.emulators.process import Emulator
+from tests.emulators.secret_manager import PROJECT, SecretManager
+from tests.emulators.vertex_server import IMAGE as VERTEX_IMAGE
+from tests.emulators.vertex_server import VertexServer
 from tests.s3_server import KEY, SECRET, S3Server, free_ports
 
 ENVIRONMENTS = Path(__file__).parents[2] / "deploy" / "environments"
@@ -31,19 +40,21 @@ Variables = dict[str, str]
 
 @contextmanager
 def aws(folder: Path) -> Iterator[Variables]:
-    """Run S3 (SeaweedFS), DynamoDB, Kinesis and Secrets Manager (moto), SageMaker (the fake), and PostgreSQL."""
+    """Run S3 (SeaweedFS), DynamoDB (Dynalite), Kinesis and Secrets Manager (moto), SageMaker (the fake), PostgreSQL."""
     with ExitStack() as stack:
         s3, moto = S3Server(_made(folder / "s3")), AwsServer(_made(folder / "aws"))
         stack.callback(_ended, s3.kill)
         s3.start()
         moto.begin()
         stack.callback(moto.end)
+        dynamodb = Dynalite(_made(folder / "dynamodb"))
+        dynamodb.start()
+        stack.callback(dynamodb.end)
         sagemaker = stack.enter_context(_sagemaker(_made(folder / "sagemaker"), s3))
-        server = stack.enter_context(postgresql(free_ports(1)[0]))
         secrets = moto.client("secretsmanager")
-        for name in DATABASES:
-            secrets.create_secret(Name=f"loopline-{name}", SecretString=server.database(name))
-        _make_tables(moto.client("dynamodb"))
+        for name, url in _databases(stack).items():
+            secrets.create_secret(Name=name, SecretString=url)
+        _make_tables(dynamodb.client(), moto.client("dynamodb"))
         yield {
             **WHO,
             "LOOPLINE_REGION": REGION,
@@ -55,16 +66,90 @@ def aws(folder: Path) -> Iterator[Variables]:
             "LOOPLINE_SAGEMAKER_ENDPOINT": sagemaker,
             "LOOPLINE_LOGS_ENDPOINT": sagemaker,
             "LOOPLINE_SECRETS_ENDPOINT": moto.url,
-            "LOOPLINE_DYNAMODB_ENDPOINT": moto.url,
+            "LOOPLINE_DYNAMODB_ENDPOINT": dynamodb.url,
             "LOOPLINE_KINESIS_ENDPOINT": moto.url,
-            "LOOPLINE_POLL_SECONDS": "0.5",
-            "LOOPLINE_REPLAY_CLOCK": str(folder / "clock"),
-            "LOOPLINE_ONLINE_SECONDS": "20",
+            **_for_replays(folder),
         }
 
 
-CLOUDS: Mapping[str, Callable[[Path], Any]] = {"aws": aws}
-"""The emulators of each cloud whose demo runs on them."""
+@contextmanager
+def gcp(folder: Path) -> Iterator[Variables]:
+    """Run Cloud Storage (fake-gcs-server), Firestore, Secret Manager and Vertex AI (strict fakes), and PostgreSQL."""
+    with ExitStack() as stack:
+        gcs = GcsServer(_made(folder / "gcs"))
+        stack.callback(_ended, gcs.kill)
+        gcs.start()
+        reads = {"LOOPLINE_STORE_ACCOUNT": gcs.options["google_service_account_key"]}
+        vertex = VertexServer(_made(folder / "vertex"), gcs, reads)
+        vertex.program.start(lambda: urlopen(f"{vertex.url}/_requests").close())
+        stack.callback(vertex.program.end)
+        secrets = SecretManager(_made(folder / "secrets"), vertex.key)
+        stack.callback(secrets.server.stop)
+        for name, url in _databases(stack).items():
+            secrets.fake.add(name, url.encode())
+        firestore = FirestoreFake(databases={f"projects/{PROJECT}/databases/(default)"})
+        stack.callback(firestore.stop)
+        yield {
+            **reads,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(vertex.account),
+            "LOOPLINE_PROJECT": PROJECT,
+            "LOOPLINE_LOCATION": "europe-west4",
+            "LOOPLINE_STORE": gcs.place(),
+            "LOOPLINE_IMAGE": VERTEX_IMAGE,
+            "LOOPLINE_SECRETS_ENDPOINT": secrets.endpoint,
+            "LOOPLINE_SECRETS_AUTHORITY": str(secrets.authority),
+            "LOOPLINE_FIRESTORE_ENDPOINT": firestore.endpoint,
+            "LOOPLINE_VERTEX_ENDPOINT": vertex.url,
+            "LOOPLINE_STORAGE_ENDPOINT": gcs.json_url,
+            "STORAGE_EMULATOR_HOST": gcs.json_url,  # MLflow's client, which has no other endpoint
+            **_for_replays(folder),
+        }
+
+
+@contextmanager
+def azure(folder: Path) -> Iterator[Variables]:
+    """Run Blob storage (Azurite), Cosmos DB and Key Vault (strict fakes), and PostgreSQL."""
+    with ExitStack() as stack:
+        azurite, vault = Azurite(_made(folder / "azurite")), KeyVault(_made(folder / "vault"))
+        stack.callback(vault.end)
+        azurite.start()
+        stack.callback(azurite.kill)
+        cosmos = stack.enter_context(running(_made(folder / "cosmos")))
+        vault.tokens |= cosmos.tokens  # one identity, for both
+        for name, url in _databases(stack).items():
+            vault.set(name, url)
+        yield {
+            **cosmos.environment,
+            "AZURE_ALLOW_HTTP": "true",  # unlike the service, Azurite speaks plain HTTP
+            "LOOPLINE_VAULT": vault.url,
+            "LOOPLINE_OWN_CLOUD": "true",
+            "LOOPLINE_SECRETS_AUTHORITY": str(vault.authority),
+            "LOOPLINE_STORE": azurite.place(),
+            "LOOPLINE_ACCOUNT": azurite.options["azure_storage_account_name"],
+            "LOOPLINE_STORE_KEY": azurite.options["azure_storage_account_key"],
+            "LOOPLINE_BLOB_ENDPOINT": azurite.url,
+            "LOOPLINE_COSMOS": cosmos.url,
+            **_for_replays(folder),
+        }
+
+
+CLOUDS: Mapping[str, Callable[[Path], Any]] = {"aws": aws, "gcp": gcp, "azure": azure}
+"""The emulators of each cloud, all that its environment file names."""
+
+
+def _databases(stack: ExitStack) -> Variables:
+    """Run PostgreSQL; gives the URL of each database by the name of the secret that is to keep it."""
+    server = stack.enter_context(postgresql(free_ports(1)[0]))
+    return {f"loopline-{name}": server.database(name) for name in DATABASES}
+
+
+def _for_replays(folder: Path) -> Variables:
+    """Give what a replay of history sets, and the patience that slow emulators need."""
+    return {
+        "LOOPLINE_POLL_SECONDS": "0.5",
+        "LOOPLINE_REPLAY_CLOCK": str(folder / "clock"),
+        "LOOPLINE_ONLINE_SECONDS": "20",
+    }
 
 
 @contextmanager
@@ -72,8 +157,8 @@ def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
     """Run the fake; its jobs have a role, by which they read and write the stores."""
     port = free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
-    role = {f"ROLE_{name}": value for name, value in WHO.items()}
     command = [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url]
+    role = {f"ROLE_{name}": value for name, value in WHO.items()}
     fake = Emulator(command, folder, role)
     fake.start(lambda: urlopen(url).close())
     try:
@@ -82,16 +167,17 @@ def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
         fake.end()
 
 
-def _make_tables(dynamodb: Any) -> None:
+def _make_tables(features: Any, offsets: Any) -> None:
     """Make the tables that ``deploy/terraform`` would: of features, and of where a stream's records stand."""
-    from loopline.resources.dynamodb.table import Table
+    _make_table(features, "loopline-online", {"v": ("S", "HASH"), "k": ("S", "RANGE")})
+    _make_table(offsets, "loopline-offsets", {"shard": ("S", "HASH"), "offset": ("N", "RANGE")})
 
-    Table(dynamodb, "loopline-online", create=True).ensure()
-    keys = {"shard": ("S", "HASH"), "offset": ("N", "RANGE")}
+
+def _make_table(dynamodb: Any, name: str, keys: Mapping[str, tuple[str, str]]) -> None:
     dynamodb.create_table(
-        TableName="loopline-offsets",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, (kind, _) in keys.items()],
-        KeySchema=[{"AttributeName": name, "KeyType": place} for name, (_, place) in keys.items()],
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, (kind, _) in keys.items()],
+        KeySchema=[{"AttributeName": key, "KeyType": place} for key, (_, place) in keys.items()],
         BillingMode="PAY_PER_REQUEST",
     )
 
@@ -111,6 +197,8 @@ def _ended(kill: Callable[[], None]) -> None:
 
 def main(cloud: str, command: list[str]) -> int:
     """Run a command among a cloud's emulators; returns its exit code."""
+    if cloud not in CLOUDS:
+        sys.exit(f"no emulators of {cloud!r}: {', '.join(CLOUDS)} have some")
     with TemporaryDirectory(prefix=f"loopline-{cloud}-") as scratch, CLOUDS[cloud](Path(scratch)) as variables:
         return subprocess.run(command, env=os.environ | variables, check=False).returncode
 

@@ -17,11 +17,17 @@ START_SECONDS = 120
 PEERS = Path(__file__).parents[2] / ".peers"
 NODE_MODULES = PEERS / "emulators" / "node_modules"
 """What ``scripts/emulators.sh`` fetched."""
+_FETCH = Path(__file__).parents[2] / "scripts" / "emulators.sh"
 
 
 def program(name: str) -> str:
     """Return a program that a package of the tests brought, beside this Python."""
     return str(Path(sys.executable).parent / name)
+
+
+def fetch_node_modules() -> None:
+    """Fetch the emulators that come by npm, once."""
+    subprocess.run([str(_FETCH)], check=True)
 
 
 class Emulator:

@@ -68,7 +68,8 @@ class SecretManagerFake:
 class SecretManager:
     """The fake behind TLS, and a service account whose key signs what it lets in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: Any = None) -> None:
+        """Start; who signs with ``key``, or with one of the fake's own, is let in."""
         import trustme
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import rsa
@@ -80,7 +81,7 @@ class SecretManager:
         certificate = authority.issue_cert("127.0.0.1")
         self.authority = folder / "authority.pem"
         authority.cert_pem.write_to_path(str(self.authority))
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._public = self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )

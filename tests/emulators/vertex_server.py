@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -26,17 +26,19 @@ PROJECT = "tests"
 class VertexServer(Faulty):
     """The fake's process, and what a test says to it."""
 
-    def __init__(self, folder: Path, gcs: GcsServer) -> None:
+    def __init__(self, folder: Path, gcs: GcsServer, role: Mapping[str, str] | None = None) -> None:
+        """Be ready to start; ``role`` are variables of which every job has the same, as it has its identity."""
         self.gcs, port = gcs, free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
         self.endpoints = {"vertex": self.url, "storage": gcs.json_url}
-        self._key = rsa.generate_private_key(65537, 2048)
+        self.key = rsa.generate_private_key(65537, 2048)
         public, form = folder / "public.pem", serialization.PublicFormat.SubjectPublicKeyInfo
-        public.write_bytes(self._key.public_key().public_bytes(serialization.Encoding.PEM, form))
-        self.account = self.signer(folder / "account.json", self._key)
+        public.write_bytes(self.key.public_key().public_bytes(serialization.Encoding.PEM, form))
+        self.account = self.signer(folder / "account.json", self.key)
         self.stranger = self.signer(folder / "stranger.json", rsa.generate_private_key(65537, 2048))
         command = [sys.executable, "-m", "tests.emulators.vertex", str(port), str(folder), gcs.json_url, str(public)]
-        self.program = Emulator(command, folder)
+        given = {"GOOGLE_APPLICATION_CREDENTIALS": str(self.account), **role} if role else {}
+        self.program = Emulator(command, folder, {f"ROLE_{name}": value for name, value in given.items()})
 
     def signer(self, file: Path, key: Any) -> Path:
         """Write a service account's file, as Google gives it."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
@@ -23,6 +23,14 @@ class InMemoryRegistry(Registry):
     _versions: dict[str, list[ModelVersion]] = PrivateAttr(default_factory=dict)
     _aliases: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _folder: Path | None = PrivateAttr(default=None)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy the packages too: each registry removes its own."""
+        copied = super().__deepcopy__(memo)
+        if self._folder is not None:
+            own = mkdtemp(prefix="registry-")
+            copied._folder = Path(shutil.copytree(self._folder, own, dirs_exist_ok=True))  # noqa: SLF001 - our own
+        return copied
 
     def publish(self, publication: Publication) -> ModelVersion:
         """Add a version, unless one has the same ``key``."""

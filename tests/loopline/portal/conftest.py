@@ -19,10 +19,18 @@ from loopline.stories.portal_home import PortalHome, portal_home
 HOST = "http://127.0.0.1"
 
 
+@pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
+    """Make a home that nobody changes."""
+    home = portal_home(tmp_path_factory.mktemp("past"))
+    yield home
+    home.close()
+
+
 @pytest.fixture
-def told(tmp_path: Path) -> Iterator[PortalHome]:
-    """Make a home for one test, which may change it."""
-    home = portal_home(tmp_path / "home")
+def told(past: PortalHome, tmp_path: Path) -> Iterator[PortalHome]:
+    """Give a home to one test, which may change it."""
+    home = past.copied(tmp_path / "home")
     home.platform.environment.bindings["engine"] = PolarsEngine()  # type: ignore[index]
     yield home
     home.close()

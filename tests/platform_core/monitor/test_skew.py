@@ -19,6 +19,9 @@ from loopline.platform_core.alarms import standing
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.environment import Environment
+from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.features import failing
+from loopline.platform_core.features.keeping import Keeping
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import (
@@ -94,11 +97,15 @@ class Shop:
 
     def land(self, *rows: tuple[int | None, float, float, float, str], hour: float) -> None:
         """Land raw rows of (customer, hour, arrival's hour, amount, country) and make features at an hour."""
+        self.land_alone(*rows, hour=hour)
+        materialize(self.platform, self.team, history)
+
+    def land_alone(self, *rows: tuple[int | None, float, float, float, str], hour: float) -> None:
+        """Land raw rows, which features have yet to follow."""
         self.now(hour)
         rows_ = raw_orders(*rows)
         dates = pa.compute.cast(rows_["ordered_at"], pa.date32())
         self.platform.lake.append(raw_table("shop", "orders"), rows_.append_column(DATE, dates))
-        materialize(self.platform, self.team, history)
 
     def now(self, hour: float) -> None:
         """Move the clock."""
@@ -252,6 +259,46 @@ def test_an_answer_while_a_row_went_online_may_show_either(shop: Shop) -> None:
     shop.land((1, 6, 6.2, 2.0, "DE"), hour=7)
     shop.ask(1, 9, answered=7)  # the new one
     assert shop.check().differing == 0
+
+
+def test_what_is_online_and_not_offline_yet_waits(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow store is written for a while: what was answered from it meanwhile is told once the rows are offline."""
+    found: list[skew.Skew] = []
+    go_offline = Keeping.go_offline
+
+    def slowly(keeping: Keeping, *args: Any) -> int:
+        shop.ask(2, 5)
+        shop.ask(1, 5)
+        shop.ask(2, 5)
+        found.append(shop.check())
+        assert skew.check(shop.platform, shop.team, shop.model) == []
+        return go_offline(keeping, *args)
+
+    monkeypatch.setattr(Keeping, "go_offline", slowly)
+    shop.land((1, 4, 4.5, 3.0, "DE"), hour=5)
+    assert [(one.rows, one.differing) for one in found] == [(1, 0)]
+    after = shop.check()
+    assert (after.rows, after.differing) == (2, 0)
+
+
+def test_a_difference_of_before_is_told_while_rows_wait(shop: Shop) -> None:
+    """Where rows always come, a materialization is always due: what it cannot explain any more is told."""
+    shop.online(1, 2, country="DE", orders=1, spend=15.5)
+    shop.ask(1, 5)
+    shop.land_alone((2, 5.5, 5.5, 1.0, "GB"), hour=6)
+    assert skew.check(shop.platform, shop.team, shop.model) == []
+    shop.land((2, 5.6, 5.6, 1.0, "GB"), hour=7)
+    shop.land_alone((2, 7.5, 7.5, 1.0, "GB"), hour=8)
+    assert causes(shop.check()) == [("customer 1", "spend", 15.5, 15.0, "value")]
+
+
+def test_a_view_that_fails_lets_nothing_wait(shop: Shop) -> None:
+    """Rows that never follow explain nothing."""
+    shop.online(1, 2, country="DE", orders=1, spend=15.5)
+    shop.ask(1, 5)
+    shop.land_alone((2, 5.5, 5.5, 1.0, "GB"), hour=6)
+    failing.failed(shop.platform, shop.team, history, InvalidSpec("it breaks", "mend it"))
+    assert causes(shop.check()) == [("customer 1", "spend", 15.5, 15.0, "value")]
 
 
 def test_a_row_that_never_went_online_is_missing(shop: Shop) -> None:

@@ -1,0 +1,1 @@
+"""Appends to a lake on an object store, beside delta-rs alone."""
