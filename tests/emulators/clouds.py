@@ -101,6 +101,7 @@ def gcp(folder: Path) -> Iterator[Variables]:
             "LOOPLINE_FIRESTORE_ENDPOINT": firestore.endpoint,
             "LOOPLINE_VERTEX_ENDPOINT": vertex.url,
             "LOOPLINE_STORAGE_ENDPOINT": gcs.json_url,
+            "STORAGE_EMULATOR_HOST": gcs.json_url,  # MLflow's client, which has no other endpoint
             **_for_replays(folder),
         }
 

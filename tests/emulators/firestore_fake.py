@@ -59,6 +59,7 @@ class FirestoreFake:
         """Start it."""
         self.stored: dict[str, Any] = {}
         self.calls: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, Any]] = []
         self.faults: list[Fault] = []
         self.between: list[Callable[[], object]] = []
         self._lock, self._last_us = threading.RLock(), 0
@@ -303,6 +304,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
             if fault is not None and fault.code is not None and not fault.after and not fault.of_each:
                 raise RefusedError(fault.code, "a fault of the tests")  # noqa: TRY301
             request = read(data)
+            fake.asked.append((name, request))
             fake.calls.append((name, len(getattr(request, "documents", ()) or getattr(request, "writes", ()))))
             answer = method(request, fault)
             if fault is not None and fault.after:

@@ -44,6 +44,8 @@ class GrpcFake(grpc.GenericRpcHandler):
 
     def __init__(self, transport: type[Any], service: Any, allows: Callable[[str], bool]) -> None:
         self._table, self._service, self._allows = methods(transport), service, allows
+        self.asked: list[tuple[str, Any]] = []
+        """Each call that was let in: its path and its message."""
 
     def service(self, handler_call_details: Any) -> Any:
         """Find who answers a call."""
@@ -57,6 +59,7 @@ class GrpcFake(grpc.GenericRpcHandler):
         def answered(asked: Any, context: Any) -> Any:
             if not self._allows(given.removeprefix("Bearer ")):
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials.")
+            self.asked.append((handler_call_details.method, asked))
             if handler is None:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, handler_call_details.method)
             return handler(asked, context)

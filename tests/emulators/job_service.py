@@ -121,11 +121,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def serve(service: JobService, port: int, certificate: str = "") -> None:
-    """Serve until it is ended; over TLS with a file of key and certificate."""
+def listening(service: JobService, port: int, certificate: str = "") -> ThreadingHTTPServer:
+    """Return a server of a service, which somebody is to run; over TLS with a file of key and certificate."""
     server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"service": service}))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.serve_forever()
+    return server
+
+
+def serve(service: JobService, port: int, certificate: str = "") -> None:
+    """Serve until it is ended."""
+    listening(service, port, certificate).serve_forever()

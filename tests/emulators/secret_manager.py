@@ -88,9 +88,9 @@ class SecretManager:
         self.account = self.signer(folder / "account.json", self._key)
         self.stranger = self.signer(folder / "stranger.json", rsa.generate_private_key(65537, 2048))
         self.fake = SecretManagerFake()
-        handler = GrpcFake(SecretManagerServiceGrpcTransport, self.fake, self._allows)
+        self.handler = GrpcFake(SecretManagerServiceGrpcTransport, self.fake, self._allows)
         chain = b"".join(part.bytes() for part in certificate.cert_chain_pems)
-        self.server = GrpcServer(handler, certificate.private_key_pem.bytes(), chain)
+        self.server = GrpcServer(self.handler, certificate.private_key_pem.bytes(), chain)
         self.endpoint = f"127.0.0.1:{self.server.port}"
 
     def signer(self, file: Path, key: Any) -> Path:

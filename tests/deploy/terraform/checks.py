@@ -1,64 +1,21 @@
-"""What must be so of everything that is made on AWS; each check gives what is wrong, by its address."""
+"""What must be so of everything that is made, on whichever cloud; each check gives what is wrong, by its address."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from tests.deploy.terraform.hcl import Block, Configuration, strings
 
 Check = Callable[[Configuration], Iterator[str]]
-ANY_RESOURCE = {
-    ("loop", "sagemaker:ListTrainingJobs"): "the action has no resource",
-    ("training", "ecr:GetAuthorizationToken"): "the action has no resource; which images are pulled is said beside it",
-    ("training", "cloudwatch:PutMetricData"): "the action has no resource; a condition names the namespaces",
-    **{
-        ("training", f"ec2:Describe{what}"): "the action has no resource"
-        for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
-    },
-}
-"""Actions that may be allowed on ``*``, by policy, and why; as the Service Authorization Reference lists them."""
-_LEAST_BACKUP_DAYS, _LEAST_RECOVERY_DAYS = 7, 7
-_REFERENCE = re.compile(r"(?<![\w.\"])(data\.aws_\w+\.\w+|aws_\w+\.\w+|var\.\w+|local\.\w+)")
-_INSIDE = re.compile(r"\$\{(.*)\}", re.DOTALL)
-
 Holds = Callable[[Block], bool]
-ENCRYPTED: dict[str, Holds] = {
-    "aws_db_instance": lambda one: one.body.get("storage_encrypted") is True and "kms_key_id" in one.body,
-    "aws_dynamodb_table": lambda one: one.inner("server_side_encryption").get("enabled") is True,
-    "aws_ecr_repository": lambda one: one.inner("encryption_configuration").get("encryption_type") == "KMS",
-    "aws_kinesis_stream": lambda one: one.body.get("encryption_type") == "KMS",
-    "aws_kms_key": lambda one: one.body.get("enable_key_rotation") is True,
-    "aws_sqs_queue": lambda one: one.body.get("sqs_managed_sse_enabled") is True or "kms_master_key_id" in one.body,
-}
-KEPT: dict[str, Holds] = {
-    "aws_db_instance": lambda one: (
-        one.body.get("deletion_protection") is True and one.body.get("skip_final_snapshot") is False
-    ),
-    "aws_dynamodb_table": lambda one: one.body.get("deletion_protection_enabled") is True,
-    "aws_kinesis_stream": lambda one: one.inner("lifecycle").get("prevent_destroy") is True,
-    "aws_kms_key": lambda one: one.body.get("deletion_window_in_days", 0) >= _LEAST_RECOVERY_DAYS,
-    "aws_s3_bucket": lambda one: one.inner("lifecycle").get("prevent_destroy") is True,
-    "aws_secretsmanager_secret": lambda one: one.body.get("recovery_window_in_days", 0) >= _LEAST_RECOVERY_DAYS,
-}
-RECOVERABLE: dict[str, Holds] = {
-    "aws_db_instance": lambda one: one.body.get("backup_retention_period", 0) >= _LEAST_BACKUP_DAYS,
-    "aws_dynamodb_table": lambda one: one.inner("point_in_time_recovery").get("enabled") is True,
-}
-TAGGED = {
-    *ENCRYPTED,
-    *KEPT,
-    *("aws_db_parameter_group", "aws_db_subnet_group", "aws_eks_pod_identity_association", "aws_iam_role"),
-    *("aws_route_table", "aws_security_group", "aws_subnet", "aws_vpc", "aws_vpc_endpoint"),
-}
-UNTAGGED = {
-    *("aws_default_security_group", "aws_ecr_lifecycle_policy", "aws_iam_role_policy", "aws_kms_alias"),
-    *("aws_route_table_association", "aws_s3_bucket_lifecycle_configuration", "aws_s3_bucket_notification"),
-    *("aws_s3_bucket_ownership_controls", "aws_s3_bucket_policy", "aws_s3_bucket_public_access_block"),
-    *("aws_s3_bucket_server_side_encryption_configuration", "aws_s3_bucket_versioning", "aws_sqs_queue_policy"),
-    *("aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule"),
-}
-"""Types that keep nothing of their own: parts of others, and rules."""
+Broken = tuple[str, str, str, str, str]
+"""A check, a file, what stands in it, what stands there instead, and words of what the check then finds."""
+ASKED_FOR = ("owner", "cost-center")
+_TYPE = r"(?:aws|google|azurerm)_\w+\.\w+"
+_REFERENCE = re.compile(rf"(?<![\w.\"])(data\.{_TYPE}|{_TYPE}|var\.\w+|local\.\w+)")
+_INSIDE = re.compile(r"\$\{(.*)\}", re.DOTALL)
 
 
 def what_is_named_is_there(made: Configuration) -> Iterator[str]:
@@ -76,131 +33,18 @@ def what_is_named_is_there(made: Configuration) -> Iterator[str]:
     yield from (f"{name} is used by nothing" for name in sorted(declared - named) if name.startswith("var."))
 
 
-def types_are_known(made: Configuration) -> Iterator[str]:
+def unknown(made: Configuration, known: AbstractSet[str]) -> Iterator[str]:
     """Find types of which no check knows anything."""
-    yield from (f"{one.address}: no check knows it" for one in made.blocks() if one.type not in TAGGED | UNTAGGED)
+    yield from (f"{one.address}: no check knows it" for one in made.blocks() if one.type not in known)
 
 
-def no_bucket_is_public(made: Configuration) -> Iterator[str]:
-    """Find buckets that could be public, by whatever way there is."""
-    names = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
-    for bucket, block in _with(made, "aws_s3_bucket_public_access_block"):
-        if block is None or any(block.body.get(name) is not True for name in names):
-            yield f"{bucket.address} may be public"
-    for bucket, owned in _with(made, "aws_s3_bucket_ownership_controls"):
-        if owned is None or owned.inner("rule").get("object_ownership") != "BucketOwnerEnforced":
-            yield f"{bucket.address} takes access lists"
-    for one in made.statements():
-        if one.effect == "Allow" and "*" in one.principals:
-            yield f"{one.policy}.{one.sid} allows everybody"
+def tags_are_asked_for(made: Configuration, variable: str) -> Iterator[str]:
+    """Find what need not be said of whose everything is, and who pays."""
+    rules = "".join(rule["condition"] for rule in made.named("variable")[variable].get("validation", ()))
+    yield from (f"var.{variable} asks for no '{tag}'" for tag in ASKED_FOR if f'"{tag}"' not in rules)
 
 
-def all_is_encrypted(made: Configuration) -> Iterator[str]:
-    """Find what keeps something in clear, and keys that never change."""
-    for bucket, found in _with(made, "aws_s3_bucket_server_side_encryption_configuration"):
-        rule = found.inner("rule", "apply_server_side_encryption_by_default") if found else {}
-        if rule.get("sse_algorithm") != "aws:kms" or "kms_master_key_id" not in rule:
-            yield f"{bucket.address} is not encrypted with a key of its own"
-    yield from _failing(made, ENCRYPTED, "is not encrypted")
-
-
-def all_can_be_had_back(made: Configuration) -> Iterator[str]:
-    """Find what is gone once it was written over."""
-    for bucket, found in _with(made, "aws_s3_bucket_versioning"):
-        if found is None or found.inner("versioning_configuration").get("status") != "Enabled":
-            yield f"{bucket.address} keeps no versions"
-    for bucket, found in _with(made, "aws_s3_bucket_lifecycle_configuration"):
-        rules = found.body.get("rule", ()) if found else ()
-        if not any("noncurrent_version_expiration" in rule for rule in rules):
-            yield f"{bucket.address} keeps old versions for ever"
-    yield from _failing(made, RECOVERABLE, "cannot be had back")
-
-
-def all_is_tagged(made: Configuration) -> Iterator[str]:
-    """Find what nobody's name would stand on."""
-    providers = [one for tree in made.files.values() for each in tree.get("provider", {}).values() for one in each]
-    for one in providers:
-        if (one.get("default_tags") or [{}])[0].get("tags") != "${local.tags}":
-            yield "provider.aws has no tags for everything"
-    rules = [rule["condition"] for rule in made.named("variable")["tags"].get("validation", ())]
-    yield from (f"var.tags asks for no '{tag}'" for tag in ("owner", "cost-center") if f'"{tag}"' not in "".join(rules))
-    for block in made.blocks():
-        if block.type in TAGGED and "Name" not in (block.body.get("tags") or {}):
-            yield f"{block.address} has no tag 'Name'"
-
-
-def rights_are_narrow(made: Configuration) -> Iterator[str]:
-    """Find actions with wildcards, all but themselves allowed, and what is allowed on everything without a reason."""
-    for one in made.statements():
-        if one.effect != "Allow":
-            continue
-        yield from (f"{one.policy}.{one.sid} allows {each}" for each in one.actions if "*" in each)
-        if not one.actions:
-            yield f"{one.policy}.{one.sid} allows all but some actions"
-        for action in one.actions if "*" in one.resources else ():
-            if (one.policy, action) not in ANY_RESOURCE:
-                yield f"{one.policy}.{one.sid} allows {action} on everything"
-
-
-def all_speak_tls(made: Configuration) -> Iterator[str]:
-    """Find what would answer in clear."""
-    refusing = {
-        one.policy
-        for one in made.statements()
-        if one.effect == "Deny"
-        and "*" in one.principals
-        and ("Bool", "aws:SecureTransport", ("false",)) in one.conditions
-    }
-    for type_, policies, key in (
-        ("aws_s3_bucket", "aws_s3_bucket_policy", "bucket"),
-        ("aws_sqs_queue", "aws_sqs_queue_policy", "queue_url"),
-    ):
-        for block in made.blocks(type_):
-            held = [one for one in made.blocks(policies) if one.body[key] == f"${{{block.address}.id}}"]
-            if not any(
-                f"aws_iam_policy_document.{name}.json" in one.body["policy"] for one in held for name in refusing
-            ):
-                yield f"{block.address} answers without TLS"
-    for group in made.blocks("aws_db_parameter_group"):
-        said = {one["name"]: one["value"] for one in group.body.get("parameter", ())}
-        if said.get("rds.force_ssl") != "1":
-            yield f"{group.address} lets PostgreSQL answer without TLS"
-
-
-def nothing_is_reached_from_outside(made: Configuration) -> Iterator[str]:
-    """Find ways in from the internet."""
-    for block in made.blocks("aws_db_instance"):
-        if block.body.get("publicly_accessible") is not False:
-            yield f"{block.address} may be reached from outside"
-        if not str(block.body.get("parameter_group_name", "")).startswith("${aws_db_parameter_group."):
-            yield f"{block.address} has parameters that nothing here says"
-    for block in made.blocks("aws_vpc_security_group_ingress_rule"):
-        if block.body.get("cidr_ipv4", "${var.cidr}") != "${var.cidr}" or "cidr_ipv6" in block.body:
-            yield f"{block.address} lets others in"
-
-
-def nothing_is_deleted_by_mistake(made: Configuration) -> Iterator[str]:
-    """Find what a wrong plan would take away."""
-    yield from _failing(made, KEPT, "is not held against deletion")
-
-
-CHECKS: dict[str, Check] = {
-    check.__name__: check
-    for check in (
-        *(what_is_named_is_there, types_are_known, no_bucket_is_public, all_is_encrypted, all_can_be_had_back),
-        *(all_is_tagged, rights_are_narrow, all_speak_tls, nothing_is_reached_from_outside),
-        nothing_is_deleted_by_mistake,
-    )
-}
-
-
-def _failing(made: Configuration, wanted: dict[str, Holds], words: str) -> Iterator[str]:
+def failing(made: Configuration, wanted: Mapping[str, Holds], words: str) -> Iterator[str]:
+    """Find blocks of which something does not hold that is wanted of their type."""
     for type_, holds in wanted.items():
         yield from (f"{block.address} {words}" for block in made.blocks(type_) if not holds(block))
-
-
-def _with(made: Configuration, type_: str) -> Iterator[tuple[Block, Block | None]]:
-    """Give each bucket with the part of it that has this type; None: it has none."""
-    for bucket in made.blocks("aws_s3_bucket"):
-        own = [one for one in made.blocks(type_) if one.body.get("bucket") == f"${{{bucket.address}.id}}"]
-        yield bucket, own[0] if own else None

@@ -1,4 +1,4 @@
-"""Terraform's files as HashiCorp's own parser reads them: blocks, and the statements of IAM policies.
+"""Terraform's files as HashiCorp's own parser reads them, as blocks.
 
 It knows syntax alone: no provider's schema, no types, no values. Expressions stay texts, such as ``${var.name}``.
 """
@@ -15,7 +15,8 @@ from typing import Any
 from tests.emulators.process import NODE_MODULES, program
 
 ROOT = Path(__file__).parents[3]
-AWS = ROOT / "deploy" / "terraform" / "aws"
+TERRAFORM = ROOT / "deploy" / "terraform"
+CLOUDS = ("aws", "gcp", "azure")
 Tree = Mapping[str, Any]
 
 
@@ -43,19 +44,6 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One of a policy's document."""
-
-    policy: str
-    sid: str
-    effect: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-    principals: tuple[str, ...]
-    conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
-
-
-@dataclass(frozen=True)
 class Configuration:
     """The files of one folder, each as the parser gave it."""
 
@@ -75,6 +63,11 @@ class Configuration:
             for name, value in each.items()
         }
 
+    @property
+    def providers(self) -> list[Tree]:
+        """Return what is said to providers."""
+        return [one for tree in self.files.values() for each in tree.get("provider", {}).values() for one in each]
+
     def blocks(self, type_: str | None = None, kind: str = "resource") -> list[Block]:
         """Return resources (or what else is declared with a type and a name), of one type or of all."""
         return [
@@ -85,17 +78,18 @@ class Configuration:
             if type_ in (None, each)
         ]
 
-    def statements(self, policy: str | None = None) -> list[Statement]:
-        """Return the statements of one policy's document, or of all, those inside ``dynamic`` included."""
-        return [
-            _statement(block.name, one)
-            for block in self.blocks("aws_iam_policy_document", "data")
-            if policy in (None, block.name)
-            for one in _written(block.body)
-        ]
+
+def texts(cloud: str) -> dict[str, str]:
+    """Return a cloud's files by their names."""
+    return {file.name: file.read_text() for file in sorted((TERRAFORM / cloud).glob("*.tf"))}
 
 
-def parsed(texts: Mapping[str, str]) -> dict[str, Tree]:
+def read(cloud: str) -> Configuration:
+    """Parse a cloud's files."""
+    return Configuration(parsed(texts(cloud)))
+
+
+def parsed(said: Mapping[str, str]) -> dict[str, Tree]:
     """Parse files by their names.
 
     Raises:
@@ -103,7 +97,7 @@ def parsed(texts: Mapping[str, str]) -> dict[str, Tree]:
     """
     done = subprocess.run(
         [program("node"), str(Path(__file__).with_name("hcl.cjs")), str(NODE_MODULES.parent)],
-        input=json.dumps(texts),
+        input=json.dumps(said),
         capture_output=True,
         text=True,
         check=False,
@@ -111,10 +105,10 @@ def parsed(texts: Mapping[str, str]) -> dict[str, Tree]:
     )
     if done.returncode or not done.stdout:
         raise OSError(f"HCL's parser did not run: {done.stderr[-1000:]}")
-    said = json.loads(done.stdout)
-    if wrong := [each["wrong"] for each in said.values() if "wrong" in each]:
+    trees = json.loads(done.stdout)
+    if wrong := [each["wrong"] for each in trees.values() if "wrong" in each]:
         raise ValueError("; ".join(wrong))
-    return {name: each["found"] for name, each in said.items()}
+    return {name: each["found"] for name, each in trees.items()}
 
 
 def strings(tree: Any) -> Iterator[str]:
@@ -123,25 +117,3 @@ def strings(tree: Any) -> Iterator[str]:
         yield tree
     for inside in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
         yield from strings(inside)
-
-
-def _written(body: Tree) -> Iterator[Tree]:
-    yield from body.get("statement", ())
-    for dynamic in body.get("dynamic", {}).get("statement", ()):
-        yield from dynamic["content"]
-
-
-def _statement(policy: str, said: Tree) -> Statement:
-    return Statement(
-        policy,
-        said.get("sid", ""),
-        said.get("effect", "Allow"),
-        _several(said.get("actions")),
-        _several(said.get("resources")),
-        tuple(each for one in said.get("principals", ()) for each in _several(one["identifiers"])),
-        tuple((one["test"], one["variable"], _several(one["values"])) for one in said.get("condition", ())),
-    )
-
-
-def _several(said: Any) -> tuple[str, ...]:
-    return (said,) if isinstance(said, str) else tuple(said or ())

@@ -1,4 +1,4 @@
-"""What Terraform's files for AWS put out fills the environment file of AWS."""
+"""What Terraform's files for a cloud put out fills that cloud's environment file."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ import re
 
 import pytest
 
-from tests.deploy.terraform.hcl import AWS, ROOT, Configuration, parsed
+from tests.deploy.terraform.hcl import CLOUDS, ROOT, Configuration, read
 
-FILE = ROOT / "deploy" / "environments" / "aws.yaml"
 OF_THE_MACHINE = {"LOOPLINE_HOME"}
 """Whoever runs Loopline says it, whatever the cloud has."""
+_MADE = re.compile(r"\$\{(data\.)?(aws|google|azurerm)_\w+\.|\$\{var\.(project|region)\}")
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def cloud(request: pytest.FixtureRequest) -> str:
+    """Name a cloud."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def files() -> Configuration:
-    """Read the files that say what is put out and what there is."""
-    names = ("outputs.tf", "variables.tf", "secrets.tf")
-    return Configuration(parsed({name: AWS.joinpath(name).read_text() for name in names}))
+def files(cloud: str) -> Configuration:
+    """Read what is put out and what there is."""
+    return read(cloud)
 
 
 def test_what_is_put_out_is_of_environment_variables(files: Configuration) -> None:
     """Each is a name of a variable, and has a value that comes from what was made."""
     put_out = files.named("output")["environment"]["value"]
     assert all(re.fullmatch(r"LOOPLINE_[A-Z_]+", name) for name in put_out)
-    assert all(re.search(r"\$\{(aws_\w+\.|var\.region)", value) for value in put_out.values())
+    assert all(_MADE.search(value) for value in put_out.values())
 
 
-def test_outputs_fill_the_environment_file(files: Configuration) -> None:
+def test_outputs_fill_the_environment_file(cloud: str, files: Configuration) -> None:
     """No variable without a default is left open, none that the file does not ask for is put out, secrets are there."""
-    text = FILE.read_text()
+    text = ROOT.joinpath("deploy", "environments", f"{cloud}.yaml").read_text()
     asked = set(re.findall(r"\$\{(\w+)", text))
     needed = set(re.findall(r"\$\{(\w+)\}", text)) - OF_THE_MACHINE
     put_out = set(files.named("output")["environment"]["value"])

@@ -10,11 +10,11 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.deploy.terraform.hcl import Statement
+from tests.deploy.terraform.rights import Right
+from tests.deploy.terraform.statements import Statement
 from tests.emulators.faults import Request
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -81,13 +81,6 @@ UNSEEN: dict[str, dict[str, str]] = {
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(\w+)/aws4_request")
 
 
-class Right(NamedTuple):
-    """An action on a resource, which in what is granted may have wildcards."""
-
-    action: str
-    resource: str
-
-
 def asked(requests: Sequence[Request]) -> set[Right]:
     """Return the rights that requests need.
 
@@ -112,20 +105,6 @@ def granted(statements: Sequence[Statement]) -> set[Right]:
         for action in one.actions
         for resource in one.resources
     }
-
-
-def missing(needed: set[Right], given: set[Right]) -> list[Right]:
-    """Return what is needed and not given."""
-    return sorted(each for each in needed if not any(_allows(one, each) for one in given))
-
-
-def too_many(needed: set[Right], given: set[Right], unseen: dict[str, str]) -> list[Right]:
-    """Return what is given, was needed by nothing, and stands in no table."""
-    return sorted(one for one in given if one.action not in unseen and not any(_allows(one, each) for each in needed))
-
-
-def _allows(given: Right, needed: Right) -> bool:
-    return given.action == needed.action and fnmatchcase(needed.resource, given.resource)
 
 
 def _value(resource: str) -> str:
