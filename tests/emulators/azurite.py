@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, program
+from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
 from tests.s3_server import free_ports
 
 CONTAINER, ACCOUNT = "loopline", "devstoreaccount1"
@@ -32,7 +32,7 @@ class Azurite:
         how = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         script = NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js"
         compiled = {"NODE_COMPILE_CACHE": str(NODE_MODULES.parent / ".compiled")}  # half of what starting costs
-        self._server = Emulator([program("node"), str(script), *how, *where], folder, compiled)
+        self._server = Emulator([node(), str(script), *how, *where], folder, compiled)
 
     @property
     def options(self) -> dict[str, str]:

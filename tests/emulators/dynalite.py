@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.emulators.aws import KEY, REGION, SECRET
-from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, program
+from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
 from tests.s3_server import free_ports
 
 _AT_ONCE = ["--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0"]
@@ -20,7 +20,7 @@ class Dynalite:
         self.url = f"http://127.0.0.1:{port}"
         script = NODE_MODULES / "dynalite" / "cli.js"
         where = ["--host", "127.0.0.1", "--port", str(port)]
-        self._server = Emulator([program("node"), str(script), *where, *_AT_ONCE], folder)
+        self._server = Emulator([node(), str(script), *where, *_AT_ONCE], folder)
 
     def start(self) -> None:
         """Start it and wait until it answers."""

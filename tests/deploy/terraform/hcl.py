@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.emulators.process import NODE_MODULES, program
+from tests.emulators.process import NODE_MODULES, node
 
 ROOT = Path(__file__).parents[3]
 TERRAFORM = ROOT / "deploy" / "terraform"
@@ -96,7 +96,7 @@ def parsed(said: Mapping[str, str]) -> dict[str, Tree]:
         ValueError: with what the parser says of each that is no HCL, with the line.
     """
     done = subprocess.run(
-        [program("node"), str(Path(__file__).with_name("hcl.cjs")), str(NODE_MODULES.parent)],
+        [node(), str(Path(__file__).with_name("hcl.cjs")), str(NODE_MODULES.parent)],
         input=json.dumps(said),
         capture_output=True,
         text=True,

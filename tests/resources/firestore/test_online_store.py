@@ -28,7 +28,7 @@ from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.nosql.settling import Change
 from tests.emulators.firestore_fake import Fault, FirestoreFake
 from tests.emulators.metadata_server import metadata_server
-from tests.emulators.process import NODE_MODULES, Emulator, program
+from tests.emulators.process import NODE_MODULES, Emulator, node
 from tests.resources.nosql.faults import Faults
 
 
@@ -282,7 +282,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     begun = tmp_path_factory.mktemp("firestore") / script.name
     begun.symlink_to(script)
     (begun.parent / "node_modules").symlink_to(NODE_MODULES)
-    command = [program("node"), "--preserve-symlinks", "--preserve-symlinks-main", str(begun), str(port)]
+    command = [node(), "--preserve-symlinks", "--preserve-symlinks-main", str(begun), str(port)]
     server = Emulator(command, begun.parent)
     server.start(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
     yield f"127.0.0.1:{port}"
