@@ -14,7 +14,7 @@ from loopline.platform_core.contracts.lake import Lake
 from loopline.platform_core.testing.lake import LakeKit, empty_beside, numbered, numbers
 from loopline.resources.delta.lake import DeltaLake
 
-WRITERS, COMMITS = 6, int(os.environ.get("LOOPLINE_TEST_COMMITS", "8"))
+WRITERS, COMMITS = 6, int(os.environ.get("LOOPLINE_TEST_COMMITS", "5"))
 """Fifty commits each are the whole size; it takes minutes where two cores are shared."""
 TABLE = "a/raw/b"
 WRITER = f"""
