@@ -10,6 +10,8 @@ from loopline.platform_core.errors import ContractBroken, StoreUnavailable
 
 LARGEST = 1024 * 1024
 """Bytes of a file: what one Secret of Kubernetes may hold."""
+_TURNS = 10
+"""How often a file may be gone that a link leads to: the kubelet turns it once a minute at most."""
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}")
 _GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -28,7 +30,7 @@ class Files(Secrets):
         if not all(_PART.fullmatch(part) for part in name.split("/")) or len(name) > 1000:  # noqa: PLR2004
             raise bad_name(name, "use letters, digits, dots, dashes and underscores, in folders by '/'")
         try:
-            return self._content(name)
+            return self._newest(name)
         except _GONE:
             raise no_such(name, f"the folder {self.root}") from None
         except PermissionError:
@@ -38,6 +40,16 @@ class Files(Secrets):
             raise StoreUnavailable(
                 f"{self.root / name} cannot be read: {error.strerror}", "look whether the volume is there"
             ) from None
+
+    def _newest(self, name: str) -> bytes:
+        """Read the content; again where a link is there whose end went just now, as it was turned."""
+        for _ in range(_TURNS):
+            try:
+                return self._content(name)
+            except FileNotFoundError:
+                if not (self.root / name).is_symlink():
+                    raise
+        return self._content(name)
 
     def _content(self, name: str) -> bytes:
         path = self.root / name
