@@ -112,9 +112,7 @@ def _start_inference_server(app: App, programs: Programs) -> None:
     if _is_ours(serving):
         url = urlsplit(serving.endpoint("any"))
         app.endpoint = f"{url.scheme}://{url.netloc}"
-        app.supervisor.start(programs.inference_server(app.platform.environment.path))
-        if hasattr(serving, RELAYED):
-            app.supervisor.start(programs.relay(app.platform.environment.path))
+        _start_server(app, programs, serving)
 
 
 def _start_sites(app: App, programs: Programs) -> None:
@@ -123,11 +121,17 @@ def _start_sites(app: App, programs: Programs) -> None:
     for site in sorted({every.of(team) for team in app.teams if team not in app.code_servers_elsewhere} - {""}):
         serving = cast("Serving", environments.read(file, ("serving",), site).bindings["serving"])
         if _is_ours(serving):
-            app.supervisor.start(programs.inference_server(file, site))
-            if hasattr(serving, RELAYED):
-                app.supervisor.start(programs.relay(file, site))
+            _start_server(app, programs, serving, site)
             if SHADOW in serving.can:
                 app.supervisor.start(programs.shadow(file, site))
+
+
+def _start_server(app: App, programs: Programs, serving: Serving, site: str = "") -> None:
+    """Start an inference server, and what relays for it where its states lie in an object store."""
+    file = app.platform.environment.path
+    app.supervisor.start(programs.inference_server(file, site))
+    if hasattr(serving, RELAYED):
+        app.supervisor.start(programs.relay(file, site))
 
 
 def _is_ours(serving: Serving) -> bool:

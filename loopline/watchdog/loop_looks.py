@@ -52,11 +52,9 @@ class LoopLooks:
     def sites(self) -> Looked:
         """Was every site at which something is live heard of lately? What it answers meanwhile nobody here knows."""
         now = datetime.now(UTC)
-        last: dict[str, datetime] = {}
-        for one in presence.told(self.platform.ledger):
-            if one.site in self.platform.environment.sites.names:
-                last[one.site] = max(one.seen_at, last.get(one.site, one.seen_at))
-        return Looked(tuple(_unheard(site, at) for site, at in last.items() if now - at > presence.SILENT))
+        told = sorted(presence.told(self.platform.ledger), key=lambda one: one.seen_at)
+        last = {one.site: one for one in told if one.site in self.platform.environment.sites.names}
+        return Looked(tuple(_unheard(site, one.seen_at) for site, one in last.items() if one.silent(now)))
 
     def cycles(self) -> Looked:
         """Which model's newest turn did not end well? It stands until the next one does, or a week has gone."""

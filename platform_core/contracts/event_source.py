@@ -68,6 +68,11 @@ class KnownIds(AbstractSet[str]):
     newer: AbstractSet[str] = frozenset()
 
 
+def as_set(known: Collection[str]) -> AbstractSet[str]:
+    """Return ids as a set, without copying them where they are one."""
+    return known if isinstance(known, AbstractSet) else frozenset(known)
+
+
 class EventSource(Vendor):
     """Where raw rows arrive.
 

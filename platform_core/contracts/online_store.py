@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import ContractBroken, Unsupported
+from loopline.platform_core.foundation.clock import micros
 from loopline.platform_core.foundation.names import EVENT_TIME
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Key = str
 """An entity's key as text: ``str(int)`` for whole numbers."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Value = float | int | str | bool | list[float] | None
 
 
@@ -38,7 +38,7 @@ class Keep(NamedTuple):
     @property
     def oldest_us(self) -> int:
         """Return the event time of a row that is exactly as old as it may be; one before it is too old."""
-        return (self.now - timedelta(days=self.ttl_days) - _EPOCH) // timedelta(microseconds=1)
+        return micros(self.now - timedelta(days=self.ttl_days))
 
 
 def newest(entity: str, rows: pa.Table) -> dict[Key, OnlineRow]:

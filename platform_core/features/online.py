@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import orjson
 
 from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.features.selection import RequestedView
+from loopline.platform_core.foundation.clock import micros
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import OnlineRow, Value
@@ -21,7 +22,6 @@ Entities = Mapping[str, Sequence[EntityKey]]
 """Keys by entity; position i of every entity is row i."""
 Status = Literal["present", "missing", "stale"]
 MOST_ROWS = 10_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY_TYPES = frozenset({int, str})
 _DAY_US = 86_400_000_000
 
@@ -123,7 +123,7 @@ def _instant(platform: Platform, at: datetime | None) -> int:
     instant = platform.clock.now() if at is None else at
     if instant.tzinfo is None:
         raise BadRequest(f"time {instant.isoformat()} has no time zone", "send it in UTC, such as 2026-01-31T12:00:00Z")
-    return (instant.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+    return micros(instant)
 
 
 def _answer(

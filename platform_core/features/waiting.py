@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.features.changes import last_of_each, living
 from loopline.platform_core.features.keeping import Keeping
+from loopline.platform_core.foundation.clock import instant_of, micros
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
 
 if TYPE_CHECKING:
@@ -23,17 +24,15 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import FeatureView, Team
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def marks(view: FeatureView, stands: Progress, rows: pa.Table, begun: datetime) -> Mapping[str, int]:
     """Return the transactions that say of rows about to be kept that some of them wait; none when none does."""
     from pyarrow import compute
 
     newest_us = compute.max(rows[EVENT_TIME].cast("int64")).as_py()
-    if view.served != "online" or newest_us is None or newest_us <= _micros(begun):
+    if view.served != "online" or newest_us is None or newest_us <= micros(begun):
         return {}
-    shown = {} if stands.waits else {stands.shown: _micros(begun)}  # what waited before has been shown until earlier
+    shown = {} if stands.waits else {stands.shown: micros(begun)}  # what waited before has been shown until earlier
     found = shown | {stands.ahead: newest_us}
     return {name: at for name, at in found.items() if at > stands.committed.get(name, 0)}
 
@@ -45,10 +44,10 @@ def due(platform: Platform, team: Team, view: FeatureView, stands: Progress) -> 
     if not stands.waits:
         return None
     since_us, now = stands.committed.get(stands.shown, 0), platform.clock.now()
-    since, until = (_EPOCH + timedelta(microseconds=since_us)).date(), now.astimezone(UTC).date()
+    since, until = instant_of(since_us).date(), now.astimezone(UTC).date()
     rows = platform.lake.read(view_table(team.name, view), since=since, until=until)
     times = rows[EVENT_TIME].cast("int64")
-    rows = rows.filter(compute.and_(compute.greater(times, since_us), compute.less_equal(times, _micros(now))))
+    rows = rows.filter(compute.and_(compute.greater(times, since_us), compute.less_equal(times, micros(now))))
     return rows if len(rows) else None
 
 
@@ -62,11 +61,7 @@ def appear(platform: Platform, team: Team, view: FeatureView, stands: Progress) 
         return 0
     newest = living(last_of_each(rows, [view.entity, EVENT_TIME], by=CREATED_AT))
     shown = Keeping(platform, team, view).go_online(newest, now)
-    table, transactions = view_table(team.name, view), {stands.shown: _micros(now)}
+    table, transactions = view_table(team.name, view), {stands.shown: micros(now)}
     with contextlib.suppress(CommitConflict):  # another did the same, or goes on from here and will
         platform.lake.append(table, rows.slice(0, 0), transactions, dict(stands.committed))
     return shown
-
-
-def _micros(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -15,6 +15,16 @@ _MICROSECOND = timedelta(microseconds=1)
 _SETTLED_NS = 100_000_000
 
 
+def micros(instant: datetime) -> int:
+    """Return an instant with a time zone as whole µs since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant_of(micros: int) -> datetime:
+    """Return the instant of so many µs since 1970, in UTC."""
+    return _EPOCH + micros * _MICROSECOND
+
+
 class Clock(abc.ABC):
     """Tells the time, always with UTC attached."""
 
@@ -24,7 +34,7 @@ class Clock(abc.ABC):
 
     def now_us(self) -> int:
         """Return the present instant in µs since 1970."""
-        return (self.now() - _EPOCH) // _MICROSECOND
+        return micros(self.now())
 
 
 class WallClock(Clock):

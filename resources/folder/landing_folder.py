@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from loopline.platform_core.contracts.event_source import Arrival, KnownIds
+from loopline.platform_core.contracts.event_source import Arrival, KnownIds, as_set
 from loopline.resources.folder import file_kinds, settled
 from loopline.resources.folder.arrival_log import ArrivalLog, FileState, LoggedFile
 from loopline.resources.folder.settled import NUL, Settled
@@ -125,7 +125,7 @@ class LandingFolder:
             return
         self._is_settled, every = True, self.log.known.values()
         ids = {seen.arrival_id for seen in every}
-        waiting, foreign = ids - _as_set(known), set(known) - ids - self.log.contents
+        waiting, foreign = ids - as_set(known), set(known) - ids - self.log.contents
         end = settled.tail(self.path, self.log.offset)
         if end is not None and len(waiting) <= MOST_OPEN and len(foreign) <= MOST_FOREIGN:
             waits = [seen for seen in every if seen.arrival_id in waiting]
@@ -138,7 +138,7 @@ class LandingFolder:
     def _without(self, known: Collection[str]) -> Sequence[Arrival]:
         """Return the arrivals that are not known, oldest first; asked again when nothing changed, those of before."""
         if self._answered is None or self._answered[0] != known:
-            others = {seen.arrival_id for seen in self._files.values()} - _as_set(known)
+            others = {seen.arrival_id for seen in self._files.values()} - as_set(known)
             found = [_arrival(seen) for seen in self._files.values() if seen.arrival_id in others] if others else []
             found.sort(key=lambda arrival: (arrival.arrived_at, arrival.name))
             if not isinstance(known, Hashable):
@@ -252,10 +252,6 @@ def shown(name: str) -> str:
 
 def _is(seen: LoggedFile | None, state: State) -> bool:
     return seen is not None and (seen.size, seen.mtime_ns) == state
-
-
-def _as_set(known: Collection[str]) -> AbstractSet[str]:
-    return known if isinstance(known, AbstractSet) else frozenset(known)
 
 
 def _unread(name: str, state: State) -> LoggedFile:

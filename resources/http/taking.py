@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.clock import micros
 from loopline.resources.http.asking import Answer, Ask
 from loopline.resources.http.feeds import Feed
-from loopline.resources.taking.event_source import micros
 from loopline.resources.taking.page_log import Content, Page, PageLog
 
 MANY_EMPTY = 10

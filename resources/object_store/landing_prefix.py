@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from loopline.platform_core.contracts.event_source import Arrival
+from loopline.platform_core.contracts.event_source import Arrival, as_set
+from loopline.platform_core.foundation.clock import instant_of, micros
 from loopline.resources.folder import file_kinds
 from loopline.resources.object_store.arrival_pieces import ArrivalPieces, LoggedObject, ObjectState
 from loopline.resources.object_store.objects import Found, Objects, at_once
@@ -24,7 +24,6 @@ TOGETHER = 64
 READ_SECONDS = 20.0
 """For how long one look reads what is new; it goes on at the next one, before Dagster ends a sensor's look."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass
@@ -52,7 +51,7 @@ class LandingPrefix:
             self._list_all()
         elif self.names_grow and not self.told:
             self._take(self._listed(max(self._there, default="")))
-        others = {each.arrival_id for each in self._there.values()} - _as_set(known)
+        others = {each.arrival_id for each in self._there.values()} - as_set(known)
         found = [_arrival(each) for each in self._there.values() if each.arrival_id in others]
         return sorted(found, key=lambda arrival: (arrival.arrived_at, arrival.name))
 
@@ -111,12 +110,12 @@ class LandingPrefix:
         summed = self.objects.summed(one.key)
         if summed is None or summed.etag != one.etag:
             return None
-        at = (_written_at(summed.attributes) or one.written_at) - _EPOCH
-        return ObjectState(self._name(one), one.size, one.etag, at // _MICROSECOND, summed.digest)
+        at = micros(_written_at(summed.attributes) or one.written_at)
+        return ObjectState(self._name(one), one.size, one.etag, at, summed.digest)
 
     def _unread(self, one: Found) -> LoggedObject:
         """Name what is not read for its rows by its name and state, so that it is refused as what it is."""
-        name, at = self._name(one), (one.written_at - _EPOCH) // _MICROSECOND
+        name, at = self._name(one), micros(one.written_at)
         digest = hashlib.sha256(f"{name}\n{one.size}\n{one.etag}".encode()).hexdigest()
         return LoggedObject(name, one.size, one.etag, at, digest, digest)
 
@@ -140,8 +139,4 @@ def _written_at(attributes: object) -> datetime | None:
 
 
 def _arrival(seen: LoggedObject) -> Arrival:
-    return Arrival(seen.arrival_id, seen.name, _EPOCH + seen.at * _MICROSECOND, seen.digest)
-
-
-def _as_set(known: Collection[str]) -> AbstractSet[str]:
-    return known if isinstance(known, AbstractSet) else frozenset(known)
+    return Arrival(seen.arrival_id, seen.name, instant_of(seen.at), seen.digest)

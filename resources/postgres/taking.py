@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.clock import micros
 from loopline.resources.postgres import taken_rows, watermarks
 from loopline.resources.postgres.tables import Reading
 from loopline.resources.postgres.taken_rows import TakenRows, Texts
 from loopline.resources.postgres.watermarks import Cursor, Kind, Mark
-from loopline.resources.taking.event_source import micros
 from loopline.resources.taking.page_log import Content, PageLog
 
 MOST_BYTES = 32 << 20

@@ -7,14 +7,14 @@ import hashlib
 import logging
 import time
 from collections.abc import Collection, Sequence
-from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PrivateAttr
 
-from loopline.platform_core.contracts.event_source import Arrival, EventSource
+from loopline.platform_core.contracts.event_source import Arrival, EventSource, as_set
 from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.platform_core.foundation.clock import instant_of
 from loopline.resources.taking.page_log import Page, PageLog
 from loopline.resources.taking.shelf import Shelf, shelf_of
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 TAKEN = ".taken"
 LOOK_SECONDS = 20.0
 """For how long one look takes pages, one at least; the next goes on, for Dagster ends a sensor's look in a minute."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +61,7 @@ class TakenEventSource(EventSource):
         log = self._pages(source)
         log.catch_up()
         problem = self._look(source, log)
-        others = {page.arrival_id for page in log.pages} - _as_set(known)
+        others = {page.arrival_id for page in log.pages} - as_set(known)
         found = [_arrival(page) for page in log.pages if page.arrival_id in others] if others else []
         if problem is not None and not found:
             raise problem
@@ -122,13 +120,8 @@ class TakenEventSource(EventSource):
         return self._logs[source]
 
 
-def micros(instant: datetime) -> int:
-    """Return microseconds since 1970 of an instant (UTC)."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
 def _arrival(page: Page) -> Arrival:
-    return Arrival(page.arrival_id, page.name, _EPOCH + page.at * _MICROSECOND)
+    return Arrival(page.arrival_id, page.name, instant_of(page.at))
 
 
 def _files_in(landing: str, options: dict[str, str]) -> EventSource:
@@ -139,7 +132,3 @@ def _files_in(landing: str, options: dict[str, str]) -> EventSource:
     from loopline.resources.folder.event_source import FolderEventSource
 
     return FolderEventSource(root=landing)
-
-
-def _as_set(known: Collection[str]) -> AbstractSet[str]:
-    return known if isinstance(known, AbstractSet) else frozenset(known)
